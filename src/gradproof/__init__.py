@@ -1,0 +1,1 @@
+"""Prove or refute claims about gradients estimated from sampled labels."""
