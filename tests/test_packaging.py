@@ -1,0 +1,115 @@
+"""What is on disk is what is installed, and nothing of it lies outside gradproof."""
+
+import importlib.metadata
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import gradproof
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+FOLDERS = PROJECT["tool"]["setuptools"]["package-dir"]
+# Where each top-level folder is installed, relative to site-packages.
+ROOMS = {folder: Path(*name.split(".")) for name, folder in FOLDERS.items() if name}
+ROOMS["src/gradproof"] = Path("gradproof")
+
+
+def files_on_disk() -> set[str]:
+    """Every file of the package's folders, by the path it is installed under."""
+    return {
+        (inside / path.relative_to(ROOT / folder)).as_posix()
+        for folder, inside in ROOMS.items()
+        for path in (ROOT / folder).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+
+def own_files(names) -> set[str]:
+    """What a wheel or an installation holds, without its records and the interpreter's caches."""
+    return {
+        path.as_posix()
+        for path in map(Path, names)
+        if not path.parts[0].endswith(".dist-info") and "__pycache__" not in path.parts
+    }
+
+
+def test_every_package_is_declared():
+    """The list in pyproject.toml names each folder that has sources, and no other."""
+    on_disk = {".".join(Path(name).parent.parts) for name in files_on_disk() if name[-3:] == ".py"}
+    declared = set(PROJECT["tool"]["setuptools"]["packages"])
+    wrong = {"add": sorted(on_disk - declared), "remove": sorted(declared - on_disk)}
+    assert wrong == {"add": [], "remove": []}, "correct [tool.setuptools] packages"
+
+
+def test_every_package_has_an_init():
+    """A folder of sources without __init__.py would be a namespace that anyone can add to."""
+    shipped = files_on_disk()
+    folders = {Path(name).parent for name in shipped if name[-3:] == ".py"}
+    assert len(folders) >= len(ROOMS), f"only {folders} hold sources, so rooms went unread"
+    assert [f for f in sorted(folders) if (f / "__init__.py").as_posix() not in shipped] == []
+
+
+def test_wheel_holds_what_the_folders_hold(tmp_path):
+    """A wheel built beside a stale build ships neither more nor less than the folders."""
+    for folder in ROOMS:
+        shutil.copytree(ROOT / folder, tmp_path / folder)
+    for name in ("pyproject.toml", "setup.py", "LICENSE"):
+        shutil.copy(ROOT / name, tmp_path)
+    stale = tmp_path / "build" / "lib" / "gradproof" / "removed_last_year.py"
+    stale.parent.mkdir(parents=True)
+    stale.write_text("", encoding="utf-8")
+
+    build = "import setuptools.build_meta as backend; backend.build_wheel('.')"
+    run = subprocess.run(
+        [sys.executable, "-c", build], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    assert own_files(zipfile.ZipFile(wheel).namelist()) == files_on_disk(), (
+        "a data file wants a row in [tool.setuptools.package-data]"
+    )
+
+
+def test_installed_package_is_what_is_tested():
+    """The tests import the installed files, which are the folders' and one script."""
+    installed = importlib.metadata.distribution("gradproof")
+    origin = json.loads(installed.read_text("direct_url.json") or "{}")
+    if origin.get("dir_info", {}).get("editable"):
+        pytest.skip("installed as editable, which tests the folders; tox tests the wheel")
+    assert Path(gradproof.__file__) == installed.locate_file("gradproof/__init__.py")
+    own = own_files(map(str, installed.files))
+    scripts = {name for name in own if Path(name).stem == "gradproof" and name.startswith("..")}
+    assert len(scripts) == 1
+    assert own - scripts == files_on_disk()
+
+
+def wanted(*tables: list) -> set[str]:
+    """The names of the projects that lists of requirements ask for."""
+    rows = [row for table in tables for row in table if isinstance(row, str)]
+    return {re.match(r"[\w.-]+", row)[0].lower() for row in rows}
+
+
+EXTRAS = PROJECT["project"]["optional-dependencies"]
+GROUPS = PROJECT["dependency-groups"]
+ASKED = {
+    "current.txt": [EXTRAS["torch"], *GROUPS.values()],
+    "theano.txt": [EXTRAS["torch"], EXTRAS["theano"], GROUPS["test"]],
+}
+
+
+@pytest.mark.parametrize(("name", "tables"), ASKED.items(), ids=ASKED)
+def test_constraints_pin_what_is_asked_for(name, tables):
+    """Each file gives one version of everything, and no place to take it from."""
+    lines = (ROOT / "constraints" / name).read_text(encoding="utf-8").splitlines()
+    pins = [line for line in lines if not line.startswith("#")]
+    assert [pin for pin in pins if not re.fullmatch(r"[\w.-]+==[\w.]+", pin)] == []
+    pinned = {pin.partition("==")[0].lower() for pin in pins}
+    assert wanted(PROJECT["project"]["dependencies"], *tables) - pinned == set()
