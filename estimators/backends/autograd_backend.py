@@ -1,0 +1,107 @@
+"""NumPy with autograd: the reference. Imperative."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import autograd
+import autograd.numpy as anp
+import numpy as np
+from autograd.core import VJPNode
+from autograd.extend import notrace_primitive
+from autograd.tracer import trace
+
+from gradproof.reference_models.ops import Array
+
+from .base import Arrays, Build, Function
+
+
+class AutogradOps:
+    """The array namespace on NumPy arrays and autograd's boxes."""
+
+    def __init__(self) -> None:
+        self.exp, self.log, self.tanh, self.square = anp.exp, anp.log, anp.tanh, anp.square
+        self.where, self.sum, self.dot, self.transpose = anp.where, anp.sum, anp.dot, anp.transpose
+        self.expand_dims, self.zeros_like = anp.expand_dims, anp.zeros_like
+
+    def sigmoid(self, x: Array) -> Array:
+        """Logistic function by tanh, which cannot overflow."""
+        return 0.5 * (anp.tanh(0.5 * x) + 1.0)
+
+    def concatenate(self, arrays: Sequence[Array], axis: int) -> Array:
+        """Join along an axis."""
+        return anp.concatenate(arrays, axis=axis)
+
+    def stack(self, arrays: Sequence[Array], axis: int) -> Array:
+        """Join along a new axis."""
+        return anp.stack(arrays, axis=axis)
+
+    def take(self, table: Array, rows: Array) -> Array:
+        """Rows of a table."""
+        return table[rows]
+
+    def logsumexp(self, x: Array, axis: int) -> Array:
+        """Shifted by the largest entry, which cancels from value and gradient alike."""
+        largest = _largest(x, axis)
+        total = anp.sum(anp.exp(x - largest), axis=axis)
+        return anp.log(total) + anp.squeeze(largest, axis=axis)
+
+    def log_softmax(self, x: Array) -> Array:
+        """Log probabilities over the last axis."""
+        return x - anp.expand_dims(self.logsumexp(x, axis=-1), -1)
+
+    def hold(self, x: Array) -> Array:
+        """The value, outside the trace."""
+        return _untraced(x)
+
+
+@notrace_primitive
+def _untraced(x: np.ndarray) -> np.ndarray:
+    return x
+
+
+@notrace_primitive
+def _largest(x: np.ndarray, axis: int) -> np.ndarray:
+    # The real part: a complex step through this code must not shift by its own imaginary part.
+    return np.max(np.real(x), axis=axis, keepdims=True)
+
+
+class AutogradBackend:
+    """Runs ``build`` under autograd's tracer at each call."""
+
+    name = "autograd"
+
+    def evaluate(self, build: Build, parameters: Arrays, inputs: Arrays) -> Function:
+        """Values by plain NumPy."""
+
+        def call(parameters: Arrays, inputs: Arrays) -> dict[str, np.ndarray]:
+            values = build(AutogradOps(), parameters, inputs)
+            return {name: np.asarray(value) for name, value in values.items()}
+
+        return call
+
+    def differentiate(self, build: Build, parameters: Arrays, inputs: Arrays) -> Function:
+        """One reverse pass."""
+
+        def call(parameters: Arrays, inputs: Arrays) -> dict[str, np.ndarray]:
+            gradient = autograd.grad(lambda traced: build(AutogradOps(), traced, inputs))
+            return dict(gradient(dict(parameters)))
+
+        return call
+
+    def reach(self, build: Build, parameters: Arrays, inputs: Arrays) -> frozenset[str]:
+        """Trace from one parameter at a time and see whether the values are boxed."""
+
+        def reached(name: str) -> bool:
+            def values(value: Array) -> Array:
+                outputs = build(AutogradOps(), {**parameters, name: value}, inputs)
+                return anp.concatenate([anp.ravel(output) for output in outputs.values()])
+
+            return trace(VJPNode.new_root(), values, parameters[name])[1] is not None
+
+        return frozenset(name for name in parameters if reached(name))
+
+
+def backend() -> AutogradBackend:
+    """The backend of this module."""
+    return AutogradBackend()

@@ -1,0 +1,26 @@
+"""Baselines, one idea a file and one row each."""
+
+from __future__ import annotations
+
+from .affine import Affine
+from .base import Baseline
+from .batch_mean import BatchMean, LeaveOneOut, RunningMean
+from .constant import Constant
+
+__all__ = ["BASELINES", "Baseline"]
+
+#: By name. ``live`` and ``batch-mean`` and ``running-mean-first`` are wrong on purpose: they are
+#: common, and a check must refute them.
+BASELINES: dict[str, Baseline] = {
+    baseline.name: baseline
+    for baseline in (
+        Constant("none", zero=True),
+        Constant(),
+        Affine(),
+        Affine("live", held=False),
+        BatchMean(),
+        LeaveOneOut(),
+        RunningMean(),
+        RunningMean("running-mean-first", update_first=True),
+    )
+}

@@ -1,0 +1,39 @@
+"""A baseline that is the same for every sentence; zero is no baseline."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+
+from gradproof.reference_models.batch import Batch
+from gradproof.reference_models.ops import Array, Ops
+
+
+@dataclasses.dataclass(frozen=True)
+class Constant:
+    """B(x) = lambda.bias.
+
+    Valid when: always. It depends on no label, and is held constant.
+    """
+
+    name: str = "constant"
+    zero: bool = False
+    coupled: bool = False
+    held: bool = True
+
+    def initial(self, rng: np.random.Generator, width: int) -> dict[str, np.ndarray]:
+        """One number of the size of a loss, or zero."""
+        return {"lambda.bias": np.array(0.0 if self.zero else 2.0 + rng.standard_normal())}
+
+    def value(
+        self,
+        ops: Ops,
+        parameters: Mapping[str, Array],
+        batch: Batch,
+        inputs: Mapping[str, Array],
+        loss: Array,
+    ) -> Array:
+        """The bias, for each sentence."""
+        return ops.zeros_like(loss) + inputs["lambda.bias"]

@@ -1,0 +1,81 @@
+"""What backends differentiate and evaluate, as values: two equal builds may share a compilation."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+
+from gradproof.reference_models import objective
+from gradproof.reference_models.batch import from_arrays
+from gradproof.reference_models.model import Model
+from gradproof.reference_models.ops import Array, Ops
+
+from .baselines.base import Baseline
+from .forms import Form, Terms
+from .subject import Subject
+
+Named = Mapping[str, Array]
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelBuild:
+    """A function of a model and a batch of N by T, ``compute(ops, model, parameters, batch, inputs)``."""
+
+    compute: Callable[..., object]
+    model: Model
+    n: int
+    t: int
+
+    def __call__(self, ops: Ops, parameters: Named, inputs: Named) -> object:
+        """Run on framework arrays."""
+        batch = from_arrays(self.n, self.t, inputs)
+        return self.compute(ops, self.model, parameters, batch, inputs)
+
+
+def build(compute: Callable[..., object], subject: Subject) -> ModelBuild:
+    """``compute`` for the sizes of a subject."""
+    return ModelBuild(compute, subject.model, subject.batch.n, subject.batch.t)
+
+
+@dataclasses.dataclass(frozen=True)
+class SurrogateBuild:
+    """The single-sample surrogate of a batch: a scalar whose gradient is the estimate."""
+
+    form: Form
+    baseline: Baseline
+    model: Model
+    n: int
+    t: int
+
+    def __call__(self, ops: Ops, parameters: Named, inputs: Named) -> Array:
+        """The sum over sentences, at the labels ``draw`` (N, K)."""
+        batch = from_arrays(self.n, self.t, inputs)
+        draw = inputs["draw"]
+        log_q = self.model.log_q(ops, parameters, batch)
+        loss = self.model.loss(ops, parameters, batch, ops.expand_dims(draw, 0))[0]
+        at_draw = objective.at_label(ops, log_q, draw)
+        baseline = self.baseline.value(ops, parameters, batch, inputs, loss)
+        if self.baseline.held:
+            baseline = ops.hold(baseline)
+        return ops.sum(self.form.cost(ops, Terms(log_q, at_draw, loss, baseline)))
+
+
+def surrogate(form: Form, baseline: Baseline, subject: Subject) -> SurrogateBuild:
+    """A form with a baseline, for the sizes of a subject."""
+    return SurrogateBuild(form, baseline, subject.model, subject.batch.n, subject.batch.t)
+
+
+def all_labels(ops: Ops, model: Model, parameters: Named, batch: object, inputs: Named) -> Named:
+    """``log_q`` (N, K) and ``loss`` (K, N), with ``draw`` the labels (K, N, K)."""
+    return {
+        "log_q": model.log_q(ops, parameters, batch),
+        "loss": model.loss(ops, parameters, batch, inputs["draw"]),
+    }
+
+
+def exact_objective(
+    ops: Ops, model: Model, parameters: Named, batch: object, inputs: Named
+) -> Array:
+    """The sum of U over the sentences, by enumeration, with ``draw`` the labels (K, N, K)."""
+    values = all_labels(ops, model, parameters, batch, inputs)
+    return ops.sum(objective.unlabelled(ops, values["log_q"], values["loss"]))

@@ -1,0 +1,129 @@
+"""The estimand and its parts by enumeration, in NumPy and autograd, float64: the reference."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+import autograd.numpy as anp
+import numpy as np
+from autograd import make_vjp
+
+from gradproof.reference_models.model import every_label
+from gradproof.reference_models.ops import Array
+
+from .backends.autograd_backend import AutogradBackend, AutogradOps
+from .builds import all_labels, build, exact_objective
+from .rounding import PASSES, count_roundings, unit_roundoff
+from .subject import Subject
+
+
+@dataclasses.dataclass(frozen=True)
+class Reference:
+    """What is known exactly of a subject.
+
+    Shape:
+        ``log_q`` and ``loss`` (N, K); ``gradient``, of the batch sum of U, by parameter;
+        ``score``, grad log q_k(x_n), and ``pathwise``, grad L(x_n, k), by parameter as
+        (N, K, *parameter shape). ``roundings`` is R of one forward pass, ``unit`` the unit roundoff
+        of the subject's dtype (the reference itself is float64).
+    """
+
+    log_q: np.ndarray
+    loss: np.ndarray
+    gradient: Mapping[str, np.ndarray]
+    score: Mapping[str, np.ndarray]
+    pathwise: Mapping[str, np.ndarray]
+    roundings: int
+    unit: float
+
+    @property
+    def probability(self) -> np.ndarray:
+        """q, shape (N, K)."""
+        return np.exp(self.log_q)
+
+    def bound(self, name: str, extra: float = 0.0) -> float:
+        """Largest error that rounding can make in one entry of parameter ``name``'s estimate.
+
+        u * 4R * (2 + max|log q|) * sum_n [ max(|L| + |log q| + 1 + |extra|) max|s| + max|d| ]:
+        the weight of the score, the score s and the pathwise gradient d at their largest over the
+        labels, and log q once more because exp turns its error into a relative one of q.
+
+        Args:
+            extra: what else the weight of the score contains, |B| say.
+        """
+        log_q = np.where(np.isfinite(self.log_q), self.log_q, 0.0)
+        weight = np.abs(self.loss) + np.abs(log_q) + 1.0 + abs(extra)
+        axes = tuple(range(1, self.score[name].ndim))
+        score = np.abs(self.score[name]).max(axis=axes)
+        pathwise = np.abs(self.pathwise[name]).max(axis=axes)
+        size = float((weight.max(axis=1) * score + pathwise).sum())
+        return self.unit * PASSES * self.roundings * (2.0 + np.abs(log_q).max()) * size
+
+    def value_bound(self) -> float:
+        """Largest error that rounding can make in one value of log q or L."""
+        log_q = np.where(np.isfinite(self.log_q), self.log_q, 0.0)
+        size = 1.0 + np.abs(log_q).max() + np.abs(self.loss).max()
+        return self.unit * self.roundings * float(size)
+
+
+def reference(subject: Subject) -> Reference:
+    """Enumerate a subject: one forward pass, 2 N K + 1 backward passes.
+
+    Estimand:
+        grad of sum_n U(x_n), U(x) = sum_k q_k (L_k + log q_k).
+
+    Raises:
+        ValueError: if L or log q is NaN, or L infinite, at some label; the message says where.
+    """
+    wide = {name: np.asarray(value, np.float64) for name, value in subject.parameters.items()}
+    exact = subject.replace(parameters=wide)
+    n, k = exact.batch.n, exact.model.classes
+    inputs = exact.inputs(every_label(n, k))
+    values = build(all_labels, exact)
+    found = AutogradBackend().evaluate(values, wide, inputs)(wide, inputs)
+    log_q, loss = found["log_q"], found["loss"].T
+    _check(log_q, loss, subject.describe())
+    whole = build(exact_objective, exact)
+    return Reference(
+        log_q=log_q,
+        loss=loss,
+        gradient=AutogradBackend().differentiate(whole, wide, inputs)(wide, inputs),
+        score=_rows(wide, lambda traced: values(AutogradOps(), traced, inputs)["log_q"], n, k),
+        pathwise=_rows(
+            wide, lambda traced: anp.transpose(values(AutogradOps(), traced, inputs)["loss"]), n, k
+        ),
+        roundings=count_roundings(whole, wide, inputs),
+        unit=unit_roundoff(subject.dtype),
+    )
+
+
+def _rows(wide: dict[str, np.ndarray], table: Array, n: int, k: int) -> dict[str, np.ndarray]:
+    """The gradient of each entry of a table (N, K), by parameter: a Jacobian, one row a pass."""
+    pull, value = make_vjp(table)(wide)
+    rows: dict[str, list[np.ndarray]] = {name: [] for name in wide}
+    for place in np.ndindex(n, k):
+        pick = np.zeros((n, k))
+        # A label of probability zero is never drawn: its row is zero, whatever its gradient.
+        pick[place] = float(np.isfinite(value[place]))
+        for name, gradient in pull(pick).items():
+            rows[name].append(gradient)
+    return {
+        name: np.reshape(gradients, (n, k, *np.shape(wide[name])))
+        for name, gradients in rows.items()
+    }
+
+
+def _check(log_q: np.ndarray, loss: np.ndarray, subject: str) -> None:
+    for what, bad in (
+        ("log q", np.isnan(log_q) | (log_q == np.inf)),
+        ("L", ~np.isfinite(loss) & (log_q > -np.inf)),
+    ):
+        places = np.argwhere(bad)
+        if places.size:
+            n, k = map(int, places[0])
+            value = (log_q if what == "log q" else loss)[n, k]
+            raise ValueError(
+                f"{what} is {value} for sentence {n} and label {k} of {subject}; expected a finite "
+                "number. Scale the parameters down, or give the label probability zero"
+            )

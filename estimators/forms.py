@@ -1,0 +1,87 @@
+"""The forms of the single-sample surrogate, one row each.
+
+Every form is a cost per sentence whose derivative at the drawn label is the estimate of the gradient
+of U(x) = E_q[L + log q]. CL and CQ are the forward values of L and log q at the drawn label, held
+constant; B is the baseline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from gradproof.reference_models.objective import entropy
+from gradproof.reference_models.ops import Array, Ops
+
+
+class Terms(NamedTuple):
+    """What a form is made of.
+
+    Shape:
+        ``log_q`` (N, K); ``at_draw``, log q(y_j|x_j), ``loss``, L(x_j, y_j), and ``baseline`` (N,).
+    """
+
+    log_q: Array
+    at_draw: Array
+    loss: Array
+    baseline: Array
+
+
+class Form(NamedTuple):
+    """A surrogate with a name and the formula that a reader knows it by."""
+
+    name: str
+    formula: str
+    cost: Callable[[Ops, Terms], Array]
+
+
+def _one_pass(ops: Ops, terms: Terms) -> Array:
+    weight = ops.hold(terms.loss) + ops.hold(terms.at_draw) + 1.0 - terms.baseline
+    return weight * terms.at_draw + terms.loss
+
+
+def _analytic_entropy(ops: Ops, terms: Terms) -> Array:
+    weight = ops.hold(terms.loss) - terms.baseline
+    return weight * terms.at_draw - entropy(ops, terms.log_q) + terms.loss
+
+
+def _printed_entropy(ops: Ops, terms: Terms) -> Array:
+    weight = ops.hold(terms.loss) - terms.baseline
+    return weight * terms.at_draw + entropy(ops, terms.log_q) + terms.loss
+
+
+def _not_held(ops: Ops, terms: Terms) -> Array:
+    weight = terms.loss + terms.at_draw + 1.0 - terms.baseline
+    return weight * terms.at_draw + terms.loss
+
+
+def _pathwise(ops: Ops, terms: Terms) -> Array:
+    return terms.loss
+
+
+def _plus_one(ops: Ops, terms: Terms) -> Array:
+    return (ops.hold(terms.at_draw) + 1.0) * terms.at_draw
+
+
+def _score(ops: Ops, terms: Terms) -> Array:
+    return terms.at_draw
+
+
+def _score_of_loss(ops: Ops, terms: Terms) -> Array:
+    return (ops.hold(terms.loss) - terms.baseline) * terms.at_draw
+
+
+#: Claims gradient.e, .w, .phi_theta, batch.one_pass and constant.theano rest on the first row.
+FORMS = {
+    form.name: form
+    for form in (
+        Form("one-pass", "(CL + CQ + 1 - B) log q + L", _one_pass),
+        Form("analytic-entropy", "(CL - B) log q - H + L", _analytic_entropy),
+        Form("printed-entropy", "(CL - B) log q + H + L", _printed_entropy),
+        Form("not-held", "(L + log q + 1 - B) log q + L, nothing held", _not_held),
+        Form("pathwise", "L", _pathwise),
+        Form("plus-one", "(CQ + 1) log q", _plus_one),
+        Form("score", "log q", _score),
+        Form("score-of-loss", "(CL - B) log q", _score_of_loss),
+    )
+}

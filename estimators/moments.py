@@ -1,0 +1,147 @@
+"""Exact mean and variance of an estimator: run its own code on every draw, and weigh."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from gradproof.reference_models.model import one_hot
+
+from .baselines import Baseline
+from .bench import Bench
+from .builds import surrogate
+from .forms import Form
+from .subject import Subject
+
+#: Above this many joint draws the enumeration is refused: K^N grows fast.
+MOST_DRAWS = 4096
+
+
+@dataclasses.dataclass(frozen=True)
+class Moments:
+    """Mean and variance of an estimate over its draws, per parameter entry.
+
+    ``draws`` of positive probability were run; ``skipped`` have probability zero and were not.
+    ``largest`` is the largest magnitude of one draw's estimate, by parameter.
+    """
+
+    mean: Mapping[str, np.ndarray]
+    variance: Mapping[str, np.ndarray]
+    largest: Mapping[str, float]
+    draws: int
+    skipped: int
+
+
+class _Sums:
+    """Weighted sums of estimates; the mean is taken first, so that the variance cannot cancel."""
+
+    def __init__(self) -> None:
+        self.estimates: list[dict[str, np.ndarray]] = []
+        self.weights: list[float] = []
+
+    def add(self, weight: float, estimate: dict[str, np.ndarray]) -> None:
+        self.weights.append(weight)
+        self.estimates.append(estimate)
+
+    def moments(self, skipped: int) -> Moments:
+        total = sum(self.weights)
+        # exp(log q) of K labels sums to 1 within the roundings of a log-softmax in float32.
+        if not abs(total - 1.0) <= 1e-3:
+            raise ValueError(
+                f"the draws that were run have total probability {total!r}, expected 1; "
+                "log q is not normalised over the labels"
+            )
+        mean, variance, largest = {}, {}, {}
+        weights = np.array(self.weights)
+        for name in self.estimates[0]:
+            table = np.stack([estimate[name].astype(np.float64) for estimate in self.estimates])
+            mean[name] = np.tensordot(weights, table, axes=1)
+            variance[name] = np.tensordot(weights, (table - mean[name]) ** 2, axes=1)
+            largest[name] = float(np.abs(table).max())
+        return Moments(mean, variance, largest, len(self.weights), skipped)
+
+
+def per_example(
+    bench: Bench,
+    form: Form,
+    baseline: Baseline,
+    subject: Subject,
+    extra: Mapping[str, np.ndarray],
+    log_q: np.ndarray,
+) -> Moments:
+    """Moments of the batch estimate from N K runs, one sentence and one label each.
+
+    Estimand: none; this describes an estimator. Estimator: any form with a baseline that is not
+    coupled. Valid when: labels are drawn independently and no sentence enters another's cost; then
+    means and variances add over sentences. :func:`joint` needs neither.
+
+    Args:
+        extra: further inputs, lambda among them.
+        log_q: (N, K), the probabilities of the draws.
+
+    Raises:
+        ValueError: if the baseline is coupled, or the probabilities do not sum to one.
+    """
+    if baseline.coupled:
+        raise ValueError(
+            f"baseline {baseline.name!r} couples the sentences of a batch; enumerate jointly"
+        )
+    parts = []
+    for row in range(subject.batch.n):
+        example = subject.example(row)
+        build = surrogate(form, baseline, example)
+        sums = _Sums()
+        drawn = np.flatnonzero(np.exp(log_q[row]) > 0.0)
+        for label in drawn:
+            draw = one_hot(np.array([label]), subject.model.classes)
+            inputs = example.inputs(draw) | dict(extra)
+            sums.add(float(np.exp(log_q[row, label])), bench.gradient(build, example, inputs))
+        parts.append(sums.moments(len(log_q[row]) - len(drawn)))
+    return Moments(
+        mean={name: sum(part.mean[name] for part in parts) for name in parts[0].mean},
+        variance={name: sum(part.variance[name] for part in parts) for name in parts[0].mean},
+        largest={name: sum(part.largest[name] for part in parts) for name in parts[0].mean},
+        draws=sum(part.draws for part in parts),
+        skipped=sum(part.skipped for part in parts),
+    )
+
+
+def joint(
+    bench: Bench,
+    form: Form,
+    baseline: Baseline,
+    subject: Subject,
+    extra: Mapping[str, np.ndarray],
+    log_q: np.ndarray,
+) -> Moments:
+    """Moments of the batch estimate from K^N runs, one for each way to label the batch.
+
+    Valid when: labels are drawn independently; sentences may enter each other's cost.
+
+    Raises:
+        ValueError: if K^N is above :data:`MOST_DRAWS`, or the probabilities do not sum to one.
+    """
+    k, n = subject.model.classes, subject.batch.n
+    if k**n > MOST_DRAWS:
+        raise ValueError(
+            f"K^N = {k}^{n} = {k**n} joint draws, at most {MOST_DRAWS} are enumerated; take fewer "
+            "sentences"
+        )
+    build = surrogate(form, baseline, subject)
+    sums, skipped = _Sums(), 0
+    for labels, weight in _assignments(log_q):
+        if weight == 0.0:
+            skipped += 1
+            continue
+        inputs = subject.inputs(one_hot(labels, k)) | dict(extra)
+        sums.add(weight, bench.gradient(build, subject, inputs))
+    return sums.moments(skipped)
+
+
+def _assignments(log_q: np.ndarray) -> Iterator[tuple[np.ndarray, float]]:
+    n, k = log_q.shape
+    for labels in itertools.product(range(k), repeat=n):
+        yield np.array(labels), float(np.exp(log_q[np.arange(n), labels].sum()))

@@ -1,0 +1,63 @@
+"""How far rounding alone can move a result: the bound that every exact comparison uses.
+
+A first-order bound: each of R rounded operations adds at most one unit roundoff u of the largest
+magnitude that passes through it. R is counted while the model runs; magnitudes come from the
+per-label scores and pathwise gradients. Nothing is chosen by hand but the factor for reverse mode.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .backends import Arrays, Build
+from .backends.autograd_backend import AutogradOps
+
+#: Reverse mode runs each operation once forwards and at most twice backwards, and the enumeration
+#: adds its weighted sum: four passes of R roundings.
+PASSES = 4
+
+
+def unit_roundoff(dtype: np.dtype) -> float:
+    """u: half the distance from 1 to the next number."""
+    return float(np.finfo(dtype).eps) / 2.0
+
+
+def count_roundings(build: Build, parameters: Arrays, inputs: Arrays) -> int:
+    """R: roundings on all paths of one forward pass, a sum of n terms counting as n.
+
+    Longer than any single path, and so an upper bound for each.
+    """
+    tally = [0]
+
+    class Counted(np.ndarray):
+        """An array that counts what NumPy does with it."""
+
+        def __array_ufunc__(self, ufunc: Any, method: str, *args: Any, **kwargs: Any) -> Any:
+            tally[0] += _terms(ufunc, method, args, kwargs)
+            plain = [_plain(value) for value in args]
+            result = getattr(ufunc, method)(*plain, **kwargs)
+            return result.view(Counted) if isinstance(result, np.ndarray) else result
+
+        def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+            if function is np.dot:
+                tally[0] += args[0].shape[-1]
+            return super().__array_function__(function, types, args, kwargs)
+
+    counted = {name: np.array(value).view(Counted) for name, value in parameters.items()}
+    build(AutogradOps(), counted, inputs)
+    return tally[0]
+
+
+def _terms(ufunc: Any, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
+    if method != "reduce":
+        return 1
+    if ufunc is not np.add:
+        return 0  # a maximum does not round
+    axis = kwargs.get("axis", 0)
+    return args[0].size if axis is None else args[0].shape[axis if isinstance(axis, int) else axis[0]]
+
+
+def _plain(value: Any) -> Any:
+    return value.view(np.ndarray) if isinstance(value, np.ndarray) else value

@@ -1,0 +1,38 @@
+"""Real text to estimate on: corpora by name or from a file, split and numbered.
+
+corpus = load("names-8")
+prepared = prepare(
+    corpus, length=12, vocabulary_size=None, labelled=200, held_out=1000, seed=0
+)
+tokens, mask, labels = prepared.rows(prepared.split.labelled[:32])
+"""
+
+from ..batch import BOS, EOS, PAD, UNK
+from .corpus import Corpus
+from .errors import CorpusError, CorpusMissing
+from .prepared import Prepared, prepare
+from .registry import Listing, available, load
+from .split import Split, split
+from .table import load_table
+from .units import Unit
+from .vocabulary import Vocabulary
+
+__all__ = [
+    "BOS",
+    "EOS",
+    "PAD",
+    "UNK",
+    "Corpus",
+    "CorpusError",
+    "CorpusMissing",
+    "Listing",
+    "Prepared",
+    "Split",
+    "Unit",
+    "Vocabulary",
+    "available",
+    "load",
+    "load_table",
+    "prepare",
+    "split",
+]

@@ -1,0 +1,9 @@
+"""What goes wrong with a corpus."""
+
+
+class CorpusError(ValueError):
+    """A corpus, or a request made of one, cannot be used as it stands."""
+
+
+class CorpusMissing(CorpusError):
+    """A known corpus whose data is not installed here; the message has the command."""

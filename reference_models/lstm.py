@@ -1,0 +1,82 @@
+"""One masked LSTM, run over sentences for several labels at once."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .model import Parameters
+from .ops import Array, Ops
+
+
+def initial(
+    rng: np.random.Generator, name: str, inputs: int, hidden: int
+) -> dict[str, np.ndarray]:
+    """Parameters of an LSTM: ``name.input`` (D, 4H), ``name.recurrent`` (H, 4H), ``name.bias`` (4H,).
+
+    Gates in the order input, forget, output, candidate. The forget gate's bias starts at 1, so that
+    gradients reach the first token.
+    """
+    bias = np.zeros(4 * hidden)
+    bias[hidden : 2 * hidden] = 1.0
+    return {
+        f"{name}.input": dense(rng, inputs, 4 * hidden),
+        f"{name}.recurrent": dense(rng, hidden, 4 * hidden),
+        f"{name}.bias": bias,
+    }
+
+
+def dense(rng: np.random.Generator, inputs: int, outputs: int) -> np.ndarray:
+    """A weight matrix (inputs, outputs) that keeps the variance of what it multiplies."""
+    return rng.standard_normal((inputs, outputs)) / np.sqrt(inputs)
+
+
+def run(
+    ops: Ops,
+    parameters: Parameters,
+    name: str,
+    inputs: Array,
+    mask: Array,
+    *,
+    t: int,
+    size: int,
+    condition: Array | None = None,
+) -> list[Array]:
+    """Hidden states after each token.
+
+    Args:
+        inputs: (N, T, D), the same for every label.
+        mask: (N, T); a padded position leaves the state as it was, so padding moves nothing.
+        t: T.
+        size: H.
+        condition: (M, N, 4H), added to the gates at every step: what depends on the label.
+            None: nothing does, and M is 1.
+
+    Returns:
+        T arrays of shape (M, N, H).
+    """
+    recurrent = parameters[f"{name}.recurrent"]
+    gates_in = ops.dot(inputs, parameters[f"{name}.input"])
+    offset = ops.expand_dims(ops.expand_dims(parameters[f"{name}.bias"], 0), 0)
+    if condition is not None:
+        offset = offset + condition
+    first = ops.expand_dims(gates_in[:, 0], 0) + offset
+    state = ops.zeros_like(first[:, :, :size])
+    cell = state
+    states = []
+    for step in range(t):
+        gates = ops.expand_dims(gates_in[:, step], 0) + offset + ops.dot(state, recurrent)
+        new_state, new_cell = _cell(ops, gates, cell, size)
+        keep = ops.expand_dims(ops.expand_dims(mask[:, step], -1), 0)
+        state = keep * new_state + (1 - keep) * state
+        cell = keep * new_cell + (1 - keep) * cell
+        states.append(state)
+    return states
+
+
+def _cell(ops: Ops, gates: Array, cell: Array, size: int) -> tuple[Array, Array]:
+    enter, forget, leave = (
+        ops.sigmoid(gates[:, :, start * size : (start + 1) * size]) for start in range(3)
+    )
+    candidate = ops.tanh(gates[:, :, 3 * size :])
+    new_cell = forget * cell + enter * candidate
+    return leave * ops.tanh(new_cell), new_cell

@@ -1,0 +1,44 @@
+"""The objectives U and C of the note, against ``ops``.
+
+L is :meth:`Model.loss`. U(x) = E_q(y|x)[L(x, y) + log q(y|x)], and
+C = (sum over labelled [L - alpha log q] + sum over unlabelled U) / (N_l + N_u).
+"""
+
+from __future__ import annotations
+
+from .batch import Batch
+from .model import Model, Parameters
+from .ops import Array, Ops
+
+
+def entropy(ops: Ops, log_q: Array) -> Array:
+    """Shannon's H = -sum_k q_k log q_k in nats, (N, K) -> (N,).
+
+    A label of probability zero (log q of minus infinity) adds nothing, and no gradient.
+    """
+    return -ops.sum(ops.exp(log_q) * finite(ops, log_q), axis=-1)
+
+
+def finite(ops: Ops, log_q: Array) -> Array:
+    """``log_q`` with minus infinity replaced by 0, so that 0 * log 0 is 0 and not NaN."""
+    return ops.where(log_q > -float("inf"), log_q, 0.0)
+
+
+def unlabelled(ops: Ops, log_q: Array, losses: Array) -> Array:
+    """U of each sentence by enumeration: log_q (N, K), losses (K, N) -> (N,)."""
+    by_sentence = ops.transpose(losses)
+    return ops.sum(ops.exp(log_q) * (by_sentence + finite(ops, log_q)), axis=-1)
+
+
+def at_label(ops: Ops, log_q: Array, labels: Array) -> Array:
+    """Log q at one-hot labels (N, K), shape (N,); other labels may have probability zero."""
+    chosen = labels > 0.5  # one-hot entries are 0 or 1
+    return ops.sum(ops.where(chosen, log_q, 0.0), axis=-1)
+
+
+def labelled(
+    ops: Ops, model: Model, parameters: Parameters, batch: Batch, labels: Array, alpha: float
+) -> Array:
+    """L - alpha log q of labelled sentences, labels one-hot (N, K): shape (N,)."""
+    loss = model.loss(ops, parameters, batch, ops.expand_dims(labels, 0))[0]
+    return loss - alpha * at_label(ops, model.log_q(ops, parameters, batch), labels)

@@ -1,0 +1,109 @@
+"""SeqDGM, the sequence version of M1+M2: one latent h, word embeddings shared."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from . import gaussian, lstm, sequence
+from .batch import Batch
+from .model import Parameters, check_classes
+from .ops import Array, Ops
+
+
+@dataclasses.dataclass(frozen=True)
+class SeqDGM:
+    """Classifier q(y|x;w,e), encoder q(h|x,y;phi,e) and decoder p(x|h,y;theta,e), all LSTMs.
+
+    L(x, y) = -log p(x|h,y) + KL(q(h|x,y) || N(0, I)) - log p(y), with h one reparameterised draw
+    for a fixed eps and p(y) uniform.
+
+    Args:
+        classes: K, at least 2.
+        vocabulary: V.
+        width: D, of the embeddings.
+        hidden: H, of each LSTM.
+        latent: Z, of h.
+        dropout: probability that the decoder does not see the previous token.
+
+    Reference:
+        Kingma et al. (2014), M1+M2; the note's section 1.
+    """
+
+    classes: int
+    vocabulary: int
+    width: int = 6
+    hidden: int = 8
+    latent: int = 3
+    dropout: float = 0.25
+    name: str = "seqdgm"
+
+    def __post_init__(self) -> None:
+        check_classes(self.classes)
+
+    def initial(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """Random parameters, of a scale at which every part has a gradient that can be seen."""
+        k, h = self.classes, self.hidden
+        return {
+            "e.embedding": rng.standard_normal((self.vocabulary, self.width)),
+            **lstm.initial(rng, "w.lstm", self.width, h),
+            **sequence.dense_initial(rng, "w.logits", h, k),
+            **lstm.initial(rng, "phi.lstm", self.width, h),
+            "phi.label": rng.standard_normal((k, 4 * h)),
+            **sequence.dense_initial(rng, "phi.mean", h, self.latent),
+            **sequence.dense_initial(rng, "phi.log_variance", h, self.latent),
+            **sequence.decoder_initial(
+                rng, width=self.width, hidden=h, vocabulary=self.vocabulary
+            ),
+            "theta.label": rng.standard_normal((k, 4 * h)),
+            "theta.latent": lstm.dense(rng, self.latent, 4 * h),
+        }
+
+    def noise(self, rng: np.random.Generator, n: int, t: int) -> dict[str, np.ndarray]:
+        """``eps_h`` (N, Z) for h and ``keep`` (N, T) for word dropout."""
+        return {
+            "eps_h": rng.standard_normal((n, self.latent)),
+            "keep": sequence.keep_noise(rng, n, t, self.dropout),
+        }
+
+    def log_q(self, ops: Ops, parameters: Parameters, batch: Batch) -> Array:
+        """Log q(y|x), shape (N, K)."""
+        state = sequence.encode(ops, parameters, "w.lstm", batch, size=self.hidden)
+        return ops.log_softmax(sequence.dense(ops, parameters, "w.logits", state)[0])
+
+    def latents(
+        self, ops: Ops, parameters: Parameters, batch: Batch, labels: Array
+    ) -> dict[str, Array]:
+        """``h`` (M, N, Z), drawn from q(h|x,y)."""
+        mean, log_variance = self._posterior(ops, parameters, batch, labels)
+        noise = ops.expand_dims(batch.noise["eps_h"], 0)
+        return {"h": gaussian.sample(ops, mean, log_variance, noise)}
+
+    def loss(self, ops: Ops, parameters: Parameters, batch: Batch, labels: Array) -> Array:
+        """L(x, y), shape (M, N), in nats."""
+        mean, log_variance = self._posterior(ops, parameters, batch, labels)
+        latent = gaussian.sample(
+            ops, mean, log_variance, ops.expand_dims(batch.noise["eps_h"], 0)
+        )
+        condition = ops.dot(labels, parameters["theta.label"]) + ops.dot(
+            latent, parameters["theta.latent"]
+        )
+        cost = sequence.reconstruction(
+            ops, parameters, batch, condition, size=self.hidden
+        )
+        kl = gaussian.kl_to_standard(ops, mean, log_variance)
+        return cost + kl + sequence.prior_cost(self.classes)
+
+    def _posterior(
+        self, ops: Ops, parameters: Parameters, batch: Batch, labels: Array
+    ) -> tuple[Array, Array]:
+        """Mean and log variance of q(h|x,y), each (M, N, Z)."""
+        condition = ops.dot(labels, parameters["phi.label"])
+        state = sequence.encode(
+            ops, parameters, "phi.lstm", batch, size=self.hidden, condition=condition
+        )
+        return (
+            sequence.dense(ops, parameters, "phi.mean", state),
+            sequence.dense(ops, parameters, "phi.log_variance", state),
+        )
