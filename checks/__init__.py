@@ -1,0 +1,1 @@
+"""Whether a claim holds: comparisons that return evidence, and verdicts drawn from it."""

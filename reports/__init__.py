@@ -1,0 +1,1 @@
+"""Show evidence as tables, figures and one page; nothing is computed here."""
