@@ -73,9 +73,9 @@ def test_wheel_holds_what_the_folders_hold(tmp_path):
     )
     assert run.returncode == 0, run.stderr
     (wheel,) = tmp_path.glob("*.whl")
-    assert own_files(zipfile.ZipFile(wheel).namelist()) == files_on_disk(), (
-        "a data file wants a row in [tool.setuptools.package-data]"
-    )
+    shipped = own_files(zipfile.ZipFile(wheel).namelist())
+    assert shipped == files_on_disk(), "a data file wants a row in [tool.setuptools.package-data]"
+    assert "gradproof/py.typed" in shipped, "type checkers ignore a package without it"
 
 
 def test_installed_package_is_what_is_tested():
