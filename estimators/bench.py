@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .backends import Arrays, Backend, Build, Function
+from .backends import Arrays, Backend, Build, Function, Names
 from .subject import Subject
 
 
@@ -24,9 +24,12 @@ class Bench:
         """The framework's name."""
         return self.backend.name
 
-    def gradient(self, build: Build, subject: Subject, inputs: Arrays) -> dict[str, np.ndarray]:
-        """The gradient of a scalar build by each of the subject's parameters."""
-        function = self._function("differentiate", build, subject.parameters, inputs)
+    def gradient(
+        self, build: Build, subject: Subject, inputs: Arrays, wrt: Names | None = None
+    ) -> dict[str, np.ndarray]:
+        """The gradient of a scalar build by some of the subject's parameters; None: all of them."""
+        names = tuple(subject.parameters) if wrt is None else wrt
+        function = self._function("differentiate", build, subject.parameters, inputs, names)
         return function(subject.parameters, inputs)
 
     def values(self, build: Build, subject: Subject, inputs: Arrays) -> dict[str, np.ndarray]:
@@ -38,10 +41,12 @@ class Bench:
         """The parameters that a build's values depend on."""
         return self.backend.reach(build, subject.parameters, inputs)
 
-    def _function(self, kind: str, build: Build, parameters: Arrays, inputs: Arrays) -> Function:
-        key = (kind, build, _signature(parameters), _signature(inputs))
+    def _function(
+        self, kind: str, build: Build, parameters: Arrays, inputs: Arrays, *wrt: Names
+    ) -> Function:
+        key = (kind, build, _signature(parameters), _signature(inputs), wrt)
         if key not in self._ready:
-            self._ready[key] = getattr(self.backend, kind)(build, parameters, inputs)
+            self._ready[key] = getattr(self.backend, kind)(build, parameters, inputs, *wrt)
         return self._ready[key]
 
 

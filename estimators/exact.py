@@ -88,7 +88,7 @@ def reference(subject: Subject) -> Reference:
     return Reference(
         log_q=log_q,
         loss=loss,
-        gradient=AutogradBackend().differentiate(whole, wide, inputs)(wide, inputs),
+        gradient=AutogradBackend().differentiate(whole, wide, inputs, tuple(wide))(wide, inputs),
         score=_rows(wide, lambda traced: values(AutogradOps(), traced, inputs)["log_q"], n, k),
         pathwise=_rows(
             wide, lambda traced: anp.transpose(values(AutogradOps(), traced, inputs)["loss"]), n, k

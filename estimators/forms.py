@@ -55,6 +55,11 @@ def _not_held(ops: Ops, terms: Terms) -> Array:
     return weight * terms.at_draw + terms.loss
 
 
+def _score_line(ops: Ops, terms: Terms) -> Array:
+    weight = ops.hold(terms.loss) + ops.hold(terms.at_draw) + 1.0 - terms.baseline
+    return weight * terms.at_draw
+
+
 def _pathwise(ops: Ops, terms: Terms) -> Array:
     return terms.loss
 
@@ -79,6 +84,7 @@ FORMS = {
         Form("analytic-entropy", "(CL - B) log q - H + L", _analytic_entropy),
         Form("printed-entropy", "(CL - B) log q + H + L", _printed_entropy),
         Form("not-held", "(L + log q + 1 - B) log q + L, nothing held", _not_held),
+        Form("score-line", "(CL + CQ + 1 - B) log q", _score_line),
         Form("pathwise", "L", _pathwise),
         Form("plus-one", "(CQ + 1) log q", _plus_one),
         Form("score", "log q", _score),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from gradproof.reference_models.model import one_hot
 
+from .backends import Build, Names
 from .baselines import Baseline
 from .bench import Bench
 from .builds import surrogate
@@ -18,6 +20,10 @@ from .subject import Subject
 
 #: Above this many joint draws the enumeration is refused: K^N grows fast.
 MOST_DRAWS = 4096
+
+
+#: Gradients by parameter, from one-hot labels (N, K).
+Estimate = Callable[[np.ndarray], dict[str, np.ndarray]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,6 +77,7 @@ def per_example(
     subject: Subject,
     extra: Mapping[str, np.ndarray],
     log_q: np.ndarray,
+    wrt: Names | None = None,
 ) -> Moments:
     """Moments of the batch estimate from N K runs, one sentence and one label each.
 
@@ -81,6 +88,7 @@ def per_example(
     Args:
         extra: further inputs, lambda among them.
         log_q: (N, K), the probabilities of the draws.
+        wrt: the parameters to differentiate by; None: all of them.
 
     Raises:
         ValueError: if the baseline is coupled, or the probabilities do not sum to one.
@@ -93,13 +101,13 @@ def per_example(
     for row in range(subject.batch.n):
         example = subject.example(row)
         build = surrogate(form, baseline, example)
-        sums = _Sums()
-        drawn = np.flatnonzero(np.exp(log_q[row]) > 0.0)
-        for label in drawn:
-            draw = one_hot(np.array([label]), subject.model.classes)
-            inputs = example.inputs(draw) | dict(extra)
-            sums.add(float(np.exp(log_q[row, label])), bench.gradient(build, example, inputs))
-        parts.append(sums.moments(len(log_q[row]) - len(drawn)))
+
+        def estimate(
+            draw: np.ndarray, example: Subject = example, build: Build = build
+        ) -> dict[str, np.ndarray]:
+            return bench.gradient(build, example, example.inputs(draw) | dict(extra), wrt)
+
+        parts.append(enumerate_draws(estimate, np.exp(log_q[[row]])))
     return Moments(
         mean={name: sum(part.mean[name] for part in parts) for name in parts[0].mean},
         variance={name: sum(part.variance[name] for part in parts) for name in parts[0].mean},
@@ -116,6 +124,7 @@ def joint(
     subject: Subject,
     extra: Mapping[str, np.ndarray],
     log_q: np.ndarray,
+    wrt: Names | None = None,
 ) -> Moments:
     """Moments of the batch estimate from K^N runs, one for each way to label the batch.
 
@@ -124,24 +133,34 @@ def joint(
     Raises:
         ValueError: if K^N is above :data:`MOST_DRAWS`, or the probabilities do not sum to one.
     """
-    k, n = subject.model.classes, subject.batch.n
-    if k**n > MOST_DRAWS:
-        raise ValueError(
-            f"K^N = {k}^{n} = {k**n} joint draws, at most {MOST_DRAWS} are enumerated; take fewer "
-            "sentences"
-        )
     build = surrogate(form, baseline, subject)
-    sums, skipped = _Sums(), 0
-    for labels, weight in _assignments(log_q):
-        if weight == 0.0:
-            skipped += 1
-            continue
-        inputs = subject.inputs(one_hot(labels, k)) | dict(extra)
-        sums.add(weight, bench.gradient(build, subject, inputs))
-    return sums.moments(skipped)
+    return enumerate_draws(
+        lambda draw: bench.gradient(build, subject, subject.inputs(draw) | dict(extra), wrt),
+        np.exp(log_q),
+    )
 
 
-def _assignments(log_q: np.ndarray) -> Iterator[tuple[np.ndarray, float]]:
-    n, k = log_q.shape
-    for labels in itertools.product(range(k), repeat=n):
-        yield np.array(labels), float(np.exp(log_q[np.arange(n), labels].sum()))
+def enumerate_draws(estimate: Estimate, probability: np.ndarray) -> Moments:
+    """Run an estimate on every way to label a batch, and weigh.
+
+    Args:
+        estimate: gradients by name, from one-hot labels (N, K).
+        probability: (N, K), rows summing to one; a row with a single 1 is a known label.
+
+    Raises:
+        ValueError: if there are more than :data:`MOST_DRAWS` ways of positive probability, or the
+            probabilities do not sum to one.
+    """
+    n, k = probability.shape
+    choices = [np.flatnonzero(row > 0.0) for row in probability]
+    count = math.prod(map(len, choices))
+    if count > MOST_DRAWS:
+        raise ValueError(
+            f"{count} joint draws (of K^N = {k}^{n}), at most {MOST_DRAWS} are enumerated; take "
+            "fewer sentences"
+        )
+    sums = _Sums()
+    for labels in itertools.product(*choices):
+        weight = float(np.prod(probability[np.arange(n), list(labels)]))
+        sums.add(weight, estimate(one_hot(np.array(labels), k)))
+    return sums.moments(k**n - count)

@@ -16,6 +16,8 @@ from .backends import Arrays
 class Subject:
     """A model, its parameters and a batch of N sentences.
 
+    ``seed`` is where checks begin when they draw anything of their own (lambda, say).
+
     Raises:
         ValueError: if the parameters are not those of the model (name or shape), are not all
             finite, or mix dtypes, or if the batch has a label outside 0..K-1.
@@ -25,6 +27,7 @@ class Subject:
     parameters: Arrays
     batch: Batch
     name: str = ""
+    seed: int = 0
 
     def __post_init__(self) -> None:
         check_parameters(self.parameters)

@@ -42,3 +42,18 @@ def labelled(
     """L - alpha log q of labelled sentences, labels one-hot (N, K): shape (N,)."""
     loss = model.loss(ops, parameters, batch, ops.expand_dims(labels, 0))[0]
     return loss - alpha * at_label(ops, model.log_q(ops, parameters, batch), labels)
+
+
+def cost(
+    ops: Ops, log_q: Array, losses: Array, labels: Array, alpha: float, n: int
+) -> Array:
+    """C of one batch in which some sentences have a label, a scalar.
+
+    Shape:
+        log_q (N, K); losses (K, N); labels (N, K), one-hot where the label is known, zero where not.
+    """
+    known = ops.sum(labels, axis=1)
+    supervised = ops.sum(labels * ops.transpose(losses), axis=1) - alpha * at_label(
+        ops, log_q, labels
+    )
+    return ops.sum(known * supervised + (1.0 - known) * unlabelled(ops, log_q, losses)) / n

@@ -7,7 +7,7 @@ import importlib
 import importlib.util
 from typing import NamedTuple
 
-from .base import Arrays, Backend, BackendMissing, Build, Function
+from .base import Arrays, Backend, BackendMissing, Build, Function, Names
 
 __all__ = [
     "BACKENDS",
@@ -16,6 +16,7 @@ __all__ = [
     "BackendMissing",
     "Build",
     "Function",
+    "Names",
     "installed",
     "load",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 
 import autograd
@@ -13,7 +14,7 @@ from autograd.tracer import trace
 
 from gradproof.reference_models.ops import Array
 
-from .base import Arrays, Build, Function
+from .base import Arrays, Build, Function, Names
 
 
 class AutogradOps:
@@ -80,12 +81,19 @@ class AutogradBackend:
 
         return call
 
-    def differentiate(self, build: Build, parameters: Arrays, inputs: Arrays) -> Function:
+    def differentiate(
+        self, build: Build, parameters: Arrays, inputs: Arrays, wrt: Names
+    ) -> Function:
         """One reverse pass."""
 
         def call(parameters: Arrays, inputs: Arrays) -> dict[str, np.ndarray]:
-            gradient = autograd.grad(lambda traced: build(AutogradOps(), traced, inputs))
-            return dict(gradient(dict(parameters)))
+            def cost(traced: dict[str, Array]) -> Array:
+                return build(AutogradOps(), {**parameters, **traced}, inputs)
+
+            with warnings.catch_warnings():
+                # A cost that no parameter reaches has the gradient zero, which is an answer.
+                warnings.filterwarnings("ignore", "Output seems independent of input")
+                return dict(autograd.grad(cost)({name: parameters[name] for name in wrt}))
 
         return call
 

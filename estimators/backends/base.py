@@ -19,6 +19,9 @@ Arrays = Mapping[str, np.ndarray]
 #: Builds a value from framework arrays: ``build(ops, parameters, inputs)``.
 Build = Callable[[Ops, Mapping[str, Array], Mapping[str, Array]], Any]
 
+#: Which parameters to differentiate by.
+Names = tuple[str, ...]
+
 #: A build made ready: ``function(parameters, inputs)`` gives NumPy arrays by name.
 Function = Callable[[Arrays, Arrays], dict[str, np.ndarray]]
 
@@ -31,8 +34,10 @@ class Backend(Protocol):
     def evaluate(self, build: Build, parameters: Arrays, inputs: Arrays) -> Function:
         """Ready a ``build`` that returns arrays by name."""
 
-    def differentiate(self, build: Build, parameters: Arrays, inputs: Arrays) -> Function:
-        """Ready the gradient of a ``build`` that returns a scalar, by every parameter given.
+    def differentiate(
+        self, build: Build, parameters: Arrays, inputs: Arrays, wrt: Names
+    ) -> Function:
+        """Ready the gradient of a ``build`` that returns a scalar, by the parameters ``wrt``.
 
         Exactly one differentiation of the scalar, however many parameters there are. A parameter
         that is in no part of the computation gets zeros; one that is in it, and cut off by holding

@@ -12,7 +12,7 @@ import numpy as np
 
 from gradproof.reference_models.ops import Array
 
-from .base import Arrays, BackendMissing, Build, Function
+from .base import Arrays, BackendMissing, Build, Function, Names
 
 #: No C compiler and no BLAS of Theano's own: an LSTM's gradient compiles in a second instead of
 #: minutes, and no compiler need be there. Flags that the caller has set are left alone.
@@ -27,7 +27,7 @@ class TheanoOps:
     """
 
     def __init__(self, theano: Any) -> None:
-        self._theano, self._tensor = theano, theano.tensor
+        self.theano, self._tensor = theano, theano.tensor
         self.held: list[Any] = []
         tensor = theano.tensor
         self.exp, self.log, self.tanh, self.square = tensor.exp, tensor.log, tensor.tanh, tensor.sqr
@@ -71,7 +71,7 @@ class TheanoOps:
 
     def logsumexp(self, x: Array, axis: int) -> Array:
         """Shifted by the largest entry, which cancels from value and gradient alike."""
-        largest = self._theano.gradient.disconnected_grad(
+        largest = self.theano.gradient.disconnected_grad(
             self._tensor.max(x, axis=axis, keepdims=True)
         )
         total = self._tensor.sum(self._tensor.exp(x - largest), axis=axis, keepdims=True)
@@ -80,6 +80,13 @@ class TheanoOps:
     def log_softmax(self, x: Array) -> Array:
         """Log probabilities over the last axis."""
         return x - self.expand_dims(self.logsumexp(x, axis=-1), -1)
+
+    def sample_one_hot(self, log_q: Array, seed: int) -> Array:
+        """A label of each sentence drawn in the graph by Theano's generator: one-hot (N, K)."""
+        from theano.sandbox.rng_mrg import MRG_RandomStreams
+
+        streams = MRG_RandomStreams(seed)
+        return streams.multinomial(pvals=self._tensor.exp(log_q), dtype=log_q.dtype)
 
     def hold(self, x: Array) -> Array:
         """A node of its own, to be named in ``consider_constant``.
@@ -132,14 +139,17 @@ class TheanoBackend:
         values = build(TheanoOps(self.theano), symbols, symbolic_inputs)
         return self.compile(symbols, symbolic_inputs, values)
 
-    def differentiate(self, build: Build, parameters: Arrays, inputs: Arrays) -> Function:
+    def differentiate(
+        self, build: Build, parameters: Arrays, inputs: Arrays, wrt: Names
+    ) -> Function:
         """One ``theano.grad`` with every held node in ``consider_constant``."""
         ops = TheanoOps(self.theano)
         symbols, symbolic_inputs = self.variables(parameters), self.variables(inputs)
         cost = build(ops, symbols, symbolic_inputs)
-        return self.compile(
-            symbols, symbolic_inputs, self.gradient(cost, symbols, consider_constant=ops.held)
+        gradients = self.gradient(
+            cost, {name: symbols[name] for name in wrt}, consider_constant=ops.held
         )
+        return self.compile(symbols, symbolic_inputs, gradients)
 
     def gradient(
         self, cost: Any, symbols: dict[str, Any], *, consider_constant: list[Any]
@@ -152,9 +162,7 @@ class TheanoBackend:
         """
         ancestors = set(self.theano.gof.graph.inputs([cost]))
         wrt = {name: symbol for name, symbol in symbols.items() if symbol in ancestors}
-        found = self.theano.grad(
-            cost, list(wrt.values()), consider_constant=consider_constant
-        )
+        found = self.theano.grad(cost, list(wrt.values()), consider_constant=consider_constant)
         gradients = dict(zip(wrt, found, strict=True))
         return {
             name: gradients.get(name, self.theano.tensor.zeros_like(symbol))

@@ -9,7 +9,7 @@ import numpy as np
 
 from gradproof.reference_models.ops import Array
 
-from .base import Arrays, Build, Function
+from .base import Arrays, Build, Function, Names
 
 
 class TorchOps:
@@ -91,14 +91,15 @@ class TorchBackend:
 
         return call
 
-    def differentiate(self, build: Build, parameters: Arrays, inputs: Arrays) -> Function:
+    def differentiate(
+        self, build: Build, parameters: Arrays, inputs: Arrays, wrt: Names
+    ) -> Function:
         """One ``torch.autograd.grad`` of the scalar."""
 
         def call(parameters: Arrays, inputs: Arrays) -> dict[str, np.ndarray]:
-            leaves = self._tensors(parameters, traced=True)
-            gradients = self._gradients(
-                build(self._ops, leaves, self._tensors(inputs)), leaves
-            )
+            tensors = self._tensors(parameters, traced=True)
+            cost = build(self._ops, tensors, self._tensors(inputs))
+            gradients = self._gradients(cost, {name: tensors[name] for name in wrt})
             return {
                 name: np.zeros_like(parameters[name]) if found is None else found.numpy()
                 for name, found in gradients.items()

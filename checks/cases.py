@@ -1,0 +1,193 @@
+"""Small subjects as plain values: what Hypothesis draws, shrinks and prints."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+from hypothesis import strategies as st
+
+from gradproof.estimators.subject import Subject
+from gradproof.reference_models.batch import make_batch
+from gradproof.reference_models.tabular import TabularModel
+
+Table = tuple[tuple[float, ...], ...]
+
+
+class Case(Protocol):
+    """A drawn value that makes a subject, and whose ``repr`` can be pasted."""
+
+    def subject(self) -> Any:
+        """What a check runs on."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TabularCase:
+    """A tabular model with its parameters and batch, as nested tuples.
+
+    Shape:
+        tokens: a tuple of ids for each of N sentences, of any lengths from 1; labels (N,), -1 where
+        unknown; embedding (V, D); weight, phi and theta (K, D); bias (K,); noise (N, D).
+    """
+
+    tokens: tuple[tuple[int, ...], ...]
+    labels: tuple[int, ...]
+    embedding: Table
+    weight: Table
+    bias: tuple[float, ...]
+    phi: Table
+    theta: Table
+    noise: Table
+    support: tuple[bool, ...] | None = None
+    batch_statistics: bool = False
+    dtype: str = "float64"
+    seed: int = 0
+
+    def subject(self) -> Subject:
+        """The subject that the numbers describe."""
+        model = TabularModel(
+            classes=len(self.bias),
+            vocabulary=len(self.embedding),
+            width=len(self.embedding[0]),
+            support=self.support,
+            batch_statistics=self.batch_statistics,
+        )
+        length = max(map(len, self.tokens))
+        tokens = np.array([[*row, *[0] * (length - len(row))] for row in self.tokens])
+        mask = np.array([[1] * len(row) + [0] * (length - len(row)) for row in self.tokens])
+        batch = make_batch(
+            tokens,
+            mask,
+            np.array(self.labels),
+            {"eps_h": np.array(self.noise)},
+            classes=model.classes,
+        )
+        parameters = {
+            "e.embedding": self.embedding,
+            "w.weight": self.weight,
+            "w.bias": self.bias,
+            "phi.table": self.phi,
+            "theta.table": self.theta,
+        }
+        arrays = {name: np.array(value, self.dtype) for name, value in parameters.items()}
+        return Subject(model, arrays, batch, name="tabular", seed=self.seed)
+
+
+#: Numbers that shrink to 0 and print short; eighths, so that they are exact in both dtypes.
+ENTRIES = st.integers(-16, 16).map(lambda eighths: eighths / 8)
+
+#: Logits as far out as float32 still resolves, and down to where they vanish beside the others.
+LOGITS = st.one_of(ENTRIES, st.sampled_from([30.0, -30.0, 80.0, -80.0, 2.0**-20, 2.0**-40]))
+
+
+def tables(rows: int, columns: int) -> st.SearchStrategy[Table]:
+    """Tables (rows, columns) of :data:`ENTRIES`."""
+    row = st.tuples(*[ENTRIES] * columns)
+    return st.tuples(*[row] * rows)
+
+
+@st.composite
+def tabular_cases(
+    draw: Callable[..., Any],
+    *,
+    sentences: tuple[int, int] = (1, 2),
+    classes: tuple[int, int] = (2, 3),
+    labelled: bool = False,
+    batch_statistics: bool = False,
+    supports: bool = True,
+) -> TabularCase:
+    """Tabular cases over K, N, T, D, dtype, support, parameters and noise.
+
+    V is K, so that e and w have a table of the same shape (claim ``gradient.w`` as printed adds
+    them).
+
+    Args:
+        sentences: least and greatest N.
+        classes: least and greatest K.
+        labelled: give some sentences a label.
+        batch_statistics: couple the examples.
+        supports: let labels have probability zero.
+    """
+    k, n = draw(st.integers(*classes)), draw(st.integers(*sentences))
+    width = draw(st.integers(1, 2))
+    token_rows = st.lists(st.integers(0, k - 1), min_size=1, max_size=3).map(tuple)
+    known = st.integers(-1, k - 1) if labelled else st.just(-1)
+    support = None
+    if supports and k > 2 and draw(st.booleans()):
+        support = (True, *draw(st.tuples(*[st.booleans()] * (k - 2))), True)
+    return TabularCase(
+        tokens=draw(st.tuples(*[token_rows] * n)),
+        labels=draw(st.tuples(*[known] * n)),
+        embedding=draw(tables(k, width)),
+        weight=draw(tables(k, width)),
+        bias=draw(st.tuples(*[LOGITS] * k)),
+        phi=draw(tables(k, width)),
+        theta=draw(tables(k, width)),
+        noise=draw(tables(n, width)),
+        support=support,
+        batch_statistics=batch_statistics,
+        dtype=draw(st.sampled_from(["float64", "float32"])),
+        seed=draw(st.integers(0, 3)),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class GaussianCase:
+    """One latent variable: q(h) = N(mean, exp(log_variance)) against N(0, 1)."""
+
+    mean: float
+    log_variance: float
+    dtype: str = "float64"
+
+    def subject(self) -> GaussianSubject:
+        """The case as parameters that a bench takes."""
+        values = {"phi.mean": self.mean, "phi.log_variance": self.log_variance}
+        arrays = {name: np.array([value], self.dtype) for name, value in values.items()}
+        return GaussianSubject(arrays, self)
+
+
+@dataclasses.dataclass(frozen=True)
+class CoupledCase:
+    """SeqDGM-A with one a and one h, all Gaussian.
+
+    q(a|x) = N(a_mean, exp(a_log_variance)), q(h|x,a,y) = N(slope a, exp(h_log_variance)),
+    p(a|y,h) = N(back h, exp(p_log_variance)), p(h) = N(0, 1).
+    """
+
+    a_mean: float
+    a_log_variance: float
+    slope: float
+    h_log_variance: float
+    back: float
+    p_log_variance: float
+
+    def subject(self) -> GaussianSubject:
+        """The case as parameters that a bench takes."""
+        values = dataclasses.asdict(self)
+        return GaussianSubject({f"phi.{k}": np.array([v]) for k, v in values.items()}, self)
+
+
+@dataclasses.dataclass(frozen=True)
+class GaussianSubject:
+    """Parameters (1,) by name, with the case they come from."""
+
+    parameters: dict[str, np.ndarray]
+    case: Any
+    seed: int = 0
+
+    def describe(self) -> str:
+        """The case."""
+        return repr(self.case)
+
+
+#: Log variances from e^-4 to e^2: beyond, quadrature and not the closed form loses digits.
+LOG_VARIANCES = st.integers(-16, 8).map(lambda quarters: quarters / 4)
+
+gaussian_cases = st.builds(
+    GaussianCase, ENTRIES, LOG_VARIANCES, st.sampled_from(["float64", "float32"])
+)
+coupled_cases = st.builds(
+    CoupledCase, ENTRIES, LOG_VARIANCES, ENTRIES, LOG_VARIANCES, ENTRIES, LOG_VARIANCES
+)

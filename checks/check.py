@@ -1,0 +1,51 @@
+"""What a check is: one row, whose identifier is also the identifier of its tests."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from hypothesis import strategies as st
+
+from gradproof.estimators.backends import BACKENDS
+
+from .evidence import Comparison
+from .study import Study
+
+#: The models of real text, by the names that the command line knows.
+SEQUENCE_MODELS = ("seqdgm", "seqdgm-a")
+
+ROUNDING = "rounding: u 4R (2 + max|log q|) sum_n [max|weight| max|score| + max|pathwise|]"
+
+
+@dataclasses.dataclass(frozen=True)
+class Check:
+    """A claim in one variant, and how to compare it on one subject.
+
+    Args:
+        claim: an id of :data:`gradproof.derivations.claims.CLAIMS`.
+        variant: what is checked of it; ``printed`` is as the note has it.
+        statement: one line.
+        expected: the verdict that is on record.
+        compare: comparisons for one study; must make at least one over all subjects.
+        cases: strategy of small cases, or None where a case adds nothing to the sequence models.
+        models: the models of real text that it also runs on.
+        backends: the frameworks that it is about.
+        bound_reason: where the bounds come from.
+    """
+
+    claim: str
+    variant: str
+    statement: str
+    expected: str
+    compare: Callable[[Study], list[Comparison]]
+    cases: st.SearchStrategy[Any] | None = None
+    models: tuple[str, ...] = SEQUENCE_MODELS
+    backends: tuple[str, ...] = tuple(BACKENDS)
+    bound_reason: str = ROUNDING
+
+    @property
+    def id(self) -> str:
+        """``claim/variant``."""
+        return f"{self.claim}/{self.variant}"

@@ -1,0 +1,196 @@
+"""What a comparison found, as a record that asserts, tables and figures only read."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+#: The verdicts. ``proved`` is kept for derivations: numbers hold or refute, they prove nothing.
+HOLDS, REFUTED, UNDECIDED, PROVED = "holds", "refuted", "undecided", "proved"
+
+#: Between the rounding bound and this multiple of it an error is nobody's: the bound is first-order,
+#: measured errors of right estimators are below a tenth of it, and a wrong one is 1e3 times it or more.
+GAP = 16.0
+
+#: A comparison that could not have seen an error of one part in a hundred proves nothing.
+COARSEST = 1e-2
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """A number, or an array of them, against what it should be.
+
+    ``error`` is the largest absolute difference over ``count`` entries (infinite for NaN, for a
+    shape that does not fit, for an error that a framework raised); ``bound`` what rounding can
+    explain; ``signal`` the size of what is compared, so that bound/signal is the smallest relative
+    error that could have been seen.
+    """
+
+    what: str
+    count: int
+    error: float
+    bound: float
+    signal: float
+    subject: str
+    note: str = ""
+
+    @property
+    def ratio(self) -> float:
+        """Error in units of its bound; 0 where both are 0."""
+        if self.error == 0.0:
+            return 0.0
+        return self.error / self.bound if self.bound > 0.0 else math.inf
+
+    @property
+    def resolution(self) -> float:
+        """Smallest relative error that could have been seen; infinite where there is no signal."""
+        return self.bound / self.signal if self.signal > 0.0 else math.inf
+
+
+class NothingCompared(ValueError):
+    """A verdict was asked of zero comparisons."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Evidence:
+    """One claim in one variant, in one framework: what was compared, and the verdict.
+
+    ``error``, ``bound`` and ``worst`` belong to the comparison with the largest error in units of its
+    bound; ``resolution`` is the smallest relative error that every quantity compared could have
+    shown on some subject. ``counterexample`` and ``snippet`` are there where the claim is refuted.
+    ``crash`` holds what a check raised when it could not finish: neither held nor refuted.
+    """
+
+    claim: str
+    variant: str
+    backend: str
+    statement: str
+    expected: str
+    verdict: str
+    comparisons: int
+    error: float
+    bound: float
+    signal: float
+    worst: str
+    note: str
+    resolution: float
+    bound_reason: str
+    subjects: tuple[str, ...]
+    seed: int
+    seconds: float
+    counterexample: str = ""
+    snippet: str = ""
+    crash: str = ""
+
+    @property
+    def id(self) -> str:
+        """``claim/variant``."""
+        return f"{self.claim}/{self.variant}"
+
+    @property
+    def as_expected(self) -> bool:
+        """Whether the verdict is the recorded expectation."""
+        return self.verdict == self.expected
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON; numbers that are not finite become strings, which JSON has no number for."""
+        plain = dataclasses.asdict(self) | {"as_expected": self.as_expected}
+        return {
+            key: str(value) if isinstance(value, float) and not math.isfinite(value) else value
+            for key, value in plain.items()
+        }
+
+    def explain(self) -> str:
+        """One paragraph: what was compared, what came out, what to do next."""
+        lines = [f"{self.id} [{self.backend}]: {self.verdict}, expected {self.expected}."]
+        if self.crash:
+            lines.append(f"The check could not finish: {self.crash}")
+        else:
+            lines.append(
+                f"{self.worst}: error {self.error:.3e}, should be at most {self.bound:.3e} "
+                f"({self.bound_reason}), where the quantity is {self.signal:.3e}; "
+                f"{self.comparisons} numbers compared."
+            )
+        if self.note:
+            lines.append(self.note)
+        if self.snippet:
+            lines.append("Reproduce with:\n" + self.snippet)
+        return "\n".join(lines)
+
+
+def worst_of(comparisons: Sequence[Comparison]) -> Comparison:
+    """The comparison with the largest error in units of its bound.
+
+    Raises:
+        NothingCompared: if there is none, or none of them has an entry.
+    """
+    if not sum(comparison.count for comparison in comparisons):
+        raise NothingCompared(
+            "zero comparisons: a verdict needs at least one number compared; check that the model "
+            "has the parameters that the claim is about"
+        )
+    return max(comparisons, key=lambda comparison: (comparison.ratio, comparison.error))
+
+
+def resolution(comparisons: Iterable[Comparison]) -> float:
+    """The smallest relative error that each quantity could have shown, at its best subject."""
+    best: dict[str, float] = {}
+    for comparison in comparisons:
+        best[comparison.what] = min(
+            comparison.resolution, best.get(comparison.what, math.inf)
+        )
+    return max(best.values(), default=math.inf)
+
+
+def judge(comparisons: Sequence[Comparison]) -> str:
+    """The verdict: within the bound, beyond 16 times the bound, or neither.
+
+    Raises:
+        NothingCompared: for zero comparisons.
+    """
+    worst = worst_of(comparisons)
+    if worst.ratio > GAP:
+        return REFUTED
+    if worst.ratio > 1.0 or resolution(comparisons) > COARSEST:
+        return UNDECIDED
+    return HOLDS
+
+
+def compare(
+    what: str, found: Any, expected: Any, bound: float, subject: str, *, signal: float | None = None
+) -> Comparison:
+    """Compare arrays entry by entry.
+
+    Args:
+        bound: what rounding can explain, for each entry.
+        signal: size of the quantity; None: the largest expected magnitude.
+    """
+    found, expected = np.asarray(found), np.asarray(expected)
+    if found.shape != expected.shape:
+        note = f"{what} has shape {found.shape}, expected {expected.shape}"
+        return Comparison(what, 1, math.inf, bound, 1.0, subject, note)
+    difference = np.abs(found.astype(np.float64) - expected)
+    error = float(difference.max(initial=0.0))
+    size = float(np.abs(expected).max(initial=0.0)) if signal is None else signal
+    note = ""
+    if math.isnan(error):
+        error, note = math.inf, f"{what} is NaN in {int(np.isnan(difference).sum())} entries"
+    return Comparison(what, found.size, error, bound, size, subject, note)
+
+
+def compare_sets(
+    what: str, found: Iterable[str], expected: Iterable[str], subject: str
+) -> Comparison:
+    """Compare two sets of names; the error counts names that are in one only."""
+    found, expected = set(found), set(expected)
+    parts = []
+    if found - expected:
+        parts.append(f"{what} has also {', '.join(sorted(found - expected))}")
+    if expected - found:
+        parts.append(f"{what} lacks {', '.join(sorted(expected - found))}")
+    error = float(len(found ^ expected))
+    return Comparison(what, len(found | expected), error, 0.0, 1.0, subject, "; ".join(parts))

@@ -1,0 +1,53 @@
+"""Every check there is, by its identifier."""
+
+from __future__ import annotations
+
+import difflib
+
+from gradproof.derivations.claims import CLAIMS
+
+from .check import Check
+from .rows import baseline, batch, constant, forward, gradient, invariants, kl, labelled, objective
+from .rows import partition as partition_rows
+
+_ROWS = (
+    *forward.CHECKS,
+    *partition_rows.CHECKS,
+    *invariants.CHECKS,
+    *kl.CHECKS,
+    *objective.CHECKS,
+    *gradient.CHECKS,
+    *baseline.CHECKS,
+    *constant.CHECKS,
+    *batch.CHECKS,
+    *labelled.CHECKS,
+)
+
+CHECKS: dict[str, Check] = {check.id: check for check in _ROWS}
+
+if len(CHECKS) != len(_ROWS):
+    raise RuntimeError("two checks have one id; give each row a variant of its own")
+
+
+def find_checks(patterns: tuple[str, ...] = ()) -> list[Check]:
+    """The checks whose id is, or begins with, one of ``patterns``; all of them if there is none.
+
+    Raises:
+        ValueError: if a pattern names no check.
+    """
+    if not patterns:
+        return list(CHECKS.values())
+    for pattern in patterns:
+        if not any(_matches(check, pattern) for check in CHECKS.values()):
+            near = difflib.get_close_matches(pattern, [*CLAIMS, *CHECKS], n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ValueError(f"no check is called {pattern!r}, or begins so{hint}")
+    return [
+        check
+        for check in CHECKS.values()
+        if any(_matches(check, pattern) for pattern in patterns)
+    ]
+
+
+def _matches(check: Check, pattern: str) -> bool:
+    return check.id.startswith(pattern)

@@ -1,0 +1,90 @@
+"""Claims batch.one_pass and batch.plus_one."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gradproof.estimators.baselines import BASELINES
+from gradproof.estimators.builds import build, surrogate
+from gradproof.estimators.forms import FORMS
+from gradproof.reference_models.model import one_hot
+
+from ..cases import tabular_cases
+from ..check import Check
+from ..evidence import HOLDS, REFUTED, Comparison
+from ..study import Study
+from .gradient import negative_entropy
+
+
+def one_pass(study: Study) -> list[Comparison]:
+    """One differentiation of the batch sum against one for each sentence, at the same labels."""
+    subject, labels = study.subject, study.draw()
+    form, baseline = FORMS["one-pass"], BASELINES["none"]
+    lam = study.baseline_inputs(baseline)
+    draw = one_hot(labels, subject.model.classes)
+    found = study.bench.gradient(
+        surrogate(form, baseline, subject), subject, subject.inputs(draw) | lam
+    )
+    parts = []
+    for row in range(subject.batch.n):
+        example = subject.example(row)
+        inputs = example.inputs(draw[[row]]) | lam
+        single = surrogate(form, baseline, example)
+        parts.append(study.bench.gradient(single, example, inputs))
+    expected = {name: np.sum([part[name] for part in parts], axis=0) for name in found}
+    return study.compare_gradient(found, expected, study.names())
+
+
+def plus_one(study: Study) -> list[Comparison]:
+    """E[(CQ + 1) s] against the gradient of E_q[log q] = -H."""
+    subject = study.subject
+    inputs = subject.inputs(np.zeros((subject.batch.n, subject.model.classes)))
+    expected = study.bench.gradient(build(negative_entropy, subject), subject, inputs)
+    found = study.moments("plus-one", groups=("e", "w"))
+    return study.compare_gradient(dict(found.mean), expected, study.names("e", "w"))
+
+
+def zero_mean_score(study: Study) -> list[Comparison]:
+    """E[1 s] against zero: the 1 is a constant baseline."""
+    found = study.moments("score", groups=("e", "w"))
+    zero = {name: np.zeros_like(mean) for name, mean in found.mean.items()}
+    return study.compare_gradient(
+        dict(found.mean), zero, study.names("e", "w"), signal=dict(found.largest)
+    )
+
+
+CHECKS = (
+    Check(
+        claim="batch.one_pass",
+        variant="sum",
+        statement="the gradient of the sum is the sum of the gradients, for every group",
+        expected=HOLDS,
+        compare=one_pass,
+        cases=tabular_cases(),
+    ),
+    Check(
+        claim="batch.one_pass",
+        variant="batch-statistics",
+        statement="... with batch statistics in a label-dependent layer",
+        expected=REFUTED,
+        compare=one_pass,
+        cases=tabular_cases(sentences=(2, 2), batch_statistics=True),
+        models=(),
+    ),
+    Check(
+        claim="batch.plus_one",
+        variant="mean",
+        statement="E[(CQ + 1) s] = -dH",
+        expected=HOLDS,
+        compare=plus_one,
+        cases=tabular_cases(),
+    ),
+    Check(
+        claim="batch.plus_one",
+        variant="constant",
+        statement="E[s] = 0, so the 1 changes no mean",
+        expected=HOLDS,
+        compare=zero_mean_score,
+        cases=tabular_cases(),
+    ),
+)

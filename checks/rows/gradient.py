@@ -1,0 +1,101 @@
+"""Claims gradient.e, gradient.w and gradient.phi_theta: as printed, corrected, and in batch form."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from gradproof.estimators.builds import build
+from gradproof.reference_models import objective
+from gradproof.reference_models.batch import Batch
+from gradproof.reference_models.model import Model, Parameters
+from gradproof.reference_models.ops import Array, Ops
+
+from ..cases import tabular_cases
+from ..check import Check
+from ..evidence import HOLDS, REFUTED, Comparison
+from ..study import Study
+
+
+def mean_is_exact(study: Study, form: str, groups: tuple[str, ...]) -> list[Comparison]:
+    """The enumerated mean of a form against the exact gradient of U.
+
+    Args:
+        groups: differentiate by these alone, as a line of the note does; none: by all at once.
+    """
+    found = study.moments(form, groups=groups)
+    return study.compare_gradient(
+        dict(found.mean), dict(study.reference.gradient), study.names(*groups)
+    )
+
+
+def entropy(
+    ops: Ops, model: Model, parameters: Parameters, batch: Batch, inputs: Parameters
+) -> Array:
+    """The sum of H over the sentences, a scalar."""
+    return ops.sum(objective.entropy(ops, model.log_q(ops, parameters, batch)))
+
+
+def negative_entropy(
+    ops: Ops, model: Model, parameters: Parameters, batch: Batch, inputs: Parameters
+) -> Array:
+    """The sum of -H over the sentences, a scalar."""
+    return -entropy(ops, model, parameters, batch, inputs)
+
+
+def printed_w(study: Study) -> list[Comparison]:
+    """The w line read to the letter: dH/de is added to the estimate for w.
+
+    Where e's and w's tables have one shape the sum exists and is compared; where they have not, the
+    line is no estimate of anything.
+    """
+    subject, name = study.subject, study.names("w")[0]
+    score_part = study.moments("score-of-loss", groups=("w",)).mean[name]
+    inputs = subject.inputs(np.zeros((subject.batch.n, subject.model.classes)))
+    added = study.bench.gradient(build(entropy, subject), subject, inputs, ("e.embedding",))["e.embedding"]
+    if added.shape != score_part.shape:
+        note = (
+            f"dH/de has shape {added.shape} and the estimate for {name} has shape "
+            f"{score_part.shape}: they cannot be added"
+        )
+        return [Comparison(name, 1, math.inf, 0.0, 1.0, study.name, note)]
+    found = {name: score_part + added}
+    return study.compare_gradient(found, dict(study.reference.gradient), [name])
+
+
+def _row(claim: str, variant: str, statement: str, expected: str, form: str, *groups: str) -> Check:
+    return Check(
+        claim=claim,
+        variant=variant,
+        statement=statement,
+        expected=expected,
+        compare=lambda study: mean_is_exact(study, form, groups),
+        cases=tabular_cases(),
+    )
+
+
+CHECKS = (
+    _row("gradient.e", "printed", "L ds + dH + dL", REFUTED, "printed-entropy", "e"),
+    _row("gradient.e", "corrected", "L ds - dH + dL", HOLDS, "analytic-entropy", "e"),
+    _row("gradient.e", "batch-form", "d[(CL + CQ + 1) log q + L]", HOLDS, "one-pass", "e"),
+    Check(
+        claim="gradient.w",
+        variant="printed",
+        statement="L ds + dH/de, in the line for w",
+        expected=REFUTED,
+        compare=printed_w,
+        cases=tabular_cases(),
+    ),
+    _row("gradient.w", "printed-sign", "L ds + dH/dw", REFUTED, "printed-entropy", "w"),
+    _row("gradient.w", "corrected", "L ds - dH/dw", HOLDS, "analytic-entropy", "w"),
+    _row("gradient.w", "batch-form", "d[(CL + CQ + 1) log q]", HOLDS, "score-line", "w"),
+    _row("gradient.phi_theta", "printed", "dL", HOLDS, "pathwise", "phi", "theta"),
+    _row(
+        "gradient.phi_theta",
+        "batch-form",
+        "the form for e, differentiated once for all groups",
+        HOLDS,
+        "one-pass",
+    ),
+)

@@ -1,0 +1,258 @@
+"""Claims objective.u and objective.c."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+
+from gradproof.estimators import complex_step, moments
+from gradproof.estimators.builds import build, exact_objective
+from gradproof.estimators.forms import FORMS, Terms
+from gradproof.reference_models import objective
+from gradproof.reference_models.batch import UNLABELLED, Batch, from_arrays
+from gradproof.reference_models.model import Model, every_label, one_hot
+from gradproof.reference_models.ops import Array, Ops
+
+from ..cases import tabular_cases
+from ..check import ROUNDING, Check
+from ..evidence import HOLDS, REFUTED, Comparison, compare
+from ..study import Study
+
+Named = Mapping[str, Array]
+
+VALUE = "rounding: u 4R (2 + max|log q|) (sum of magnitudes)"
+
+#: The weight of the labelled sentences' -log q; any number that is not 0 or 1 will show a slip.
+ALPHA = 0.7
+
+
+def unlabelled_values(ops: Ops, model: Model, parameters: Named, batch: Batch, inputs: Named) -> Named:
+    """U of each sentence, and E_q[log q] as enumerated."""
+    log_q = model.log_q(ops, parameters, batch)
+    losses = model.loss(ops, parameters, batch, inputs["draw"])
+    nothing = ops.zeros_like(losses)
+    return {
+        "U": objective.unlabelled(ops, log_q, losses),
+        "E log q": objective.unlabelled(ops, log_q, nothing),
+    }
+
+
+def single(study: Study, row: int, label: int) -> float:
+    """L of one sentence and one label, evaluated alone."""
+    example = study.subject.example(row)
+    inputs = example.inputs(every_label(1, example.model.classes)[[label]])
+    found = study.bench.values(build(_one_loss, example), example, inputs)
+    return float(found["loss"][0, 0])
+
+
+def _one_loss(ops: Ops, model: Model, parameters: Named, batch: Batch, inputs: Named) -> Named:
+    return {"loss": model.loss(ops, parameters, batch, inputs["draw"])}
+
+
+def scale(study: Study) -> float:
+    """What rounding can do to a value of U: the magnitudes that are summed, times 4R u."""
+    known = study.reference
+    log_q = np.abs(np.where(np.isfinite(known.log_q), known.log_q, 0.0)).max()
+    size = 1.0 + log_q + np.abs(known.loss).max()
+    return 4.0 * known.value_bound() * (2.0 + log_q) * float(size)
+
+
+def expectation(study: Study) -> list[Comparison]:
+    """U in one vectorised pass against the sum over labels, one label and one sentence at a time."""
+    subject, known = study.subject, study.reference
+    inputs = subject.inputs(every_label(subject.batch.n, subject.model.classes))
+    found = study.bench.values(build(unlabelled_values, subject), subject, inputs)["U"]
+    expected = [
+        sum(
+            known.probability[row, label] * (single(study, row, label) + known.log_q[row, label])
+            for label in np.flatnonzero(known.probability[row] > 0.0)
+        )
+        for row in range(subject.batch.n)
+    ]
+    return [compare("U", found, expected, scale(study), study.name)]
+
+
+def second_term(study: Study, sign: float) -> list[Comparison]:
+    """E_q[log q] against ``sign`` times Shannon's entropy, summed term by term in NumPy."""
+    subject, known = study.subject, study.reference
+    inputs = subject.inputs(every_label(subject.batch.n, subject.model.classes))
+    found = study.bench.values(build(unlabelled_values, subject), subject, inputs)["E log q"]
+    shannon = [
+        -sum(q * np.log(q) for q in row if q > 0.0) for row in known.probability
+    ]
+    return [compare("E_q[log q]", found, sign * np.array(shannon), scale(study), study.name)]
+
+
+def derivative(study: Study) -> list[Comparison]:
+    """The enumerated gradient against complex steps in random directions, and in this framework."""
+    subject, known, rng = study.subject, study.reference, study.rng()
+    whole = build(exact_objective, subject)
+    inputs = subject.inputs(every_label(subject.batch.n, subject.model.classes))
+    here = study.bench.gradient(whole, subject, inputs)
+    comparisons = study.compare_gradient(here, dict(known.gradient), study.names())
+    for name in study.names():
+        direction = {key: np.zeros_like(value) for key, value in known.gradient.items()}
+        direction[name] = rng.choice([-1.0, 1.0], size=known.gradient[name].shape)
+        stepped = complex_step.derivative(whole, subject.parameters, inputs, direction)
+        found = float((known.gradient[name] * direction[name]).sum())
+        bound = known.bound(name) * max(1, known.gradient[name].size)
+        signal = float(np.abs(known.gradient[name]).sum())
+        comparisons.append(
+            compare(f"{name} along a direction", found, stepped, bound, study.name, signal=signal)
+        )
+    return comparisons
+
+
+def whole_cost(ops: Ops, model: Model, parameters: Named, batch: Batch, inputs: Named) -> Named:
+    """C of the batch, its labelled sentences marked in ``known`` (N, K)."""
+    log_q = model.log_q(ops, parameters, batch)
+    losses = model.loss(ops, parameters, batch, inputs["draw"])
+    return {"C": objective.cost(ops, log_q, losses, inputs["known"], ALPHA, batch.n)}
+
+
+def known_labels(study: Study) -> np.ndarray:
+    """One-hot labels (N, K), zero for sentences without one."""
+    labels = study.subject.batch.labels
+    rows = one_hot(np.maximum(labels, 0), study.subject.model.classes)
+    return (rows * (labels != UNLABELLED)[:, None]).astype(study.subject.dtype)
+
+
+def cost_inputs(study: Study) -> dict[str, np.ndarray]:
+    """Every label, and which are known."""
+    subject = study.subject
+    every = every_label(subject.batch.n, subject.model.classes)
+    return subject.inputs(every) | {"known": known_labels(study)}
+
+
+def check_known(study: Study) -> None:
+    """Make sure that C is finite.
+
+    Raises:
+        ValueError: if a known label has probability zero.
+    """
+    for row, label in enumerate(study.subject.batch.labels):
+        if label != UNLABELLED and study.reference.probability[row, label] == 0.0:
+            raise ValueError(
+                f"sentence {row} has the label {label}, whose probability is zero: -log q and C are "
+                "infinite; give the label some probability or the sentence another label"
+            )
+
+
+def cost_value(study: Study) -> list[Comparison]:
+    """C in one pass against the sum sentence by sentence."""
+    subject, known = study.subject, study.reference
+    check_known(study)
+    found = study.bench.values(build(whole_cost, subject), subject, cost_inputs(study))["C"]
+    total = 0.0
+    for row, label in enumerate(subject.batch.labels):
+        if label == UNLABELLED:
+            positive = np.flatnonzero(known.probability[row] > 0.0)
+            total += sum(
+                known.probability[row, k] * (single(study, row, k) + known.log_q[row, k])
+                for k in positive
+            )
+        else:
+            total += single(study, row, label) - ALPHA * known.log_q[row, label]
+    return [compare("C", found, total / subject.batch.n, scale(study), study.name)]
+
+
+@dataclasses.dataclass(frozen=True)
+class SampledCost:
+    """The surrogate of C: labelled sentences as they are, unlabelled ones at a drawn label."""
+
+    model: Model
+    n: int
+    t: int
+
+    def __call__(self, ops: Ops, parameters: Named, inputs: Named) -> Array:
+        """Run on framework arrays, with ``draw`` (N, K) the known labels and the drawn ones."""
+        batch = from_arrays(self.n, self.t, inputs)
+        draw = inputs["draw"]
+        log_q = self.model.log_q(ops, parameters, batch)
+        loss = self.model.loss(ops, parameters, batch, ops.expand_dims(draw, 0))[0]
+        at_draw = objective.at_label(ops, log_q, draw)
+        terms = Terms(log_q, at_draw, loss, ops.zeros_like(loss))
+        sampled = FORMS["one-pass"].cost(ops, terms)
+        known = ops.sum(inputs["known"], axis=1)
+        return ops.sum(known * (loss - ALPHA * at_draw) + (1.0 - known) * sampled) / self.n
+
+
+def sampled_cost(study: Study) -> list[Comparison]:
+    """The mean of the sampled gradient of C, over the labels of its unlabelled sentences."""
+    subject = study.subject
+    check_known(study)
+    known = known_labels(study)
+    inputs = cost_inputs(study)
+    exact = study.bench.gradient(build(scalar_cost, subject), subject, inputs)
+    weights = np.where(known.sum(axis=1)[:, None] > 0.0, known, study.reference.probability)
+    surrogate = SampledCost(subject.model, subject.batch.n, subject.batch.t)
+    found = moments.enumerate_draws(
+        lambda draw: study.bench.gradient(surrogate, subject, subject.inputs(draw) | {"known": known}),
+        weights,
+    )
+    return study.compare_gradient(dict(found.mean), exact, study.names())
+
+
+def scalar_cost(ops: Ops, model: Model, parameters: Named, batch: Batch, inputs: Named) -> Array:
+    """C as a scalar."""
+    return whole_cost(ops, model, parameters, batch, inputs)["C"]
+
+
+CHECKS = (
+    Check(
+        claim="objective.u",
+        variant="expectation",
+        statement="U in one pass over all labels is E_q[L + log q], label by label",
+        expected=HOLDS,
+        compare=expectation,
+        cases=tabular_cases(),
+        bound_reason=VALUE,
+    ),
+    Check(
+        claim="objective.u",
+        variant="entropy-printed",
+        statement="E_q[log q] = H",
+        expected=REFUTED,
+        compare=lambda study: second_term(study, +1.0),
+        cases=tabular_cases(),
+        bound_reason=VALUE,
+    ),
+    Check(
+        claim="objective.u",
+        variant="entropy-corrected",
+        statement="E_q[log q] = -H",
+        expected=HOLDS,
+        compare=lambda study: second_term(study, -1.0),
+        cases=tabular_cases(),
+        bound_reason=VALUE,
+    ),
+    Check(
+        claim="objective.u",
+        variant="derivative",
+        statement="its enumerated gradient, against complex steps without any differentiation",
+        expected=HOLDS,
+        compare=derivative,
+        # Complex numbers have no order, so a step cannot tell a log q of minus infinity.
+        cases=tabular_cases(supports=False),
+    ),
+    Check(
+        claim="objective.c",
+        variant="value",
+        statement="C in one pass is the mean of L - alpha log q and U, sentence by sentence",
+        expected=HOLDS,
+        compare=cost_value,
+        cases=tabular_cases(labelled=True, supports=False),
+        bound_reason=VALUE,
+    ),
+    Check(
+        claim="objective.c",
+        variant="sampled",
+        statement="one drawn label for each unlabelled sentence gives the gradient of C in the mean",
+        expected=HOLDS,
+        compare=sampled_cost,
+        cases=tabular_cases(labelled=True, supports=False),
+        bound_reason=ROUNDING,
+    ),
+)

@@ -1,0 +1,185 @@
+"""Claims partition.seqdgm and partition.seqdgm_a, read off the computation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from gradproof.estimators.builds import build
+from gradproof.reference_models.batch import Batch
+from gradproof.reference_models.model import GROUPS, Model, every_label, group_of
+from gradproof.reference_models.ops import Array, Ops
+
+from ..check import Check
+from ..evidence import HOLDS, REFUTED, Comparison, compare_sets
+from ..study import Study
+
+Named = Mapping[str, Array]
+
+COUNTED = "a count of names, which must be 0"
+
+
+def log_q_alone(ops: Ops, model: Model, parameters: Named, batch: Batch, inputs: Named) -> Named:
+    """log q."""
+    return {"log_q": model.log_q(ops, parameters, batch)}
+
+
+def loss_alone(ops: Ops, model: Model, parameters: Named, batch: Batch, inputs: Named) -> Named:
+    """L."""
+    return {"loss": model.loss(ops, parameters, batch, inputs["draw"])}
+
+
+def latent_h(ops: Ops, model: Model, parameters: Named, batch: Batch, inputs: Named) -> Named:
+    """The sampled h."""
+    return {"h": model.latents(ops, parameters, batch, inputs["draw"])["h"]}
+
+
+def latent_a(ops: Ops, model: Model, parameters: Named, batch: Batch, inputs: Named) -> Named:
+    """The sampled a."""
+    return {"a": model.latents(ops, parameters, batch, inputs["draw"])["a"]}
+
+
+def reached(study: Study, compute: object) -> frozenset[str]:
+    """The parameters that a value of the model depends on."""
+    subject = study.subject
+    inputs = subject.inputs(every_label(subject.batch.n, subject.model.classes))
+    return study.bench.reach(build(compute, subject), subject, inputs)  # type: ignore[arg-type]
+
+
+def groups_read_off(study: Study) -> dict[str, set[str]]:
+    """The four groups by what reaches what: nothing declared is used.
+
+    e reaches both log q and L, w log q alone; phi reaches L through h, theta L past it.
+    """
+    log_q, loss = reached(study, log_q_alone), reached(study, loss_alone)
+    before_h = reached(study, latent_h)
+    return {
+        "e": set(log_q & loss),
+        "w": set(log_q - loss),
+        "phi": set((loss - log_q) & before_h),
+        "theta": set(loss - log_q - before_h),
+    }
+
+
+def partition(study: Study) -> list[Comparison]:
+    """Groups read off the computation against the groups that the names declare."""
+    found = groups_read_off(study)
+    declared = {
+        group: {name for name in study.subject.parameters if group_of(name) == group}
+        for group in GROUPS
+    }
+    return [
+        compare_sets(f"group {group}", found[group], declared[group], study.name)
+        for group in GROUPS
+    ] + moves(study)
+
+
+def moves(study: Study) -> list[Comparison]:
+    """A second witness, in numbers: what reaches log q or L has a derivative that is not zero."""
+    known = study.reference
+    scores = {name for name in known.score if np.abs(known.score[name]).max() > 0.0}
+    paths = {name for name in known.pathwise if np.abs(known.pathwise[name]).max() > 0.0}
+    return [
+        compare_sets("score", scores, reached(study, log_q_alone), study.name),
+        compare_sets("pathwise", paths, reached(study, loss_alone), study.name),
+    ]
+
+
+def only_embeddings_shared(study: Study) -> list[Comparison]:
+    """The shared parameters are the word embeddings and nothing else."""
+    shared = groups_read_off(study)["e"]
+    return [compare_sets("shared", shared, {"e.embedding"}, study.name)]
+
+
+def shared_up_to_a(study: Study) -> list[Comparison]:
+    """The shared parameters are those that the sample of a depends on."""
+    shared = groups_read_off(study)["e"]
+    return [compare_sets("shared", shared, reached(study, latent_a), study.name)]
+
+
+def one_sample_of_a(study: Study) -> list[Comparison]:
+    """Noise that moves log q is the noise of a, and the same noise moves L.
+
+    A second draw of a between q(y|a,x) and L would show as noise that moves the one alone.
+    """
+    moving = {"log q": noise_that_moves(study, "log_q"), "L": noise_that_moves(study, "loss")}
+    others = {"eps_h", "keep"} & set(study.subject.batch.noise)
+    return [
+        compare_sets("noise of log q", moving["log q"], {"eps_a"}, study.name),
+        compare_sets("noise of L", moving["L"], {"eps_a"} | others, study.name),
+    ]
+
+
+def noise_that_moves(study: Study, which: str) -> set[str]:
+    """The noise arrays on which log q, or L, depends."""
+    subject = study.subject
+    labels = every_label(subject.batch.n, subject.model.classes)
+    compute = build(log_q_alone if which == "log_q" else loss_alone, subject)
+    inputs = subject.inputs(labels)
+    before = study.bench.values(compute, subject, inputs)[which]
+    moved = set()
+    for name in subject.batch.noise:
+        # 1 - x moves every entry but 1/2, and maps 0 and 1 to each other.
+        changed = inputs | {f"noise.{name}": 1.0 - inputs[f"noise.{name}"]}
+        if (study.bench.values(compute, subject, changed)[which] != before).any():
+            moved.add(name)
+    return moved
+
+
+CHECKS = (
+    Check(
+        claim="partition.seqdgm",
+        variant="groups",
+        statement="e, w, phi and theta are what the computation says",
+        expected=HOLDS,
+        compare=partition,
+        models=("seqdgm",),
+        bound_reason=COUNTED,
+    ),
+    Check(
+        claim="partition.seqdgm",
+        variant="embeddings",
+        statement="the classifier shares the embeddings with the rest, and nothing else",
+        expected=HOLDS,
+        compare=only_embeddings_shared,
+        models=("seqdgm",),
+        bound_reason=COUNTED,
+    ),
+    Check(
+        claim="partition.seqdgm_a",
+        variant="groups",
+        statement="e, w, phi and theta are what the computation says",
+        expected=HOLDS,
+        compare=partition,
+        models=("seqdgm-a",),
+        bound_reason=COUNTED,
+    ),
+    Check(
+        claim="partition.seqdgm_a",
+        variant="up-to-a",
+        statement="the classifier shares what comes before the sample of a",
+        expected=HOLDS,
+        compare=shared_up_to_a,
+        models=("seqdgm-a",),
+        bound_reason=COUNTED,
+    ),
+    Check(
+        claim="partition.seqdgm_a",
+        variant="embeddings",
+        statement="the classifier shares the embeddings alone, as in SeqDGM",
+        expected=REFUTED,
+        compare=only_embeddings_shared,
+        models=("seqdgm-a",),
+        bound_reason=COUNTED,
+    ),
+    Check(
+        claim="partition.seqdgm_a",
+        variant="one-sample",
+        statement="one sample of a feeds both q(y|a,x) and L",
+        expected=HOLDS,
+        compare=one_sample_of_a,
+        models=("seqdgm-a",),
+        bound_reason=COUNTED,
+    ),
+)

@@ -1,0 +1,141 @@
+"""Runs one check in one framework: on the subjects given, then on cases that Hypothesis draws."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, Verbosity, find, settings
+from hypothesis.errors import NoSuchExample
+
+from gradproof.estimators.bench import Bench
+
+from .check import Check
+from .evidence import GAP, UNDECIDED, Comparison, Evidence, judge, resolution, worst_of
+from .study import Study
+
+
+def run_check(
+    check: Check, bench: Bench, studies: Sequence[Study], *, examples: int, seed: int
+) -> Evidence:
+    """Evidence for a check in a framework.
+
+    Args:
+        studies: subjects beside the drawn cases.
+        examples: how many cases Hypothesis draws; it stops at the first that refutes, and shrinks it.
+        seed: of Hypothesis; the same seed draws the same cases.
+    """
+    started = time.perf_counter()
+    try:
+        comparisons = [comparison for study in studies for comparison in check.compare(study)]
+        drawn, case = search(check, bench, examples=examples, seed=seed)
+        return _evidence(check, bench, comparisons, drawn, case, seed, started)
+    except Exception as error:  # a crash is a result of its own: neither held nor refuted
+        return _crashed(check, bench, error, seed, started)
+
+
+def search(
+    check: Check, bench: Bench, *, examples: int, seed: int
+) -> tuple[list[Comparison], Any]:
+    """Draw cases until one refutes, and shrink that one.
+
+    Returns:
+        The comparisons made (of the smallest refuting case, if there is one), and that case or None.
+    """
+    if check.cases is None or examples == 0:
+        return [], None
+    made: list[Comparison] = []
+
+    def refutes(case: Any) -> bool:
+        found = check.compare(Study(bench, case.subject()))
+        made.extend(found)
+        return any(comparison.ratio > GAP for comparison in found)
+
+    try:
+        case = find(check.cases, refutes, settings=_settings(examples), random=random.Random(seed))
+    except NoSuchExample:
+        return made, None
+    return check.compare(Study(bench, case.subject())), case
+
+
+def _settings(examples: int) -> settings:
+    return settings(
+        max_examples=examples,
+        database=None,  # what an earlier run found must not decide what this one does
+        deadline=None,  # a first call compiles
+        derandomize=False,  # the seed is the caller's, also under CI
+        phases=(Phase.generate, Phase.shrink),
+        suppress_health_check=list(HealthCheck),  # they are about time, and compiling takes some
+        verbosity=Verbosity.quiet,
+    )
+
+
+def _evidence(
+    check: Check,
+    bench: Bench,
+    on_subjects: list[Comparison],
+    drawn: list[Comparison],
+    case: Any,
+    seed: int,
+    started: float,
+) -> Evidence:
+    comparisons = on_subjects + drawn
+    verdict = judge(comparisons)
+    worst = worst_of(comparisons)
+    subjects = dict.fromkeys(comparison.subject for comparison in on_subjects)
+    return Evidence(
+        claim=check.claim,
+        variant=check.variant,
+        backend=bench.name,
+        statement=check.statement,
+        expected=check.expected,
+        verdict=verdict,
+        comparisons=sum(comparison.count for comparison in comparisons),
+        error=worst.error,
+        bound=worst.bound,
+        signal=worst.signal,
+        worst=f"{worst.what} of {worst.subject}",
+        note=worst.note,
+        resolution=resolution(comparisons),
+        bound_reason=check.bound_reason,
+        subjects=tuple(subjects),
+        seed=seed,
+        seconds=time.perf_counter() - started,
+        counterexample="" if case is None else repr(case),
+        snippet="" if case is None else snippet(check, bench.name, case),
+    )
+
+
+def snippet(check: Check, backend: str, case: Any) -> str:
+    """Python that repeats a refutation on its smallest case."""
+    kind = type(case).__name__
+    return (
+        f"from gradproof import {kind}, replay\n\n"
+        f"case = {case!r}\n"
+        f"print(replay({check.id!r}, case, backend={backend!r}).explain())\n"
+    )
+
+
+def _crashed(check: Check, bench: Bench, error: Exception, seed: int, started: float) -> Evidence:
+    return Evidence(
+        claim=check.claim,
+        variant=check.variant,
+        backend=bench.name,
+        statement=check.statement,
+        expected=check.expected,
+        verdict=UNDECIDED,
+        comparisons=0,
+        error=float("nan"),
+        bound=float("nan"),
+        signal=float("nan"),
+        worst="",
+        note="",
+        resolution=float("inf"),
+        bound_reason=check.bound_reason,
+        subjects=(),
+        seed=seed,
+        seconds=time.perf_counter() - started,
+        crash=f"{type(error).__name__}: {error}",
+    )

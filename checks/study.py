@@ -1,0 +1,109 @@
+"""One subject in one framework, with what was computed of it so far."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+
+from gradproof.estimators import moments
+from gradproof.estimators.baselines import BASELINES, Baseline
+from gradproof.estimators.bench import Bench
+from gradproof.estimators.exact import Reference, reference
+from gradproof.estimators.forms import FORMS, Form
+from gradproof.estimators.subject import Subject
+
+from .evidence import Comparison, compare
+
+
+class Study:
+    """A subject on a bench; what several checks need is computed once.
+
+    Everything random in a check (lambda, a label drawn for an example) comes from :meth:`rng`, whose
+    seed is the subject's, so that a subject is all it takes to repeat a check.
+    """
+
+    def __init__(self, bench: Bench, subject: Subject, known: Reference | None = None) -> None:
+        self.bench, self.subject = bench, subject
+        self._known = known
+        self._moments: dict[tuple[Form, Baseline, tuple[str, ...]], moments.Moments] = {}
+
+    @functools.cached_property
+    def reference(self) -> Reference:
+        """The exact gradient and its parts."""
+        return self._known or reference(self.subject)
+
+    @functools.cached_property
+    def name(self) -> str:
+        """The subject in a few words."""
+        return self.subject.describe()
+
+    def rng(self) -> np.random.Generator:
+        """The generator of this subject, from its start."""
+        return np.random.default_rng(self.subject.seed)
+
+    def draw(self) -> np.ndarray:
+        """Labels (N,) of positive probability, to look at one draw."""
+        probability = self.reference.probability
+        rng = self.rng()
+        return np.array([rng.choice(np.flatnonzero(row > 0.0)) for row in probability])
+
+    def baseline_inputs(self, baseline: Baseline) -> dict[str, np.ndarray]:
+        """Lambda of a baseline, in the subject's dtype."""
+        width = self.subject.parameters["e.embedding"].shape[1]
+        found = baseline.initial(self.rng(), width)
+        return {name: np.asarray(value, self.subject.dtype) for name, value in found.items()}
+
+    def moments(
+        self, form: str | Form, baseline: str | Baseline = "none", groups: tuple[str, ...] = ()
+    ) -> moments.Moments:
+        """Exact moments of a form with a baseline, jointly where the baseline couples sentences.
+
+        Args:
+            groups: differentiate by the parameters of these groups alone; none: by all of them.
+        """
+        form = FORMS[form] if isinstance(form, str) else form
+        baseline = BASELINES[baseline] if isinstance(baseline, str) else baseline
+        key = (form, baseline, groups)
+        if key not in self._moments:
+            enumerate_draws = moments.joint if baseline.coupled else moments.per_example
+            self._moments[key] = enumerate_draws(
+                self.bench,
+                form,
+                baseline,
+                self.subject,
+                self.baseline_inputs(baseline),
+                self.reference.log_q,
+                tuple(self.names(*groups)),
+            )
+        return self._moments[key]
+
+    def names(self, *groups: str) -> list[str]:
+        """The subject's parameters in some groups; all of them if none is named."""
+        return [
+            name
+            for name in self.subject.parameters
+            if not groups or name.split(".", 1)[0] in groups
+        ]
+
+    def compare_gradient(
+        self,
+        found: dict[str, np.ndarray],
+        expected: dict[str, np.ndarray],
+        names: list[str],
+        *,
+        extra: float = 0.0,
+        signal: dict[str, float] | None = None,
+    ) -> list[Comparison]:
+        """A comparison for each parameter, bounded by what rounding can do there."""
+        return [
+            compare(
+                name,
+                found[name],
+                expected[name],
+                self.reference.bound(name, extra),
+                self.name,
+                signal=signal[name] if signal else None,
+            )
+            for name in names
+        ]
