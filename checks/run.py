@@ -54,7 +54,12 @@ def search(
         return any(comparison.ratio > GAP for comparison in found)
 
     try:
-        case = find(check.cases, refutes, settings=_settings(examples), random=random.Random(seed))
+        case = find(
+            check.cases,
+            refutes,
+            settings=_settings(examples),
+            random=random.Random(f"{seed} {check.id}"),
+        )
     except NoSuchExample:
         return made, None
     return check.compare(Study(bench, case.subject())), case
@@ -118,7 +123,20 @@ def snippet(check: Check, backend: str, case: Any) -> str:
     )
 
 
-def _crashed(check: Check, bench: Bench, error: Exception, seed: int, started: float) -> Evidence:
+def _crashed(
+    check: Check, bench: Bench, error: Exception, seed: int, started: float
+) -> Evidence:
+    seconds = time.perf_counter() - started
+    return _unfinished(check, bench, f"{type(error).__name__}: {error}", seed, seconds)
+
+
+def blocked(check: Check, bench: Bench, seed: int) -> Evidence:
+    """Evidence that nothing was compared, since the framework's forward values differ."""
+    reason = f"not run: the forward values of {bench.name} differ from NumPy's; mend those first"
+    return _unfinished(check, bench, reason, seed, 0.0)
+
+
+def _unfinished(check: Check, bench: Bench, reason: str, seed: int, seconds: float) -> Evidence:
     return Evidence(
         claim=check.claim,
         variant=check.variant,
@@ -136,6 +154,6 @@ def _crashed(check: Check, bench: Bench, error: Exception, seed: int, started: f
         bound_reason=check.bound_reason,
         subjects=(),
         seed=seed,
-        seconds=time.perf_counter() - started,
-        crash=f"{type(error).__name__}: {error}",
+        seconds=seconds,
+        crash=reason,
     )

@@ -26,6 +26,7 @@ class Study:
     def __init__(self, bench: Bench, subject: Subject, known: Reference | None = None) -> None:
         self.bench, self.subject = bench, subject
         self._known = known
+        self._first: dict[int, Study] = {}
         self._moments: dict[tuple[Form, Baseline, tuple[str, ...]], moments.Moments] = {}
 
     @functools.cached_property
@@ -37,6 +38,15 @@ class Study:
     def name(self) -> str:
         """The subject in a few words."""
         return self.subject.describe()
+
+    def first(self, sentences: int) -> Study:
+        """The study of the first few sentences alone, where all of them are too many."""
+        if sentences >= self.subject.batch.n:
+            return self
+        if sentences not in self._first:
+            rows = self.subject.replace(batch=self.subject.batch.rows(slice(sentences)))
+            self._first[sentences] = Study(self.bench, rows)
+        return self._first[sentences]
 
     def rng(self) -> np.random.Generator:
         """The generator of this subject, from its start."""
