@@ -140,9 +140,7 @@ def resolution(comparisons: Iterable[Comparison]) -> float:
     """The smallest relative error that each quantity could have shown, at its best subject."""
     best: dict[str, float] = {}
     for comparison in comparisons:
-        best[comparison.what] = min(
-            comparison.resolution, best.get(comparison.what, math.inf)
-        )
+        best[comparison.what] = min(comparison.resolution, best.get(comparison.what, math.inf))
     return max(best.values(), default=math.inf)
 
 

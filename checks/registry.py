@@ -30,7 +30,7 @@ if len(CHECKS) != len(_ROWS):
 
 
 def find_checks(patterns: tuple[str, ...] = ()) -> list[Check]:
-    """The checks whose id is, or begins with, one of ``patterns``; all of them if there is none.
+    """The checks with these ids, or of claims that begin so; all of them if no pattern is given.
 
     Raises:
         ValueError: if a pattern names no check.
@@ -41,13 +41,14 @@ def find_checks(patterns: tuple[str, ...] = ()) -> list[Check]:
         if not any(_matches(check, pattern) for check in CHECKS.values()):
             near = difflib.get_close_matches(pattern, [*CLAIMS, *CHECKS], n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise ValueError(f"no check is called {pattern!r}, or begins so{hint}")
+            raise ValueError(
+                f"no check or claim is called {pattern!r}, or begins so{hint}; "
+                "`gradproof claims` lists them"
+            )
     return [
-        check
-        for check in CHECKS.values()
-        if any(_matches(check, pattern) for pattern in patterns)
+        check for check in CHECKS.values() if any(_matches(check, pattern) for pattern in patterns)
     ]
 
 
 def _matches(check: Check, pattern: str) -> bool:
-    return check.id.startswith(pattern)
+    return check.id == pattern if "/" in pattern else check.claim.startswith(pattern)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 import time
 from collections.abc import Sequence
@@ -36,9 +37,7 @@ def run_check(
         return _crashed(check, bench, error, seed, started)
 
 
-def search(
-    check: Check, bench: Bench, *, examples: int, seed: int
-) -> tuple[list[Comparison], Any]:
+def search(check: Check, bench: Bench, *, examples: int, seed: int) -> tuple[list[Comparison], Any]:
     """Draw cases until one refutes, and shrink that one.
 
     Returns:
@@ -123,17 +122,17 @@ def snippet(check: Check, backend: str, case: Any) -> str:
     )
 
 
-def _crashed(
-    check: Check, bench: Bench, error: Exception, seed: int, started: float
-) -> Evidence:
+def _crashed(check: Check, bench: Bench, error: Exception, seed: int, started: float) -> Evidence:
     seconds = time.perf_counter() - started
     return _unfinished(check, bench, f"{type(error).__name__}: {error}", seed, seconds)
 
 
-def blocked(check: Check, bench: Bench, seed: int) -> Evidence:
-    """Evidence that nothing was compared, since the framework's forward values differ."""
-    reason = f"not run: the forward values of {bench.name} differ from NumPy's; mend those first"
-    return _unfinished(check, bench, reason, seed, 0.0)
+def blocked(found: Evidence) -> Evidence:
+    """Evidence that counts for nothing, since the framework's forward values differ."""
+    reason = f"the forward values of {found.backend} differ from NumPy's; mend those first"
+    return dataclasses.replace(
+        found, verdict=UNDECIDED, crash=reason, counterexample="", snippet=""
+    )
 
 
 def _unfinished(check: Check, bench: Bench, reason: str, seed: int, seconds: float) -> Evidence:

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from gradproof.estimators import backends as frameworks
 from gradproof.estimators.bench import Bench
-from gradproof.estimators.exact import Reference, reference
-from gradproof.estimators.subject import Subject
 from gradproof.reference_models.registry import MODELS
 
 from .check import Check
 from .evidence import HOLDS, Evidence
 from .registry import CHECKS, find_checks
 from .run import blocked, run_check
+from .runner import Job, Plan, run_jobs
 from .study import Study
 from .text import TextOptions, prepare_text, text_subject
 
@@ -70,6 +69,7 @@ def verify(
     seed: int | None = None,
     examples: int = 20,
     options: TextOptions | None = None,
+    processes: int = 1,
     progress: Progress | None = None,
 ) -> Verification:
     """Settle every claim, and say what was compared.
@@ -82,76 +82,75 @@ def verify(
         seed: of text, parameters and cases; None draws one, which the result holds.
         examples: cases that Hypothesis draws for each check and framework.
         options: how much text, and which columns of a file.
+        processes: how many to run checks in; with more than one, guard the calling script's main
+            part by ``if __name__ == "__main__"``, as :mod:`multiprocessing` asks.
         progress: called after each check.
 
     Raises:
         ValueError: for an unknown model, data set, framework or check; the message says which.
         BackendMissing: for a framework named in ``backends`` that is not there.
     """
-    seed = _fresh_seed() if seed is None else seed
-    options = options or TextOptions()
-    benches, missing = _benches(backends)
-    checks = _ordered(find_checks(tuple(only)))
-    prepared = prepare_text(data, options, seed)
-    subjects = {name: text_subject(name, prepared, options, seed) for name in models}
-    known = {name: reference(subject) for name, subject in subjects.items()}
-    idle = {check.id: _idle(check) for check in checks if not _runs(check, models)}
+    plan = Plan(
+        models=tuple(dict.fromkeys(models)),
+        data=str(data),
+        seed=_fresh_seed() if seed is None else seed,
+        examples=examples,
+        options=options or TextOptions(),
+    )
+    corpus = _check(plan)
+    found, missing = _available(backends)
+    chosen = _ordered(find_checks(tuple(only)))
+    idle = {check.id: _idle(check) for check in chosen if not _runs(check, plan)}
     jobs = [
-        (bench, check)
-        for bench in benches
-        for check in checks
-        if bench.name in check.backends and check.id not in idle
+        (name, check.id)
+        for check in chosen
+        for name in found
+        if name in check.backends and check.id not in idle
     ]
-    evidence = []
-    for found in _run(jobs, subjects, known, examples, seed):
-        evidence.append(found)
+    evidence: dict[Job, Evidence] = {}
+    for job, result in run_jobs(plan, jobs, processes):
+        evidence[job] = result
         if progress:
-            progress(len(evidence), len(jobs), f"{found.backend} {found.id}")
-    return Verification(tuple(evidence), prepared.corpus.name, seed, missing, idle)
+            progress(len(evidence), len(jobs), f"{result.backend} {result.id}")
+    settled = _without_blocked(evidence)
+    return Verification(settled, corpus, plan.seed, missing, idle)
 
 
 def replay(check: str, case: Any, *, backend: str = "autograd") -> Evidence:
     """Run one check on one case: what the snippet of a refutation calls.
 
     Raises:
-        ValueError: for an unknown check, or one that takes no drawn case.
+        ValueError: for an unknown check or framework.
     """
-    found = find_checks((check,))
-    if len(found) != 1:
-        raise ValueError(f"{check!r} names {len(found)} checks; give the whole id of one")
+    if check not in CHECKS:
+        raise ValueError(f"no check has the id {check!r}; `gradproof claims` lists them")
     bench = Bench(frameworks.load(backend))
-    return run_check(found[0], bench, [Study(bench, case.subject())], examples=0, seed=0)
+    return run_check(CHECKS[check], bench, [Study(bench, case.subject())], examples=0, seed=0)
 
 
-def _run(
-    jobs: list[tuple[Bench, Check]],
-    subjects: dict[str, Subject],
-    known: dict[str, Reference],
-    examples: int,
-    seed: int,
-) -> Iterator[Evidence]:
-    differing: set[str] = set()
-    studies = {
-        bench.name: {name: Study(bench, subjects[name], known[name]) for name in subjects}
-        for bench, _ in jobs
+def _check(plan: Plan) -> str:
+    """Make sure that a plan can be run, before any process is started for it; the corpus's name."""
+    if not plan.models:
+        raise ValueError(f"no model given, expected one or more of {', '.join(MODELS)}")
+    if plan.examples < 0:
+        raise ValueError(f"examples = {plan.examples}, expected 0 or more")
+    prepared = prepare_text(plan.data, plan.options, plan.seed)
+    for name in plan.models:
+        text_subject(name, prepared, plan.options, plan.seed)
+    return prepared.corpus.name
+
+
+def _without_blocked(evidence: dict[Job, Evidence]) -> tuple[Evidence, ...]:
+    """Evidence of a framework whose forward values differ counts for nothing, and says so."""
+    differing = {
+        name
+        for (name, check), found in evidence.items()
+        if check == FORWARD and found.verdict != HOLDS
     }
-    for bench, check in jobs:
-        if bench.name in differing:
-            yield blocked(check, bench, seed)
-            continue
-        chosen = [study for name, study in studies[bench.name].items() if name in check.models]
-        found = run_check(check, bench, chosen, examples=examples, seed=seed)
-        if check.id == FORWARD and found.verdict != HOLDS:
-            differing.add(bench.name)
-        yield found
-
-
-def _runs(check: Check, models: Sequence[str]) -> bool:
-    return check.cases is not None or bool(set(check.models) & set(models))
-
-
-def _idle(check: Check) -> str:
-    return f"it is about {' and '.join(check.models)}, which --model left out"
+    return tuple(
+        blocked(found) if name in differing and check != FORWARD else found
+        for (name, check), found in evidence.items()
+    )
 
 
 def _ordered(checks: list[Check]) -> list[Check]:
@@ -160,14 +159,26 @@ def _ordered(checks: list[Check]) -> list[Check]:
     return [forward, *(check for check in checks if check is not forward)]
 
 
-def _benches(names: Sequence[str] | None) -> tuple[list[Bench], dict[str, str]]:
-    if names is not None:
-        return [Bench(frameworks.load(name)) for name in dict.fromkeys(names)], {}
+def _runs(check: Check, plan: Plan) -> bool:
+    drawn = check.cases is not None and plan.examples > 0
+    return drawn or bool(set(check.models) & set(plan.models))
+
+
+def _idle(check: Check) -> str:
+    about = " and ".join(check.models) or "drawn cases"
+    return f"it is about {about}, which this run left out"
+
+
+def _available(names: Sequence[str] | None) -> tuple[list[str], dict[str, str]]:
+    """The frameworks to run, and the message of each that is not there and was not asked for."""
     found, missing = [], {}
-    for name in frameworks.BACKENDS:
+    for name in dict.fromkeys(frameworks.BACKENDS if names is None else names):
         try:
-            found.append(Bench(frameworks.load(name)))
+            frameworks.load(name)
+            found.append(name)
         except frameworks.BackendMissing as error:
+            if names is not None:
+                raise
             missing[name] = str(error)
     return found, missing
 

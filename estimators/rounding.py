@@ -56,7 +56,9 @@ def _terms(ufunc: Any, method: str, args: tuple[Any, ...], kwargs: dict[str, Any
     if ufunc is not np.add:
         return 0  # a maximum does not round
     axis = kwargs.get("axis", 0)
-    return args[0].size if axis is None else args[0].shape[axis if isinstance(axis, int) else axis[0]]
+    return (
+        args[0].size if axis is None else args[0].shape[axis if isinstance(axis, int) else axis[0]]
+    )
 
 
 def _plain(value: Any) -> Any:

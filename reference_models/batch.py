@@ -127,7 +127,9 @@ def _check_tokens(tokens: np.ndarray, mask: np.ndarray) -> None:
     if not np.isin(mask, (0.0, 1.0)).all():
         raise ValueError("mask has a value other than 0 and 1; use 1 for a token, 0 for padding")
     if (np.diff(mask, axis=1) > 0).any():
-        raise ValueError("mask has a token to the right of padding; pad every sentence on the right")
+        raise ValueError(
+            "mask has a token to the right of padding; pad every sentence on the right"
+        )
     empty = np.flatnonzero(mask.sum(axis=1) == 0)
     if empty.size:
         raise ValueError(

@@ -26,9 +26,7 @@ def kl_to_standard(ops: Ops, mean: Array, log_variance: Array) -> Array:
     Reference:
         Kingma and Welling (2014), appendix B; claim ``kl.closed_form``.
     """
-    return 0.5 * ops.sum(
-        ops.square(mean) + ops.exp(log_variance) - 1.0 - log_variance, axis=-1
-    )
+    return 0.5 * ops.sum(ops.square(mean) + ops.exp(log_variance) - 1.0 - log_variance, axis=-1)
 
 
 def kl_between(

@@ -8,9 +8,7 @@ from .model import Parameters
 from .ops import Array, Ops
 
 
-def initial(
-    rng: np.random.Generator, name: str, inputs: int, hidden: int
-) -> dict[str, np.ndarray]:
+def initial(rng: np.random.Generator, name: str, inputs: int, hidden: int) -> dict[str, np.ndarray]:
     """Parameters of an LSTM: ``name.input`` (D, 4H), ``name.recurrent`` (H, 4H), ``name.bias`` (4H,).
 
     Gates in the order input, forget, output, candidate. The forget gate's bias starts at 1, so that

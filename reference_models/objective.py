@@ -44,9 +44,7 @@ def labelled(
     return loss - alpha * at_label(ops, model.log_q(ops, parameters, batch), labels)
 
 
-def cost(
-    ops: Ops, log_q: Array, losses: Array, labels: Array, alpha: float, n: int
-) -> Array:
+def cost(ops: Ops, log_q: Array, losses: Array, labels: Array, alpha: float, n: int) -> Array:
     """C of one batch in which some sentences have a label, a scalar.
 
     Shape:

@@ -53,9 +53,7 @@ class SeqDGM:
             "phi.label": rng.standard_normal((k, 4 * h)),
             **sequence.dense_initial(rng, "phi.mean", h, self.latent),
             **sequence.dense_initial(rng, "phi.log_variance", h, self.latent),
-            **sequence.decoder_initial(
-                rng, width=self.width, hidden=h, vocabulary=self.vocabulary
-            ),
+            **sequence.decoder_initial(rng, width=self.width, hidden=h, vocabulary=self.vocabulary),
             "theta.label": rng.standard_normal((k, 4 * h)),
             "theta.latent": lstm.dense(rng, self.latent, 4 * h),
         }
@@ -83,15 +81,11 @@ class SeqDGM:
     def loss(self, ops: Ops, parameters: Parameters, batch: Batch, labels: Array) -> Array:
         """L(x, y), shape (M, N), in nats."""
         mean, log_variance = self._posterior(ops, parameters, batch, labels)
-        latent = gaussian.sample(
-            ops, mean, log_variance, ops.expand_dims(batch.noise["eps_h"], 0)
-        )
+        latent = gaussian.sample(ops, mean, log_variance, ops.expand_dims(batch.noise["eps_h"], 0))
         condition = ops.dot(labels, parameters["theta.label"]) + ops.dot(
             latent, parameters["theta.latent"]
         )
-        cost = sequence.reconstruction(
-            ops, parameters, batch, condition, size=self.hidden
-        )
+        cost = sequence.reconstruction(ops, parameters, batch, condition, size=self.hidden)
         kl = gaussian.kl_to_standard(ops, mean, log_variance)
         return cost + kl + sequence.prior_cost(self.classes)
 

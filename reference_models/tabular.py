@@ -41,7 +41,9 @@ class TabularModel:
 
     def __post_init__(self) -> None:
         check_classes(self.classes)
-        if self.support is not None and (len(self.support) != self.classes or not any(self.support)):
+        if self.support is not None and (
+            len(self.support) != self.classes or not any(self.support)
+        ):
             raise ValueError(
                 f"support is {self.support}, expected {self.classes} booleans with a true one"
             )
@@ -64,7 +66,9 @@ class TabularModel:
 
     def log_q(self, ops: Ops, parameters: Parameters, batch: Batch) -> Array:
         """Log q(y|x), shape (N, K)."""
-        logits = ops.dot(mean_embedding(ops, parameters, batch), ops.transpose(parameters["w.weight"]))
+        logits = ops.dot(
+            mean_embedding(ops, parameters, batch), ops.transpose(parameters["w.weight"])
+        )
         logits = logits + ops.expand_dims(parameters["w.bias"], 0)
         if self.support is not None:
             logits = ops.where(

@@ -34,7 +34,9 @@ class ShiftedObjective:
     n: int
     t: int
 
-    def __call__(self, ops: Ops, parameters: Mapping[str, Array], inputs: Mapping[str, Array]) -> Array:
+    def __call__(
+        self, ops: Ops, parameters: Mapping[str, Array], inputs: Mapping[str, Array]
+    ) -> Array:
         """Run on framework arrays, with ``draw`` the labels (K, N, K)."""
         batch = from_arrays(self.n, self.t, inputs)
         losses = self.model.loss(ops, parameters, batch, inputs["draw"])
@@ -53,7 +55,9 @@ def reconstruction(study: Study, name: str) -> list[Comparison]:
     shifted = ShiftedObjective(baseline, subject.model, subject.batch.n, subject.batch.t)
     found = study.bench.gradient(shifted, subject, inputs)
     expected = dict(study.reference.gradient)
-    return study.compare_gradient(found, expected, study.names(), extra=largest_baseline(study, lam))
+    return study.compare_gradient(
+        found, expected, study.names(), extra=largest_baseline(study, lam)
+    )
 
 
 def largest_baseline(study: Study, lam: Mapping[str, np.ndarray]) -> float:

@@ -198,8 +198,12 @@ CHECKS = (
     _trap("cl-is-l", "consider_constant=[L, CQ], L itself", REFUTED, _cl_is_l, **THEANO),
     _trap("cl-is-l-e", "... differentiated by e alone", REFUTED, _cl_is_l, ("e",), **THEANO),
     _trap("cq-is-log-q", "consider_constant=[CL, log q]", REFUTED, _cq_is_log_q, **THEANO),
-    _trap("cq-is-log-q-e", "... differentiated by e alone", REFUTED, _cq_is_log_q, ("e",), **THEANO),
-    _trap("unused-twin", "copies named that the cost does not use", REFUTED, _unused_twin, **THEANO),
+    _trap(
+        "cq-is-log-q-e", "... differentiated by e alone", REFUTED, _cq_is_log_q, ("e",), **THEANO
+    ),
+    _trap(
+        "unused-twin", "copies named that the cost does not use", REFUTED, _unused_twin, **THEANO
+    ),
     _trap("raw-scan", "CL an output of the scan that L comes from", REFUTED, _raw_scan, **THEANO),
     _trap("copied-scan", "CL a copy of that output", HOLDS, _copied_scan, **THEANO),
     Check(

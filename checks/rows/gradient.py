@@ -53,7 +53,9 @@ def printed_w(study: Study) -> list[Comparison]:
     subject, name = study.subject, study.names("w")[0]
     score_part = study.moments("score-of-loss", groups=("w",)).mean[name]
     inputs = subject.inputs(np.zeros((subject.batch.n, subject.model.classes)))
-    added = study.bench.gradient(build(entropy, subject), subject, inputs, ("e.embedding",))["e.embedding"]
+    added = study.bench.gradient(build(entropy, subject), subject, inputs, ("e.embedding",))[
+        "e.embedding"
+    ]
     if added.shape != score_part.shape:
         note = (
             f"dH/de has shape {added.shape} and the estimate for {name} has shape "

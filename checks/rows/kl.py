@@ -60,7 +60,11 @@ def closed_form(study: Study) -> list[Comparison]:
     }
     return [
         _against_integral(
-            study, what, number, lambda h, f=factor: q.pdf(h) * (q.logpdf(h) - p.logpdf(h)) * f(h), case
+            study,
+            what,
+            number,
+            lambda h, f=factor: q.pdf(h) * (q.logpdf(h) - p.logpdf(h)) * f(h),
+            case,
         )
         for what, (number, factor) in found.items()
     ]
@@ -94,8 +98,6 @@ def log_normal(x: np.ndarray, mean: np.ndarray | float, log_variance: float) -> 
     """Log density of a Gaussian, written out."""
     quadratic = (x - mean) ** 2 / np.exp(log_variance)
     return -0.5 * (np.log(2.0 * np.pi) + log_variance + quadratic)
-
-
 
 
 def square_sum(x: np.ndarray, mean: np.ndarray | float, log_variance: float) -> np.ndarray:

@@ -28,7 +28,9 @@ VALUE = "rounding: u 4R (2 + max|log q|) (sum of magnitudes)"
 ALPHA = 0.7
 
 
-def unlabelled_values(ops: Ops, model: Model, parameters: Named, batch: Batch, inputs: Named) -> Named:
+def unlabelled_values(
+    ops: Ops, model: Model, parameters: Named, batch: Batch, inputs: Named
+) -> Named:
     """U of each sentence, and E_q[log q] as enumerated."""
     log_q = model.log_q(ops, parameters, batch)
     losses = model.loss(ops, parameters, batch, inputs["draw"])
@@ -79,9 +81,7 @@ def second_term(study: Study, sign: float) -> list[Comparison]:
     subject, known = study.subject, study.reference
     inputs = subject.inputs(every_label(subject.batch.n, subject.model.classes))
     found = study.bench.values(build(unlabelled_values, subject), subject, inputs)["E log q"]
-    shannon = [
-        -sum(q * np.log(q) for q in row if q > 0.0) for row in known.probability
-    ]
+    shannon = [-sum(q * np.log(q) for q in row if q > 0.0) for row in known.probability]
     return [compare("E_q[log q]", found, sign * np.array(shannon), scale(study), study.name)]
 
 
@@ -189,7 +189,9 @@ def sampled_cost(study: Study) -> list[Comparison]:
     weights = np.where(known.sum(axis=1)[:, None] > 0.0, known, study.reference.probability)
     surrogate = SampledCost(subject.model, subject.batch.n, subject.batch.t)
     found = moments.enumerate_draws(
-        lambda draw: study.bench.gradient(surrogate, subject, subject.inputs(draw) | {"known": known}),
+        lambda draw: study.bench.gradient(
+            surrogate, subject, subject.inputs(draw) | {"known": known}
+        ),
         weights,
     )
     return study.compare_gradient(dict(found.mean), exact, study.names())

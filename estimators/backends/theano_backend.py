@@ -63,9 +63,7 @@ class TheanoOps:
         """Rows of a table, by the one-index gather, whose gradient needs no compiler."""
         rows = self._tensor.as_tensor_variable(rows)
         shape = self._tensor.concatenate([rows.shape, table.shape[1:]])
-        picked = self._tensor.reshape(
-            table[rows.flatten()], shape, ndim=rows.ndim + table.ndim - 1
-        )
+        picked = self._tensor.reshape(table[rows.flatten()], shape, ndim=rows.ndim + table.ndim - 1)
         pattern = (*rows.broadcastable, *table.broadcastable[1:])
         return self._tensor.patternbroadcast(picked, pattern)
 

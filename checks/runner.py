@@ -1,0 +1,116 @@
+"""Runs checks by name, in this process or in several."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import multiprocessing
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+
+from gradproof.estimators import backends as frameworks
+from gradproof.estimators.bench import Bench
+from gradproof.estimators.exact import reference
+
+from .evidence import Evidence
+from .registry import CHECKS
+from .run import run_check
+from .study import Study
+from .text import TextOptions, prepare_text, text_subject
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """All that a process needs to know to run any check of a verification."""
+
+    models: tuple[str, ...]
+    data: str
+    seed: int
+    examples: int
+    options: TextOptions
+
+
+#: A framework and a check, by name.
+Job = tuple[str, str]
+
+
+class Runner:
+    """A plan made ready: subjects, their references, and a bench for each framework."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        prepared = prepare_text(plan.data, plan.options, plan.seed)
+        self._subjects = {
+            name: text_subject(name, prepared, plan.options, plan.seed) for name in plan.models
+        }
+        self._known = {name: reference(subject) for name, subject in self._subjects.items()}
+        self._studies: dict[str, dict[str, Study]] = {}
+        self._benches: dict[str, Bench] = {}
+
+    def run(self, job: Job) -> Evidence:
+        """Evidence for one check in one framework."""
+        backend, check = job[0], CHECKS[job[1]]
+        if backend not in self._benches:
+            bench = self._benches[backend] = Bench(frameworks.load(backend))
+            self._studies[backend] = {
+                name: Study(bench, subject, self._known[name])
+                for name, subject in self._subjects.items()
+            }
+        studies = [study for name, study in self._studies[backend].items() if name in check.models]
+        return run_check(
+            check,
+            self._benches[backend],
+            studies,
+            examples=self._plan.examples,
+            seed=self._plan.seed,
+        )
+
+
+def run_jobs(plan: Plan, jobs: Sequence[Job], processes: int) -> Iterator[tuple[Job, Evidence]]:
+    """Evidence for each job, in the order of the jobs.
+
+    Raises:
+        ValueError: for fewer than one process.
+    """
+    if processes < 1:
+        raise ValueError(f"jobs = {processes}, expected 1 or more processes")
+    if processes == 1:
+        runner = Runner(plan)
+        for job in jobs:
+            yield job, runner.run(job)
+        return
+    # A fresh interpreter each: a forked one would inherit the threads of PyTorch and BLAS, half dead.
+    context = multiprocessing.get_context("spawn")
+    with (
+        _one_thread_each(),
+        ProcessPoolExecutor(
+            processes, mp_context=context, initializer=_start, initargs=(plan,)
+        ) as pool,
+    ):
+        yield from zip(jobs, pool.map(_run, jobs), strict=True)
+
+
+@contextlib.contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Processes started within use one thread: several with as many threads as cores only wait."""
+    name = "OMP_NUM_THREADS"
+    before = os.environ.get(name)
+    os.environ.setdefault(name, "1")
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+
+
+#: The runner of a worker process; set once, when the process starts.
+_runners: list[Runner] = []
+
+
+def _start(plan: Plan) -> None:
+    _runners.append(Runner(plan))
+
+
+def _run(job: Job) -> Evidence:
+    return _runners[0].run(job)
