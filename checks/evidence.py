@@ -12,8 +12,8 @@ import numpy as np
 #: The verdicts. ``proved`` is kept for derivations: numbers hold or refute, they prove nothing.
 HOLDS, REFUTED, UNDECIDED, PROVED = "holds", "refuted", "undecided", "proved"
 
-#: Between the rounding bound and this multiple of it an error is nobody's: the bound is first-order,
-#: measured errors of right estimators are below a tenth of it, and a wrong one is 1e3 times it or more.
+#: Between the rounding bound and this multiple of it an error is nobody's: the bound is of first
+#: order. Errors of right estimators are below a tenth of it, of wrong ones a thousand times it.
 GAP = 16.0
 
 #: A comparison that could not have seen an error of one part in a hundred proves nothing.
@@ -59,8 +59,8 @@ class NothingCompared(ValueError):
 class Evidence:
     """One claim in one variant, in one framework: what was compared, and the verdict.
 
-    ``error``, ``bound`` and ``worst`` belong to the comparison with the largest error in units of its
-    bound; ``resolution`` is the smallest relative error that every quantity compared could have
+    ``error``, ``bound`` and ``worst`` belong to the comparison with the largest error in units of
+    its bound; ``resolution`` is the smallest relative error that every quantity compared could have
     shown on some subject. ``counterexample`` and ``snippet`` are there where the claim is refuted.
     ``crash`` holds what a check raised when it could not finish: neither held nor refuted.
     """

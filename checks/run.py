@@ -25,7 +25,7 @@ def run_check(
 
     Args:
         studies: subjects beside the drawn cases.
-        examples: how many cases Hypothesis draws; it stops at the first that refutes, and shrinks it.
+        examples: how many cases Hypothesis draws; it shrinks the first that refutes, and stops.
         seed: of Hypothesis; the same seed draws the same cases.
     """
     started = time.perf_counter()
@@ -33,7 +33,7 @@ def run_check(
         comparisons = [comparison for study in studies for comparison in check.compare(study)]
         drawn, case = search(check, bench, examples=examples, seed=seed)
         return _evidence(check, bench, comparisons, drawn, case, seed, started)
-    except Exception as error:  # a crash is a result of its own: neither held nor refuted
+    except Exception as error:  # noqa: BLE001 - a crash is a result, neither held nor refuted
         return _crashed(check, bench, error, seed, started)
 
 
@@ -41,7 +41,7 @@ def search(check: Check, bench: Bench, *, examples: int, seed: int) -> tuple[lis
     """Draw cases until one refutes, and shrink that one.
 
     Returns:
-        The comparisons made (of the smallest refuting case, if there is one), and that case or None.
+        The comparisons made (of the smallest refuting case, if there is one), and the case or None.
     """
     if check.cases is None or examples == 0:
         return [], None

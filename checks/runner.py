@@ -80,7 +80,7 @@ def run_jobs(plan: Plan, jobs: Sequence[Job], processes: int) -> Iterator[tuple[
         for job in jobs:
             yield job, runner.run(job)
         return
-    # A fresh interpreter each: a forked one would inherit the threads of PyTorch and BLAS, half dead.
+    # A fresh interpreter each: a forked one inherits the threads of PyTorch and BLAS, half dead.
     context = multiprocessing.get_context("spawn")
     with (
         _one_thread_each(),

@@ -19,8 +19,8 @@ from .evidence import Comparison, compare
 class Study:
     """A subject on a bench; what several checks need is computed once.
 
-    Everything random in a check (lambda, a label drawn for an example) comes from :meth:`rng`, whose
-    seed is the subject's, so that a subject is all it takes to repeat a check.
+    Everything random in a check (lambda, a label drawn for an example) comes from :meth:`rng`,
+    whose seed is the subject's, so that a subject is all it takes to repeat a check.
     """
 
     def __init__(self, bench: Bench, subject: Subject, known: Reference | None = None) -> None:

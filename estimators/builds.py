@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from gradproof.reference_models import objective
-from gradproof.reference_models.batch import from_arrays
+from gradproof.reference_models.batch import Batch, from_arrays
 from gradproof.reference_models.model import Model
 from gradproof.reference_models.ops import Array, Ops
 
@@ -19,20 +20,23 @@ Named = Mapping[str, Array]
 
 @dataclasses.dataclass(frozen=True)
 class ModelBuild:
-    """A function of a model and a batch of N by T, ``compute(ops, model, parameters, batch, inputs)``."""
+    """A function of a model on a batch of N by T.
 
-    compute: Callable[..., object]
+    ``compute`` takes (ops, model, parameters, batch, inputs).
+    """
+
+    compute: Callable[..., Any]
     model: Model
     n: int
     t: int
 
-    def __call__(self, ops: Ops, parameters: Named, inputs: Named) -> object:
+    def __call__(self, ops: Ops, parameters: Named, inputs: Named) -> Any:
         """Run on framework arrays."""
         batch = from_arrays(self.n, self.t, inputs)
         return self.compute(ops, self.model, parameters, batch, inputs)
 
 
-def build(compute: Callable[..., object], subject: Subject) -> ModelBuild:
+def build(compute: Callable[..., Any], subject: Subject) -> ModelBuild:
     """``compute`` for the sizes of a subject."""
     return ModelBuild(compute, subject.model, subject.batch.n, subject.batch.t)
 
@@ -65,7 +69,7 @@ def surrogate(form: Form, baseline: Baseline, subject: Subject) -> SurrogateBuil
     return SurrogateBuild(form, baseline, subject.model, subject.batch.n, subject.batch.t)
 
 
-def all_labels(ops: Ops, model: Model, parameters: Named, batch: object, inputs: Named) -> Named:
+def all_labels(ops: Ops, model: Model, parameters: Named, batch: Batch, inputs: Named) -> Named:
     """``log_q`` (N, K) and ``loss`` (K, N), with ``draw`` the labels (K, N, K)."""
     return {
         "log_q": model.log_q(ops, parameters, batch),
@@ -74,7 +78,7 @@ def all_labels(ops: Ops, model: Model, parameters: Named, batch: object, inputs:
 
 
 def exact_objective(
-    ops: Ops, model: Model, parameters: Named, batch: object, inputs: Named
+    ops: Ops, model: Model, parameters: Named, batch: Batch, inputs: Named
 ) -> Array:
     """The sum of U over the sentences, by enumeration, with ``draw`` the labels (K, N, K)."""
     values = all_labels(ops, model, parameters, batch, inputs)

@@ -14,8 +14,9 @@ STEP = 1e-200
 def derivative(build: Build, parameters: Arrays, inputs: Arrays, direction: Arrays) -> float:
     """Directional derivative of a scalar ``build``, to rounding and independent of reverse mode.
 
-    Valid when: the build is analytic in its parameters (no absolute value, no comparison of them but
-    to find a largest entry), holds nothing constant, and every label has a positive probability.
+    Valid when: the build is analytic in its parameters (no absolute value, no comparison of them
+    but to find a largest entry), holds nothing constant, and every label has a positive
+    probability.
 
     Reference:
         Squire and Trapp (1998), Using Complex Variables to Estimate Derivatives of Real Functions.

@@ -1,8 +1,8 @@
 """The forms of the single-sample surrogate, one row each.
 
-Every form is a cost per sentence whose derivative at the drawn label is the estimate of the gradient
-of U(x) = E_q[L + log q]. CL and CQ are the forward values of L and log q at the drawn label, held
-constant; B is the baseline.
+Every form is a cost per sentence whose derivative at the drawn label is the estimate of the
+gradient of U(x) = E_q[L + log q]. CL and CQ are the forward values of L and log q at the drawn
+label, held constant; B is the baseline.
 """
 
 from __future__ import annotations

@@ -109,8 +109,10 @@ def per_example(
 
         parts.append(enumerate_draws(estimate, np.exp(log_q[[row]])))
     return Moments(
-        mean={name: sum(part.mean[name] for part in parts) for name in parts[0].mean},
-        variance={name: sum(part.variance[name] for part in parts) for name in parts[0].mean},
+        mean={name: np.sum([part.mean[name] for part in parts], axis=0) for name in parts[0].mean},
+        variance={
+            name: np.sum([part.variance[name] for part in parts], axis=0) for name in parts[0].mean
+        },
         largest={name: sum(part.largest[name] for part in parts) for name in parts[0].mean},
         draws=sum(part.draws for part in parts),
         skipped=sum(part.skipped for part in parts),

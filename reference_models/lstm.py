@@ -9,7 +9,7 @@ from .ops import Array, Ops
 
 
 def initial(rng: np.random.Generator, name: str, inputs: int, hidden: int) -> dict[str, np.ndarray]:
-    """Parameters of an LSTM: ``name.input`` (D, 4H), ``name.recurrent`` (H, 4H), ``name.bias`` (4H,).
+    """Parameters of an LSTM, ``name.input`` (D, 4H), ``.recurrent`` (H, 4H) and ``.bias`` (4H,).
 
     Gates in the order input, forget, output, candidate. The forget gate's bias starts at 1, so that
     gradients reach the first token.

@@ -29,8 +29,13 @@ class Model(Protocol):
         :func:`every_label`. What does not depend on the label is computed once.
     """
 
-    name: str
-    classes: int
+    @property
+    def name(self) -> str:
+        """What the model is called."""
+
+    @property
+    def classes(self) -> int:
+        """K."""
 
     def initial(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Random parameters, float64, by name."""
@@ -92,7 +97,8 @@ def check_parameters(parameters: Mapping[str, np.ndarray]) -> None:
     dtypes = {np.asarray(value).dtype for value in parameters.values()}
     if len(dtypes) > 1 or next(iter(dtypes)).kind != "f":
         raise ValueError(
-            f"parameters have dtypes {sorted(map(str, dtypes))}, expected all float64 or all float32"
+            f"parameters have dtypes {sorted(map(str, dtypes))}, expected all float64 or all "
+            "float32"
         )
     for name, value in parameters.items():
         if group_of(name) not in (*GROUPS, BASELINE_GROUP):

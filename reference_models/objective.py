@@ -48,7 +48,7 @@ def cost(ops: Ops, log_q: Array, losses: Array, labels: Array, alpha: float, n: 
     """C of one batch in which some sentences have a label, a scalar.
 
     Shape:
-        log_q (N, K); losses (K, N); labels (N, K), one-hot where the label is known, zero where not.
+        log_q (N, K); losses (K, N); labels (N, K), one-hot where the label is known, else zero.
     """
     known = ops.sum(labels, axis=1)
     supervised = ops.sum(labels * ops.transpose(losses), axis=1) - alpha * at_label(

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-#: An array of whichever framework is running: NumPy, an autograd box, a tensor, a symbolic variable.
+#: An array of whichever framework is running: NumPy's, an autograd box, a tensor, a variable.
 #: ``Any`` on purpose: no static type is common to all of them.
 Array = Any
 

@@ -1,4 +1,4 @@
-"""Claims gradient.e, gradient.w and gradient.phi_theta: as printed, corrected, and in batch form."""
+"""Claims gradient.e, .w and .phi_theta: as printed, corrected, and in batch form."""
 
 from __future__ import annotations
 

@@ -50,28 +50,33 @@ def closed_form(study: Study) -> list[Comparison]:
     gradient = study.bench.gradient(kl_h, subject, {})
     spread = np.exp(0.5 * case.log_variance)
     q, p = stats.norm(case.mean, spread), stats.norm()
-    found = {
-        "KL": (float(value), lambda h: 1.0),
-        "dKL/dmean": (float(gradient["phi.mean"][0]), lambda h: (h - case.mean) / spread**2),
-        "dKL/dlog_variance": (
-            float(gradient["phi.log_variance"][0]),
-            lambda h: 0.5 * (((h - case.mean) / spread) ** 2 - 1.0),
-        ),
-    }
+
+    def term(h: float) -> float:
+        return float(q.pdf(h) * (q.logpdf(h) - p.logpdf(h)))
+
+    def score_of_mean(h: float) -> float:
+        return float((h - case.mean) / spread**2)
+
+    def score_of_log_variance(h: float) -> float:
+        return float(0.5 * (((h - case.mean) / spread) ** 2 - 1.0))
+
+    by_mean, by_log_variance = (
+        float(gradient[name][0]) for name in ("phi.mean", "phi.log_variance")
+    )
     return [
+        _against_integral("KL", float(value), term, case),
+        _against_integral("dKL/dmean", by_mean, lambda h: term(h) * score_of_mean(h), case),
         _against_integral(
-            study,
-            what,
-            number,
-            lambda h, f=factor: q.pdf(h) * (q.logpdf(h) - p.logpdf(h)) * f(h),
+            "dKL/dlog_variance",
+            by_log_variance,
+            lambda h: term(h) * score_of_log_variance(h),
             case,
-        )
-        for what, (number, factor) in found.items()
+        ),
     ]
 
 
 def _against_integral(
-    study: Study, what: str, number: float, integrand: Callable[[float], float], case: GaussianCase
+    what: str, number: float, integrand: Callable[[float], float], case: GaussianCase
 ) -> Comparison:
     # Twelve standard deviations: what lies beyond is below e^-72.
     reach = 12.0 * np.exp(0.5 * case.log_variance)

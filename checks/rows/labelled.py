@@ -44,9 +44,8 @@ def no_score_term(study: Study, *, score_term: bool = False) -> list[Comparison]
         + np.tensordot(weight * np.ones(len(rows)), known.score[name][rows, labels], axes=1)
         for name in study.names()
     }
-    return study.compare_gradient(found, expected, study.names()) + [
-        _along(study, inputs, expected)
-    ]
+    compared = study.compare_gradient(found, expected, study.names())
+    return [*compared, _along(study, inputs, expected)]
 
 
 def _along(study: Study, inputs: Named, expected: dict[str, np.ndarray]) -> Comparison:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -41,7 +42,7 @@ def unlabelled_values(
     }
 
 
-def single(study: Study, row: int, label: int) -> float:
+def single(study: Study, row: int, label: int | np.integer[Any]) -> float:
     """L of one sentence and one label, evaluated alone."""
     example = study.subject.example(row)
     inputs = example.inputs(every_label(1, example.model.classes)[[label]])
@@ -62,7 +63,7 @@ def scale(study: Study) -> float:
 
 
 def expectation(study: Study) -> list[Comparison]:
-    """U in one vectorised pass against the sum over labels, one label and one sentence at a time."""
+    """U in one vectorised pass against the sum over labels, each evaluated alone."""
     subject, known = study.subject, study.reference
     inputs = subject.inputs(every_label(subject.batch.n, subject.model.classes))
     found = study.bench.values(build(unlabelled_values, subject), subject, inputs)["U"]
@@ -135,8 +136,8 @@ def check_known(study: Study) -> None:
     for row, label in enumerate(study.subject.batch.labels):
         if label != UNLABELLED and study.reference.probability[row, label] == 0.0:
             raise ValueError(
-                f"sentence {row} has the label {label}, whose probability is zero: -log q and C are "
-                "infinite; give the label some probability or the sentence another label"
+                f"sentence {row} has the label {label}, whose probability is zero: -log q and "
+                "C are infinite; give the label some probability or the sentence another label"
             )
 
 
@@ -251,7 +252,7 @@ CHECKS = (
     Check(
         claim="objective.c",
         variant="sampled",
-        statement="one drawn label for each unlabelled sentence gives the gradient of C in the mean",
+        statement="one drawn label a sentence gives the gradient of C in the mean",
         expected=HOLDS,
         compare=sampled_cost,
         cases=tabular_cases(labelled=True, supports=False),

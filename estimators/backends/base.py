@@ -1,7 +1,7 @@
-"""What a framework must offer: values, gradients, and which parameters a value can be reached from.
+"""What a framework must offer: values, gradients, and which parameters reach a value.
 
-An imperative framework runs ``build`` at each call; a symbolic one runs it once, on variables of the
-shapes given, and compiles. Both are called the same way afterwards.
+An imperative framework runs ``build`` at each call; a symbolic one runs it once, on variables of
+the shapes given, and compiles. Both are called the same way afterwards.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ Function = Callable[[Arrays, Arrays], dict[str, np.ndarray]]
 class Backend(Protocol):
     """One framework."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """The framework's name."""
 
     def evaluate(self, build: Build, parameters: Arrays, inputs: Arrays) -> Function:
         """Ready a ``build`` that returns arrays by name."""

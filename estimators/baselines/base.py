@@ -18,13 +18,21 @@ class Baseline(Protocol):
     draws must be enumerated jointly. ``held``: the surrogate holds B constant, as it must.
 
     Shape:
-        ``value`` is (N,). Lambda and any state are among the ``inputs``, under ``lambda.<name>``, so
-        that no estimate of the model's gradient differentiates them.
+        ``value`` is (N,). Lambda and any state are among the ``inputs``, under ``lambda.<name>``,
+        so that no estimate of the model's gradient differentiates them.
     """
 
-    name: str
-    coupled: bool
-    held: bool
+    @property
+    def name(self) -> str:
+        """What the baseline is called."""
+
+    @property
+    def coupled(self) -> bool:
+        """Whether B of a sentence depends on drawn labels."""
+
+    @property
+    def held(self) -> bool:
+        """Whether the surrogate holds B constant."""
 
     def initial(self, rng: np.random.Generator, width: int) -> dict[str, np.ndarray]:
         """Lambda, for sentences whose mean embedding has ``width`` entries."""
