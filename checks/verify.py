@@ -14,7 +14,7 @@ from gradproof.estimators.bench import Bench
 from gradproof.reference_models.registry import MODELS
 
 from .check import Check
-from .evidence import HOLDS, Evidence
+from .evidence import HOLDS, REFUTED, Evidence
 from .registry import CHECKS, find_checks
 from .run import blocked, run_check
 from .runner import Job, Plan, run_jobs
@@ -112,7 +112,7 @@ def verify(
         evidence[job] = result
         if progress:
             progress(len(evidence), len(jobs), f"{result.backend} {result.id}")
-    settled = _without_blocked(evidence)
+    settled = tuple(_repeatable(found, plan) for found in _without_blocked(evidence))
     return Verification(settled, corpus, plan.seed, missing, idle)
 
 
@@ -138,6 +138,27 @@ def _check(plan: Plan) -> str:
     for name in plan.models:
         text_subject(name, prepared, plan.options, plan.seed)
     return prepared.corpus.name
+
+
+def _repeatable(found: Evidence, plan: Plan) -> Evidence:
+    """Evidence with a snippet, also where it was the text that refuted and no drawn case."""
+    if found.verdict != REFUTED or found.snippet:
+        return found
+    options = "" if plan.options == TextOptions() else f"    options={plan.options!r},\n"
+    imports = "TextOptions, verify" if options else "verify"
+    snippet = (
+        f"from gradproof import {imports}\n\n"
+        "found = verify(\n"
+        f"    only=[{found.id!r}],\n"
+        f"    models={list(plan.models)!r},\n"
+        f"    data={plan.data!r},\n"
+        f"    backends=[{found.backend!r}],\n"
+        f"    seed={plan.seed},\n"
+        f"{options}"
+        ")\n"
+        "print(found.evidence[-1].explain())\n"
+    )
+    return dataclasses.replace(found, counterexample=found.worst, snippet=snippet)
 
 
 def _without_blocked(evidence: dict[Job, Evidence]) -> tuple[Evidence, ...]:

@@ -71,11 +71,8 @@ class TabularModel:
         )
         logits = logits + ops.expand_dims(parameters["w.bias"], 0)
         if self.support is not None:
-            logits = ops.where(
-                np.broadcast_to(np.array(self.support), (batch.n, self.classes)),
-                logits,
-                -float("inf"),
-            )
+            drawable = np.tile(self.support, (batch.n, 1))
+            logits = ops.where(drawable, logits, -float("inf"))
         return ops.log_softmax(logits)
 
     def latents(

@@ -45,7 +45,7 @@ def unlabelled_values(
 def single(study: Study, row: int, label: int | np.integer[Any]) -> float:
     """L of one sentence and one label, evaluated alone."""
     example = study.subject.example(row)
-    inputs = example.inputs(every_label(1, example.model.classes)[[label]])
+    inputs = example.inputs(every_label(1, example.model.classes)[[int(label)]])
     found = study.bench.values(build(_one_loss, example), example, inputs)
     return float(found["loss"][0, 0])
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import autograd
 import autograd.numpy as anp
@@ -90,9 +91,7 @@ class AutogradBackend:
             def cost(traced: dict[str, Array]) -> Array:
                 return build(AutogradOps(), {**parameters, **traced}, inputs)
 
-            with warnings.catch_warnings():
-                # A cost that no parameter reaches has the gradient zero, which is an answer.
-                warnings.filterwarnings("ignore", "Output seems independent of input")
+            with _independence_is_an_answer():
                 return dict(autograd.grad(cost)({name: parameters[name] for name in wrt}))
 
         return call
@@ -107,7 +106,16 @@ class AutogradBackend:
 
             return trace(VJPNode.new_root(), values, parameters[name])[1] is not None
 
-        return frozenset(name for name in parameters if reached(name))
+        with _independence_is_an_answer():
+            return frozenset(name for name in parameters if reached(name))
+
+
+@contextlib.contextmanager
+def _independence_is_an_answer() -> Iterator[None]:
+    """autograd warns of an output that no input reaches; its gradient is zero, and we ask for it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Output seems independent of input")
+        yield
 
 
 def backend() -> AutogradBackend:
