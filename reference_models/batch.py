@@ -105,8 +105,13 @@ def make_batch(
                 f"noise {name!r} has shape {array.shape}, expected its first axis to be the "
                 f"{n} sentences of the batch"
             )
-        if not np.isfinite(array).all():
-            raise ValueError(f"noise {name!r} has a value that is not finite; draw it again")
+        bad = np.argwhere(~np.isfinite(array))
+        if len(bad):
+            place = tuple(map(int, bad[0]))
+            raise ValueError(
+                f"noise {name!r} is {array[place]} at {place}, expected a finite value; draw it "
+                "again"
+            )
     return Batch(n, t, tokens.astype(np.int64), mask, labels.astype(np.int64), noise)
 
 
@@ -124,11 +129,15 @@ def _check_tokens(tokens: np.ndarray, mask: np.ndarray) -> None:
         )
     if tokens.min() < 0:
         raise ValueError(f"tokens hold {tokens.min()}, expected ids of 0 or more")
-    if not np.isin(mask, (0.0, 1.0)).all():
-        raise ValueError("mask has a value other than 0 and 1; use 1 for a token, 0 for padding")
-    if (np.diff(mask, axis=1) > 0).any():
+    odd = np.argwhere(~np.isin(mask, (0.0, 1.0)))
+    if odd.size:
+        place = tuple(map(int, odd[0]))
+        raise ValueError(f"mask is {mask[place]} at {place}; use 1 for a token, 0 for padding")
+    late = np.flatnonzero((np.diff(mask, axis=1) > 0).any(axis=1))
+    if late.size:
         raise ValueError(
-            "mask has a token to the right of padding; pad every sentence on the right"
+            f"mask has a token to the right of padding in sentence {late[0]}; pad every sentence "
+            "on the right"
         )
     empty = np.flatnonzero(mask.sum(axis=1) == 0)
     if empty.size:

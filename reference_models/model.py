@@ -89,13 +89,14 @@ def check_parameters(parameters: Mapping[str, np.ndarray]) -> None:
     """Make sure that parameters can be differentiated at.
 
     Raises:
-        ValueError: if there are none, a group is unknown, dtypes are mixed or not floating, or a
-            value is NaN or infinite; the message names the parameter and the coordinate.
+        ValueError: if there are none, a group is unknown, dtypes are mixed or neither float64 nor
+            float32, or a value is NaN or infinite; the message names the parameter and the
+            coordinate.
     """
     if not parameters:
         raise ValueError("no parameters given; a model needs at least one")
     dtypes = {np.asarray(value).dtype for value in parameters.values()}
-    if len(dtypes) > 1 or next(iter(dtypes)).kind != "f":
+    if len(dtypes) > 1 or not dtypes <= {np.dtype(np.float32), np.dtype(np.float64)}:
         raise ValueError(
             f"parameters have dtypes {sorted(map(str, dtypes))}, expected all float64 or all "
             "float32"
@@ -107,7 +108,7 @@ def check_parameters(parameters: Mapping[str, np.ndarray]) -> None:
                 f"{', '.join(GROUPS)} or {BASELINE_GROUP} and a dot"
             )
         bad = np.argwhere(~np.isfinite(value))
-        if bad.size:
+        if len(bad):  # not its size, which is 0 for a scalar: the one place in it is ()
             place = tuple(map(int, bad[0]))
             raise ValueError(
                 f"parameter {name!r} is {np.asarray(value)[place]} at {place}, expected a finite "
