@@ -133,6 +133,40 @@ def tabular_cases(
     )
 
 
+def typical_tabular(
+    rng: np.random.Generator,
+    *,
+    sentences: tuple[int, int] = (1, 2),
+    classes: tuple[int, int] = (2, 3),
+    labelled: bool = False,
+    batch_statistics: bool = False,
+    supports: bool = True,
+) -> TabularCase:
+    """A case in general position, the largest that :func:`tabular_cases` draws.
+
+    Hypothesis likes zeros, at which many gradients vanish and a wrong one looks right. Here none
+    vanishes, so that a check which holds on this case has seen every parameter.
+    """
+    n, k, width = sentences[1], classes[1], 2
+
+    def table(rows: int) -> Table:
+        return tuple(tuple(map(float, row)) for row in rng.standard_normal((rows, width)))
+
+    return TabularCase(
+        # Every token is in the last sentence, so that every row of the embedding has a gradient.
+        tokens=(*[tuple(map(int, rng.integers(0, k, size=2)))] * (n - 1), tuple(range(k))),
+        labels=(*[0] * (n - 1), -1) if labelled else (-1,) * n,
+        embedding=table(k),
+        weight=table(k),
+        bias=tuple(map(float, rng.standard_normal(k))),
+        phi=table(k),
+        theta=table(k),
+        noise=table(n),
+        batch_statistics=batch_statistics,
+        seed=int(rng.integers(1000)),
+    )
+
+
 @dataclasses.dataclass(frozen=True)
 class GaussianCase:
     """One latent variable: q(h) = N(mean, exp(log_variance)) against N(0, 1)."""
@@ -184,6 +218,17 @@ class GaussianSubject:
 
 #: Log variances from e^-4 to e^2: beyond, quadrature and not the closed form loses digits.
 LOG_VARIANCES = st.integers(-16, 8).map(lambda quarters: quarters / 4)
+
+
+def typical_gaussian(rng: np.random.Generator) -> GaussianCase:
+    """A Gaussian in general position."""
+    return GaussianCase(*map(float, rng.standard_normal(2)))
+
+
+def typical_coupled(rng: np.random.Generator) -> CoupledCase:
+    """Coupled Gaussians in general position."""
+    return CoupledCase(*map(float, rng.standard_normal(6)))
+
 
 gaussian_cases = st.builds(
     GaussianCase, ENTRIES, LOG_VARIANCES, st.sampled_from(["float64", "float32"])

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from hypothesis import strategies as st
 
 from gradproof.estimators.backends import BACKENDS
 
+from .cases import tabular_cases, typical_tabular
 from .evidence import Comparison
 from .study import Study
 
@@ -17,6 +20,18 @@ from .study import Study
 SEQUENCE_MODELS = ("seqdgm", "seqdgm-a")
 
 ROUNDING = "rounding: u 4R (2 + max|log q|) sum_n [max|weight| max|score| + max|pathwise|]"
+
+
+def drawn(**limits: Any) -> dict[str, Any]:
+    """The fields ``cases`` and ``typical`` of a check that runs on tabular models.
+
+    Args:
+        limits: those of :func:`gradproof.checks.cases.tabular_cases`.
+    """
+    return {
+        "cases": tabular_cases(**limits),
+        "typical": functools.partial(typical_tabular, **limits),
+    }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +45,7 @@ class Check:
         expected: the verdict that is on record.
         compare: comparisons for one study; must make at least one over all subjects.
         cases: strategy of small cases, or None where a case adds nothing to the sequence models.
+        typical: a case in general position, from a generator; it is run beside those drawn.
         models: the models of real text that it also runs on.
         backends: the frameworks that it is about.
         bound_reason: where the bounds come from.
@@ -41,6 +57,7 @@ class Check:
     expected: str
     compare: Callable[[Study], list[Comparison]]
     cases: st.SearchStrategy[Any] | None = None
+    typical: Callable[[np.random.Generator], Any] | None = None
     models: tuple[str, ...] = SEQUENCE_MODELS
     backends: tuple[str, ...] = tuple(BACKENDS)
     bound_reason: str = ROUNDING

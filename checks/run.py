@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from hypothesis import HealthCheck, Phase, Verbosity, find, settings
 from hypothesis.errors import NoSuchExample
 
@@ -38,10 +39,10 @@ def run_check(
 
 
 def search(check: Check, bench: Bench, *, examples: int, seed: int) -> tuple[list[Comparison], Any]:
-    """Draw cases until one refutes, and shrink that one.
+    """Run the typical case, then draw cases until one refutes, and shrink that one.
 
     Returns:
-        The comparisons made (of the smallest refuting case, if there is one), and the case or None.
+        The comparisons made, and the smallest case that refutes, or None.
     """
     if check.cases is None or examples == 0:
         return [], None
@@ -52,6 +53,8 @@ def search(check: Check, bench: Bench, *, examples: int, seed: int) -> tuple[lis
         made.extend(found)
         return any(comparison.ratio > GAP for comparison in found)
 
+    typical = check.typical(np.random.default_rng(seed)) if check.typical else None
+    refuting = typical if typical is not None and refutes(typical) else None
     try:
         case = find(
             check.cases,
@@ -60,8 +63,8 @@ def search(check: Check, bench: Bench, *, examples: int, seed: int) -> tuple[lis
             random=random.Random(f"{seed} {check.id}"),
         )
     except NoSuchExample:
-        return made, None
-    return check.compare(Study(bench, case.subject())), case
+        return made, refuting
+    return made + check.compare(Study(bench, case.subject())), case
 
 
 def _settings(examples: int) -> settings:

@@ -13,8 +13,7 @@ from gradproof.reference_models.batch import from_arrays
 from gradproof.reference_models.model import Model, every_label
 from gradproof.reference_models.ops import Array, Ops
 
-from ..cases import tabular_cases
-from ..check import SEQUENCE_MODELS, Check
+from ..check import SEQUENCE_MODELS, Check, drawn
 from ..evidence import HOLDS, REFUTED, Comparison
 from ..study import Study
 
@@ -107,7 +106,7 @@ def _unbiased_row(name: str, statement: str, expected: str, *, least: int = 1) -
         statement=statement,
         expected=expected,
         compare=lambda study: unbiased(study, name),
-        cases=tabular_cases(sentences=(least, 2)),
+        **drawn(sentences=(least, 2)),
         models=ONE_MODEL if BASELINES[name].coupled else SEQUENCE_MODELS,
     )
 
@@ -119,7 +118,7 @@ def _shrink_row(name: str, share: str) -> Check:
         statement=f"{name} keeps {share} of E[L s]",
         expected=HOLDS,
         compare=lambda study: unbiased(study, name, shrunk=True),
-        cases=tabular_cases(),
+        **drawn(),
         models=ONE_MODEL,
     )
 
@@ -131,7 +130,7 @@ CHECKS = (
         statement="U with L + B(x), B affine in the embeddings and held constant",
         expected=HOLDS,
         compare=lambda study: reconstruction(study, "affine"),
-        cases=tabular_cases(),
+        **drawn(),
     ),
     Check(
         claim="baseline.reconstruction",
@@ -139,7 +138,7 @@ CHECKS = (
         statement="U with L + B(x), B reading the shared embeddings live",
         expected=REFUTED,
         compare=lambda study: reconstruction(study, "live"),
-        cases=tabular_cases(),
+        **drawn(),
     ),
     _unbiased_row("constant", "B the same number for every sentence", HOLDS),
     _unbiased_row("affine", "B affine in the mean embedding, held constant", HOLDS),

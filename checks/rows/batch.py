@@ -9,8 +9,7 @@ from gradproof.estimators.builds import build, surrogate
 from gradproof.estimators.forms import FORMS
 from gradproof.reference_models.model import one_hot
 
-from ..cases import tabular_cases
-from ..check import Check
+from ..check import Check, drawn
 from ..evidence import HOLDS, REFUTED, Comparison
 from ..study import Study
 from .gradient import negative_entropy
@@ -60,7 +59,7 @@ CHECKS = (
         statement="the gradient of the sum is the sum of the gradients, for every group",
         expected=HOLDS,
         compare=one_pass,
-        cases=tabular_cases(),
+        **drawn(),
     ),
     Check(
         claim="batch.one_pass",
@@ -68,7 +67,7 @@ CHECKS = (
         statement="... with batch statistics in a label-dependent layer",
         expected=REFUTED,
         compare=one_pass,
-        cases=tabular_cases(sentences=(2, 2), batch_statistics=True),
+        **drawn(sentences=(2, 2), batch_statistics=True),
         models=(),
     ),
     Check(
@@ -77,7 +76,7 @@ CHECKS = (
         statement="E[(CQ + 1) s] = -dH",
         expected=HOLDS,
         compare=plus_one,
-        cases=tabular_cases(),
+        **drawn(),
     ),
     Check(
         claim="batch.plus_one",
@@ -85,6 +84,6 @@ CHECKS = (
         statement="E[s] = 0, so the 1 changes no mean",
         expected=HOLDS,
         compare=zero_mean_score,
-        cases=tabular_cases(),
+        **drawn(),
     ),
 )

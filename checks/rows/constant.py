@@ -21,8 +21,7 @@ from gradproof.reference_models.batch import Batch, from_arrays
 from gradproof.reference_models.model import Model, one_hot
 from gradproof.reference_models.ops import Array, Ops
 
-from ..cases import tabular_cases
-from ..check import Check
+from ..check import Check, drawn
 from ..evidence import HOLDS, REFUTED, Comparison
 from ..study import Study
 
@@ -185,7 +184,7 @@ def _trap(
         statement=statement,
         expected=expected,
         compare=lambda study: at_one_draw(study, form, groups),
-        cases=tabular_cases(supports=False),
+        **drawn(supports=False),
         **where,
     )
 

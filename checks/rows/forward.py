@@ -5,8 +5,7 @@ from __future__ import annotations
 from gradproof.estimators.builds import all_labels, build
 from gradproof.reference_models.model import every_label
 
-from ..cases import tabular_cases
-from ..check import Check
+from ..check import Check, drawn
 from ..evidence import HOLDS, Comparison, compare
 from ..study import Study
 
@@ -43,7 +42,7 @@ CHECKS = (
         statement="log q and L of every label, against NumPy",
         expected=HOLDS,
         compare=forward,
-        cases=tabular_cases(),
+        **drawn(),
         bound_reason=VALUE_ROUNDING,
     ),
 )

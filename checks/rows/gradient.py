@@ -12,8 +12,7 @@ from gradproof.reference_models.batch import Batch
 from gradproof.reference_models.model import Model, Parameters
 from gradproof.reference_models.ops import Array, Ops
 
-from ..cases import tabular_cases
-from ..check import Check
+from ..check import Check, drawn
 from ..evidence import HOLDS, REFUTED, Comparison
 from ..study import Study
 
@@ -73,7 +72,7 @@ def _row(claim: str, variant: str, statement: str, expected: str, form: str, *gr
         statement=statement,
         expected=expected,
         compare=lambda study: mean_is_exact(study, form, groups),
-        cases=tabular_cases(),
+        **drawn(),
     )
 
 
@@ -87,7 +86,7 @@ CHECKS = (
         statement="L ds + dH/de, in the line for w",
         expected=REFUTED,
         compare=printed_w,
-        cases=tabular_cases(),
+        **drawn(),
     ),
     _row("gradient.w", "printed-sign", "L ds + dH/dw", REFUTED, "printed-entropy", "w"),
     _row("gradient.w", "corrected", "L ds - dH/dw", HOLDS, "analytic-entropy", "w"),

@@ -13,8 +13,7 @@ from gradproof.estimators.subject import Subject
 from gradproof.reference_models.batch import Batch
 from gradproof.reference_models.model import every_label, one_hot
 
-from ..cases import tabular_cases
-from ..check import ROUNDING, Check
+from ..check import ROUNDING, Check, drawn
 from ..evidence import HOLDS, Comparison, compare
 from ..study import Study
 
@@ -85,7 +84,7 @@ CHECKS = (
         statement="two runs give the same bits",
         expected=HOLDS,
         compare=deterministic,
-        cases=tabular_cases(),
+        **drawn(),
         bound_reason="the same computation twice: no error at all",
     ),
     Check(
@@ -94,7 +93,7 @@ CHECKS = (
         statement="more padding, with garbage in it, moves no value and no gradient",
         expected=HOLDS,
         compare=padding,
-        cases=tabular_cases(),
+        **drawn(),
         bound_reason=ROUNDING,
     ),
 )

@@ -10,7 +10,14 @@ from scipy import integrate
 from gradproof.reference_models import gaussian
 from gradproof.reference_models.ops import Array, Ops
 
-from ..cases import CoupledCase, GaussianCase, coupled_cases, gaussian_cases
+from ..cases import (
+    CoupledCase,
+    GaussianCase,
+    coupled_cases,
+    gaussian_cases,
+    typical_coupled,
+    typical_gaussian,
+)
 from ..check import Check
 from ..evidence import HOLDS, REFUTED, Comparison, compare
 from ..study import Study
@@ -196,6 +203,7 @@ CHECKS = (
         expected=HOLDS,
         compare=closed_form,
         cases=gaussian_cases,
+        typical=typical_gaussian,
         models=(),
         bound_reason=QUADRATURE,
     ),
@@ -206,6 +214,7 @@ CHECKS = (
         expected=REFUTED,
         compare=auxiliary_in_closed_form,
         cases=coupled_cases,
+        typical=typical_coupled,
         models=(),
         bound_reason=QUADRATURE,
     ),
@@ -216,6 +225,7 @@ CHECKS = (
         expected=HOLDS,
         compare=latent_in_closed_form,
         cases=coupled_cases,
+        typical=typical_coupled,
         models=(),
         bound_reason=QUADRATURE,
     ),

@@ -13,8 +13,7 @@ from gradproof.reference_models.batch import Batch
 from gradproof.reference_models.model import Model, one_hot
 from gradproof.reference_models.ops import Array, Ops
 
-from ..cases import tabular_cases
-from ..check import Check
+from ..check import Check, drawn
 from ..evidence import HOLDS, REFUTED, Comparison, compare
 from ..study import Study
 from .objective import ALPHA
@@ -67,7 +66,7 @@ CHECKS = (
         statement="d[L - alpha log q] at the known label, no score term",
         expected=HOLDS,
         compare=no_score_term,
-        cases=tabular_cases(supports=False),
+        **drawn(supports=False),
     ),
     Check(
         claim="labelled",
@@ -75,6 +74,6 @@ CHECKS = (
         statement="... with L ds added, as for a drawn label",
         expected=REFUTED,
         compare=lambda study: no_score_term(study, score_term=True),
-        cases=tabular_cases(supports=False),
+        **drawn(supports=False),
     ),
 )

@@ -16,8 +16,7 @@ from gradproof.reference_models.batch import UNLABELLED, Batch, from_arrays
 from gradproof.reference_models.model import Model, every_label, one_hot
 from gradproof.reference_models.ops import Array, Ops
 
-from ..cases import tabular_cases
-from ..check import ROUNDING, Check
+from ..check import ROUNDING, Check, drawn
 from ..evidence import HOLDS, REFUTED, Comparison, compare
 from ..study import Study
 
@@ -210,7 +209,7 @@ CHECKS = (
         statement="U in one pass over all labels is E_q[L + log q], label by label",
         expected=HOLDS,
         compare=expectation,
-        cases=tabular_cases(),
+        **drawn(),
         bound_reason=VALUE,
     ),
     Check(
@@ -219,7 +218,7 @@ CHECKS = (
         statement="E_q[log q] = H",
         expected=REFUTED,
         compare=lambda study: second_term(study, +1.0),
-        cases=tabular_cases(),
+        **drawn(),
         bound_reason=VALUE,
     ),
     Check(
@@ -228,7 +227,7 @@ CHECKS = (
         statement="E_q[log q] = -H",
         expected=HOLDS,
         compare=lambda study: second_term(study, -1.0),
-        cases=tabular_cases(),
+        **drawn(),
         bound_reason=VALUE,
     ),
     Check(
@@ -238,7 +237,7 @@ CHECKS = (
         expected=HOLDS,
         compare=derivative,
         # Complex numbers have no order, so a step cannot tell a log q of minus infinity.
-        cases=tabular_cases(supports=False),
+        **drawn(supports=False),
     ),
     Check(
         claim="objective.c",
@@ -246,7 +245,7 @@ CHECKS = (
         statement="C in one pass is the mean of L - alpha log q and U, sentence by sentence",
         expected=HOLDS,
         compare=cost_value,
-        cases=tabular_cases(labelled=True, supports=False),
+        **drawn(labelled=True, supports=False),
         bound_reason=VALUE,
     ),
     Check(
@@ -255,7 +254,7 @@ CHECKS = (
         statement="one drawn label a sentence gives the gradient of C in the mean",
         expected=HOLDS,
         compare=sampled_cost,
-        cases=tabular_cases(labelled=True, supports=False),
+        **drawn(labelled=True, supports=False),
         bound_reason=ROUNDING,
     ),
 )

@@ -112,7 +112,7 @@ class AutogradBackend:
 
 @contextlib.contextmanager
 def _independence_is_an_answer() -> Iterator[None]:
-    """autograd warns of an output that no input reaches; its gradient is zero, and we ask for it."""
+    """Autograd warns of an output that no input reaches; its gradient is zero, as asked for."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Output seems independent of input")
         yield

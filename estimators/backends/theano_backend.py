@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import warnings
@@ -186,6 +187,8 @@ def backend() -> TheanoBackend:
     # Theano's C loop for scan does not compile on CPython 3.11; without it scan uses a Python loop.
     if "theano" not in sys.modules:
         sys.modules.setdefault("theano.scan_module.scan_perform_ext", None)  # type: ignore[arg-type]
+    # It logs that it has no BLAS of its own, which FLAGS asks of it.
+    logging.getLogger("theano.tensor.blas").setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             # Theano warns of the missing compiler that FLAGS asks it to do without, and of aliases

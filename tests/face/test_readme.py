@@ -1,0 +1,76 @@
+"""The README: its commands run, and what it says of the project is so."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from gradproof.cli import main
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    """The fenced blocks in a language."""
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+COMMANDS = [
+    part.split("#")[0].strip()
+    for block in blocks("sh")
+    for line in block.splitlines()
+    for part in line.split("&&")
+    if part.strip()
+]
+
+GRADPROOF = sorted({command for command in COMMANDS if command.startswith("gradproof ")})
+
+
+def test_the_readme_has_commands() -> None:
+    """Were the README written in another way, the tests below would pass on nothing."""
+    assert len(GRADPROOF) >= 5
+    assert blocks("python")
+
+
+@pytest.mark.parametrize("command", GRADPROOF)
+def test_gradproof_commands_run(command: str) -> None:
+    """Each command is as in the README, on few cases and, where it names no claim, on one claim.
+
+    The whole of `gradproof verify` is what the verify environments of tox run.
+    """
+    arguments = shlex.split(command)[1:]
+    if arguments[0] == "verify":
+        arguments += ["--examples", "2", "--jobs", "1", "--model", "seqdgm"]
+        if "--backend" not in arguments:
+            arguments += ["--backend", "autograd"]
+        if "--only" not in arguments:
+            arguments += ["--only", "forward"]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+
+
+def test_other_commands_are_what_ci_runs() -> None:
+    """What the README says installs and tests the project is what the CI script does."""
+    others = {command for command in COMMANDS if not command.startswith("gradproof ")}
+    assert others == {"python -m pip install .", "python -m pip install tox", "tox run"}
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert 'tox" run' in script
+
+
+@pytest.mark.parametrize("block", blocks("python"))
+def test_python_blocks_run(block: str) -> None:
+    """The library examples run as they stand."""
+    subprocess.run([sys.executable, "-c", block], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("path", sorted(set(re.findall(r"\]\(([A-Z]+\.md)\)", README))))
+def test_links_lead_somewhere(path: str) -> None:
+    """A link to a file of the project leads to a file."""
+    assert (ROOT / path).is_file()
