@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 import numpy as np
 
 from .backends import Arrays, Backend, Build, Function, Names
@@ -13,11 +15,17 @@ class Bench:
 
     Builds are values: two that are equal, on arrays of the same shapes, share a function. Only
     speed depends on what was run before, never a result.
+
+    Args:
+        backend: the framework.
+        keep: how many functions to keep; the one that was not used for longest goes first. A
+            compiled LSTM takes some 20 MB.
     """
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, keep: int = 24) -> None:
         self.backend = backend
-        self._ready: dict[object, Function] = {}
+        self._keep = keep
+        self._ready: OrderedDict[object, Function] = OrderedDict()
 
     @property
     def name(self) -> str:
@@ -47,6 +55,9 @@ class Bench:
         key = (kind, build, _signature(parameters), _signature(inputs), wrt)
         if key not in self._ready:
             self._ready[key] = getattr(self.backend, kind)(build, parameters, inputs, *wrt)
+            if len(self._ready) > self._keep:
+                self._ready.popitem(last=False)
+        self._ready.move_to_end(key)
         return self._ready[key]
 
 

@@ -117,7 +117,7 @@ def _rows(wide: dict[str, np.ndarray], table: Array, n: int, k: int) -> dict[str
 def _check(log_q: np.ndarray, loss: np.ndarray, subject: str) -> None:
     for what, bad in (
         ("log q", np.isnan(log_q) | (log_q == np.inf)),
-        ("L", ~np.isfinite(loss) & (log_q > -np.inf)),
+        ("L", ~np.isfinite(loss)),  # where q is zero too: zero times infinity is NaN
     ):
         places = np.argwhere(bad)
         if places.size:
@@ -125,5 +125,5 @@ def _check(log_q: np.ndarray, loss: np.ndarray, subject: str) -> None:
             value = (log_q if what == "log q" else loss)[n, k]
             raise ValueError(
                 f"{what} is {value} for sentence {n} and label {k} of {subject}; expected a finite "
-                "number. Scale the parameters down, or give the label probability zero"
+                "number. Scale the parameters down, or mend the model at that label"
             )

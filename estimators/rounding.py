@@ -38,7 +38,8 @@ def count_roundings(build: Build, parameters: Arrays, inputs: Arrays) -> int:
             tally[0] += _terms(ufunc, method, args, kwargs)
             plain = [_plain(value) for value in args]
             result = getattr(ufunc, method)(*plain, **kwargs)
-            return result.view(Counted) if isinstance(result, np.ndarray) else result
+            # A full sum is a scalar, and what is done to it afterwards counts too.
+            return np.asarray(result).view(Counted)
 
         def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
             if function is np.dot:

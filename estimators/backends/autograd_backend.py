@@ -68,6 +68,11 @@ def _largest(x: np.ndarray, axis: int) -> np.ndarray:
     return np.max(np.real(x), axis=axis, keepdims=True)
 
 
+def _copies(arrays: Arrays) -> dict[str, np.ndarray]:
+    # Neither a build that writes nor a result that is an argument may reach the caller's arrays.
+    return {name: np.array(array) for name, array in arrays.items()}
+
+
 class AutogradBackend:
     """Runs ``build`` under autograd's tracer at each call."""
 
@@ -77,7 +82,7 @@ class AutogradBackend:
         """Values by plain NumPy."""
 
         def call(parameters: Arrays, inputs: Arrays) -> dict[str, np.ndarray]:
-            values = build(AutogradOps(), parameters, inputs)
+            values = build(AutogradOps(), _copies(parameters), _copies(inputs))
             return {name: np.asarray(value) for name, value in values.items()}
 
         return call
@@ -88,11 +93,13 @@ class AutogradBackend:
         """One reverse pass."""
 
         def call(parameters: Arrays, inputs: Arrays) -> dict[str, np.ndarray]:
+            known, given = _copies(parameters), _copies(inputs)
+
             def cost(traced: dict[str, Array]) -> Array:
-                return build(AutogradOps(), {**parameters, **traced}, inputs)
+                return build(AutogradOps(), {**known, **traced}, given)
 
             with _independence_is_an_answer():
-                return dict(autograd.grad(cost)({name: parameters[name] for name in wrt}))
+                return dict(autograd.grad(cost)({name: known[name] for name in wrt}))
 
         return call
 

@@ -83,9 +83,7 @@ class TheanoOps:
 
     def sample_one_hot(self, log_q: Array, seed: int) -> Array:
         """A label of each sentence drawn in the graph by Theano's generator: one-hot (N, K)."""
-        from theano.sandbox.rng_mrg import MRG_RandomStreams
-
-        streams = MRG_RandomStreams(seed)
+        streams = self.theano.sandbox.rng_mrg.MRG_RandomStreams(seed)
         return streams.multinomial(pvals=self._tensor.exp(log_q), dtype=log_q.dtype)
 
     def hold(self, x: Array) -> Array:
@@ -195,6 +193,7 @@ def backend() -> TheanoBackend:
             # that NumPy has deprecated since; neither is for the reader of a verdict.
             warnings.simplefilter("ignore")
             import theano
+            import theano.sandbox.rng_mrg
             import theano.tensor
     except Exception as error:  # Theano fails in many ways beside a newer NumPy; all mean the same
         raise BackendMissing(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 
 from rich.console import Console
 
@@ -32,7 +33,7 @@ EVIDENCE = Evidence(
 
 def shown(*evidence: Evidence) -> str:
     """The table as plain text."""
-    console = Console(width=120, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console = Console(width=120, record=True, file=io.StringIO())
     console.print(verdict_table(evidence))
     return console.export_text()
 
