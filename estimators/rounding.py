@@ -7,9 +7,12 @@ per-label scores and pathwise gradients. Nothing is chosen by hand but the facto
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+
+from gradproof.reference_models.ops import Array
 
 from .backends import Arrays, Build
 from .backends.autograd_backend import AutogradOps
@@ -44,11 +47,25 @@ def count_roundings(build: Build, parameters: Arrays, inputs: Arrays) -> int:
         def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
             if function is np.dot:
                 tally[0] += args[0].shape[-1]
-            return super().__array_function__(function, types, args, kwargs)
+            result = super().__array_function__(function, types, args, kwargs)
+            # NumPy gives some results back as plain arrays, with which the counting would end.
+            return result.view(Counted) if isinstance(result, np.ndarray) else result
 
     counted = {name: np.array(value).view(Counted) for name, value in parameters.items()}
-    build(AutogradOps(), counted, inputs)
+    build(_Ops(), counted, inputs)
     return tally[0]
+
+
+class _Ops(AutogradOps):
+    """NumPy's own joining of arrays: autograd's makes plain arrays of what it joins."""
+
+    def concatenate(self, arrays: Sequence[Array], axis: int) -> Array:
+        """Join along an axis."""
+        return np.concatenate(arrays, axis=axis)
+
+    def stack(self, arrays: Sequence[Array], axis: int) -> Array:
+        """Join along a new axis."""
+        return np.stack(arrays, axis=axis)
 
 
 def _terms(ufunc: Any, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:

@@ -47,7 +47,10 @@ class Backend(Protocol):
         """
 
     def reach(self, build: Build, parameters: Arrays, inputs: Arrays) -> frozenset[str]:
-        """The parameters that the values of a ``build`` depend on, read off its computation."""
+        """The parameters that the values of a ``build`` depend on, read off its computation.
+
+        A path that leads through a value held constant does not count.
+        """
 
 
 class BackendMissing(ImportError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
@@ -114,6 +115,16 @@ class TheanoBackend:
             for name, array in arrays.items()
         }
 
+    def precision(self, parameters: Arrays) -> contextlib.AbstractContextManager[Any]:
+        """Where numbers in a model, log K say, have the precision of its parameters.
+
+        Theano makes float64 of a number that float32 does not hold exactly, and of all after it.
+        """
+        dtypes = {np.asarray(array).dtype.name for array in parameters.values()}
+        if dtypes == {"float32"} and self.theano.config.cast_policy == "custom":
+            return self.theano.scalar.autocast_float_as("float32")
+        return contextlib.nullcontext()
+
     def compile(
         self, parameters: dict[str, Any], inputs: dict[str, Any], outputs: dict[str, Any]
     ) -> Function:
@@ -134,7 +145,8 @@ class TheanoBackend:
     def evaluate(self, build: Build, parameters: Arrays, inputs: Arrays) -> Function:
         """Compile the values."""
         symbols, symbolic_inputs = self.variables(parameters), self.variables(inputs)
-        values = build(TheanoOps(self.theano), symbols, symbolic_inputs)
+        with self.precision(parameters):
+            values = build(TheanoOps(self.theano), symbols, symbolic_inputs)
         return self.compile(symbols, symbolic_inputs, values)
 
     def differentiate(
@@ -143,10 +155,11 @@ class TheanoBackend:
         """One ``theano.grad`` with every held node in ``consider_constant``."""
         ops = TheanoOps(self.theano)
         symbols, symbolic_inputs = self.variables(parameters), self.variables(inputs)
-        cost = build(ops, symbols, symbolic_inputs)
-        gradients = self.gradient(
-            cost, {name: symbols[name] for name in wrt}, consider_constant=ops.held
-        )
+        with self.precision(parameters):
+            cost = build(ops, symbols, symbolic_inputs)
+            gradients = self.gradient(
+                cost, {name: symbols[name] for name in wrt}, consider_constant=ops.held
+            )
         return self.compile(symbols, symbolic_inputs, gradients)
 
     def gradient(
@@ -168,10 +181,10 @@ class TheanoBackend:
         }
 
     def reach(self, build: Build, parameters: Arrays, inputs: Arrays) -> frozenset[str]:
-        """The parameters among the ancestors of the values."""
-        symbols = self.variables(parameters)
-        values = build(TheanoOps(self.theano), symbols, self.variables(inputs))
-        ancestors = set(self.theano.gof.graph.inputs(list(values.values())))
+        """The parameters among the ancestors of the values, past no held node."""
+        ops, symbols = TheanoOps(self.theano), self.variables(parameters)
+        values = build(ops, symbols, self.variables(inputs))
+        ancestors = set(self.theano.gof.graph.inputs(list(values.values()), ops.held))
         return frozenset(name for name, symbol in symbols.items() if symbol in ancestors)
 
 
