@@ -222,7 +222,8 @@ LOG_VARIANCES = st.integers(-16, 8).map(lambda quarters: quarters / 4)
 
 def typical_gaussian(rng: np.random.Generator) -> GaussianCase:
     """A Gaussian in general position."""
-    return GaussianCase(*map(float, rng.standard_normal(2)))
+    mean, log_variance = map(float, rng.standard_normal(2))
+    return GaussianCase(mean, log_variance)
 
 
 def typical_coupled(rng: np.random.Generator) -> CoupledCase:

@@ -7,7 +7,7 @@ import dataclasses
 import multiprocessing
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 
 from gradproof.estimators import backends as frameworks
 from gradproof.estimators.bench import Bench
@@ -68,7 +68,7 @@ class Runner:
 
 
 def run_jobs(plan: Plan, jobs: Sequence[Job], processes: int) -> Iterator[tuple[Job, Evidence]]:
-    """Evidence for each job, in the order of the jobs.
+    """Evidence for each job, as it comes: with several processes in no order.
 
     Raises:
         ValueError: for fewer than one process.
@@ -88,7 +88,8 @@ def run_jobs(plan: Plan, jobs: Sequence[Job], processes: int) -> Iterator[tuple[
             processes, mp_context=context, initializer=_start, initargs=(plan,)
         ) as pool,
     ):
-        yield from zip(jobs, pool.map(_run, jobs), strict=True)
+        for done in as_completed([pool.submit(_run, family) for family in _families(jobs)]):
+            yield from done.result()
 
 
 @contextlib.contextmanager
@@ -112,5 +113,16 @@ def _start(plan: Plan) -> None:
     _runners.append(Runner(plan))
 
 
-def _run(job: Job) -> Evidence:
-    return _runners[0].run(job)
+def _run(jobs: list[Job]) -> list[tuple[Job, Evidence]]:
+    return [(job, _runners[0].run(job)) for job in jobs]
+
+
+def _families(jobs: Sequence[Job]) -> list[list[Job]]:
+    """Jobs that share what they enumerate or compile, for one process each; the slowest first."""
+    families: dict[tuple[str, str], list[Job]] = {}
+    for backend, check in jobs:
+        claim = CHECKS[check].claim
+        root = "gradient" if claim.startswith("gradient.") else claim
+        families.setdefault((backend, root), []).append((backend, check))
+    # A framework that compiles is the slowest, and the last process to end is waited for.
+    return sorted(families.values(), key=lambda family: (family[0][0] != "theano", -len(family)))

@@ -112,7 +112,8 @@ def verify(
         evidence[job] = result
         if progress:
             progress(len(evidence), len(jobs), f"{result.backend} {result.id}")
-    settled = tuple(_repeatable(found, plan) for found in _without_blocked(evidence))
+    in_order = {job: evidence[job] for job in jobs}
+    settled = tuple(_repeatable(found, plan) for found in _without_blocked(in_order))
     return Verification(settled, corpus, plan.seed, missing, idle)
 
 
