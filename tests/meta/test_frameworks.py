@@ -1,0 +1,435 @@
+"""Frameworks that differentiate wrongly, or hold the wrong things constant, are refuted."""
+
+import dataclasses
+import re
+
+import numpy as np
+import pytest
+
+from gradproof.checks.evidence import HOLDS, REFUTED, UNDECIDED
+from gradproof.checks.registry import CHECKS
+from gradproof.estimators.baselines.constant import Constant
+
+from .plant import TYPICAL, held_checks, kinds_of
+
+# ------------------------------------------------------------------ gradients
+
+#: Checks whose two sides both come from the framework under test, as their claims ask (one
+#: differentiation against many, with padding against without, one run against another): an error
+#: that is the same on both sides is not theirs to see.
+SELF_CONSISTENT = (
+    "batch.one_pass/sum",
+    "batch.plus_one/constant",
+    "batch.plus_one/mean",
+    "invariants/deterministic",
+    "invariants/padding",
+    "objective.c/sampled",
+)
+#: Checks of values and of names.
+NO_GRADIENT = (
+    "forward/values",
+    "kl.closed_form/seqdgm_a-h",
+    "objective.c/value",
+    "objective.u/entropy-corrected",
+    "objective.u/expectation",
+    "partition.seqdgm/embeddings",
+    "partition.seqdgm/groups",
+    "partition.seqdgm_a/groups",
+    "partition.seqdgm_a/one-sample",
+    "partition.seqdgm_a/up-to-a",
+)
+#: What is left compares gradients with an oracle from outside the framework.
+ORACLE = held_checks(*SELF_CONSISTENT, *NO_GRADIENT)
+
+
+def scaled(factor):
+    """Every gradient times a factor."""
+    return lambda found: {name: factor * value for name, value in found.items()}
+
+
+def in_largest(change):
+    """The largest entry of each gradient changed: an error in one coordinate."""
+
+    def changed(found):
+        found = {name: np.array(value) for name, value in found.items()}
+        for value in found.values():
+            place = np.unravel_index(np.abs(value).argmax(), value.shape)
+            value[place] = change(value[place])
+        return found
+
+    return changed
+
+
+#: name: what becomes of the gradients, and the note that goes with it.
+CORRUPTIONS = {
+    "one part in a hundred": (scaled(1.01), ""),
+    "one part in a million": (scaled(1.0 + 1e-6), ""),
+    "another sign": (scaled(-1.0), ""),
+    "twice": (scaled(2.0), ""),
+    "3 % in one coordinate": (in_largest(lambda entry: 1.03 * entry), ""),
+    "a NaN": (in_largest(lambda entry: np.nan), r"is NaN in \d+ entries"),
+    "an infinity": (in_largest(lambda entry: np.inf), ""),
+    "another shape": (
+        lambda found: {name: value[None] for name, value in found.items()},
+        r"has shape \(1, .*\), expected \(",
+    ),
+    "single precision": (
+        lambda found: {name: value.astype(np.float32) for name, value in found.items()},
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("check", "corruption"),
+    [
+        (check, corruption)
+        for check in ORACLE
+        for corruption in CORRUPTIONS
+        # It reads one number off a gradient: where there is no number it cannot finish.
+        if (check, corruption) != ("kl.closed_form/gaussian", "another shape")
+    ],
+)
+def test_wrong_gradients_are_refuted(scene, check, corruption):
+    """No check against an oracle passes a gradient that is wrong in any of these ways."""
+    change, note = CORRUPTIONS[corruption]
+    scene.framework(gradient=change)
+    with np.errstate(invalid="ignore"):  # the variance of an infinite estimate is NaN
+        found = scene.run(check)
+    assert not found.crash, found.explain()
+    assert found.verdict == REFUTED, found.explain()
+    assert re.search(note, found.note), found.note
+    assert found.worst.endswith(tuple(found.subjects)), found.worst
+
+
+@pytest.mark.parametrize("kind", ["seqdgm", "seqdgm-a"])
+@pytest.mark.parametrize("check", ["gradient.phi_theta/batch-form", "constant.theano/held"])
+@pytest.mark.parametrize("corruption", ["one part in a million", "3 % in one coordinate"])
+def test_small_errors_show_on_sequence_models_too(scene, check, kind, corruption):
+    """The bound is not wider than the signal on an LSTM with its thousand of roundings either."""
+    scene.framework(gradient=CORRUPTIONS[corruption][0])
+    assert scene.run(check, kind).verdict == REFUTED
+
+
+@pytest.mark.parametrize("check", ORACLE)
+def test_a_parameter_left_out_is_refuted_by_its_name(scene, check):
+    """A gradient of zeros for one parameter is refuted, and the evidence names the parameter."""
+    study = scene.study(CHECKS[check], TYPICAL)
+    compared = {comparison.what for comparison in CHECKS[check].compare(study)}
+    names = sorted(compared & set(study.subject.parameters))
+    inner = scene.backend
+    if check == "kl.closed_form/gaussian":  # it calls the derivatives by names of its own
+        names = ["phi.mean", "phi.log_variance"]
+    assert names
+    for name in names:
+        scene.backend = inner
+        scene.framework(
+            gradient=lambda found, name=name: {
+                key: 0.0 * value if key == name else value for key, value in found.items()
+            }
+        )
+        found = scene.run(check)
+        assert found.verdict == REFUTED, (name, found.explain())
+        assert found.worst.split(" ")[0].removeprefix("dKL/d") in name, found.worst
+
+
+@pytest.mark.parametrize(
+    "check", ["batch.one_pass/sum", "batch.plus_one/mean", "objective.c/sampled"]
+)
+def test_zeros_on_both_sides_do_not_hold(scene, check):
+    """Where both sides come from the framework, all-zero gradients are equal and prove nothing."""
+    scene.framework(gradient=scaled(0.0))
+    found = scene.run(check)
+    assert found.verdict == UNDECIDED, found.explain()
+    assert not found.crash
+    assert found.error == 0.0
+    assert found.resolution == float("inf")
+
+
+@pytest.mark.parametrize("check", ORACLE)
+def test_zeros_everywhere_are_refuted(scene, check):
+    """No tolerance is so wide that a gradient of zeros passes."""
+    scene.framework(gradient=scaled(0.0))
+    assert scene.run(check).verdict == REFUTED
+
+
+# ------------------------------------------------------------------ holding constant
+
+
+def held_after(name):
+    """A function of the namespace whose result is held constant, as it must not be."""
+    return {name: lambda ops, *args, **kwargs: ops.hold(getattr(ops, name)(*args, **kwargs))}
+
+
+def nothing_held(ops, x):
+    """A ``hold`` that only passes on."""
+    return x
+
+
+#: name: replaced functions, the subject, where the error is, the checks that must see it.
+HOLDING = {
+    "hold does nothing": (
+        {"hold": nothing_held},
+        TYPICAL,
+        r"^(e|w|phi|theta)\.",
+        (
+            "gradient.e/corrected",
+            "gradient.e/batch-form",
+            # Not gradient.w/corrected: L depends on no w, so that CL need not be held for w.
+            "gradient.w/batch-form",
+            "gradient.phi_theta/batch-form",
+            "constant.theano/held",
+            "batch.plus_one/mean",
+            "baseline.reconstruction/held",
+            "baseline.unbiased/constant",
+            "baseline.unbiased/affine",
+            "baseline.unbiased/leave-one-out",
+            "baseline.unbiased/running-mean",
+            "objective.c/sampled",
+        ),
+    ),
+    "hold scales its value": (
+        {"hold": lambda ops, x: ops.hold(1.0001 * x)},
+        TYPICAL,
+        r"^(e|w)\.",
+        (
+            "gradient.e/batch-form",
+            "gradient.w/corrected",
+            "gradient.phi_theta/batch-form",
+            "constant.theano/held",
+            "batch.plus_one/mean",
+            "objective.c/sampled",
+        ),
+    ),
+    "log q is held everywhere": (
+        held_after("log_softmax"),
+        TYPICAL,
+        r"^(e|w)\.|along a direction",
+        (
+            "gradient.e/corrected",
+            "gradient.e/batch-form",
+            "gradient.w/batch-form",
+            "gradient.phi_theta/batch-form",
+            "constant.theano/held",
+            "baseline.unbiased/affine",
+            "objective.u/derivative",
+            "labelled/as-it-stands",
+        ),
+    ),
+    "embeddings are held": (
+        held_after("take"),
+        TYPICAL,
+        r"^e\.embedding of ",
+        (
+            "gradient.e/corrected",
+            "gradient.e/batch-form",
+            "gradient.phi_theta/batch-form",
+            "constant.theano/held",
+            "baseline.reconstruction/held",
+            "baseline.unbiased/leave-one-out",
+            "objective.u/derivative",
+            "labelled/as-it-stands",
+        ),
+    ),
+    "L is held": (
+        held_after("square"),
+        TYPICAL,
+        r"^(e|phi|theta)\.",
+        (
+            "gradient.e/batch-form",
+            "gradient.phi_theta/printed",
+            "gradient.phi_theta/batch-form",
+            "constant.theano/held",
+            "baseline.unbiased/constant",
+            "labelled/as-it-stands",
+        ),
+    ),
+    # The value of log q is right, so that forward values agree; its gradient is that of a logit.
+    "raw logits differentiated": (
+        {"log_softmax": lambda ops, x: x + ops.hold(ops.log_softmax(x) - x)},
+        TYPICAL,
+        r"^(e|w)\.",
+        (
+            "gradient.e/batch-form",
+            "gradient.w/batch-form",
+            "gradient.phi_theta/batch-form",
+            "batch.plus_one/constant",
+            "baseline.unbiased/constant",
+            "baseline.unbiased/affine",
+            "constant.theano/held",
+            "labelled/as-it-stands",
+        ),
+    ),
+    "the state of an LSTM is held": (
+        held_after("tanh"),
+        "seqdgm",
+        r"^(e|w|phi|theta)\.",
+        ("gradient.phi_theta/printed", "gradient.e/batch-form", "gradient.w/batch-form"),
+    ),
+}
+HELD = [(name, check) for name, row in HOLDING.items() for check in row[-1]]
+
+
+@pytest.mark.parametrize(("name", "check"), HELD)
+def test_holding_the_wrong_things_is_refuted(scene, name, check):
+    """What a framework holds constant, and must not, or does not, and must, shows in a gradient."""
+    functions, kind, where, _ = HOLDING[name]
+    scene.framework(ops=functions)
+    found = scene.run(check, kind)
+    assert not found.crash, found.explain()
+    assert found.verdict == REFUTED, found.explain()
+    assert re.search(where, found.worst), found.worst
+
+
+def test_raw_logits_agree_in_their_values(scene):
+    """Forward values cannot see them: the gradient checks must."""
+    scene.framework(ops=HOLDING["raw logits differentiated"][0])
+    assert scene.run("forward/values").verdict == HOLDS
+
+
+@dataclasses.dataclass(frozen=True)
+class At(Constant):
+    """A constant baseline of a given value."""
+
+    at: float = 0.0
+
+    def initial(self, rng, width):
+        """The value."""
+        return {"lambda.bias": np.array(self.at)}
+
+
+def test_raw_logits_are_unbiased_at_one_baseline(scene):
+    """Where B is the weight's own mean they are exactly unbiased: one baseline is not enough.
+
+    A logit's gradient is the score plus a part that is the same for every label, which a weight of
+    mean zero takes away.
+    """
+    study = scene.study(CHECKS["baseline.unbiased/constant"], TYPICAL).first(1)
+    known = study.reference
+    mean = (known.probability * (known.loss + known.log_q + 1.0)).sum()
+    scene.framework(ops=HOLDING["raw logits differentiated"][0])
+
+    def at(shift):
+        scene.baseline("constant", At(at=mean + shift))
+        check = CHECKS["baseline.unbiased/constant"]
+        return scene.run(dataclasses.replace(check, compare=lambda s: check.compare(s.first(1))))
+
+    assert at(0.0).verdict == HOLDS
+    assert at(0.1).verdict == REFUTED
+
+
+# ------------------------------------------------------------------ values and state
+
+
+def shifted(by):
+    """Every value off by a little."""
+    return lambda found: {name: value + by for name, value in found.items()}
+
+
+@pytest.mark.parametrize("kind", kinds_of("forward/values"))
+def test_forward_values_off_by_a_millionth_are_refuted(scene, kind):
+    """A framework that computes another log q or L is told so before any gradient."""
+    scene.framework(values=shifted(1e-6))
+    found = scene.run("forward/values", kind)
+    assert found.verdict == REFUTED, found.explain()
+    assert re.search(r"^(log q|L) of ", found.worst)
+    assert found.error == pytest.approx(1e-6, rel=1e-3)  # rounding of log q and L is 1e-15
+
+
+@pytest.mark.parametrize(
+    ("change", "where", "note"),
+    [
+        (lambda loss: np.where(np.arange(loss.size).reshape(loss.shape), loss, np.nan), "L", "NaN"),
+        (lambda loss: loss.astype(np.float32), "L", ""),
+        (lambda loss: loss[::-1], "L", ""),
+    ],
+    ids=["a NaN", "single precision", "labels in another order"],
+)
+def test_wrong_losses_are_refuted(scene, change, where, note):
+    """One entry, one precision, one order: forward values see each."""
+    scene.framework(values=lambda found: found | {"loss": change(found["loss"])})
+    found = scene.run("forward/values")
+    assert found.verdict == REFUTED, found.explain()
+    assert found.worst.startswith(f"{where} of ")
+    assert note in found.note
+
+
+def test_a_zero_probability_in_the_wrong_place_is_refuted(scene):
+    """Labels that cannot be drawn are compared as places, since their log q is no number."""
+
+    def moved(found):
+        log_q = np.array(found["log_q"])
+        log_q[0, 0] = -np.inf
+        return found | {"log_q": log_q}
+
+    scene.framework(values=moved)
+    found = scene.run("forward/values")
+    assert found.verdict == REFUTED
+    assert found.worst.startswith(("labels of probability zero", "log q"))
+
+
+@dataclasses.dataclass
+class Stateful:
+    """A framework that remembers what it should not.
+
+    Args:
+        adds: the gradients of earlier calls are added, as where nobody calls ``zero_grad``.
+    """
+
+    inner: object
+    adds: bool
+
+    @property
+    def name(self):
+        """As the framework's own."""
+        return self.inner.name
+
+    @property
+    def evaluate(self):
+        """As it is."""
+        return self.inner.evaluate
+
+    def differentiate(self, build, parameters, inputs, wrt):
+        """The first call's gradients again, or the sum of all so far."""
+        function = self.inner.differentiate(build, parameters, inputs, wrt)
+        seen = []
+
+        def call(parameters, inputs):
+            found = function(parameters, inputs)
+            seen.append(found)
+            if not self.adds:
+                return seen[0]
+            return {name: sum(once[name] for once in seen) for name in found}
+
+        return call
+
+
+@pytest.mark.parametrize(
+    ("adds", "check"),
+    [
+        (True, "invariants/deterministic"),
+        (True, "gradient.e/batch-form"),
+        (False, "gradient.e/batch-form"),
+        (False, "batch.plus_one/constant"),
+        (False, "objective.c/sampled"),
+    ],
+)
+def test_a_framework_with_a_memory_is_refuted(scene, adds, check):
+    """Gradients that add up over calls, and inputs baked into a compiled function, both show."""
+    scene.backend = Stateful(scene.backend, adds)
+    found = scene.run(check)
+    assert found.verdict == REFUTED, found.explain()
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize(
+    "check", ["gradient.phi_theta/batch-form", "constant.theano/held", "batch.plus_one/mean"]
+)
+def test_undetached_weights_are_refuted_in_torch(scene_of, check):
+    """The commonest slip in PyTorch: the weight of the score is not detached."""
+    scene = scene_of("torch")
+    assert scene.run(check).verdict == HOLDS
+    scene.framework(ops={"hold": nothing_held})
+    found = scene.run(check)
+    assert found.backend == "torch"
+    assert found.verdict == REFUTED, found.explain()

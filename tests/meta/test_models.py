@@ -1,0 +1,365 @@
+"""Models that are not what their claims say are refuted, by the check of that claim."""
+
+import dataclasses
+import re
+
+import numpy as np
+import pytest
+
+from gradproof.checks.evidence import HOLDS, REFUTED, UNDECIDED
+from gradproof.checks.registry import CHECKS
+from gradproof.reference_models.seqdgm import SeqDGM
+from gradproof.reference_models.seqdgm_a import SeqDGMA
+from gradproof.reference_models.tabular import TabularModel
+
+from .plant import TYPICAL, kinds_of
+
+
+def without(batch):
+    """The batch with a mask of ones: padding is read as if it were text."""
+    return dataclasses.replace(batch, mask=batch.mask * 0 + 1)
+
+
+def with_held(ops, parameters, *names):
+    """The parameters, some of them held constant."""
+    return {**parameters, **{name: ops.hold(parameters[name]) for name in names}}
+
+
+# ------------------------------------------------------------------ padding and noise
+
+
+class ClassifierReadsPadding(TabularModel):
+    """The mean embedding is over padding too."""
+
+    def log_q(self, ops, parameters, batch):
+        """Without the mask."""
+        return super().log_q(ops, parameters, without(batch))
+
+
+class LossReadsPadding(TabularModel):
+    """L alone reads it."""
+
+    def loss(self, ops, parameters, batch, labels):
+        """Without the mask."""
+        return super().loss(ops, parameters, without(batch), labels)
+
+
+class MeanOverT(TabularModel):
+    """Padding is left out of the sum, and counted in the mean."""
+
+    def log_q(self, ops, parameters, batch):
+        """Divided by T."""
+        return super().log_q(
+            ops,
+            {**parameters, "w.weight": parameters["w.weight"] / batch.t},
+            batch,
+        )
+
+
+class ClassifierRunsOn(SeqDGM):
+    """The classifier's LSTM does not stop at the last token."""
+
+    def log_q(self, ops, parameters, batch):
+        """Without the mask."""
+        return super().log_q(ops, parameters, without(batch))
+
+
+class DecoderPredictsPadding(SeqDGM):
+    """The decoder is charged for padding."""
+
+    def loss(self, ops, parameters, batch, labels):
+        """Without the mask."""
+        return super().loss(ops, parameters, without(batch), labels)
+
+
+class AuxiliaryReadsPadding(SeqDGMA):
+    """The LSTM that a comes from does not stop at the last token."""
+
+    def _draw_auxiliary(self, ops, parameters, batch):
+        return super()._draw_auxiliary(ops, parameters, without(batch))
+
+
+class RedrawnNoise(TabularModel):
+    """Noise comes from a generator of the model's own, not from the batch."""
+
+    rng = np.random.default_rng()
+
+    def loss(self, ops, parameters, batch, labels):
+        """Another value each time."""
+        noise = {"eps_h": self.rng.standard_normal(batch.noise["eps_h"].shape)}
+        return super().loss(ops, parameters, dataclasses.replace(batch, noise=noise), labels)
+
+
+class RedrawnDropout(SeqDGM):
+    """Word dropout is drawn at each call."""
+
+    rng = np.random.default_rng()
+
+    def loss(self, ops, parameters, batch, labels):
+        """Another value each time, with a dropout that one call in 2^8 draws twice."""
+        keep = self.rng.random(batch.noise["keep"].shape)
+        noise = {**batch.noise, "keep": keep}
+        return super().loss(ops, parameters, dataclasses.replace(batch, noise=noise), labels)
+
+
+class JitteredClassifier(TabularModel):
+    """log q is off by a little, at random: dropout that was left on."""
+
+    rng = np.random.default_rng()
+
+    def log_q(self, ops, parameters, batch):
+        """Another value each time, by one part in a million."""
+        jitter = 1.0 + 1e-6 * self.rng.standard_normal()
+        return super().log_q(
+            ops, {**parameters, "w.weight": parameters["w.weight"] * jitter}, batch
+        )
+
+
+class SharedStatistics(TabularModel):
+    """The label-dependent layer is centred over the batch."""
+
+    def __init__(self, **fields):
+        super().__init__(**fields | {"batch_statistics": True})
+
+
+class NeighbourLeaks(TabularModel):
+    """A thousandth of the next sentence's L is in each."""
+
+    def loss(self, ops, parameters, batch, labels):
+        """Squared, so that it is not linear in the sentences."""
+        own = super().loss(ops, parameters, batch, labels)
+        return own + 1e-3 * ops.square(ops.sum(own, axis=1, keepdims=True))
+
+
+#: model, subject, check, where the error must be.
+MODELS = [
+    (ClassifierReadsPadding, TYPICAL, "invariants/padding", r"^(log q|e\.|w\.)"),
+    (LossReadsPadding, TYPICAL, "invariants/padding", r"^(L|e\.|w\.|phi\.|theta\.)"),
+    (MeanOverT, TYPICAL, "invariants/padding", r"^(log q|e\.|w\.)"),
+    (ClassifierRunsOn, "seqdgm", "invariants/padding", r"^(log q|e\.|w\.)"),
+    (DecoderPredictsPadding, "seqdgm", "invariants/padding", r"^(L|e\.|w\.|phi\.|theta\.)"),
+    (AuxiliaryReadsPadding, "seqdgm-a", "invariants/padding", r"."),
+    (RedrawnNoise, TYPICAL, "invariants/deterministic", r"^(loss|e\.|w\.|phi\.|theta\.)"),
+    (RedrawnDropout, "seqdgm", "invariants/deterministic", r"."),
+    (JitteredClassifier, TYPICAL, "invariants/deterministic", r"^(log_q|e\.|w\.)"),
+    (RedrawnNoise, TYPICAL, "forward/values", r"^L of "),
+    (SharedStatistics, TYPICAL, "batch.one_pass/sum", r"^(e|w|phi|theta)\."),
+    (NeighbourLeaks, TYPICAL, "batch.one_pass/sum", r"^(e|w|phi|theta)\."),
+    (SharedStatistics, TYPICAL, "objective.u/expectation", r"^U of "),
+    (SharedStatistics, TYPICAL, "objective.c/value", r"^C of "),
+]
+
+
+@pytest.mark.parametrize(
+    ("model", "kind", "check", "where"),
+    MODELS,
+    ids=[f"{model.__name__}-{check}" for model, _, check, _ in MODELS],
+)
+def test_models_that_leak_are_refuted(scene, model, kind, check, where):
+    """Padding, noise and other sentences must not reach a value or a gradient: each shows."""
+    scene.model(model)
+    found = scene.run(check, kind)
+    assert not found.crash, found.explain()
+    assert found.verdict == REFUTED, found.explain()
+    assert re.search(where, found.worst), found.worst
+
+
+# ------------------------------------------------------------------ partition
+
+
+class ClassifierInL(SeqDGM):
+    """The classifier's bias is in L."""
+
+    def loss(self, ops, parameters, batch, labels):
+        """With w in it."""
+        leak = ops.sum(parameters["w.logits.bias"])
+        return super().loss(ops, parameters, batch, labels) + leak
+
+
+class DecoderInClassifier(SeqDGM):
+    """The decoder's bias is in log q."""
+
+    def log_q(self, ops, parameters, batch):
+        """With theta in it."""
+        leak = ops.sum(ops.square(parameters["theta.output_bias"]))
+        scaled = {**parameters, "w.logits.weight": parameters["w.logits.weight"] * leak}
+        return super().log_q(ops, scaled, batch)
+
+
+class DecoderInEncoder(SeqDGM):
+    """What theta should have, h is made of."""
+
+    def _posterior(self, ops, parameters, batch, labels):
+        mean, log_variance = super()._posterior(ops, parameters, batch, labels)
+        return mean + ops.sum(parameters["theta.output_bias"]), log_variance
+
+
+class OwnEmbeddings(SeqDGM):
+    """The classifier has embeddings of its own."""
+
+    def initial(self, rng):
+        """One more table."""
+        table = rng.standard_normal((self.vocabulary, self.width))
+        return super().initial(rng) | {"w.embedding": table}
+
+    def log_q(self, ops, parameters, batch):
+        """Reads its own table."""
+        own = {**parameters, "e.embedding": parameters["w.embedding"]}
+        return super().log_q(ops, own, batch)
+
+
+class EmbeddingsHeld(SeqDGM):
+    """The classifier reads the shared embeddings, held constant."""
+
+    def log_q(self, ops, parameters, batch):
+        """No gradient reaches e."""
+        return super().log_q(ops, with_held(ops, parameters, "e.embedding"), batch)
+
+
+class DeadParameter(SeqDGM):
+    """A parameter is in the computation, times zero."""
+
+    def loss(self, ops, parameters, batch, labels):
+        """The decoder does not see the label."""
+        dead = {**parameters, "theta.label": 0.0 * parameters["theta.label"]}
+        return super().loss(ops, dead, batch, labels)
+
+
+class AlsoSharesLSTM(SeqDGM):
+    """The classifier runs the encoder's LSTM."""
+
+    def log_q(self, ops, parameters, batch):
+        """phi in log q."""
+        parts = ("input", "recurrent", "bias")
+        shared = {f"w.lstm.{part}": parameters[f"phi.lstm.{part}"] for part in parts}
+        return super().log_q(ops, {**parameters, **shared}, batch)
+
+
+class HeldAuxiliary(SeqDGMA):
+    """The classifier's a is held constant."""
+
+    def log_q(self, ops, parameters, batch):
+        """No gradient through a."""
+        shared = [name for name in parameters if name.startswith("e.") and "lstm" in name]
+        return super().log_q(ops, with_held(ops, parameters, *shared), batch)
+
+
+class AuxiliaryFromEmbeddings(SeqDGMA):
+    """The classifier reads a's LSTM, which is not part of it."""
+
+    def log_q(self, ops, parameters, batch):
+        """e.lstm in place of w.lstm."""
+        parts = ("input", "recurrent", "bias")
+        shared = {f"w.lstm.{part}": parameters[f"e.lstm.{part}"] for part in parts}
+        return super().log_q(ops, {**parameters, **shared}, batch)
+
+
+class SecondSample(SeqDGMA):
+    """L draws another a than the classifier."""
+
+    def noise(self, rng, n, t):
+        """Noise for it."""
+        return super().noise(rng, n, t) | {"eps_b": rng.standard_normal((n, self.auxiliary))}
+
+    def loss(self, ops, parameters, batch, labels):
+        """With the other noise."""
+        noise = {**batch.noise, "eps_a": batch.noise["eps_b"]}
+        return super().loss(ops, parameters, dataclasses.replace(batch, noise=noise), labels)
+
+
+class MeanForTheClassifier(SeqDGMA):
+    """The classifier reads the mean of a, not the sample."""
+
+    def log_q(self, ops, parameters, batch):
+        """Without noise."""
+        noise = {**batch.noise, "eps_a": 0.0 * batch.noise["eps_a"]}
+        return super().log_q(ops, parameters, dataclasses.replace(batch, noise=noise))
+
+
+class DropoutInClassifier(SeqDGMA):
+    """The decoder's word dropout is applied to the classifier as well."""
+
+    def log_q(self, ops, parameters, batch):
+        """Reads ``keep``."""
+        kept = dataclasses.replace(batch, mask=batch.mask * (0.5 + batch.noise["keep"]))
+        return super().log_q(ops, parameters, kept)
+
+
+#: model, subject, check, note.
+PARTITIONS = [
+    (ClassifierInL, "partition.seqdgm/groups", "group e has also w.logits.bias"),
+    (ClassifierInL, "partition.seqdgm/embeddings", "shared has also w.logits.bias"),
+    (DecoderInClassifier, "partition.seqdgm/groups", "group e has also theta.output_bias"),
+    (DecoderInEncoder, "partition.seqdgm/groups", "group phi has also theta.output_bias"),
+    (OwnEmbeddings, "partition.seqdgm/groups", "group e lacks e.embedding"),
+    (OwnEmbeddings, "partition.seqdgm/embeddings", "shared lacks e.embedding"),
+    (EmbeddingsHeld, "partition.seqdgm/groups", "group e lacks e.embedding"),
+    (EmbeddingsHeld, "partition.seqdgm/embeddings", "shared lacks e.embedding"),
+    (DeadParameter, "partition.seqdgm/groups", "pathwise lacks theta.label"),
+    (AlsoSharesLSTM, "partition.seqdgm/groups", "phi.lstm.bias"),
+    (AlsoSharesLSTM, "partition.seqdgm/embeddings", "shared has also phi.lstm.bias"),
+    (HeldAuxiliary, "partition.seqdgm_a/groups", "e.lstm.input"),
+    (HeldAuxiliary, "partition.seqdgm_a/up-to-a", "shared lacks e.lstm.bias"),
+    (AuxiliaryFromEmbeddings, "partition.seqdgm_a/groups", "w.lstm.bias"),
+    (SecondSample, "partition.seqdgm_a/one-sample", "noise of L has also eps_b"),
+    (MeanForTheClassifier, "partition.seqdgm_a/one-sample", "noise of log q lacks eps_a"),
+    (DropoutInClassifier, "partition.seqdgm_a/one-sample", "noise of log q has also keep"),
+]
+
+
+@pytest.mark.parametrize(
+    ("model", "check", "note"),
+    PARTITIONS,
+    ids=[f"{model.__name__}-{check}" for model, check, _ in PARTITIONS],
+)
+def test_another_partition_is_refuted_by_name(scene, model, check, note):
+    """The evidence names the parameter, or the noise, that is where it should not be."""
+    scene.model(model)
+    found = scene.run(check, *kinds_of(check))
+    assert not found.crash, found.explain()
+    assert found.verdict == REFUTED, found.explain()
+    assert note in found.note, found.note
+    assert found.note in found.explain()
+
+
+def test_embeddings_alone_can_hold_for_the_auxiliary_model(scene):
+    """The row on record as refuted for SeqDGM-A is refuted by what the model shares, not always."""
+    check = CHECKS["partition.seqdgm_a/embeddings"]
+    assert scene.run(check, "seqdgm-a").verdict == REFUTED
+    assert scene.run(dataclasses.replace(check, models=("seqdgm",)), "seqdgm").verdict == HOLDS
+
+
+# ------------------------------------------------------------------ no distribution
+
+
+class Logits(TabularModel):
+    """log q is not normalised."""
+
+    def log_q(self, ops, parameters, batch):
+        """The logits, shifted so that no sum of them is one."""
+        return super().log_q(ops, parameters, batch) + 0.1
+
+
+class LossIsNaN(TabularModel):
+    """L is the root of a negative number at one label."""
+
+    def loss(self, ops, parameters, batch, labels):
+        """NaN at the last label."""
+        return super().loss(ops, parameters, batch, labels) + np.array([0.0, 0.0, np.nan])[:, None]
+
+
+def test_draws_that_do_not_sum_to_one_are_no_verdict(scene):
+    """Weights that are no probabilities mean nothing: the check says so, and does not hold."""
+    scene.model(Logits)
+    found = scene.run("gradient.phi_theta/batch-form")
+    assert found.verdict == UNDECIDED
+    assert "total probability" in found.crash
+    assert "log q is not normalised over the labels" in found.crash
+
+
+def test_an_infinite_model_is_no_verdict(scene):
+    """Nothing can be said of a model without values; the message names sentence and label."""
+    scene.model(LossIsNaN)
+    found = scene.run("gradient.phi_theta/batch-form")
+    assert found.verdict == UNDECIDED
+    assert "L is nan for sentence 0 and label 2 of tabular" in found.crash
