@@ -61,7 +61,7 @@ def test_wheel_holds_what_the_folders_hold(tmp_path):
     """A wheel built beside a stale build ships neither more nor less than the folders."""
     for folder in ROOMS:
         shutil.copytree(ROOT / folder, tmp_path / folder)
-    for name in ("pyproject.toml", "setup.py", "LICENSE"):
+    for name in ("pyproject.toml", "setup.py", "LICENSE", "README.md"):
         shutil.copy(ROOT / name, tmp_path)
     stale = tmp_path / "build" / "lib" / "gradproof" / "removed_last_year.py"
     stale.parent.mkdir(parents=True)

@@ -206,12 +206,14 @@ def backend() -> TheanoBackend:
             # that NumPy has deprecated since; neither is for the reader of a verdict.
             warnings.simplefilter("ignore")
             import theano
+            import theano.gpuarray  # scan imports it later, outside of this block
             import theano.sandbox.rng_mrg
             import theano.tensor
     except Exception as error:  # Theano fails in many ways beside a newer NumPy; all mean the same
         raise BackendMissing(
             f"theano is installed but cannot be imported with NumPy {np.__version__}: "
             f"{type(error).__name__}: {error}; it needs numpy==1.23.5, scipy<1.11 and "
-            "setuptools<81 on CPython 3.11: pip install 'gradproof[theano]'"
+            "setuptools<81 on CPython 3.11: pip install 'gradproof[theano]'; and where THEANO_FLAGS is "
+            "set, blas.ldflags= must be in it, or Theano asks NumPy for a BLAS"
         ) from error
     return TheanoBackend(theano)
