@@ -213,7 +213,7 @@ def backend() -> TheanoBackend:
         raise BackendMissing(
             f"theano is installed but cannot be imported with NumPy {np.__version__}: "
             f"{type(error).__name__}: {error}; it needs numpy==1.23.5, scipy<1.11 and "
-            "setuptools<81 on CPython 3.11: pip install 'gradproof[theano]'; and where THEANO_FLAGS "
-            "is set, blas.ldflags= must be in it, or Theano asks NumPy for a BLAS"
+            "setuptools<81 on CPython 3.11: pip install 'gradproof[theano]'; and where "
+            "THEANO_FLAGS is set, blas.ldflags= must be in it, or Theano asks NumPy for a BLAS"
         ) from error
     return TheanoBackend(theano)
