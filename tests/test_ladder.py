@@ -160,7 +160,7 @@ def local(found: Import) -> str | None:
 
 def upwards(found: Import) -> str | None:
     """A room knows the rooms below it only."""
-    if found.target.startswith("."):
+    if found.importer and found.target.startswith("."):
         return f"imports {found.target}, which climbs out of gradproof; count the dots"
     room = ".".join(found.importer.split(".")[:2])
     allowed = LADDER.get(room.removeprefix("gradproof."))
