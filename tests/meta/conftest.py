@@ -2,7 +2,7 @@
 
 import pytest
 
-from .plant import Scene
+from tests.meta.plant import Scene
 
 
 @pytest.fixture

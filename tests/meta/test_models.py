@@ -11,8 +11,7 @@ from gradproof.checks.registry import CHECKS
 from gradproof.reference_models.seqdgm import SeqDGM
 from gradproof.reference_models.seqdgm_a import SeqDGMA
 from gradproof.reference_models.tabular import TabularModel
-
-from .plant import TYPICAL, kinds_of
+from tests.meta.plant import TYPICAL, kinds_of
 
 
 def without(batch):

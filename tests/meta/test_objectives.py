@@ -14,8 +14,7 @@ from gradproof.checks.rows import objective as objective_rows
 from gradproof.estimators.baselines import BASELINES
 from gradproof.estimators.forms import FORMS
 from gradproof.reference_models import gaussian, objective
-
-from .plant import TYPICAL, kinds_of
+from tests.meta.plant import TYPICAL, kinds_of
 
 # ------------------------------------------------------------------ U, C and the labelled part
 

@@ -3,8 +3,7 @@
 import pytest
 
 from gradproof.checks.evidence import HOLDS
-
-from .plant import held_checks, kinds_of
+from tests.meta.plant import held_checks, kinds_of
 
 PLACES = [(check, kind) for check in held_checks() for kind in kinds_of(check)]
 
