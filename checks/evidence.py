@@ -28,6 +28,9 @@ class Comparison:
     shape that does not fit, for an error that a framework raised); ``bound`` what rounding can
     explain; ``signal`` the size of what is compared, so that bound/signal is the smallest relative
     error that could have been seen.
+
+    Raises:
+        ValueError: if one of the three is NaN, which is neither within a bound nor beyond it.
     """
 
     what: str
@@ -37,6 +40,13 @@ class Comparison:
     signal: float
     subject: str
     note: str = ""
+
+    def __post_init__(self) -> None:
+        if any(math.isnan(number) for number in (self.error, self.bound, self.signal)):
+            raise ValueError(
+                f"{self.what} of {self.subject}: error {self.error}, bound {self.bound} and signal "
+                f"{self.signal} must be numbers; is what it was compared with one?"
+            )
 
     @property
     def ratio(self) -> float:

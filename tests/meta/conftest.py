@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.meta.plant import Scene
+from .plant import Scene
 
 
 @pytest.fixture

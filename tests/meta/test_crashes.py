@@ -13,7 +13,8 @@ from gradproof.checks.evidence import HOLDS, REFUTED, UNDECIDED, Comparison, com
 from gradproof.checks.registry import CHECKS
 from gradproof.checks.run import run_check
 from gradproof.estimators.bench import Bench
-from tests.meta.plant import TYPICAL, held_checks
+
+from .plant import TYPICAL, held_checks
 
 
 def planted(compare, **fields):

@@ -13,7 +13,8 @@ from gradproof.estimators.baselines.batch_mean import BatchMean, LeaveOneOut, Ru
 from gradproof.estimators.baselines.constant import Constant
 from gradproof.estimators.forms import FORMS
 from gradproof.reference_models.objective import entropy
-from tests.meta.plant import TYPICAL, kinds_of
+
+from .plant import TYPICAL, kinds_of
 
 # ------------------------------------------------------------------ forms
 

@@ -9,7 +9,8 @@ import pytest
 from gradproof.checks.evidence import HOLDS, REFUTED, UNDECIDED
 from gradproof.checks.registry import CHECKS
 from gradproof.estimators.baselines.constant import Constant
-from tests.meta.plant import TYPICAL, held_checks, kinds_of
+
+from .plant import TYPICAL, held_checks, kinds_of
 
 # ------------------------------------------------------------------ gradients
 

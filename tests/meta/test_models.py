@@ -11,7 +11,8 @@ from gradproof.checks.registry import CHECKS
 from gradproof.reference_models.seqdgm import SeqDGM
 from gradproof.reference_models.seqdgm_a import SeqDGMA
 from gradproof.reference_models.tabular import TabularModel
-from tests.meta.plant import TYPICAL, kinds_of
+
+from .plant import TYPICAL, kinds_of
 
 
 def without(batch):
@@ -329,6 +330,23 @@ def test_embeddings_alone_can_hold_for_the_auxiliary_model(scene):
 
 
 # ------------------------------------------------------------------ no distribution
+
+
+class NearlyNormalised(TabularModel):
+    """Probabilities that sum to 1.0001: the enumeration lets that pass, for float32's sake."""
+
+    def log_q(self, ops, parameters, batch):
+        """A ten-thousandth too much."""
+        return super().log_q(ops, parameters, batch) + 1e-4
+
+
+@pytest.mark.parametrize("check", ["gradient.e/corrected", "gradient.w/corrected"])
+def test_probabilities_that_nearly_sum_to_one_are_refuted(scene, check):
+    """What the enumeration lets pass, the gradients of the entropy do not."""
+    scene.model(NearlyNormalised)
+    found = scene.run(check)
+    assert not found.crash, found.explain()
+    assert found.verdict == REFUTED, found.explain()
 
 
 class Logits(TabularModel):

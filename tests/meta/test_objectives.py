@@ -14,7 +14,8 @@ from gradproof.checks.rows import objective as objective_rows
 from gradproof.estimators.baselines import BASELINES
 from gradproof.estimators.forms import FORMS
 from gradproof.reference_models import gaussian, objective
-from tests.meta.plant import TYPICAL, kinds_of
+
+from .plant import TYPICAL, kinds_of
 
 # ------------------------------------------------------------------ U, C and the labelled part
 

@@ -3,7 +3,8 @@
 import pytest
 
 from gradproof.checks.evidence import HOLDS
-from tests.meta.plant import held_checks, kinds_of
+
+from .plant import held_checks, kinds_of
 
 PLACES = [(check, kind) for check in held_checks() for kind in kinds_of(check)]
 
