@@ -19,7 +19,7 @@ from .study import Study
 #: The models of real text, by the names that the command line knows.
 SEQUENCE_MODELS = ("seqdgm", "seqdgm-a")
 
-ROUNDING = "rounding: u 4R (2 + max|log q|) sum_n [max|weight| max|score| + max|pathwise|]"
+ROUNDING = "rounding: u 4R (2 + M) sum_n [max|weight| max|score| + max|pathwise|]"
 
 
 def drawn(**limits: Any) -> dict[str, Any]:

@@ -39,6 +39,8 @@ def find_checks(patterns: tuple[str, ...] = ()) -> list[Check]:
         return list(CHECKS.values())
     for pattern in patterns:
         if not any(_matches(check, pattern) for check in CHECKS.values()):
+            if pattern in CLAIMS:
+                raise ValueError(f"claim {pattern!r} has no check")
             near = difflib.get_close_matches(pattern, [*CLAIMS, *CHECKS], n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise ValueError(

@@ -9,12 +9,13 @@ import autograd.numpy as anp
 import numpy as np
 from autograd import make_vjp
 
-from gradproof.reference_models.model import every_label
-from gradproof.reference_models.ops import Array
+from gradproof.reference_models.batch import Batch
+from gradproof.reference_models.model import Model, every_label
+from gradproof.reference_models.ops import Array, Ops
 
 from .backends.autograd_backend import AutogradBackend, AutogradOps
-from .builds import all_labels, build, exact_objective
-from .rounding import PASSES, count_roundings, unit_roundoff
+from .builds import Named, all_labels, build, exact_objective
+from .rounding import PASSES, Roundings, count_roundings, unit_roundoff
 from .subject import Subject
 
 
@@ -25,8 +26,9 @@ class Reference:
     Shape:
         ``log_q`` and ``loss`` (N, K); ``gradient``, of the batch sum of U, by parameter;
         ``score``, grad log q_k(x_n), and ``pathwise``, grad L(x_n, k), by parameter as
-        (N, K, *parameter shape). ``roundings`` is R of one forward pass, ``unit`` the unit roundoff
-        of the subject's dtype (the reference itself is float64).
+        (N, K, *parameter shape). ``forward`` and ``forward_q`` are what one forward pass does, in
+        all and for log q alone; ``unit`` is the unit roundoff of the subject's dtype (the reference
+        itself is float64).
     """
 
     log_q: np.ndarray
@@ -34,7 +36,8 @@ class Reference:
     gradient: Mapping[str, np.ndarray]
     score: Mapping[str, np.ndarray]
     pathwise: Mapping[str, np.ndarray]
-    roundings: int
+    forward: Roundings
+    forward_q: Roundings
     unit: float
 
     @property
@@ -45,9 +48,10 @@ class Reference:
     def bound(self, name: str, extra: float = 0.0) -> float:
         """Largest error that rounding can make in one entry of parameter ``name``'s estimate.
 
-        u * 4R * (2 + max|log q|) * sum_n [ max(|L| + |log q| + 1 + |extra|) max|s| + max|d| ]:
-        the weight of the score, the score s and the pathwise gradient d at their largest over the
-        labels, and log q once more because exp turns its error into a relative one of q.
+        u * 4R * (2 + M) * sum_n [ max(|L| + |log q| + 1 + |extra|) max|s| + max|d| ]: the weight
+        of the score, the score s and the pathwise gradient d at their largest over the labels; M,
+        the largest magnitude on the way to log q, because exp turns its error into a relative one
+        of q.
 
         Args:
             extra: what else the weight of the score contains, |B| say.
@@ -58,13 +62,11 @@ class Reference:
         score = np.abs(self.score[name]).max(axis=axes)
         pathwise = np.abs(self.pathwise[name]).max(axis=axes)
         size = float((weight.max(axis=1) * score + pathwise).sum())
-        return self.unit * PASSES * self.roundings * (2.0 + np.abs(log_q).max()) * size
+        return self.unit * PASSES * self.forward.operations * (2.0 + self.forward_q.largest) * size
 
     def value_bound(self) -> float:
-        """Largest error that rounding can make in one value of log q or L."""
-        log_q = np.where(np.isfinite(self.log_q), self.log_q, 0.0)
-        size = 1.0 + np.abs(log_q).max() + np.abs(self.loss).max()
-        return self.unit * self.roundings * float(size)
+        """Largest error that rounding can make in one value of log q or L: u R (1 + M)."""
+        return self.unit * self.forward.operations * (1.0 + self.forward.largest)
 
 
 def reference(subject: Subject) -> Reference:
@@ -93,9 +95,14 @@ def reference(subject: Subject) -> Reference:
         pathwise=_rows(
             wide, lambda traced: anp.transpose(values(AutogradOps(), traced, inputs)["loss"]), n, k
         ),
-        roundings=count_roundings(whole, wide, inputs),
+        forward=count_roundings(whole, wide, inputs),
+        forward_q=count_roundings(build(_log_q, exact), wide, inputs),
         unit=unit_roundoff(subject.dtype),
     )
+
+
+def _log_q(ops: Ops, model: Model, parameters: Named, batch: Batch, inputs: Named) -> Array:
+    return model.log_q(ops, parameters, batch)
 
 
 def _rows(wide: dict[str, np.ndarray], table: Array, n: int, k: int) -> dict[str, np.ndarray]:

@@ -8,7 +8,7 @@ per-label scores and pathwise gradients. Nothing is chosen by hand but the facto
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,33 +27,44 @@ def unit_roundoff(dtype: np.dtype) -> float:
     return float(np.finfo(dtype).eps) / 2.0
 
 
-def count_roundings(build: Build, parameters: Arrays, inputs: Arrays) -> int:
-    """R: roundings on all paths of one forward pass, a sum of n terms counting as n.
+class Roundings(NamedTuple):
+    """What one forward pass does.
 
-    Longer than any single path, and so an upper bound for each.
+    ``operations`` is R, the roundings on all its paths, a sum of n terms counting as n: longer than
+    any single path, and so an upper bound for each. ``largest`` is the largest finite magnitude
+    of its intermediate results.
     """
-    tally = [0]
 
-    class Counted(np.ndarray):
-        """An array that counts what NumPy does with it."""
+    operations: int
+    largest: float
+
+
+def count_roundings(build: Build, parameters: Arrays, inputs: Arrays) -> Roundings:
+    """Run a build forwards, and watch every operation that NumPy does for it."""
+    counts, sizes = [0], [0.0]
+
+    class Watched(np.ndarray):
+        """An array that reports what NumPy does with it."""
 
         def __array_ufunc__(self, ufunc: Any, method: str, *args: Any, **kwargs: Any) -> Any:
-            tally[0] += _terms(ufunc, method, args, kwargs)
+            counts.append(_terms(ufunc, method, args, kwargs))
             plain = [_plain(value) for value in args]
             result = getattr(ufunc, method)(*plain, **kwargs)
+            sizes.append(_largest(result))
             # A full sum is a scalar, and what is done to it afterwards counts too.
-            return np.asarray(result).view(Counted)
+            return np.asarray(result).view(Watched)
 
         def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
-            if function is np.dot:
-                tally[0] += args[0].shape[-1]
             result = super().__array_function__(function, types, args, kwargs)
+            if function is np.dot:
+                counts.append(args[0].shape[-1])
+                sizes.append(_largest(_plain(result)))
             # NumPy gives some results back as plain arrays, with which the counting would end.
-            return result.view(Counted) if isinstance(result, np.ndarray) else result
+            return result.view(Watched) if isinstance(result, np.ndarray) else result
 
-    counted = {name: np.array(value).view(Counted) for name, value in parameters.items()}
-    build(_Ops(), counted, inputs)
-    return tally[0]
+    watched = {name: np.array(value).view(Watched) for name, value in parameters.items()}
+    build(_Ops(), watched, inputs)
+    return Roundings(sum(counts), max(sizes))
 
 
 class _Ops(AutogradOps):
@@ -66,6 +77,11 @@ class _Ops(AutogradOps):
     def stack(self, arrays: Sequence[Array], axis: int) -> Array:
         """Join along a new axis."""
         return np.stack(arrays, axis=axis)
+
+
+def _largest(result: Any) -> float:
+    sizes = np.abs(np.asarray(result, dtype=np.float64))
+    return float(np.max(sizes, initial=0.0, where=np.isfinite(sizes)))
 
 
 def _terms(ufunc: Any, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:

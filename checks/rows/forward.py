@@ -10,7 +10,7 @@ from ..evidence import HOLDS, Comparison, compare
 from ..study import Study
 
 #: Where the bounds of forward values come from.
-VALUE_ROUNDING = "rounding: u R (1 + max|log q| + max|L|)"
+VALUE_ROUNDING = "rounding: u R (1 + M), M the largest intermediate magnitude"
 
 
 def forward(study: Study) -> list[Comparison]:

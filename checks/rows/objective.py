@@ -22,7 +22,7 @@ from ..study import Study
 
 Named = Mapping[str, Array]
 
-VALUE = "rounding: u 4R (2 + max|log q|) (sum of magnitudes)"
+VALUE = "rounding: u 4R (1 + M) (2 + max|log q|) (1 + max|log q| + max|L|)"
 
 #: The weight of the labelled sentences' -log q; any number that is not 0 or 1 will show a slip.
 ALPHA = 0.7

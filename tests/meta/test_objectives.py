@@ -12,6 +12,7 @@ from gradproof.checks.registry import CHECKS
 from gradproof.checks.rows import constant
 from gradproof.checks.rows import objective as objective_rows
 from gradproof.estimators.baselines import BASELINES
+from gradproof.estimators.exact import Reference
 from gradproof.estimators.forms import FORMS
 from gradproof.reference_models import gaussian, objective
 
@@ -210,7 +211,7 @@ def test_the_complex_step_alone_finds_a_wrong_reference(scene):
 @pytest.mark.parametrize("check", ["gradient.phi_theta/batch-form", "constant.theano/held"])
 def test_a_bound_wider_than_the_signal_does_not_hold(scene, check):
     """A bound that would let anything pass is no evidence, however small the error is."""
-    scene.known(lambda known: dataclasses.replace(known, roundings=10**16))
+    scene.replace(Reference, "bound", lambda known, name, extra=0.0: 1e6)
     found = scene.run(check)
     assert found.verdict == UNDECIDED
     assert not found.crash
@@ -221,7 +222,7 @@ def test_a_bound_wider_than_the_signal_does_not_hold(scene, check):
 @pytest.mark.parametrize("check", ["gradient.phi_theta/batch-form", "constant.theano/held"])
 def test_a_bound_of_nothing_is_not_met(scene, check):
     """Without roundings allowed for, right estimators are refuted: the bound is in use."""
-    scene.known(lambda known: dataclasses.replace(known, unit=0.0))
+    scene.replace(Reference, "bound", lambda known, name, extra=0.0: 0.0)
     assert scene.run(check, *kinds_of(check)).verdict == REFUTED
 
 

@@ -32,7 +32,9 @@ def gaussians(draw):
 def assert_close(compute, arrays, expected, largest):
     """Equal within the roundings of both sides, each of which passes numbers up to ``largest``."""
     named = dict(enumerate(arrays))
-    roundings = count_roundings(lambda ops, given, _: compute(ops, *given.values()), named, {})
+    roundings = count_roundings(
+        lambda ops, given, _: compute(ops, *given.values()), named, {}
+    ).operations
     found = compute(OPS, *arrays)
     assert found.shape == np.shape(expected)
     bound = 2 * roundings * unit_roundoff(np.float64) * (1.0 + largest)

@@ -93,7 +93,9 @@ def bound(run, parameters, inputs, mask, condition, largest):
         )
         return ops.stack(states, axis=2)
 
-    return 2 * unit_roundoff(np.float64) * count_roundings(total, parameters, inputs) * largest
+    return (
+        2 * unit_roundoff(np.float64) * count_roundings(total, parameters, inputs).operations * largest
+    )
 
 
 @given(run=runs)

@@ -39,8 +39,8 @@ def normalised(logits):
 def assert_close(compute, arrays, expected, largest):
     """Equal within the roundings of both sides, each of which passes numbers up to ``largest``."""
     named = dict(enumerate(arrays))
-    roundings = count_roundings(lambda ops, given, _: compute(ops, *given.values()), named, {})
-    bound = 2 * roundings * unit_roundoff(np.float64) * (1.0 + largest)
+    passed = count_roundings(lambda ops, given, _: compute(ops, *given.values()), named, {})
+    bound = 2 * passed.operations * unit_roundoff(np.float64) * (1.0 + largest)
     np.testing.assert_allclose(compute(OPS, *arrays), expected, rtol=0.0, atol=bound)
 
 

@@ -70,7 +70,7 @@ def bound(subject, largest=None):
     if largest is None:
         largest = max(np.abs(values).max() for values in all_values(subject).values())
     inputs = subject.inputs(every_label(subject.batch.n, subject.model.classes))
-    roundings = count_roundings(build(all_labels, subject), subject.parameters, inputs)
+    roundings = count_roundings(build(all_labels, subject), subject.parameters, inputs).operations
     return 2 * roundings * unit_roundoff(subject.dtype) * (1.0 + largest)
 
 

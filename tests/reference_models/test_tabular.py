@@ -34,7 +34,7 @@ def all_values(subject):
 def slack(subject):
     """What the roundings of two such passes come to, at most."""
     inputs = subject.inputs(every_label(subject.batch.n, subject.model.classes))
-    roundings = count_roundings(build(all_labels, subject), subject.parameters, inputs)
+    roundings = count_roundings(build(all_labels, subject), subject.parameters, inputs).operations
     return 2 * roundings * unit_roundoff(subject.dtype) * LARGEST
 
 
