@@ -40,7 +40,25 @@ COUNTS = {
 def test_roundings_are_counted(compute, count):
     """A sum of n terms has n, any other operation on parameters one, and moving numbers none."""
     parameters = {"x": X, "y": Y, "m": M}
-    assert count_roundings(lambda ops, p, _: compute(ops, p), parameters, {}) == count
+    found = count_roundings(lambda ops, p, _: compute(ops, p), parameters, {})
+    assert found.operations == count
+
+
+SIZES = {
+    "an intermediate result": (lambda ops, p: p["x"] * 100.0 - p["y"] * 100.0, 200.0),
+    "a product of matrices": (lambda ops, p: 0.25 * ops.dot(p["x"], p["m"]), 3 * 2 * 5.0),
+    "a full sum": (lambda ops, p: ops.sum(p["x"]) / 6, 12.0),
+    "what is infinite aside": (lambda ops, p: ops.where(X > 0, -np.inf, p["x"]) + p["y"], 0.0),
+    "what is negative": (lambda ops, p: p["x"] * -7.0, 14.0),
+}
+
+
+@pytest.mark.parametrize(("compute", "largest"), SIZES.values(), ids=SIZES)
+def test_the_largest_intermediate_is_seen(compute, largest):
+    """A number that is large on the way, and small in the end, makes the error that it makes."""
+    parameters = {"x": 2 * X, "y": Y, "m": 5 * M}
+    found = count_roundings(lambda ops, p, _: compute(ops, p), parameters, {})
+    assert found.largest == largest
 
 
 def test_counting_leaves_the_arrays_alone():
