@@ -54,14 +54,18 @@ class SurrogateBuild:
     def __call__(self, ops: Ops, parameters: Named, inputs: Named) -> Array:
         """The sum over sentences, at the labels ``draw`` (N, K)."""
         batch = from_arrays(self.n, self.t, inputs)
-        draw = inputs["draw"]
-        log_q = self.model.log_q(ops, parameters, batch)
-        loss = self.model.loss(ops, parameters, batch, ops.expand_dims(draw, 0))[0]
-        at_draw = objective.at_label(ops, log_q, draw)
-        baseline = self.baseline.value(ops, parameters, batch, inputs, loss)
+        terms = terms_at(ops, self.model, parameters, batch, inputs["draw"])
+        baseline = self.baseline.value(ops, parameters, batch, inputs, terms.loss)
         if self.baseline.held:
             baseline = ops.hold(baseline)
-        return ops.sum(self.form.cost(ops, Terms(log_q, at_draw, loss, baseline)))
+        return ops.sum(self.form.cost(ops, terms._replace(baseline=baseline)))
+
+
+def terms_at(ops: Ops, model: Model, parameters: Named, batch: Batch, draw: Array) -> Terms:
+    """The terms of a form at labels ``draw`` (N, K), with no baseline."""
+    log_q = model.log_q(ops, parameters, batch)
+    loss = model.loss(ops, parameters, batch, ops.expand_dims(draw, 0))[0]
+    return Terms(log_q, objective.at_label(ops, log_q, draw), loss, ops.zeros_like(loss))
 
 
 def surrogate(form: Form, baseline: Baseline, subject: Subject) -> SurrogateBuild:

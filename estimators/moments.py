@@ -53,13 +53,6 @@ class _Sums:
         self.estimates.append(estimate)
 
     def moments(self, skipped: int) -> Moments:
-        total = sum(self.weights)
-        # exp(log q) of K labels sums to 1 within the roundings of a log-softmax in float32.
-        if not abs(total - 1.0) <= 1e-3:
-            raise ValueError(
-                f"the draws that were run have total probability {total!r}, expected 1; "
-                "log q is not normalised over the labels"
-            )
         mean, variance, largest = {}, {}, {}
         weights = np.array(self.weights)
         for name in self.estimates[0]:
@@ -97,6 +90,7 @@ def per_example(
         raise ValueError(
             f"baseline {baseline.name!r} couples the sentences of a batch; enumerate jointly"
         )
+    _check_total(np.exp(log_q))
     parts = []
     for row in range(subject.batch.n):
         example = subject.example(row)
@@ -153,6 +147,7 @@ def enumerate_draws(estimate: Estimate, probability: np.ndarray) -> Moments:
         ValueError: if there are more than :data:`MOST_DRAWS` ways of positive probability, or the
             probabilities do not sum to one.
     """
+    _check_total(probability)
     n, k = probability.shape
     choices = [np.flatnonzero(row > 0.0) for row in probability]
     count = math.prod(map(len, choices))
@@ -166,3 +161,14 @@ def enumerate_draws(estimate: Estimate, probability: np.ndarray) -> Moments:
         weight = float(np.prod(probability[np.arange(n), list(labels)]))
         sums.add(weight, estimate(one_hot(np.array(labels), k)))
     return sums.moments(k**n - count)
+
+
+def _check_total(probability: np.ndarray) -> None:
+    totals = probability.sum(axis=1)
+    # exp(log q) of K labels sums to 1 within the roundings of a log-softmax in float32.
+    wrong = np.flatnonzero(~(np.abs(totals - 1.0) <= 1e-3))
+    if wrong.size:
+        raise ValueError(
+            f"the labels of sentence {wrong[0]} have total probability "
+            f"{float(totals[wrong[0]])!r}, expected 1; log q is not normalised over the labels"
+        )

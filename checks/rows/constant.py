@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 
 from gradproof.estimators.baselines import BASELINES
-from gradproof.estimators.builds import build, surrogate
+from gradproof.estimators.builds import build, surrogate, terms_at
 from gradproof.estimators.forms import FORMS, Form, Terms
-from gradproof.reference_models import objective
 from gradproof.reference_models.batch import Batch, from_arrays
 from gradproof.reference_models.model import Model, one_hot
 from gradproof.reference_models.ops import Array, Ops
@@ -49,8 +48,8 @@ def baseline_values(
     ops: Ops, model: Model, parameters: Named, batch: Batch, inputs: Named
 ) -> Named:
     """B of each sentence, (N,)."""
-    loss = model.loss(ops, parameters, batch, ops.expand_dims(inputs["draw"], 0))[0]
-    return {"B": BASELINE.value(ops, parameters, batch, inputs, loss)}
+    terms = terms_at(ops, model, parameters, batch, inputs["draw"])
+    return {"B": BASELINE.value(ops, parameters, batch, inputs, terms.loss)}
 
 
 def at_one_draw(study: Study, form: Form, groups: tuple[str, ...] = ()) -> list[Comparison]:
@@ -100,7 +99,7 @@ def _unused_twin(ops: Any, terms: Terms) -> Array:
     return _cost(terms, terms.loss, terms.at_draw, terms.loss)
 
 
-def _scanned_twice(ops: Any, terms: Terms) -> Array:
+def _scanned_twice(ops: Any, terms: Terms) -> tuple[Array, Array]:
     (first, second), _ = ops.theano.scan(
         lambda loss: [1.0 * loss, 1.0 * loss], sequences=[terms.loss]
     )
@@ -143,8 +142,7 @@ class SampledInGraph:
             draw = ops.hold(draw)
         if self.returns_draw:
             return {"draw": draw}
-        loss = self.model.loss(ops, parameters, batch, ops.expand_dims(draw, 0))[0]
-        terms = Terms(log_q, objective.at_label(ops, log_q, draw), loss, ops.zeros_like(loss))
+        terms = terms_at(ops, self.model, parameters, batch, draw)
         return ops.sum(FORMS["one-pass"].cost(ops, terms))
 
 

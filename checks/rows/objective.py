@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from gradproof.estimators import complex_step, moments
-from gradproof.estimators.builds import build, exact_objective
-from gradproof.estimators.forms import FORMS, Terms
+from gradproof.estimators.builds import build, exact_objective, terms_at
+from gradproof.estimators.forms import FORMS
 from gradproof.reference_models import objective
 from gradproof.reference_models.batch import UNLABELLED, Batch, from_arrays
 from gradproof.reference_models.model import Model, every_label, one_hot
@@ -169,14 +169,11 @@ class SampledCost:
     def __call__(self, ops: Ops, parameters: Named, inputs: Named) -> Array:
         """Run on framework arrays, with ``draw`` (N, K) the known labels and the drawn ones."""
         batch = from_arrays(self.n, self.t, inputs)
-        draw = inputs["draw"]
-        log_q = self.model.log_q(ops, parameters, batch)
-        loss = self.model.loss(ops, parameters, batch, ops.expand_dims(draw, 0))[0]
-        at_draw = objective.at_label(ops, log_q, draw)
-        terms = Terms(log_q, at_draw, loss, ops.zeros_like(loss))
+        terms = terms_at(ops, self.model, parameters, batch, inputs["draw"])
         sampled = FORMS["one-pass"].cost(ops, terms)
+        supervised = terms.loss - ALPHA * terms.at_draw
         known = ops.sum(inputs["known"], axis=1)
-        return ops.sum(known * (loss - ALPHA * at_draw) + (1.0 - known) * sampled) / self.n
+        return ops.sum(known * supervised + (1.0 - known) * sampled) / self.n
 
 
 def sampled_cost(study: Study) -> list[Comparison]:
