@@ -1,0 +1,194 @@
+"""Each baseline's value, written out, and how much of the score part it leaves."""
+
+import dataclasses
+import functools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gradproof.estimators import moments
+from gradproof.estimators.backends import load
+from gradproof.estimators.backends.autograd_backend import AutogradOps
+from gradproof.estimators.baselines import BASELINES
+from gradproof.estimators.baselines.batch_mean import RunningMean
+from gradproof.estimators.bench import Bench
+from gradproof.estimators.exact import reference
+from gradproof.estimators.forms import FORMS
+from gradproof.estimators.subject import Subject
+from gradproof.reference_models.batch import from_arrays, make_batch
+from gradproof.reference_models.tabular import TabularModel
+
+each_backend = pytest.mark.parametrize(
+    "backend",
+    [
+        "autograd",
+        pytest.param("torch", marks=pytest.mark.torch),
+        pytest.param("theano", marks=pytest.mark.theano),
+    ],
+)
+each_baseline = pytest.mark.parametrize("name", BASELINES)
+seeds = st.integers(0, 2**32 - 1)
+EPSILON = np.finfo(float).eps
+
+
+@functools.lru_cache
+def bench(backend):
+    """One bench a backend, so that a symbolic framework compiles once for each baseline."""
+    return Bench(load(backend))
+
+
+def subject_of(seed, n):
+    """Some sentences of a tabular model with two labels."""
+    rng = np.random.default_rng(seed)
+    model = TabularModel(2, 4, 2)
+    mask = np.arange(2) < rng.integers(1, 3, (n, 1))
+    batch = make_batch(rng.integers(0, 4, (n, 2)), mask, noise=model.noise(rng, n, 2))
+    return Subject(model, model.initial(rng), batch)
+
+
+@dataclasses.dataclass(frozen=True)
+class Value:
+    """A baseline's value as a build; the losses are an input."""
+
+    name: str
+    n: int
+
+    def __call__(self, ops, parameters, inputs):
+        """B of each sentence."""
+        batch = from_arrays(self.n, 2, inputs)
+        value = BASELINES[self.name].value(ops, parameters, batch, inputs, inputs["loss"])
+        return {"value": value}
+
+
+def mean_embedding(subject, n):
+    """The mean embedding of sentence n, entry by entry."""
+    tokens = subject.batch.tokens[n, : int(subject.batch.mask[n].sum())]
+    columns = subject.parameters["e.embedding"][tokens].T
+    return [math.fsum(column) / len(tokens) for column in columns]
+
+
+def mean(numbers):
+    """The arithmetic mean."""
+    return math.fsum(numbers) / len(numbers)
+
+
+#: By baseline: B of sentence n, from lambda, the losses and the subject.
+VALUES = {
+    "none": lambda known, losses, n, subject: 0.0,
+    "constant": lambda known, losses, n, subject: known["bias"],
+    "affine": lambda known, losses, n, subject: (
+        known["bias"]
+        + math.fsum(w * x for w, x in zip(known["weight"], mean_embedding(subject, n), strict=True))
+    ),
+    "batch-mean": lambda known, losses, n, subject: mean(losses),
+    "leave-one-out": lambda known, losses, n, subject: mean([*losses[:n], *losses[n + 1 :]] or [0]),
+    "running-mean": lambda known, losses, n, subject: known["mean"],
+    "running-mean-first": lambda known, losses, n, subject: (
+        0.75 * known["mean"] + 0.25 * mean(losses)
+    ),
+}
+VALUES["live"] = VALUES["affine"]
+
+
+@each_backend
+@each_baseline
+@given(seed=seeds, n=st.integers(1, 3))
+def test_values_are_those_written_out(backend, name, seed, n):
+    """B of each sentence is what its formula says, one number a sentence, in every framework."""
+    subject = subject_of(seed, n)
+    rng = np.random.default_rng(seed)
+    known, losses = BASELINES[name].initial(rng, 2), rng.standard_normal(n)
+    inputs = subject.batch.arrays() | known | {"loss": losses}
+    found = bench(backend).values(Value(name, n), subject, inputs)["value"]
+    assert found.shape == (n,)
+    plain = {key.removeprefix("lambda."): value.tolist() for key, value in known.items()}
+    expected = [VALUES[name](plain, losses.tolist(), row, subject) for row in range(n)]
+    # At most a dozen operations: two means, a product of two by two, and sums of these.
+    size = 1.0 + sum(np.abs(value).sum() for value in (*known.values(), losses))
+    size *= 1.0 + np.abs(subject.parameters["e.embedding"]).max()
+    np.testing.assert_allclose(found, expected, rtol=0.0, atol=12 * EPSILON * size)
+
+
+@each_baseline
+def test_a_baseline_is_known_by_its_name(name):
+    """Rows have names of their own; lambda goes by names that are no parameter of a model."""
+    baseline = BASELINES[name]
+    assert baseline.name == name
+    known = baseline.initial(np.random.default_rng(0), 3)
+    assert all(key.startswith("lambda.") for key in known)
+    assert name in VALUES
+    assert len(set(BASELINES.values())) == len(BASELINES)
+
+
+def test_one_baseline_is_live():
+    """All but the one that is wrong on purpose are held."""
+    assert [name for name, baseline in BASELINES.items() if not baseline.held] == ["live"]
+
+
+@each_baseline
+@given(seed=seeds)
+def test_only_coupled_baselines_read_the_losses(name, seed):
+    """A baseline that does not couple sentences is the same whatever labels are drawn."""
+    subject = subject_of(seed, 3)
+    rng = np.random.default_rng(seed)
+    known, losses = BASELINES[name].initial(rng, 2), rng.standard_normal(3)
+    ops = AutogradOps()
+
+    def value(losses):
+        inputs = subject.batch.arrays() | known
+        return BASELINES[name].value(ops, subject.parameters, subject.batch, inputs, losses)
+
+    before = value(losses)
+    for n in range(3):
+        changed = value(losses + np.eye(3)[n])
+        if not BASELINES[name].coupled:
+            np.testing.assert_array_equal(changed, before)
+        if name == "leave-one-out":  # never the sentence's own; the others' by half
+            assert abs(changed[n] - before[n]) <= 8 * EPSILON * (1.0 + np.abs(losses).sum())
+            assert (np.delete(changed - before, n) > 0.25).all()
+
+
+#: The share of the score part that is left, by N.
+KEPT = {
+    "batch-mean": lambda n: 1 - 1 / n,
+    "leave-one-out": lambda n: 1.0,
+    "running-mean": lambda n: 1.0,
+    "running-mean-first": lambda n: 1 - 0.25 / n,
+}
+
+
+@pytest.mark.parametrize("name", KEPT)
+@given(seed=seeds, n=st.integers(1, 3))
+def test_the_share_that_is_kept_is_the_share_that_is_left(name, seed, n):
+    """E[(L - B) score], enumerated, is the stated share of E[L score]: 1 where B is unbiased."""
+    baseline = BASELINES[name]
+    assert baseline.kept(n) == pytest.approx(KEPT[name](n), rel=EPSILON)  # the same two operations
+    subject = subject_of(seed, n)
+    known = reference(subject)
+    extra = baseline.initial(np.random.default_rng(seed), 2)
+    found = moments.joint(
+        bench("autograd"), FORMS["score-of-loss"], baseline, subject, extra, known.log_q
+    )
+    assert found.draws == 2**n
+    largest = np.abs(known.loss).max() + sum(np.abs(value) for value in extra.values())
+    for parameter, score in known.score.items():
+        whole = np.tensordot(known.probability * known.loss, score, axes=2)
+        apart = np.abs(found.mean[parameter] - baseline.kept(n) * whole).max()
+        assert apart <= known.bound(parameter, extra=largest), parameter
+
+
+@given(decay=st.integers(0, 8).map(lambda eighths: eighths / 8), n=st.integers(1, 4), seed=seeds)
+def test_a_running_mean_forgets_by_its_decay(decay, n, seed):
+    """At decay 0 a mean that is updated first is the batch's, at decay 1 it never learns."""
+    rng = np.random.default_rng(seed)
+    baseline = RunningMean(decay=decay, update_first=True)
+    losses, old = rng.standard_normal(n), np.array(rng.standard_normal())
+    subject = subject_of(seed, n)
+    found = baseline.value(AutogradOps(), {}, subject.batch, {"lambda.mean": old}, losses)
+    expected = decay * old + (1 - decay) * mean(losses)
+    size = 1.0 + np.abs(old) + np.abs(losses).sum()
+    assert np.abs(found - expected).max() <= 8 * EPSILON * size  # two products, a mean, a sum
+    assert baseline.kept(n) == pytest.approx(1 - (1 - decay) / n, rel=EPSILON)  # the same again
