@@ -43,8 +43,8 @@ DERIVATIVES = {
     "score-of-loss": lambda c, q, b, s, d, h: (c - b) * s,
 }
 
-#: Forms in which the loss is held, and nowhere else: parameters of L alone are cut off, which is zero
-#: in one framework and an error in another. They are differentiated by e and w.
+#: Forms in which the loss is held, and nowhere else: parameters of L alone are cut off, which is
+#: zero in one framework and an error in another. They are differentiated by e and w.
 CUT = ("score-line", "score-of-loss")
 
 
