@@ -33,7 +33,7 @@ class Verification:
     """What a verification found.
 
     ``missing`` has the message for each framework that was not asked for by name and is not there;
-    ``not_run`` the reason for each check that concerns none of the models that were chosen.
+    ``not_run`` the reason for each check that is about models or frameworks that were left out.
     """
 
     evidence: tuple[Evidence, ...]
@@ -100,7 +100,7 @@ def verify(
     corpus = _check(plan)
     found, missing = _available(backends)
     chosen = _ordered(find_checks(tuple(only)))
-    idle = {check.id: _idle(check) for check in chosen if not _runs(check, plan)}
+    idle = {check.id: why for check in chosen if (why := _idle(check, plan, found))}
     jobs = [
         (name, check.id)
         for check in chosen
@@ -181,18 +181,24 @@ def _ordered(checks: list[Check]) -> list[Check]:
     return [forward, *(check for check in checks if check is not forward)]
 
 
-def _runs(check: Check, plan: Plan) -> bool:
+def _idle(check: Check, plan: Plan, found: Sequence[str]) -> str:
+    """Why a run has nothing to do for a check; empty if it has."""
     drawn = check.cases is not None and plan.examples > 0
-    return drawn or bool(set(check.models) & set(plan.models))
-
-
-def _idle(check: Check) -> str:
-    about = " and ".join(check.models) or "drawn cases"
+    if not (drawn or set(check.models) & set(plan.models)):
+        about = " and ".join(check.models) or "drawn cases"
+    elif not set(check.backends) & set(found):
+        about = " and ".join(check.backends)
+    else:
+        return ""
     return f"it is about {about}, which this run left out"
 
 
 def _available(names: Sequence[str] | None) -> tuple[list[str], dict[str, str]]:
     """The frameworks to run, and the message of each that is not there and was not asked for."""
+    if names is not None and not names:
+        raise ValueError(
+            f"no framework given, expected one or more of {', '.join(frameworks.BACKENDS)}"
+        )
     found, missing = [], {}
     for name in dict.fromkeys(frameworks.BACKENDS if names is None else names):
         try:
