@@ -15,6 +15,9 @@ from gradproof.estimators.subject import Subject
 
 from .evidence import Comparison, compare
 
+#: Joint draws that are no dearer than sentence by sentence: three labels, two sentences.
+FEW_DRAWS = 9
+
 
 class Study:
     """A subject on a bench; what several checks need is computed once.
@@ -67,7 +70,10 @@ class Study:
     def moments(
         self, form: str | Form, baseline: str | Baseline = "none", groups: tuple[str, ...] = ()
     ) -> moments.Moments:
-        """Exact moments of a form with a baseline, jointly where the baseline couples sentences.
+        """Exact moments of a form with a baseline.
+
+        Jointly where the baseline couples sentences, and wherever there are few joint draws: then
+        nothing rests on a baseline's word that it couples none.
 
         Args:
             groups: differentiate by the parameters of these groups alone; none: by all of them.
@@ -76,7 +82,9 @@ class Study:
         baseline = BASELINES[baseline] if isinstance(baseline, str) else baseline
         key = (form, baseline, groups)
         if key not in self._moments:
-            enumerate_draws = moments.joint if baseline.coupled else moments.per_example
+            joint_draws = self.subject.model.classes**self.subject.batch.n
+            together = baseline.coupled or joint_draws <= FEW_DRAWS
+            enumerate_draws = moments.joint if together else moments.per_example
             self._moments[key] = enumerate_draws(
                 self.bench,
                 form,
