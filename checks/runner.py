@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import multiprocessing
 import os
+import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 
@@ -110,6 +111,8 @@ _runners: list[Runner] = []
 
 
 def _start(plan: Plan) -> None:
+    # Ctrl-C reaches every process of a terminal: a worker ends at once, and the first one reports.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     _runners.append(Runner(plan))
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib.util
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -71,6 +73,21 @@ def _read(descriptor: int) -> bytes:
         return os.read(descriptor, 65536)
     except OSError:  # Linux's answer when the other end of a terminal is closed
         return b""
+
+
+def test_ctrl_c_ends_all_processes_without_a_traceback() -> None:
+    """An interrupted run ends at once with one word, also where it runs in several processes."""
+    command = [sys.executable, "-m", "gradproof", "verify", "--jobs", "2", "--backend", "autograd"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+    ) as process:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=8)  # long enough for the processes to be at work
+        os.killpg(process.pid, signal.SIGINT)
+        _, error = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert b"Aborted!" in error
+    assert b"Traceback" not in error
 
 
 def test_a_verdict_off_the_record_exits_with_1(monkeypatch: pytest.MonkeyPatch) -> None:
