@@ -137,9 +137,8 @@ COUPLED = [name for name, baseline in BASELINES.items() if baseline.coupled]
 
 
 @pytest.mark.parametrize("baseline", UNCOUPLED)
-@pytest.mark.parametrize("form", ["one-pass", "score-of-loss"])
-@given(seed=seeds)
-def test_sentences_add_up(form, baseline, seed):
+@given(seed=seeds, form=st.sampled_from(["one-pass", "score-of-loss"]))
+def test_sentences_add_up(baseline, seed, form):
     """Enumerated one by one or jointly, mean and variance of an uncoupled estimate are the same."""
     subject = subject_of(seed)
     known = reference(subject)
