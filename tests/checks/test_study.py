@@ -106,10 +106,14 @@ def test_moments_are_computed_once():
 
 
 def test_coupled_baselines_are_enumerated_jointly():
-    """K^N draws for those, N K for the rest."""
+    """K^N draws for those, N K for the rest where K^N is more than a few."""
     study = study_of(5)
-    assert study.moments("one-pass", "affine").draws == 2 * 3
+    assert study.moments("one-pass", "affine").draws == 3**2
     assert study.moments("one-pass", "leave-one-out").draws == 3**2
+    case = typical_tabular(np.random.default_rng(5), sentences=(3, 3))
+    larger = Study(study.bench, case.subject())
+    assert larger.moments("one-pass", "affine").draws == 3 * 3
+    assert larger.moments("one-pass", "leave-one-out").draws == 3**3
 
 
 def test_compare_gradient_has_a_comparison_for_each_parameter():
