@@ -61,12 +61,14 @@ class Framework:
         ops: replaced functions, see :class:`Ops`.
         gradient: what becomes of the gradients by name.
         values: what becomes of the values by name.
+        reached: what becomes of the names of the parameters that a value depends on.
     """
 
     inner: Any
     ops: Mapping[str, Callable[..., Any]] = dataclasses.field(default_factory=dict)
     gradient: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]] = dict
     values: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]] = dict
+    reached: Callable[[frozenset[str]], frozenset[str]] = frozenset
 
     @property
     def name(self) -> str:
@@ -87,8 +89,8 @@ class Framework:
         return lambda *arrays: self.gradient(function(*arrays))
 
     def reach(self, build: Any, parameters: Any, inputs: Any) -> Any:
-        """As it is."""
-        return self.inner.reach(self._build(build), parameters, inputs)
+        """Names, replaced."""
+        return self.reached(self.inner.reach(self._build(build), parameters, inputs))
 
 
 class Scene:

@@ -318,6 +318,27 @@ def test_raw_logits_are_unbiased_at_one_baseline(scene):
     assert at(0.1).verdict == REFUTED
 
 
+# ------------------------------------------------------------------ reach
+
+
+@pytest.mark.parametrize(
+    ("reached", "note"),
+    [
+        (lambda names: names - {"w.logits.bias"}, "lacks w.logits.bias"),
+        (lambda names: names | {"theta.label"}, "has also theta.label"),
+        (lambda names: frozenset(), "pathwise has also e.embedding, "),
+    ],
+    ids=["one is missed", "one too many", "none"],
+)
+def test_a_framework_that_reaches_wrongly_is_refuted(scene, reached, note):
+    """What reaches what is read off the framework's graph, and compared with numbers."""
+    scene.framework(reached=reached)
+    found = scene.run("partition.seqdgm/groups", "seqdgm")
+    assert not found.crash, found.explain()
+    assert found.verdict == REFUTED, found.explain()
+    assert note in found.note, found.note
+
+
 # ------------------------------------------------------------------ values and state
 
 

@@ -79,6 +79,16 @@ class AuxiliaryReadsPadding(SeqDGMA):
         return super()._draw_auxiliary(ops, parameters, without(batch))
 
 
+class GradientReadsPadding(TabularModel):
+    """Padding is in no value, and in the gradient all the same."""
+
+    def loss(self, ops, parameters, batch, labels):
+        """With a term whose value is zero."""
+        own = super().loss(ops, parameters, batch, labels)
+        leak = super().loss(ops, parameters, without(batch), labels)
+        return own + 1e-3 * (leak - ops.hold(leak))
+
+
 class RedrawnNoise(TabularModel):
     """Noise comes from a generator of the model's own, not from the batch."""
 
@@ -136,6 +146,7 @@ MODELS = [
     (ClassifierReadsPadding, TYPICAL, "invariants/padding", r"^(log q|e\.|w\.)"),
     (LossReadsPadding, TYPICAL, "invariants/padding", r"^(L|e\.|w\.|phi\.|theta\.)"),
     (MeanOverT, TYPICAL, "invariants/padding", r"^(log q|e\.|w\.)"),
+    (GradientReadsPadding, TYPICAL, "invariants/padding", r"^(e|phi|theta)\."),
     (ClassifierRunsOn, "seqdgm", "invariants/padding", r"^(log q|e\.|w\.)"),
     (DecoderPredictsPadding, "seqdgm", "invariants/padding", r"^(L|e\.|w\.|phi\.|theta\.)"),
     (AuxiliaryReadsPadding, "seqdgm-a", "invariants/padding", r"."),
@@ -276,6 +287,15 @@ class MeanForTheClassifier(SeqDGMA):
         return super().log_q(ops, parameters, dataclasses.replace(batch, noise=noise))
 
 
+class MeanForL(SeqDGMA):
+    """L reads the mean of a, the classifier the sample."""
+
+    def loss(self, ops, parameters, batch, labels):
+        """Without noise."""
+        noise = {**batch.noise, "eps_a": 0.0 * batch.noise["eps_a"]}
+        return super().loss(ops, parameters, dataclasses.replace(batch, noise=noise), labels)
+
+
 class DropoutInClassifier(SeqDGMA):
     """The decoder's word dropout is applied to the classifier as well."""
 
@@ -303,6 +323,7 @@ PARTITIONS = [
     (AuxiliaryFromEmbeddings, "partition.seqdgm_a/groups", "w.lstm.bias"),
     (SecondSample, "partition.seqdgm_a/one-sample", "noise of L has also eps_b"),
     (MeanForTheClassifier, "partition.seqdgm_a/one-sample", "noise of log q lacks eps_a"),
+    (MeanForL, "partition.seqdgm_a/one-sample", "noise of L lacks eps_a"),
     (DropoutInClassifier, "partition.seqdgm_a/one-sample", "noise of log q has also keep"),
 ]
 

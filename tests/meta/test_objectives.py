@@ -208,6 +208,15 @@ def test_the_complex_step_alone_finds_a_wrong_reference(scene):
     assert "along a direction" in found.worst
 
 
+def test_the_labelled_part_is_compared_with_a_complex_step_too(scene):
+    """As above: scores, pathwise gradients and the framework's are off by the same factor."""
+    scene.known(lambda known: scaled("pathwise")(scaled("score")(known)))
+    scene.framework(gradient=lambda found: {k: 1.01 * v for k, v in found.items()})
+    found = scene.run("labelled/as-it-stands")
+    assert found.verdict == REFUTED, found.explain()
+    assert found.worst.startswith("all, along a direction of ")
+
+
 @pytest.mark.parametrize("check", ["gradient.phi_theta/batch-form", "constant.theano/held"])
 def test_a_bound_wider_than_the_signal_does_not_hold(scene, check):
     """A bound that would let anything pass is no evidence, however small the error is."""

@@ -1,0 +1,115 @@
+"""Bugs that show in special cases only: Hypothesis must draw one, and shrink it to its smallest."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from gradproof.checks import cases
+from gradproof.checks.evidence import REFUTED
+from gradproof.checks.registry import CHECKS
+from gradproof.checks.run import run_check
+from gradproof.checks.study import Study
+from gradproof.estimators.bench import Bench
+from gradproof.reference_models.tabular import TabularModel
+
+from .plant import held_checks
+
+
+def only_where(condition, factor=1.01):
+    """Gradients scaled where a condition on them is true."""
+
+    def change(found):
+        wrong = condition(found)
+        return {name: value * factor if wrong else value for name, value in found.items()}
+
+    return change
+
+
+def floored(ops, x):
+    """A log-softmax by way of the probabilities: the small ones underflow."""
+    total = ops.exp(ops.logsumexp(x, axis=-1))
+    return ops.log(ops.exp(x) / ops.expand_dims(total, -1))
+
+
+def finite(ops, x):
+    """Labels of probability zero get a small one."""
+    return ops.where(x > -np.inf, ops.log_softmax(x), -700.0)
+
+
+#: name, what is planted, check, and what is in the counterexample.
+SPECIAL = {
+    "two labels": (
+        {"gradient": only_where(lambda found: len(found["w.bias"]) == 2)},
+        "constant.theano/held",
+        "bias=(0.0, 0.0)",
+    ),
+    "float32": (
+        # Bounds in float32 are parts in a thousand: 1 % would be in the gap.
+        {"gradient": only_where(lambda found: found["w.bias"].dtype == np.float32, factor=-1.0)},
+        "gradient.phi_theta/batch-form",
+        "dtype='float32'",
+    ),
+    "one column": (
+        {"gradient": only_where(lambda found: found["w.weight"].shape[1] == 1)},
+        "baseline.unbiased/constant",
+        "embedding=((0.0,), (0.0,))",
+    ),
+    "labels of probability zero": (
+        {"ops": {"log_softmax": finite}},
+        "forward/values",
+        "support=(True, False, True)",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SPECIAL)
+def test_special_cases_are_drawn(scene, name):
+    """A hundred cases are enough; the counterexample has what the bug needs, and zeros for rest."""
+    planted, check, part = SPECIAL[name]
+    scene.framework(**planted)
+    found = run_check(CHECKS[check], Bench(scene.backend), [], examples=100, seed=scene.seed)
+    assert not found.crash, found.explain()
+    assert found.verdict == REFUTED, found.explain()
+    assert part in found.counterexample, found.counterexample
+    assert found.counterexample in found.snippet
+
+
+@pytest.mark.parametrize("bias", [(80.0, -80.0), (-80.0, 30.0)])
+def test_probabilities_that_underflow_are_refuted(scene, bias):
+    """Logits as far out as those drawn, at which log(softmax) is minus infinity in float32."""
+    scene.framework(ops={"log_softmax": floored})
+    table = ((0.0,), (0.0,))
+    case = cases.TabularCase(((0,),), (-1,), table, table, bias, table, table, ((0.0,),))
+    case = dataclasses.replace(case, dtype="float32")
+    bench = Bench(scene.backend)
+    studies = [Study(bench, case.subject())]
+    with np.errstate(divide="ignore", under="ignore"):  # log 0
+        found = run_check(CHECKS["forward/values"], bench, studies, examples=0, seed=0)
+    assert found.verdict == REFUTED, found.explain()
+    assert found.error == np.inf
+
+
+class WrongForTwoSentences(TabularModel):
+    """L of the second sentence is L of the first."""
+
+    def loss(self, ops, parameters, batch, labels):
+        """The first column again."""
+        own = super().loss(ops, parameters, batch, labels)
+        return own if batch.n == 1 else 0.0 * own + own[:, :1]
+
+
+@pytest.mark.parametrize("check", ["batch.one_pass/sum", "objective.u/expectation"])
+def test_a_bug_of_batches_needs_two_sentences(scene, check):
+    """Alone each sentence is right: the smallest case that refutes has two."""
+    scene.replace(cases, "TabularModel", WrongForTwoSentences)
+    found = run_check(CHECKS[check], Bench(scene.backend), [], examples=30, seed=scene.seed)
+    assert not found.crash, found.explain()
+    assert found.verdict == REFUTED, found.explain()
+    assert "labels=(-1, -1)" in found.counterexample
+
+
+def test_checks_that_hold_draw_cases():
+    """All but those about what a sequence model shares."""
+    without = [name for name in held_checks() if CHECKS[name].cases is None]
+    assert {CHECKS[name].claim for name in without} == {"partition.seqdgm", "partition.seqdgm_a"}
