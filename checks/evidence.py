@@ -30,7 +30,8 @@ class Comparison:
     error that could have been seen.
 
     Raises:
-        ValueError: if one of the three is NaN, which is neither within a bound nor beyond it.
+        ValueError: if one of the three is NaN, or a bound or signal infinite: neither is within a
+            bound nor beyond it.
     """
 
     what: str
@@ -42,10 +43,12 @@ class Comparison:
     note: str = ""
 
     def __post_init__(self) -> None:
-        if any(math.isnan(number) for number in (self.error, self.bound, self.signal)):
+        finite = math.isfinite(self.bound) and math.isfinite(self.signal)
+        if not finite or math.isnan(self.error):
             raise ValueError(
                 f"{self.what} of {self.subject}: error {self.error}, bound {self.bound} and signal "
-                f"{self.signal} must be numbers; is what it was compared with one?"
+                f"{self.signal} must be numbers, and the last two finite; is what it was compared "
+                "with one?"
             )
 
     @property

@@ -8,7 +8,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
 
 from gradproof.estimators import backends as frameworks
 from gradproof.estimators.bench import Bench
@@ -89,8 +89,19 @@ def run_jobs(plan: Plan, jobs: Sequence[Job], processes: int) -> Iterator[tuple[
             processes, mp_context=context, initializer=_start, initargs=(plan,)
         ) as pool,
     ):
-        for done in as_completed([pool.submit(_run, family) for family in _families(jobs)]):
-            yield from done.result()
+        try:
+            for done in as_completed([pool.submit(_run, family) for family in _families(jobs)]):
+                yield from done.result()
+        except BrokenExecutor as error:
+            raise ChildProcessError(
+                f"one of {processes} processes ended before its checks did, for want of memory "
+                "perhaps; run in fewer, --jobs 1 at the least"
+            ) from error
+        finally:
+            # Where all went well none is at work any more; else none shall be waited for.
+            pool.shutdown(wait=False, cancel_futures=True)
+            for child in multiprocessing.active_children():
+                child.terminate()
 
 
 @contextlib.contextmanager

@@ -90,6 +90,9 @@ def verify(
         ValueError: for an unknown model, data set, framework or check; the message says which.
         BackendMissing: for a framework named in ``backends`` that is not there.
     """
+    for what, names in (("models", models), ("backends", backends), ("only", only)):
+        if isinstance(names, str) or (names and not all(names)):
+            raise ValueError(f"{what} = {names!r}, expected a list of names, none of them empty")
     plan = Plan(
         models=tuple(dict.fromkeys(models)),
         data=str(data),
@@ -101,6 +104,9 @@ def verify(
     found, missing = _available(backends)
     chosen = _ordered(find_checks(tuple(only)))
     idle = {check.id: why for check in chosen if (why := _idle(check, plan, found))}
+    asked = [check for check in chosen if not only or check.id != FORWARD]
+    if asked and all(check.id in idle for check in asked):
+        raise ValueError(f"nothing to run: {asked[0].id}: {idle[asked[0].id]}")
     jobs = [
         (name, check.id)
         for check in chosen

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import tempfile
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -120,7 +119,7 @@ def verify(
     """
     with _clear_errors(show_traceback), _progress() as report:
         if json_file:
-            _check_folder(json_file)
+            _check_writable(json_file)
         result = run_verification(
             models=models or tuple(MODELS),
             data=data,
@@ -132,8 +131,6 @@ def verify(
             processes=jobs,
             progress=report,
         )
-        if json_file:
-            _write_whole(json_file, result.to_json())
     console = _console()
     console.print(verdict_table(result.evidence))
     told = refutations(result.evidence) if explain else []
@@ -144,6 +141,9 @@ def verify(
     for message in result.missing.values():
         click.echo(f"left out: {message}")
     click.echo(f"\n{summary(result.evidence, result.seed)}")
+    if json_file:
+        with _clear_errors(show_traceback):
+            _write_whole(json_file, result.to_json())
     sys.exit(AS_RECORDED if result.as_expected else NOT_AS_RECORDED)
 
 
@@ -215,20 +215,26 @@ def _fail(message: str) -> NoReturn:
     sys.exit(UNUSABLE)
 
 
-def _check_folder(path: Path) -> None:
-    """Find out that a file cannot be written before the work is done and lost."""
-    if not path.absolute().parent.is_dir():
-        raise FileNotFoundError(
-            f"cannot write {path}: there is no folder {path.absolute().parent}; make it first"
-        )
+def _check_writable(path: Path) -> None:
+    """Find out that a file cannot be written before the work is done."""
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise FileNotFoundError(f"cannot write {path}: there is no folder {folder}; make it first")
     if path.is_dir():
         raise IsADirectoryError(f"cannot write {path}: it is a folder; give a file's name")
+    if not os.access(path if path.exists() else folder, os.W_OK):
+        raise PermissionError(f"cannot write {path}: no permission; choose another place")
 
 
 def _write_whole(path: Path, text: str) -> None:
-    """Write a file so that it is there whole or not at all."""
-    with tempfile.NamedTemporaryFile(
-        "w", dir=path.parent, prefix=f".{path.name}.", delete=False, encoding="utf-8"
-    ) as draft:
-        draft.write(text)
-    Path(draft.name).replace(path)
+    """Write a file so that it is there whole or not at all; a device or a pipe gets the text."""
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        path.write_text(text, encoding="utf-8")
+        return
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
