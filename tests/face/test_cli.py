@@ -37,7 +37,7 @@ def test_verify_prints_verdicts_and_exits_with_0() -> None:
     assert result.exit_code == 0, result.output
     for word in ("gradient.e", "printed", "refuted", "corrected", "holds", "autograd"):
         assert word in result.stdout
-    assert "4 of 4 verdicts as recorded (1 refuted)" in result.stdout
+    assert "5 of 5 verdicts as recorded (1 refuted)" in result.stdout
     assert "seed 5" in result.stdout
 
 
