@@ -21,6 +21,7 @@ SELF_CONSISTENT = (
     "batch.one_pass/sum",
     "batch.plus_one/constant",
     "batch.plus_one/mean",
+    "gradient.e/printed-excess",  # in part: the 2 dH on top are the framework's own
     "invariants/deterministic",
     "invariants/padding",
     "objective.c/sampled",
@@ -109,6 +110,29 @@ def test_small_errors_show_on_sequence_models_too(scene, check, kind, corruption
     """The bound is not wider than the signal on an LSTM with its thousand of roundings either."""
     scene.framework(gradient=CORRUPTIONS[corruption][0])
     assert scene.run(check, kind).verdict == REFUTED
+
+
+#: The groups that a check compares, where those are not all of them.
+GROUPS = {
+    "gradient.e/batch-form": ("e",),
+    "gradient.e/corrected": ("e",),
+    "gradient.e/printed-excess": ("e",),
+    "gradient.w/batch-form": ("w",),
+    "gradient.w/corrected": ("w",),
+    "gradient.phi_theta/printed": ("phi", "theta"),
+    "batch.plus_one/mean": ("e", "w"),
+    "batch.plus_one/constant": ("e", "w"),
+}
+
+
+@pytest.mark.parametrize("check", [*ORACLE, *SELF_CONSISTENT])
+def test_every_parameter_is_compared(scene, check):
+    """Of the groups that a claim is about none is passed over, whatever its place in the list."""
+    kinds = [kind for kind in kinds_of(check) if not check.startswith("kl.")]
+    for kind in kinds:
+        study = scene.study(CHECKS[check], kind)
+        compared = {comparison.what for comparison in CHECKS[check].compare(study)}
+        assert set(study.names(*GROUPS.get(check, ()))) <= compared
 
 
 @pytest.mark.parametrize("check", ORACLE)

@@ -141,6 +141,25 @@ class NeighbourLeaks(TabularModel):
         return own + 1e-3 * ops.square(ops.sum(own, axis=1, keepdims=True))
 
 
+def test_padding_that_moves_a_label_not_drawn_is_refuted(scene):
+    """The gradient of one draw sees the labels drawn; values are compared at all of them."""
+    drawn = scene.study(CHECKS["invariants/padding"], TYPICAL).draw()
+    place = min({0, 1, 2} - set(drawn.tolist()))
+
+    class OneLabelReadsPadding(TabularModel):
+        """L of one label reads padding."""
+
+        def loss(self, ops, parameters, batch, labels):
+            """Without the mask, for that label alone."""
+            leak = super().loss(ops, parameters, without(batch), labels)
+            return super().loss(ops, parameters, batch, labels) + labels[:, :, place] * leak
+
+    scene.model(OneLabelReadsPadding)
+    found = scene.run("invariants/padding")
+    assert found.verdict == REFUTED, found.explain()
+    assert found.worst.startswith("L of ")
+
+
 #: model, subject, check, where the error must be.
 MODELS = [
     (ClassifierReadsPadding, TYPICAL, "invariants/padding", r"^(log q|e\.|w\.)"),
@@ -236,6 +255,14 @@ class DeadParameter(SeqDGM):
         return super().loss(ops, dead, batch, labels)
 
 
+class UnusedParameter(SeqDGM):
+    """A parameter that nothing reads."""
+
+    def initial(self, rng):
+        """One more, of the decoder's by its name."""
+        return super().initial(rng) | {"theta.unused": rng.standard_normal(2)}
+
+
 class AlsoSharesLSTM(SeqDGM):
     """The classifier runs the encoder's LSTM."""
 
@@ -316,6 +343,7 @@ PARTITIONS = [
     (EmbeddingsHeld, "partition.seqdgm/groups", "group e lacks e.embedding"),
     (EmbeddingsHeld, "partition.seqdgm/embeddings", "shared lacks e.embedding"),
     (DeadParameter, "partition.seqdgm/groups", "pathwise lacks theta.label"),
+    (UnusedParameter, "partition.seqdgm/groups", "group theta lacks theta.unused"),
     (AlsoSharesLSTM, "partition.seqdgm/groups", "phi.lstm.bias"),
     (AlsoSharesLSTM, "partition.seqdgm/embeddings", "shared has also phi.lstm.bias"),
     (HeldAuxiliary, "partition.seqdgm_a/groups", "e.lstm.input"),
