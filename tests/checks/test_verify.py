@@ -106,6 +106,10 @@ def pretend(monkeypatch):
         ({"backends": ["pytorch"]}, r"unknown backend 'pytorch', .*; did you mean 'torch'\?"),
         ({"backends": []}, r"no framework given, expected one or more of autograd, torch, theano"),
         ({"only": ["gradiant"]}, r"no check or claim is called 'gradiant'.*did you mean 'gradient"),
+        ({"models": "seqdgm"}, r"models = 'seqdgm', expected a list of names"),
+        ({"backends": "torch"}, r"backends = 'torch', expected a list of names"),
+        ({"only": "gradient"}, r"only = 'gradient', expected a list of names"),
+        ({"only": [""]}, r"only = \[''\], expected a list of names, none of them empty"),
         ({"examples": -1}, r"examples = -1, expected 0 or more"),
         ({"processes": 0}, r"jobs = 0, expected 1 or more processes"),
         ({"processes": -2}, r"jobs = -2, expected 1 or more processes"),
@@ -186,19 +190,33 @@ def test_checks_of_models_left_out_are_named(run):
 
 def test_checks_of_cases_alone_are_named_where_none_is_drawn(run):
     """Without examples, closed forms have nothing to run on."""
-    found = run(only=["kl"], examples=0)
-    assert [one.id for one in found.evidence] == [FORWARD]
+    found = run(only=["kl", "labelled"], examples=0)
+    assert {one.claim for one in found.evidence} == {"forward", "labelled"}
     assert set(found.not_run.values()) == {"it is about drawn cases, which this run left out"}
-    assert len(found.not_run) == 3
+    assert set(found.not_run) == {n for n, c in CHECKS.items() if c.claim == "kl.closed_form"}
 
 
 def test_checks_of_frameworks_left_out_are_named(run):
     """A check that was asked for and cannot run in the frameworks chosen is not passed over."""
-    found = run(only=["constant.theano/raw-scan"])
-    assert [one.id for one in found.evidence] == [FORWARD]
+    found = run(only=["constant.theano/raw-scan", "labelled"])
+    assert {one.claim for one in found.evidence} == {"forward", "labelled"}
     assert found.not_run == {
         "constant.theano/raw-scan": "it is about theano, which this run left out"
     }
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"only": ["constant.theano/raw-scan"]}, r"raw-scan: it is about theano, which this run"),
+        ({"only": ["partition.seqdgm_a"]}, r"groups: it is about seqdgm-a, which this run left"),
+        ({"only": ["kl"], "examples": 0}, r"gaussian: it is about drawn cases, which this run"),
+    ],
+)
+def test_nothing_to_run_is_an_error(run, asked, message):
+    """Forward values alone, which nobody asked for, are no answer."""
+    with pytest.raises(ValueError, match=rf"^nothing to run: .*{message}"):
+        run(**asked)
 
 
 def test_everything_is_accounted_for(run):
