@@ -218,7 +218,7 @@ def test_a_value_that_is_no_number_is_named(what, value, message, possible):
     model = Broken(
         3, subject.model.vocabulary, subject.model.width, support, False, "", what, value
     )
-    with pytest.raises(ValueError, match=f"{message}.*expected a finite number. Scale the"):
+    with pytest.raises(ValueError, match=f"{message}.*expected a finite float64 number. Scale the"):
         reference(subject.replace(model=model, name="mine"))
 
 
