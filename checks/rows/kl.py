@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 from scipy import integrate
 
+from gradproof.estimators.builds import build
+from gradproof.estimators.subject import Subject
 from gradproof.reference_models import gaussian
+from gradproof.reference_models.batch import Batch
+from gradproof.reference_models.model import Model, every_label
 from gradproof.reference_models.ops import Array, Ops
 
 from ..cases import (
@@ -21,6 +26,7 @@ from ..cases import (
 from ..check import Check
 from ..evidence import HOLDS, REFUTED, Comparison, compare
 from ..study import Study
+from .partition import SEVERAL_PASSES, with_noise
 
 Named = Mapping[str, Array]
 
@@ -107,14 +113,16 @@ def grid(case: CoupledCase) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def log_normal(
-    x: np.ndarray | np.float64, mean: np.ndarray | float, log_variance: float
+    x: np.ndarray | np.float64, mean: np.ndarray | float, log_variance: np.ndarray | float
 ) -> np.ndarray:
     """Log density of a Gaussian, written out."""
     quadratic = (x - mean) ** 2 / np.exp(log_variance)
     return -0.5 * (np.log(2.0 * np.pi) + log_variance + quadratic)
 
 
-def square_sum(x: np.ndarray, mean: np.ndarray | float, log_variance: float) -> np.ndarray:
+def square_sum(
+    x: np.ndarray, mean: np.ndarray | float, log_variance: np.ndarray | float
+) -> np.ndarray:
     """A bound of all that is added and subtracted in a log density."""
     return (np.abs(x) + np.abs(mean)) ** 2 / np.exp(log_variance) + np.abs(log_variance) + 2.0
 
@@ -195,7 +203,133 @@ def _weighed(
     )
 
 
+#: What mean and log variance of q(h|..) are made by: to move these moves q(h|..), and nothing else.
+OUTPUTS = ("phi.mean.", "phi.log_variance.")
+
+
+def moved_posterior(study: Study) -> list[Comparison]:
+    """Move q(h|..), and its noise so that h stays: L changes by the change of the divergence.
+
+    What L has beside the divergence reads h, and not where h is from. Mean and spread of q(h|..)
+    are read off the draws of h, so nothing is taken from the code that computes the divergence. A
+    constant in the divergence cancels, as it does in every gradient.
+    """
+    before, rng = study.subject, study.rng()
+    moved = {
+        name: value + 0.1 * rng.standard_normal(value.shape) if name.startswith(OUTPUTS) else value
+        for name, value in before.parameters.items()
+    }
+    after = before.replace(parameters=moved)
+    changes = [change(study, before, after, label) for label in range(before.model.classes)]
+    # An error in mean or spread, read off passes of their own, moves the divergence by its slope.
+    steepest = max(one.slope for one in changes)
+    bound = SEVERAL_PASSES * study.reference.value_bound() * (1.0 + steepest)
+    bound += max(one.quadrature for one in changes)
+    latent, loss, divergence = (
+        np.array([getattr(one, side) for one in changes])
+        for side in ("latent", "loss", "divergence")
+    )
+    return [
+        compare("h held in place", latent[:, 1], latent[:, 0], bound, study.name),
+        compare("change of L at one h", loss, divergence, bound, study.name),
+    ]
+
+
+class Change(NamedTuple):
+    """What moving q(h|..) at one label changed.
+
+    Shape:
+        ``latent`` (2, N, Z), h before and after, which should be one; ``loss`` and ``divergence``
+        (N,), their changes. ``slope`` bounds the derivative of the divergence by mean and spread,
+        ``quadrature`` the rounding of the integrals.
+    """
+
+    latent: np.ndarray
+    loss: np.ndarray
+    divergence: np.ndarray
+    slope: float
+    quadrature: float
+
+
+def change(study: Study, before: Subject, after: Subject, label: int) -> Change:
+    """Of two subjects that differ in q(h|..), with noise for the second that gives the same h."""
+    mean, spread = spread_of_h(study, before, label)
+    mean_after, spread_after = spread_of_h(study, after, label)
+    noise = (mean + spread * before.batch.noise["eps_h"] - mean_after) / spread_after
+    old = at_label(study, before, label)
+    new = at_label(study, with_noise(after, "eps_h", noise), label)
+    first, second = integral(mean, spread), integral(mean_after, spread_after)
+    return Change(
+        latent=np.concatenate([old["h"], new["h"]]),
+        loss=(new["loss"] - old["loss"])[0],
+        divergence=second.value - first.value,
+        slope=max(first.slope, second.slope),
+        quadrature=first.rounding + second.rounding,
+    )
+
+
+def spread_of_h(study: Study, subject: Subject, label: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of q(h|..) at a label, each (N, Z): h is affine in its noise."""
+    shape = subject.batch.noise["eps_h"].shape
+    at_zero, at_one = (
+        at_label(study, with_noise(subject, "eps_h", np.full(shape, size)), label)["h"][0]
+        for size in (0.0, 1.0)
+    )
+    return at_zero, at_one - at_zero
+
+
+def at_label(study: Study, subject: Subject, label: int) -> dict[str, np.ndarray]:
+    """``h`` (1, N, Z) and ``loss`` (1, N) with one label for all sentences."""
+    labels = every_label(subject.batch.n, subject.model.classes)[[label]]
+    return study.bench.values(build(h_and_loss, subject), subject, subject.inputs(labels))
+
+
+def h_and_loss(ops: Ops, model: Model, parameters: Named, batch: Batch, inputs: Named) -> Named:
+    """The sampled h, and L."""
+    return {
+        "h": model.latents(ops, parameters, batch, inputs["draw"])["h"],
+        "loss": model.loss(ops, parameters, batch, inputs["draw"]),
+    }
+
+
+class Integral(NamedTuple):
+    """The divergence (N,) of N(mean, spread^2) from N(0, I) by quadrature.
+
+    ``slope`` bounds its derivatives by mean and spread, ``rounding`` its error.
+    """
+
+    value: np.ndarray
+    slope: float
+    rounding: float
+
+
+def integral(mean: np.ndarray, spread: np.ndarray) -> Integral:
+    """E[log q(h) - log p(h)] over q, for mean and spread (N, Z)."""
+    nodes, weights = np.polynomial.hermite_e.hermegauss(NODES)
+    weights = weights / weights.sum()
+    mean, log_variance = mean[..., None], 2.0 * np.log(np.abs(spread))[..., None]
+    h = mean + spread[..., None] * nodes
+    terms = log_normal(h, mean, log_variance) - log_normal(h, 0.0, 0.0)
+    magnitude = square_sum(h, mean, log_variance) + square_sum(h, 0.0, 0.0)
+    sizes = (weights * magnitude).sum(axis=(1, 2))
+    slopes = (np.abs(mean[..., 0]) + np.abs(spread - 1.0 / spread)).sum(axis=1)
+    unit = float(np.finfo(np.float64).eps) / 2.0
+    return Integral(
+        value=(weights * terms).sum(axis=(1, 2)),
+        slope=float(slopes.max()),
+        rounding=OPERATIONS * NODES * unit * float(sizes.max()),
+    )
+
+
 CHECKS = (
+    Check(
+        claim="kl.closed_form",
+        variant="in-loss",
+        statement="q(h|..) moved, h held: each model's L changes by the divergence, as integrated",
+        expected=HOLDS,
+        compare=moved_posterior,
+        bound_reason="rounding: u 16R (1 + M) (1 + slope of the divergence), and of the quadrature",
+    ),
     Check(
         claim="kl.closed_form",
         variant="gaussian",

@@ -20,8 +20,8 @@ Named = Mapping[str, Array]
 
 COUNTED = "a count of names, which must be 0"
 
-#: Passes whose roundings add up where a is held in place: two for its mean and spread, before and
-#: after, and the two that are compared, each twice over for what they multiply.
+#: Passes whose roundings add up where a or h is held in place: two for its mean and spread, before
+#: and after, and the two that are compared, each twice over for what they multiply.
 SEVERAL_PASSES = 16
 
 
@@ -130,7 +130,7 @@ def same_a_same_values(study: Study) -> list[Comparison]:
     mean_after, spread_after = spread_of_a(study, after)
     noise = before.batch.noise["eps_a"]
     moved_noise = (mean + spread * noise - mean_after) / spread_after
-    after = with_noise(after, moved_noise)
+    after = with_noise(after, "eps_a", moved_noise)
     found = [values(study, subject) for subject in (before, after)]
     density = [
         -np.sum(0.5 * drawn**2 + np.log(size), axis=-1)
@@ -153,7 +153,8 @@ def spread_of_a(study: Study, subject: Subject) -> tuple[np.ndarray, np.ndarray]
     """Mean and standard deviation of q(a|x), (N, A): a is affine in its noise."""
     shape = subject.batch.noise["eps_a"].shape
     at_zero, at_one = (
-        values(study, with_noise(subject, np.full(shape, size)))["a"][0] for size in (0.0, 1.0)
+        values(study, with_noise(subject, "eps_a", np.full(shape, size)))["a"][0]
+        for size in (0.0, 1.0)
     )
     return at_zero, at_one - at_zero
 
@@ -173,9 +174,9 @@ def everything(ops: Ops, model: Model, parameters: Named, batch: Batch, inputs: 
     }
 
 
-def with_noise(subject: Subject, noise: np.ndarray) -> Subject:
-    """The subject with other noise for a."""
-    arrays = subject.batch.arrays() | {"noise.eps_a": noise}
+def with_noise(subject: Subject, name: str, noise: np.ndarray) -> Subject:
+    """The subject with another noise array of that name."""
+    arrays = subject.batch.arrays() | {f"noise.{name}": noise}
     return subject.replace(batch=subject.batch.with_arrays(arrays))
 
 

@@ -11,10 +11,13 @@ from gradproof.checks.evidence import HOLDS, REFUTED, UNDECIDED
 from gradproof.checks.registry import CHECKS
 from gradproof.checks.rows import constant
 from gradproof.checks.rows import objective as objective_rows
+from gradproof.checks.run import run_check
 from gradproof.estimators.baselines import BASELINES
 from gradproof.estimators.exact import Reference
 from gradproof.estimators.forms import FORMS
 from gradproof.reference_models import gaussian, objective
+from gradproof.reference_models.seqdgm import SeqDGM
+from gradproof.reference_models.seqdgm_a import SeqDGMA
 
 from .plant import TYPICAL, kinds_of
 
@@ -280,6 +283,101 @@ def test_wrong_closed_forms_are_refuted(scene, name, check, where):
     assert not found.crash, found.explain()
     assert found.verdict == REFUTED, found.explain()
     assert re.search(where, found.worst), found.worst
+
+
+# Without "no one", whose KL is off by a constant: neither a change nor a gradient can show that.
+IN_LOSS = {name: wrong for name, wrong in DIVERGENCES.items() if name != "no one"} | {
+    "weighted by 2": kl(half=1.0),
+    "the sign flipped": kl(half=-0.5),
+    "missing": kl(half=0.0),
+    "weighted by 1 + 1e-6": kl(half=0.5 * (1.0 + 1e-6)),
+}
+CHANGE = r"^change of L at one h of seqdgm"
+
+
+@pytest.mark.parametrize("kind", kinds_of("kl.closed_form/in-loss"))
+@pytest.mark.parametrize("name", IN_LOSS)
+def test_wrong_divergences_in_the_models_own_loss_are_refuted(scene, kind, name):
+    """With h in its place, L must change by the divergence and by nothing else."""
+    scene.replace(gaussian, "kl_to_standard", IN_LOSS[name])
+    found = scene.run("kl.closed_form/in-loss", kind)
+    assert not found.crash, found.explain()
+    assert found.verdict == REFUTED, found.explain()
+    assert re.search(CHANGE, found.worst), found.worst
+
+
+def sample_of_variance(ops, mean, log_variance, noise):
+    """The draw spread by the variance, where the divergence is right."""
+    return mean + ops.exp(log_variance) * noise
+
+
+def test_a_draw_that_does_not_fit_its_divergence_is_refuted(scene):
+    """The spread is read off h: a standard deviation confused there shows against the KL."""
+    scene.replace(gaussian, "sample", sample_of_variance)
+    found = scene.run("kl.closed_form/in-loss", "seqdgm")
+    assert found.verdict == REFUTED, found.explain()
+    assert re.search(CHANGE, found.worst), found.worst
+
+
+class MinusTwoKL(SeqDGM):
+    """L takes the divergence off twice over, and h and every other term are right."""
+
+    def loss(self, ops, parameters, batch, labels):
+        """Three too few."""
+        mean, log_variance = self._posterior(ops, parameters, batch, labels)
+        own = super().loss(ops, parameters, batch, labels)
+        return own - 3.0 * gaussian.kl_to_standard(ops, mean, log_variance)
+
+
+class ReadsTheMean(SeqDGMA):
+    """Beside h, L reads the mean that h was drawn around."""
+
+    def loss(self, ops, parameters, batch, labels):
+        """With a leak of it."""
+        quiet = {**batch.noise, "eps_h": 0.0 * batch.noise["eps_h"]}
+        latents = self.latents(ops, parameters, dataclasses.replace(batch, noise=quiet), labels)
+        own = super().loss(ops, parameters, batch, labels)
+        return own + 1e-3 * ops.sum(latents["h"], axis=-1)
+
+
+class Squashed(SeqDGM):
+    """h is not Gaussian: no noise puts the one draw where the other was."""
+
+    def latents(self, ops, parameters, batch, labels):
+        """Through a tanh."""
+        found = super().latents(ops, parameters, batch, labels)
+        return {"h": ops.tanh(found["h"])}
+
+
+@pytest.mark.parametrize(
+    ("model", "kind", "where"),
+    [
+        (MinusTwoKL, "seqdgm", CHANGE),
+        (ReadsTheMean, "seqdgm-a", CHANGE),
+        (Squashed, "seqdgm", r"^(h held in place|change of L at one h) of seqdgm"),
+    ],
+)
+def test_models_whose_loss_is_not_the_divergence_are_refuted(scene, model, kind, where):
+    """The oracle is an integral over what the model draws, whatever its loss calls."""
+    scene.model(model)
+    found = scene.run("kl.closed_form/in-loss", kind)
+    assert not found.crash, found.explain()
+    assert found.verdict == REFUTED, found.explain()
+    assert re.search(where, found.worst), found.worst
+
+
+def test_a_divergence_that_cannot_be_computed_is_no_refutation(scene):
+    """A crash inside the model's loss is told from a wrong one."""
+
+    def crash(ops, mean, log_variance):
+        raise RuntimeError("planted")
+
+    check = CHECKS["kl.closed_form/in-loss"]
+    study = scene.study(check, "seqdgm")
+    scene.replace(gaussian, "kl_to_standard", crash)
+    found = run_check(check, study.bench, [study], examples=0, seed=scene.seed)
+    assert found.verdict == UNDECIDED
+    assert found.crash == "RuntimeError: planted"
 
 
 def test_a_wrong_closed_form_comes_with_its_case(scene):
