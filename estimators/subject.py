@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 
-from gradproof.reference_models.batch import Batch
+from gradproof.reference_models.batch import Batch, check_token_ids
 from gradproof.reference_models.model import Model, check_parameters
 
 from .backends import Arrays
@@ -20,7 +20,8 @@ class Subject:
 
     Raises:
         ValueError: if the parameters are not those of the model (name or shape), are not all
-            finite, or mix dtypes, or if the batch has a label outside 0..K-1.
+            finite, or mix dtypes, or if the batch has a token outside 0..V-1 (the rows of
+            ``e.embedding``), a label outside 0..K-1 or not the noise that the model needs.
     """
 
     model: Model
@@ -45,8 +46,23 @@ class Subject:
                 f"label {self.batch.labels.max()} is outside 0..{self.model.classes - 1} of model "
                 f"{self.model.name!r}"
             )
+        if "e.embedding" in self.parameters:
+            check_token_ids(self.batch.tokens, len(self.parameters["e.embedding"]))
+        self._check_noise()
         # Constants in another precision than the parameters would decide the precision of it all.
         object.__setattr__(self, "batch", self.batch.astype(self.dtype))
+
+    def _check_noise(self) -> None:
+        batch = self.batch
+        expected = self.model.noise(np.random.default_rng(0), batch.n, batch.t)
+        for name, needed in expected.items():
+            shape = np.shape(batch.noise[name]) if name in batch.noise else None
+            if shape != np.shape(needed):
+                raise ValueError(
+                    f"noise {name!r} has shape {shape}, expected {np.shape(needed)} for model "
+                    f"{self.model.name!r} (None: not there); give make_batch what "
+                    "model.noise(rng, n, t) returns"
+                )
 
     @property
     def dtype(self) -> np.dtype:

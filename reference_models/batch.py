@@ -60,6 +60,16 @@ class Batch:
         return self.with_arrays(cast)
 
 
+class Noise(dict[str, Array]):
+    """Noise by name; a name that is not there is an error that says what makes it."""
+
+    def __missing__(self, name: str) -> Array:
+        raise KeyError(
+            f"the batch has no noise {name!r}, only {sorted(self)}; give make_batch what the "
+            "model's noise(rng, n, t) returns"
+        )
+
+
 def from_arrays(n: int, t: int, arrays: Mapping[str, Array]) -> Batch:
     """The inverse of :meth:`Batch.arrays`; names that are no part of a batch are passed over."""
     prefix = "noise."
@@ -68,7 +78,7 @@ def from_arrays(n: int, t: int, arrays: Mapping[str, Array]) -> Batch:
         for name, array in arrays.items()
         if name.startswith(prefix)
     }
-    return Batch(n, t, arrays["tokens"], arrays["mask"], arrays["labels"], noise)
+    return Batch(n, t, arrays["tokens"], arrays["mask"], arrays["labels"], Noise(noise))
 
 
 def make_batch(
@@ -78,6 +88,7 @@ def make_batch(
     noise: Mapping[str, np.ndarray] | None = None,
     *,
     classes: int | None = None,
+    vocabulary: int | None = None,
 ) -> Batch:
     """Check the arrays and put them into a :class:`Batch`.
 
@@ -87,14 +98,17 @@ def make_batch(
         labels: (N,) integers in 0..K-1, or -1 where unknown. None: all unknown.
         noise: arrays whose first axis is N.
         classes: K, to check the labels against.
+        vocabulary: V, to check the tokens against.
 
     Raises:
         ValueError: for an empty batch, arrays whose shapes do not go together, a mask that is not
-            0 and 1 with its ones on the left, a sentence that is all padding, a label outside
-            0..K-1, or noise that is not finite. The message names the value and the place.
+            0 and 1 with its ones on the left, a sentence that is all padding, a token outside
+            0..V-1, a label outside 0..K-1, or noise that is not finite. The
+            message names the value and the place.
     """
     tokens, mask = np.asarray(tokens), np.asarray(mask, dtype=float)
     _check_tokens(tokens, mask)
+    check_token_ids(tokens, vocabulary)
     n, t = tokens.shape
     labels = np.full(n, UNLABELLED) if labels is None else np.asarray(labels)
     _check_labels(labels, n, classes)
@@ -112,7 +126,26 @@ def make_batch(
                 f"noise {name!r} is {array[place]} at {place}, expected a finite value; draw it "
                 "again"
             )
-    return Batch(n, t, tokens.astype(np.int64), mask, labels.astype(np.int64), noise)
+    return Batch(n, t, tokens.astype(np.int64), mask, labels.astype(np.int64), Noise(noise))
+
+
+def check_token_ids(tokens: np.ndarray, vocabulary: int | None) -> None:
+    """Make sure that each token, padding among them, has a row in a table of V.
+
+    Raises:
+        ValueError: for an id outside 0..V-1; a negative one would be taken, in silence, for a row
+            from the end of the table.
+    """
+    low = tokens < 0
+    high = tokens >= vocabulary if vocabulary is not None else np.zeros_like(low)
+    wrong = np.argwhere(low | high)
+    if wrong.size:
+        n, t = map(int, wrong[0])
+        top = "V-1" if vocabulary is None else str(vocabulary - 1)
+        raise ValueError(
+            f"token {tokens[n, t]} at {(n, t)} is outside 0..{top}; number the tokens with the "
+            "vocabulary that the model was made for"
+        )
 
 
 def _check_tokens(tokens: np.ndarray, mask: np.ndarray) -> None:
@@ -127,8 +160,6 @@ def _check_tokens(tokens: np.ndarray, mask: np.ndarray) -> None:
             f"mask has shape {mask.shape} but tokens have shape {tokens.shape}; "
             "they must be the same (N, T)"
         )
-    if tokens.min() < 0:
-        raise ValueError(f"tokens hold {tokens.min()}, expected ids of 0 or more")
     odd = np.argwhere(~np.isin(mask, (0.0, 1.0)))
     if odd.size:
         place = tuple(map(int, odd[0]))

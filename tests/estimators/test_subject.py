@@ -1,5 +1,7 @@
 """A subject is a model that fits its parameters and its batch, in one precision."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -57,6 +59,25 @@ def test_a_label_must_be_one_of_the_model():
     """A label that the model does not have is refused, before it is taken for another."""
     with pytest.raises(ValueError, match=r"label 3 is outside 0\.\.2 of model 'tabular'"):
         Subject(MODEL, parameters(), batch(labels=(3, 0)))
+
+
+@pytest.mark.parametrize("token", [4, -1])
+def test_a_token_must_be_one_of_the_model(token):
+    """A token without a row of its own is refused, before -1 is taken for the last one."""
+    made = batch()
+    tokens = np.where(made.tokens == 2, token, made.tokens)
+    message = rf"token {token} at \(0, 1\) is outside 0\.\.3; number the tokens with the vocabulary"
+    with pytest.raises(ValueError, match=message):
+        Subject(MODEL, parameters(), made.with_arrays(made.arrays() | {"tokens": tokens}))
+
+
+@pytest.mark.parametrize(("noise", "shape"), [({}, "None"), ({"eps_h": np.ones((2, 1))}, "(2, 1)")])
+def test_noise_must_be_what_the_model_needs(noise, shape):
+    """Noise that is missing, or would be stretched to fit, is refused by name."""
+    short = make_batch(np.array([[1, 2], [3, 0]]), [[1, 1], [1, 0]], noise=noise)
+    message = f"noise 'eps_h' has shape {shape}, expected (2, 2) for model 'tabular'"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        Subject(MODEL, parameters(), short)
 
 
 @given(dtype=st.sampled_from([np.float32, np.float64]))

@@ -60,7 +60,11 @@ REFUSED = {
     ),
     "negative token": (
         {"tokens": np.array([[4, 5, 3], [6, -7, 0]])},
-        "tokens hold -7, expected ids of 0 or more",
+        r"token -7 at \(1, 1\) is outside 0\.\.V-1; number the tokens with the vocabulary that",
+    ),
+    "token beyond the vocabulary": (
+        {"vocabulary": 6},
+        r"token 6 at \(1, 0\) is outside 0\.\.5; number the tokens with the vocabulary that",
     ),
     "mask too long": (
         {"mask": np.ones((2, 4))},
@@ -144,6 +148,16 @@ def test_numbers_of_any_width_are_taken():
         "labels": "int64",
         "noise.keep": "float64",
     }
+
+
+def test_noise_that_is_not_there_is_named():
+    """A model that wants noise which the batch has not says what makes it."""
+    batch = make_batch(**good())
+    for one in (batch, batch.rows([0]), batch.astype(np.float32)):
+        message = r"no noise 'keep', only \['eps'\]; give make_batch what the model's noise\("
+        with pytest.raises(KeyError, match=message):
+            one.noise["keep"]
+        assert one.noise.get("keep") is None
 
 
 @given(batch=batches())
