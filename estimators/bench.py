@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import OrderedDict
+from collections.abc import Hashable
 
 import numpy as np
 
@@ -14,7 +16,8 @@ class Bench:
     """A backend and the functions it has made ready so far.
 
     Builds are values: two that are equal, on arrays of the same shapes, share a function. Only
-    speed depends on what was run before, never a result.
+    speed depends on what was run before, never a result, provided that a model which cannot be
+    hashed stays as it is: it is known by its identity alone.
 
     Args:
         backend: the framework.
@@ -52,13 +55,45 @@ class Bench:
     def _function(
         self, kind: str, build: Build, parameters: Arrays, inputs: Arrays, *wrt: Names
     ) -> Function:
-        key = (kind, build, _signature(parameters), _signature(inputs), wrt)
+        key = (kind, _value(build), _signature(parameters), _signature(inputs), wrt)
         if key not in self._ready:
             self._ready[key] = getattr(self.backend, kind)(build, parameters, inputs, *wrt)
             if len(self._ready) > self._keep:
                 self._ready.popitem(last=False)
         self._ready.move_to_end(key)
         return self._ready[key]
+
+
+class _Same:
+    """Stands for an object that cannot be hashed: equal to itself alone, which it keeps alive."""
+
+    def __init__(self, kept: object) -> None:
+        self._kept = kept  # else its id could become another object's
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other._kept is self._kept
+
+    def __hash__(self) -> int:
+        return id(self._kept)
+
+
+def _value(build: Build) -> Hashable:
+    """A build as a key; what cannot be hashed of its parts, a user's own model say, by identity."""
+    if _hashable(build):
+        return build
+    if not dataclasses.is_dataclass(build):
+        return _Same(build)
+    # Builds are made anew for each run, so it is their parts that are known again.
+    parts = (getattr(build, field.name) for field in dataclasses.fields(build))
+    return (type(build), *(part if _hashable(part) else _Same(part) for part in parts))
+
+
+def _hashable(value: object) -> bool:
+    try:
+        hash(value)
+    except TypeError:
+        return False
+    return True
 
 
 def _signature(arrays: Arrays) -> tuple[tuple[str, tuple[int, ...], str], ...]:

@@ -9,7 +9,7 @@ import pytest
 from gradproof.checks.cases import typical_tabular
 from gradproof.estimators.baselines import BASELINES
 from gradproof.estimators.bench import Bench
-from gradproof.estimators.builds import all_labels, build, exact_objective, surrogate
+from gradproof.estimators.builds import ModelBuild, all_labels, build, exact_objective, surrogate
 from gradproof.estimators.forms import FORMS
 
 
@@ -117,6 +117,36 @@ def test_the_function_longest_unused_goes_first():
     for exponent in (1, 2, 1, 3, 1, 2):
         bench.gradient(Power(exponent), Plain(x=np.ones(1)), {})
     assert len(bench.backend.made) == 4  # 1, 2, 3, and 2 once more
+
+
+@dataclasses.dataclass
+class Unhashable:
+    """A model as a user may write one, equal to its copies, which is why it has no hash."""
+
+    classes: int = 2
+
+
+def test_a_model_that_cannot_be_hashed_is_known_by_identity():
+    """The same object shares a function; a twin, another N or a temporary one does not."""
+    bench, mine, twin = Bench(Counting()), Unhashable(), Unhashable()
+    for model, n in [(mine, 1), (twin, 1), (mine, 2)] * 2:
+        bench.gradient(ModelBuild(all_labels, model, n, 1), Plain(x=np.ones(1)), {})
+    assert len(bench.backend.made) == 3
+    for number in range(4, 7):  # each is gone at once, and the next may stand in its place
+        bench.gradient(ModelBuild(all_labels, Unhashable(), 1, 1), Plain(x=np.ones(1)), {})
+        assert len(bench.backend.made) == number
+
+
+def test_a_build_that_cannot_be_hashed_is_known_by_identity():
+    """A callable of any kind is a build."""
+
+    class Callable:
+        __hash__ = None
+
+    bench, build = Bench(Counting()), Callable()
+    for which in (build, build, Callable()):
+        bench.values(which, Plain(x=np.ones(1)), {})
+    assert len(bench.backend.made) == 2
 
 
 def test_builds_are_equal_when_all_of_them_is():
