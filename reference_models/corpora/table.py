@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import reprlib
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -44,7 +46,13 @@ def load_table(
     """
     path = Path(path)
     read = _reader(path)
-    records = list(read(_content(path), path, text, label))
+    content = _content(path)
+    if not content.strip():
+        raise CorpusError(
+            f"{path} is empty, expected texts in {text!r} and labels in {label!r}; check the path, "
+            "or fill the file."
+        )
+    records = list(read(content, path, text, label))
     return corpus_of(records, path.stem, unit, LICENCE, str(path))
 
 
@@ -141,9 +149,20 @@ def _object(written: str, where: str) -> dict[str, object]:
             f"{where} is not JSON: {error.msg} at column {error.colno}; expected one "
             "object a line; mend the line."
         ) from error
+    except RecursionError:
+        raise CorpusError(
+            f"{where} is nested too deep to be read, expected one object of a text and a label a "
+            "line; mend the line."
+        ) from None
+    except ValueError:  # of all that is JSON, Python refuses this
+        raise CorpusError(
+            f"{where} holds a number of more digits than can be read, expected at most "
+            f"{sys.get_int_max_str_digits()}; write it as text, in quotes."
+        ) from None
     if not isinstance(entry, dict):
         raise CorpusError(
-            f"{where} holds {entry!r}, expected an object with a text and a label; mend the line."
+            f"{where} holds {reprlib.repr(entry)}, expected an object with a text and a label; "
+            "mend the line."
         )
     return entry
 
@@ -160,7 +179,7 @@ def _record(path: Path, line: int, text: tuple[str, object], label: tuple[str, o
 def _cell(where: str, column: str, value: object) -> str:
     if not isinstance(value, str) or not value.strip():
         raise CorpusError(
-            f"{where} has {value!r} in column {column!r}, expected text; fill the cell "
+            f"{where} has {reprlib.repr(value)} in column {column!r}, expected text; fill the cell "
             "or leave the line out."
         )
     return value.strip()
@@ -171,7 +190,8 @@ def _check_columns(found: list[str], wanted: Sequence[str], where: str) -> None:
         if found.count(column) != 1:
             raise CorpusError(
                 f"{where} has {found.count(column)} columns named {column!r}, expected "
-                f"1; the columns are {found}; pass text= and label= by their names."
+                f"1; the columns are {found}; give the names of the two by text= and label=, on "
+                "the command line by --text-column and --label-column."
             )
 
 

@@ -76,11 +76,12 @@ def test_labels_in_json_may_be_numbers_or_booleans(tmp_path):
             "own.csv",
             "sentence,label\na,b\n",
             r"own.csv, line 1 has 0 columns named 'text', expected 1; the columns are "
-            r"\['sentence', 'label'\]; pass text= and label=",
+            r"\['sentence', 'label'\]; give the names of the two by text= and label=, on the com",
         ),
         ("own.csv", "text,label,text\na,b,c\n", "line 1 has 2 columns named 'text', expected 1"),
         ("own.tsv", "text,label\na,b\n", r"0 columns named 'text', .* are \['text,label'\]"),
-        ("own.csv", "", r"line 1 has 0 columns named 'text', expected 1; the columns are \[\]"),
+        ("own.csv", "", r"own.csv is empty, expected texts in 'text' and labels in 'label'; check"),
+        ("own.tsv", " \n\n", "own.tsv is empty, expected texts in 'text' and labels in 'label'"),
         ("own.csv", "text,label\na,b\nc\n", r"line 3 has 1 cells, expected 2 as in the header"),
         ("own.csv", "text,label\na,b,c\n", r"line 2 has 3 cells, .*; quote cells that hold ','"),
         ("own.csv", "text,label\na,b\n ,c\n", r"line 3 has ' ' in column 'text', expected text"),
@@ -94,7 +95,7 @@ def test_labels_in_json_may_be_numbers_or_booleans(tmp_path):
         ("own.csv", b"text,label\na,b\nc,\xe9\n", "line 3 has the byte 0xe9, which is not UTF-8"),
         ("own.csv", b"\xef\xbb\xbft,l\n\xff\n", "line 2 has the byte 0xff, which is not UTF-8"),
         ("own.csv", "text,label\n", r"corpus 'own' \(.*own.csv\) has no texts"),
-        ("own.jsonl", "", r"corpus 'own' \(.*own.jsonl\) has no texts"),
+        ("own.jsonl", b"\xef\xbb\xbf", "own.jsonl is empty, expected texts in 'text' and labels"),
         ("own.csv", "text,label\na,x\nb,x\n", r"has the classes \['x'\], expected 2 or more"),
         (
             "own.jsonl",
@@ -110,6 +111,17 @@ def test_labels_in_json_may_be_numbers_or_booleans(tmp_path):
         ),
         ("own.jsonl", '{"text": "a", "label": null}\n', "line 1 has None in column 'label'"),
         ("own.jsonl", '{"text": "a", "label": 0.5}\n', "line 1 has 0.5 in column 'label'"),
+        ("own.jsonl", "\n" + "[" * 200_000 + "]" * 200_000, "line 2 is nested too deep to be read"),
+        (
+            "own.jsonl",
+            '{"text": "a", "label": ' + "7" * 5000 + "}\n",
+            "line 1 holds a number of more digits than can be read, expected at most 4300; write",
+        ),
+        (
+            "own.jsonl",
+            '{"text": ' + "[" * 900 + "]" * 900 + ', "label": 1}\n',
+            r"line 1 has \[+\.\.\.",
+        ),
     ],
 )
 def test_refuses(tmp_path, name, content, message):
