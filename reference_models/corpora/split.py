@@ -90,8 +90,8 @@ def _check_sizes(corpus: Corpus, texts: int, labelled: int, held_out: int) -> No
     _check_whole("held_out", held_out, 0, "a number of distinct texts")
     if labelled + held_out > texts:
         raise CorpusError(
-            f"labelled + held_out is {labelled} + {held_out} = {labelled + held_out}, "
-            f"expected at most {texts}, the distinct texts of corpus {corpus.name!r}; "
+            f"corpus {corpus.name!r} has {texts} distinct texts, expected at least "
+            f"{labelled + held_out}: labelled + held_out is {labelled} + {held_out}; add texts, or "
             "lower one of them."
         )
 

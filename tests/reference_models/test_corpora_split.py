@@ -123,8 +123,8 @@ def test_parts_are_read_only():
         ({"seed": None}, "seed is None, expected a whole number"),
         (
             {"held_out": 2},
-            r"labelled \+ held_out is 2 \+ 2 = 4, expected at most 3, the distinct texts of "
-            "corpus 'small'; lower one",
+            r"corpus 'small' has 3 distinct texts, expected at least 4: labelled \+ held_out is "
+            r"2 \+ 2; add texts, or lower one of them",
         ),
     ],
 )
