@@ -10,11 +10,11 @@ import numpy as np
 from autograd import make_vjp
 
 from gradproof.reference_models.batch import Batch
-from gradproof.reference_models.model import Model, every_label
+from gradproof.reference_models.model import Model, every_label, one_hot
 from gradproof.reference_models.ops import Array, Ops
 
 from .backends.autograd_backend import AutogradBackend, AutogradOps
-from .builds import Named, all_labels, build, exact_objective
+from .builds import Named, all_labels, build, exact_objective, terms_at
 from .rounding import PASSES, Roundings, count_roundings, unit_roundoff
 from .subject import Subject
 
@@ -99,6 +99,46 @@ def reference(subject: Subject) -> Reference:
         forward_q=count_roundings(build(_log_q, exact), wide, inputs),
         unit=unit_roundoff(subject.dtype),
     )
+
+
+def one_at_a_time(subject: Subject, labels: np.ndarray) -> dict[str, np.ndarray]:
+    """The estimate sum_n [(L + log q + 1) s + d] at labels (N,), each sentence in its own batch.
+
+    Score s and pathwise gradient d are differentiated apart, in float64: nothing is held constant,
+    and no sentence is there to reach another one's.
+    """
+    wide = {name: np.asarray(value, np.float64) for name, value in subject.parameters.items()}
+    exact = subject.replace(parameters=wide)
+    total = {name: np.zeros_like(value) for name, value in wide.items()}
+    for row, label in enumerate(labels):
+        example, backend = exact.example(row), AutogradBackend()
+        inputs = example.inputs(one_hot(np.array([label]), example.model.classes))
+        values = backend.evaluate(build(_values_at_draw, example), wide, inputs)(wide, inputs)
+        score, pathwise = (
+            backend.differentiate(build(of, example), wide, inputs, tuple(wide))(wide, inputs)
+            for of in (_log_q_at_draw, _loss_at_draw)
+        )
+        weight = float(values["loss"] + values["log_q"] + 1.0)
+        for name in total:
+            total[name] += weight * score[name] + pathwise[name]
+    return total
+
+
+def _log_q_at_draw(ops: Ops, model: Model, parameters: Named, batch: Batch, inputs: Named) -> Array:
+    return ops.sum(terms_at(ops, model, parameters, batch, inputs["draw"]).at_draw)
+
+
+def _loss_at_draw(ops: Ops, model: Model, parameters: Named, batch: Batch, inputs: Named) -> Array:
+    return ops.sum(terms_at(ops, model, parameters, batch, inputs["draw"]).loss)
+
+
+def _values_at_draw(
+    ops: Ops, model: Model, parameters: Named, batch: Batch, inputs: Named
+) -> Named:
+    return {
+        "log_q": _log_q_at_draw(ops, model, parameters, batch, inputs),
+        "loss": _loss_at_draw(ops, model, parameters, batch, inputs),
+    }
 
 
 def _log_q(ops: Ops, model: Model, parameters: Named, batch: Batch, inputs: Named) -> Array:

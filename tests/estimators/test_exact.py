@@ -14,7 +14,7 @@ from gradproof.estimators.backends import load
 from gradproof.estimators.bench import Bench
 from gradproof.estimators.builds import all_labels, build, exact_objective
 from gradproof.estimators.complex_step import derivative
-from gradproof.estimators.exact import reference
+from gradproof.estimators.exact import one_at_a_time, reference
 from gradproof.estimators.rounding import unit_roundoff
 from gradproof.estimators.subject import Subject
 from gradproof.reference_models.batch import make_batch
@@ -133,6 +133,22 @@ def test_scores_and_pathwise_parts_are_of_their_own_sentence_and_label(case):
     unseen = np.where(known.log_q > -np.inf, 1.0, 0.0)[:, :, None]
     expected = (np.eye(k)[None] - known.probability[:, None]) * unseen
     assert np.abs(known.score["w.bias"] - expected).max() <= known.bound("w.bias")
+
+
+@each_model
+@few
+@given(seed=seeds)
+def test_a_sentence_alone_has_the_score_and_path_that_it_has_in_its_batch(name, seed):
+    """The models couple no sentences: one at a time they add up to the rows of the tables."""
+    subject = subject_of(name, seed)
+    known, rng = reference(subject), np.random.default_rng(seed)
+    labels = np.array([rng.choice(np.flatnonzero(row)) for row in known.probability])
+    rows = np.arange(len(labels))
+    weight = known.loss[rows, labels] + known.log_q[rows, labels] + 1.0
+    for parameter, found in one_at_a_time(subject, labels).items():
+        score, path = (table[parameter][rows, labels] for table in (known.score, known.pathwise))
+        expected = np.tensordot(weight, score, axes=1) + path.sum(axis=0)
+        assert np.abs(found - expected).max() <= known.bound(parameter), parameter
 
 
 @given(case=tabular_cases())
