@@ -1,0 +1,97 @@
+"""The letters of the derivations: derivatives, held constants and means that wait for a rule.
+
+SymPy carries some of these out by itself (a derivative by a variable that does not occur is zero
+at once), and then there would be no step left to justify. These stand still.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import sympy as sp
+
+
+class D(sp.Function):  # type: ignore[misc]
+    """``D(f, v)``: the derivative of f by v, not carried out."""
+
+    nargs = 2
+
+
+class Held(sp.Function):  # type: ignore[misc]
+    """``Held(f)``: the value of f, which no derivative enters (detach, consider_constant)."""
+
+    nargs = 1
+
+
+class E(sp.Function):  # type: ignore[misc]
+    """``E(f, p, k)``: the mean of f, which depends on a draw k of probability p."""
+
+    nargs = 3
+
+
+k = sp.Symbol("k", integer=True, positive=True)
+K = sp.Symbol("K", integer=True, positive=True)
+e, w, phi, theta, lam = sp.symbols("e w phi theta lambda", real=True)
+
+_q, _L, _B, _s, _d = (sp.Function(name, real=True) for name in "qLBsd")
+
+#: Probability and loss of label k, as functions of the parameters that reach them.
+q = sp.Function("q", positive=True)(k, e, w)
+L = _L(k, phi, theta, e)
+#: The baseline of a sentence: of the sentence and lambda alone.
+B = _B(lam)
+#: Score and pathwise gradient of label k by one parameter; the label's place is all that is said.
+s, d = _s(k), _d(k)
+
+
+def total(term: sp.Expr, index: sp.Symbol = k, most: sp.Expr = K) -> sp.Expr:
+    """The sum of a term over all labels, or over another index."""
+    return sp.Sum(term, (index, 1, most))
+
+
+def mean(term: sp.Expr, probability: sp.Expr = q, index: sp.Symbol = k) -> sp.Expr:
+    """The mean of a term over a draw, not written out yet."""
+    return E(term, probability, index)
+
+
+#: Entropy, and the loss of an unlabelled sentence, written out.
+ENTROPY = -total(q * sp.log(q))
+UNLABELLED = total(q * (L + sp.log(q)))
+
+
+def until_still(expression: sp.Expr, change: Callable[[Any], Any]) -> sp.Expr:
+    """Apply a change again and again, until it changes nothing."""
+    while True:
+        changed = change(expression)
+        if changed == expression:
+            return expression
+        expression = changed
+
+
+def normal(expression: sp.Expr) -> sp.Expr:
+    """Products multiplied out, also inside sums; no sum is split and no derivative carried out."""
+    found = sp.expand(sp.sympify(expression), basic=False, log=False, power_base=False)
+    return found.replace(sp.Sum, lambda term, *limits: sp.Sum(term, *limits) if term != 0 else term)
+
+
+_OPAQUE = (sp.Sum, sp.Integral, D, E, Held)
+
+
+def same(one: sp.Expr, other: sp.Expr) -> bool:
+    """Whether two expressions are equal by algebra alone.
+
+    Sums, integrals, means and derivatives are letters here: that a sum may be split is a rule, and
+    is not used unless it is named.
+    """
+    difference = normal(normal(one) - normal(other))
+    if difference == 0:
+        return True
+    letters: dict[sp.Expr, sp.Symbol] = {}
+
+    def letter(node: sp.Expr) -> sp.Expr:
+        if isinstance(node, _OPAQUE):
+            return letters.setdefault(node, sp.Dummy(real=True))
+        return node.func(*map(letter, node.args)) if node.args else node
+
+    return bool(sp.simplify(sp.expand_log(letter(difference))) == 0)

@@ -1,0 +1,169 @@
+"""Formulas as people write them: Unicode for a terminal, LaTeX for a paper."""
+
+from __future__ import annotations
+
+import sympy as sp
+from sympy.core.function import AppliedUndef
+from sympy.printing.latex import LatexPrinter
+from sympy.printing.precedence import PRECEDENCE
+from sympy.printing.pretty.pretty_symbology import pretty_symbol
+from sympy.printing.str import StrPrinter
+
+from .expressions import D, E, Held
+
+_SUPERSCRIPTS = str.maketrans("-0123456789n", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹ⁿ")
+
+#: Indices are written below a function's name; its other arguments are said once, in the legend.
+_INDICES = tuple("ijklmnt")
+
+
+def _below(node: AppliedUndef) -> list[str]:
+    found = []
+    for part in node.args:
+        if part.is_number or all(
+            letter.name[0] in _INDICES and letter.is_integer for letter in part.free_symbols
+        ):
+            found.append(part)
+    return found
+
+
+#: What needs no brackets after a function's name.
+_NAMES = (sp.Symbol, AppliedUndef)
+
+
+def _reading_order(factor: sp.Expr) -> tuple[int, str]:
+    """Numbers first, then letters, then brackets, then derivatives and sums, which read on."""
+    base = factor.as_base_exp()[0]
+    kinds = (
+        base.is_number,
+        isinstance(base, _NAMES),
+        not isinstance(base, (D, E, sp.Sum, sp.log, sp.exp)) and not base.is_Add,
+        isinstance(base, (sp.log, sp.exp)),
+        base.is_Add,
+        isinstance(base, D),
+    )
+    return kinds.index(True) if True in kinds else len(kinds), str(factor)
+
+
+class _Text(StrPrinter):
+    def _loose(self, node: sp.Expr) -> str:
+        """A factor: in brackets if it is a sum."""
+        return self.parenthesize(node, PRECEDENCE["Mul"], strict=True)
+
+    def _print_Symbol(self, node: sp.Symbol) -> str:
+        return pretty_symbol(node.name)
+
+    def _print_AppliedUndef(self, node: AppliedUndef) -> str:
+        name, below = pretty_symbol(node.func.__name__), _below(node)
+        return f"{name}_{','.join(map(self._print, below))}" if below else name
+
+    def _print_log(self, node: sp.log) -> str:
+        inner = self._print(node.args[0])
+        return f"log {inner}" if isinstance(node.args[0], _NAMES) else f"log({inner})"
+
+    def _print_exp(self, node: sp.exp) -> str:
+        return f"exp({self._print(node.args[0])})"
+
+    def _print_Sum(self, node: sp.Sum) -> str:
+        signs = " ".join(f"Σ_{self._print(limit[0])}" for limit in reversed(node.limits))
+        return f"{signs} {self._loose(node.function)}"
+
+    def _print_Integral(self, node: sp.Integral) -> str:
+        return f"∫ {self._loose(node.function)} d{self._print(node.limits[0][0])}"
+
+    def _print_D(self, node: D) -> str:
+        term, by = node.args
+        inner = self._print(term)
+        if not isinstance(term, (*_NAMES, sp.log)):
+            inner = f"[{inner}]"
+        return f"∂{inner}/∂{self._print(by)}"
+
+    def _print_Held(self, node: Held) -> str:
+        inner = self._print(node.args[0])
+        simple = not (node.args[0].is_Add or node.args[0].is_Mul)
+        return f"⊥{inner}" if simple else f"⊥({inner})"
+
+    def _print_E(self, node: E) -> str:
+        return f"E_{self._print(node.args[2])}[{self._print(node.args[0])}]"
+
+    def _print_Mul(self, node: sp.Mul) -> str:
+        number, rest = node.as_coeff_Mul()
+        sign, number = ("-", -number) if number.is_negative else ("", number)
+        factors = sp.Mul.make_args(rest)
+        under = [1 / part for part in factors if part.is_Pow and part.exp.is_negative]
+        over = [part for part in factors if not (part.is_Pow and part.exp.is_negative)]
+        if number.is_Rational:
+            under += [sp.Integer(number.q)] if number.q != 1 else []
+            number = sp.Integer(number.p)
+        if number != 1 or not over:
+            over = [number, *over]
+        found = sign + " ".join(map(self._factor, sorted(over, key=_reading_order)))
+        if not under:
+            return found
+        below = " ".join(map(self._factor, sorted(under, key=_reading_order)))
+        return f"{found}/{below}" if len(under) == 1 else f"{found}/({below})"
+
+    def _factor(self, part: sp.Expr) -> str:
+        # A sum swallows what follows it, so it is bracketed wherever it is a factor.
+        inner = self._loose(part)
+        return f"({inner})" if isinstance(part, sp.Sum) else inner
+
+    def _print_Pow(self, node: sp.Pow, rational: bool = False) -> str:
+        base, power = node.args
+        if power == sp.Rational(1, 2):
+            return f"√{self.parenthesize(base, PRECEDENCE['Atom'])}"
+        if power.is_negative:
+            return f"1/{self.parenthesize(1 / node, PRECEDENCE['Pow'])}"
+        below = isinstance(base, (AppliedUndef, sp.Function, sp.Sum))
+        written = self.parenthesize(base, PRECEDENCE["Pow"], strict=False)
+        if below and not written.startswith("("):
+            written = f"({written})"
+        raised = self._print(power)
+        if set(raised) <= set("-0123456789n"):
+            return written + raised.translate(_SUPERSCRIPTS)
+        return f"{written}^{raised}"
+
+
+class _Latex(LatexPrinter):
+    def _print_AppliedUndef(self, node: AppliedUndef) -> str:
+        below = _below(node)
+        name = self._print(sp.Symbol(node.func.__name__))
+        return f"{name}_{{{','.join(map(self._print, below))}}}" if below else name
+
+    def _print_log(self, node: sp.log, exp: object = None) -> str:
+        inner = self._print(node.args[0])
+        simple = isinstance(node.args[0], _NAMES)
+        written = rf"\log {inner}" if simple else rf"\log\left({inner}\right)"
+        return written if exp is None else rf"\left({written}\right)^{{{exp}}}"
+
+    def _print_Sum(self, node: sp.Sum) -> str:
+        signs = "".join(rf"\sum_{{{self._print(limit[0])}}}" for limit in reversed(node.limits))
+        return f"{signs} {self.parenthesize(node.function, PRECEDENCE['Mul'], strict=True)}"
+
+    def _print_D(self, node: D, exp: object = None) -> str:
+        term, by = node.args
+        inner = self._print(term)
+        if not isinstance(term, (*_NAMES, sp.log)):
+            inner = rf"\left[{inner}\right]"
+        written = rf"\frac{{\partial}}{{\partial {self._print(by)}}} {inner}"
+        return written if exp is None else rf"\left({written}\right)^{{{exp}}}"
+
+    def _print_Held(self, node: Held, exp: object = None) -> str:
+        written = rf"\bot\left({self._print(node.args[0])}\right)"
+        return written if exp is None else f"{written}^{{{exp}}}"
+
+    def _print_E(self, node: E, exp: object = None) -> str:
+        written = (
+            rf"\mathrm{{E}}_{{{self._print(node.args[2])}}}\left[{self._print(node.args[0])}\right]"
+        )
+        return written if exp is None else rf"{written}^{{{exp}}}"
+
+
+def text(expression: sp.Expr) -> str:
+    """An expression in one line of Unicode."""
+    return str(_Text().doprint(sp.sympify(expression)))
+
+
+def latex(expression: sp.Expr) -> str:
+    """An expression in LaTeX, without dollars."""
+    return str(_Latex().doprint(sp.sympify(expression)))

@@ -1,0 +1,46 @@
+"""Every derivation there is, by the claim that it is about."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+from collections.abc import Callable
+
+from . import gradients
+from .claims import CLAIMS
+from .derivation import Derivation
+
+#: One row a claim. A row is a function, so that naming the claims builds none of them.
+DERIVATIONS: dict[str, Callable[[], Derivation]] = {
+    "gradient.e": gradients.gradient_e,
+    "gradient.w": gradients.gradient_w,
+    "gradient.phi_theta": gradients.gradient_phi_theta,
+}
+
+
+@functools.cache
+def derive(claim: str) -> Derivation:
+    """The derivation of a claim, with every step checked.
+
+    Raises:
+        ValueError: if no derivation is about that claim.
+        StepFails: if a step does not follow.
+    """
+    found = derivation(claim)
+    found.check()
+    return found
+
+
+@functools.cache
+def derivation(claim: str) -> Derivation:
+    """The derivation of a claim, not checked: its oracle is there at once.
+
+    Raises:
+        ValueError: if no derivation is about that claim.
+    """
+    if claim not in DERIVATIONS:
+        near = difflib.get_close_matches(claim, DERIVATIONS, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        why = "has no derivation" if claim in CLAIMS else "is no claim"
+        raise ValueError(f"{claim!r} {why}{hint}; `gradproof derive` lists the derivations")
+    return DERIVATIONS[claim]()

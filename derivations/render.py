@@ -1,0 +1,202 @@
+"""A derivation as something to read: plain text, Markdown, LaTeX."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Mapping
+
+from .claims import CLAIMS
+from .derivation import Counterexample, Derivation, Proof
+from .notation import latex, text
+from .rules import RULES
+
+WIDTH = 100
+
+#: What every derivation writes the same way.
+LETTERS = {
+    "q_k": "q(y = k|x; w, e), the probability of label k",
+    "L_k": "L(x, k; φ, θ, e), the loss at label k",
+    "H": "-Σ_k q_k log q_k, Shannon's entropy",
+    "U": "Σ_k q_k (L_k + log q_k), the loss of an unlabelled sentence",
+    "E_k[f]": "Σ_k q_k f_k, the mean over one draw of k = 1..K",
+    "∂f/∂v": "the derivative by one parameter v of the group named",
+    "⊥f": "the value of f, held constant: no derivative enters it",
+}
+
+
+def _wrapped(words: str, indent: str, first: str = "") -> str:
+    return textwrap.fill(
+        words, WIDTH, initial_indent=indent + first, subsequent_indent=indent + " " * len(first)
+    )
+
+
+def _legend(derivation: Derivation) -> Mapping[str, str]:
+    formulas = " ".join(text(line) for line in _lines(derivation))
+    shared = {
+        letter: says
+        for letter, says in LETTERS.items()
+        if letter.split("[")[0].split("f")[0].split("/")[0] in formulas
+    }
+    return {**shared, **derivation.letters}
+
+
+def _lines(derivation: Derivation) -> Iterable[object]:
+    for part in derivation.parts:
+        if isinstance(part, Proof):
+            yield part.start
+            yield from (step.after for step in part.steps)
+        else:
+            yield from (part.claimed, part.actual)
+
+
+def as_text(derivation: Derivation) -> str:
+    """Text with Unicode mathematics, at most 100 columns but for long formulas."""
+    claim = CLAIMS[derivation.claim]
+    lines = [
+        f"{claim.id}: {derivation.verdict}",
+        "",
+        _wrapped(claim.statement + ".", "", "Claim    "),
+        _wrapped(derivation.finding + ".", "", "Finding  "),
+    ]
+    lines += [""] + [f"  {letter:8} {says}" for letter, says in _legend(derivation).items()]
+    for number, part in enumerate(derivation.parts, start=1):
+        lines += ["", f"{number}. {part.title[0].upper()}{part.title[1:]}.  [{part.verdict}]", ""]
+        lines += _proof(part) if isinstance(part, Proof) else _counterexample(part)
+        if part.conclusion:
+            lines += ["", _wrapped(f"{part.conclusion}.", "   ", "→ ")]
+    if derivation.valid:
+        lines += ["", "Valid when"] + [_wrapped(when, "  ", "- ") for when in derivation.valid]
+    if derivation.beyond:
+        lines += ["", "Beyond finitely many labels", _wrapped(derivation.beyond, "  ")]
+    if derivation.reference:
+        lines += ["", f"Reference  {derivation.reference}"]
+    return "\n".join(lines) + "\n"
+
+
+def _proof(part: Proof) -> list[str]:
+    lines = [f"     {text(part.start)}"]
+    for step in part.steps:
+        because = f": {step.because}" if step.because else ""
+        lines += [f"   = {text(step.after)}", _wrapped(f"{step.rule}{because}", "         ", "| ")]
+    return lines
+
+
+def _counterexample(part: Counterexample) -> list[str]:
+    claimed, actual = part.values
+    return [
+        _wrapped(f"{part.setting}.", "   "),
+        f"     claimed  {text(claimed)}",
+        f"     actual   {text(actual)}",
+    ]
+
+
+def as_markdown(derivation: Derivation) -> str:
+    """Markdown with LaTeX between dollars, as GitHub and most sites show it."""
+    claim = CLAIMS[derivation.claim]
+    lines = [
+        f"## {claim.id}: {derivation.verdict}",
+        "",
+        f"**Claim.** {claim.statement}.",
+        "",
+        f"**Finding.** {derivation.finding}.",
+        "",
+        *[f"- {letter}: {says}" for letter, says in _legend(derivation).items()],
+    ]
+    for number, part in enumerate(derivation.parts, start=1):
+        title = part.title[0].upper() + part.title[1:]
+        lines += ["", f"### {number}. {title} ({part.verdict})", ""]
+        if isinstance(part, Proof):
+            lines += ["| | | |", "|---|---|---|", f"| | ${latex(part.start)}$ | |"]
+            lines += [
+                f"| = | ${latex(step.after)}$ | {step.rule}{_because(step.because)} |"
+                for step in part.steps
+            ]
+        else:
+            claimed, actual = part.values
+            lines += [
+                f"{part.setting}.",
+                "",
+                f"Claimed ${latex(claimed)}$, actual ${latex(actual)}$.",
+            ]
+        if part.conclusion:
+            lines += ["", f"→ {part.conclusion}."]
+    lines += _markdown_ending(derivation)
+    return "\n".join(lines) + "\n"
+
+
+def _because(words: str) -> str:
+    # A bar would end the cell of a Markdown table.
+    return ": " + words.replace("|", r"\|") if words else ""
+
+
+def _markdown_ending(derivation: Derivation) -> list[str]:
+    lines: list[str] = []
+    if derivation.valid:
+        lines += ["", "**Valid when** " + "; ".join(derivation.valid) + "."]
+    if derivation.beyond:
+        lines += ["", f"**Beyond finitely many labels.** {derivation.beyond}"]
+    if derivation.reference:
+        lines += ["", f"**Reference.** {derivation.reference}"]
+    return lines
+
+
+def as_latex(derivation: Derivation) -> str:
+    """A section for a LaTeX document that loads amsmath."""
+    claim = CLAIMS[derivation.claim]
+    lines = [
+        rf"\section{{\texttt{{{_escaped(claim.id)}}}: {derivation.verdict}}}",
+        rf"\textbf{{Claim.}} {_escaped(claim.statement)}.",
+        "",
+        rf"\textbf{{Finding.}} {_escaped(derivation.finding)}.",
+    ]
+    for part in derivation.parts:
+        lines += [rf"\paragraph{{{_escaped(part.title)} ({part.verdict})}}"]
+        if isinstance(part, Proof):
+            lines += [r"\begin{align*}", rf"  & {latex(part.start)} \\"]
+            lines += [
+                rf"  ={{}} & {latex(step.after)} && \text{{{_escaped(step.rule)}}} \\"
+                for step in part.steps
+            ]
+            lines += [r"\end{align*}"]
+        else:
+            claimed, actual = part.values
+            lines += [
+                f"{_escaped(part.setting)}. Claimed ${latex(claimed)}$, actual ${latex(actual)}$."
+            ]
+        if part.conclusion:
+            lines += [f"{_escaped(part.conclusion)}."]
+    return "\n".join(lines) + "\n"
+
+
+def _escaped(words: str) -> str:
+    """Words for LaTeX: its special characters quoted, Unicode mathematics left to the engine."""
+    for letter in r"\_&%#$":
+        words = words.replace(letter, ("\\textbackslash " if letter == "\\" else "\\" + letter))
+    return words
+
+
+def ledger(derivations: Iterable[Derivation]) -> str:
+    """The page of all claims with their verdicts, for the documentation."""
+    found = list(derivations)
+    lines = [
+        "# The ledger",
+        "",
+        "Written by `gradproof derive --ledger docs/ledger.md`; do not edit. Every step below was "
+        "checked by the program that wrote it.",
+        "",
+        "| claim | verdict | finding |",
+        "|---|---|---|",
+    ]
+    for each in found:
+        finding = each.finding.replace("|", r"\|")
+        lines.append(f"| [{each.claim}](#{_anchor(each)}) | {each.verdict} | {finding} |")
+    lines += ["", "Rules that a step may name:", "", "| rule | says |", "|---|---|"]
+    lines += [f"| {rule.name} | {rule.says} |" for rule in RULES.values()]
+    return "\n".join(lines) + "\n\n" + "\n".join(map(as_markdown, found))
+
+
+def _anchor(derivation: Derivation) -> str:
+    heading = f"{derivation.claim}: {derivation.verdict}".lower()
+    return "".join(
+        letter for letter in heading.replace(" ", "-") if letter.isalnum() or letter in "-_"
+    )

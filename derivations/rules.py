@@ -1,0 +1,210 @@
+"""The rules that a step may name, one row each.
+
+A rule rewrites every place that it applies to and leaves all others alone. A step holds if the rule
+makes the same of what stands before and after it; the rest is algebra, which is a rule as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import sympy as sp
+
+from .expressions import D, E, Held, K, k, q, until_still
+
+#: Equalities that a step may use beside its rule: a definition, or what is assumed.
+Given = Mapping[sp.Expr, sp.Expr]
+Rewrite = Callable[[sp.Expr, Given], sp.Expr]
+
+
+class Rule(NamedTuple):
+    """A rule with a name and what it says, and the program that applies it."""
+
+    name: str
+    says: str
+    rewrite: Rewrite
+
+
+def _everywhere(kind: type, change: Callable[..., sp.Expr]) -> Rewrite:
+    return lambda expression, given: until_still(
+        expression, lambda now: now.replace(lambda node: isinstance(node, kind), change)
+    )
+
+
+def _factors(term: sp.Expr) -> tuple[sp.Expr, ...]:
+    return sp.Mul.make_args(term)
+
+
+def _split_derivative(node: D) -> sp.Expr:
+    term, by = node.args
+    term = sp.expand_mul(term)
+    if term.is_Add:
+        return sp.Add(*[D(part, by) for part in term.args])
+    if isinstance(term, sp.Sum):
+        return sp.Sum(D(term.function, by), *term.limits)
+    numbers = [part for part in _factors(term) if part.is_number or part in (K,)]
+    if numbers and len(numbers) < len(_factors(term)):
+        rest = sp.Mul(*[part for part in _factors(term) if part not in numbers])
+        return sp.Mul(*numbers) * D(rest, by)
+    return node
+
+
+def _product(node: D) -> sp.Expr:
+    term, by = node.args
+    factors = _factors(term)
+    if len(factors) < 2:
+        return node
+    return sp.Add(
+        *[
+            sp.Mul(*factors[:place], D(factor, by), *factors[place + 1 :])
+            for place, factor in enumerate(factors)
+        ]
+    )
+
+
+def _chain(node: D) -> sp.Expr:
+    term, by = node.args
+    if isinstance(term, (sp.log, sp.exp)):
+        inner, inside = term.args[0], sp.Dummy()
+        return sp.diff(term.func(inside), inside).subs(inside, inner) * D(inner, by)
+    if term.is_Pow and term.exp.is_number:
+        return term.exp * term.base ** (term.exp - 1) * D(term.base, by)
+    return node
+
+
+def _log_derivative(node: D) -> sp.Expr:
+    term, by = node.args
+    return term * D(sp.log(term), by) if term.func == q.func else node
+
+
+def _independence(node: D) -> sp.Expr:
+    term, by = node.args
+    return sp.S.Zero if by not in term.free_symbols else node
+
+
+def _held_slope(node: D) -> sp.Expr:
+    return sp.S.Zero if isinstance(node.args[0], Held) else node
+
+
+def _held_factor(node: D) -> sp.Expr:
+    term, by = node.args
+    # A power of a held constant is as constant as itself.
+    held = [part for part in _factors(term) if isinstance(part.as_base_exp()[0], Held)]
+    if not held or len(held) == len(_factors(term)):
+        return node
+    rest = sp.Mul(*[part for part in _factors(term) if part not in held])
+    return sp.Mul(*held) * D(rest, by)
+
+
+def _split_sum(node: sp.Sum) -> sp.Expr:
+    term, limits = sp.expand_mul(node.function), node.limits
+    if term.is_Add:
+        return sp.Add(*[sp.Sum(part, *limits) for part in term.args])
+    index = limits[0][0]
+    fixed = [part for part in _factors(term) if index not in part.free_symbols]
+    rest = sp.Mul(*[part for part in _factors(term) if part not in fixed])
+    if fixed and len(fixed) < len(_factors(term)):
+        return sp.Mul(*fixed) * sp.Sum(rest, *limits)
+    return node
+
+
+def _split_mean(node: E) -> sp.Expr:
+    term, probability, index = node.args
+    term = sp.expand_mul(term)
+    if term.is_Add:
+        return sp.Add(*[E(part, probability, index) for part in term.args])
+    fixed = [part for part in _factors(term) if index not in part.free_symbols]
+    if len(fixed) == len(_factors(term)):
+        # That the mean of a constant is the constant is normalisation, not linearity.
+        fixed = [part for part in fixed if part.is_number and term != part]
+    rest = sp.Mul(*[part for part in _factors(term) if part not in fixed])
+    return sp.Mul(*fixed) * E(rest, probability, index) if fixed else node
+
+
+def _normalised(expression: sp.Expr, given: Given) -> sp.Expr:
+    probabilities = {q, *(node for node, value in given.items() if value == 1)}
+
+    def change(node: sp.Sum) -> sp.Expr:
+        (index, _, _), *others = node.limits
+        term = sp.expand_mul(node.function)
+        for part in _factors(term):
+            rest = term / part
+            if part in probabilities and not others and index not in rest.free_symbols:
+                return rest
+        return node
+
+    def constant(node: E) -> sp.Expr:
+        term, probability, index = node.args
+        parts = sp.Add.make_args(sp.expand_mul(term))
+        fixed = [part for part in parts if index not in part.free_symbols]
+        rest = sp.Add(*[part for part in parts if part not in fixed])
+        return sp.Add(*fixed, E(rest, probability, index) if rest != 0 else rest) if fixed else node
+
+    def both(now: sp.Expr) -> sp.Expr:
+        return now.replace(sp.Sum, lambda *args: change(sp.Sum(*args))).replace(
+            E, lambda *args: constant(E(*args))
+        )
+
+    return until_still(expression, both)
+
+
+def _mean(node: E) -> sp.Expr:
+    term, probability, index = node.args
+    most = K if index == k else sp.Symbol(index.name.upper(), integer=True, positive=True)
+    return sp.Sum(probability * term, (index, 1, most))
+
+
+def _by_given(expression: sp.Expr, given: Given) -> sp.Expr:
+    return until_still(expression, lambda now: now.xreplace(dict(given)))
+
+
+def _integrate(expression: sp.Expr, given: Given) -> sp.Expr:
+    return expression.replace(sp.Integral, lambda *args: sp.simplify(sp.integrate(*args)))
+
+
+def _held_value(expression: sp.Expr, given: Given) -> sp.Expr:
+    if isinstance(expression, D):
+        # Below a derivative a held constant and its value are different things.
+        return expression
+    if isinstance(expression, Held):
+        return _held_value(expression.args[0], given)
+    if not expression.args:
+        return expression
+    return expression.func(*[_held_value(part, given) for part in expression.args])
+
+
+RULES = {
+    rule.name: rule
+    for rule in (
+        Rule("algebra", "sums and products of numbers", lambda expression, given: expression),
+        Rule("definition", "what a letter stands for", _by_given),
+        Rule("assumption", "what is assumed, and stands under Valid when", _by_given),
+        Rule("shown above", "an earlier part of this derivation", _by_given),
+        Rule("mean", "E[f] = Σ_k q_k f_k", _everywhere(E, _mean)),
+        Rule("linearity of the mean", "E[f + c g] = E[f] + c E[g]", _everywhere(E, _split_mean)),
+        Rule("linearity of the sum", "Σ (f + c g) = Σ f + c Σ g", _everywhere(sp.Sum, _split_sum)),
+        Rule(
+            "linearity of the derivative",
+            "∂(f + c g) = ∂f + c ∂g, under a sum over the labels as well",
+            _everywhere(D, _split_derivative),
+        ),
+        Rule("product rule", "∂(f g) = f ∂g + g ∂f", _everywhere(D, _product)),
+        Rule("chain rule", "∂g(f) = g'(f) ∂f", _everywhere(D, _chain)),
+        Rule("log-derivative", "∂q = q ∂log q", _everywhere(D, _log_derivative)),
+        Rule(
+            "independence",
+            "∂f/∂v = 0 where f does not depend on v",
+            _everywhere(D, _independence),
+        ),
+        Rule("normalisation", "Σ_k q_k = 1, so that E[c] = c", _normalised),
+        Rule("held constant", "no derivative enters ⊥f", _everywhere(D, _held_slope)),
+        Rule(
+            "held factor",
+            "a held constant passes through a derivative of any order",
+            _everywhere(D, _held_factor),
+        ),
+        Rule("value of a held constant", "⊥f has the value of f", _held_value),
+        Rule("integral", "the integral is carried out", _integrate),
+    )
+}
