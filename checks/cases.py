@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from gradproof.estimators.subject import Subject
 from gradproof.reference_models.batch import make_batch
+from gradproof.reference_models.model import check_parameters
 from gradproof.reference_models.tabular import TabularModel
 
 Table = tuple[tuple[float, ...], ...]
@@ -46,11 +47,27 @@ class TabularCase:
     seed: int = 0
 
     def subject(self) -> Subject:
-        """The subject that the numbers describe."""
+        """The subject that the numbers describe.
+
+        Raises:
+            ValueError: if they describe none; the message names the value.
+        """
+        self._check_tokens()
+        parameters = {
+            name: _array(name, value, self.dtype, axes)
+            for name, value, axes in (
+                ("e.embedding", self.embedding, 2),
+                ("w.weight", self.weight, 2),
+                ("w.bias", self.bias, 1),
+                ("phi.table", self.phi, 2),
+                ("theta.table", self.theta, 2),
+            )
+        }
+        vocabulary, width = parameters["e.embedding"].shape
         model = TabularModel(
             classes=len(self.bias),
-            vocabulary=len(self.embedding),
-            width=len(self.embedding[0]),
+            vocabulary=vocabulary,
+            width=width,
             support=self.support,
             batch_statistics=self.batch_statistics,
         )
@@ -61,18 +78,36 @@ class TabularCase:
             tokens,
             mask,
             np.array(self.labels),
-            {"eps_h": np.array(self.noise)},
+            {"eps_h": _array("noise", self.noise, "float64", 2)},
             classes=model.classes,
+            vocabulary=vocabulary,
         )
-        parameters = {
-            "e.embedding": self.embedding,
-            "w.weight": self.weight,
-            "w.bias": self.bias,
-            "phi.table": self.phi,
-            "theta.table": self.theta,
-        }
-        arrays = {name: np.array(value, self.dtype) for name, value in parameters.items()}
-        return Subject(model, arrays, batch, name="tabular", seed=self.seed)
+        return Subject(model, parameters, batch, name="tabular", seed=self.seed)
+
+    def _check_tokens(self) -> None:
+        rows = self.tokens
+        nested = isinstance(rows, tuple) and all(isinstance(row, tuple) and row for row in rows)
+        if not (rows and nested):
+            raise ValueError(
+                f"tokens are {rows!r}, expected a tuple of one sentence or more, each of them a "
+                "tuple of one token or more"
+            )
+
+
+def _array(name: str, value: object, dtype: str, axes: int) -> np.ndarray:
+    """Numbers as an array of so many axes."""
+    if dtype not in ("float64", "float32"):
+        raise ValueError(f"dtype is {dtype!r}, expected 'float64' or 'float32'")
+    expected = "a row of numbers" if axes == 1 else "rows of numbers, all of one length"
+    try:
+        # Beyond what float32 holds is infinity, which is told of where parameters are checked.
+        with np.errstate(over="ignore"):
+            array = np.array(value, dtype)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} is {value!r}, expected {expected}") from error
+    if array.ndim != axes or not array.size:
+        raise ValueError(f"{name} is {value!r}, expected {expected}, and one at least")
+    return array
 
 
 #: Numbers that shrink to 0 and print short; eighths, so that they are exact in both dtypes.
@@ -178,7 +213,7 @@ class GaussianCase:
     def subject(self) -> GaussianSubject:
         """The case as parameters that a bench takes."""
         values = {"phi.mean": self.mean, "phi.log_variance": self.log_variance}
-        arrays = {name: np.array([value], self.dtype) for name, value in values.items()}
+        arrays = {name: _array(name, [value], self.dtype, 1) for name, value in values.items()}
         return GaussianSubject(arrays, self)
 
 
@@ -199,17 +234,25 @@ class CoupledCase:
 
     def subject(self) -> GaussianSubject:
         """The case as parameters that a bench takes."""
-        values = dataclasses.asdict(self)
-        return GaussianSubject({f"phi.{k}": np.array([v]) for k, v in values.items()}, self)
+        values = {f"phi.{name}": value for name, value in dataclasses.asdict(self).items()}
+        arrays = {name: _array(name, [value], "float64", 1) for name, value in values.items()}
+        return GaussianSubject(arrays, self)
 
 
 @dataclasses.dataclass(frozen=True)
 class GaussianSubject:
-    """Parameters (1,) by name, with the case they come from."""
+    """Parameters (1,) by name, with the case they come from.
+
+    Raises:
+        ValueError: if a parameter is not finite.
+    """
 
     parameters: dict[str, np.ndarray]
     case: Any
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_parameters(self.parameters)
 
     def describe(self) -> str:
         """The case."""

@@ -175,7 +175,74 @@ def test_a_typical_case_can_be_coupled():
     assert case.subject().model.batch_statistics
 
 
+SMALL = TabularCase(
+    tokens=((0,), (1, 0)),
+    labels=(-1, -1),
+    embedding=((1.0,), (2.0,)),
+    weight=((1.0,), (0.0,)),
+    bias=(0.0, 0.5),
+    phi=((1.0,), (0.0,)),
+    theta=((1.0,), (0.5,)),
+    noise=((0.0,), (1.0,)),
+)
+
+REFUSED = {
+    "no sentence": ({"tokens": ()}, r"tokens are \(\), expected a tuple of one sentence or more"),
+    "no token": ({"tokens": ((), (1,))}, r"tokens are \(\(\), \(1,\)\), .* of one token or more"),
+    "one sentence": ({"tokens": (0, 1)}, r"tokens are \(0, 1\), expected a tuple of one sentence"),
+    "a number": ({"tokens": 3}, "tokens are 3, expected a tuple of one sentence or more"),
+    "unknown token": ({"tokens": ((2,), (1,))}, r"token 2 at \(0, 0\) is outside 0\.\.1"),
+    "ragged": (
+        {"embedding": ((1.0,), (1.0, 2.0))},
+        r"e\.embedding is \(\(1\.0,\), \(1\.0, 2\.0\)\), expected rows of numbers, all of one",
+    ),
+    "no rows": (
+        {"phi": ()},
+        r"phi\.table is \(\), expected rows of numbers, all of one length, and",
+    ),
+    "empty rows": ({"embedding": ((), ())}, r"e\.embedding is \(\(\), \(\)\), expected rows"),
+    "no bias": ({"bias": ()}, r"w\.bias is \(\), expected a row of numbers, and one at least"),
+    "no number": ({"theta": "ab"}, r"theta\.table is 'ab', expected rows of numbers"),
+    "ragged noise": ({"noise": ((1.0,), ())}, r"noise is \(\(1\.0,\), \(\)\), expected rows"),
+    "wide noise": ({"noise": ((1.0, 2.0),) * 2}, r"'eps_h' has shape \(2, 2\), expected \(2, 1\)"),
+    "infinite": ({"bias": (np.inf, 0.0)}, r"'w\.bias' is inf at \(0,\), expected a finite value"),
+    "beyond float32": (
+        {"bias": (1e300, 0.0), "dtype": "float32"},
+        r"'w\.bias' is inf at \(0,\), expected a finite value",
+    ),
+    "half": ({"dtype": "float16"}, "dtype is 'float16', expected 'float64' or 'float32'"),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), REFUSED.values(), ids=REFUSED)
+def test_tables_that_describe_no_model_are_named(change, message):
+    """What a user typed is refused with the table's name, its value and what was expected."""
+    assert SMALL.subject().batch.n == 2
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(SMALL, **change).subject()
+
+
 # ------------------------------------------------------------------ Gaussians
+
+
+@pytest.mark.parametrize(
+    ("case", "message"),
+    [
+        (GaussianCase(np.inf, 0.0), r"'phi\.mean' is inf at \(0,\), expected a finite value"),
+        (GaussianCase(0.0, np.nan), r"'phi\.log_variance' is nan at \(0,\), expected a finite"),
+        (GaussianCase(1e300, 0.0, "float32"), r"'phi\.mean' is inf at \(0,\), expected a finite"),
+        (GaussianCase(0.0, 1.0, "int8"), "dtype is 'int8', expected 'float64' or 'float32'"),
+        (
+            GaussianCase((0.0, 1.0), 1.0),
+            r"phi\.mean is \[\(0\.0, 1\.0\)\], expected a row of",
+        ),
+        (CoupledCase(0, 1, 2, 3, 4, np.nan), r"'phi\.p_log_variance' is nan at \(0,\), expected a"),
+    ],
+)
+def test_gaussians_that_are_none_are_named(case, message):
+    """No quadrature is run on what is not finite."""
+    with pytest.raises(ValueError, match=message):
+        case.subject()
 
 
 @given(gaussian_cases)
