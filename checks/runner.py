@@ -18,7 +18,7 @@ from .evidence import Evidence
 from .registry import CHECKS
 from .run import run_check
 from .study import Study
-from .text import TextOptions, prepare_text, text_subject
+from .text import TextOptions, check_whole, prepare_text, text_subject
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,8 +74,7 @@ def run_jobs(plan: Plan, jobs: Sequence[Job], processes: int) -> Iterator[tuple[
     Raises:
         ValueError: for fewer than one process.
     """
-    if processes < 1:
-        raise ValueError(f"jobs = {processes}, expected 1 or more processes")
+    check_whole("processes", processes, 1)
     if processes == 1:
         runner = Runner(plan)
         for job in jobs:

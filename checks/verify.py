@@ -11,15 +11,17 @@ import numpy as np
 
 from gradproof.estimators import backends as frameworks
 from gradproof.estimators.bench import Bench
+from gradproof.estimators.subject import Subject
 from gradproof.reference_models.registry import MODELS
 
+from .cases import TabularCase
 from .check import Check
 from .evidence import HOLDS, REFUTED, Evidence
 from .registry import CHECKS, find_checks
 from .run import blocked, run_check
 from .runner import Job, Plan, run_jobs
 from .study import Study
-from .text import TextOptions, prepare_text, text_subject
+from .text import TextOptions, check_whole, prepare_text, text_subject
 
 #: Told of each check as it ends: how many are done, of how many, and what was done.
 Progress = Callable[[int, int, str], None]
@@ -91,7 +93,9 @@ def verify(
         BackendMissing: for a framework named in ``backends`` that is not there.
     """
     for what, names in (("models", models), ("backends", backends), ("only", only)):
-        if isinstance(names, str) or (names and not all(names)):
+        if isinstance(names, str) or not all(
+            isinstance(name, str) and name for name in names or ()
+        ):
             raise ValueError(f"{what} = {names!r}, expected a list of names, none of them empty")
     plan = Plan(
         models=tuple(dict.fromkeys(models)),
@@ -127,20 +131,36 @@ def replay(check: str, case: Any, *, backend: str = "autograd") -> Evidence:
     """Run one check on one case: what the snippet of a refutation calls.
 
     Raises:
-        ValueError: for an unknown check or framework.
+        ValueError: for an unknown check or framework, or a case that the check is not about.
     """
     if check not in CHECKS:
         raise ValueError(f"no check has the id {check!r}; `gradproof claims` lists them")
     bench = Bench(frameworks.load(backend))
-    return run_check(CHECKS[check], bench, [Study(bench, case.subject())], examples=0, seed=0)
+    subject = _subject(CHECKS[check], case)
+    return run_check(CHECKS[check], bench, [Study(bench, subject)], examples=0, seed=0)
+
+
+def _subject(check: Check, case: Any) -> Any:
+    """What a case makes, if the check can run on it: a user's own case may bring another model."""
+    typical = check.typical(np.random.default_rng(0)) if check.typical else None
+    kind = TabularCase if typical is None else type(typical)
+    if isinstance(case, kind):
+        return case.subject()
+    subject = case.subject() if hasattr(case, "subject") else None
+    if kind is TabularCase and isinstance(subject, Subject):
+        return subject
+    raise ValueError(
+        f"case is {case!r}, expected a {kind.__name__} for check {check.id!r}; take the two from "
+        "one snippet"
+    )
 
 
 def _check(plan: Plan) -> str:
     """Make sure that a plan can be run, before any process is started for it; the corpus's name."""
     if not plan.models:
         raise ValueError(f"no model given, expected one or more of {', '.join(MODELS)}")
-    if plan.examples < 0:
-        raise ValueError(f"examples = {plan.examples}, expected 0 or more")
+    check_whole("examples", plan.examples, 0)
+    check_whole("seed", plan.seed, 0)
     prepared = prepare_text(plan.data, plan.options, plan.seed)
     for name in plan.models:
         text_subject(name, prepared, plan.options, plan.seed)

@@ -6,12 +6,13 @@ import io
 import json
 import os
 import random
+import re
 
 import numpy as np
 import pytest
 
 from gradproof.checks import verify as module
-from gradproof.checks.cases import GaussianCase
+from gradproof.checks.cases import GaussianCase, typical_tabular
 from gradproof.checks.evidence import HOLDS, REFUTED, UNDECIDED
 from gradproof.checks.registry import CHECKS
 from gradproof.checks.runner import Plan, Runner, run_jobs
@@ -110,9 +111,13 @@ def pretend(monkeypatch):
         ({"backends": "torch"}, r"backends = 'torch', expected a list of names"),
         ({"only": "gradient"}, r"only = 'gradient', expected a list of names"),
         ({"only": [""]}, r"only = \[''\], expected a list of names, none of them empty"),
-        ({"examples": -1}, r"examples = -1, expected 0 or more"),
-        ({"processes": 0}, r"jobs = 0, expected 1 or more processes"),
-        ({"processes": -2}, r"jobs = -2, expected 1 or more processes"),
+        ({"only": [3]}, r"only = \[3\], expected a list of names, none of them empty"),
+        ({"examples": -1}, r"examples = -1, expected a whole number, 0 or more"),
+        ({"examples": 1.5}, r"examples = 1\.5, expected a whole number, 0 or more"),
+        ({"seed": -1}, r"seed = -1, expected a whole number, 0 or more"),
+        ({"processes": 0}, r"processes = 0, expected a whole number, 1 or more"),
+        ({"processes": -2}, r"processes = -2, expected a whole number, 1 or more"),
+        ({"processes": 1.5}, r"processes = 1\.5, expected a whole number, 1 or more"),
     ],
 )
 def test_what_is_unknown_is_an_error(run, asked, message):
@@ -211,7 +216,10 @@ def test_checks_of_frameworks_left_out_are_named(run):
     [
         ({"only": ["constant.theano/raw-scan"]}, r"raw-scan: it is about theano, which this run"),
         ({"only": ["partition.seqdgm_a"]}, r"groups: it is about seqdgm-a, which this run left"),
-        ({"only": ["kl"], "examples": 0}, r"gaussian: it is about drawn cases, which this run"),
+        (
+            {"only": ["kl.closed_form/gaussian"], "examples": 0},
+            r"gaussian: it is about drawn cases, which this run",
+        ),
     ],
 )
 def test_nothing_to_run_is_an_error(run, asked, message):
@@ -390,7 +398,83 @@ def test_replay_of_what_is_unknown_is_an_error(check, backend, message):
         replay(check, GaussianCase(0.5, -1.0), backend=backend)
 
 
+@dataclasses.dataclass(frozen=True)
+class Own:
+    """A user's own case, of whatever it is given."""
+
+    made: object
+
+    def subject(self):
+        """As any case."""
+        return self.made
+
+
+TABULAR = typical_tabular(np.random.default_rng(0))
+
+
+@pytest.mark.parametrize(
+    ("check", "case", "expected"),
+    [
+        ("gradient.e/printed", GaussianCase(0.5, -1.0), "TabularCase"),
+        ("kl.closed_form/gaussian", TABULAR, "GaussianCase"),
+        ("kl.closed_form/seqdgm_a-a", GaussianCase(0.5, -1.0), "CoupledCase"),
+        ("kl.closed_form/gaussian", Own(TABULAR.subject()), "GaussianCase"),
+        ("gradient.e/printed", Own(GaussianCase(0.5, -1.0).subject()), "TabularCase"),
+        ("gradient.e/printed", "TabularCase(...)", "TabularCase"),
+        ("gradient.e/printed", None, "TabularCase"),
+    ],
+)
+def test_replay_of_a_case_of_another_check_is_an_error(check, case, expected):
+    """What the check is about is named, before it fails on what the case has not."""
+    message = f"case is {case!r}, expected a {expected} for check {check!r}; take the two from one"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        replay(check, case)
+
+
+def test_replay_runs_on_a_case_of_ones_own():
+    """Which may bring a model of its own to any check that is not about Gaussians."""
+    assert replay("labelled/as-it-stands", Own(TABULAR.subject())).verdict == HOLDS
+
+
 # ------------------------------------------------------------------ runner and text
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"length": 0}, "length = 0, expected a whole number, 1 or more"),
+        ({"length": 2.5}, r"length = 2\.5, expected a whole number, 1 or more"),
+        ({"vocabulary_size": 4}, "vocabulary_size = 4, expected a whole number, 5 or more"),
+        ({"vocabulary_size": None}, "vocabulary_size = None, expected a whole number"),
+        ({"labelled": -1}, "labelled = -1, expected a whole number, 0 or more"),
+        ({"unlabelled": "2"}, "unlabelled = '2', expected a whole number, 0 or more"),
+        ({"labelled": 0, "unlabelled": 0}, "labelled = 0 and unlabelled = 0, expected a sentence"),
+    ],
+)
+def test_amounts_of_text_that_cannot_be_are_refused(change, message):
+    """Where they are given, and with the least that can be."""
+    with pytest.raises(ValueError, match=message):
+        TextOptions(**change)
+
+
+def test_amounts_of_text_beyond_what_there_is_take_all(table):
+    """However large."""
+    options = TextOptions(length=10**30, vocabulary_size=10**30, labelled=10**30, unlabelled=10**30)
+    prepared = prepare_text(table, options, 0)
+    assert text_subject("seqdgm", prepared, options, 0).batch.n == 29  # one is held out
+
+
+def test_a_file_with_too_few_texts_is_an_error(tmp_path):
+    """One text of each label, one held out, and one more where it is asked for."""
+    path = tmp_path / "few.csv"
+    options = TextOptions(labelled=0)
+    path.write_text("text,label\none,a\ntwo,b\n", encoding="utf-8")
+    with pytest.raises(CorpusError, match="corpus 'few' has 2 distinct texts, expected at least 3"):
+        prepare_text(str(path), options, 0)
+    path.write_text("text,label\none,a\ntwo,b\nthree,b\n", encoding="utf-8")
+    prepared = prepare_text(str(path), options, 0)
+    with pytest.raises(CorpusError, match="corpus 'few' has no text left without a label: 2 are"):
+        text_subject("seqdgm", prepared, options, 0)
 
 
 def plan(table, **changes):
