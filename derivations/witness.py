@@ -29,7 +29,7 @@ def at_a_point(expression: sp.Expr, given: Mapping[sp.Expr, sp.Expr]) -> sp.Expr
     held: dict[sp.Expr, sp.Expr] = {}
     probabilities = {
         node.func for node, value in given.items() if isinstance(node, AppliedUndef) and value == 1
-    }
+    } | {node.args[1].func for node in expression.atoms(E)}
     definitions = {node: value for node, value in given.items() if value != 1}
     found = _concrete(_defined(expression, definitions), held, probabilities)
     while found.has(*held) if held else False:
