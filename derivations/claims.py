@@ -62,5 +62,10 @@ CLAIMS = {
         Claim("batch.plus_one", "3", "(CQ + 1) log q stands for the gradient of E_q[log q]"),
         Claim("cost.labels", "3", "A sampled step costs the same for any number of labels"),
         Claim("labelled", "4", "The labelled part needs no score term"),
+        Claim(
+            "higher_order",
+            "-",
+            "The surrogate's second derivative estimates that of U, as its first does",
+        ),
     )
 }

@@ -15,8 +15,8 @@ from .oracle import Oracle
 
 U = sp.Symbol("U", real=True)
 H = sp.Symbol("H", real=True)
-_U_IS = {U: UNLABELLED}
-_H_IS = {H: ENTROPY}
+U_IS = {U: UNLABELLED}
+H_IS = {H: ENTROPY}
 
 LOG_Q = sp.log(q)
 
@@ -43,7 +43,7 @@ def _sum_to_mean(by: sp.Symbol) -> tuple[Step, ...]:
     slope = D(LOG_Q, by)
     inner = L + LOG_Q
     return (
-        Step(D(UNLABELLED, by), "definition", "U, written out", _U_IS),
+        Step(D(UNLABELLED, by), "definition", "U, written out", U_IS),
         Step(total(D(q * inner, by)), "linearity of the derivative", "K terms, whatever K is"),
         Step(total(D(q, by) * inner + q * D(inner, by)), "product rule"),
         Step(
@@ -58,7 +58,7 @@ def _sum_to_mean(by: sp.Symbol) -> tuple[Step, ...]:
     )
 
 
-def _entropy_slope(by: sp.Symbol) -> Proof:
+def entropy_slope(by: sp.Symbol) -> Proof:
     """E[(log q + 1) s] = -dH, for every K and without Σ q = 1."""
     slope = D(LOG_Q, by)
     return Proof(
@@ -73,7 +73,22 @@ def _entropy_slope(by: sp.Symbol) -> Proof:
             ),
             Step(total(D(q * LOG_Q, by)), "product rule", "read from right to left"),
             Step(-D(ENTROPY, by), "linearity of the derivative"),
-            Step(-D(H, by), "definition", "H = -Σ q log q", _H_IS),
+            Step(-D(H, by), "definition", "H = -Σ q log q", H_IS),
+        ),
+    )
+
+
+def zero_score(by: sp.Symbol) -> Proof:
+    """E[s] = 0: the one place where Σ q = 1 carries the argument."""
+    return Proof(
+        title="the score has mean zero",
+        start=mean(D(LOG_Q, by)),
+        steps=(
+            Step(total(q * D(LOG_Q, by)), "mean"),
+            Step(total(D(q, by)), "log-derivative"),
+            Step(D(total(q), by), "linearity of the derivative"),
+            Step(D(sp.S.One, by), "normalisation", "here, and only here, is Σ_k q_k = 1 needed"),
+            Step(sp.S.Zero, "independence", "1 is the same for all parameters"),
         ),
     )
 
@@ -112,7 +127,7 @@ def gradient_e() -> Derivation:
     """The line for the shared parameters: score part, entropy and pathwise part."""
     slope = D(LOG_Q, e)
     batch_form = Proof("the batch form is unbiased for ∂U/∂e", D(U, e), _sum_to_mean(e))
-    entropy = _entropy_slope(e)
+    entropy = entropy_slope(e)
     corrected = _corrected(e, L * slope - D(H, e) + D(L, e), batch_form, entropy)
     return Derivation(
         claim="gradient.e",
@@ -154,7 +169,7 @@ def gradient_w() -> Derivation:
             Step(mean(estimate), "independence", "L_k does not depend on w"),
         ),
     )
-    entropy = _entropy_slope(w)
+    entropy = entropy_slope(w)
     corrected = _corrected(w, L * slope - D(H, w), batch_form, entropy)
     printed = L * slope + D(H, e)
     return Derivation(
@@ -202,7 +217,7 @@ def _pathwise(by: sp.Symbol) -> Proof:
         title=f"∂L is unbiased for ∂U/∂{text(by)}",
         start=D(U, by),
         steps=(
-            Step(D(UNLABELLED, by), "definition", "U, written out", _U_IS),
+            Step(D(UNLABELLED, by), "definition", "U, written out", U_IS),
             Step(total(D(q * (L + LOG_Q), by)), "linearity of the derivative"),
             Step(total(q * D(L + LOG_Q, by) + (L + LOG_Q) * D(q, by)), "product rule"),
             Step(

@@ -50,6 +50,11 @@ class _Text(StrPrinter):
         """A factor: in brackets if it is a sum."""
         return self.parenthesize(node, PRECEDENCE["Mul"], strict=True)
 
+    def _as_ordered_terms(self, expr: sp.Add, order: str | None = None) -> list[sp.Expr]:
+        """What is added before what is subtracted."""
+        terms = super()._as_ordered_terms(expr, order=order)
+        return sorted(terms, key=lambda term: bool(term.could_extract_minus_sign()))
+
     def _print_Symbol(self, node: sp.Symbol) -> str:
         return pretty_symbol(node.name)
 
@@ -74,7 +79,7 @@ class _Text(StrPrinter):
     def _print_D(self, node: D) -> str:
         term, by = node.args
         inner = self._print(term)
-        if not isinstance(term, (*_NAMES, sp.log)):
+        if not isinstance(term, (*_NAMES, sp.log, Held)):
             inner = f"[{inner}]"
         return f"∂{inner}/∂{self._print(by)}"
 
@@ -143,7 +148,7 @@ class _Latex(LatexPrinter):
     def _print_D(self, node: D, exp: object = None) -> str:
         term, by = node.args
         inner = self._print(term)
-        if not isinstance(term, (*_NAMES, sp.log)):
+        if not isinstance(term, (*_NAMES, sp.log, Held)):
             inner = rf"\left[{inner}\right]"
         written = rf"\frac{{\partial}}{{\partial {self._print(by)}}} {inner}"
         return written if exp is None else rf"\left({written}\right)^{{{exp}}}"

@@ -6,7 +6,7 @@ import difflib
 import functools
 from collections.abc import Callable
 
-from . import gradients
+from . import baselines, batches, constants, gradients, higher
 from .claims import CLAIMS
 from .derivation import Derivation
 
@@ -15,6 +15,11 @@ DERIVATIONS: dict[str, Callable[[], Derivation]] = {
     "gradient.e": gradients.gradient_e,
     "gradient.w": gradients.gradient_w,
     "gradient.phi_theta": gradients.gradient_phi_theta,
+    "baseline.unbiased": baselines.unbiased,
+    "constant.theano": constants.constant_theano,
+    "batch.one_pass": batches.one_pass,
+    "batch.plus_one": batches.plus_one,
+    "higher_order": higher.higher_order,
 }
 
 

@@ -85,7 +85,8 @@ def _concrete(node: sp.Expr, held: dict[sp.Expr, sp.Expr], probabilities: set[ty
             weights = [
                 sp.exp(_polynomial(node.func, place, others)) for place in range(1, COUNT + 1)
             ]
-            return weights[int(first) - 1] / sp.Add(*weights)
+            # A label that nothing sums over is any label; the first will do.
+            return weights[int(first) - 1 if first.is_number else 0] / sp.Add(*weights)
         return _polynomial(node.func, 0, list(node.args))
     if isinstance(node, sp.Symbol) and node.is_integer:
         return sp.Integer(COUNT)
