@@ -14,8 +14,9 @@ from gradproof.reference_models.batch import Batch
 from gradproof.reference_models.model import every_label, one_hot
 
 from ..check import ROUNDING, Check, drawn
-from ..evidence import HOLDS, Comparison, compare
+from ..evidence import HOLDS, Comparison, compare, compare_sets
 from ..study import Study
+from .partition import COUNTED, with_noise
 
 #: Columns of padding to add: more than one, so that the last state is not next to a token.
 COLUMNS = 2
@@ -36,12 +37,69 @@ def values(study: Study, subject: Subject) -> dict[str, np.ndarray]:
 
 
 def deterministic(study: Study) -> list[Comparison]:
-    """The same values and the same gradient twice, to the last bit."""
+    """The same values and the same gradient twice, to the last bit.
+
+    A framework that compiles draws what a model hides once, while it builds: there it is the
+    forward values that differ.
+    """
     once = values(study, study.subject) | estimate(study, study.subject)
     again = values(study, study.subject) | estimate(study, study.subject)
     drawable = study.reference.probability > 0.0
     once["log_q"], again["log_q"] = once["log_q"][drawable], again["log_q"][drawable]
     return [compare(name, again[name], once[name], 0.0, study.name) for name in once]
+
+
+def noise_used(study: Study) -> list[Comparison]:
+    """Each entry of each noise array, at its sentence, moves a value of that sentence."""
+    subject, rng = study.subject, study.rng()
+    before = values(study, subject)
+    expected, moving = set(), set()
+    for name, needed in where_noise_counts(subject, rng).items():
+        places = [tuple(map(int, place)) for place in np.argwhere(needed)]
+        found = {place for place in places if moves(study, before, name, place, rng)}
+        # An array of which nothing is used goes by its name alone.
+        expected |= {f"{name}{list(place)}" for place in places} if found else {name}
+        moving |= {f"{name}{list(place)}" for place in found}
+    return [compare_sets("noise that moves log q or L", moving, expected, study.name)]
+
+
+def where_noise_counts(subject: Subject, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Each noise array, its axes but the first flattened, true where it may not be ignored.
+
+    Where there is no token an array with an axis of time may be, and should (row ``padding``).
+    """
+    batch = subject.batch
+    longer = subject.model.noise(rng, batch.n, batch.t + 1)
+    found = {}
+    for name, array in batch.noise.items():
+        needed = np.ones(array.shape, dtype=bool)
+        if longer[name].shape != array.shape:
+            needed.reshape(batch.n, batch.t, -1)[batch.mask == 0.0] = False
+        found[name] = needed.reshape(batch.n, -1)
+    return found
+
+
+def moves(
+    study: Study,
+    before: dict[str, np.ndarray],
+    name: str,
+    place: tuple[int, ...],
+    rng: np.random.Generator,
+) -> bool:
+    """Whether moving one entry of a noise array moves log q or L of its sentence."""
+    noise, row = study.subject.batch.noise[name], place[0]
+    old = noise.reshape(len(noise), -1)[place]
+    # A normal step moves what is continuous; noise that is only asked whether it is 1 needs the
+    # other step, which alone could meet an L that is symmetric about 1/2.
+    for new in (old + rng.standard_normal(), 1.0 - old):
+        changed = np.array(noise, order="C")  # so that what is reshaped is a view
+        changed.reshape(len(noise), -1)[place] = new
+        after = values(study, with_noise(study.subject, name, changed))
+        if (after["log_q"][row] != before["log_q"][row]).any():
+            return True
+        if (after["loss"][:, row] != before["loss"][:, row]).any():
+            return True
+    return False
 
 
 def padding(study: Study) -> list[Comparison]:
@@ -86,6 +144,15 @@ CHECKS = (
         compare=deterministic,
         **drawn(),
         bound_reason="the same computation twice: no error at all",
+    ),
+    Check(
+        claim="invariants",
+        variant="noise",
+        statement="all noise of the batch is used: each entry moves a value of its sentence",
+        expected=HOLDS,
+        compare=noise_used,
+        **drawn(),
+        bound_reason=COUNTED,
     ),
     Check(
         claim="invariants",

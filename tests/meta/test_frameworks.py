@@ -27,6 +27,7 @@ SELF_CONSISTENT = (
 #: Checks of values and of names.
 NO_GRADIENT = (
     "forward/values",
+    "invariants/noise",
     "kl.closed_form/in-loss",
     "kl.closed_form/seqdgm_a-h",
     "objective.c/value",

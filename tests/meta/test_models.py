@@ -112,6 +112,37 @@ class RedrawnDropout(SeqDGM):
         return super().loss(ops, parameters, dataclasses.replace(batch, noise=noise), labels)
 
 
+class RedrawnLatent(SeqDGM):
+    """h is drawn by a generator of the model's own."""
+
+    rng = np.random.default_rng()
+
+    def _posterior(self, ops, parameters, batch, labels):
+        mean, log_variance = super()._posterior(ops, parameters, batch, labels)
+        return mean + 1e-6 * self.rng.standard_normal(), log_variance
+
+
+class RedrawnAuxiliary(SeqDGMA):
+    """a is drawn anew for log q and for L."""
+
+    rng = np.random.default_rng()
+
+    def _draw_auxiliary(self, ops, parameters, batch):
+        noise = {**batch.noise, "eps_a": self.rng.standard_normal(batch.noise["eps_a"].shape)}
+        return super()._draw_auxiliary(ops, parameters, dataclasses.replace(batch, noise=noise))
+
+
+class RedrawnDecoder(SeqDGMA):
+    """The decoder's word dropout is drawn at each call, in place of the batch's."""
+
+    rng = np.random.default_rng()
+
+    def loss(self, ops, parameters, batch, labels):
+        """Fractions, so that no call draws what another drew."""
+        noise = {**batch.noise, "keep": self.rng.random(batch.noise["keep"].shape)}
+        return super().loss(ops, parameters, dataclasses.replace(batch, noise=noise), labels)
+
+
 class JitteredClassifier(TabularModel):
     """log q is off by a little, at random: dropout that was left on."""
 
@@ -171,6 +202,9 @@ MODELS = [
     (AuxiliaryReadsPadding, "seqdgm-a", "invariants/padding", r"."),
     (RedrawnNoise, TYPICAL, "invariants/deterministic", r"^(loss|e\.|w\.|phi\.|theta\.)"),
     (RedrawnDropout, "seqdgm", "invariants/deterministic", r"."),
+    (RedrawnLatent, "seqdgm", "invariants/deterministic", r"^(loss|e\.|w\.|phi\.|theta\.)"),
+    (RedrawnAuxiliary, "seqdgm-a", "invariants/deterministic", r"."),
+    (RedrawnDecoder, "seqdgm-a", "invariants/deterministic", r"^(loss|e\.|w\.|phi\.|theta\.)"),
     (JitteredClassifier, TYPICAL, "invariants/deterministic", r"^(log_q|e\.|w\.)"),
     (RedrawnNoise, TYPICAL, "forward/values", r"^L of "),
     (SharedStatistics, TYPICAL, "batch.one_pass/sum", r"^(e|w|phi|theta)\."),
@@ -192,6 +226,114 @@ def test_models_that_leak_are_refuted(scene, model, kind, check, where):
     assert not found.crash, found.explain()
     assert found.verdict == REFUTED, found.explain()
     assert re.search(where, found.worst), found.worst
+
+
+# ------------------------------------------------------------------ noise that is ignored
+
+
+def with_other(batch, **noise):
+    """The batch with some of its noise replaced."""
+    return dataclasses.replace(batch, noise={**batch.noise, **noise})
+
+
+class MeanOnly(TabularModel):
+    """The latent row is not jittered."""
+
+    def loss(self, ops, parameters, batch, labels):
+        """At the noise zero."""
+        quiet = with_other(batch, eps_h=0.0 * batch.noise["eps_h"])
+        return super().loss(ops, parameters, quiet, labels)
+
+
+class MeanOfH(SeqDGM):
+    """L reads the mean of h, and no draw."""
+
+    def loss(self, ops, parameters, batch, labels):
+        """At the noise zero."""
+        quiet = with_other(batch, eps_h=0.0 * batch.noise["eps_h"])
+        return super().loss(ops, parameters, quiet, labels)
+
+
+class OneNoiseForAll(SeqDGM):
+    """Every sentence is drawn with the noise of the first."""
+
+    def loss(self, ops, parameters, batch, labels):
+        """Its row, repeated."""
+        first = 0.0 * batch.noise["eps_h"] + batch.noise["eps_h"][:1]
+        return super().loss(ops, parameters, with_other(batch, eps_h=first), labels)
+
+
+class OneNoiseForEachColumn(SeqDGMA):
+    """All of a is drawn with one number."""
+
+    def _draw_auxiliary(self, ops, parameters, batch):
+        first = 0.0 * batch.noise["eps_a"] + batch.noise["eps_a"][:, :1]
+        return super()._draw_auxiliary(ops, parameters, with_other(batch, eps_a=first))
+
+
+class NoiseOfH(SeqDGMA):
+    """a is drawn with the noise of h."""
+
+    def _draw_auxiliary(self, ops, parameters, batch):
+        wrong = with_other(batch, eps_a=batch.noise["eps_h"])
+        return super()._draw_auxiliary(ops, parameters, wrong)
+
+
+class NoDropout(SeqDGMA):
+    """The decoder sees every token."""
+
+    def loss(self, ops, parameters, batch, labels):
+        """As if nothing had been dropped."""
+        kept = 0.0 * batch.noise["keep"] + 1.0
+        return super().loss(ops, parameters, with_other(batch, keep=kept), labels)
+
+
+class SpareNoise(SeqDGM):
+    """Declares noise that nothing reads."""
+
+    def noise(self, rng, n, t):
+        """One more array."""
+        return super().noise(rng, n, t) | {"eps_spare": rng.standard_normal((n, 1))}
+
+
+#: model, subject, what the note names.
+IGNORED = [
+    (MeanOnly, TYPICAL, "lacks eps_h"),
+    (MeanOfH, "seqdgm", "lacks eps_h"),
+    (OneNoiseForAll, "seqdgm", "lacks eps_h[1, 0], eps_h[1, 1]"),
+    (OneNoiseForEachColumn, "seqdgm-a", "lacks eps_a[0, 1], eps_a[1, 1]"),
+    (NoiseOfH, "seqdgm-a", "lacks eps_a"),
+    (NoDropout, "seqdgm-a", "lacks keep"),
+    (SpareNoise, "seqdgm", "lacks eps_spare"),
+]
+
+
+@pytest.mark.parametrize(
+    ("model", "kind", "names"), IGNORED, ids=[model.__name__ for model, _, _ in IGNORED]
+)
+def test_noise_that_is_ignored_is_refuted_by_name(scene, model, kind, names):
+    """What the batch draws and no value reads is no draw of the model's: the note names it."""
+    scene.model(model)
+    found = scene.run("invariants/noise", kind)
+    assert not found.crash, found.explain()
+    assert found.verdict == REFUTED, found.explain()
+    assert found.note == f"noise that moves log q or L {names}"
+
+
+class HardDropout(SeqDGM):
+    """Only asks of the noise whether it is above one half."""
+
+    def loss(self, ops, parameters, batch, labels):
+        """As zeros and ones."""
+        keep = ops.where(batch.noise["keep"] > 0.5, 1.0, 0.0)
+        return super().loss(ops, parameters, with_other(batch, keep=keep), labels)
+
+
+def test_noise_of_zeros_and_ones_is_moved_by_what_it_means(scene):
+    """A mask that is compared with one half is used, though a small step moves nothing."""
+    scene.model(HardDropout)
+    found = scene.run("invariants/noise", "seqdgm")
+    assert found.verdict == HOLDS, found.explain()
 
 
 # ------------------------------------------------------------------ partition
