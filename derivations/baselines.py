@@ -125,9 +125,9 @@ def unbiased() -> Derivation:
     return Derivation(
         claim="baseline.unbiased",
         verdict=PROVED,
-        finding="L - B keeps the mean for any B that does not depend on the sentence's own draw and "
-        "carries no gradient; a batch mean with the sentence's own loss in it keeps 1 - 1/N of the "
-        "score part, a running mean updated first 1 - (1 - d)/N",
+        finding="L - B keeps the mean for any B that does not depend on the sentence's own draw "
+        "and carries no gradient; a batch mean with the sentence's own loss in it keeps 1 - 1/N of "
+        "the score part, a running mean updated first 1 - (1 - d)/N",
         valid=(*VALID, "labels of different sentences are drawn independently"),
         letters={
             "m": "the labels drawn for all other sentences, with probability r_m",

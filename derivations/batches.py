@@ -16,10 +16,9 @@ from .oracle import Oracle
 
 j = sp.Symbol("j", integer=True, positive=True)
 J = sp.Symbol("J", integer=True, positive=True)
-#: log q and L of sentence j at its drawn label, and its estimate as one number.
-log_q_j = sp.Function("ℓ", real=True)(j, e, w)
+#: log q and L of sentence j at its drawn label, and the parts of its estimate as numbers.
+log_q_j = sp.log(q.func(j, e, w))
 L_j = sp.Function("L", real=True)(j, phi, theta, e)
-g_j = sp.Function("g", real=True)(j)
 weight_j, s_j, d_j = (sp.Function(name, real=True)(j) for name in ("c", "s", "d"))
 #: The loss of the others, where it knows this sentence's label k, and where it does not.
 rest_k = sp.Function("R", real=True)(sp.Symbol("k", integer=True, positive=True), m)
@@ -101,7 +100,7 @@ def one_pass() -> Derivation:
         "another's drawn label",
         valid=(*VALID, "L and log q of a sentence depend on its own label only"),
         letters={
-            "j": "a sentence, 1..J; ℓ_j = log q and L_j its loss, at the label drawn for it",
+            "j": "a sentence, 1..J; q_j and L_j are q and L at the label drawn for it",
             "m": "the labels drawn for all other sentences, with probability r_m",
             "R": "the loss of all other sentences; R_k,m if it depends on this one's label k",
         },

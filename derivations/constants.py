@@ -9,7 +9,7 @@ from __future__ import annotations
 import sympy as sp
 
 from .derivation import PROVED, Counterexample, Derivation, Proof, Step
-from .expressions import B, D, Held, L, d, e, phi, q, s, total
+from .expressions import B, D, Held, L, d, e, phi, s, total
 from .gradients import LOG_Q
 from .oracle import Oracle
 

@@ -117,8 +117,8 @@ def _right_second() -> Proof:
             Step(mean(f * D(SCORE, w) + D(D(f, e), w) + GAP), "mean"),
             Step(mean(f * D(SCORE, w) + D(D(f, e), w)) + mean(GAP), "linearity of the mean"),
         ),
-        conclusion="the last mean is what the surrogate with f held lacks: f times both scores, and "
-        "each score times the other derivative of f",
+        conclusion="the last mean is what the surrogate with f held lacks: f times both scores, "
+        "and each score times the other derivative of f",
     )
 
 
