@@ -89,7 +89,9 @@ def run_jobs(plan: Plan, jobs: Sequence[Job], processes: int) -> Iterator[tuple[
         ) as pool,
     ):
         try:
-            for done in as_completed([pool.submit(_run, family) for family in _families(jobs)]):
+            with _no_interrupt():
+                running = [pool.submit(_run, family) for family in _families(jobs)]
+            for done in as_completed(running):
                 yield from done.result()
         except BrokenExecutor as error:
             raise ChildProcessError(
@@ -116,6 +118,19 @@ def _one_thread_each() -> Iterator[None]:
             del os.environ[name]
 
 
+@contextlib.contextmanager
+def _no_interrupt() -> Iterator[None]:
+    """Ctrl-C waits: a process started within would meet it before it knows what to do then."""
+    if not hasattr(signal, "pthread_sigmask"):  # on Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 #: The runner of a worker process; set once, when the process starts.
 _runners: list[Runner] = []
 
@@ -123,6 +138,8 @@ _runners: list[Runner] = []
 def _start(plan: Plan) -> None:
     # Ctrl-C reaches every process of a terminal: a worker ends at once, and the first one reports.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # it began as _no_interrupt is
     _runners.append(Runner(plan))
 
 
