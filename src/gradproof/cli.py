@@ -28,11 +28,48 @@ from gradproof.reports.table import refutations, summary, surprises, verdict_tab
 #: Exit statuses: every verdict as recorded; some verdict not; the command could not be run.
 AS_RECORDED, NOT_AS_RECORDED, UNUSABLE = 0, 1, 2
 
+#: What a shell reports of a command that Ctrl-C ended, and of one whose reader went away.
+INTERRUPTED, UNREAD = 128 + 2, 128 + 13
+
 #: Wide enough for three frameworks when nobody's terminal says otherwise.
 PIPED_WIDTH = 140
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Command(click.Group):
+    """A command that ends in one line where it is interrupted, or cannot write what it found."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        with _ends_in_one_line():
+            return super().main(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        # Here too: click makes a status of its own of what it catches on the way to main.
+        with _ends_in_one_line():
+            return super().invoke(ctx)
+
+
+@contextlib.contextmanager
+def _ends_in_one_line() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo("gradproof: interrupted", err=True)
+        sys.exit(INTERRUPTED)
+    except OSError as error:  # all others are met where they are made, by _clear_errors
+        _drop_output()
+        if isinstance(error, BrokenPipeError):
+            sys.exit(UNREAD)  # `| head` has read what it wanted: no news for anyone
+        _fail(f"cannot write to standard output: {error.strerror}; redirect it elsewhere")
+
+
+def _drop_output() -> None:
+    """Let nothing more be written: Python would try once more, on its way out, and complain."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
+@click.group(cls=_Command, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="gradproof")
 def main() -> None:
     """gradcheck for stochastic gradients: verify gradient estimators, exactly.
@@ -93,7 +130,7 @@ def main() -> None:
     help="Processes to run checks in.",
 )
 @click.option("--explain", is_flag=True, help="Print a counterexample for what is refuted.")
-@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write evidence here.")
+@click.option("--json", "json_file", metavar="FILE", help="Write evidence here.")
 @click.option("--traceback", "show_traceback", is_flag=True, help="Show where an error came from.")
 def verify(
     models: tuple[str, ...],
@@ -107,7 +144,7 @@ def verify(
     examples: int,
     jobs: int,
     explain: bool,
-    json_file: Path | None,
+    json_file: str | None,
     show_traceback: bool,
 ) -> None:
     """Settle the claims about an estimator, on real text and on drawn cases.
@@ -115,10 +152,11 @@ def verify(
     Prints a table of claims and frameworks. `holds` and `refuted` come with the largest error and
     the bound of what rounding can explain; a verdict that is not the one on record is marked `!`.
 
-    Exit status: 0 if every verdict is the one on record, 1 if not, 2 if the command cannot be run.
+    Exit status: 0 if every verdict is the one on record, 1 if not, 2 if the command cannot be run
+    or its output not be written, 130 if it was interrupted.
     """
     with _clear_errors(show_traceback), _progress() as report:
-        if json_file:
+        if json_file is not None:
             _check_writable(json_file)
         result = run_verification(
             models=models or tuple(MODELS),
@@ -131,8 +169,7 @@ def verify(
             processes=jobs,
             progress=report,
         )
-    console = _console()
-    console.print(verdict_table(result.evidence))
+    _show(verdict_table(result.evidence))
     told = refutations(result.evidence) if explain else []
     for paragraph in dict.fromkeys([*told, *surprises(result.evidence)]):
         click.echo(f"\n{paragraph}")
@@ -141,9 +178,9 @@ def verify(
     for message in result.missing.values():
         click.echo(f"left out: {message}")
     click.echo(f"\n{summary(result.evidence, result.seed)}")
-    if json_file:
+    if json_file is not None:
         with _clear_errors(show_traceback):
-            _write_whole(json_file, result.to_json())
+            _write_whole(Path(json_file), result.to_json())
     sys.exit(AS_RECORDED if result.as_expected else NOT_AS_RECORDED)
 
 
@@ -151,7 +188,6 @@ def verify(
 @click.option("--variants", is_flag=True, help="List the checks of each claim too.")
 def claims(variants: bool) -> None:
     """List the claims, each in a line."""
-    console = _console()
     table = Table("claim", "note", "statement")
     for claim in CLAIMS.values():
         table.add_row(claim.id, claim.section, Text(claim.statement))
@@ -160,7 +196,7 @@ def claims(variants: bool) -> None:
                 if check.claim == claim.id:
                     line = f"[{check.expected}] {check.statement}"
                     table.add_row(f"  {check.id}", "", Text(line), style="dim")
-    console.print(table)
+    _show(table)
 
 
 @main.command()
@@ -169,12 +205,17 @@ def data() -> None:
     table = Table("name", "what", "licence", "installed")
     for row in available():
         table.add_row(row.name, row.description, row.licence, "yes" if row.installed else "no")
-    _console().print(table)
+    _show(table)
 
 
-def _console() -> Console:
-    # Rich takes 80 columns where there is no terminal, which folds the table.
-    return Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
+def _show(table: Table) -> None:
+    console = Console()
+    if not console.file.isatty():  # Rich takes 80 columns then, which folds the table
+        console.width = PIPED_WIDTH
+    with console.capture() as drawn:
+        console.print(table)
+    # Written as all the rest is: Rich has an exit status of its own for a reader that went away.
+    click.echo(drawn.get(), nl=False, color=True)
 
 
 @contextlib.contextmanager
@@ -215,8 +256,11 @@ def _fail(message: str) -> NoReturn:
     sys.exit(UNUSABLE)
 
 
-def _check_writable(path: Path) -> None:
+def _check_writable(name: str) -> None:
     """Find out that a file cannot be written before the work is done."""
+    if not name:
+        raise FileNotFoundError("cannot write evidence: the file's name is ''; give one to --json")
+    path = Path(name)
     folder = path.absolute().parent
     if not folder.is_dir():
         raise FileNotFoundError(f"cannot write {path}: there is no folder {folder}; make it first")
@@ -229,12 +273,14 @@ def _check_writable(path: Path) -> None:
 def _write_whole(path: Path, text: str) -> None:
     """Write a file so that it is there whole or not at all; a device or a pipe gets the text."""
     path = path.resolve()
-    if path.exists() and not path.is_file():
-        path.write_text(text, encoding="utf-8")
-        return
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
+        if path.exists() and not path.is_file():
+            path.write_text(text, encoding="utf-8")
+            return
         draft.write_text(text, encoding="utf-8")
         draft.replace(path)
+    except OSError as error:
+        raise OSError(f"cannot write {path}: {error.strerror}; choose another place") from error
     finally:
         draft.unlink(missing_ok=True)

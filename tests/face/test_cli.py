@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import importlib.util
 import json
@@ -11,6 +10,7 @@ import pty
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -75,19 +75,67 @@ def _read(descriptor: int) -> bytes:
         return b""
 
 
-def test_ctrl_c_ends_all_processes_without_a_traceback() -> None:
-    """An interrupted run ends at once with one word, also where it runs in several processes."""
+def _wait_for_children(pid: int) -> None:
+    """Wait until two processes were started, and a third that keeps account of them."""
+    children = Path(f"/proc/{pid}/task/{pid}/children")  # elsewhere than on Linux: long enough
+    for _ in range(100):
+        if children.exists() and len(children.read_text().split()) >= 3:
+            return
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize("seconds", [0, 5])  # the processes still import, or they are at work
+def test_ctrl_c_ends_all_processes_without_a_traceback(seconds: int) -> None:
+    """An interrupted run ends at once with one line, also where it runs in several processes."""
     command = [sys.executable, "-m", "gradproof", "verify", "--jobs", "2", "--backend", "autograd"]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
     ) as process:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=8)  # long enough for the processes to be at work
+        _wait_for_children(process.pid)
+        time.sleep(seconds)
         os.killpg(process.pid, signal.SIGINT)
+        # Ends when no process of the run has the pipe open any more: none is left behind.
         _, error = process.communicate(timeout=30)
-    assert process.returncode == 1
-    assert b"Aborted!" in error
-    assert b"Traceback" not in error
+    assert process.returncode == 130
+    assert error == b"gradproof: interrupted\n"
+
+
+COMMANDS = [["claims"], ["data"], ["verify", "--help"], ["verify", "--only", "kl", *QUICK]]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is full")
+@pytest.mark.parametrize("arguments", COMMANDS)
+def test_output_that_cannot_be_written_is_one_clear_line(arguments: list[str]) -> None:
+    """A full disk is said once, and turns the status to 2."""
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "gradproof", *arguments],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert done.stderr == (
+        "gradproof: cannot write to standard output: No space left on device; "
+        "redirect it elsewhere\n"
+    )
+
+
+@pytest.mark.parametrize("arguments", COMMANDS)
+def test_a_reader_that_goes_away_ends_the_command_quietly(arguments: list[str]) -> None:
+    """As `| head` does: the status is that of a broken pipe, and there is nothing to say."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-m", "gradproof", *arguments],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, "")
 
 
 def test_a_verdict_off_the_record_exits_with_1(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,6 +190,7 @@ def test_explain_prints_a_snippet_that_runs() -> None:
         (["--only", "gradeint"], "no check or claim is called 'gradeint'"),
         (["--json", "nowhere/evidence.json"], "there is no folder"),
         (["--json", "."], "it is a folder; give a file's name"),
+        (["--json", ""], "the file's name is ''; give one to --json"),
     ],
 )
 def test_bad_input_is_one_clear_line(arguments: list[str], message: str) -> None:
@@ -200,6 +249,17 @@ def test_json_holds_all_the_evidence(tmp_path: Path) -> None:
     assert by_variant["entropy-printed"]["verdict"] == "refuted"
     assert "TabularCase(" in by_variant["entropy-printed"]["counterexample"]
     assert [entry.name for entry in tmp_path.iterdir()] == ["evidence.json"], "no draft left"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is full")
+def test_evidence_that_cannot_be_written_is_an_error() -> None:
+    """Verdicts are printed, and the status is that of a command that could not be run."""
+    result = run("verify", "--only", "kl", "--json", "/dev/full", *QUICK)
+    assert "verdicts as recorded" in result.stdout
+    assert result.exit_code == 2
+    assert result.stderr == (
+        "gradproof: cannot write /dev/full: No space left on device; choose another place\n"
+    )
 
 
 def test_a_missing_framework_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
