@@ -191,6 +191,7 @@ class Derivation:
         valid: what is assumed.
         parts: proofs and counterexamples.
         oracle: the formula at the end, as a function of arrays.
+        further: more formulas that were derived on the way, by name.
         beyond: what changes where y is countable or continuous.
         reference: where the result is from, if it is not ours.
     """
@@ -202,6 +203,7 @@ class Derivation:
     oracle: Oracle
     valid: tuple[str, ...] = ()
     letters: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    further: Mapping[str, Oracle] = dataclasses.field(default_factory=dict)
     beyond: str = ""
     reference: str = ""
 

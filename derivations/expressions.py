@@ -18,6 +18,12 @@ class D(sp.Function):  # type: ignore[misc]
     nargs = 2
 
 
+class Partial(sp.Function):  # type: ignore[misc]
+    """``Partial(f, a)``: the derivative of f by its argument a, its other arguments held."""
+
+    nargs = 2
+
+
 class Held(sp.Function):  # type: ignore[misc]
     """``Held(f)``: the value of f, which no derivative enters (detach, consider_constant)."""
 
@@ -75,7 +81,7 @@ def normal(expression: sp.Expr) -> sp.Expr:
     return found.replace(sp.Sum, lambda term, *limits: sp.Sum(term, *limits) if term != 0 else term)
 
 
-_OPAQUE = (sp.Sum, sp.Integral, D, E, Held)
+_OPAQUE = (sp.Sum, sp.Integral, D, E, Held, Partial)
 
 
 def same(one: sp.Expr, other: sp.Expr) -> bool:

@@ -9,7 +9,7 @@ from sympy.printing.precedence import PRECEDENCE
 from sympy.printing.pretty.pretty_symbology import pretty_symbol
 from sympy.printing.str import StrPrinter
 
-from .expressions import D, E, Held
+from .expressions import D, E, Held, Partial
 
 _SUPERSCRIPTS = str.maketrans("-0123456789n", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹ⁿ")
 
@@ -37,10 +37,10 @@ def _reading_order(factor: sp.Expr) -> tuple[int, str]:
     kinds = (
         base.is_number,
         isinstance(base, _NAMES),
-        not isinstance(base, (D, E, sp.Sum, sp.log, sp.exp)) and not base.is_Add,
+        not isinstance(base, (D, E, Partial, sp.Sum, sp.log, sp.exp)) and not base.is_Add,
         isinstance(base, (sp.log, sp.exp)),
         base.is_Add,
-        isinstance(base, D),
+        isinstance(base, (D, Partial)),
     )
     return kinds.index(True) if True in kinds else len(kinds), str(factor)
 
@@ -82,6 +82,8 @@ class _Text(StrPrinter):
         if not isinstance(term, (*_NAMES, sp.log, Held)):
             inner = f"[{inner}]"
         return f"∂{inner}/∂{self._print(by)}"
+
+    _print_Partial = _print_D
 
     def _print_Held(self, node: Held) -> str:
         inner = self._print(node.args[0])
@@ -130,10 +132,11 @@ class _Text(StrPrinter):
 
 
 class _Latex(LatexPrinter):
-    def _print_AppliedUndef(self, node: AppliedUndef) -> str:
+    def _print_AppliedUndef(self, node: AppliedUndef, exp: object = None) -> str:
         below = _below(node)
         name = self._print(sp.Symbol(node.func.__name__))
-        return f"{name}_{{{','.join(map(self._print, below))}}}" if below else name
+        written = f"{name}_{{{','.join(map(self._print, below))}}}" if below else name
+        return written if exp is None else rf"\left({written}\right)^{{{exp}}}"
 
     def _print_log(self, node: sp.log, exp: object = None) -> str:
         inner = self._print(node.args[0])
@@ -152,6 +155,8 @@ class _Latex(LatexPrinter):
             inner = rf"\left[{inner}\right]"
         written = rf"\frac{{\partial}}{{\partial {self._print(by)}}} {inner}"
         return written if exp is None else rf"\left({written}\right)^{{{exp}}}"
+
+    _print_Partial = _print_D
 
     def _print_Held(self, node: Held, exp: object = None) -> str:
         written = rf"\bot\left({self._print(node.args[0])}\right)"

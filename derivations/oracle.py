@@ -18,68 +18,88 @@ class Oracle:
 
     Args:
         formula: the result of a derivation.
-        arguments: what stands in the formula for each argument. One that depends on the index is an
+        arguments: what stands in the formula for each argument. One that depends on an index is an
             array whose first axis is that index.
-        index: what the formula sums over, a label if nothing is said.
+        index: what the formula sums over, a label if nothing is said; of several, an argument's
+            first axes are those that it depends on, in this order.
+        counts: how many places an index has, where it is not called by the index's capital.
 
     Raises:
         ValueError: if anything in the formula is no argument.
     """
 
     def __init__(
-        self, formula: sp.Expr, arguments: Mapping[str, sp.Expr], index: sp.Symbol = k
+        self,
+        formula: sp.Expr,
+        arguments: Mapping[str, sp.Expr],
+        index: sp.Symbol | tuple[sp.Symbol, ...] = k,
+        counts: Mapping[sp.Symbol, sp.Symbol] | None = None,
     ) -> None:
         self.formula, self.arguments = sp.sympify(formula), dict(arguments)
-        self.index, self._most = index, sp.Symbol(index.name.upper(), integer=True, positive=True)
-        self._letters: dict[str, Any] = {}
+        self.indices = index if isinstance(index, tuple) else (index,)
+        self._most = {
+            each: sp.Symbol(each.name.upper(), integer=True, positive=True) for each in self.indices
+        } | dict(counts or {})
+        self._letters: dict[str, sp.Expr] = {}
         body = self.formula
         # The longest first: log q is an argument of its own where it is asked for.
         for name, node in sorted(
             arguments.items(), key=lambda item: -item[1].count_ops(visual=False)
         ):
-            by_label = index in node.free_symbols
-            letter = sp.Function(f"a_{name}") if by_label else sp.Symbol(f"a_{name}")
+            axes = self._axes(name)
+            letter = sp.Function(f"a_{name}")(*axes) if axes else sp.Symbol(f"a_{name}")
             self._letters[name] = letter
-            body = body.xreplace({node: letter(index) if by_label else letter})
-        left = body.free_symbols - {index, self._most, *self._letters.values()}
-        known = {
-            letter(index)
-            for letter in self._letters.values()
-            if isinstance(letter, type(sp.Function("a")))
-        }
-        left |= body.atoms(sp.core.function.AppliedUndef) - known
+            body = body.xreplace({node: letter})
+        left = body.free_symbols - {*self.indices, *self._most.values(), *self._letters.values()}
+        left |= body.atoms(sp.core.function.AppliedUndef) - {*self._letters.values()}
         if left:
             raise ValueError(f"{', '.join(map(str, left))} in {text(formula)} is no argument")
         self._body = body
 
+    def _axes(self, name: str) -> tuple[sp.Symbol, ...]:
+        """The indices that an argument depends on."""
+        free = self.arguments[name].free_symbols
+        return tuple(index for index in self.indices if index in free)
+
     @functools.cached_property
     def _function(self) -> Callable[..., Any]:
-        return sp.lambdify([*self._letters.values(), self._most], self._body, modules="numpy")
+        letters = [
+            letter.func if self._axes(name) else letter for name, letter in self._letters.items()
+        ]
+        return sp.lambdify([*letters, *self._most.values()], self._body, modules="numpy")
 
     def __call__(self, **values: Any) -> np.ndarray:
         """The formula's value.
 
         Args:
-            values: an array for each argument; those that depend on the index have it as their
+            values: an array for each argument; those that depend on an index have it as their
                 first axis, and after it whatever broadcasts.
 
         Raises:
             TypeError: if an argument is missing or unknown.
-            ValueError: if two arrays have first axes of different lengths.
+            ValueError: if two arrays have axes of different lengths for one index.
         """
         if values.keys() != self.arguments.keys():
             raise TypeError(
                 f"this formula takes {', '.join(self.arguments)}, got {', '.join(values) or 'none'}"
             )
         arrays = {name: np.asarray(value) for name, value in values.items()}
-        by_label = [name for name in arrays if self.index in self.arguments[name].free_symbols]
-        counts = {name: len(arrays[name]) for name in by_label}
-        if len(set(counts.values())) > 1:
-            raise ValueError(f"first axes have different lengths: {counts}")
+        lengths = [self._length(index, arrays) for index in self.indices]
         given = [
-            (lambda label, array=arrays[name]: array[label - 1])
-            if name in by_label
+            (lambda *places, array=arrays[name]: array[tuple(place - 1 for place in places)])
+            if self._axes(name)
             else arrays[name]
             for name in self._letters
         ]
-        return np.asarray(self._function(*given, next(iter(counts.values()), 0)))
+        return np.asarray(self._function(*given, *lengths))
+
+    def _length(self, index: sp.Symbol, arrays: Mapping[str, np.ndarray]) -> int:
+        """How many places an index has, by every array that depends on it."""
+        found = {
+            name: array.shape[self._axes(name).index(index)]
+            for name, array in arrays.items()
+            if index in self._axes(name)
+        }
+        if len(set(found.values())) > 1:
+            raise ValueError(f"axes for one index, {text(index)}, have different lengths: {found}")
+        return next(iter(found.values()), 0)

@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import sympy as sp
+from sympy.core.function import AppliedUndef
 
-from .expressions import D, E, Held, K, k, q, until_still
+from .expressions import D, E, Held, K, Partial, k, q, until_still
 
 #: Equalities that a step may use beside its rule: a definition, or what is assumed.
 Given = Mapping[sp.Expr, sp.Expr]
@@ -70,6 +71,13 @@ def _chain(node: D) -> sp.Expr:
         return sp.diff(term.func(inside), inside).subs(inside, inner) * D(inner, by)
     if term.is_Pow and term.exp.is_number:
         return term.exp * term.base ** (term.exp - 1) * D(term.base, by)
+    if term == by:
+        return sp.S.One
+    if isinstance(term, AppliedUndef):
+        # An index counts and is not differentiated by; an argument given twice counts once.
+        parts = [part for part in dict.fromkeys(term.args) if not part.is_integer]
+        if not all(part.is_Symbol for part in parts):
+            return sp.Add(*[Partial(term, part) * D(part, by) for part in parts])
     return node
 
 
@@ -97,16 +105,23 @@ def _held_factor(node: D) -> sp.Expr:
     return sp.Mul(*held) * D(rest, by)
 
 
-def _split_sum(node: sp.Sum) -> sp.Expr:
+def _split_sum(node: sp.Sum | sp.Integral) -> sp.Expr:
     term, limits = sp.expand_mul(node.function), node.limits
     if term.is_Add:
-        return sp.Add(*[sp.Sum(part, *limits) for part in term.args])
+        return sp.Add(*[node.func(part, *limits) for part in term.args])
     index = limits[0][0]
     fixed = [part for part in _factors(term) if index not in part.free_symbols]
     rest = sp.Mul(*[part for part in _factors(term) if part not in fixed])
     if fixed and len(fixed) < len(_factors(term)):
-        return sp.Mul(*fixed) * sp.Sum(rest, *limits)
+        return sp.Mul(*fixed) * node.func(rest, *limits)
     return node
+
+
+def _count(node: sp.Sum) -> sp.Expr:
+    (index, first, last), *others = node.limits
+    if others or index in node.function.free_symbols:
+        return node
+    return node.function * (last - first + 1)
 
 
 def _split_mean(node: E) -> sp.Expr:
@@ -190,7 +205,11 @@ RULES = {
             _everywhere(D, _split_derivative),
         ),
         Rule("product rule", "∂(f g) = f ∂g + g ∂f", _everywhere(D, _product)),
-        Rule("chain rule", "∂g(f) = g'(f) ∂f", _everywhere(D, _chain)),
+        Rule(
+            "chain rule",
+            "∂g(f) = g'(f) ∂f, a term for each argument; ∂v/∂v = 1",
+            _everywhere(D, _chain),
+        ),
         Rule("log-derivative", "∂q = q ∂log q", _everywhere(D, _log_derivative)),
         Rule(
             "independence",
@@ -205,6 +224,12 @@ RULES = {
             _everywhere(D, _held_factor),
         ),
         Rule("value of a held constant", "⊥f has the value of f", _held_value),
+        Rule("counting", "Σ_k c = K c", _everywhere(sp.Sum, _count)),
+        Rule(
+            "linearity of the integral",
+            "∫ (f + c g) = ∫ f + c ∫ g",
+            _everywhere(sp.Integral, _split_sum),
+        ),
         Rule("integral", "the integral is carried out", _integrate),
     )
 }

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import sympy as sp
 from sympy.core.function import AppliedUndef
 
-from .expressions import D, E, Held
+from .expressions import D, E, Held, Partial
 
 #: Labels, and other things that are counted, in the witness's case.
 COUNT = 3
@@ -65,7 +65,7 @@ def _concrete(node: sp.Expr, held: dict[sp.Expr, sp.Expr], probabilities: set[ty
     if isinstance(node, sp.Sum):
         (index, _, most), *others = node.limits
         inner = sp.Sum(node.function, *others) if others else node.function
-        count = int(most) if most.is_number else COUNT
+        count = int(_concrete(most, held, probabilities))
         return sp.Add(
             *[
                 _concrete(_at(inner, index, place), held, probabilities)
@@ -75,19 +75,26 @@ def _concrete(node: sp.Expr, held: dict[sp.Expr, sp.Expr], probabilities: set[ty
     if isinstance(node, D):
         term, by = node.args
         return sp.diff(_concrete(term, held, probabilities), by)
+    if isinstance(node, Partial):
+        function, argument = node.args
+        place = sp.Dummy(real=True)
+        # Of the arguments themselves alone: what stands inside another argument is held.
+        parts = [place if part == argument else part for part in function.args]
+        slope = sp.diff(_concrete(function.func(*parts), held, probabilities), place)
+        return slope.xreplace({place: _concrete(argument, held, probabilities)})
     if isinstance(node, Held):
         letter = sp.Dummy(real=True)
         held[letter] = _concrete(node.args[0], held, probabilities)
         return letter
     if isinstance(node, AppliedUndef):
+        arguments = [_concrete(part, held, probabilities) for part in node.args]
         if node.func.__name__ == "q" or node.func in probabilities:
-            first, *others = node.args
+            first, *others = arguments
             weights = [
                 sp.exp(_polynomial(node.func, place, others)) for place in range(1, COUNT + 1)
             ]
-            # A label that nothing sums over is any label; the first will do.
-            return weights[int(first) - 1 if first.is_number else 0] / sp.Add(*weights)
-        return _polynomial(node.func, 0, list(node.args))
+            return weights[int(first) - 1] / sp.Add(*weights)
+        return _polynomial(node.func, 0, arguments)
     if isinstance(node, sp.Symbol) and node.is_integer:
         return sp.Integer(COUNT)
     if not node.args:
