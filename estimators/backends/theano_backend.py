@@ -194,7 +194,7 @@ def backend() -> TheanoBackend:
     Raises:
         BackendMissing: if Theano cannot be imported beside the NumPy that is installed.
     """
-    os.environ.setdefault("THEANO_FLAGS", FLAGS)
+    flags = os.environ.setdefault("THEANO_FLAGS", FLAGS)
     # Theano's C loop for scan does not compile on CPython 3.11; without it scan uses a Python loop.
     if "theano" not in sys.modules:
         sys.modules.setdefault("theano.scan_module.scan_perform_ext", None)  # type: ignore[arg-type]
@@ -209,11 +209,17 @@ def backend() -> TheanoBackend:
             import theano.gpuarray  # scan imports it later, outside of this block
             import theano.sandbox.rng_mrg
             import theano.tensor
-    except Exception as error:  # Theano fails in many ways beside a newer NumPy; all mean the same
-        raise BackendMissing(
-            f"theano is installed but cannot be imported with NumPy {np.__version__}: "
-            f"{type(error).__name__}: {error}; it needs numpy==1.23.5, scipy<1.11 and "
-            "setuptools<81 on CPython 3.11: pip install 'gradproof[theano]'; and where "
-            "THEANO_FLAGS is set, blas.ldflags= must be in it, or Theano asks NumPy for a BLAS"
-        ) from error
+    except Exception as error:  # Theano fails in many ways beside a newer NumPy, or with odd flags
+        found = f"theano is installed but cannot be imported with NumPy {np.__version__}"
+        needs = (
+            "it needs numpy==1.23.5, scipy<1.11 and setuptools<81 on CPython 3.11: "
+            "pip install 'gradproof[theano]'"
+        )
+        if flags != FLAGS:
+            found += f" and THEANO_FLAGS={flags}"
+            needs = (
+                "unset THEANO_FLAGS, or put blas.ldflags=,cxx= in it, so that Theano asks for no "
+                f"BLAS and no C compiler; mend the other flags; if it fails all the same, {needs}"
+            )
+        raise BackendMissing(f"{found}: {type(error).__name__}: {error}; {needs}") from error
     return TheanoBackend(theano)

@@ -116,5 +116,5 @@ def test_a_theano_that_cannot_be_imported_is_said_with_the_reason(tmp_path):
     for message, cause in errors:
         assert f"cannot be imported with NumPy {version}: AttributeError: module 'numpy'" in message
         assert "it needs numpy==1.23.5, scipy<1.11 and setuptools<81 on CPython 3.11" in message
-        assert "pip install 'gradproof[theano]'; and where THEANO_FLAGS is set" in message
+        assert message.endswith("pip install 'gradproof[theano]'")
         assert cause == "AttributeError"

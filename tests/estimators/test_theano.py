@@ -101,20 +101,39 @@ def test_flags_of_the_user_stay(tmp_path):
     assert error <= CLOSE  # the arrays are float64 all the same
 
 
-def test_flags_without_a_blas_are_an_error_that_says_so(tmp_path):
-    """Theano asks NumPy for a BLAS, which newer ones do not answer, unless it is told not to."""
-    message = run_python(
-        "import json\n"
-        "from gradproof.estimators.backends import BackendMissing, load\n"
-        "try:\n"
-        "    load('theano')\n"
-        "except BackendMissing as error:\n"
-        "    print(json.dumps(str(error)))\n",
-        tmp_path,
-        THEANO_FLAGS="cxx=",
-    )
-    assert "has no attribute 'blas_opt_info'" in message
-    assert "where THEANO_FLAGS is set, blas.ldflags= must be in it" in message
+LOAD = """
+import json
+from gradproof.estimators.backends import BackendMissing, load
+try:
+    load("theano")
+    print(json.dumps(""))
+except BackendMissing as error:
+    print(json.dumps(str(error)))
+"""
+
+ADVICE = "unset THEANO_FLAGS, or put blas.ldflags=,cxx= in it"
+
+
+@pytest.mark.parametrize(
+    ("flags", "reason"),
+    [
+        ("cxx=", "has no attribute 'blas_opt_info'"),  # Theano asks NumPy for a BLAS
+        ("blas.ldflags=,cxx=/no/such/g++", "No such file or directory: '/no/such/g++'"),
+        ("blas.ldflags=,cxx=,mode=FASTEST", "Expected one of those string"),
+    ],
+)
+def test_flags_that_theano_fails_with_are_named(tmp_path, flags, reason):
+    """With what went wrong, and with advice that mends it."""
+    message = run_python(LOAD, tmp_path, THEANO_FLAGS=flags)
+    assert f"THEANO_FLAGS={flags}: " in message
+    assert reason in message
+    assert ADVICE in message
+
+
+@pytest.mark.parametrize("flags", [None, "blas.ldflags=,cxx=", "floatX=float32,blas.ldflags=,cxx="])
+def test_the_advice_on_flags_is_right(tmp_path, flags):
+    """Without flags, and with those that the advice names, Theano can be imported."""
+    assert run_python(LOAD, tmp_path, THEANO_FLAGS=flags) == ""
 
 
 def test_labels_are_drawn_from_q():
