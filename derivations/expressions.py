@@ -78,7 +78,15 @@ def until_still(expression: sp.Expr, change: Callable[[Any], Any]) -> sp.Expr:
 def normal(expression: sp.Expr) -> sp.Expr:
     """Products multiplied out, also inside sums; no sum is split and no derivative carried out."""
     found = sp.expand(sp.sympify(expression), basic=False, log=False, power_base=False)
-    return found.replace(sp.Sum, lambda term, *limits: sp.Sum(term, *limits) if term != 0 else term)
+    return found.replace(
+        sp.Sum, lambda term, *limits: sp.Sum(_fraction(term), *limits) if term != 0 else term
+    )
+
+
+def _fraction(term: sp.Expr) -> sp.Expr:
+    """A term with sums below the line as one fraction in lowest terms."""
+    below = any(part.exp.is_negative and part.base.is_Add for part in term.atoms(sp.Pow))
+    return sp.cancel(sp.together(term)) if below else term
 
 
 _OPAQUE = (sp.Sum, sp.Integral, D, E, Held, Partial)

@@ -41,7 +41,7 @@ class Oracle:
             each: sp.Symbol(each.name.upper(), integer=True, positive=True) for each in self.indices
         } | dict(counts or {})
         self._letters: dict[str, sp.Expr] = {}
-        body = self.formula
+        body, known = self.formula, set[sp.Expr]()
         # The longest first: log q is an argument of its own where it is asked for.
         for name, node in sorted(
             arguments.items(), key=lambda item: -item[1].count_ops(visual=False)
@@ -49,9 +49,15 @@ class Oracle:
             axes = self._axes(name)
             letter = sp.Function(f"a_{name}")(*axes) if axes else sp.Symbol(f"a_{name}")
             self._letters[name] = letter
+            known |= {letter}
             body = body.xreplace({node: letter})
-        left = body.free_symbols - {*self.indices, *self._most.values(), *self._letters.values()}
-        left |= body.atoms(sp.core.function.AppliedUndef) - {*self._letters.values()}
+            # In a double sum over the labels one argument stands at two labels.
+            for other in self._others(axes):
+                at = {axes[0]: other}
+                known |= {letter.xreplace(at)}
+                body = body.xreplace({node.xreplace(at): letter.xreplace(at)})
+        left = body.free_symbols - {*self.indices, *self._most.values(), *known}
+        left |= body.atoms(sp.core.function.AppliedUndef) - known
         if left:
             raise ValueError(f"{', '.join(map(str, left))} in {text(formula)} is no argument")
         self._body = body
@@ -60,6 +66,12 @@ class Oracle:
         """The indices that an argument depends on."""
         free = self.arguments[name].free_symbols
         return tuple(index for index in self.indices if index in free)
+
+    def _others(self, axes: tuple[sp.Symbol, ...]) -> list[sp.Symbol]:
+        """The indices of sums over the same places as the one that an argument depends on."""
+        most = self._most[axes[0]] if len(axes) == 1 else None
+        limits = [limit for node in self.formula.atoms(sp.Sum) for limit in node.limits]
+        return [index for index, _, last in limits if last == most and index not in axes]
 
     @functools.cached_property
     def _function(self) -> Callable[..., Any]:

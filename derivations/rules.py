@@ -6,13 +6,14 @@ makes the same of what stands before and after it; the rest is algebra, which is
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import sympy as sp
 from sympy.core.function import AppliedUndef
 
-from .expressions import D, E, Held, K, Partial, k, q, until_still
+from .expressions import D, E, Held, K, Partial, k, normal, q, until_still
 
 #: Equalities that a step may use beside its rule: a definition, or what is assumed.
 Given = Mapping[sp.Expr, sp.Expr]
@@ -44,7 +45,7 @@ def _split_derivative(node: D) -> sp.Expr:
         return sp.Add(*[D(part, by) for part in term.args])
     if isinstance(term, sp.Sum):
         return sp.Sum(D(term.function, by), *term.limits)
-    numbers = [part for part in _factors(term) if part.is_number or part in (K,)]
+    numbers = [part for part in _factors(term) if part.is_number or part.is_rational]
     if numbers and len(numbers) < len(_factors(term)):
         rest = sp.Mul(*[part for part in _factors(term) if part not in numbers])
         return sp.Mul(*numbers) * D(rest, by)
@@ -113,8 +114,42 @@ def _split_sum(node: sp.Sum | sp.Integral) -> sp.Expr:
     fixed = [part for part in _factors(term) if index not in part.free_symbols]
     rest = sp.Mul(*[part for part in _factors(term) if part not in fixed])
     if fixed and len(fixed) < len(_factors(term)):
-        return sp.Mul(*fixed) * node.func(rest, *limits)
+        # Of a sum over sums only the inner one is left behind.
+        taken = sp.Mul(*fixed) * node.func(rest, limits[0])
+        return node.func(taken, *limits[1:]) if limits[1:] else taken
     return node
+
+
+def _flat(node: sp.Sum) -> sp.Sum:
+    """A sum over a product with sums in it, as one sum over several indices."""
+    factors = _factors(node.function)
+    for place, part in enumerate(factors):
+        if not isinstance(part, sp.Sum):
+            continue
+        rest = sp.Mul(*factors[:place], *factors[place + 1 :])
+        inner, outer = set(part.bound_symbols), set(node.bound_symbols)
+        ranges = {letter for limit in part.limits for letter in limit[2].free_symbols}
+        if not inner & (outer | rest.free_symbols) and not outer & ranges:
+            return _flat(sp.Sum(rest * part.function, *part.limits, *node.limits))
+    return node
+
+
+def _in_order(node: sp.Expr, given: Given) -> sp.Expr:
+    """Sums over sums as one, the indices in an order and with names that depend on neither."""
+    if not isinstance(node, sp.Sum):
+        return node.func(*[_in_order(part, given) for part in node.args]) if node.args else node
+    flat = _flat(node)
+    limits = sorted(flat.limits, key=lambda limit: str(limit[1:]))
+    plain = [
+        (sp.Symbol(f"{most}_{place}", integer=True, positive=True), least, most)
+        for place, (_, least, most) in enumerate(limits)
+    ]
+    found = []
+    for names in itertools.permutations(limits):
+        if [name[1:] for name in names] == [limit[1:] for limit in plain]:
+            named = {old[0]: new[0] for old, new in zip(names, plain, strict=True)}
+            found.append(normal(_in_order(flat.function, given).xreplace(named)))
+    return sp.Sum(min(found, key=sp.default_sort_key), *plain)
 
 
 def _count(node: sp.Sum) -> sp.Expr:
@@ -129,6 +164,8 @@ def _split_mean(node: E) -> sp.Expr:
     term = sp.expand_mul(term)
     if term.is_Add:
         return sp.Add(*[E(part, probability, index) for part in term.args])
+    if isinstance(term, sp.Sum):
+        return sp.Sum(E(term.function, probability, index), *term.limits)
     fixed = [part for part in _factors(term) if index not in part.free_symbols]
     if len(fixed) == len(_factors(term)):
         # That the mean of a constant is the constant is normalisation, not linearity.
@@ -141,11 +178,13 @@ def _normalised(expression: sp.Expr, given: Given) -> sp.Expr:
     probabilities = {q, *(node for node, value in given.items() if value == 1)}
 
     def change(node: sp.Sum) -> sp.Expr:
-        (index, _, _), *others = node.limits
+        (index, _, most), *others = node.limits
         term = sp.expand_mul(node.function)
         for part in _factors(term):
             rest = term / part
-            if part in probabilities and not others and index not in rest.free_symbols:
+            # Σ_m q_m is 1 as well, where m runs over the labels.
+            known = part in probabilities or (part == q.xreplace({k: index}) and most == K)
+            if known and not others and index not in rest.free_symbols:
                 return rest
         return node
 
@@ -199,6 +238,11 @@ RULES = {
         Rule("mean", "E[f] = Σ_k q_k f_k", _everywhere(E, _mean)),
         Rule("linearity of the mean", "E[f + c g] = E[f] + c E[g]", _everywhere(E, _split_mean)),
         Rule("linearity of the sum", "Σ (f + c g) = Σ f + c Σ g", _everywhere(sp.Sum, _split_sum)),
+        Rule(
+            "order of sums",
+            "Σ_k Σ_m f_k,m = Σ_m Σ_k f_k,m, and an index may have any name",
+            _in_order,
+        ),
         Rule(
             "linearity of the derivative",
             "∂(f + c g) = ∂f + c ∂g, under a sum over the labels as well",
