@@ -15,12 +15,12 @@ from gradproof.reference_models.ops import Array, Ops
 
 from ..check import SEQUENCE_MODELS, Check, drawn
 from ..evidence import HOLDS, REFUTED, Comparison
-from ..study import Study
+from ..study import FEW_DRAWS, Study
 
 #: Joint draws that a check runs on the sequence models; above, the tabular cases alone carry it.
 MOST_JOINT = 256
 
-#: Sentences of a sequence model's batch that a coupled baseline is enumerated on.
+#: Sentences that a coupled baseline is enumerated on, where there are not few draws of them all.
 JOINT_SENTENCES = 2
 
 
@@ -74,9 +74,9 @@ def unbiased(study: Study, name: str, *, shrunk: bool = False) -> list[Compariso
             formula says is kept, in place of the exact gradient.
     """
     baseline = BASELINES[name]
-    if baseline.coupled:
+    if baseline.coupled and joint_draws(study) > FEW_DRAWS:
         study = study.first(JOINT_SENTENCES)
-        if study.subject.model.classes**study.subject.batch.n > MOST_JOINT:
+        if joint_draws(study) > MOST_JOINT:
             return []
     found = study.moments("one-pass", baseline)
     expected = dict(study.reference.gradient)
@@ -86,6 +86,11 @@ def unbiased(study: Study, name: str, *, shrunk: bool = False) -> list[Compariso
         expected = {key: expected[key] - (1.0 - kept) * lost[key] for key in expected}
     extra = largest_baseline(study, study.baseline_inputs(baseline))
     return study.compare_gradient(dict(found.mean), expected, study.names(), extra=extra)
+
+
+def joint_draws(study: Study) -> int:
+    """K^N, the ways to label the batch."""
+    return study.subject.model.classes**study.subject.batch.n
 
 
 def loss_part(study: Study) -> dict[str, np.ndarray]:

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import find, given, settings
 from hypothesis import strategies as st
 
 from gradproof.checks.cases import (
@@ -19,6 +19,7 @@ from gradproof.checks.cases import (
     typical_tabular,
 )
 from gradproof.checks.registry import CHECKS
+from gradproof.checks.study import FEW_DRAWS
 from gradproof.estimators.exact import reference
 from gradproof.reference_models.batch import UNLABELLED
 
@@ -85,10 +86,10 @@ def test_rows_with_cases_have_a_typical_one():
 
 @given(tabular_cases())
 def test_tabular_cases_stay_in_their_ranges(case):
-    """K is 2 or 3, N 1 or 2, no sentence is empty, every token and label exists."""
+    """K is 2 or 3, N 1 or 2, or 3 if K is 2; none is empty, every token and label exists."""
     k, n = len(case.bias), len(case.tokens)
     assert 2 <= k <= 3
-    assert 1 <= n <= 2
+    assert 1 <= n <= (3 if k == 2 else 2)
     assert all(1 <= len(row) <= 3 for row in case.tokens)
     assert all(0 <= token < k for row in case.tokens for token in row)
     assert case.labels == (UNLABELLED,) * n
@@ -106,6 +107,14 @@ def test_limits_are_kept(case):
     assert 3 <= len(case.bias) <= 5
     assert all(UNLABELLED <= label < len(case.bias) for label in case.labels)
     assert case.batch_statistics
+
+
+@pytest.mark.parametrize("check", [name for name in STRATEGIES if not name.startswith("kl.")])
+def test_three_sentences_of_two_labels_are_drawn(check):
+    """Every row can meet them, and they are enumerated jointly: 2^3 draws are few."""
+    case = find(STRATEGIES[check].cases, lambda case: len(case.tokens) == 3)
+    assert len(case.bias) == 2
+    assert 2**3 <= FEW_DRAWS < 3**3
 
 
 @given(tabular_cases(supports=False))

@@ -10,6 +10,7 @@ from gradproof.checks.evidence import REFUTED
 from gradproof.checks.registry import CHECKS
 from gradproof.checks.run import run_check
 from gradproof.checks.study import Study
+from gradproof.estimators.baselines.batch_mean import BatchMean, LeaveOneOut
 from gradproof.estimators.bench import Bench
 from gradproof.reference_models.tabular import TabularModel
 
@@ -107,6 +108,61 @@ def test_a_bug_of_batches_needs_two_sentences(scene, check):
     assert not found.crash, found.explain()
     assert found.verdict == REFUTED, found.explain()
     assert "labels=(-1, -1)" in found.counterexample
+
+
+class ThirdSentenceLeaks(TabularModel):
+    """Where there are three sentences, each has a thousandth of all in it."""
+
+    def loss(self, ops, parameters, batch, labels):
+        """Squared, so that it is not linear in the sentences."""
+        own = super().loss(ops, parameters, batch, labels)
+        all_of_them = ops.square(ops.sum(own, axis=1, keepdims=True))
+        return own if batch.n < 3 else own + 1e-3 * all_of_them
+
+
+class OwnDrawInThree(LeaveOneOut):
+    """Leaves the sentence's own loss out where there are two, and not where there are three."""
+
+    def value(self, ops, parameters, batch, inputs, loss):
+        """The mean of all."""
+        if batch.n < 3:
+            return super().value(ops, parameters, batch, inputs, loss)
+        return ops.zeros_like(loss) + ops.sum(loss) / batch.n
+
+
+class HalfIsKept(BatchMean):
+    """The share that a batch mean keeps, as it is for one sentence and for two."""
+
+    def kept(self, n):
+        """1 - 1/N there."""
+        return 0.5 * (n - 1)
+
+
+ONE_PASS = "batch.one_pass/sum"
+
+
+@pytest.mark.parametrize(
+    ("plant", "check"),
+    [
+        (lambda scene: scene.replace(cases, "TabularModel", ThirdSentenceLeaks), ONE_PASS),
+        (
+            lambda scene: scene.baseline("leave-one-out", OwnDrawInThree()),
+            "baseline.unbiased/leave-one-out",
+        ),
+        (
+            lambda scene: scene.baseline("batch-mean", HalfIsKept()),
+            "baseline.unbiased/batch-mean-share",
+        ),
+    ],
+    ids=["a leak", "leave-one-out", "the share kept"],
+)
+def test_a_bug_of_three_sentences_is_met(scene, plant, check):
+    """What is right for two sentences can be wrong for three: these are drawn, with two labels."""
+    plant(scene)
+    found = run_check(CHECKS[check], Bench(scene.backend), [], examples=100, seed=scene.seed)
+    assert not found.crash, found.explain()
+    assert found.verdict == REFUTED, found.explain()
+    assert "labels=(-1, -1, -1)" in found.counterexample
 
 
 def test_checks_that_hold_draw_cases():
