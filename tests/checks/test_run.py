@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import core, settings
 
-from gradproof.checks.cases import GaussianCase, TabularCase
+from gradproof.checks.cases import GaussianCase, TabularCase, typical_tabular
 from gradproof.checks.check import Check, drawn
 from gradproof.checks.evidence import HOLDS, REFUTED, UNDECIDED, Comparison
 from gradproof.checks.registry import CHECKS
@@ -308,3 +308,16 @@ def test_evidence_can_be_changed_only_in_a_copy(bench):
     assert dataclasses.replace(found, seed=3) != found
     with pytest.raises(dataclasses.FrozenInstanceError):
         found.seed = 3
+
+
+@pytest.mark.parametrize("size", [1e3, 1e150, 1e300])
+@pytest.mark.parametrize("check", ["forward/values", "gradient.e/corrected", "objective.c/sampled"])
+def test_huge_parameters_are_no_news_to_numpy(bench, check, size):
+    """What overflows is in the evidence; here, where warnings are errors, none is in its place."""
+    case = typical_tabular(np.random.default_rng(0), sentences=(2, 2), labelled=True)
+    subject = case.subject()
+    for name, table in subject.parameters.items():
+        huge = subject.replace(parameters={**subject.parameters, name: size * table})
+        found = run_check(CHECKS[check], bench, [Study(bench, huge)], examples=0, seed=0)
+        assert "Warning" not in found.crash
+        assert found.verdict != REFUTED

@@ -238,6 +238,15 @@ def test_a_value_that_is_no_number_is_named(what, value, message, possible):
         reference(subject.replace(model=model, name="mine"))
 
 
+@pytest.mark.parametrize("size", [400.0, 1e6])
+def test_a_saturated_tanh_is_no_news_to_numpy(size):
+    """Beyond 355 its derivative is 0, without a warning, which would be an error here."""
+    subject = typical_tabular(np.random.default_rng(0)).subject()
+    phi = np.full_like(subject.parameters["phi.table"], size)
+    known = reference(subject.replace(parameters={**subject.parameters, "phi.table": phi}))
+    np.testing.assert_array_equal(known.gradient["phi.table"], np.zeros_like(phi))
+
+
 def test_an_impossible_label_is_no_error():
     """Log q of minus infinity is an answer: its row of scores is zero, and the rest is finite."""
     known = reference(subject_of("impossible label", 0))
