@@ -15,7 +15,7 @@ from hypothesis.errors import NoSuchExample
 from gradproof.estimators.bench import Bench
 
 from .check import Check
-from .evidence import GAP, UNDECIDED, Comparison, Evidence, judge, resolution, worst_of
+from .evidence import GAP, REFUTED, UNDECIDED, Comparison, Evidence, judge, resolution, worst_of
 from .study import Study
 
 
@@ -135,9 +135,19 @@ def _crashed(check: Check, bench: Bench, error: Exception, seed: int, started: f
     return _unfinished(check, bench, f"{type(error).__name__}: {error}", seed, seconds)
 
 
-def blocked(found: Evidence) -> Evidence:
-    """Evidence that counts for nothing, since the framework's forward values differ."""
-    reason = f"the forward values of {found.backend} differ from NumPy's; mend those first"
+def blocked(found: Evidence, forward: Evidence) -> Evidence:
+    """Evidence that counts for nothing, by reason of the forward values of its framework.
+
+    Args:
+        forward: the evidence for those, which do not hold: they differ, or cannot be told.
+    """
+    if forward.crash:
+        reason = f"the check of {found.backend}'s forward values crashed ({forward.crash})"
+    elif forward.verdict == REFUTED:
+        reason = f"the forward values of {found.backend} differ from NumPy's"
+    else:
+        reason = f"whether {found.backend}'s forward values are NumPy's is undecided"
+    reason = f"{reason}; mend that first"
     return dataclasses.replace(
         found, verdict=UNDECIDED, crash=reason, counterexample="", snippet=""
     )

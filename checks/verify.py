@@ -189,14 +189,14 @@ def _repeatable(found: Evidence, plan: Plan) -> Evidence:
 
 
 def _without_blocked(evidence: dict[Job, Evidence]) -> tuple[Evidence, ...]:
-    """Evidence of a framework whose forward values differ counts for nothing, and says so."""
-    differing = {
-        name
+    """Evidence of a framework whose forward values do not hold counts for nothing, and says so."""
+    stopping = {
+        name: found
         for (name, check), found in evidence.items()
         if check == FORWARD and found.verdict != HOLDS
     }
     return tuple(
-        blocked(found) if name in differing and check != FORWARD else found
+        blocked(found, stopping[name]) if name in stopping and check != FORWARD else found
         for (name, check), found in evidence.items()
     )
 

@@ -241,15 +241,27 @@ def test_a_refuted_subject_needs_no_case(bench):
     assert found.counterexample == found.snippet == ""
 
 
-def test_blocked_evidence_counts_for_nothing(bench):
-    """Whatever it found, it is undecided, and names the framework to mend."""
+@pytest.mark.parametrize(
+    ("forward", "reason"),
+    [
+        ({"verdict": REFUTED}, "the forward values of autograd differ from NumPy's"),
+        (
+            {"crash": "RuntimeError: no memory"},
+            "the check of autograd's forward values crashed (RuntimeError: no memory)",
+        ),
+        ({}, "whether autograd's forward values are NumPy's is undecided"),
+    ],
+    ids=["differ", "crashed", "undecided"],
+)
+def test_blocked_evidence_counts_for_nothing(bench, forward, reason):
+    """Whatever it found, it is undecided, and says what came of the forward values."""
     compare, _ = wrong_where(three_labels)
     found = run_check(check_of(compare), bench, [], examples=20, seed=2)
     assert found.verdict == REFUTED
-    stopped = blocked(found)
+    stopped = blocked(found, dataclasses.replace(found, **{"verdict": UNDECIDED} | forward))
     assert stopped.verdict == UNDECIDED
     assert stopped.counterexample == stopped.snippet == ""
-    assert stopped.crash == "the forward values of autograd differ from NumPy's; mend those first"
+    assert stopped.crash == f"{reason}; mend that first"
     assert stopped.crash in stopped.explain()
 
 

@@ -287,7 +287,7 @@ def test_forward_values_that_differ_block_the_framework(run, pretend):
     for name in ("labelled/as-it-stands", "labelled/score-term"):
         stopped = verdicts["torch", name]
         assert stopped.verdict == UNDECIDED
-        assert stopped.crash == "the forward values of torch differ from NumPy's; mend those first"
+        assert stopped.crash == "the forward values of torch differ from NumPy's; mend that first"
         assert stopped.snippet == stopped.counterexample == ""
         assert verdicts["autograd", name].as_expected
     assert not found.as_expected
@@ -300,7 +300,8 @@ def test_forward_values_that_could_not_be_had_block_the_framework(run, pretend):
     assert found.evidence[0].verdict == UNDECIDED
     assert "could not be broadcast" in found.evidence[0].crash
     assert {one.verdict for one in found.evidence} == {UNDECIDED}
-    assert "mend those first" in found.evidence[1].crash
+    reason = f"the check of torch's forward values crashed ({found.evidence[0].crash})"
+    assert {one.crash for one in found.evidence[1:]} == {f"{reason}; mend that first"}
 
 
 # ------------------------------------------------------------------ repeating it
