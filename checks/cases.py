@@ -85,8 +85,10 @@ class TabularCase:
         return Subject(model, parameters, batch, name="tabular", seed=self.seed)
 
     def _check_tokens(self) -> None:
-        rows = self.tokens
-        nested = isinstance(rows, tuple) and all(isinstance(row, tuple) and row for row in rows)
+        rows: object = self.tokens  # what a user typed may be anything
+        nested = isinstance(rows, tuple | list) and all(
+            isinstance(row, tuple | list) and row for row in rows
+        )
         if not (rows and nested):
             raise ValueError(
                 f"tokens are {rows!r}, expected a tuple of one sentence or more, each of them a "

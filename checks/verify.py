@@ -94,7 +94,7 @@ def verify(
     """
     for what, names in (("models", models), ("backends", backends), ("only", only)):
         if isinstance(names, str) or not all(
-            isinstance(name, str) and name for name in names or ()
+            name and isinstance(name, str) for name in names or ()
         ):
             raise ValueError(f"{what} = {names!r}, expected a list of names, none of them empty")
     plan = Plan(
