@@ -7,7 +7,19 @@ import difflib
 from gradproof.derivations.claims import CLAIMS
 
 from .check import Check
-from .rows import baseline, batch, constant, forward, gradient, invariants, kl, labelled, objective
+from .rows import (
+    baseline,
+    batch,
+    constant,
+    derived,
+    forward,
+    gradient,
+    higher,
+    invariants,
+    kl,
+    labelled,
+    objective,
+)
 from .rows import partition as partition_rows
 
 _ROWS = (
@@ -21,6 +33,8 @@ _ROWS = (
     *constant.CHECKS,
     *batch.CHECKS,
     *labelled.CHECKS,
+    *derived.CHECKS,
+    *higher.CHECKS,
 )
 
 CHECKS: dict[str, Check] = {check.id: check for check in _ROWS}

@@ -9,6 +9,7 @@ import numpy as np
 from gradproof.estimators import moments
 from gradproof.estimators.baselines import BASELINES, Baseline
 from gradproof.estimators.bench import Bench
+from gradproof.estimators.complex_step import Tables, tables
 from gradproof.estimators.exact import Reference, reference
 from gradproof.estimators.forms import FORMS, Form
 from gradproof.estimators.subject import Subject
@@ -36,6 +37,11 @@ class Study:
     def reference(self) -> Reference:
         """The exact gradient and its parts."""
         return self._known or reference(self.subject)
+
+    @functools.cached_property
+    def tables(self) -> Tables:
+        """What derived formulas ask for, with no differentiation; for subjects of few entries."""
+        return tables(self.subject)
 
     @functools.cached_property
     def name(self) -> str:

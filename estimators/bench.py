@@ -43,6 +43,20 @@ class Bench:
         function = self._function("differentiate", build, subject.parameters, inputs, names)
         return function(subject.parameters, inputs)
 
+    def curvature(
+        self, build: Build, subject: Subject, inputs: Arrays, along: Arrays
+    ) -> dict[str, np.ndarray]:
+        """The second derivative of a scalar build, along one direction for each of some parameters.
+
+        Args:
+            along: by name, of the parameters' shapes; these are what it is differentiated by.
+        """
+        given = {**inputs, **{f"along.{name}": array for name, array in along.items()}}
+        function = self._function(
+            "differentiate_twice", build, subject.parameters, given, tuple(along)
+        )
+        return function(subject.parameters, given)
+
     def values(self, build: Build, subject: Subject, inputs: Arrays) -> dict[str, np.ndarray]:
         """The arrays of a build by name."""
         function = self._function("evaluate", build, subject.parameters, inputs)

@@ -76,6 +76,11 @@ def _score_of_loss(ops: Ops, terms: Terms) -> Array:
     return (ops.hold(terms.loss) - terms.baseline) * terms.at_draw
 
 
+def _magic_box(ops: Ops, terms: Terms) -> Array:
+    box = ops.exp(terms.at_draw - ops.hold(terms.at_draw))
+    return box * (terms.loss + terms.at_draw)
+
+
 #: Claims gradient.e, .w, .phi_theta, batch.one_pass and constant.theano rest on the first row.
 FORMS = {
     form.name: form
@@ -89,5 +94,6 @@ FORMS = {
         Form("plus-one", "(CQ + 1) log q", _plus_one),
         Form("score", "log q", _score),
         Form("score-of-loss", "(CL - B) log q", _score_of_loss),
+        Form("magic-box", "exp(log q - CQ) (L + log q)", _magic_box),
     )
 }

@@ -103,6 +103,26 @@ class AutogradBackend:
 
         return call
 
+    def differentiate_twice(
+        self, build: Build, parameters: Arrays, inputs: Arrays, wrt: Names
+    ) -> Function:
+        """A reverse pass through a reverse pass."""
+
+        def call(parameters: Arrays, inputs: Arrays) -> dict[str, np.ndarray]:
+            known, given = _copies(parameters), _copies(inputs)
+
+            def cost(traced: dict[str, Array]) -> Array:
+                return build(AutogradOps(), {**known, **traced}, given)
+
+            def slope(traced: dict[str, Array]) -> Array:
+                gradient = autograd.grad(cost)(traced)
+                return sum(anp.sum(gradient[name] * given[f"along.{name}"]) for name in wrt)
+
+            with _independence_is_an_answer():
+                return dict(autograd.grad(slope)({name: known[name] for name in wrt}))
+
+        return call
+
     def reach(self, build: Build, parameters: Arrays, inputs: Arrays) -> frozenset[str]:
         """Trace from one parameter at a time and see whether the values are boxed."""
 

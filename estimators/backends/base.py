@@ -46,6 +46,15 @@ class Backend(Protocol):
         what it enters, gets what the framework says of it (zeros, or an error).
         """
 
+    def differentiate_twice(
+        self, build: Build, parameters: Arrays, inputs: Arrays, wrt: Names
+    ) -> Function:
+        """Ready the second derivative of a scalar ``build`` by ``wrt``, along a direction.
+
+        The gradient of the inner product of the gradient with the inputs ``along.<name>``, each of
+        its parameter's shape. What is held constant stays so, both times.
+        """
+
     def reach(self, build: Build, parameters: Arrays, inputs: Arrays) -> frozenset[str]:
         """The parameters that the values of a ``build`` depend on, read off its computation.
 

@@ -162,6 +162,20 @@ class TheanoBackend:
             )
         return self.compile(symbols, symbolic_inputs, gradients)
 
+    def differentiate_twice(
+        self, build: Build, parameters: Arrays, inputs: Arrays, wrt: Names
+    ) -> Function:
+        """``theano.grad`` of what it gave, with the same nodes in ``consider_constant``."""
+        ops = TheanoOps(self.theano)
+        symbols, symbolic_inputs = self.variables(parameters), self.variables(inputs)
+        by = {name: symbols[name] for name in wrt}
+        with self.precision(parameters):
+            cost = build(ops, symbols, symbolic_inputs)
+            first = self.gradient(cost, by, consider_constant=ops.held)
+            slope = sum((first[name] * symbolic_inputs[f"along.{name}"]).sum() for name in wrt)
+            second = self.gradient(slope, by, consider_constant=ops.held)
+        return self.compile(symbols, symbolic_inputs, second)
+
     def gradient(
         self, cost: Any, symbols: dict[str, Any], *, consider_constant: list[Any]
     ) -> dict[str, Any]:

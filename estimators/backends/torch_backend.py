@@ -75,10 +75,14 @@ class TorchBackend:
             for name, array in arrays.items()
         }
 
-    def _gradients(self, output: Any, leaves: Mapping[str, Any]) -> dict[str, Any]:
+    def _gradients(
+        self, output: Any, leaves: Mapping[str, Any], *, again: bool = False
+    ) -> dict[str, Any]:
         if not output.requires_grad:
             return dict.fromkeys(leaves)
-        found = self._torch.autograd.grad(output, list(leaves.values()), allow_unused=True)
+        found = self._torch.autograd.grad(
+            output, list(leaves.values()), allow_unused=True, create_graph=again
+        )
         return dict(zip(leaves, found, strict=True))
 
     def evaluate(self, build: Build, parameters: Arrays, inputs: Arrays) -> Function:
@@ -103,6 +107,30 @@ class TorchBackend:
             return {
                 name: np.zeros_like(parameters[name]) if found is None else found.numpy()
                 for name, found in gradients.items()
+            }
+
+        return call
+
+    def differentiate_twice(
+        self, build: Build, parameters: Arrays, inputs: Arrays, wrt: Names
+    ) -> Function:
+        """``torch.autograd.grad`` of what it gave with ``create_graph``."""
+
+        def call(parameters: Arrays, inputs: Arrays) -> dict[str, np.ndarray]:
+            tensors, given = self._tensors(parameters, traced=True), self._tensors(inputs)
+            leaves = {name: tensors[name] for name in wrt}
+            first = self._gradients(build(self._ops, tensors, given), leaves, again=True)
+            slope = sum(
+                (found * given[f"along.{name}"]).sum()
+                for name, found in first.items()
+                if found is not None
+            )
+            second = self._gradients(slope, leaves) if isinstance(slope, self._torch.Tensor) else {}
+            return {
+                name: found.numpy()
+                if (found := second.get(name)) is not None
+                else np.zeros_like(parameters[name])
+                for name in wrt
             }
 
         return call
