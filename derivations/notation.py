@@ -60,7 +60,8 @@ class _Text(StrPrinter):
 
     def _print_AppliedUndef(self, node: AppliedUndef) -> str:
         name, below = pretty_symbol(node.func.__name__), _below(node)
-        return f"{name}_{','.join(map(self._print, below))}" if below else name
+        places = [f"({self._print(part)})" if part.is_Add else self._print(part) for part in below]
+        return f"{name}_{','.join(places)}" if below else name
 
     def _print_log(self, node: sp.log) -> str:
         inner = self._print(node.args[0])
@@ -69,8 +70,13 @@ class _Text(StrPrinter):
     def _print_exp(self, node: sp.exp) -> str:
         return f"exp({self._print(node.args[0])})"
 
+    def _sign(self, index: sp.Symbol, first: sp.Expr, last: sp.Expr) -> str:
+        # How far it goes is said where that is not just a letter.
+        below = self._print(index)
+        return f"Σ_{below}" if last.is_Symbol else f"Σ_({below}≤{self._print(last)})"
+
     def _print_Sum(self, node: sp.Sum) -> str:
-        signs = " ".join(f"Σ_{self._print(limit[0])}" for limit in reversed(node.limits))
+        signs = " ".join(self._sign(*limit) for limit in reversed(node.limits))
         return f"{signs} {self._loose(node.function)}"
 
     def _print_Integral(self, node: sp.Integral) -> str:
@@ -144,8 +150,12 @@ class _Latex(LatexPrinter):
         written = rf"\log {inner}" if simple else rf"\log\left({inner}\right)"
         return written if exp is None else rf"\left({written}\right)^{{{exp}}}"
 
+    def _sign(self, index: sp.Symbol, first: sp.Expr, last: sp.Expr) -> str:
+        below = self._print(index)
+        return rf"\sum_{{{below}" + ("}" if last.is_Symbol else rf" \le {self._print(last)}}}")
+
     def _print_Sum(self, node: sp.Sum) -> str:
-        signs = "".join(rf"\sum_{{{self._print(limit[0])}}}" for limit in reversed(node.limits))
+        signs = "".join(self._sign(*limit) for limit in reversed(node.limits))
         return f"{signs} {self.parenthesize(node.function, PRECEDENCE['Mul'], strict=True)}"
 
     def _print_D(self, node: D, exp: object = None) -> str:

@@ -6,12 +6,18 @@ import difflib
 import functools
 from collections.abc import Callable
 
-from . import baselines, batches, constants, gradients, higher
+from . import baselines, batches, constants, cost, gradients, higher, objectives, structure
 from .claims import CLAIMS
 from .derivation import Derivation
 
 #: One row a claim. A row is a function, so that naming the claims builds none of them.
 DERIVATIONS: dict[str, Callable[[], Derivation]] = {
+    "partition.seqdgm": structure.partition_seqdgm,
+    "partition.seqdgm_a": structure.partition_seqdgm_a,
+    "invariants": structure.invariants,
+    "baseline.reconstruction": objectives.reconstruction,
+    "objective.u": objectives.objective_u,
+    "objective.c": objectives.objective_c,
     "gradient.e": gradients.gradient_e,
     "gradient.w": gradients.gradient_w,
     "gradient.phi_theta": gradients.gradient_phi_theta,
@@ -20,6 +26,8 @@ DERIVATIONS: dict[str, Callable[[], Derivation]] = {
     "batch.one_pass": batches.one_pass,
     "batch.plus_one": batches.plus_one,
     "higher_order": higher.higher_order,
+    "cost.labels": cost.labels,
+    "labelled": objectives.labelled,
 }
 
 
