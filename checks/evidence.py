@@ -27,7 +27,8 @@ class Comparison:
     ``error`` is the largest absolute difference over ``count`` entries (infinite for NaN, for a
     shape that does not fit, for an error that a framework raised); ``bound`` what rounding can
     explain; ``signal`` the size of what is compared, so that bound/signal is the smallest relative
-    error that could have been seen.
+    error that could have been seen. ``kind`` is the kind of subject, a text model or the drawn
+    cases: what could have been seen on one says nothing of another.
 
     Raises:
         ValueError: if one of the three is NaN, or a bound or signal infinite: neither is within a
@@ -41,6 +42,7 @@ class Comparison:
     signal: float
     subject: str
     note: str = ""
+    kind: str = ""
 
     def __post_init__(self) -> None:
         finite = math.isfinite(self.bound) and math.isfinite(self.signal)
@@ -74,7 +76,9 @@ class Evidence:
 
     ``error``, ``bound`` and ``worst`` belong to the comparison with the largest error in units of
     its bound; ``resolution`` is the smallest relative error that every quantity compared could have
-    shown on some subject. ``counterexample`` and ``snippet`` are there where the claim is refuted.
+    shown on some subject of each kind, and ``unresolved`` names the quantities that could not have
+    shown one part in a hundred. ``counterexample`` and ``snippet`` are there where the claim is
+    refuted.
     ``crash`` holds what a check raised when it could not finish: neither held nor refuted.
     """
 
@@ -98,6 +102,7 @@ class Evidence:
     counterexample: str = ""
     snippet: str = ""
     crash: str = ""
+    unresolved: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
@@ -128,6 +133,11 @@ class Evidence:
                 f"({self.bound_reason}), where the quantity is {self.signal:.3e}; "
                 f"{self.comparisons} numbers compared."
             )
+        if self.verdict == UNDECIDED and self.unresolved:
+            lines.append(
+                f"An error of {COARSEST:.0%} would not have been seen in "
+                f"{', '.join(self.unresolved)}: too small beside what rounding can do there."
+            )
         if self.note:
             lines.append(self.note)
         if self.snippet:
@@ -149,12 +159,30 @@ def worst_of(comparisons: Sequence[Comparison]) -> Comparison:
     return max(comparisons, key=lambda comparison: (comparison.ratio, comparison.error))
 
 
+def resolutions(comparisons: Iterable[Comparison]) -> dict[tuple[str, str], float]:
+    """The smallest relative error that each quantity could have shown, by kind of subject and name.
+
+    Of the subjects of one kind the best counts: a drawn case may have zeros where another has none.
+    """
+    best: dict[tuple[str, str], float] = {}
+    for one in comparisons:
+        key = one.kind, one.what
+        best[key] = min(one.resolution, best.get(key, math.inf))
+    return best
+
+
 def resolution(comparisons: Iterable[Comparison]) -> float:
-    """The smallest relative error that each quantity could have shown, at its best subject."""
-    best: dict[str, float] = {}
-    for comparison in comparisons:
-        best[comparison.what] = min(comparison.resolution, best.get(comparison.what, math.inf))
-    return max(best.values(), default=math.inf)
+    """The smallest relative error that every quantity could have shown on every kind."""
+    return max(resolutions(comparisons).values(), default=math.inf)
+
+
+def unresolved(comparisons: Iterable[Comparison]) -> tuple[str, ...]:
+    """The quantities that could not have shown one part in a hundred, each with its kind."""
+    return tuple(
+        f"{what} of {kind}" if kind else what
+        for (kind, what), seen in resolutions(comparisons).items()
+        if seen > COARSEST
+    )
 
 
 def judge(comparisons: Sequence[Comparison]) -> str:

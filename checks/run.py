@@ -15,8 +15,21 @@ from hypothesis.errors import NoSuchExample
 from gradproof.estimators.bench import Bench
 
 from .check import Check
-from .evidence import GAP, REFUTED, UNDECIDED, Comparison, Evidence, judge, resolution, worst_of
+from .evidence import (
+    GAP,
+    REFUTED,
+    UNDECIDED,
+    Comparison,
+    Evidence,
+    judge,
+    resolution,
+    unresolved,
+    worst_of,
+)
 from .study import Study
+
+#: The kind of all subjects that are drawn; each that is given is a kind of its own.
+DRAWN = "drawn cases"
 
 
 def run_check(
@@ -34,7 +47,9 @@ def run_check(
         # What overflows is infinite or NaN in the result, where a comparison finds it and says of
         # what; NumPy's warning would say it once more, of a line in a framework.
         with np.errstate(all="ignore"):
-            comparisons = [comparison for study in studies for comparison in check.compare(study)]
+            comparisons = [
+                one for study in studies for one in of_kind(study.name, check.compare(study))
+            ]
             drawn, case = search(check, bench, examples=examples, seed=seed)
         return _evidence(check, bench, comparisons, drawn, case, seed, started)
     except Exception as error:  # noqa: BLE001 - a crash is a result, neither held nor refuted
@@ -52,7 +67,7 @@ def search(check: Check, bench: Bench, *, examples: int, seed: int) -> tuple[lis
     made: list[Comparison] = []
 
     def refutes(case: Any) -> bool:
-        found = check.compare(Study(bench, case.subject()))
+        found = of_kind(DRAWN, check.compare(Study(bench, case.subject())))
         made.extend(found)
         return any(comparison.ratio > GAP for comparison in found)
 
@@ -69,7 +84,12 @@ def search(check: Check, bench: Bench, *, examples: int, seed: int) -> tuple[lis
     except NoSuchExample:
         return made, refuting
     # Of the cases that were tried on the way, the smallest says it all.
-    return made[:on_typical] + check.compare(Study(bench, case.subject())), case
+    return made[:on_typical] + of_kind(DRAWN, check.compare(Study(bench, case.subject()))), case
+
+
+def of_kind(kind: str, comparisons: list[Comparison]) -> list[Comparison]:
+    """Comparisons that are told to be of a kind of subject."""
+    return [dataclasses.replace(comparison, kind=kind) for comparison in comparisons]
 
 
 def _settings(examples: int) -> settings:
@@ -111,6 +131,7 @@ def _evidence(
         worst=f"{worst.what} of {worst.subject}",
         note=worst.note,
         resolution=resolution(comparisons),
+        unresolved=unresolved(comparisons),
         bound_reason=check.bound_reason,
         subjects=tuple(subjects),
         seed=seed,

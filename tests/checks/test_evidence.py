@@ -22,6 +22,7 @@ from gradproof.checks.evidence import (
     compare_sets,
     judge,
     resolution,
+    unresolved,
     worst_of,
 )
 
@@ -35,6 +36,7 @@ COMPARISONS = st.builds(
     bound=SIZES,
     signal=SIZES,
     subject=NAMES,
+    kind=NAMES,
 )
 
 
@@ -184,11 +186,29 @@ def test_without_a_signal_nothing_could_be_seen(bound):
 
 @given(st.lists(COMPARISONS, min_size=1, max_size=8))
 def test_resolution_is_the_best_of_each_and_the_worst_of_all(made):
-    """One subject that shows a quantity is enough; each quantity must be shown by one."""
+    """One subject of a kind that shows a quantity is enough; each must be shown on each kind."""
     best = {}
     for one in made:
-        best.setdefault(one.what, []).append(one.resolution)
+        best.setdefault((one.kind, one.what), []).append(one.resolution)
     assert resolution(made) == max(map(min, best.values()))
+    hidden = {f"{what} of {kind}" for (kind, what), seen in best.items() if min(seen) > COARSEST}
+    assert set(unresolved(made)) == hidden
+    assert (resolution(made) > COARSEST) is bool(hidden)
+
+
+def test_one_kind_does_not_vouch_for_another():
+    """A drawn case shows nothing of a text model's parameter, though it has the same name."""
+    drawn, text = (
+        number(what="w.bias", kind=kind, signal=signal)
+        for kind, signal in (("drawn cases", 1.0), ("seqdgm on words", 0.0))
+    )
+    assert judge([drawn]) == HOLDS
+    assert judge([drawn, text]) == UNDECIDED
+    assert unresolved([drawn, text]) == ("w.bias of seqdgm on words",)
+    other = dataclasses.replace(text, kind="drawn cases")
+    assert judge([drawn, other]) == HOLDS
+    assert unresolved([drawn, other]) == ()
+    assert unresolved([number(signal=0.0)]) == ("a",)
 
 
 def test_resolution_of_nothing_is_infinite():
@@ -333,3 +353,14 @@ def test_explain_says_what_kept_a_check_from_finishing():
         "gradient.e/printed [autograd]: undecided, expected holds.\n"
         "The check could not finish: ValueError: no"
     )
+
+
+def test_explain_names_what_could_not_have_been_seen():
+    """Undecided though nothing differs: the reader is told of which parameter, on which subject."""
+    blind = ("w.bias of seqdgm on words", "e.embedding of drawn cases")
+    said = evidence(verdict=UNDECIDED, unresolved=blind).explain()
+    assert (
+        "\nAn error of 1% would not have been seen in w.bias of seqdgm on words, e.embedding of "
+        "drawn cases: too small beside what rounding can do there."
+    ) in said
+    assert "w.bias" not in evidence(verdict=REFUTED, unresolved=blind).explain()

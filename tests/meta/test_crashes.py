@@ -12,6 +12,7 @@ from gradproof.checks.check import Check
 from gradproof.checks.evidence import HOLDS, REFUTED, UNDECIDED, Comparison, compare
 from gradproof.checks.registry import CHECKS
 from gradproof.checks.run import run_check
+from gradproof.checks.study import Study
 from gradproof.estimators.bench import Bench
 
 from .plant import TYPICAL, held_checks
@@ -158,6 +159,44 @@ def test_one_error_among_many_is_enough(scene):
     assert found.worst == "wrong of planted"
     assert found.note == "a note"
     assert found.comparisons == 50 * 100 + 1 + 50 * 100
+
+
+@pytest.mark.parametrize("blind", [TYPICAL, "seqdgm", "seqdgm-a"])
+@pytest.mark.parametrize("examples", [0, 5])
+def test_each_kind_of_subject_is_seen_on_its_own(scene, blind, examples):
+    """Where one model shows nothing of a parameter, another's of the same name does not make up."""
+    seen = []
+
+    def one_number(study):
+        name = study.subject.name
+        seen.append(name)
+        hidden = name == {TYPICAL: "tabular"}.get(blind, blind)
+        return [Comparison("e.embedding", 1, 0.0, 1e-13, 0.0 if hidden else 1.0, study.name)]
+
+    check = planted(one_number)
+    found = scene.run(check, TYPICAL, "seqdgm", "seqdgm-a", examples=examples)
+    assert {"tabular", "seqdgm", "seqdgm-a"} == set(seen)
+    assert found.verdict == UNDECIDED
+    assert not found.crash
+    kinds = {TYPICAL: "tabular: "}.get(blind, f"{blind}: ")
+    assert found.unresolved[0].startswith(f"e.embedding of {kinds}")
+    drawn = ["e.embedding of drawn cases"] if blind == TYPICAL and examples else []
+    assert list(found.unresolved[1:]) == drawn
+    assert all(name in found.explain() for name in found.unresolved)
+
+
+def test_a_recurrence_that_is_never_used_is_not_said_to_hold(scene):
+    """Sentences of one token: nothing is seen of what acts from the second on, and that is said."""
+    check = CHECKS["gradient.w/batch-form"]
+    subject = scene.study(check, "seqdgm").subject
+    arrays = subject.batch.arrays()
+    short = {name: arrays[name][:, :1] for name in ("tokens", "mask", "noise.keep")}
+    batch = dataclasses.replace(subject.batch.with_arrays(arrays | short), t=1)
+    study = Study(Bench(scene.backend), subject.replace(batch=batch))
+    found = run_check(check, study.bench, [study], examples=5, seed=scene.seed)
+    assert found.verdict == UNDECIDED
+    assert found.unresolved == (f"w.lstm.recurrent of {study.name}",)
+    assert found.unresolved[0] in found.explain()
 
 
 def test_refuted_on_one_subject_is_refuted(scene):
