@@ -63,6 +63,11 @@ CLAIMS = {
         Claim("cost.labels", "3", "A sampled step costs the same for any number of labels"),
         Claim("labelled", "4", "The labelled part needs no score term"),
         Claim(
+            "renormalised",
+            "-",
+            "Two labels drawn without replacement, weighted by q scaled up to one, estimate a mean",
+        ),
+        Claim(
             "higher_order",
             "-",
             "The surrogate's second derivative estimates that of U, as its first does",

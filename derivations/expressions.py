@@ -108,4 +108,14 @@ def same(one: sp.Expr, other: sp.Expr) -> bool:
             return letters.setdefault(node, sp.Dummy(real=True))
         return node.func(*map(letter, node.args)) if node.args else node
 
-    return bool(sp.simplify(sp.expand_log(letter(difference))) == 0)
+    def plain(node: sp.Expr) -> sp.Expr:
+        # No rational function connects these with each other, nor with what they are functions of.
+        if isinstance(node, (sp.core.function.AppliedUndef, sp.log)) and not node.is_number:
+            return letters.setdefault(node, sp.Dummy())
+        return node.func(*map(plain, node.args)) if node.args else node
+
+    left = sp.expand_log(letter(difference))
+    fraction = plain(left)
+    if fraction.is_rational_function():
+        return bool(sp.expand(sp.fraction(sp.together(fraction))[0]) == 0)
+    return bool(sp.simplify(left) == 0)

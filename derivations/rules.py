@@ -134,6 +134,31 @@ def _flat(node: sp.Sum) -> sp.Sum:
     return node
 
 
+def _gathered(node: sp.Expr) -> sp.Expr:
+    """Sums over the same indices as one, with all that stands beside them inside."""
+    if not node.args or isinstance(node, (D, E, Held, Partial)):
+        return node
+    if not isinstance(node, (sp.Add, sp.Mul, sp.Sum)):
+        return node.func(*map(_gathered, node.args))
+    others, bodies = [], dict[tuple[sp.Tuple, ...], sp.Expr]()
+    for term in sp.Add.make_args(sp.expand_mul(node)):
+        sums = [part for part in _factors(term) if isinstance(part, sp.Sum)]
+        rest = sp.Mul(*[part for part in _factors(term) if not isinstance(part, sp.Sum)])
+        bound = [index for part in sums for index in part.bound_symbols]
+        if not sums or len(set(bound)) < len(bound) or rest.free_symbols & set(bound):
+            others.append(term)
+            continue
+        flat = _flat(sp.Sum(sp.Mul(rest, sums[0].function, *sums[1:]), *sums[0].limits))
+        limits = tuple(sorted(flat.limits, key=str))
+        bodies[limits] = bodies.get(limits, sp.S.Zero) + flat.function
+    return sp.Add(*others, *[normal(sp.Sum(body, *limits)) for limits, body in bodies.items()])
+
+
+def _linear(expression: sp.Expr, given: Given) -> sp.Expr:
+    """Sums split as far as they go, then gathered: the same for all ways of writing it."""
+    return _gathered(_everywhere(sp.Sum, _split_sum)(expression, given))
+
+
 def _in_order(node: sp.Expr, given: Given) -> sp.Expr:
     """Sums over sums as one, the indices in an order and with names that depend on neither."""
     if not isinstance(node, sp.Sum):
@@ -237,7 +262,7 @@ RULES = {
         Rule("shown above", "an earlier part of this derivation", _by_given),
         Rule("mean", "E[f] = Σ_k q_k f_k", _everywhere(E, _mean)),
         Rule("linearity of the mean", "E[f + c g] = E[f] + c E[g]", _everywhere(E, _split_mean)),
-        Rule("linearity of the sum", "Σ (f + c g) = Σ f + c Σ g", _everywhere(sp.Sum, _split_sum)),
+        Rule("linearity of the sum", "Σ (f + c g) = Σ f + c Σ g", _linear),
         Rule(
             "order of sums",
             "Σ_k Σ_m f_k,m = Σ_m Σ_k f_k,m, and an index may have any name",
