@@ -67,6 +67,9 @@ class _Text(StrPrinter):
         inner = self._print(node.args[0])
         return f"log {inner}" if isinstance(node.args[0], _NAMES) else f"log({inner})"
 
+    def _print_Pi(self, node: sp.Expr) -> str:
+        return "π"
+
     def _print_exp(self, node: sp.exp) -> str:
         return f"exp({self._print(node.args[0])})"
 
@@ -124,7 +127,7 @@ class _Text(StrPrinter):
     def _print_Pow(self, node: sp.Pow, rational: bool = False) -> str:
         base, power = node.args
         if power == sp.Rational(1, 2):
-            return f"√{self.parenthesize(base, PRECEDENCE['Atom'])}"
+            return f"√{self.parenthesize(base, PRECEDENCE['Atom'], strict=True)}"
         if power.is_negative:
             return f"1/{self.parenthesize(1 / node, PRECEDENCE['Pow'])}"
         below = isinstance(base, (AppliedUndef, sp.Function, sp.Sum))
