@@ -6,7 +6,18 @@ import difflib
 import functools
 from collections.abc import Callable
 
-from . import baselines, batches, constants, cost, gradients, higher, objectives, structure
+from . import (
+    baselines,
+    batches,
+    constants,
+    cost,
+    draws,
+    gradients,
+    higher,
+    kl,
+    objectives,
+    structure,
+)
 from .claims import CLAIMS
 from .derivation import Derivation
 
@@ -15,6 +26,7 @@ DERIVATIONS: dict[str, Callable[[], Derivation]] = {
     "partition.seqdgm": structure.partition_seqdgm,
     "partition.seqdgm_a": structure.partition_seqdgm_a,
     "invariants": structure.invariants,
+    "kl.closed_form": kl.closed_form,
     "baseline.reconstruction": objectives.reconstruction,
     "objective.u": objectives.objective_u,
     "objective.c": objectives.objective_c,
@@ -25,6 +37,7 @@ DERIVATIONS: dict[str, Callable[[], Derivation]] = {
     "constant.theano": constants.constant_theano,
     "batch.one_pass": batches.one_pass,
     "batch.plus_one": batches.plus_one,
+    "renormalised": draws.renormalised,
     "higher_order": higher.higher_order,
     "cost.labels": cost.labels,
     "labelled": objectives.labelled,
