@@ -10,6 +10,7 @@ import sympy as sp
 
 from .derivation import REFUTED, Counterexample, Derivation, Proof, Step
 from .expressions import D
+from .notation import text
 from .oracle import Oracle
 
 h, a = sp.symbols("h a", real=True)
@@ -45,7 +46,7 @@ def _over(term: sp.Expr, x: sp.Symbol) -> sp.Expr:
 
 def _log(density: sp.Expr, x: sp.Symbol, centre: sp.Expr, spread: sp.Expr) -> Proof:
     return Proof(
-        title=f"the log density of {'another' if density == _O else 'a'} Gaussian",
+        title=f"the log of the density {text(density)}",
         start=sp.log(density),
         steps=(
             Step(sp.log(_IS[density]), "definition", given={density: _IS[density]}),
@@ -57,14 +58,48 @@ def _log(density: sp.Expr, x: sp.Symbol, centre: sp.Expr, spread: sp.Expr) -> Pr
     )
 
 
-def _average(title: str, density: sp.Expr, x: sp.Symbol, term: sp.Expr, result: sp.Expr) -> Proof:
+def _moments(whose: str, density: sp.Expr, x: sp.Symbol, *values: sp.Expr) -> tuple[Proof, ...]:
+    """That a density integrates to 1, and its mean and second moment."""
+    return tuple(
+        Proof(
+            title=f"{whose}: {what}",
+            start=_over(density * x**power, x),
+            steps=(
+                Step(
+                    _over(_IS[density] * x**power, x), "definition", given={density: _IS[density]}
+                ),
+                Step(value, "integral"),
+            ),
+        )
+        for power, (what, value) in enumerate(
+            zip(("the integral", "the mean", "the second moment"), values, strict=True)
+        )
+    )
+
+
+def _average(
+    title: str, moments: tuple[Proof, ...], x: sp.Symbol, term: sp.Expr, result: sp.Expr
+) -> Proof:
     """The mean of a polynomial under a Gaussian."""
+    density = moments[0].start.function
+    powers = [sp.expand(term, log=False).coeff(x, power) for power in range(len(moments))]
     return Proof(
         title=title,
         start=_over(density * term, x),
         steps=(
-            Step(_over(_IS[density] * term, x), "definition", given={density: _IS[density]}),
-            Step(result, "integral"),
+            Step(_over(sp.expand(density * term, log=False), x), "algebra", "multiplied out"),
+            Step(
+                sum(part * each.start for part, each in zip(powers, moments, strict=True)),
+                "linearity of the integral",
+                f"by powers of {x}",
+            ),
+            Step(
+                sum(part * each.result for part, each in zip(powers, moments, strict=True)),
+                "shown above",
+                "the three moments",
+                _shown(*moments),
+            ),
+            Step(result, "algebra"),
         ),
     )
 
@@ -82,11 +117,7 @@ STANDARD = (mu**2 + sp.exp(v) - 1 - v) / 2
 def _divergence() -> tuple[Proof, ...]:
     """Between two Gaussians, from the integral."""
     logs = (_log(_N, h, mu, sigma), _log(_O, h, nu, tau))
-    moments = (
-        _average("a density integrates to 1", _N, h, sp.S.One, sp.S.One),
-        _average("its first moment", _N, h, h, mu),
-        _average("its second moment", _N, h, h**2, mu**2 + sigma**2),
-    )
+    moments = _moments("of any Gaussian", _N, h, sp.S.One, mu, mu**2 + sigma**2)
     constant = sp.log(tau) - sp.log(sigma) - mu**2 / (2 * sigma**2) + nu**2 / (2 * tau**2)
     linear = mu / sigma**2 - nu / tau**2
     square = 1 / (2 * tau**2) - 1 / (2 * sigma**2)
@@ -178,51 +209,52 @@ COUPLING = -b * c * s**2 / tau**2
 LATENT = (c**2 * (m**2 + s**2) + r**2 - 1) / 2 - sp.log(r)
 
 
+#: Of h given a, and of a.
+_H = _moments("of h given a", _N_H, h, sp.S.One, c * a, c**2 * a**2 + r**2)
+_A = _moments("of a", _N_A, a, sp.S.One, m, m**2 + s**2)
+
+
 def _auxiliary() -> tuple[Proof, ...]:
     """SeqDGM-A in one dimension, the draws of a and h both averaged over."""
     logs = (_log(_N_A, a, m, s), _log(_P, a, b * h, tau))
-    written = sp.log(tau) - sp.log(s) - (a - m) ** 2 / (2 * s**2)
-    given_a = sp.log(tau / s) - (a - m) ** 2 / (2 * s**2)
-    given_a += ((1 - b * c) ** 2 * a**2 + b**2 * r**2) / (2 * tau**2)
-    true_term = written + (a - b * h) ** 2 / (2 * tau**2)
+    first = sp.log(tau) - sp.log(s) - (a - m) ** 2 / (2 * s**2)
+    given_a = first + ((1 - b * c) ** 2 * a**2 + b**2 * r**2) / (2 * tau**2)
     at_a = sp.log(tau / s) - sp.Rational(1, 2)
     at_a += (s**2 + (m - b * c * a) ** 2 + b**2 * r**2) / (2 * tau**2)
+    written = first + (a - b * h) ** 2 / (2 * tau**2)
+    averaged = _average("", _H, h, written, given_a)
     inner = Proof(
         title="log q(a|x) - log p(a|y, h), averaged over h given a",
         start=_over(_N_H * (sp.log(_N_A) - sp.log(_P)), h),
-        steps=(
-            Step(_over(_N_H * true_term, h), "shown above", given=_shown(*logs)),
-            Step(_over(_IS[_N_H] * true_term, h), "definition", given={_N_H: _IS[_N_H]}),
-            Step(given_a, "integral", "the mean of h is c a, its variance r²"),
-        ),
+        steps=(Step(averaged.start, "shown above", given=_shown(*logs)), *averaged.steps),
     )
     return (
+        *_H,
+        *_A,
         *logs,
         inner,
-        _average("the last line averaged over a", _N_A, a, given_a, TRUE),
+        _average("the last line averaged over a", _A, a, given_a, TRUE),
         _average(
             "the divergence of q(a|x) from p(a|y, h) at h, by the formula for two Gaussians, "
             "averaged over h given a",
-            _N_H,
+            _H,
             h,
             _AT_H,
             at_a,
         ),
-        _average("the last line averaged over a as well", _N_A, a, at_a, ANALYTIC),
+        _average("the last line averaged over a as well", _A, a, at_a, ANALYTIC),
     )
 
 
-def _coupling(true: Proof, analytic: Proof) -> tuple[Proof, ...]:
-    mean_of_h = _average("the mean of h given a", _N_H, h, h, c * a)
+def _coupling(true: Proof, analytic: Proof) -> tuple[Proof, Proof]:
     covariance = _average(
-        "the covariance of a and h, whose mean is c a given a, and c m",
-        _N_A,
+        "the covariance of a and h, which has the mean c a given a, and c m",
+        _A,
         a,
         (a - m) * (c * a - c * m),
         c * s**2,
     )
     return (
-        mean_of_h,
         covariance,
         Proof(
             title="the two differ by a term that couples a and h",
@@ -273,7 +305,7 @@ def closed_form() -> Derivation:
             *_coupling(true, analytic),
             _average(
                 "the divergence of h from N(0, 1) given a is closed, and so is its mean here",
-                _N_A,
+                _A,
                 a,
                 BETWEEN.subs({mu: c * a, sigma: r, nu: 0, tau: 1}),
                 LATENT,

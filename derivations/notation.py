@@ -17,7 +17,7 @@ _SUPERSCRIPTS = str.maketrans("-0123456789n", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹ⁿ
 _INDICES = tuple("ijklmnt")
 
 
-def _below(node: AppliedUndef) -> list[str]:
+def _below(node: AppliedUndef) -> list[sp.Expr]:
     found = []
     for part in node.args:
         if part.is_number or all(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Mapping
 
-import mpmath
+import mpmath  # type: ignore[import-untyped]
 import sympy as sp
 from sympy.core.function import AppliedUndef
 
@@ -46,7 +46,7 @@ def _on_the_line(integrand: sp.Expr, limits: sp.Tuple) -> sp.Float:
     """An integral over all numbers, by the trapezoidal rule.
 
     What falls off like a Gaussian it has to more than ``DIGITS`` digits: the error is of the order
-    exp(-2 (pi spread / step)^2), and no spread is below 1/4 by far.
+    exp(-2 (pi spread / step)^2), and letters, so spreads, are at least 1/4.
     """
     variable, *ends = limits
     if ends != [-sp.oo, sp.oo]:
