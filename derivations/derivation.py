@@ -114,11 +114,23 @@ class Proof:
         """
         if not self.steps:
             raise StepFails(f"{where}, {self.title!r}: no steps, so nothing is proved")
-        before = self.start
-        for number, step in enumerate(self.steps, start=1):
-            step.check(before, f"{where}, {self.title!r}, step {number} ({step.rule})")
-            before = step.after
+        for place in range(len(self.steps)):
+            self.check_step(place, where)
         self._witness(where, given)
+
+    def check_step(self, place: int, where: str) -> None:
+        """Check one step alone.
+
+        Args:
+            place: which one, from 0.
+            where: the claim, for messages.
+
+        Raises:
+            StepFails: if it does not follow from the line before.
+        """
+        before = self.steps[place - 1].after if place else self.start
+        step = self.steps[place]
+        step.check(before, f"{where}, {self.title!r}, step {place + 1} ({step.rule})")
 
     def _witness(self, where: str, given: Mapping[sp.Expr, sp.Expr]) -> None:
         first, last = (at_a_point(line, given) for line in (self.start, self.result))
@@ -228,10 +240,10 @@ class Derivation:
         for part in self.parts:
             given |= part.given if isinstance(part, Proof) else {}
         for part in self.parts:
-            part.check(self.claim, given)
             if isinstance(part, Proof):
                 self._check_use(part, shown)
-                shown |= part.shown
+            part.check(self.claim, given)
+            shown |= part.shown if isinstance(part, Proof) else {}
 
     def _check_use(self, part: Proof, shown: Mapping[sp.Expr, sp.Expr]) -> None:
         for number, step in enumerate(part.steps, start=1):

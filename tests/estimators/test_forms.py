@@ -41,6 +41,7 @@ DERIVATIVES = {
     "plus-one": lambda c, q, b, s, d, h: (q + 1) * s,
     "score": lambda c, q, b, s, d, h: s,
     "score-of-loss": lambda c, q, b, s, d, h: (c - b) * s,
+    "magic-box": lambda c, q, b, s, d, h: (c + q + 1) * s + d,
 }
 
 #: Forms in which the loss is held, and nowhere else: parameters of L alone are cut off, which is

@@ -88,6 +88,11 @@ class Framework:
         function = self.inner.differentiate(self._build(build), parameters, inputs, wrt)
         return lambda *arrays: self.gradient(function(*arrays))
 
+    def differentiate_twice(self, build: Any, parameters: Any, inputs: Any, wrt: Any) -> Any:
+        """Second derivatives, replaced as gradients are."""
+        function = self.inner.differentiate_twice(self._build(build), parameters, inputs, wrt)
+        return lambda *arrays: self.gradient(function(*arrays))
+
     def reach(self, build: Any, parameters: Any, inputs: Any) -> Any:
         """Names, replaced."""
         return self.reached(self.inner.reach(self._build(build), parameters, inputs))
