@@ -86,10 +86,24 @@ def normal(expression: sp.Expr) -> sp.Expr:
 def _fraction(term: sp.Expr) -> sp.Expr:
     """A term with sums below the line as one fraction in lowest terms."""
     below = any(part.exp.is_negative and part.base.is_Add for part in term.atoms(sp.Pow))
-    return sp.cancel(sp.together(term)) if below else term
+    if not below:
+        return term
+    letters: dict[sp.Expr, sp.Symbol] = {}
+    found = sp.cancel(sp.together(_lettered(term, _OPAQUE, letters)))
+    return found.xreplace({letter: node for node, letter in letters.items()})
 
 
 _OPAQUE = (sp.Sum, sp.Integral, D, E, Held, Partial)
+
+
+def _lettered(node: sp.Expr, kinds: tuple[type, ...], letters: dict[sp.Expr, sp.Symbol]) -> sp.Expr:
+    """An expression in which all of some kinds are letters, the same for the same."""
+    # A logarithm of a number stays; an integral without free letters is a letter all the same.
+    if isinstance(node, kinds) and not (isinstance(node, sp.log) and node.is_number):
+        return letters.setdefault(node, sp.Dummy(real=True))
+    return (
+        node.func(*[_lettered(part, kinds, letters) for part in node.args]) if node.args else node
+    )
 
 
 def same(one: sp.Expr, other: sp.Expr) -> bool:
@@ -103,19 +117,9 @@ def same(one: sp.Expr, other: sp.Expr) -> bool:
         return True
     letters: dict[sp.Expr, sp.Symbol] = {}
 
-    def letter(node: sp.Expr) -> sp.Expr:
-        if isinstance(node, _OPAQUE):
-            return letters.setdefault(node, sp.Dummy(real=True))
-        return node.func(*map(letter, node.args)) if node.args else node
-
-    def plain(node: sp.Expr) -> sp.Expr:
-        # No rational function connects these with each other, nor with what they are functions of.
-        if isinstance(node, (sp.core.function.AppliedUndef, sp.log)) and not node.is_number:
-            return letters.setdefault(node, sp.Dummy())
-        return node.func(*map(plain, node.args)) if node.args else node
-
-    left = sp.expand_log(letter(difference))
-    fraction = plain(left)
+    left = sp.expand_log(_lettered(difference, _OPAQUE, letters))
+    # No rational function connects these with each other, nor with what they are functions of.
+    fraction = _lettered(left, (sp.core.function.AppliedUndef, sp.log), letters)
     if fraction.is_rational_function():
         return bool(sp.expand(sp.fraction(sp.together(fraction))[0]) == 0)
     return bool(sp.simplify(left) == 0)

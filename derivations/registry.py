@@ -12,11 +12,13 @@ from . import (
     constants,
     cost,
     draws,
+    form,
     gradients,
     higher,
     kl,
     objectives,
     structure,
+    variance,
 )
 from .claims import CLAIMS
 from .derivation import Derivation
@@ -34,6 +36,8 @@ DERIVATIONS: dict[str, Callable[[], Derivation]] = {
     "gradient.w": gradients.gradient_w,
     "gradient.phi_theta": gradients.gradient_phi_theta,
     "baseline.unbiased": baselines.unbiased,
+    "baseline.variance": variance.variance,
+    "baseline.form": form.form,
     "constant.theano": constants.constant_theano,
     "batch.one_pass": batches.one_pass,
     "batch.plus_one": batches.plus_one,

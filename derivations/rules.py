@@ -186,7 +186,7 @@ def _count(node: sp.Sum) -> sp.Expr:
 
 def _split_mean(node: E) -> sp.Expr:
     term, probability, index = node.args
-    term = sp.expand_mul(term)
+    term = sp.expand(term, basic=False, log=False, power_base=False)
     if term.is_Add:
         return sp.Add(*[E(part, probability, index) for part in term.args])
     if isinstance(term, sp.Sum):
@@ -262,7 +262,11 @@ RULES = {
         Rule("shown above", "an earlier part of this derivation", _by_given),
         Rule("mean", "E[f] = Σ_k q_k f_k", _everywhere(E, _mean)),
         Rule("linearity of the mean", "E[f + c g] = E[f] + c E[g]", _everywhere(E, _split_mean)),
-        Rule("linearity of the sum", "Σ (f + c g) = Σ f + c Σ g", _linear),
+        Rule(
+            "linearity of the sum",
+            "Σ (f + c g) = Σ f + c Σ g, of several indices in any order",
+            _linear,
+        ),
         Rule(
             "order of sums",
             "Σ_k Σ_m f_k,m = Σ_m Σ_k f_k,m, and an index may have any name",

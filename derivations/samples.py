@@ -1,0 +1,265 @@
+# ruff: noqa: RUF001  # Greek letters in a formula are meant
+"""Several draws for one sentence: their mean, and each as the baseline of the others.
+
+After n draws there are four sums; one more draw changes their mean products in a way that can be
+written down for any n. From no draw on, that is an induction.
+"""
+
+from __future__ import annotations
+
+import sympy as sp
+
+from .derivation import Proof, Step
+from .expressions import d, k, mean, s, total
+from .notation import text
+
+m, n, t, i = sp.symbols("m n t i", integer=True, positive=True)
+G, rho = sp.symbols("G rho", real=True)
+R, x, r = (sp.Function(name, real=True)(k) for name in "Rxr")
+#: What the earlier draws add up to, and the probability of those draws.
+p = sp.Function("p", positive=True)(m)
+X, P, Q, T, B = (sp.Function(name, real=True)(m) for name in "XPQTB")
+V, sigma2, C, W = sp.symbols("V sigma^2 C W", real=True)
+a2 = sp.Symbol("a2", positive=True)
+#: The mean of X², of T² and of X T after n draws.
+after_X, after_T, after_XT = sp.symbols("h_X h_T h_XT", real=True)
+R_t, s_t, d_t, r_t, x_t = (sp.Function(name, real=True)(t) for name in "Rsdrx")
+R_i, r_i = R_t.xreplace({t: i}), r_t.xreplace({t: i})
+
+#: The legend of these parts.
+SAMPLES = {
+    "m": "the other draws, or all earlier ones, with probability p_m; B_m their mean R",
+    "r_k, x_k": "R_k - ρ with ρ = E[R], and (R_k - ρ) s_k + d_k - G",
+    "X, P, Q": "the sums of x, r and s over the earlier draws",
+    "T": "the sum of r_i s_t over all two different earlier draws i and t",
+    "n": "the number of draws; i and t are two of them",
+    "V, W": "E[x²], and σ² a₂ + C² with σ² = E[r²] and C = E[r s]",
+    "h": "what E[X²], E[T²] and E[X T] are after n draws",
+}
+
+
+def _past(term: sp.Expr) -> sp.Expr:
+    """The mean over all earlier draws."""
+    return mean(term, p, m)
+
+
+def _unbiased(zero: Proof) -> Proof:
+    return Proof(
+        title="a baseline made of the other draws keeps the mean",
+        start=_past(mean((R - B) * s + d)),
+        steps=(
+            Step(
+                _past(mean(R * s + d) - B * mean(s)),
+                "linearity of the mean",
+                "the other draws are independent of this one",
+            ),
+            Step(_past(mean(R * s + d)), "shown above", given=zero.shown),
+            Step(mean(R * s + d), "normalisation", "Σ_m p_m = 1"),
+        ),
+        conclusion="so each of n draws is unbiased, and with them their mean, for every n ≥ 2",
+    )
+
+
+def _centred(zero: Proof) -> tuple[Proof, Proof]:
+    return (
+        Proof(
+            title="R less its mean has mean zero",
+            start=mean(r),
+            steps=(
+                Step(mean(R - rho), "definition", "r = R - ρ", {r: R - rho}),
+                Step(mean(R) - rho, "normalisation"),
+                Step(sp.S.Zero, "definition", "ρ = E[R]", {rho: mean(R)}),
+            ),
+        ),
+        Proof(
+            title="and so has the estimate with ρ as its baseline, less the gradient",
+            start=mean(x),
+            steps=(
+                Step(
+                    mean((R - rho) * s + d - G),
+                    "definition",
+                    "x = (R - ρ) s + d - G",
+                    {x: (R - rho) * s + d - G},
+                ),
+                Step(mean((R - rho) * s + d) - G, "normalisation"),
+                Step(mean(R * s + d) - rho * mean(s) - G, "linearity of the mean"),
+                Step(mean(R * s + d) - G, "shown above", given=zero.shown),
+                Step(sp.S.Zero, "definition", "G is the gradient", {G: mean(R * s + d)}),
+            ),
+        ),
+    )
+
+
+def _grows(
+    one: sp.Expr, a: sp.Expr, two: sp.Expr, b: sp.Expr, zeros: dict[sp.Expr, sp.Expr]
+) -> Proof:
+    """How the mean product of two sums grows by one more draw."""
+    cross = one * mean(b) + two * mean(a)
+    return Proof(
+        title=f"one more draw adds E[{text(a * b)}] to E[{text(one * two)}]",
+        start=_past(mean((one + a) * (two + b))),
+        steps=(
+            Step(_past(mean(one * two) + cross + mean(a * b)), "linearity of the mean"),
+            Step(_past(one * two + cross) + mean(a * b), "normalisation"),
+            Step(_past(one * two) + mean(a * b), "shown above", given=zeros),
+        ),
+    )
+
+
+def _pair_sum_grows(zeros: dict[sp.Expr, sp.Expr]) -> Proof:
+    known = P**2 * mean(s**2) + Q**2 * mean(r**2) + 2 * P * Q * mean(r * s)
+    return Proof(
+        title="what it adds to E[T²]",
+        start=_past(mean((T + P * s + Q * r) ** 2)),
+        steps=(
+            Step(
+                _past(mean(T**2) + 2 * T * P * mean(s) + 2 * T * Q * mean(r) + known),
+                "linearity of the mean",
+            ),
+            Step(_past(mean(T**2) + known), "shown above", given=zeros),
+            Step(_past(T**2 + known), "normalisation"),
+            Step(
+                _past(T**2)
+                + mean(s**2) * _past(P**2)
+                + mean(r**2) * _past(Q**2)
+                + 2 * mean(r * s) * _past(P * Q),
+                "linearity of the mean",
+            ),
+        ),
+        conclusion="T pairs every draw with every other: the new one with all before, both ways",
+    )
+
+
+def _mixed_grows(zeros: dict[sp.Expr, sp.Expr]) -> Proof:
+    known = P * mean(x * s) + Q * mean(x * r)
+    return Proof(
+        title="what it adds to E[X T]",
+        start=_past(mean((X + x) * (T + P * s + Q * r))),
+        steps=(
+            Step(
+                _past(mean(X * T) + X * P * mean(s) + X * Q * mean(r) + T * mean(x) + known),
+                "linearity of the mean",
+            ),
+            Step(_past(mean(X * T) + known), "shown above", given=zeros),
+            Step(_past(X * T + known), "normalisation"),
+            Step(
+                _past(X * T) + mean(x * s) * _past(P) + mean(x * r) * _past(Q),
+                "linearity of the mean",
+            ),
+        ),
+        conclusion="P and Q are sums of draws of mean zero, so nothing is added: E[X T] = 0",
+    )
+
+
+def _pattern() -> Proof:
+    return Proof(
+        title="after n draws E[T²] is n (n - 1) W, and with one more",
+        start=n * (n - 1) * W + a2 * (n * sigma2) + sigma2 * (n * a2) + 2 * C * (n * C),
+        steps=(
+            Step(
+                (n + 1) * n * W,
+                "definition",
+                "W = σ² a₂ + C², with σ² = E[r²], a₂ = E[s²], C = E[r s]",
+                {W: sigma2 * a2 + C**2},
+            ),
+        ),
+        conclusion="the same with n + 1 for n, and 0 for no draw: so for every n. Likewise E[P²] = "
+        "n σ², E[Q²] = n a₂, E[P Q] = n C, and E[X²] = n V with V = E[x²], the variance with the "
+        "baseline E[R]",
+    )
+
+
+def _as_sums() -> Proof:
+    others = total(R_i, i, n) - R_t
+    zero_sum = total(r_i, i, n) + total(rho, i, n) - r_t - rho
+    pair_sum = total(total(r_i * s_t, i, n), t, n) - total(r_t * s_t, t, n)
+    return Proof(
+        title="the estimate from n draws, each with the others' mean R as its baseline",
+        start=total((R_t - others / (n - 1)) * s_t + d_t, t, n) / n - G,
+        steps=(
+            Step(
+                total(
+                    (r_t + rho - (total(r_i + rho, i, n) - r_t - rho) / (n - 1)) * s_t
+                    + x_t
+                    + G
+                    - r_t * s_t,
+                    t,
+                    n,
+                )
+                / n
+                - G,
+                "definition",
+                "R_t = r_t + ρ, and d_t = x_t + G - r_t s_t",
+                {R_t: r_t + rho, R_i: r_i + rho, d_t: x_t + G - r_t * s_t},
+            ),
+            Step(
+                total((r_t + rho - zero_sum / (n - 1)) * s_t + x_t + G - r_t * s_t, t, n) / n - G,
+                "linearity of the sum",
+            ),
+            Step(
+                total(x_t - (total(r_i, i, n) - r_t) / (n - 1) * s_t + G, t, n) / n - G,
+                "counting",
+                "Σ_i ρ = n ρ: the mean of R falls out",
+            ),
+            Step(
+                (total(x_t, t, n) + total(G, t, n)) / n - pair_sum / (n * (n - 1)) - G,
+                "linearity of the sum",
+            ),
+            Step(total(x_t, t, n) / n - pair_sum / (n * (n - 1)), "counting"),
+        ),
+        conclusion="X is Σ_t x_t, and T is Σ_t Σ_i r_i s_t without the terms i = t",
+    )
+
+
+def _spread() -> tuple[Proof, Proof]:
+    weight = n * (n - 1)
+    return (
+        Proof(
+            title="its variance, from the sums",
+            start=_past((X / n - T / weight) ** 2),
+            steps=(
+                Step(
+                    _past(X**2) / n**2 - 2 * _past(X * T) / (n * weight) + _past(T**2) / weight**2,
+                    "linearity of the mean",
+                ),
+            ),
+        ),
+        Proof(
+            title="and with what they are after n draws",
+            start=after_X / n**2 - 2 * after_XT / (n * weight) + after_T / weight**2,
+            steps=(
+                Step(
+                    V / n + W / weight,
+                    "definition",
+                    "the means of X², X T and T² found above",
+                    {after_X: n * V, after_XT: sp.S.Zero, after_T: weight * W},
+                ),
+            ),
+            conclusion="n draws with ρ given have T left out, and V/n: the same holds for n draws "
+            "with any other B and its V. The second term is the price of not knowing E[R]",
+        ),
+    )
+
+
+def leave_one_out_parts(zero: Proof) -> tuple[Proof, ...]:
+    """The mean of n draws, and n draws that serve each other as baselines.
+
+    Args:
+        zero: that the score has mean zero.
+    """
+    zero_r, zero_x = _centred(zero)
+    zeros = zero.shown | zero_r.shown | zero_x.shown
+    return (
+        _unbiased(zero),
+        zero_r,
+        zero_x,
+        _as_sums(),
+        *(
+            _grows(*sums, zeros)
+            for sums in ((X, x, X, x), (P, r, P, r), (Q, s, Q, s), (P, r, Q, s))
+        ),
+        _pair_sum_grows(zeros),
+        _mixed_grows(zeros),
+        _pattern(),
+        *_spread(),
+    )
