@@ -111,6 +111,41 @@ def _break_even() -> tuple[Proof, ...]:
     )
 
 
+_COSTS_OF_A_SENTENCE = (
+    Proof(
+        title="enumeration pays softmax and loss for every label",
+        start=c_0 + total(c_1 + c_2),
+        steps=(
+            Step(EVERY, "counting"),
+            Step(A, "definition", given=_KNOWN),
+        ),
+    ),
+    Proof(
+        title="one draw pays the softmax for every label, the loss for one",
+        start=c_0 + total(c_1) + c_2,
+        steps=(
+            Step(ONE, "counting"),
+            Step(S, "definition", given=_KNOWN),
+        ),
+    ),
+)
+
+_LETTERS = {
+    "c₀": "operations shared by all labels (the classifier's encoder)",
+    "c₁": "of one label's part in the softmax",
+    "c₂": "of the loss at one label",
+    "A, S, G": "what a sentence costs with all labels, with one drawn, and with n drawn",
+    "W, V": "variance of the gradient between sentences, and what one drawn label adds",
+}
+
+
+_VALID = (
+    "operations are counted, not what a machine can do at once",
+    "the loss at a label costs the same for every label, and shares nothing between labels",
+    "log q(y|x) needs the softmax over all labels even where one label is drawn",
+)
+
+
 def labels() -> Derivation:
     """Cost by the number of labels, with the softmax and without."""
     in_words = "c₀ = c₁ = c₂ = 1: a sampled step costs 1 + K + 1"
@@ -120,35 +155,10 @@ def labels() -> Derivation:
         finding="a sampled step costs c₀ + K c₁ + c₂: it grows with K by the softmax alone, "
         "enumeration by softmax and loss; their ratio tends to (c₁ + c₂)/c₁, and is K where all "
         "but the loss is negligible",
-        valid=(
-            "operations are counted, not what a machine can do at once",
-            "the loss at a label costs the same for every label, and shares nothing between labels",
-            "log q(y|x) needs the softmax over all labels even where one label is drawn",
-        ),
-        letters={
-            "c₀": "operations shared by all labels (the classifier's encoder)",
-            "c₁": "of one label's part in the softmax",
-            "c₂": "of the loss at one label",
-            "A, S, G": "what a sentence costs with all labels, with one drawn, and with n drawn",
-            "W, V": "variance of the gradient between sentences, and what one drawn label adds",
-        },
+        valid=_VALID,
+        letters=_LETTERS,
         parts=(
-            Proof(
-                title="enumeration pays softmax and loss for every label",
-                start=c_0 + total(c_1 + c_2),
-                steps=(
-                    Step(EVERY, "counting"),
-                    Step(A, "definition", given=_KNOWN),
-                ),
-            ),
-            Proof(
-                title="one draw pays the softmax for every label, the loss for one",
-                start=c_0 + total(c_1) + c_2,
-                steps=(
-                    Step(ONE, "counting"),
-                    Step(S, "definition", given=_KNOWN),
-                ),
-            ),
+            *_COSTS_OF_A_SENTENCE,
             _one_more(),
             _ratio(),
             _without_softmax(),

@@ -275,6 +275,15 @@ def _coupling(true: Proof, analytic: Proof) -> tuple[Proof, Proof]:
     )
 
 
+_LETTERS = {
+    "n, o": "the densities of N(μ, σ²) and N(ν, τ²)",
+    "v": "log σ²",
+    "nₐ": "q(a|x), the density of N(m, s²)",
+    "nₕ": "q(h|a), of N(c a, r²)",
+    "p": "p(a|y, h), of N(b h, τ²)",
+}
+
+
 def closed_form() -> Derivation:
     """The divergence of h; and of a, which h is drawn after and p(a|y, h) reads h."""
     auxiliary = _auxiliary()
@@ -291,13 +300,7 @@ def closed_form() -> Derivation:
             "parts with a: the mean of h is c a and that of p(a|y, h) is b h. With networks in "
             "place of c a and b h the mean of log p(a|y, h) over a and h has none in general",
         ),
-        letters={
-            "n, o": "the densities of N(μ, σ²) and N(ν, τ²)",
-            "v": "log σ²",
-            "nₐ": "q(a|x), the density of N(m, s²)",
-            "nₕ": "q(h|a), of N(c a, r²)",
-            "p": "p(a|y, h), of N(b h, τ²)",
-        },
+        letters=_LETTERS,
         parts=(
             *_divergence(),
             *_standard(),

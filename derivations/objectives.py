@@ -236,15 +236,14 @@ def objective_c() -> Derivation:
 
 def _at_given_label(by: sp.Symbol, after: sp.Expr, why: str) -> Proof:
     slope = D(LOG_Q, by)
-    steps = [
-        Step(D(L, by) - D(alpha * LOG_Q, by), "linearity of the derivative"),
-        Step(D(L, by) - alpha * slope - LOG_Q * D(alpha, by), "product rule"),
-        Step(after, "independence", why),
-    ]
     return Proof(
         title=f"its gradient by {text(by)} has no mean in it, so nothing to estimate",
         start=D(L - alpha * LOG_Q, by),
-        steps=tuple(steps),
+        steps=(
+            Step(D(L, by) - D(alpha * LOG_Q, by), "linearity of the derivative"),
+            Step(D(L, by) - alpha * slope - LOG_Q * D(alpha, by), "product rule"),
+            Step(after, "independence", why),
+        ),
     )
 
 
@@ -329,6 +328,21 @@ def _shifted(title: str, shift: sp.Expr, by: sp.Symbol, *ending: Step) -> Proof:
 _TO_U = Step(D(U, e), "definition", "U, read from right to left", U_IS)
 
 
+_BASELINE_LETTERS = {
+    "B": "the baseline of a sentence, which reads λ alone",
+    "Bₑ": "one that also reads the embeddings e",
+    "λ": "the baseline's own parameters",
+    "R_k": "log p(x|h, k); V_k is what L has beside it",
+}
+
+
+_BASELINE_VALID = (
+    "B does not depend on the label",
+    "B is of the sentence and λ alone, or no gradient enters it",
+    "K is finite, and Σ_k q_k = 1 for all values of the parameters",
+)
+
+
 def reconstruction() -> Derivation:
     """A baseline that is taken off log p(x|..)."""
     by_name = Step(D(U, e) + D(_B_E, e), "definition", "U, read from right to left", U_IS)
@@ -338,17 +352,8 @@ def reconstruction() -> Derivation:
         verdict=PROVED,
         finding="B taken off log p(x|..) adds B to L and ∂B to every ∂U: nothing while B is of x "
         "and λ alone or held constant, ∂B/∂e where B reads the shared embeddings live",
-        valid=(
-            "B does not depend on the label",
-            "B is of the sentence and λ alone, or no gradient enters it",
-            "K is finite, and Σ_k q_k = 1 for all values of the parameters",
-        ),
-        letters={
-            "B": "the baseline of a sentence, which reads λ alone",
-            "Bₑ": "one that also reads the embeddings e",
-            "λ": "the baseline's own parameters",
-            "R_k": "log p(x|h, k); V_k is what L has beside it",
-        },
+        valid=_BASELINE_VALID,
+        letters=_BASELINE_LETTERS,
         parts=(
             Proof(
                 title="to take B off log p(x|..) is to add it to L",

@@ -24,11 +24,7 @@ def _f(name: str, *arguments: sp.Expr) -> sp.Expr:
 
 
 def _paths(term: sp.Expr, by: sp.Symbol, *, every: bool = False) -> sp.Expr:
-    """∂ of a function of functions by one parameter: a term for each argument that it is in.
-
-    Args:
-        every: a term for the arguments that it is not in as well.
-    """
+    """∂ of a function of functions: a term for each argument that a parameter is in, or every."""
     return sp.Add(
         *[
             Partial(term, part) * (D(part, by) if part != by else 1)
@@ -49,11 +45,10 @@ def _reach(letter: sp.Expr, is_made_of: sp.Expr, by: sp.Symbol, named: str) -> P
             start=D(letter, by),
             steps=(written, Step(sp.S.Zero, "independence", f"{text(by)} occurs nowhere in it")),
         )
-    apart = sp.Add(*[D(part, by) for part in wholes])
     every = sp.Add(*[_paths(part, by, every=True) for part in wholes])
     steps = [
         written,
-        Step(apart, "linearity of the derivative"),
+        Step(sp.Add(*[D(part, by) for part in wholes]), "linearity of the derivative"),
         Step(every, "chain rule", "a term for each argument"),
         Step(found, "independence", f"arguments that {text(by)} is not in"),
     ]
@@ -72,8 +67,8 @@ def _partition(
         for named, (letter, is_made_of) in made_of.items()
         for by in groups
     }
-    table = [[int(proofs[by, named].result != 0) for named in made_of] for by in groups]
-    return list(proofs.values()), Oracle(sp.ImmutableMatrix(table), {}, index=())
+    table = sp.Matrix([[int(proofs[by, at].result != 0) for at in made_of] for by in groups])
+    return list(proofs.values()), Oracle(table.as_immutable(), {}, index=())
 
 
 def _absent(proofs: list[Proof]) -> list[Proof]:
@@ -83,12 +78,11 @@ def _absent(proofs: list[Proof]) -> list[Proof]:
         if proof.result == 0:
             letter, by = proof.start.args
             slope, weight = D(LOG_Q, by), L + LOG_Q + 1
-            start = mean(weight * slope + D(L, by))
             left, lost = (D(L, by), "score") if letter == LOG_Q else (weight * slope, "pathwise")
             found.append(
                 Proof(
                     title=f"so {text(by)} has no {lost} term",
-                    start=start,
+                    start=mean(weight * slope + D(L, by)),
                     steps=(Step(mean(left), "shown above", given=proof.shown),),
                 )
             )
@@ -153,7 +147,7 @@ def partition_seqdgm() -> Derivation:
 
 #: Parameters of q(a|x), which claims about SeqDGM-A count to e.
 v = sp.Symbol("v", real=True)
-n, m, t = sp.symbols("n m t", integer=True, positive=True)
+n, m, t, N, T = sp.symbols("n m t N T", integer=True, positive=True)
 _COIN = sp.Symbol("t", positive=True)
 
 
@@ -198,6 +192,14 @@ def _redrawn() -> tuple[Proof, Counterexample]:
     )
 
 
+_LETTERS_A = {
+    "v": "the parameters of q(a|x), which are counted to e elsewhere",
+    "a": "the draw of a: mean c, spread b, noise δ; everything after it reads it",
+    "A": "log q(a|x), and P_k is -log p(a|k, h)",
+    "r_n": "the probability of draw n of a, where it has finitely many values",
+}
+
+
 def partition_seqdgm_a() -> Derivation:
     """SeqDGM-A: the sample of a and all before it are shared."""
     a_mean, a_spread, a = _f("c", _X, v), _f("b", _X, v), _f("a", _X, v)
@@ -220,13 +222,7 @@ def partition_seqdgm_a() -> Derivation:
             "log q(y|a, x) and L get the same draw of a",
             "the classifier reads nothing of φ or θ, inference and generation nothing of w",
         ),
-        letters=_LETTERS
-        | {
-            "v": "the parameters of q(a|x), which are counted to e elsewhere",
-            "a": "the draw of a: mean c, spread b, noise δ; everything after it reads it",
-            "A": "log q(a|x), and P_k is -log p(a|k, h)",
-            "r_n": "the probability of draw n of a, where it has finitely many values",
-        },
+        letters=_LETTERS | _LETTERS_A,
         parts=(
             *proofs,
             _drawn(a, a_mean, a_spread, v, "delta"),
@@ -353,8 +349,8 @@ def _padded_state() -> tuple[Proof, Proof]:
 
 def _padded_sum() -> tuple[Proof, Proof]:
     """The sum of the tokens' costs, with and without N columns of padding."""
-    cost = total(_f("m", t) * _f("l", t, e), t, sp.Symbol("T", integer=True, positive=True))
-    padding = total(_MASK * _f("l", n, e), n, sp.Symbol("N", integer=True, positive=True))
+    cost = total(_f("m", t) * _f("l", t, e), t, T)
+    padding = total(_MASK * _f("l", n, e), n, N)
     value = Proof(
         title="padding adds nothing to a masked sum",
         start=cost + padding,
@@ -371,7 +367,6 @@ def _padded_sum() -> tuple[Proof, Proof]:
 def invariants() -> Derivation:
     """Nothing but the parameters varies, and padding moves nothing."""
     mask, cost = _f("m", t), _f("l", t)
-    last = sp.Symbol("T", integer=True, positive=True)
     updated, before, place = sp.symbols("u s m", real=True)
     return Derivation(
         claim="invariants",
@@ -392,7 +387,7 @@ def invariants() -> Derivation:
             "l_t": "a token's cost",
         },
         parts=(*_of_parameters_alone(), *_padded_state(), *_padded_sum()),
-        oracle=Oracle(total(mask * cost, t, last), {"mask": mask, "value": cost}, index=t),
+        oracle=Oracle(total(mask * cost, t, T), {"mask": mask, "value": cost}, index=t),
         further={
             "state": Oracle(
                 place * updated + (1 - place) * before,
