@@ -12,25 +12,25 @@ from typing import Any
 import sympy as sp
 
 
-class D(sp.Function):  # type: ignore[misc]
+class D(sp.Function):
     """``D(f, v)``: the derivative of f by v, not carried out."""
 
     nargs = 2
 
 
-class Partial(sp.Function):  # type: ignore[misc]
+class Partial(sp.Function):
     """``Partial(f, a)``: the derivative of f by its argument a, its other arguments held."""
 
     nargs = 2
 
 
-class Held(sp.Function):  # type: ignore[misc]
+class Held(sp.Function):
     """``Held(f)``: the value of f, which no derivative enters (detach, consider_constant)."""
 
     nargs = 1
 
 
-class E(sp.Function):  # type: ignore[misc]
+class E(sp.Function):
     """``E(f, p, k)``: the mean of f, which depends on a draw k of probability p."""
 
     nargs = 3
