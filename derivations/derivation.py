@@ -219,6 +219,11 @@ class Derivation:
     beyond: str = ""
     reference: str = ""
 
+    @property
+    def steps(self) -> int:
+        """How many steps its proofs have."""
+        return sum(len(part.steps) for part in self.parts if isinstance(part, Proof))
+
     def check(self) -> None:
         """Run every part.
 

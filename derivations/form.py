@@ -242,7 +242,7 @@ def form() -> Derivation:
             "B, b": "a baseline's value for the sentence, and the best one",
             "j": "a sentence, 1..J; B_j, b_j, a₂_j = E[|s|²] and so on are those of sentence j",
             "f_i,j": "feature i of sentence j; v_i what its coefficient is changed by",
-            "F_j": "a combination of the features",
+            "F_j": "a combination of the features; N_i tells how far it is from the best",
         },
         parts=(
             _from_the_mean(),

@@ -13,8 +13,9 @@ from .expressions import ENTROPY, UNLABELLED, D, L, d, e, mean, phi, q, s, theta
 from .notation import text
 from .oracle import Oracle
 
-U = sp.Symbol("U", real=True)
-H = sp.Symbol("H", real=True)
+# Functions of the parameters, so that no rule takes them for constants.
+U = sp.Function("U", real=True)(w, e, phi, theta)
+H = sp.Function("H", real=True)(w, e)
 U_IS = {U: UNLABELLED}
 H_IS = {H: ENTROPY}
 

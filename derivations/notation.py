@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import sympy as sp
 from sympy.core.function import AppliedUndef
 from sympy.printing.latex import LatexPrinter
@@ -141,6 +143,13 @@ class _Text(StrPrinter):
 
 
 class _Latex(LatexPrinter):
+    def _print_Symbol(self, node: sp.Symbol, style: str = "plain") -> str:
+        # A Greek letter that was given as itself is printed by its name, as all others are.
+        name = unicodedata.name(node.name, "") if len(node.name) == 1 else ""
+        if name.startswith("GREEK SMALL LETTER "):
+            node = sp.Symbol(name.rsplit(" ", 1)[1].lower())
+        return str(super()._print_Symbol(node, style))
+
     def _print_AppliedUndef(self, node: AppliedUndef, exp: object = None) -> str:
         below = _below(node)
         name = self._print(sp.Symbol(node.func.__name__))

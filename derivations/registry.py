@@ -48,6 +48,18 @@ DERIVATIONS: dict[str, Callable[[], Derivation]] = {
 }
 
 
+def find_derivations(patterns: tuple[str, ...] = ()) -> list[str]:
+    """The claims with these ids, or that begin so; all that have a derivation if none is given.
+
+    Raises:
+        ValueError: if a pattern finds none.
+    """
+    for pattern in patterns:
+        if not any(claim.startswith(pattern) for claim in DERIVATIONS) or not pattern:
+            derivation(pattern)  # which says what is wrong with it
+    return [claim for claim in DERIVATIONS if not patterns or claim.startswith(tuple(patterns))]
+
+
 @functools.cache
 def derive(claim: str) -> Derivation:
     """The derivation of a claim, with every step checked.

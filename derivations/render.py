@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001  # Greek letters in a formula are meant
 """A derivation as something to read: plain text, Markdown, LaTeX."""
 
 from __future__ import annotations
@@ -18,10 +19,14 @@ LETTERS = {
     "L_k": "L(x, k; φ, θ, e), the loss at label k",
     "H": "-Σ_k q_k log q_k, Shannon's entropy",
     "U": "Σ_k q_k (L_k + log q_k), the loss of an unlabelled sentence",
-    "E_k[f]": "Σ_k q_k f_k, the mean over one draw of k = 1..K",
+    "E_k[f]": "Σ_k q_k f_k, the mean over one draw of k = 1..K; over other draws likewise",
     "∂f/∂v": "the derivative by one parameter v of the group named",
     "⊥f": "the value of f, held constant: no derivative enters it",
 }
+
+
+#: What shows that a letter is there, where it is not the letter as it is explained.
+_MARKS = {"E_k[f]": "E_", "∂f/∂v": "∂", "⊥f": "⊥"}
 
 
 def _wrapped(words: str, indent: str, first: str = "") -> str:
@@ -33,9 +38,7 @@ def _wrapped(words: str, indent: str, first: str = "") -> str:
 def _legend(derivation: Derivation) -> Mapping[str, str]:
     formulas = " ".join(text(line) for line in _lines(derivation))
     shared = {
-        letter: says
-        for letter, says in LETTERS.items()
-        if letter.split("[")[0].split("f")[0].split("/")[0] in formulas
+        letter: says for letter, says in LETTERS.items() if _MARKS.get(letter, letter) in formulas
     }
     return {**shared, **derivation.letters}
 
@@ -58,7 +61,9 @@ def as_text(derivation: Derivation) -> str:
         _wrapped(claim.statement + ".", "", "Claim    "),
         _wrapped(derivation.finding + ".", "", "Finding  "),
     ]
-    lines += [""] + [f"  {letter:8} {says}" for letter, says in _legend(derivation).items()]
+    lines += [""] + [
+        _wrapped(says, "  ", f"{letter:8} ") for letter, says in _legend(derivation).items()
+    ]
     for number, part in enumerate(derivation.parts, start=1):
         lines += ["", f"{number}. {part.title[0].upper()}{part.title[1:]}.  [{part.verdict}]", ""]
         lines += _proof(part) if isinstance(part, Proof) else _counterexample(part)
@@ -168,11 +173,74 @@ def as_latex(derivation: Derivation) -> str:
     return "\n".join(lines) + "\n"
 
 
+def latex_document(derivations: Iterable[Derivation]) -> str:
+    """A document that any LaTeX engine reads."""
+    head = [
+        r"\documentclass{article}",
+        r"\usepackage{amsmath}",
+        r"\allowdisplaybreaks",
+        r"\begin{document}",
+    ]
+    body = [as_latex(derivation) for derivation in derivations]
+    return "\n".join([*head, "", *body, r"\end{document}"]) + "\n"
+
+
+def page(derivations: Iterable[Derivation]) -> str:
+    """Some derivations in Markdown."""
+    return "\n".join(map(as_markdown, derivations))
+
+
+#: Mathematics in words, for engines that do not read Unicode.
+_SYMBOLS = {
+    "Σ": r"\sum",
+    "∂": r"\partial ",
+    "⊥": r"\bot ",
+    "≤": r"\le ",
+    "≥": r"\ge ",
+    "≠": r"\ne ",
+    "→": r"\to ",
+    "∞": r"\infty ",
+    "∫": r"\int ",
+    "√": r"\surd ",
+    "·": r"\cdot ",
+    "²": "^2",
+    "³": "^3",
+    "⁻": "^-",
+    "¹": "^1",
+    "ⁿ": "^n",
+    "₀": "_0",
+    "₁": "_1",
+    "₂": "_2",
+    "ₐ": "_a",
+    "ₑ": "_e",
+    "α": r"\alpha ",
+    "δ": r"\delta ",
+    "ε": r"\varepsilon ",
+    "θ": r"\theta ",
+    "λ": r"\lambda ",
+    "μ": r"\mu ",
+    "π": r"\pi ",
+    "ν": r"\nu ",
+    "ρ": r"\rho ",
+    "σ": r"\sigma ",
+    "τ": r"\tau ",
+    "φ": r"\varphi ",
+}
+
+
 def _escaped(words: str) -> str:
-    """Words for LaTeX: its special characters quoted, Unicode mathematics left to the engine."""
-    for letter in r"\_&%#$":
-        words = words.replace(letter, ("\\textbackslash " if letter == "\\" else "\\" + letter))
-    return words
+    """Words for LaTeX: its special characters quoted, Unicode mathematics as commands."""
+    found = []
+    for letter in words:
+        if letter in _SYMBOLS:
+            found.append(f"${_SYMBOLS[letter].strip()}$")
+        elif letter in r"_&%#${}":
+            found.append("\\" + letter)
+        else:
+            found.append(
+                {"\\": r"\textbackslash{}", "^": r"\^{}", "~": r"\~{}"}.get(letter, letter)
+            )
+    return "".join(found)
 
 
 def ledger(derivations: Iterable[Derivation]) -> str:
@@ -181,8 +249,8 @@ def ledger(derivations: Iterable[Derivation]) -> str:
     lines = [
         "# The ledger",
         "",
-        "Written by `gradproof derive --ledger docs/ledger.md`; do not edit. Every step below was "
-        "checked by the program that wrote it.",
+        "Written by `gradproof derive --markdown docs/ledger.md`; do not edit. Every step below "
+        "was checked by the program that wrote it.",
         "",
         "| claim | verdict | finding |",
         "|---|---|---|",
@@ -192,7 +260,7 @@ def ledger(derivations: Iterable[Derivation]) -> str:
         lines.append(f"| [{each.claim}](#{_anchor(each)}) | {each.verdict} | {finding} |")
     lines += ["", "Rules that a step may name:", "", "| rule | says |", "|---|---|"]
     lines += [f"| {rule.name} | {rule.says} |" for rule in RULES.values()]
-    return "\n".join(lines) + "\n\n" + "\n".join(map(as_markdown, found))
+    return "\n".join(lines) + "\n\n" + page(found)
 
 
 def _anchor(derivation: Derivation) -> str:

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
-import traceback
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -25,51 +20,20 @@ from gradproof.reference_models.corpora import available
 from gradproof.reference_models.registry import MODELS
 from gradproof.reports.table import refutations, summary, surprises, verdict_table
 
-#: Exit statuses: every verdict as recorded; some verdict not; the command could not be run.
-AS_RECORDED, NOT_AS_RECORDED, UNUSABLE = 0, 1, 2
-
-#: What a shell reports of a command that Ctrl-C ended, and of one whose reader went away.
-INTERRUPTED, UNREAD = 128 + 2, 128 + 13
-
-#: Wide enough for three frameworks when nobody's terminal says otherwise.
-PIPED_WIDTH = 140
-
-
-class _Command(click.Group):
-    """A command that ends in one line where it is interrupted, or cannot write what it found."""
-
-    def main(self, *args: Any, **kwargs: Any) -> Any:
-        with _ends_in_one_line():
-            return super().main(*args, **kwargs)
-
-    def invoke(self, ctx: click.Context) -> Any:
-        # Here too: click makes a status of its own of what it catches on the way to main.
-        with _ends_in_one_line():
-            return super().invoke(ctx)
+from . import derive
+from .console import (
+    AS_RECORDED,
+    NOT_AS_RECORDED,
+    Command,
+    check_writable,
+    clear_errors,
+    progress,
+    show,
+    write_whole,
+)
 
 
-@contextlib.contextmanager
-def _ends_in_one_line() -> Iterator[None]:
-    try:
-        yield
-    except KeyboardInterrupt:
-        click.echo("gradproof: interrupted", err=True)
-        sys.exit(INTERRUPTED)
-    except OSError as error:  # all others are met where they are made, by _clear_errors
-        _drop_output()
-        if isinstance(error, BrokenPipeError):
-            sys.exit(UNREAD)  # `| head` has read what it wanted: no news for anyone
-        _fail(f"cannot write to standard output: {error.strerror}; redirect it elsewhere")
-
-
-def _drop_output() -> None:
-    """Let nothing more be written: Python would try once more, on its way out, and complain."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
-
-
-@click.group(cls=_Command, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Command, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="gradproof")
 def main() -> None:
     """gradcheck for stochastic gradients: verify gradient estimators, exactly.
@@ -155,9 +119,9 @@ def verify(
     Exit status: 0 if every verdict is the one on record, 1 if not, 2 if the command cannot be run
     or its output not be written, 130 if it was interrupted.
     """
-    with _clear_errors(show_traceback), _progress() as report:
+    with clear_errors(show_traceback), progress() as report:
         if json_file is not None:
-            _check_writable(json_file)
+            check_writable(json_file)
         result = run_verification(
             models=models or tuple(MODELS),
             data=data,
@@ -169,7 +133,7 @@ def verify(
             processes=jobs,
             progress=report,
         )
-    _show(verdict_table(result.evidence))
+    show(verdict_table(result.evidence))
     told = refutations(result.evidence) if explain else []
     for paragraph in dict.fromkeys([*told, *surprises(result.evidence)]):
         click.echo(f"\n{paragraph}")
@@ -179,8 +143,8 @@ def verify(
         click.echo(f"left out: {message}")
     click.echo(f"\n{summary(result.evidence, result.seed)}")
     if json_file is not None:
-        with _clear_errors(show_traceback):
-            _write_whole(Path(json_file), result.to_json())
+        with clear_errors(show_traceback):
+            write_whole(Path(json_file), result.to_json())
     sys.exit(AS_RECORDED if result.as_expected else NOT_AS_RECORDED)
 
 
@@ -196,7 +160,7 @@ def claims(variants: bool) -> None:
                 if check.claim == claim.id:
                     line = f"[{check.expected}] {check.statement}"
                     table.add_row(f"  {check.id}", "", Text(line), style="dim")
-    _show(table)
+    show(table)
 
 
 @main.command()
@@ -205,82 +169,7 @@ def data() -> None:
     table = Table("name", "what", "licence", "installed")
     for row in available():
         table.add_row(row.name, row.description, row.licence, "yes" if row.installed else "no")
-    _show(table)
+    show(table)
 
 
-def _show(table: Table) -> None:
-    console = Console()
-    if not console.file.isatty():  # Rich takes 80 columns then, which folds the table
-        console.width = PIPED_WIDTH
-    with console.capture() as drawn:
-        console.print(table)
-    # Written as all the rest is: Rich has an exit status of its own for a reader that went away.
-    click.echo(drawn.get(), nl=False, color=True)
-
-
-@contextlib.contextmanager
-def _progress() -> Iterator[Callable[[int, int, str], None] | None]:
-    """A bar on standard error while it is a terminal, and nothing where it is not."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield None
-        return
-    columns = (
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.description}"),
-    )
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("starting", total=None)
-
-        def report(done: int, total: int, what: str) -> None:
-            bar.update(task, completed=done, total=total, description=what)
-
-        yield report
-
-
-@contextlib.contextmanager
-def _clear_errors(show_traceback: bool) -> Iterator[None]:
-    """Turn errors that a user can mend into one message, and keep the traceback for who asks."""
-    try:
-        yield
-    except (ValueError, ImportError, OSError) as error:
-        if show_traceback:
-            traceback.print_exc()
-        _fail(str(error))
-
-
-def _fail(message: str) -> NoReturn:
-    click.echo(f"gradproof: {message}", err=True)
-    sys.exit(UNUSABLE)
-
-
-def _check_writable(name: str) -> None:
-    """Find out that a file cannot be written before the work is done."""
-    if not name:
-        raise FileNotFoundError("cannot write evidence: the file's name is ''; give one to --json")
-    path = Path(name)
-    folder = path.absolute().parent
-    if not folder.is_dir():
-        raise FileNotFoundError(f"cannot write {path}: there is no folder {folder}; make it first")
-    if path.is_dir():
-        raise IsADirectoryError(f"cannot write {path}: it is a folder; give a file's name")
-    if not os.access(path if path.exists() else folder, os.W_OK):
-        raise PermissionError(f"cannot write {path}: no permission; choose another place")
-
-
-def _write_whole(path: Path, text: str) -> None:
-    """Write a file so that it is there whole or not at all; a device or a pipe gets the text."""
-    path = path.resolve()
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        if path.exists() and not path.is_file():
-            path.write_text(text, encoding="utf-8")
-            return
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(path)
-    except OSError as error:
-        raise OSError(f"cannot write {path}: {error.strerror}; choose another place") from error
-    finally:
-        draft.unlink(missing_ok=True)
+main.add_command(derive.command)
