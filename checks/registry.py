@@ -12,6 +12,7 @@ from .rows import (
     batch,
     constant,
     derived,
+    derived_variance,
     forward,
     gradient,
     higher,
@@ -19,6 +20,7 @@ from .rows import (
     kl,
     labelled,
     objective,
+    pairs,
 )
 from .rows import partition as partition_rows
 
@@ -34,6 +36,8 @@ _ROWS = (
     *batch.CHECKS,
     *labelled.CHECKS,
     *derived.CHECKS,
+    *derived_variance.CHECKS,
+    *pairs.CHECKS,
     *higher.CHECKS,
 )
 

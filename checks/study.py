@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -88,19 +89,30 @@ class Study:
         baseline = BASELINES[baseline] if isinstance(baseline, str) else baseline
         key = (form, baseline, groups)
         if key not in self._moments:
-            joint_draws = self.subject.model.classes**self.subject.batch.n
-            together = baseline.coupled or joint_draws <= FEW_DRAWS
-            enumerate_draws = moments.joint if together else moments.per_example
-            self._moments[key] = enumerate_draws(
-                self.bench,
-                form,
-                baseline,
-                self.subject,
-                self.baseline_inputs(baseline),
-                self.reference.log_q,
-                tuple(self.names(*groups)),
-            )
+            lam = self.baseline_inputs(baseline)
+            self._moments[key] = self.moments_with(form, baseline, lam, groups)
         return self._moments[key]
+
+    def moments_with(
+        self,
+        form: Form,
+        baseline: Baseline,
+        lam: Mapping[str, np.ndarray],
+        groups: tuple[str, ...] = (),
+    ) -> moments.Moments:
+        """As :meth:`moments`, with a lambda of one's own, and computed anew."""
+        joint_draws = self.subject.model.classes**self.subject.batch.n
+        together = baseline.coupled or joint_draws <= FEW_DRAWS
+        enumerate_draws = moments.joint if together else moments.per_example
+        return enumerate_draws(
+            self.bench,
+            form,
+            baseline,
+            self.subject,
+            lam,
+            self.reference.log_q,
+            tuple(self.names(*groups)),
+        )
 
     def names(self, *groups: str) -> list[str]:
         """The subject's parameters in some groups; all of them if none is named."""

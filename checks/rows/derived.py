@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from gradproof.derivations.oracle import Oracle
 from gradproof.derivations.registry import derivation
 from gradproof.estimators.baselines import BASELINES
 from gradproof.estimators.builds import build, surrogate
@@ -29,24 +30,30 @@ Named = dict[str, np.ndarray]
 
 
 def apply(claim: str, study: Study, names: list[str], **further: Any) -> Named:
-    """The sum over sentences of a derivation's formula, by parameter.
+    """The sum over sentences of a derivation's formula, by parameter."""
+    return apply_oracle(derivation(claim).oracle, study, names, **further)
+
+
+def apply_oracle(oracle: Oracle, study: Study, names: list[str], **further: Any) -> Named:
+    """The sum over sentences of a formula, by parameter.
 
     Args:
-        further: arguments beside those that the tables have; an array of one entry a sentence, or
-            (labels, sentences) where the formula has it for each label.
+        further: arguments beside those that the tables have, or in their place; an array of one
+            entry a sentence, or (labels, sentences) where the formula has it for each label.
     """
-    oracle, found = derivation(claim).oracle, {}
+    found = {}
     for name in names:
         per_sentence = []
         for row in range(study.subject.batch.n):
-            known = _of_sentence(study.tables, name, row)
+            known = sentence(study.tables, name, row)
             known |= {key: np.asarray(value)[..., row] for key, value in further.items()}
             per_sentence.append(oracle(**{key: known[key] for key in oracle.arguments}))
         found[name] = np.sum(per_sentence, axis=0)
     return found
 
 
-def _of_sentence(tables: Tables, name: str, row: int) -> Named:
+def sentence(tables: Tables, name: str, row: int) -> Named:
+    """What the tables have of one sentence and one parameter, by a formula's argument."""
     log_q = tables.log_q[:, row]
     return {
         "q": np.exp(log_q),
