@@ -181,7 +181,7 @@ def interval(study: Study) -> list[Comparison]:
                 less,
                 bound + bound_of_nothing + slack,
                 study.name,
-                signal=max(nothing, expected),
+                signal=expected,
             )
         )
     return comparisons

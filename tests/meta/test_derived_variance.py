@@ -1,0 +1,156 @@
+"""Variances that are not what is derived of them, and pairs with weights that are not right."""
+
+import dataclasses
+import re
+
+import pytest
+
+from gradproof.checks.evidence import HOLDS, REFUTED, UNDECIDED
+from gradproof.checks.rows import derived_variance, pairs
+from gradproof.derivations import draws, form, variance
+from gradproof.derivations.oracle import Oracle
+from gradproof.derivations.registry import derivation
+from gradproof.estimators.baselines.batch_mean import BatchMean
+
+ROWS = [check for check in (*derived_variance.CHECKS, *pairs.CHECKS) if check.expected == HOLDS]
+
+
+@pytest.mark.parametrize("check", ROWS, ids=lambda check: check.id)
+def test_the_right_ones_hold(scene, check):
+    """The scene is right before anything is planted."""
+    found = scene.run(check)
+    assert found.verdict == HOLDS, found.explain()
+
+
+def weight(ops, terms):
+    """CL + CQ + 1 - B, as it should be."""
+    return ops.hold(terms.loss) + ops.hold(terms.at_draw) + 1.0 - terms.baseline
+
+
+#: Costs in place of the one-pass row's. All but the first have the right mean: only a variance
+#: can tell.
+COSTS = {
+    "B added": lambda ops, terms: (
+        (weight(ops, terms) + 2.0 * terms.baseline) * terms.at_draw + terms.loss
+    ),
+    "B left out": lambda ops, terms: (
+        (weight(ops, terms) + terms.baseline) * terms.at_draw + terms.loss
+    ),
+    "half of B": lambda ops, terms: (
+        (weight(ops, terms) + 0.5 * terms.baseline) * terms.at_draw + terms.loss
+    ),
+    "the 1 left out": lambda ops, terms: (weight(ops, terms) - 1.0) * terms.at_draw + terms.loss,
+}
+
+
+@pytest.mark.parametrize("name", COSTS)
+@pytest.mark.parametrize(
+    "check",
+    [
+        "baseline.variance/derived",
+        "baseline.variance/derived-plus-one",
+        "baseline.variance/derived-interval",
+        "baseline.form/derived",
+    ],
+)
+def test_a_surrogate_with_another_variance_is_refuted(scene, check, name):
+    """Though its mean is right, so that no check of a mean could tell."""
+    scene.form("one-pass", COSTS[name])
+    found = scene.run(check)
+    assert not found.crash, found.explain()
+    assert found.verdict == REFUTED, found.explain()
+    assert re.match(r"variance (at|above|taken)|(e|w)\.\S+ of ", found.worst), found.worst
+
+
+def turned(oracle):
+    """An oracle whose formula has the wrong sign."""
+    return Oracle(-oracle.formula, oracle.arguments, oracle.indices)
+
+
+def doubled(oracle):
+    """An oracle of twice the number."""
+    return Oracle(2 * oracle.formula, oracle.arguments, oracle.indices)
+
+
+#: By check: the module of the formula that it reads, and the formula's name.
+FORMULAS = [
+    ("baseline.variance/derived-plus-one", variance, "PLUS_ONE"),
+    ("baseline.variance/derived-leave-one-out", variance, "LEAVE_ONE_OUT"),
+    ("baseline.variance/derived-interval", variance, "A1"),
+    ("baseline.variance/derived-interval", variance, "A2"),
+    ("baseline.form/derived", form, "EXCESS"),
+    ("baseline.form/derived", variance, "A1"),
+    ("renormalised/derived", draws, "GRADIENT"),
+]
+
+
+@pytest.mark.parametrize("wrong", [turned, doubled])
+@pytest.mark.parametrize(("check", "module", "name"), FORMULAS)
+def test_a_wrong_formula_is_refuted(scene, check, module, name, wrong):
+    """A slip in a derived formula does not pass for want of a second opinion."""
+    scene.replace(module, name, wrong(getattr(module, name)))
+    found = scene.run(check)
+    assert not found.crash, found.explain()
+    # A negative E|s|^2 leaves no best baseline to look at: nothing is seen, and that is said.
+    expected = UNDECIDED if (name, wrong) == ("A2", turned) else REFUTED
+    assert found.verdict == expected, found.explain()
+
+
+@pytest.mark.parametrize("wrong", [turned, doubled])
+@pytest.mark.parametrize("claim", ["baseline.variance", "baseline.form", "renormalised"])
+def test_a_wrong_final_formula_is_refuted(scene, claim, wrong):
+    """Nor does one in the formula at the end."""
+    found = derivation(claim)
+    planted = dataclasses.replace(found, oracle=wrong(found.oracle))
+    for place in (derived_variance, pairs):
+        scene.replace(place, "derivation", lambda _: planted)
+    evidence = scene.run(f"{claim}/derived")
+    assert not evidence.crash, evidence.explain()
+    assert evidence.verdict == REFUTED, evidence.explain()
+
+
+class OwnAmongOthers(BatchMean):
+    """The mean of all losses, as if it left one out."""
+
+
+def test_a_baseline_that_leaves_nothing_out_is_refuted(scene):
+    """Its variance is another one than that of leave-one-out."""
+    scene.baseline("leave-one-out", OwnAmongOthers(name="leave-one-out"))
+    found = scene.run("baseline.variance/derived-leave-one-out")
+    assert found.verdict == REFUTED, found.explain()
+
+
+RELEASED = pairs.released
+
+#: Weights of pairs that are not the ones which a row is about.
+WEIGHTS = {
+    "equal weights": lambda ops, one, other, loss, other_loss: 0.5 * (loss + other_loss),
+    "the score part forgotten": lambda ops, one, other, loss, other_loss: (
+        ops.hold(RELEASED(ops, one, other, one - one + 1.0, other - other)) * loss
+        + ops.hold(RELEASED(ops, one, other, one - one, other - other + 1.0)) * other_loss
+    ),
+    "the first label alone": lambda ops, one, other, loss, other_loss: loss,
+}
+
+
+@pytest.mark.parametrize("name", WEIGHTS)
+@pytest.mark.parametrize("check", ["renormalised/derived", "renormalised/corrected"])
+def test_wrong_weights_of_pairs_are_refuted(scene, check, name):
+    """Whether the row is about the released weights or about the right ones."""
+    scene.replace(pairs, check.split("/")[1].replace("derived", "released"), WEIGHTS[name])
+    found = scene.run(check)
+    assert not found.crash, found.explain()
+    assert found.verdict == REFUTED, found.explain()
+
+
+@pytest.mark.parametrize("check", ROWS, ids=lambda check: check.id)
+def test_an_error_is_a_crash(scene, check):
+    """A framework that raises has refuted nothing."""
+
+    def broken(gradients):
+        raise ZeroDivisionError("planted")
+
+    scene.framework(gradient=broken)
+    found = scene.run(check)
+    assert "planted" in found.crash
+    assert found.verdict != REFUTED
