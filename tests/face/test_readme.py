@@ -43,9 +43,11 @@ def test_the_readme_has_commands() -> None:
 def test_gradproof_commands_run(command: str) -> None:
     """Each command is as in the README, on few cases and, where it names no claim, on one claim.
 
-    The whole of `gradproof verify` is what the verify environments of tox run.
+    The whole of `gradproof verify` and of `gradproof derive` is what tox's environments run.
     """
     arguments = shlex.split(command)[1:]
+    if arguments == ["derive"]:
+        arguments += ["labelled"]
     if arguments[0] == "verify":
         arguments += ["--examples", "2", "--jobs", "1", "--model", "seqdgm"]
         if "--backend" not in arguments:
@@ -70,7 +72,15 @@ def test_python_blocks_run(block: str) -> None:
     subprocess.run([sys.executable, "-c", block], check=True, capture_output=True)
 
 
-@pytest.mark.parametrize("path", sorted(set(re.findall(r"\]\(([A-Z]+\.md)\)", README))))
+@pytest.mark.parametrize("path", sorted(set(re.findall(r"\]\(([\w/]+\.md)\)", README))))
 def test_links_lead_somewhere(path: str) -> None:
     """A link to a file of the project leads to a file."""
     assert (ROOT / path).is_file()
+
+
+def test_the_derivation_that_is_quoted_is_what_is_printed() -> None:
+    """Lines of a derivation in the README are lines that the command prints."""
+    quoted = [block.strip() for block in blocks("text") if "[proved]" in block]
+    assert len(quoted) == 1
+    printed = CliRunner().invoke(main, ["derive", "gradient.e"]).output
+    assert quoted[0] in printed
