@@ -62,6 +62,7 @@ class Framework:
         gradient: what becomes of the gradients by name.
         values: what becomes of the values by name.
         reached: what becomes of the names of the parameters that a value depends on.
+        second: what becomes of the second derivatives; None: what becomes of the gradients.
     """
 
     inner: Any
@@ -69,6 +70,7 @@ class Framework:
     gradient: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]] = dict
     values: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]] = dict
     reached: Callable[[frozenset[str]], frozenset[str]] = frozenset
+    second: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]] | None = None
 
     @property
     def name(self) -> str:
@@ -89,9 +91,9 @@ class Framework:
         return lambda *arrays: self.gradient(function(*arrays))
 
     def differentiate_twice(self, build: Any, parameters: Any, inputs: Any, wrt: Any) -> Any:
-        """Second derivatives, replaced as gradients are."""
+        """Second derivatives, replaced as gradients are unless it is said how."""
         function = self.inner.differentiate_twice(self._build(build), parameters, inputs, wrt)
-        return lambda *arrays: self.gradient(function(*arrays))
+        return lambda *arrays: (self.second or self.gradient)(function(*arrays))
 
     def reach(self, build: Any, parameters: Any, inputs: Any) -> Any:
         """Names, replaced."""
@@ -184,9 +186,15 @@ def kinds_of(check: str | Check) -> list[str]:
 
 
 def held_checks(*excepted: str) -> Sequence[str]:
-    """The checks that are expected to hold, in any framework, but some."""
+    """The checks that are expected to hold, in any framework, but some.
+
+    Args:
+        excepted: checks by id, or all of a claim by the claim's.
+    """
     return [
         check.id
         for check in CHECKS.values()
-        if check.expected == "holds" and "autograd" in check.backends and check.id not in excepted
+        if check.expected == "holds"
+        and "autograd" in check.backends
+        and not {check.id, check.claim} & set(excepted)
     ]

@@ -159,7 +159,8 @@ ONE_PASS = "batch.one_pass/sum"
 def test_a_bug_of_three_sentences_is_met(scene, plant, check):
     """What is right for two sentences can be wrong for three: these are drawn, with two labels."""
     plant(scene)
-    found = run_check(CHECKS[check], Bench(scene.backend), [], examples=100, seed=scene.seed)
+    # One run in twenty or so draws no three sentences in its first hundred cases.
+    found = run_check(CHECKS[check], Bench(scene.backend), [], examples=1000, seed=scene.seed)
     assert not found.crash, found.explain()
     assert found.verdict == REFUTED, found.explain()
     assert "labels=(-1, -1, -1)" in found.counterexample
@@ -168,5 +169,5 @@ def test_a_bug_of_three_sentences_is_met(scene, plant, check):
 def test_checks_that_hold_draw_cases():
     """All but those about what a sequence model shares, and about the latent variables it has."""
     without = {name for name in held_checks() if CHECKS[name].cases is None}
-    shared = {name for name in held_checks() if name.startswith("partition.")}
-    assert without == shared | {"kl.closed_form/in-loss"}
+    others = {name for name in without if not name.startswith("partition.")}
+    assert others == {"kl.closed_form/in-loss"}
