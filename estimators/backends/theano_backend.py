@@ -173,13 +173,22 @@ class TheanoBackend:
             cost = build(ops, symbols, symbolic_inputs)
             first = self.gradient(cost, by, consider_constant=ops.held)
             slope = sum((first[name] * symbolic_inputs[f"along.{name}"]).sum() for name in wrt)
-            second = self.gradient(slope, by, consider_constant=ops.held)
+            # A parameter that the first derivatives do not depend on, or only by what is held.
+            second = self.gradient(slope, by, consider_constant=ops.held, disconnected="ignore")
         return self.compile(symbols, symbolic_inputs, second)
 
     def gradient(
-        self, cost: Any, symbols: dict[str, Any], *, consider_constant: list[Any]
+        self,
+        cost: Any,
+        symbols: dict[str, Any],
+        *,
+        consider_constant: list[Any],
+        disconnected: str = "raise",
     ) -> dict[str, Any]:
         """Symbolic gradients by name.
+
+        Args:
+            disconnected: ``raise``, or ``ignore`` for zeros.
 
         Raises:
             theano.gradient.DisconnectedInputError: if a parameter is in the computation of the cost
@@ -187,7 +196,12 @@ class TheanoBackend:
         """
         ancestors = set(self.theano.gof.graph.inputs([cost]))
         wrt = {name: symbol for name, symbol in symbols.items() if symbol in ancestors}
-        found = self.theano.grad(cost, list(wrt.values()), consider_constant=consider_constant)
+        found = self.theano.grad(
+            cost,
+            list(wrt.values()),
+            consider_constant=consider_constant,
+            disconnected_inputs=disconnected,
+        )
         gradients = dict(zip(wrt, found, strict=True))
         return {
             name: gradients.get(name, self.theano.tensor.zeros_like(symbol))

@@ -252,3 +252,184 @@ def test_the_layout_in_memory_does_not_matter(backend, seed):
     view = bench(backend).gradient(affine, Plain(m=m.T.copy().T), {"c": c[::-1][::-1]})["m"]
     np.testing.assert_array_equal(plain, view)
     np.testing.assert_array_equal(plain, 2 * c.T @ (c @ m))
+
+
+# ------------------------------------------------------------------ second derivatives
+
+
+def cubic(ops, p, _):
+    """A sum of x^2 y."""
+    return ops.sum(ops.square(p["x"]) * p["y"])
+
+
+def half_held_cubic(ops, p, _):
+    """The same, beside a cube in which x^2 counts as a number."""
+    held = ops.hold(ops.square(p["x"]))
+    return ops.sum(held * p["x"] * p["y"]) + cubic(ops, p, _)
+
+
+def boxed(ops, p, _):
+    """A number of value one, by a held copy of what it is made of, times x^2."""
+    return ops.sum(ops.exp(p["y"] - ops.hold(p["y"])) * ops.square(p["x"]))
+
+
+@each_backend
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@given(x=triples, y=triples, a=triples, b=triples)
+def test_a_second_derivative_is_along_a_direction(backend, dtype, x, y, a, b):
+    """Of x^2 y along (a, b) it is 2 y a + 2 x b by x and 2 x a by y, in the parameters' dtype."""
+    x, y, a, b = (array.astype(dtype) for array in (x, y, a, b))
+    found = bench(backend).curvature(cubic, Plain(x=x, y=y), {}, {"x": a, "y": b})
+    np.testing.assert_array_equal(found["x"], 2 * y * a + 2 * x * b)
+    np.testing.assert_array_equal(found["y"], 2 * x * a)
+    assert {array.dtype.name for array in found.values()} == {dtype}
+
+
+@each_backend
+@given(x=triples, y=triples, s=eighths, a=triples, c=eighths)
+def test_a_second_derivative_is_by_the_parameters_of_the_direction(backend, x, y, s, a, c):
+    """A parameter that has no direction stays where it is, and gets nothing."""
+    subject = Plain(x=x, y=y, s=np.array(s))
+    found = bench(backend).curvature(product, subject, {}, {"x": a, "s": np.array(c)})
+    assert {name: array.shape for name, array in found.items()} == {"x": (3,), "s": ()}
+    np.testing.assert_array_equal(found["x"], y * c)
+    np.testing.assert_array_equal(found["s"], np.sum(y * a))
+
+
+@each_backend
+@given(seed=st.integers(0, 2**32 - 1))
+def test_second_derivatives_are_symmetric(backend, seed):
+    """Along u and then v is along v and then u: no parameter's place is another's."""
+    rng = np.random.default_rng(seed)
+    shapes = {"x": (3,), "y": (3,), "s": ()}
+    point, u, v = (
+        {name: np.array(rng.integers(-16, 17, shape) / 8) for name, shape in shapes.items()}
+        for _ in range(3)
+    )
+    by_u, by_v = (bench(backend).curvature(product, Plain(**point), {}, along) for along in (u, v))
+    once, again = (
+        sum(float(np.sum(found[name] * along[name])) for name in shapes)
+        for found, along in ((by_u, v), (by_v, u))
+    )
+    assert once == again
+
+
+@each_backend
+@given(x=triples, y=triples, a=triples, b=triples)
+def test_what_is_held_stays_held_both_times(backend, x, y, a, b):
+    """A held square of x is a number in the first derivative, and in the derivative of that."""
+    along = {"x": a, "y": b}
+    found = bench(backend).curvature(half_held_cubic, Plain(x=x, y=y), {}, along)
+    np.testing.assert_array_equal(found["x"], x * x * b + 2 * y * a + 2 * x * b)
+    np.testing.assert_array_equal(found["y"], x * x * a + 2 * x * a)
+
+
+@each_backend
+@given(x=triples, y=triples, a=triples, b=triples)
+def test_a_box_of_value_one_has_derivatives_of_every_order(backend, x, y, a, b):
+    """exp(y - held y) x^2 is differentiated as exp(y) x^2 is, at exp(y) = 1: the rest is held."""
+    found = bench(backend).curvature(boxed, Plain(x=x, y=y), {}, {"x": a, "y": b})
+    np.testing.assert_array_equal(found["x"], 2 * a + 2 * x * b)
+    np.testing.assert_array_equal(found["y"], 2 * x * a + x * x * b)
+
+
+def beside(ops, p, inputs):
+    """A scalar that y is in squared, and no x."""
+    return ops.sum(ops.square(p["y"]) * inputs["c"])
+
+
+@each_backend
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("build", [of_inputs, partly, beside])
+def test_what_is_in_no_part_has_a_second_derivative_of_zero(backend, build, dtype):
+    """So has what the scalar is linear in: zeros, of the parameter's own shape and dtype."""
+    x, c = np.ones((2, 3), dtype), np.ones(3, dtype)
+    along = {"x": 3 * x, "y": 5 * c}
+    found = bench(backend).curvature(build, Plain(x=x, y=c), {"c": 2 * c}, along)
+    np.testing.assert_array_equal(found["x"], np.zeros((2, 3)))
+    np.testing.assert_array_equal(found["y"], 20 * c if build is beside else np.zeros(3))
+    assert {array.dtype.name for array in found.values()} == {dtype}
+
+
+def linear_in_one(ops, p, inputs):
+    """x squared and a scalar s as it is."""
+    return ops.sum(ops.square(p["x"])) + p["s"]
+
+
+@each_backend
+def test_a_linear_part_beside_another_has_a_second_derivative_of_zero(backend):
+    """A scalar parameter gets a zero with no axes."""
+    along = {"x": np.ones(3), "s": np.array(1.0)}
+    found = bench(backend).curvature(linear_in_one, Plain(x=np.ones(3), s=np.array(2.0)), {}, along)
+    np.testing.assert_array_equal(found["x"], np.full(3, 2.0))
+    assert found["s"].shape == ()
+    assert found["s"] == 0.0
+
+
+@each_backend
+@given(first=triples, second=triples, a=triples)
+def test_a_ready_second_derivative_takes_what_it_is_called_with(backend, first, second, a):
+    """Made ready once, it takes another point, other inputs and another direction."""
+    function = ready_twice(load_once(backend))
+    given_now = {"c": first, "along.x": a}
+    np.testing.assert_array_equal(function({"x": second}, given_now)["x"], 6 * second * first * a)
+    given_now = {"c": second, "along.x": first}
+    np.testing.assert_array_equal(function({"x": a}, given_now)["x"], 6 * a * second * first)
+
+
+@functools.lru_cache
+def ready_twice(backend):
+    """A second derivative of x^3 c made ready with arrays of which every entry is one."""
+    ones = np.ones(3)
+    return backend.differentiate_twice(
+        lambda ops, p, i: ops.sum(ops.square(p["x"]) * p["x"] * i["c"]),
+        {"x": ones},
+        {"c": ones, "along.x": ones},
+        ("x",),
+    )
+
+
+@each_backend
+@given(seed=st.integers(0, 2**32 - 1))
+def test_differentiating_twice_reads_arrays_and_never_writes(backend, seed):
+    """Parameters, inputs and direction may be write-protected; no result shares their memory."""
+    rng = np.random.default_rng(seed)
+    x, c, r = rng.standard_normal((4, 2)), rng.standard_normal((3, 2)), rng.integers(0, 4, 3)
+    along = rng.standard_normal((4, 2))
+    for array in (x, c, r, along):
+        array.setflags(write=False)
+    found = bench(backend).curvature(mixed, Plain(x=x), {"c": c, "r": r}, {"x": along})["x"]
+    assert found.shape == (4, 2)
+    assert not any(np.shares_memory(found, array) for array in (x, c, r, along))
+
+
+@each_backend
+@given(seed=st.integers(0, 2**32 - 1))
+def test_second_derivatives_are_those_of_complex_steps(backend, seed):
+    """Through softmax, gathering and tanh: what a gradient changes by along a direction.
+
+    The gradient is written out, and a complex step differentiates it, which knows no second pass.
+    """
+    rng = np.random.default_rng(seed)
+    x, r, along = rng.standard_normal((4, 2)), rng.integers(0, 4, 3), rng.standard_normal((4, 2))
+    found = bench(backend).curvature(curved, Plain(x=x), {"r": r}, {"x": along})["x"]
+    step = 1e-200
+    expected = np.imag(slope_of_curved(x + 1j * step * along, r)) / step
+    # Some forty roundings on each side, of terms below a hundred.
+    assert np.abs(found - expected).max() <= 80 * np.finfo(float).eps * 100
+
+
+def curved(ops, p, inputs):
+    """The tanh of log probabilities, of rows that are gathered, some of them twice."""
+    return ops.sum(ops.tanh(ops.log_softmax(ops.take(p["x"], inputs["r"]))))
+
+
+def slope_of_curved(x, r):
+    """Its gradient, by hand."""
+    rows = x[r]
+    log_q = rows - np.log(np.exp(rows).sum(axis=1, keepdims=True))
+    outer = 1.0 - np.tanh(log_q) ** 2
+    inner = outer - np.exp(log_q) * outer.sum(axis=1, keepdims=True)
+    slope = np.zeros_like(x)
+    np.add.at(slope, r, inner)
+    return slope
