@@ -158,9 +158,12 @@ def test_what_nothing_is_near_to_is_an_error(pattern):
         find_checks((pattern,))
 
 
-@pytest.mark.parametrize("claim", sorted(set(CLAIMS) - {check.claim for check in CHECKS.values()}))
-def test_a_claim_without_a_check_is_an_error_of_its_own(claim):
-    """It is not answered with the very name that was typed."""
+@pytest.mark.parametrize("claim", CLAIMS)
+def test_a_claim_without_a_check_is_an_error_of_its_own(monkeypatch, claim):
+    """It is not answered with the very name that was typed. Each claim has checks: these go."""
+    left = {name: row for name, row in CHECKS.items() if not row.claim.startswith(claim)}
+    assert len(left) < len(CHECKS)
+    monkeypatch.setattr(registry, "CHECKS", left)
     with pytest.raises(ValueError, match=rf"^claim '{re.escape(claim)}' has no check$"):
         find_checks((claim,))
 

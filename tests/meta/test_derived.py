@@ -71,7 +71,8 @@ def is_mean_score(term):
     return isinstance(term, sp.Sum) and term.function == q * s
 
 
-@pytest.mark.parametrize("check", DERIVED)
+# A table of 0 and 1 has no terms; test_derived_values.py has other tables.
+@pytest.mark.parametrize("check", [name for name in DERIVED if "partition." not in name])
 def test_a_formula_with_a_slip_in_it_is_refuted(scene, check):
     """Each term of each formula, dropped or of the other sign, is missed; a mean score is not."""
     claim, kind = claim_of(check), kinds_of(check)[0]
@@ -176,7 +177,8 @@ READ = {
 }
 CHANGES = {
     "one part in a million": lambda table: (1.0 + 1e-6) * table,
-    "labels in another order": lambda table: table[::-1],
+    # Each label has another's place: were the order reversed, the middle one would keep its own.
+    "labels in another order": lambda table: np.roll(table, 1, axis=0),
 }
 
 
