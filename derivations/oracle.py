@@ -37,7 +37,7 @@ class Oracle:
     ) -> None:
         self.formula, self.arguments = sp.sympify(formula), dict(arguments)
         self.indices = index if isinstance(index, tuple) else (index,)
-        self._most = {
+        self.counts = {
             each: sp.Symbol(each.name.upper(), integer=True, positive=True) for each in self.indices
         } | dict(counts or {})
         self._letters: dict[str, sp.Expr] = {}
@@ -56,7 +56,7 @@ class Oracle:
                 at = {axes[0]: other}
                 known |= {letter.xreplace(at)}
                 body = body.xreplace({node.xreplace(at): letter.xreplace(at)})
-        left = body.free_symbols - {*self.indices, *self._most.values(), *known}
+        left = body.free_symbols - {*self.indices, *self.counts.values(), *known}
         left |= body.atoms(sp.core.function.AppliedUndef) - known
         if left:
             raise ValueError(f"{', '.join(map(str, left))} in {text(formula)} is no argument")
@@ -69,7 +69,7 @@ class Oracle:
 
     def _others(self, axes: tuple[sp.Symbol, ...]) -> list[sp.Symbol]:
         """The indices of sums over the same places as the one that an argument depends on."""
-        most = self._most[axes[0]] if len(axes) == 1 else None
+        most = self.counts[axes[0]] if len(axes) == 1 else None
         limits = [limit for node in self.formula.atoms(sp.Sum) for limit in node.limits]
         return [index for index, _, last in limits if last == most and index not in axes]
 
@@ -78,7 +78,7 @@ class Oracle:
         letters = [
             letter.func if self._axes(name) else letter for name, letter in self._letters.items()
         ]
-        return sp.lambdify([*letters, *self._most.values()], self._body, modules="numpy")
+        return sp.lambdify([*letters, *self.counts.values()], self._body, modules="numpy")
 
     def __call__(self, **values: Any) -> np.ndarray:
         """The formula's value.

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from gradproof.derivations.registry import derivation
+from gradproof.estimators.backends.autograd_backend import AutogradBackend
 from gradproof.estimators.baselines import BASELINES
+from gradproof.estimators.bench import Bench
 from gradproof.estimators.builds import build, exact_objective, surrogate
 from gradproof.estimators.forms import FORMS
 from gradproof.estimators.rounding import PASSES
@@ -30,11 +32,18 @@ def direction(study: Study) -> Named:
 
 
 def exact(study: Study) -> Named:
-    """The second derivative of the enumerated U along the direction."""
-    subject = study.subject
+    """The second derivative of the enumerated U along the direction, by autograd in float64.
+
+    Not by the framework that is looked at: what is wrong with its second derivatives would be on
+    both sides.
+    """
+    wide = {name: np.asarray(value, np.float64) for name, value in study.subject.parameters.items()}
+    subject = study.subject.replace(parameters=wide)
     inputs = subject.inputs(every_label(subject.batch.n, subject.model.classes))
-    whole = build(exact_objective, subject)
-    return study.bench.curvature(whole, subject, inputs, direction(study))
+    along = {name: value.astype(np.float64) for name, value in direction(study).items()}
+    return Bench(AutogradBackend()).curvature(
+        build(exact_objective, subject), subject, inputs, along
+    )
 
 
 def mean_and_largest(study: Study, form: str) -> tuple[Named, dict[str, float]]:
@@ -49,9 +58,12 @@ def mean_and_largest(study: Study, form: str) -> tuple[Named, dict[str, float]]:
         for label in range(subject.model.classes):
             inputs = example.inputs(one_hot(np.array([label]), subject.model.classes))
             found = study.bench.curvature(whole, example, inputs | lam, along)
-            for name, value in found.items():
+            for name in along:
+                value = found[name]
                 mean[name] += study.reference.probability[row, label] * value
-                largest[name] = max(largest[name], float(np.abs(value).max()))
+                # An entry that is no number is an error to be told, not a bound of errors.
+                sizes = np.abs(value[np.isfinite(value)])
+                largest[name] = max(largest[name], float(sizes.max(initial=0.0)))
     return mean, largest
 
 

@@ -58,7 +58,7 @@ def terms_of(formula):
 def slips(oracle):
     """The oracle with one term dropped or of the other sign, with that term."""
     terms = list(terms_of(oracle.formula))
-    counts = {index: oracle._most[index] for index in oracle.indices}
+    counts = {index: oracle.counts[index] for index in oracle.indices}
     for place, term in enumerate(terms):
         others = sp.Add(*terms[:place], *terms[place + 1 :])
         # Where there is one term, what would be left has another shape, and any numbers would do.
@@ -92,7 +92,7 @@ def test_a_formula_with_a_slip_in_it_is_refuted(scene, check):
 def test_a_formula_off_by_a_millionth_is_refuted(scene, check):
     """The bound is no wider than a formula's digits."""
     claim, right = claim_of(check), derivation(claim_of(check)).oracle
-    counts = {index: right._most[index] for index in right.indices}
+    counts = {index: right.counts[index] for index in right.indices}
     wrong = Oracle(
         right.formula * (1 + sp.Rational(1, 10**6)), right.arguments, right.indices, counts
     )
@@ -476,7 +476,7 @@ def scaled_at(name, factor):
 
 @pytest.mark.parametrize("factor", [0.0, -1.0, 1.001])
 def test_second_derivatives_wrong_in_one_parameter_are_refuted_by_its_name(scene, factor):
-    """What is lacking is not the framework's, so that an error on both of its sides shows."""
+    """Neither the exact second derivative nor what is lacking is the framework's own."""
     names = scene.study(CHECKS["higher_order/derived"], kinds_of("higher_order/derived")[0]).names()
     inner = scene.backend
     assert len(names) == 5
@@ -494,10 +494,9 @@ def test_second_derivatives_wrong_in_one_parameter_are_refuted_by_its_name(scene
     ("second", "words"),
     [
         (lambda found: {k: v for k, v in found.items() if k != "w.bias"}, "KeyError: 'w.bias'"),
-        (lambda found: {k: np.nan * v for k, v in found.items()}, "must be numbers"),
         (lambda found: {k: v[None] for k, v in found.items()}, "ValueError: "),
     ],
-    ids=["none for a parameter", "NaN", "another shape"],
+    ids=["none for a parameter", "another shape"],
 )
 def test_second_derivatives_that_are_none_are_a_crash(scene, check, second, words):
     """What stands on both sides of a comparison and is no number refutes nothing."""
