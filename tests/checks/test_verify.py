@@ -149,7 +149,7 @@ def test_names_given_twice_count_once(run):
         only=["labelled", "labelled/as-it-stands"],
     )
     ids = [(one.backend, one.id) for one in found.evidence]
-    assert len(ids) == len(set(ids)) == 3
+    assert len(ids) == len(set(ids)) == 4
 
 
 # ------------------------------------------------------------------ what is run
@@ -162,6 +162,7 @@ def test_forward_values_are_first_and_asked_for_or_not(run):
         FORWARD,
         "labelled/as-it-stands",
         "labelled/score-term",
+        "labelled/derived",
     ]
     assert found.as_expected
     assert found.data == "words"
@@ -198,8 +199,8 @@ def test_checks_of_cases_alone_are_named_where_none_is_drawn(run):
     found = run(only=["kl", "labelled"], examples=0)
     assert {one.claim for one in found.evidence} == {"forward", "kl.closed_form", "labelled"}
     assert set(found.not_run.values()) == {"it is about drawn cases, which this run left out"}
-    closed = {name: check for name, check in CHECKS.items() if check.claim == "kl.closed_form"}
-    assert set(found.not_run) == {name for name, check in closed.items() if not check.models}
+    asked = [check for check in CHECKS.values() if check.claim in ("kl.closed_form", "labelled")]
+    assert set(found.not_run) == {check.id for check in asked if not check.models}
 
 
 def test_checks_of_frameworks_left_out_are_named(run):

@@ -37,7 +37,7 @@ def test_verify_prints_verdicts_and_exits_with_0() -> None:
     assert result.exit_code == 0, result.output
     for word in ("gradient.e", "printed", "refuted", "corrected", "holds", "autograd"):
         assert word in result.stdout
-    assert "5 of 5 verdicts as recorded (1 refuted)" in result.stdout
+    assert "6 of 6 verdicts as recorded (1 refuted)" in result.stdout
     assert "seed 5" in result.stdout
 
 
@@ -65,7 +65,7 @@ def test_a_terminal_sees_progress() -> None:
         os.close(leader)
     assert process.returncode == 0
     assert b"autograd gradient.w/" in shown
-    assert b"/5" in shown, "the count of checks"
+    assert b"/6" in shown, "the count of checks"
 
 
 def _read(descriptor: int) -> bytes:
