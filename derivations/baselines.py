@@ -9,8 +9,8 @@ from __future__ import annotations
 import sympy as sp
 
 from .derivation import PROVED, Counterexample, Derivation, Proof, Step
-from .expressions import B, D, Held, L, d, e, mean, q, s, total
-from .gradients import BEYOND, LOG_Q, VALID, zero_score
+from .expressions import B, D, Held, L, d, e, lam, mean, q, s, total
+from .gradients import BEYOND, H_IS, LOG_Q, VALID, H, zero_score
 from .oracle import Oracle
 
 m = sp.Symbol("m", integer=True, positive=True)
@@ -19,7 +19,7 @@ r = sp.Function("r", positive=True)(m)
 S = sp.Function("S", real=True)(m)
 B_OTHERS = sp.Function("B", real=True)(m)
 #: A baseline that reads the shared parameters live.
-B_LIVE = sp.Function("B", real=True)(e)
+B_LIVE = sp.Function("B_e", real=True)(lam, e)
 #: The share of a sentence's own loss in its baseline, the batch's size, and a running mean's decay.
 c, N, decay, b = sp.symbols("c N d b", positive=True)
 #: The score, and the part of the gradient that a baseline acts on.
@@ -80,7 +80,7 @@ def _kept(title: str, baseline: sp.Expr, share: sp.Expr, zero: Proof, conclusion
             Step(
                 mean(share * LOSS_PART - of_others * mean(SCORE), r, m),
                 "linearity of the mean",
-                "the losses of the others, S_m, are the same for every k",
+                "what is of the others, S_m, is the same for every k",
             ),
             Step(mean(share * LOSS_PART, r, m), "shown above", given=zero.shown),
             Step(share * LOSS_PART, "normalisation", "Σ_m r_m = 1"),
@@ -94,7 +94,7 @@ def _live(zero: Proof) -> Proof:
     live = mean(D((Held(L) - B_LIVE) * LOG_Q, e))
     weight = Held(L) - B_LIVE
     return Proof(
-        title="a baseline that carries a gradient adds -E[log q] ∂B, which is H ∂B",
+        title="a baseline that carries a gradient, as the node Bₑ does, adds H ∂Bₑ",
         start=live,
         steps=(
             Step(mean(weight * SCORE + LOG_Q * D(weight, e)), "product rule"),
@@ -109,8 +109,10 @@ def _live(zero: Proof) -> Proof:
                 "linearity of the mean",
             ),
             Step(LOSS_PART - mean(LOG_Q) * D(B_LIVE, e), "shown above", given=zero.shown),
+            Step(LOSS_PART - total(q * LOG_Q) * D(B_LIVE, e), "mean"),
+            Step(LOSS_PART + H * D(B_LIVE, e), "definition", "H = -Σ q log q", H_IS),
         ),
-        conclusion="the mean is right only where ∂B = 0, so B must be held constant",
+        conclusion="the mean is right only where ∂Bₑ = 0 or H = 0, so B must be held constant",
     )
 
 
@@ -126,13 +128,14 @@ def unbiased() -> Derivation:
         claim="baseline.unbiased",
         verdict=PROVED,
         finding="L - B keeps the mean for any B that does not depend on the sentence's own draw "
-        "and carries no gradient; a batch mean with the sentence's own loss in it keeps 1 - 1/N of "
-        "the score part, a running mean updated first 1 - (1 - d)/N",
+        "and carries no gradient. If B is the batch's mean loss, the sentence's own in it, 1 - 1/N "
+        "of the score part is kept, and 1 - (1 - d)/N if it is a running mean updated first",
         valid=(*VALID, "labels of different sentences are drawn independently"),
         letters={
             "m": "the labels drawn for all other sentences, with probability r_m",
             "S_m": "the sum of the other sentences' losses, or what else they add to B",
-            "B": "B(x; λ), the baseline; B_m if it depends on the others' labels",
+            "B": "B(x; λ), the baseline; B_m if it depends on the others' labels, Bₑ if it reads "
+            "the embeddings live",
             "c": "the share of a sentence's own loss in its baseline",
             "d, b": "a running mean's decay, and its value before this batch",
             "N": "the number of sentences in the batch",
@@ -145,9 +148,9 @@ def unbiased() -> Derivation:
             _batch_mean(zero),
             _running_mean_first(zero),
             Counterexample(
-                title="a batch mean, for a batch of one",
+                title="the mean loss of a batch keeps the mean, for a batch of one",
                 setting="two labels of probabilities t and 1 - t, losses 1 and 0, t = 1/3: B is L, "
-                "the score part is 0 for every draw, and E[L ∂log q/∂t] is 1",
+                "the score part is 0 for every draw, and E[L ∂log q/∂t] is t · 1/t = 1",
                 claimed=0 * _COIN,
                 actual=_COIN,
                 at={_t: sp.Rational(1, 3)},
@@ -174,7 +177,7 @@ def _batch_mean(zero: Proof) -> Proof:
 
 def _running_mean_first(zero: Proof) -> Proof:
     return _kept(
-        "a running mean that this batch has updated keeps 1 - (1 - d)/N",
+        "a running mean that this batch has updated, d b + (1 - d) (L + S)/N, keeps 1 - (1 - d)/N",
         decay * b + (1 - decay) * (L + S) / N,
         1 - (1 - decay) / N,
         zero,

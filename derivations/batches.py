@@ -10,7 +10,7 @@ import sympy as sp
 
 from .baselines import m, r
 from .derivation import PROVED, Counterexample, Derivation, Proof, Step
-from .expressions import D, Held, e, mean, phi, q, s, theta, total, w
+from .expressions import D, Held, L, e, mean, phi, q, s, theta, total, w
 from .gradients import BEYOND, LOG_Q, VALID, entropy_slope, zero_score
 from .oracle import Oracle
 
@@ -58,13 +58,14 @@ def _sum_of_estimates() -> Proof:
                 "value of a held constant",
             ),
         ),
-        conclusion="w drops the second term and φ, θ the first, each by independence, so one pass "
-        "serves all groups; nothing was assumed of the number of sentences",
+        conclusion="for w the term ∂L drops out and for φ and θ that with ∂log q, each by "
+        "independence, so one pass serves all groups; nothing was assumed of the number of "
+        "sentences",
     )
 
 
 def _what_coupling_loses() -> Proof:
-    own = sp.Function("L", real=True)(sp.Symbol("k", integer=True, positive=True), m)
+    own = L
     return Proof(
         title="if the others' loss R depends on this sentence's label, E[R ∂log q] is missing",
         start=mean(mean((own + rest_k) * SCORE), r, m) - mean(mean(own * SCORE), r, m),
@@ -110,15 +111,15 @@ def one_pass() -> Derivation:
             _what_coupling_loses(),
             _what_independence_gives(zero),
             Counterexample(
-                title="batch statistics: another sentence's loss reads this one's label",
-                setting="two labels of probabilities t and 1 - t; the sentence has no loss of its "
-                "own, the other's loss is 1 at its first label and 0 at its second, t = 1/3: the "
-                "expected loss is t, its derivative 1, the batch sum's estimate 0",
+                title="one differentiation is right where another's loss reads this one's label",
+                setting="two sentences; the label of the first has probabilities t and 1 - t, and "
+                "it has no loss of its own; the second's loss is 1 where that label is the first "
+                "and 0 where it is the second, t = 1/3: the expected loss is t, its derivative 1, "
+                "and the batch sum's estimate 0, as no loss but its own weighs that score",
                 claimed=sp.S.Zero,
                 actual=sp.diff(_t, _t),
                 at={_t: sp.Rational(1, 3)},
-                conclusion="batch normalisation in a layer that knows the label does this, and a "
-                "baseline that is the batch's mean",
+                conclusion="batch normalisation in a layer that knows the label does this",
             ),
         ),
         oracle=Oracle(

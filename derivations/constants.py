@@ -37,7 +37,7 @@ def _held(weight: sp.Expr, score_of: sp.Expr, path: sp.Expr) -> tuple[Step, ...]
 
 def _right() -> Proof:
     return Proof(
-        title="CL and CQ are nodes of their own: the derived estimate, for every group at once",
+        title="CL and CQ are nodes of their own: by e it is the estimate of gradient.e",
         start=D(WEIGHT * LOG_Q + L, e),
         steps=(
             *_held(WEIGHT, LOG_Q, L),
@@ -51,7 +51,7 @@ def _right() -> Proof:
 def _right_for_phi() -> Proof:
     slopes = [D(part, phi) for part in (Held(L), Held(LOG_Q), sp.S.One, -B)]
     return Proof(
-        title="the same node gives φ and θ their pathwise part and nothing else",
+        title="the same cost gives φ its pathwise part and nothing else, and θ likewise",
         start=D(WEIGHT * LOG_Q + L, phi),
         steps=(
             Step(D(WEIGHT * LOG_Q, phi) + D(L, phi), "linearity of the derivative"),
@@ -83,8 +83,9 @@ def _loss_itself() -> Proof:
             Step(weight * SCORE, "independence"),
             Step(BARE * SCORE, "value of a held constant"),
         ),
-        conclusion="with respect to φ every term is held: Theano says DisconnectedInputError, or "
-        "returns zeros if told to ignore it; a raw output of the scan that makes L is of this kind",
+        conclusion="by φ and θ no term is left, since L occurs held only: Theano says "
+        "DisconnectedInputError, or returns zeros if told to ignore it; a raw output of the scan "
+        "that makes L is of this kind",
     )
 
 
@@ -133,7 +134,10 @@ def constant_theano() -> Derivation:
             "the label drawn is held constant as well: as a function of log q it has no derivative",
             "B depends on x and λ, or is held constant",
         ),
-        letters={"B": "B(x; λ), the baseline"},
+        letters={
+            "CL, CQ": "the nodes ⊥L_k and ⊥log q_k, named in consider_constant",
+            "B": "B(x; λ), the baseline",
+        },
         parts=(
             _right(),
             _right_for_phi(),
@@ -141,9 +145,9 @@ def constant_theano() -> Derivation:
             _log_q_itself(),
             _nothing_held(),
             Counterexample(
-                title="nothing held, in the mean",
+                title="with nothing held the mean is right all the same",
                 setting="two labels of probabilities t and 1 - t, no loss, t = 1/3: the excess "
-                "log q ∂log q has the mean log t - log(1 - t), and should have none",
+                "log q ∂log q has the mean log t - log(1 - t), and should have the mean 0",
                 claimed=_COIN,
                 actual=sp.S.Zero,
                 at={_t: sp.Rational(1, 3)},

@@ -78,32 +78,33 @@ def _break_even() -> tuple[Proof, ...]:
     best = (sp.sqrt(_SHARED * W) + sp.sqrt(c_2 * V)) ** 2
     return (
         Proof(
-            title="n drawn labels are cheaper than all exactly if n < K",
+            title="to draw n labels is cheaper than to take all if and only if n < K",
             start=A - G,
             steps=(
-                Step(EVERY - SEVERAL, "definition", given=_KNOWN),
+                Step(EVERY - SEVERAL, "definition", "what each costs", _KNOWN),
                 Step((K - n) * c_2, "algebra"),
             ),
         ),
         Proof(
-            title="for a budget, one draw beats enumeration if V/W < (K - 1) c₂ / S",
+            title="for a budget, one draw beats enumeration if and only if V/W < (K - 1) c₂/S",
             start=A * W - S * (W + V),
             steps=(
-                Step(EVERY * W - ONE * (W + V), "definition", given=_KNOWN),
+                Step(EVERY * W - ONE * (W + V), "definition", "what each costs", _KNOWN),
                 Step((K - 1) * c_2 * W - ONE * V, "algebra"),
             ),
-            conclusion="a budget buys 1/cost sentences, so the variance of their average goes as "
-            "cost times variance of one; the draw adds V to a sentence's W",
+            conclusion="the number of sentences is the budget over the cost of one, so the "
+            "variance of their average goes as the cost of one times the variance of one, which is "
+            "W for all labels and V + W with one drawn: the draw wins where this is positive",
         ),
         Proof(
-            title="the best number of draws is √((c₀ + K c₁) V/(c₂ W))",
+            title="the best number n of draws is √((c₀ + K c₁) V/(c₂ W))",
             start=G * (W + V / n),
             steps=(
                 Step(SEVERAL * (W + V / n), "definition", given=_KNOWN),
                 Step(
                     best + (sp.sqrt(n * c_2 * W) - sp.sqrt(_SHARED * V / n)) ** 2,
                     "algebra",
-                    "only the second square depends on n, and there it is 0",
+                    "of the squares only the one with n depends on n, and there it is 0",
                 ),
             ),
             conclusion="where that number is K or more, enumerate; where it is 1 or less, draw one",
@@ -117,7 +118,7 @@ _COSTS_OF_A_SENTENCE = (
         start=c_0 + total(c_1 + c_2),
         steps=(
             Step(EVERY, "counting"),
-            Step(A, "definition", given=_KNOWN),
+            Step(A, "definition", "what it costs with all labels", _KNOWN),
         ),
     ),
     Proof(
@@ -125,16 +126,18 @@ _COSTS_OF_A_SENTENCE = (
         start=c_0 + total(c_1) + c_2,
         steps=(
             Step(ONE, "counting"),
-            Step(S, "definition", given=_KNOWN),
+            Step(S, "definition", "what it costs with one drawn", _KNOWN),
         ),
     ),
 )
 
 _LETTERS = {
+    "K, n": "the number of labels, and of drawn labels",
     "c₀": "operations shared by all labels (the classifier's encoder)",
     "c₁": "of one label's part in the softmax",
     "c₂": "of the loss at one label",
-    "A, S, G": "what a sentence costs with all labels, with one drawn, and with n drawn",
+    "A, S, G": "what a sentence costs with all labels, with one drawn, and with n drawn: c₀ + K "
+    "c₁ + n c₂",
     "W, V": "variance of the gradient between sentences, and what one drawn label adds",
 }
 
@@ -148,13 +151,13 @@ _VALID = (
 
 def labels() -> Derivation:
     """Cost by the number of labels, with the softmax and without."""
-    in_words = "c₀ = c₁ = c₂ = 1: a sampled step costs 1 + K + 1"
+    in_words = "c₀ = c₁ = c₂ = 1: a sampled step costs c₀ + K c₁ + c₂ = K + 2"
     return Derivation(
         claim="cost.labels",
         verdict=REFUTED,
         finding="a sampled step costs c₀ + K c₁ + c₂: it grows with K by the softmax alone, "
-        "enumeration by softmax and loss; their ratio tends to (c₁ + c₂)/c₁, and is K where all "
-        "but the loss is negligible",
+        "enumeration by softmax and loss; enumeration's cost over its own tends to (c₁ + c₂)/c₁ "
+        "with many labels, and is K where all but the loss is negligible",
         valid=_VALID,
         letters=_LETTERS,
         parts=(

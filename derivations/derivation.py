@@ -8,7 +8,8 @@ from collections.abc import Mapping
 import sympy as sp
 
 from .claims import CLAIMS
-from .expressions import same
+from .expressions import free_letters, same
+from .letters import first_slip
 from .notation import text
 from .oracle import Oracle
 from .rules import RULES
@@ -114,8 +115,10 @@ class Proof:
         """
         if not self.steps:
             raise StepFails(f"{where}, {self.title!r}: no steps, so nothing is proved")
-        for place in range(len(self.steps)):
+        for place, step in enumerate(self.steps):
             self.check_step(place, where)
+            if step.rule == "induction":
+                self._check_induction(step, f"{where}, {self.title!r}, step {place + 1}")
         self._witness(where, given)
 
     def check_step(self, place: int, where: str) -> None:
@@ -132,10 +135,22 @@ class Proof:
         step = self.steps[place]
         step.check(before, f"{where}, {self.title!r}, step {place + 1} ({step.rule})")
 
+    def _check_induction(self, step: Step, where: str) -> None:
+        for n in free_letters(self.start):
+            before = {n: n - 1}
+            claim = {self.start.xreplace(before): self.result.xreplace(before)}
+            first = {n: sp.S.Zero}
+            if step.given == claim and self.start.xreplace(first) == self.result.xreplace(first):
+                return
+        raise StepFails(
+            f"{where} ({step.rule}): what is used is not what this part shows, for one less"
+        )
+
     def _witness(self, where: str, given: Mapping[sp.Expr, sp.Expr]) -> None:
         first, last = (at_a_point(line, given) for line in (self.start, self.result))
         # Both are computed to 30 digits from rationals; 10^-20 leaves ten of them for cancelling.
-        if abs(first - last) > sp.Float("1e-20") * (1 + abs(first)):
+        numbers = first.is_finite and last.is_finite
+        if not numbers or abs(first - last) > sp.Float("1e-20") * (1 + abs(first)):
             raise StepFails(
                 f"{where}, {self.title!r}: every step passes, but at a point the first line is "
                 f"{sp.N(first, 8)} and the last {sp.N(last, 8)}; a rule is wrong"
@@ -240,10 +255,14 @@ class Derivation:
             raise ValueError(
                 f"{self.claim}: the verdict is {self.verdict}, and no part of it bears that out"
             )
+        proofs = [part for part in self.parts if isinstance(part, Proof)]
+        slip = first_slip(proofs)
+        if slip:
+            raise StepFails(f"{self.claim}, {slip}")
         given: dict[sp.Expr, sp.Expr] = {}
         shown: dict[sp.Expr, sp.Expr] = {}
-        for part in self.parts:
-            given |= part.given if isinstance(part, Proof) else {}
+        for proof in proofs:
+            given |= proof.given
         for part in self.parts:
             if isinstance(part, Proof):
                 self._check_use(part, shown)

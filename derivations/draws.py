@@ -8,7 +8,7 @@ from __future__ import annotations
 import sympy as sp
 
 from .derivation import REFUTED, Derivation, Proof, Step
-from .expressions import D, K, e, k, mean, q, s, total
+from .expressions import D, K, e, k, mean, q, s, total, w
 from .gradients import zero_score
 from .oracle import Oracle
 from .pairs import (
@@ -70,7 +70,7 @@ def _derivative() -> Proof:
     )
 
 
-_average = sp.Symbol("A", real=True)
+_average = sp.Function("A", real=True)(k, m, e, w)
 
 
 def _released() -> Proof:
@@ -82,7 +82,7 @@ def _released() -> Proof:
             Step(
                 q * q_m / (q + q_m) ** 2 * DELTA,
                 "definition",
-                "A is the renormalised mean of f over the two labels",
+                "A_k,m is the renormalised mean of f over the two labels",
                 {_average: RENORMALISED},
             ),
         ),
@@ -152,7 +152,13 @@ def _shrunk() -> tuple[Proof, ...]:
         Proof(
             title="what each pair of labels of probabilities a and b loses of its share",
             start=1 - KEPT,
-            steps=(Step(lost / ((1 - _a) * (1 - _b) * (_a + _b) ** 2), "algebra"),),
+            steps=(
+                Step(
+                    lost / ((1 - _a) * (1 - _b) * (_a + _b) ** 2),
+                    "algebra",
+                    "1 less the factor found above",
+                ),
+            ),
             conclusion="no factor is negative: every pair is shrunk, unless a + b = 1, that is, "
             "unless there are no other labels",
         ),
@@ -160,7 +166,13 @@ def _shrunk() -> tuple[Proof, ...]:
             title="the mean weight c where all K labels are equally likely",
             start=K * (_a * _b * (1 / (1 - _a) + 1 / (1 - _b)) / (_a + _b)).xreplace(equal)
             - 1 / K / (1 - 1 / K),
-            steps=(Step(sp.S.One, "algebra", "K equal terms in the sum over m"),),
+            steps=(
+                Step(
+                    sp.S.One,
+                    "algebra",
+                    "the sum over m in c_k has K equal terms; q_k/(1 - q_k) off",
+                ),
+            ),
             conclusion="a mean is right there, and only the score part is not",
         ),
         Proof(
@@ -236,11 +248,12 @@ def renormalised() -> Derivation:
     return Derivation(
         claim="renormalised",
         verdict=REFUTED,
-        finding="with weights q_i/(q_i + q_j) a mean is estimated with the bias Σ_k q_k (c_k - 1) "
-        "f_k, and every pair's share of the score part is shrunk, as soon as there are 3 labels: "
-        "to K/(2 (K - 1)) for equal q; (1 - q_j)/(2 - q_i - q_j) in place of q_i/(q_i + q_j) is "
-        "right for a mean, and (1 - q_i)(1 - q_j)/(2 - q_i - q_j) (f_i - f_j)(s_i - s_j) for the "
-        "score part",
+        finding="with weights q_k/(q_k + q_m) for the labels k and m drawn, a mean is estimated "
+        "with the bias Σ_k q_k (c_k - 1) f_k, where q_k c_k is what f_k counts on average, and "
+        "every pair's share of the score part is shrunk, as soon as there are 3 labels: to "
+        "K/(2 (K - 1)) of it for equal q. For a mean the weights (1 - q_m)/(2 - q_k - q_m) are "
+        "right; for the score part (1 - q_k)(1 - q_m)/(2 - q_k - q_m) (f_k - f_m)(s_k - s_m) is, "
+        "with s = ∂log q",
         valid=(
             "K is finite, at least 2, and every label has 0 < q_k < 1",
             "the second label is drawn from what the first leaves, with the probabilities scaled "
@@ -250,10 +263,12 @@ def renormalised() -> Derivation:
         letters={
             "f_k": "what is averaged: L_k, or L_k + log q_k",
             "k, m": "the first and the second label drawn",
-            "c_k": "the mean weight of f_k, relative to q_k",
+            "c_k": "the mean weight of f_k, relative to q_k: it should be 1",
             "π_k": "the probability that k is one of the two labels",
             "s_k": "∂log q_k/∂e, the score",
-            "A": "the renormalised mean of f over the two labels",
+            "A_k,m": "the renormalised mean of f over the two labels",
+            "Σ_k Σ_m": "over all k and all m; from a mean over two draws, which differ, a sum over "
+            "k takes the terms m = k away",
         },
         parts=(
             drawn(),
@@ -287,9 +302,9 @@ def renormalised() -> Derivation:
         beyond="Countably many labels: nothing changes as long as Σ q_k |f_k| converges, and the "
         "score part goes to half of what it should be where all q_k are small and alike. "
         "Continuous y: two draws differ anyway, and the corrected weights become 1/2 each.",
-        reference="Corrected weights: Horvitz and Thompson, 1952 (by inclusion); Kool, van Hoof "
-        "and Welling, 2020, Estimating Gradients for Discrete Random Variables by Sampling without "
-        "Replacement (by the first draw given the set)",
+        reference="Corrected weights: Horvitz and Thompson, 1952 (by inclusion); Murthy, 1957, "
+        "and Kool, van Hoof and Welling, 2020, Estimating Gradients for Discrete Random Variables "
+        "by Sampling without Replacement (by the first draw given the set)",
     )
 
 

@@ -51,6 +51,27 @@ B = _B(lam)
 s, d = _s(k), _d(k)
 
 
+def free_letters(expression: sp.Expr) -> set[sp.Symbol]:
+    """The letters that an expression depends on: indices of its sums and means are not among them.
+
+    SymPy knows that of sums; of our means it does not.
+    """
+    if isinstance(expression, E):
+        term, probability, index = expression.args
+        return (free_letters(term) | free_letters(probability)) - {index}
+    if isinstance(expression, (sp.Sum, sp.Integral)):
+        ends = {
+            letter
+            for limit in expression.limits
+            for end in limit[1:]
+            for letter in end.free_symbols
+        }
+        return (free_letters(expression.function) - set(expression.bound_symbols)) | ends
+    if isinstance(expression, sp.Symbol):
+        return {expression}
+    return set().union(*map(free_letters, expression.args))
+
+
 def total(term: sp.Expr, index: sp.Symbol = k, most: sp.Expr = K) -> sp.Expr:
     """The sum of a term over all labels, or over another index."""
     return sp.Sum(term, (index, 1, most))
@@ -66,13 +87,18 @@ ENTROPY = -total(q * sp.log(q))
 UNLABELLED = total(q * (L + sp.log(q)))
 
 
+#: Rewriting takes a step for each level of an expression, and none of ours has so many.
+_PATIENCE = 200
+
+
 def until_still(expression: sp.Expr, change: Callable[[Any], Any]) -> sp.Expr:
     """Apply a change again and again, until it changes nothing."""
-    while True:
+    for _ in range(_PATIENCE):
         changed = change(expression)
         if changed == expression:
             return expression
         expression = changed
+    raise ValueError(f"rewriting goes round in a circle, at {expression}")
 
 
 def normal(expression: sp.Expr) -> sp.Expr:

@@ -54,8 +54,9 @@ def _from_the_loss() -> Proof:
             Step(mean(L) + total(q * LOG_Q) + 1, "mean"),
             Step(mean(L) + 1 - H, "definition", "H = -Σ q log q", H_IS),
         ),
-        conclusion="a B that has learnt the loss is off by 1 - H: nearly right for an undecided q "
-        "over 3 labels, too low by 1 for a decided one, too high by log K - 1 for many labels",
+        conclusion="so a B that has learnt the loss, E[L], is E[R] + H - 1: near E[R] for an "
+        "undecided q over 3 labels, where H = log 3, below it by 1 for a decided q, and above it "
+        "by log K - 1 for an undecided one over many labels",
     )
 
 
@@ -66,17 +67,19 @@ _R1, _R2 = sp.symbols("R1 R2", real=True)
 def _twoK() -> Proof:
     weights = [each * (_u / each) ** 2 for each in (_one, _two)]
     return Proof(
-        title="two labels: each R is weighed with the other label's probability",
+        title="two labels, nothing pathwise: in the best B each R has the other label's "
+        "probability",
         start=(weights[0] * _R1 + weights[1] * _R2) / sp.Add(*weights),
         steps=(
             Step(
                 _two * _R1 + _one * _R2,
                 "assumption",
-                "q₁ + q₂ = 1; the scores are u/q₁ and -u/q₂, as their mean is zero",
+                "q₁ + q₂ = 1, so that with u = ∂q₁ the scores are u/q₁ and -u/q₂",
                 {_two: 1 - _one},
             ),
         ),
-        conclusion="the very opposite of E[R] = q₁ R₁ + q₂ R₂, where q is decided",
+        conclusion="E[R] is q₁ R₁ + q₂ R₂: where q is decided, the one is near the R of the "
+        "unlikely label and the other near that of the likely one",
     )
 
 
@@ -98,9 +101,10 @@ def _what_to_fit() -> Proof:
                 {best: slope / bend},
             ),
         ),
-        conclusion="only the last term knows B, and it is the excess variance: least squares with "
-        "these weights looks for the best B; for the classifier's parameters, without a pathwise "
-        "part, it is R weighed with |s|²",
+        conclusion="of these terms only (B - b)² E[|s|²] depends on B, and it is the variance "
+        "above the least: least squares with these weights looks for the best B. For the "
+        "classifier's parameters, which have no pathwise part, R is to be fitted, weighed with "
+        "|s|²",
     )
 
 
@@ -145,14 +149,15 @@ def _excess() -> Proof:
 
 def _captured() -> Proof:
     return Proof(
-        title="what B takes away, of the Σ_j a₂_j (b_j)² that can be taken away",
+        title="what B takes off the variance at B = 0, 2 a₁ B - a₂ B² a sentence with a₁ = a₂ b",
         start=over(2 * a2_j * best_j * B_j - a2_j * B_j**2),
         steps=(
             Step(over(a2_j * best_j**2 - a2_j * (B_j - best_j) ** 2), "algebra"),
             Step(over(a2_j * best_j**2) - over(a2_j * (B_j - best_j) ** 2), "linearity of the sum"),
         ),
-        conclusion="so the share captured is 1 - Σ a₂ (B - b)²/Σ a₂ b²: a weighted R², counted "
-        "from no baseline; it is negative where B does harm",
+        conclusion="Σ a₂ b² is what the best B takes off, so the share captured is 1 - Σ a₂ (B - "
+        "b)²/Σ a₂ b²: like the R² of a weighted regression, but counted from no baseline; it is "
+        "negative where B does harm",
     )
 
 
@@ -162,7 +167,7 @@ def _pythagoras() -> Proof:
     change = total(step_i * f_ij, i, features)
     crossed = over(residual * (B_j - fitted_j))
     return Proof(
-        title="what a form F + Σ v_i f_i leaves, from what F leaves",
+        title="what a form B = F + Σ v_i f_i leaves, from what F leaves",
         start=over(a2_j * (B_j - best_j) ** 2),
         steps=(
             Step(left + moved + 2 * crossed, "linearity of the sum"),
@@ -193,7 +198,7 @@ def _pythagoras() -> Proof:
 def _best_constant() -> Proof:
     weighed = over(a2_j * best_j)
     return Proof(
-        title="what one constant for all sentences leaves",
+        title="what one constant c for all sentences leaves",
         start=over(a2_j * (constant - best_j) ** 2),
         steps=(
             Step(
@@ -217,9 +222,10 @@ def _best_constant() -> Proof:
 def _loss_is_no_baseline() -> Counterexample:
     spread = (1 / K) * (1 - 1 / K)
     return Counterexample(
-        title="E[L] is a good baseline",
+        title="B = E[L] is no worse than none",
         setting="K = 8 equally likely labels, L = log 8 - 1 at each, the derivative by the first "
-        "logit: R is 0, without a baseline there is no variance, and B = E[L] makes some",
+        "logit, so s is 7/8 at the first and -1/8 elsewhere: R is 0, without a baseline there is "
+        "no variance, and B = E[L] makes B² E[s²], with E[s²] = 7/64",
         claimed=sp.S.Zero,
         actual=spread * (sp.log(K) - 1) ** 2,
         at={K: sp.Integer(8)},
@@ -231,15 +237,20 @@ def form() -> Derivation:
     return Derivation(
         claim="baseline.form",
         verdict=PROVED,
-        finding="the best B of a sentence is E[R |s|² + s·d]/E[|s|²], not E[R], which is itself "
-        "E[L] + 1 - H; an affine form reaches at best its projection on the features with weights "
-        "E[|s|²], and captures 1 - Σ a₂ (B - b)²/Σ a₂ b² of the variance that a baseline can take "
-        "away; fitting R + s·d/|s|² with weights |s|² at drawn labels looks for just that",
+        finding="the best B of a sentence is b = E[R |s|² + s·d]/E[|s|²] with R = L + log q + 1, "
+        "not E[R], which is E[L] + 1 - H. Of the variance that baselines can take away, B captures "
+        "the share 1 - Σ a₂ (B - b)²/Σ a₂ b², where a₂ = E[|s|²]; an affine form captures most as "
+        "the projection of b on its features, weighed with a₂, and least squares on R + s·d/|s|² "
+        "at drawn labels, weighed with |s|², looks for just that",
         valid=(*VALID, "B depends on the sentence and λ alone, and carries no gradient", "|s| > 0"),
         letters={
             "R_k": "L_k + log q_k + 1; ρ is its mean",
-            "S_k, c_k": "|s_k|² and s_k·d_k, over the parameters of a group",
-            "B, b": "a baseline's value for the sentence, and the best one",
+            "S_k, c_k": "|s_k|² and s_k·d_k, over the parameters of a group, with s = ∂log q and "
+            "d = ∂L",
+            "B, b": "a baseline's value for the sentence, and the best one, E[R S + c]/E[S], which "
+            "baseline.variance derives",
+            "a₀, a₁, a₂": "the variance at B = 0, E[R S + c] and E[S]: the variance is a₀ - 2 a₁ B "
+            "+ a₂ B²",
             "j": "a sentence, 1..J; B_j, b_j, a₂_j = E[|s|²] and so on are those of sentence j",
             "f_i,j": "feature i of sentence j; v_i what its coefficient is changed by",
             "F_j": "a combination of the features; N_i tells how far it is from the best",

@@ -142,9 +142,10 @@ def gradient_e() -> Derivation:
             corrected,
             _excess(L * slope + D(H, e) + D(L, e), corrected, e, 2 * D(H, e)),
             Counterexample(
-                title="with +∂H as printed",
-                setting="two labels of probabilities t and 1 - t, no loss, e = t = 1/3: the mean "
-                "of the printed line is ∂H/∂t, and ∂U/∂t = -∂H/∂t",
+                title="the printed line, with +∂H, is unbiased for ∂U/∂e",
+                setting="two labels of probabilities t and 1 - t, no loss, the parameter e is t "
+                "itself, at t = 1/3: the mean of the printed line is ∂H/∂t = log((1 - t)/t), and "
+                "∂U/∂t = -∂H/∂t",
                 claimed=_COIN_SLOPE,
                 actual=-_COIN_SLOPE,
                 at={_t: sp.Rational(1, 3)},
@@ -176,8 +177,8 @@ def gradient_w() -> Derivation:
     return Derivation(
         claim="gradient.w",
         verdict=REFUTED,
-        finding="∂U/∂w is the mean of L ∂log q/∂w - ∂H/∂w; printed is ∂H/∂e, with a plus: no "
-        "derivative by w at all",
+        finding="∂U/∂w is the mean of L ∂log q/∂w - ∂H/∂w; where that has -∂H/∂w, +∂H/∂e is "
+        "printed, which is no derivative by w at all",
         valid=VALID,
         parts=(
             batch_form,
@@ -185,9 +186,10 @@ def gradient_w() -> Derivation:
             corrected,
             _excess(printed, corrected, w, D(H, e) + D(H, w)),
             Counterexample(
-                title="with ∂H/∂e as printed",
-                setting="two labels of probabilities t and 1 - t, no loss, w = t = 1/3, and "
-                "nothing depends on e: the printed line is 0, and ∂U/∂w = -∂H/∂t",
+                title="the printed line, with +∂H/∂e, is unbiased for ∂U/∂w",
+                setting="two labels of probabilities t and 1 - t, no loss, the parameter w is t "
+                "itself, at t = 1/3, and nothing depends on e: the printed line is 0, and ∂U/∂w = "
+                "-∂H/∂t = -log((1 - t)/t)",
                 claimed=sp.S.Zero,
                 actual=-_COIN_SLOPE,
                 at={_t: sp.Rational(1, 3)},

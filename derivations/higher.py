@@ -130,8 +130,9 @@ def higher_order() -> Derivation:
     return Derivation(
         claim="higher_order",
         verdict=REFUTED,
-        finding="the second derivative of the held surrogate lacks E[f ∂log q ∂'log q + ∂log q ∂'f "
-        "+ ∂'log q ∂f], with f = L + log q; that of q/⊥q f is right, and so is every higher one",
+        finding="the second derivative, ∂ and ∂' by two parameters, of the surrogate ⊥f log q + f "
+        "lacks E[f ∂log q ∂'log q + ∂log q ∂'f + ∂'log q ∂f], where f = L + log q; that of "
+        "(q/⊥q) f is right, and so is every higher one",
         valid=(*VALID, "f, log q are as often differentiable as is asked for"),
         letters={
             "f_k": "any cost that depends on the label and the parameters: L + log q for U",
@@ -144,9 +145,9 @@ def higher_order() -> Derivation:
             _held_second(),
             _right_second(),
             Counterexample(
-                title="held constants, differentiated twice",
+                title="the surrogate with f held is right when differentiated twice",
                 setting="two labels of probabilities t and 1 - t, costs 1 and 0, t = 1/3: E[f] = t "
-                "has second derivative 0; the held surrogate's has the mean t · (-1/t²)",
+                "has the second derivative 0; the surrogate's has the mean t · (-1/t²)",
                 claimed=_t * sp.diff(sp.log(_t), _t, 2),
                 actual=sp.diff(_t, _t, 2),
                 at={_t: sp.Rational(1, 3)},

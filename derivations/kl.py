@@ -147,7 +147,7 @@ def _divergence() -> tuple[Proof, ...]:
                 ),
                 Step(BETWEEN, "algebra"),
             ),
-            conclusion="this is the integral of q log(q/p), for any two Gaussians",
+            conclusion="this is KL(n || o), for any two Gaussians",
         ),
     )
 
@@ -157,7 +157,7 @@ def _standard() -> tuple[Proof, Proof, Proof]:
     half = sp.Rational(1, 2)
     return (
         Proof(
-            title="from N(0, 1): ν = 0 and τ = 1 in the last line",
+            title="the divergence from N(0, 1): the last line with ν = 0 and τ = 1",
             start=BETWEEN.subs({nu: 0, tau: 1}),
             steps=(
                 Step(
@@ -248,7 +248,7 @@ def _auxiliary() -> tuple[Proof, ...]:
 
 def _coupling(true: Proof, analytic: Proof) -> tuple[Proof, Proof]:
     covariance = _average(
-        "the covariance of a and h, which has the mean c a given a, and c m",
+        "the covariance of a and h, whose mean is c a given a, and c m over all a",
         _A,
         a,
         (a - m) * (c * a - c * m),
@@ -276,11 +276,11 @@ def _coupling(true: Proof, analytic: Proof) -> tuple[Proof, Proof]:
 
 
 _LETTERS = {
-    "n, o": "the densities of N(μ, σ²) and N(ν, τ²)",
-    "v": "log σ²",
-    "nₐ": "q(a|x), the density of N(m, s²)",
-    "nₕ": "q(h|a), of N(c a, r²)",
-    "p": "p(a|y, h), of N(b h, τ²)",
+    "∂f/∂v": "the derivative by the log variance v = log σ²; ∂f/∂μ that by the mean",
+    "n, o": "densities of h: of N(μ, σ²), which is q(h|..), and of N(ν, τ²)",
+    "nₐ": "q(a|x), the density of N(m, s²) at a",
+    "nₕ": "q(h|a), that of N(c a, r²) at h",
+    "p": "p(a|y, h), that of N(b h, τ²) at a",
 }
 
 
@@ -294,11 +294,12 @@ def closed_form() -> Derivation:
         verdict=REFUTED,
         finding="KL(q(h|..) || N(0, I)) is (μ² + σ² - 1 - log σ²)/2 in each dimension; but in "
         "SeqDGM-A the mean of log q(a|x) - log p(a|y, h) is not the mean of KL(q(a|x) || "
-        "p(a|y, h)): that leaves out -(b/τ²) Cov(a, h). Only the h part given a is closed",
+        "p(a|y, h)) at the drawn h: that leaves out -(b/τ²) Cov(a, h), where p(a|y, h) is N(b h, "
+        "τ²). Only the h part given a has a closed form",
         valid=(
             "every q is a Gaussian with a diagonal covariance, so that dimensions add up",
-            "parts with a: the mean of h is c a and that of p(a|y, h) is b h. With networks in "
-            "place of c a and b h the mean of log p(a|y, h) over a and h has none in general",
+            "in the parts with a: the mean of q(h|a) is c a and that of p(a|y, h) is b h. With "
+            "networks in place of these the mean of log p(a|y, h) has no closed form in general",
         ),
         letters=_LETTERS,
         parts=(
@@ -314,9 +315,10 @@ def closed_form() -> Derivation:
                 LATENT,
             ),
             Counterexample(
-                title="that the formula for a at a sampled h has the right mean",
-                setting="m = 0 and s = r = τ = b = c = 1: h is a plus noise, and p(a|y, h) is the "
-                "density of that noise, so log q(a|x) and log p(a|y, h) have one mean",
+                title="the formula for a at a sampled h has the right mean",
+                setting="m = 0 and s = r = τ = b = c = 1: log q(a|x) and log p(a|y, h) have one "
+                "mean, since a and a - h are both N(0, 1); the formula at h gives h²/2, whose mean "
+                "is Var(h)/2 = 1",
                 claimed=ANALYTIC,
                 actual=TRUE,
                 at=at_one,

@@ -29,19 +29,28 @@ def _below(node: AppliedUndef) -> list[sp.Expr]:
     return found
 
 
+#: The root of 2 π, which SymPy does not leave whole.
+_ROOT = sp.Symbol("√(2 π)", positive=True)
+
 #: What needs no brackets after a function's name.
 _NAMES = (sp.Symbol, AppliedUndef)
 
 
+_SIGNS = (sp.Sum, sp.Integral)
+
+
 def _reading_order(factor: sp.Expr) -> tuple[int, str]:
-    """Numbers first, then letters, then brackets, then derivatives and sums, which read on."""
-    base = factor.as_base_exp()[0]
+    """Numbers first, then letters, then brackets; last what reads on: logs, derivatives, sums."""
+    base = factor if isinstance(factor, sp.exp) else factor.as_base_exp()[0]
+    held = isinstance(base, Held) and isinstance(base.args[0], sp.log)
+    functions = held or isinstance(base, (sp.log, sp.exp))
     kinds = (
-        base.is_number,
+        base.is_Rational,
+        base.is_number and not (base.is_Add or functions or isinstance(base, _SIGNS)),
         isinstance(base, _NAMES),
-        not isinstance(base, (D, E, Partial, sp.Sum, sp.log, sp.exp)) and not base.is_Add,
-        isinstance(base, (sp.log, sp.exp)),
+        not (functions or base.is_Add or isinstance(base, (D, E, Partial, *_SIGNS))),
         base.is_Add,
+        functions,
         isinstance(base, (D, Partial)),
     )
     return kinds.index(True) if True in kinds else len(kinds), str(factor)
@@ -67,7 +76,8 @@ class _Text(StrPrinter):
 
     def _print_log(self, node: sp.log) -> str:
         inner = self._print(node.args[0])
-        return f"log {inner}" if isinstance(node.args[0], _NAMES) else f"log({inner})"
+        simple = isinstance(node.args[0], (*_NAMES, sp.Integer))
+        return f"log {inner}" if simple else f"log({inner})"
 
     def _print_Pi(self, node: sp.Expr) -> str:
         return "π"
@@ -108,6 +118,11 @@ class _Text(StrPrinter):
         number, rest = node.as_coeff_Mul()
         sign, number = ("-", -number) if number.is_negative else ("", number)
         factors = sp.Mul.make_args(rest)
+        if number.q == 2 and {sp.sqrt(2), 1 / sp.sqrt(sp.pi)} <= set(factors):
+            # SymPy takes roots of products apart: this is one over the root of 2 π.
+            number *= 2
+            roots = (sp.sqrt(2), 1 / sp.sqrt(sp.pi))
+            factors = (*(part for part in factors if part not in roots), 1 / _ROOT)
         under = [1 / part for part in factors if part.is_Pow and part.exp.is_negative]
         over = [part for part in factors if not (part.is_Pow and part.exp.is_negative)]
         if number.is_Rational:
@@ -115,16 +130,20 @@ class _Text(StrPrinter):
             number = sp.Integer(number.p)
         if number != 1 or not over:
             over = [number, *over]
-        found = sign + " ".join(map(self._factor, sorted(over, key=_reading_order)))
+        over = sorted(over, key=_reading_order)
+        found = sign + " ".join(
+            # A sum swallows what follows it, so it is bracketed unless nothing does.
+            self._factor(part, last=part is over[-1] and not under)
+            for part in over
+        )
         if not under:
             return found
         below = " ".join(map(self._factor, sorted(under, key=_reading_order)))
         return f"{found}/{below}" if len(under) == 1 else f"{found}/({below})"
 
-    def _factor(self, part: sp.Expr) -> str:
-        # A sum swallows what follows it, so it is bracketed wherever it is a factor.
+    def _factor(self, part: sp.Expr, *, last: bool = False) -> str:
         inner = self._loose(part)
-        return f"({inner})" if isinstance(part, sp.Sum) else inner
+        return f"({inner})" if isinstance(part, _SIGNS) and not last else inner
 
     def _print_Pow(self, node: sp.Pow, rational: bool = False) -> str:
         base, power = node.args

@@ -29,7 +29,8 @@ from .gradients import BEYOND, H_IS, LOG_Q, U_IS, VALID, H, U
 from .notation import text
 from .oracle import Oracle
 
-C, alpha = sp.symbols("C alpha", real=True)
+C = sp.Function("C", real=True)(e, w, phi, theta)
+alpha = sp.Symbol("alpha", real=True)
 
 #: A coin whose first side has probability t.
 _t = sp.Symbol("t", positive=True)
@@ -73,12 +74,13 @@ def objective_u() -> Derivation:
                 ),
             ),
             Counterexample(
-                title="that E[log q] is the entropy",
-                setting="a fair coin: H = log 2, and log q is -log 2 whichever side comes up",
+                title="E[log q] is the entropy",
+                setting="a fair coin: log q is -log 2 whichever side comes up, and H = log 2. "
+                "Claimed is H for E[log q]",
                 claimed=_COIN_ENTROPY,
                 actual=-_COIN_ENTROPY,
                 at={_t: sp.Rational(1, 2)},
-                conclusion="the two agree only where H = 0, at a label that is certain",
+                conclusion="the two agree only where H = 0, which is where one label is certain",
             ),
         ),
         oracle=Oracle(UNLABELLED, {"q": q, "log_q": LOG_Q, "loss": L}),
@@ -188,15 +190,18 @@ def objective_c() -> Derivation:
         claim="objective.c",
         verdict=PROVED,
         finding="∂C is the average of ∂L - α ∂log q over labelled sentences and of ∂U over "
-        "unlabelled ones, and one drawn label for each unlabelled sentence has it as its mean",
+        "unlabelled ones, and drawing one label for each unlabelled sentence gives an "
+        "estimate with that mean",
         valid=(*VALID, "α and the numbers of sentences do not depend on the parameters"),
         letters={
-            "i, j": "a labelled sentence, of N_l; an unlabelled one, of N_u",
+            "C": "the average over all sentences, written out in part 1",
+            "i, j": "a labelled sentence, of Nₗ; an unlabelled one, of Nᵤ",
             "g_i": "q(y_i|x_i; w, e), the probability of the label that sentence i has",
             "L_i": "L(x_i, y_i; φ, θ, e), its loss at that label",
             "q_k,j": "q(k|x_j; w, e) of unlabelled sentence j; L_k,j its loss at label k",
             "α": "the weight of the classifier's own loss",
-            "f_k, f_m": "what two sentences add at the labels k and m drawn for them",
+            "f_k, f_m": "what two sentences add at the labels k and m drawn for them, with "
+            "probabilities q_k and r_m",
         },
         parts=(
             _of_sentence(e),
@@ -283,10 +288,10 @@ def labelled() -> Derivation:
                 "not move",
             ),
             Counterexample(
-                title="with a score term, as for a drawn label",
+                title="a score term is needed, as for a drawn label",
                 setting="two labels of probabilities t and 1 - t, the first is given, L = 1 "
-                "whatever t, α = 1, t = 1/3: ∂(L - log t) = -1/t, and L ∂log t cancels it, so that "
-                "the classifier would not learn",
+                "whatever t, α = 1, t = 1/3: ∂(L - log t) = -1/t = -3, and the score term L ∂log t "
+                "= 3 cancels it, so that the classifier would not learn",
                 claimed=-1 / _t + 1 / _t,
                 actual=sp.diff(1 - sp.log(_t), _t),
                 at={_t: sp.Rational(1, 3)},
@@ -307,7 +312,9 @@ _B_E = sp.Function("B_e", real=True)(lam, e)
 _dU, _dB = sp.symbols("dU dB", real=True)
 
 
-def _shifted(title: str, shift: sp.Expr, by: sp.Symbol, *ending: Step) -> Proof:
+def _shifted(
+    title: str, shift: sp.Expr, by: sp.Symbol, *ending: Step, conclusion: str = ""
+) -> Proof:
     """∂U with L + B in place of L, for a B that is the same at every label."""
     return Proof(
         title=title,
@@ -322,6 +329,7 @@ def _shifted(title: str, shift: sp.Expr, by: sp.Symbol, *ending: Step) -> Proof:
             Step(D(UNLABELLED, by) + D(shift, by), "linearity of the derivative"),
             *ending,
         ),
+        conclusion=conclusion,
     )
 
 
@@ -338,7 +346,7 @@ _BASELINE_LETTERS = {
 
 _BASELINE_VALID = (
     "B does not depend on the label",
-    "B is of the sentence and λ alone, or no gradient enters it",
+    "B reads the sentence and λ alone, or is held constant: else ∂B is added, as part 2 says",
     "K is finite, and Σ_k q_k = 1 for all values of the parameters",
 )
 
@@ -350,8 +358,9 @@ def reconstruction() -> Derivation:
     return Derivation(
         claim="baseline.reconstruction",
         verdict=PROVED,
-        finding="B taken off log p(x|..) adds B to L and ∂B to every ∂U: nothing while B is of x "
-        "and λ alone or held constant, ∂B/∂e where B reads the shared embeddings live",
+        finding="B taken off log p(x|..) adds B to L and ∂B to every ∂U: that is nothing by e, w, "
+        "φ and θ while B reads x and λ alone or is held constant, and ∂B/∂e where B reads the "
+        "shared embeddings live",
         valid=_BASELINE_VALID,
         letters=_BASELINE_LETTERS,
         parts=(
@@ -364,14 +373,14 @@ def reconstruction() -> Derivation:
             ),
             _shifted("with L + Bₑ in place of L, ∂U moves by exactly ∂Bₑ", _B_E, e, by_name),
             _shifted(
-                "by nothing, if λ is all that the baseline reads",
+                "with L + B it does not move, if the baseline reads λ alone",
                 B,
                 e,
                 Step(nothing, "independence", "e does not occur in B"),
                 _TO_U,
             ),
             _shifted(
-                "by nothing, if the baseline is held constant",
+                "nor does it with L + ⊥Bₑ: the baseline is held constant",
                 Held(_B_E),
                 e,
                 Step(nothing, "held constant"),
@@ -382,16 +391,17 @@ def reconstruction() -> Derivation:
                 B,
                 lam,
                 Step(D(B, lam), "independence", "neither q nor L depends on λ"),
+                conclusion="so λ cannot be learnt from U: its gradient pushes B down without end, "
+                "whatever the loss",
             ),
             Counterexample(
-                title="with a baseline that reads the embeddings live",
-                setting="two labels of probabilities t and 1 - t, no loss, e = t = 1/3 and Bₑ = e: "
-                "the gradient is off by ∂Bₑ/∂e = 1",
+                title="a baseline that reads the embeddings live changes no gradient",
+                setting="two labels of probabilities t and 1 - t, no loss, the parameter e is t "
+                "itself, at t = 1/3, and Bₑ is e: ∂U/∂t is log(t/(1 - t)), and with Bₑ it is off "
+                "by ∂Bₑ/∂e = 1",
                 claimed=sp.diff(-_COIN_ENTROPY + _t, _t),
                 actual=sp.diff(-_COIN_ENTROPY, _t),
                 at={_t: sp.Rational(1, 3)},
-                conclusion="and λ cannot be learnt from U: its gradient pushes B down without end, "
-                "whatever the loss",
             ),
         ),
         oracle=Oracle(_dU + _dB, {"gradient": _dU, "baseline_gradient": _dB}, index=_NO_INDEX),

@@ -60,8 +60,8 @@ def drawn() -> Proof:
             Step(total(q), "linearity of the sum", "(q - q²)/(1 - q) = q"),
             Step(sp.S.One, "normalisation"),
         ),
-        conclusion="this is the way in which means over two draws are written below: over all m, "
-        "less the term m = k",
+        conclusion="so Σ_k Σ_m q_k q_m/(1 - q_k) f less its terms m = k is the mean of any f of "
+        "the two labels; the means below are written so",
     )
 
 

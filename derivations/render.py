@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from .claims import CLAIMS
-from .derivation import Counterexample, Derivation, Proof
+from .derivation import Counterexample, Derivation, Proof, Step
 from .notation import latex, text
 from .rules import RULES
 
@@ -15,8 +15,9 @@ WIDTH = 100
 
 #: What every derivation writes the same way.
 LETTERS = {
-    "q_k": "q(y = k|x; w, e), the probability of label k",
-    "L_k": "L(x, k; φ, θ, e), the loss at label k",
+    "e, w, φ, θ": "parameters: e the embeddings, w the classifier's, φ inference's, θ generation's",
+    "q_k": "q(y = k|x; w, e), the probability of label k of the sentence x",
+    "L_k": "L(x, k; φ, θ, e), the sentence's loss at label k",
     "H": "-Σ_k q_k log q_k, Shannon's entropy",
     "U": "Σ_k q_k (L_k + log q_k), the loss of an unlabelled sentence",
     "E_k[f]": "Σ_k q_k f_k, the mean over one draw of k = 1..K; over other draws likewise",
@@ -26,7 +27,7 @@ LETTERS = {
 
 
 #: What shows that a letter is there, where it is not the letter as it is explained.
-_MARKS = {"E_k[f]": "E_", "∂f/∂v": "∂", "⊥f": "⊥"}
+_MARKS = {"e, w, φ, θ": "q_", "E_k[f]": "E_", "∂f/∂v": "∂", "⊥f": "⊥"}
 
 
 def _wrapped(words: str, indent: str, first: str = "") -> str:
@@ -61,29 +62,58 @@ def as_text(derivation: Derivation) -> str:
         _wrapped(claim.statement + ".", "", "Claim    "),
         _wrapped(derivation.finding + ".", "", "Finding  "),
     ]
-    lines += [""] + [
-        _wrapped(says, "  ", f"{letter:8} ") for letter, says in _legend(derivation).items()
-    ]
+    legend = _legend(derivation)
+    wide = max(8, *map(len, legend))
+    lines += [""] + [_wrapped(says, "  ", f"{letter:{wide}} ") for letter, says in legend.items()]
     for number, part in enumerate(derivation.parts, start=1):
         lines += ["", f"{number}. {part.title[0].upper()}{part.title[1:]}.  [{part.verdict}]", ""]
-        lines += _proof(part) if isinstance(part, Proof) else _counterexample(part)
+        lines += _proof(derivation, part) if isinstance(part, Proof) else _counterexample(part)
         if part.conclusion:
             lines += ["", _wrapped(f"{part.conclusion}.", "   ", "→ ")]
-    if derivation.valid:
-        lines += ["", "Valid when"] + [_wrapped(when, "  ", "- ") for when in derivation.valid]
+    if derivation.valid or _assumed(derivation):
+        valid = (*derivation.valid, *_assumed(derivation))
+        lines += ["", "Valid when"] + [_wrapped(when, "  ", "- ") for when in valid]
     if derivation.beyond:
         lines += ["", "Beyond finitely many labels", _wrapped(derivation.beyond, "  ")]
     if derivation.reference:
-        lines += ["", f"Reference  {derivation.reference}"]
+        lines += ["", _wrapped(derivation.reference, "", "Reference  ")]
     return "\n".join(lines) + "\n"
 
 
-def _proof(part: Proof) -> list[str]:
+def _proof(derivation: Derivation, part: Proof) -> list[str]:
     lines = [f"     {text(part.start)}"]
     for step in part.steps:
-        because = f": {step.because}" if step.because else ""
-        lines += [f"   = {text(step.after)}", _wrapped(f"{step.rule}{because}", "         ", "| ")]
+        why = _why(derivation, step)
+        lines += [f"   = {text(step.after)}", _wrapped(why, "         ", "| ")]
     return lines
+
+
+def _why(derivation: Derivation, step: Step) -> str:
+    """The rule, the parts that it refers to, and what a reader wants to know beside it."""
+    used = step.given.items() if step.rule == "shown above" else ()
+    parts = [
+        number
+        for number, part in enumerate(derivation.parts, start=1)
+        if isinstance(part, Proof) and any(pair in used for pair in part.shown.items())
+    ]
+    where = f" ({_parts(parts)})" if parts else ""
+    return step.rule + where + (f": {step.because}" if step.because else "")
+
+
+def _parts(numbers: Sequence[int]) -> str:
+    *others, last = map(str, numbers)
+    return f"parts {', '.join(others)} and {last}" if others else f"part {last}"
+
+
+def _assumed(derivation: Derivation) -> list[str]:
+    """What steps assume, so that nothing is assumed that is not said at the end."""
+    found: dict[str, list[int]] = {}
+    for number, part in enumerate(derivation.parts, start=1):
+        for step in part.steps if isinstance(part, Proof) else ():
+            if step.rule == "assumption":
+                for left, right in step.given.items():
+                    found.setdefault(f"{text(left)} = {text(right)}", []).append(number)
+    return [f"in {_parts(numbers)}: {what}" for what, numbers in found.items()]
 
 
 def _counterexample(part: Counterexample) -> list[str]:
@@ -113,7 +143,7 @@ def as_markdown(derivation: Derivation) -> str:
         if isinstance(part, Proof):
             lines += ["| | | |", "|---|---|---|", f"| | ${latex(part.start)}$ | |"]
             lines += [
-                f"| = | ${latex(step.after)}$ | {step.rule}{_because(step.because)} |"
+                f"| = | ${latex(step.after)}$ | {_cell(_why(derivation, step))} |"
                 for step in part.steps
             ]
         else:
@@ -129,15 +159,16 @@ def as_markdown(derivation: Derivation) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _because(words: str) -> str:
+def _cell(words: str) -> str:
     # A bar would end the cell of a Markdown table.
-    return ": " + words.replace("|", r"\|") if words else ""
+    return words.replace("|", r"\|")
 
 
 def _markdown_ending(derivation: Derivation) -> list[str]:
     lines: list[str] = []
-    if derivation.valid:
-        lines += ["", "**Valid when** " + "; ".join(derivation.valid) + "."]
+    valid = (*derivation.valid, *_assumed(derivation))
+    if valid:
+        lines += ["", "**Valid when** " + "; ".join(valid) + "."]
     if derivation.beyond:
         lines += ["", f"**Beyond finitely many labels.** {derivation.beyond}"]
     if derivation.reference:

@@ -96,10 +96,15 @@ def _held_slope(node: D) -> sp.Expr:
     return sp.S.Zero if isinstance(node.args[0], Held) else node
 
 
+def _is_held(part: sp.Expr, by: sp.Expr) -> bool:
+    # A power of a held constant is as constant as itself, if its exponent is.
+    base, power = part.as_base_exp()
+    return isinstance(base, Held) and by not in power.free_symbols
+
+
 def _held_factor(node: D) -> sp.Expr:
     term, by = node.args
-    # A power of a held constant is as constant as itself.
-    held = [part for part in _factors(term) if isinstance(part.as_base_exp()[0], Held)]
+    held = [part for part in _factors(term) if _is_held(part, by)]
     if not held or len(held) == len(_factors(term)):
         return node
     rest = sp.Mul(*[part for part in _factors(term) if part not in held])
@@ -189,7 +194,7 @@ def _split_mean(node: E) -> sp.Expr:
     term = sp.expand(term, basic=False, log=False, power_base=False)
     if term.is_Add:
         return sp.Add(*[E(part, probability, index) for part in term.args])
-    if isinstance(term, sp.Sum):
+    if isinstance(term, sp.Sum) and index not in term.bound_symbols:
         return sp.Sum(E(term.function, probability, index), *term.limits)
     fixed = [part for part in _factors(term) if index not in part.free_symbols]
     if len(fixed) == len(_factors(term)):
@@ -200,16 +205,14 @@ def _split_mean(node: E) -> sp.Expr:
 
 
 def _normalised(expression: sp.Expr, given: Given) -> sp.Expr:
-    probabilities = {q, *(node for node, value in given.items() if value == 1)}
-
     def change(node: sp.Sum) -> sp.Expr:
-        (index, _, most), *others = node.limits
+        (index, least, most), *others = node.limits
+        every = least == 1 and most == K and not others
         term = sp.expand_mul(node.function)
         for part in _factors(term):
             rest = term / part
-            # Σ_m q_m is 1 as well, where m runs over the labels.
-            known = part in probabilities or (part == q.xreplace({k: index}) and most == K)
-            if known and not others and index not in rest.free_symbols:
+            # Σ_m q_m is 1 as well, where m runs over all labels; Σ_m q_k is not.
+            if every and part == q.xreplace({k: index}) and index not in rest.free_symbols:
                 return rest
         return node
 
@@ -238,12 +241,28 @@ def _by_given(expression: sp.Expr, given: Given) -> sp.Expr:
     return until_still(expression, lambda now: now.xreplace(dict(given)))
 
 
+def _by_shown(expression: sp.Expr, given: Given) -> sp.Expr:
+    """What was shown; of held constants it was shown as values, so not below a derivative."""
+    slopes = {
+        left: right for left, right in given.items() if not (left.has(Held) or right.has(Held))
+    }
+
+    def change(node: sp.Expr) -> sp.Expr:
+        if isinstance(node, (D, Partial)) and node not in given:
+            return node.xreplace(slopes)
+        if node in given or not node.args:
+            return given.get(node, node)
+        return node.func(*map(change, node.args))
+
+    return until_still(expression, change)
+
+
 def _integrate(expression: sp.Expr, given: Given) -> sp.Expr:
     return expression.replace(sp.Integral, lambda *args: sp.simplify(sp.integrate(*args)))
 
 
 def _held_value(expression: sp.Expr, given: Given) -> sp.Expr:
-    if isinstance(expression, D):
+    if isinstance(expression, (D, Partial)):
         # Below a derivative a held constant and its value are different things.
         return expression
     if isinstance(expression, Held):
@@ -259,7 +278,10 @@ RULES = {
         Rule("algebra", "sums and products of numbers", lambda expression, given: expression),
         Rule("definition", "what a letter stands for", _by_given),
         Rule("assumption", "what is assumed, and stands under Valid when", _by_given),
-        Rule("shown above", "an earlier part of this derivation", _by_given),
+        Rule(
+            "induction", "what is to be shown of n, for n - 1; at 0 both sides are one", _by_given
+        ),
+        Rule("shown above", "an earlier part of this derivation", _by_shown),
         Rule("mean", "E[f] = Σ_k q_k f_k", _everywhere(E, _mean)),
         Rule("linearity of the mean", "E[f + c g] = E[f] + c E[g]", _everywhere(E, _split_mean)),
         Rule(

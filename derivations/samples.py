@@ -28,13 +28,14 @@ R_i, r_i = R_t.xreplace({t: i}), r_t.xreplace({t: i})
 
 #: The legend of these parts.
 SAMPLES = {
-    "m": "the other draws, or all earlier ones, with probability p_m; B_m their mean R",
+    "m": "the other draws, or all earlier ones, with probability p_m; B_m is a baseline made of "
+    "them, such as their mean R",
     "r_k, x_k": "R_k - ρ with ρ = E[R], and (R_k - ρ) s_k + d_k - G",
     "X, P, Q": "the sums of x, r and s over the earlier draws",
-    "T": "the sum of r_i s_t over all two different earlier draws i and t",
-    "n": "the number of draws; i and t are two of them",
+    "T": "the sum of r_i s_t over all pairs of different earlier draws i and t",
+    "n": "the number of draws; i and t are two of them, from part 16 on",
     "V, W": "E[x²], and σ² a₂ + C² with σ² = E[r²] and C = E[r s]",
-    "h": "what E[X²], E[T²] and E[X T] are after n draws",
+    "h": "h_X, h_T and h_XT are what E[X²], E[T²] and E[X T] are after n draws",
 }
 
 
@@ -147,13 +148,15 @@ def _mixed_grows(zeros: dict[sp.Expr, sp.Expr]) -> Proof:
                 "linearity of the mean",
             ),
         ),
-        conclusion="P and Q are sums of draws of mean zero, so nothing is added: E[X T] = 0",
+        conclusion="P and Q are sums of draws of mean zero, so nothing is added: E[X T] = 0 for "
+        "every n",
     )
 
 
 def _pattern() -> Proof:
     return Proof(
-        title="after n draws E[T²] is n (n - 1) W, and with one more",
+        title="part 21 after n draws, where E[P²] = n σ², E[Q²] = n a₂, E[P Q] = n C and E[T²] = "
+        "n (n - 1) W",
         start=n * (n - 1) * W + a2 * (n * sigma2) + sigma2 * (n * a2) + 2 * C * (n * C),
         steps=(
             Step(
@@ -163,9 +166,10 @@ def _pattern() -> Proof:
                 {W: sigma2 * a2 + C**2},
             ),
         ),
-        conclusion="the same with n + 1 for n, and 0 for no draw: so for every n. Likewise E[P²] = "
-        "n σ², E[Q²] = n a₂, E[P Q] = n C, and E[X²] = n V with V = E[x²], the variance with the "
-        "baseline E[R]",
+        conclusion="E[T²] is the same with n + 1 for n, and 0 for no draw: so by induction it is "
+        "n (n - 1) W for every n. What was put in for P and Q follows likewise from parts 18 to "
+        "20, which add the same at each draw, and so does E[X²] = n V from part 17; V = E[x²] is "
+        "the variance with the baseline E[R]",
     )
 
 
@@ -189,8 +193,8 @@ def _as_sums() -> Proof:
                 / n
                 - G,
                 "definition",
-                "R_t = r_t + ρ, and d_t = x_t + G - r_t s_t",
-                {R_t: r_t + rho, R_i: r_i + rho, d_t: x_t + G - r_t * s_t},
+                "of r and x: R_t = r_t + ρ, and d_t = x_t + G - r_t s_t",
+                {r_t: R_t - rho, r_i: R_i - rho, x_t: (R_t - rho) * s_t + d_t - G},
             ),
             Step(
                 total((r_t + rho - zero_sum / (n - 1)) * s_t + x_t + G - r_t * s_t, t, n) / n - G,
@@ -215,7 +219,7 @@ def _spread() -> tuple[Proof, Proof]:
     weight = n * (n - 1)
     return (
         Proof(
-            title="its variance, from the sums",
+            title="the variance of part 16, from the sums after n draws",
             start=_past((X / n - T / weight) ** 2),
             steps=(
                 Step(
@@ -225,18 +229,18 @@ def _spread() -> tuple[Proof, Proof]:
             ),
         ),
         Proof(
-            title="and with what they are after n draws",
+            title="and with what their means are after n draws",
             start=after_X / n**2 - 2 * after_XT / (n * weight) + after_T / weight**2,
             steps=(
                 Step(
                     V / n + W / weight,
                     "definition",
-                    "the means of X², X T and T² found above",
+                    "h_X = n V, h_XT = 0 and h_T = n (n - 1) W, by parts 17, 22 and 23",
                     {after_X: n * V, after_XT: sp.S.Zero, after_T: weight * W},
                 ),
             ),
-            conclusion="n draws with ρ given have T left out, and V/n: the same holds for n draws "
-            "with any other B and its V. The second term is the price of not knowing E[R]",
+            conclusion="with ρ known, T is left out and V/n remains; so it is for n draws with any "
+            "other fixed B, and its own V. The second term is the price of not knowing E[R]",
         ),
     )
 

@@ -41,7 +41,7 @@ def _reach(letter: sp.Expr, is_made_of: sp.Expr, by: sp.Symbol, named: str) -> P
     found = sp.Add(*[_paths(part, by) for part in wholes])
     if found == 0:
         return Proof(
-            title=f"that {text(by)} does not reach {named}",
+            title=f"{text(by)} does not reach {named}",
             start=D(letter, by),
             steps=(written, Step(sp.S.Zero, "independence", f"{text(by)} occurs nowhere in it")),
         )
@@ -83,7 +83,14 @@ def _absent(proofs: list[Proof]) -> list[Proof]:
                 Proof(
                     title=f"so {text(by)} has no {lost} term",
                     start=mean(weight * slope + D(L, by)),
-                    steps=(Step(mean(left), "shown above", given=proof.shown),),
+                    steps=(
+                        Step(
+                            mean(left),
+                            "shown above",
+                            f"the estimate that gradient.e derives, by {text(by)}",
+                            proof.shown,
+                        ),
+                    ),
                 )
             )
     return found
@@ -113,10 +120,11 @@ _X = _f("x", e)
 _LETTERS = {
     "e, w, φ, θ": "one parameter of each group, or all of them with a term for each",
     "x": "the embedded sentence, a function of e",
-    "g_k": "log q(k|x), as the classifier computes it",
-    "h_k": "the draw of h: mean μ_k, spread σ_k, noise ε",
-    "R_k": "-log p(x|h, k), which reads x again for the token before each",
-    "V": "the divergence of q(h|..) from N(0, I); log p(k) is a constant and left out",
+    "g_k": "log q(k|x), as the classifier computes it: a function of x and w",
+    "h_k": "the draw of h: mean μ_k, spread σ_k, noise ε, functions of x and φ",
+    "R_k": "-log p(x|h, k), a function of h_k, θ and x, read again for the token before each",
+    "V": "the divergence of q(h|..) from N(0, I), a function of μ_k and σ_k; log p(k) is a "
+    "constant and left out",
 }
 
 
@@ -147,13 +155,13 @@ def partition_seqdgm() -> Derivation:
 
 #: Parameters of q(a|x), which claims about SeqDGM-A count to e.
 v = sp.Symbol("v", real=True)
-n, m, t, N, T = sp.symbols("n m t N T", integer=True, positive=True)
+i, n, m, t, N, T = sp.symbols("i n m t N T", integer=True, positive=True)
 _COIN = sp.Symbol("t", positive=True)
 
 
 def _redrawn() -> tuple[Proof, Counterexample]:
     """What is lost if L gets another draw of a than the classifier."""
-    probability = _f("r", n)
+    probability = sp.Function("r", positive=True)(n)
     other = probability.xreplace({n: m})
     q_n, loss_n, loss_m = q.func(k, n), _f("L", k, n), _f("L", k, m)
     one = mean(total(q_n * loss_n), probability, n)
@@ -167,7 +175,7 @@ def _redrawn() -> tuple[Proof, Counterexample]:
     )
     return (
         Proof(
-            title="with a drawn again for L, covariances over a are lost",
+            title="what is lost where a is drawn again for L",
             start=one - two,
             steps=(
                 Step(
@@ -177,13 +185,13 @@ def _redrawn() -> tuple[Proof, Counterexample]:
                 ),
                 Step(total(kept - product), "linearity of the sum"),
             ),
-            conclusion="that is Σ_k Cov(q_k, L_k) over a, and its gradient is missing from the "
-            "estimate's mean",
+            conclusion="that is Σ_k Cov(q_k, L_k) over the draws of a, and its gradient is missing "
+            "from the estimate's mean",
         ),
         Counterexample(
-            title="with a drawn again for L",
+            title="a drawn again for L gives the same gradient",
             setting="a = e or -e, equally likely; two labels, q_1 = (1 + a)/2, L_1 = a, L_2 = 0, "
-            "e = t = 1/2: E[q_1 L_1] = e²/2 has the gradient e, and E[q_1] E[L_1] = 0 has none; "
+            "at e = 1/2: E[q_1 L_1] = e²/2 has the gradient e, and E[q_1] E[L_1] = 0 has none; "
             "the term in log q is the same in both",
             claimed=sp.diff(sp.expand(apart), _COIN),
             actual=sp.diff(sp.expand(same), _COIN),
@@ -194,9 +202,11 @@ def _redrawn() -> tuple[Proof, Counterexample]:
 
 _LETTERS_A = {
     "v": "the parameters of q(a|x), which are counted to e elsewhere",
-    "a": "the draw of a: mean c, spread b, noise δ; everything after it reads it",
-    "A": "log q(a|x), and P_k is -log p(a|k, h)",
-    "r_n": "the probability of draw n of a, where it has finitely many values",
+    "a": "the draw of a: mean c, spread b, noise δ, functions of x and v; g_k, h_k, μ_k, σ_k and "
+    "R_k read it as well",
+    "A": "log q(a|x), a function of a, b and c; P_k is -log p(a|k, h), of a, h_k and θ",
+    "n, m": "two draws of a, of probabilities r_n and r_m, where it has finitely many values; "
+    "q_k,n and L_k,m are q_k and L_k there",
 }
 
 
@@ -217,7 +227,8 @@ def partition_seqdgm_a() -> Derivation:
         claim="partition.seqdgm_a",
         verdict=PROVED,
         finding="the embeddings and the parameters of q(a|x) reach log q and L through one draw of "
-        "a, so they have a score and a pathwise term; a drawn again for L has another gradient",
+        "a, so they have a score and a pathwise term; if a is drawn again for L, the gradient is "
+        "another",
         valid=(
             "log q(y|a, x) and L get the same draw of a",
             "the classifier reads nothing of φ or θ, inference and generation nothing of w",
@@ -227,12 +238,12 @@ def partition_seqdgm_a() -> Derivation:
             *proofs,
             _drawn(a, a_mean, a_spread, v, "delta"),
             Counterexample(
-                title="that it shares the embeddings alone, as SeqDGM does",
-                setting="a = v, q_1 = 1/(1 + exp(-a)) and L_1 = a at v = log t, t = 1: ∂log q_1/∂v "
-                "∂L_1/∂v would be 0 if v were not shared",
+                title="the classifier shares the embeddings alone with the rest, as in SeqDGM",
+                setting="a = v, q_1 = 1/(1 + exp(-a)) and L_1 = a at v = 0: if v did not reach "
+                "both, ∂log q_1/∂v or ∂L_1/∂v would be 0, and so would their product",
                 claimed=sp.S.Zero,
-                actual=1 / (1 + _COIN),
-                at={_COIN: sp.S.One},
+                actual=sp.diff(-sp.log(1 + sp.exp(-v)), v) * sp.diff(v, v),
+                at={v: sp.S.Zero},
             ),
             *_redrawn(),
         ),
@@ -263,7 +274,7 @@ def _of_parameters_alone() -> tuple[Proof, ...]:
     h = _f("h", x, _NOISE, phi)
     classifier, loss = _f("g", k, x, w), _f("R", k, x, h, theta)
     of_x = Partial(x, _DATA) * D(_DATA, e) + Partial(x, e)
-    other = _f("r", n)
+    other = sp.Function("r", positive=True)(i)
     return (
         Proof(
             title="the total derivative of log q by e has no term but the one through e",
@@ -296,9 +307,9 @@ def _of_parameters_alone() -> tuple[Proof, ...]:
             ),
         ),
         Proof(
-            title="and nothing is left to draw: over any draw n the variance is 0",
-            start=mean((L - mean(L, other, n)) ** 2, other, n),
-            steps=(Step(sp.S.Zero, "normalisation", "L, its noise given, does not depend on n"),),
+            title="and nothing is left to draw: over any draw i the variance is 0",
+            start=mean((L - mean(L, other, i)) ** 2, other, i),
+            steps=(Step(sp.S.Zero, "normalisation", "L, its noise given, does not depend on i"),),
         ),
     )
 
@@ -313,7 +324,7 @@ def _total(loss: sp.Expr, x: sp.Expr, h: sp.Expr) -> sp.Expr:
 def _padded_state() -> tuple[Proof, Proof]:
     """The induction over columns of padding, for the state and for its derivative."""
     before, first = _state(n - 1), _state(sp.S.Zero)
-    hypothesis = "that columns before n moved nothing, whatever e; for n = 1 it is s_0 = s_0"
+    hypothesis = "the n - 1 columns before have moved nothing"
     by_induction = "so by induction it is so for any number of columns"
     masked = _MASK * D(_UPDATE, e) + (1 - _MASK) * D(before, e)
     return (
@@ -323,7 +334,7 @@ def _padded_state() -> tuple[Proof, Proof]:
             steps=(
                 Step(_NEXT[_state(n)], "definition", "a masked step, at column n", _NEXT),
                 Step(before, "assumption", "column n is padding: m_n = 0", _PADDED),
-                Step(first, "assumption", hypothesis, {before: first}),
+                Step(first, "induction", hypothesis, {before: first}),
             ),
             conclusion=by_induction,
         ),
@@ -339,7 +350,7 @@ def _padded_state() -> tuple[Proof, Proof]:
                 Step(masked + (_UPDATE - before) * D(_MASK, e), "product rule"),
                 Step(masked, "independence", "the mask does not depend on e"),
                 Step(D(before, e), "assumption", "column n is padding: m_n = 0", _PADDED),
-                Step(D(first, e), "assumption", hypothesis, {before: first}),
+                Step(D(first, e), "induction", hypothesis, {D(before, e): D(first, e)}),
             ),
             conclusion=by_induction + "; the embedding of a token in padding gets no gradient, "
             "since all that depends on it has the factor m_n",
@@ -380,10 +391,12 @@ def invariants() -> Derivation:
         ),
         letters={
             "c, ε": "tokens, mask and label; the noise of h and of word dropout",
-            "x, h": "the embedded sentence, and the draw of h; g_k is log q_k, R_k is L_k",
-            "n": "a column of padding, of N; t a column of the sentence, of T",
+            "x, h": "the embedded sentence, of c and e; the draw of h, of x, ε and φ",
+            "g_k": "log q_k, a function of x and w; R_k is L_k, a function of x, h and θ",
+            "i": "any draw that is left once the noise is given",
+            "n": "a column of padding, of N; t is a column of the sentence, of T",
             "s_n": "the state after n columns of padding, s_0 after the sentence",
-            "m_n": "the mask, f the update of the state by a token",
+            "m_n": "the mask; f is the update of the state by a token",
             "l_t": "a token's cost",
         },
         parts=(*_of_parameters_alone(), *_padded_state(), *_padded_sum()),

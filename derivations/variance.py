@@ -50,7 +50,7 @@ def _same_mean(zero: Proof) -> Proof:
         steps=(
             Step(mean(R * s + d) - b * mean(s), "linearity of the mean"),
             Step(mean(R * s + d), "shown above", given=zero.shown),
-            Step(G, "definition", "the gradient", {G: mean(R * s + d)}),
+            Step(G, "definition", "G is the gradient", {G: mean(R * s + d)}),
         ),
     )
 
@@ -229,17 +229,17 @@ def variance() -> Derivation:
         claim="baseline.variance",
         verdict=REFUTED,
         finding="a baseline lowers the variance if and only if B lies strictly between 0 and 2 b, "
-        "b = E[R |s|² + s·d]/E[|s|²] with R = L + log q + 1; beyond that it raises it, by "
-        "E[|s|²] B (B - 2 b); n independent draws divide the variance by n, and n "
-        "draws that serve each other as baselines give V(E[R])/n + (Var(R) E[s²] + E[R s]²)/(n (n "
-        "- 1))",
+        "where b = E[R |s|² + s·d]/E[|s|²], R = L + log q + 1, s = ∂log q and d = ∂L: it changes "
+        "it by E[|s|²] B (B - 2 b). The mean of n independent draws has 1/n of the variance; if "
+        "the draws serve each other as baselines, it has V/n + (Var(R) E[s²] + E[R s]²)/(n (n - "
+        "1)) by each parameter, where V is the variance with the baseline E[R]",
         valid=(*VALID, "B does not depend on the label drawn and carries no gradient", "E[s²] > 0"),
         letters={
             "R_k": "L_k + log q_k + 1, what the score is weighed with; without the 1, or without "
             "log q, where the entropy enters another way",
             "s_k, d_k": "∂log q_k and ∂L_k by one parameter; s_k,i and d_k,i by parameter i of I",
             "B": "the baseline's value for the sentence",
-            "G": "the gradient",
+            "G": "the gradient ∂U, E[R s + d], by one parameter",
             "a₂, a₁, b": "E[s²], E[R s² + s d], and the best B, a₁/a₂; a₀ is the variance at B = 0",
             "a_i, b_i": "the same of part i: of one parameter of a group, or of one group of all",
             "z_k": "(log q_k + 1) s_k; its mean, μ, is -∂H",

@@ -30,11 +30,8 @@ def at_a_point(expression: sp.Expr, given: Mapping[sp.Expr, sp.Expr]) -> sp.Expr
         given: what letters stand for; what is left gets a value of its own.
     """
     held: dict[sp.Expr, sp.Expr] = {}
-    probabilities = {
-        node.func for node, value in given.items() if isinstance(node, AppliedUndef) and value == 1
-    } | {node.args[1].func for node in expression.atoms(E)}
-    definitions = {node: value for node, value in given.items() if value != 1}
-    found = _concrete(_defined(expression, definitions), held, probabilities)
+    probabilities = {node.args[1].func for node in expression.atoms(E)}
+    found = _concrete(_defined(expression, given), held, probabilities)
     while found.has(*held) if held else False:
         found = found.xreplace(held)
     letters = found.free_symbols

@@ -7,8 +7,24 @@ import sympy as sp
 
 from gradproof.derivations import rules
 from gradproof.derivations.derivation import PROVED, Counterexample, Proof, Step, StepFails
-from gradproof.derivations.expressions import D, Held, K, L, e, k, mean, normal, phi, q, same, total
+from gradproof.derivations.expressions import (
+    D,
+    Held,
+    K,
+    L,
+    e,
+    free_letters,
+    k,
+    mean,
+    normal,
+    phi,
+    q,
+    same,
+    total,
+)
+from gradproof.derivations.letters import first_slip
 from gradproof.derivations.registry import derivation
+from gradproof.derivations.render import as_markdown, as_text
 from gradproof.derivations.rules import RULES, Rule
 
 SCORE = D(sp.log(q), e)
@@ -131,3 +147,143 @@ def test_algebra_reads_brackets():
     assert same(total(q * (L + 1)), total(L * q + q))
     assert normal(total(q * L - L * q)) == 0
     assert same(k / k, sp.S.One)
+
+
+m, n = sp.symbols("m n", integer=True, positive=True)
+a, b = sp.symbols("a b", real=True)
+
+
+def of(name, *arguments):
+    """A function of which nothing is known but what it depends on."""
+    return sp.Function(name, real=True)(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("rule", "before", "after", "given"),
+    [
+        # Over sentences, over too many labels, over two labels; and a function that is called 1.
+        ("normalisation", total(q, m, n), sp.S.One, {}),
+        ("normalisation", total(q, k, K + 1), sp.S.One, {}),
+        ("normalisation", sp.Sum(q, (k, 2, K)), sp.S.One, {}),
+        ("normalisation", total(L), sp.S.One, {L: sp.S.One}),
+        # The sum has an index of its own, which the mean would bind.
+        ("linearity of the mean", mean(total(L)), total(mean(L)), {}),
+        ("held factor", D(Held(L) ** e * L, e), Held(L) ** e * D(L, e), {}),
+        ("held constant", D(Held(L) ** e, e), sp.S.Zero, {}),
+        ("shown above", D(Held(L) * q, e), D(L * q, e), {Held(L): L}),
+        (
+            "shown above",
+            D(D(Held(L) * q, e), e),
+            D(L * D(q, e), e),
+            {D(Held(L) * q, e): L * D(q, e)},
+        ),
+        ("linearity of the sum", L * total(q), total(L * q), {}),
+        ("counting", total(L), K * L, {}),
+        ("mean", mean(L, q.xreplace({k: m}), m), total(q * L), {}),
+    ],
+)
+def test_a_false_step_does_not_pass(rule, before, after, given):
+    """What looks like the rule, and is not."""
+    with pytest.raises(StepFails, match=f"here: {rule!r} does not lead"):
+        Step(after, rule, given=given).check(before, "here")
+
+
+def test_what_is_shown_of_held_constants_is_used_where_no_derivative_is():
+    """As a value it is right, beside a derivative as well."""
+    shown = {D(Held(L) * q, e): L * D(q, e)}
+    before = D(Held(L) * q, e) + D(q, e)
+    Step(L * D(q, e) + D(q, e), "shown above", given=shown).check(before, "here")
+
+
+def defines(*given, line=a):
+    """A proof whose steps are definitions."""
+    return Proof("letters", line, tuple(Step(line, "definition", given=each) for each in given))
+
+
+@pytest.mark.parametrize(
+    ("proof", "words"),
+    [
+        (defines({mean(L): sp.S.Zero}), "is no letter that a definition may give a meaning"),
+        (defines({L + a: b}), "is no letter"),
+        (defines({e: phi}), "e is no letter"),
+        (defines({k: m}, line=total(L)), "k is no letter"),
+        (defines({a: b}, {a: 2 * b}), "a was defined before, as something else"),
+        (defines({of("f", k): L}, {of("f", m): L}), "f_m was defined before"),
+        (defines({a: b}, {b: 2 * a}), "definition of a: it is defined by itself"),
+        (defines({of("f", k): of("f", m) + 1}), "definition of f: it is defined by itself"),
+        (defines({a: L}, line=mean(a * L)), "a hides the index k"),
+        (defines({a: mean(L)}, line=D(a, e)), "a hides that it depends on e"),
+        (defines({of("f", k): D(L, e)}, line=D(of("f", k), e)), "f_k hides that it depends on e"),
+        (defines({a: b}, line=mean(a, L)), "L_k is no probability of a draw k"),
+        (defines({a: b}, line=mean(a, q, m)), "q_k is no probability of a draw m"),
+        (defines({q: L}, line=mean(a)), "q_k is no probability of a draw k"),
+    ],
+)
+def test_a_definition_hides_and_smuggles_nothing(proof, words):
+    """A letter stands for one thing, and shows what that depends on."""
+    assert words in first_slip([proof])
+
+
+@pytest.mark.parametrize(
+    "proof",
+    [
+        defines({a: b}, {a: b}),
+        defines({of("f", k): of("g", k)}, {of("f", m): of("g", m)}),
+        defines({of("f", k): total(of("g", k, m), m, K)}, {of("f", m): total(of("g", m, k), k, K)}),
+        defines({of("f", n): of("f", n - 1) / 2}),
+        defines({a: mean(L)}, line=a * D(L, e)),
+    ],
+)
+def test_a_definition_may_be_said_again(proof):
+    """Also of another index, and by what stands before it."""
+    assert first_slip([proof]) == ""
+
+
+def test_a_derivation_looks_at_its_letters():
+    """The message names the claim, the part and the step."""
+    found = derivation("gradient.e")
+    extra = Proof("extra", a, (Step(b, "definition", given={a: b, b: a}),))
+    with pytest.raises(StepFails, match=r"gradient\.e, definition of a: it is defined by itself"):
+        dataclasses.replace(found, parts=(*found.parts, extra)).check()
+    with pytest.raises(ValueError, match="rewriting goes round in a circle"):
+        extra.check("x", {})
+
+
+def test_an_induction_uses_what_it_shows():
+    """For one less, and nothing else; and at 0 there must be nothing to show."""
+    right = {of("f", n - 1): of("f", 0)}
+    down = Step(of("f", n - 1), "definition", given={of("f", n): of("f", n - 1)})
+    proof = Proof("down", of("f", n), (down, Step(of("f", 0), "induction", given=right)))
+    proof.check("x", proof.given)
+    for given in ({of("f", n - 1): sp.S.Zero}, right | {a: b}):
+        result = sp.S.Zero if sp.S.Zero in given.values() else of("f", 0)
+        proof = Proof("down", of("f", n), (down, Step(result, "induction", given=given)))
+        with pytest.raises(StepFails, match="not what this part shows, for one less"):
+            proof.check("x", proof.given)
+
+
+def test_what_is_no_number_does_not_pass_the_witness():
+    """0/0 is not equal to anything."""
+    proof = Proof("nothing", total(L) * 0 + a, (Step(a + b - b + 0 * a, "algebra"),))
+    proof.check("x", {})
+    with pytest.raises(StepFails, match="a rule is wrong"):
+        proof.check("x", {a: sp.nan})
+
+
+def test_what_a_step_assumes_is_said_at_the_end():
+    """An assumption that the author forgot to list is listed all the same."""
+    found = derivation("renormalised")
+    assert "in part 3: q₂ = 1 - q₁" in as_text(found).partition("Valid when")[2]
+    assert "in part 3: q₂ = 1 - q₁" in as_markdown(found).partition("**Valid when**")[2]
+
+
+def test_what_was_shown_is_found_again():
+    """A step names the parts that it leans on."""
+    assert "| shown above (part 1)\n" in as_text(derivation("gradient.e"))
+    assert "| shown above (parts 3, 4 and 5): the three" in as_text(derivation("kl.closed_form"))
+
+
+def test_free_letters_know_the_index_of_a_mean():
+    """As of a sum, which may end at a letter."""
+    assert free_letters(mean(L * of("f", m))) & {k, m, K} == {m}
+    assert free_letters(total(L)) & {k, K} == {K}

@@ -36,7 +36,7 @@ def test_every_step_follows() -> None:
     [
         ("and how far", 2, {"rule": "linearity of the mean"}, r"step 2 .*'normalisation'"),
         ("two labels", 1, {"given": {}}, r"step 1 \(assumption\)"),
-        ("what a form F", 3, {"rule": "algebra"}, r"step 3 \(algebra\): .* would lead there"),
+        ("what a form B = F", 3, {"rule": "algebra"}, r"step 3 \(algebra\): .* would lead there"),
         ("what one constant", 1, {"rule": "algebra"}, r"step 1 .*'linearity of the sum'"),
     ],
 )

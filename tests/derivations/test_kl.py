@@ -54,7 +54,11 @@ def test_every_step_follows():
         ("of any Gaussian: the integral", 1, {"after": sp.Integer(2)}),
         ("the divergence of a Gaussian from another", -1, {"after": BETWEEN + sp.Rational(1, 2)}),
         ("the divergence of a Gaussian from another", 2, {"rule": "mean"}),
-        ("from N(0, 1): ν = 0 and τ = 1 in the last line", 0, {"after": STANDARD + v}),
+        (
+            "the divergence from N(0, 1): the last line with ν = 0 and τ = 1",
+            0,
+            {"after": STANDARD + v},
+        ),
         ("its derivative by the mean", 2, {"after": mu / 2}),
         ("its derivative by the log variance", 2, {"after": sp.exp(v) / 2}),
         ("the two differ by a term that couples a and h", 1, {"after": -COUPLING}),

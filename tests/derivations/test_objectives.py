@@ -69,7 +69,7 @@ def test_a_plus_before_the_weight_is_found(planted):
 
 def test_a_baseline_needs_normalisation(planted):
     """Without Σ q = 1 the baseline does not come out of the sum."""
-    title = "by nothing, if λ is all that the baseline reads"
+    title = "with L + B it does not move, if the baseline reads λ alone"
     planted("baseline.reconstruction", title, 1, rule="linearity of the sum")
     planted("baseline.reconstruction", title, 1, after=D(total(q * (L + LOG_Q)) - B, e))
 
@@ -82,7 +82,7 @@ def test_a_live_baseline_is_not_dropped(planted):
 
 def test_a_held_baseline_is_not_independent_of_the_embeddings(planted):
     """It reads them; that it is held is why it has no gradient."""
-    title = "by nothing, if the baseline is held constant"
+    title = "nor does it with L + ⊥Bₑ: the baseline is held constant"
     planted("baseline.reconstruction", title, 3, rule="independence")
 
 

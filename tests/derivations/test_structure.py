@@ -20,7 +20,7 @@ def test_every_step_follows(claim):
 @pytest.mark.parametrize(
     ("claim", "title", "number", "changes"),
     [
-        ("partition.seqdgm", "that φ does not reach log q", 1, {"after": D(L, phi)}),
+        ("partition.seqdgm", "φ does not reach log q", 1, {"after": D(L, phi)}),
         ("partition.seqdgm", "how e reaches log q", -1, {"after": sp.S.Zero}),
         ("partition.seqdgm", "how φ reaches L", 2, {"rule": "product rule"}),
         ("partition.seqdgm", "how θ reaches L", -1, {"after": sp.S.Zero}),
