@@ -18,9 +18,9 @@ def run(*arguments):
 @pytest.fixture
 def few(monkeypatch):
     """Two derivations only, since all of them take a minute."""
-    for claim in [*DERIVATIONS]:
-        if claim not in ("objective.u", "labelled"):
-            monkeypatch.delitem(DERIVATIONS, claim)
+    # Deleted rows would come back in another order, which the ledger shows.
+    two = {claim: DERIVATIONS[claim] for claim in ("objective.u", "labelled")}
+    monkeypatch.setattr(registry, "DERIVATIONS", two)
 
 
 def test_a_claim_is_printed():
