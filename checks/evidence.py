@@ -79,6 +79,7 @@ class Evidence:
     shown on some subject of each kind, and ``unresolved`` names the quantities that could not have
     shown one part in a hundred. ``counterexample`` and ``snippet`` are there where the claim is
     refuted.
+    ``note`` has what is to be said of ``worst``, and the subjects on which nothing was compared.
     ``crash`` holds what a check raised when it could not finish: neither held nor refuted.
     """
 
@@ -154,7 +155,8 @@ def worst_of(comparisons: Sequence[Comparison]) -> Comparison:
     if not sum(comparison.count for comparison in comparisons):
         raise NothingCompared(
             "zero comparisons: a verdict needs at least one number compared; check that the model "
-            "has the parameters that the claim is about"
+            "has the parameters that the claim is about, and the text few enough labels to "
+            "enumerate, or draw cases too"
         )
     return max(comparisons, key=lambda comparison: (comparison.ratio, comparison.error))
 

@@ -47,11 +47,9 @@ def run_check(
         # What overflows is infinite or NaN in the result, where a comparison finds it and says of
         # what; NumPy's warning would say it once more, of a line in a framework.
         with np.errstate(all="ignore"):
-            comparisons = [
-                one for study in studies for one in of_kind(study.name, check.compare(study))
-            ]
+            made = [(study.name, of_kind(study.name, check.compare(study))) for study in studies]
             drawn, case = search(check, bench, examples=examples, seed=seed)
-        return _evidence(check, bench, comparisons, drawn, case, seed, started)
+        return _evidence(check, bench, made, drawn, case, seed, started)
     except Exception as error:  # noqa: BLE001 - a crash is a result, neither held nor refuted
         return _crashed(check, bench, error, seed, started)
 
@@ -107,16 +105,19 @@ def _settings(examples: int) -> settings:
 def _evidence(
     check: Check,
     bench: Bench,
-    on_subjects: list[Comparison],
+    on_subjects: list[tuple[str, list[Comparison]]],
     drawn: list[Comparison],
     case: Any,
     seed: int,
     started: float,
 ) -> Evidence:
-    comparisons = on_subjects + drawn
+    given = [one for _, made in on_subjects for one in made]
+    comparisons = given + drawn
     verdict = judge(comparisons)
     worst = worst_of(comparisons)
-    subjects = dict.fromkeys(comparison.subject for comparison in on_subjects)
+    subjects = dict.fromkeys(comparison.subject for comparison in given)
+    # A verdict that rests on the drawn cases alone must not look as if it were of the text too.
+    passed_over = [f"nothing was compared on {name}" for name, made in on_subjects if not made]
     return Evidence(
         claim=check.claim,
         variant=check.variant,
@@ -129,7 +130,7 @@ def _evidence(
         bound=worst.bound,
         signal=worst.signal,
         worst=f"{worst.what} of {worst.subject}",
-        note=worst.note,
+        note="; ".join(filter(None, [worst.note, *passed_over])),
         resolution=resolution(comparisons),
         unresolved=unresolved(comparisons),
         bound_reason=check.bound_reason,

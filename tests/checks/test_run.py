@@ -156,6 +156,21 @@ def test_checks_draw_cases_of_their_own(bench):
     assert found[0] != found[1]
 
 
+@pytest.mark.parametrize("compared", [True, False])
+def test_a_subject_on_which_nothing_was_compared_is_named(bench, compared):
+    """A verdict that rests on the drawn cases alone says so."""
+    on_drawn, _ = recording()
+    study = Study(bench, typical_tabular(np.random.default_rng(0)).subject())
+
+    def compare(one):
+        return on_drawn(one) if compared or one is not study else []
+
+    found = run_check(check_of(compare), bench, [study], examples=3, seed=1)
+    assert found.verdict == HOLDS
+    assert found.note == ("" if compared else f"nothing was compared on {study.name}")
+    assert found.subjects == ((study.name,) if compared else ())
+
+
 def test_hypothesis_seed_of_a_test_run_is_not_ours(bench, monkeypatch):
     """``pytest --hypothesis-seed`` forces a seed on every property; ours is the caller's."""
     before = cases_seen(bench, 4)
