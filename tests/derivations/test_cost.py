@@ -6,7 +6,7 @@ import pytest
 from gradproof.derivations.cost import ONE, c_1, c_2
 from gradproof.derivations.derivation import REFUTED
 from gradproof.derivations.expressions import K
-from gradproof.derivations.registry import derivation, derive
+from gradproof.derivations.registry import derivation
 
 COSTS = {"shared": 7.0, "softmax": 2.0, "loss": 30.0}
 
@@ -20,9 +20,9 @@ def counted(labels, draws):
     return spent
 
 
-def test_every_step_follows():
+def test_the_verdict():
     """The same cost for any number of labels is refuted."""
-    assert derive("cost.labels").verdict == REFUTED
+    assert derivation("cost.labels").verdict == REFUTED
 
 
 def test_a_sampled_step_that_does_not_grow_is_found(planted):

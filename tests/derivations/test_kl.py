@@ -7,7 +7,7 @@ import sympy as sp
 
 from gradproof.derivations.derivation import REFUTED
 from gradproof.derivations.kl import BETWEEN, COUPLING, STANDARD, TRUE, mu, sigma, v
-from gradproof.derivations.registry import derivation, derive
+from gradproof.derivations.registry import derivation
 
 #: Gauss-Hermite quadrature for a standard normal, exact for polynomials of degree 23.
 NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(12)
@@ -42,9 +42,9 @@ def formula(name, **values):
     return oracle(**{key: values[key] for key in oracle.arguments})
 
 
-def test_every_step_follows():
+def test_the_verdict():
     """The closed form for a at a sampled h is refuted, and all else proved."""
-    assert derive("kl.closed_form").verdict == REFUTED
+    assert derivation("kl.closed_form").verdict == REFUTED
 
 
 @pytest.mark.parametrize(
