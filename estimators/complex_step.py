@@ -5,9 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
+import autograd
+import autograd.numpy as anp
 import numpy as np
 
 from gradproof.reference_models.model import every_label
+from gradproof.reference_models.ops import Array
 
 from .backends import Arrays, Build
 from .backends.autograd_backend import AutogradOps
@@ -30,6 +33,25 @@ def derivative(cost: Build, parameters: Arrays, inputs: Arrays, direction: Array
     """
     stepped = _step(parameters, direction)
     return float(np.imag(cost(AutogradOps(), stepped, inputs)) / STEP)
+
+
+def second_derivative(
+    cost: Build, parameters: Arrays, inputs: Arrays, direction: Arrays
+) -> dict[str, np.ndarray]:
+    """Derivative of a scalar's gradient along a direction, by parameter: a step of a reverse pass.
+
+    The gradient is autograd's, at complex parameters. No derivative is differentiated, so nothing
+    rests on what a framework makes of the derivative of a derivative.
+
+    Valid when: as :func:`derivative`.
+    """
+
+    def real_part(stepped: Arrays) -> Array:
+        # What autograd calls the gradient of this, at complex numbers, is the complex derivative.
+        return anp.real(cost(AutogradOps(), stepped, inputs))
+
+    gradient = autograd.grad(real_part)(_step(parameters, direction))
+    return {name: np.imag(value) / STEP for name, value in gradient.items()}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +96,7 @@ def tables(subject: Subject) -> Tables:
 
 def _step(parameters: Arrays, direction: Arrays) -> dict[str, np.ndarray]:
     return {
-        name: np.asarray(value, dtype=np.float64) + 1j * STEP * direction[name]
+        # In single precision the step would vanish.
+        name: np.asarray(value, np.float64) + 1j * STEP * np.asarray(direction[name], np.float64)
         for name, value in parameters.items()
     }

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from gradproof.derivations.registry import derivation
-from gradproof.estimators.backends.autograd_backend import AutogradBackend
 from gradproof.estimators.baselines import BASELINES
-from gradproof.estimators.bench import Bench
 from gradproof.estimators.builds import build, exact_objective, surrogate
+from gradproof.estimators.complex_step import second_derivative
 from gradproof.estimators.forms import FORMS
 from gradproof.estimators.rounding import PASSES
 from gradproof.reference_models.model import every_label, one_hot
@@ -32,18 +31,15 @@ def direction(study: Study) -> Named:
 
 
 def exact(study: Study) -> Named:
-    """The second derivative of the enumerated U along the direction, by autograd in float64.
+    """The second derivative of the enumerated U along the direction, by a complex step, in float64.
 
-    Not by the framework that is looked at: what is wrong with its second derivatives would be on
-    both sides.
+    No framework differentiates twice here, the one that is looked at or another: what is wrong with
+    its second derivatives, of tanh say, would be on both sides.
     """
     wide = {name: np.asarray(value, np.float64) for name, value in study.subject.parameters.items()}
     subject = study.subject.replace(parameters=wide)
     inputs = subject.inputs(every_label(subject.batch.n, subject.model.classes))
-    along = {name: value.astype(np.float64) for name, value in direction(study).items()}
-    return Bench(AutogradBackend()).curvature(
-        build(exact_objective, subject), subject, inputs, along
-    )
+    return second_derivative(build(exact_objective, subject), wide, inputs, direction(study))
 
 
 def mean_and_largest(study: Study, form: str) -> tuple[Named, dict[str, float]]:

@@ -7,9 +7,12 @@ framework: each of the three is wrong here in turn.
 import dataclasses
 import re
 
+import autograd.numpy as anp
 import numpy as np
 import pytest
 import sympy as sp
+from autograd.extend import defvjp, primitive
+from autograd.tracer import getval, isbox
 
 from gradproof.checks import study as studies
 from gradproof.checks.cases import TabularCase
@@ -521,3 +524,20 @@ def test_the_held_surrogate_holds_once_it_is_boxed(scene):
     found = scene.run("higher_order/held")
     assert found.verdict == HOLDS, found.explain()
     assert not found.as_expected
+
+
+@pytest.mark.parametrize("check", ["higher_order/derived", "higher_order/magic-box"])
+def test_a_second_derivative_that_a_framework_lacks_is_missed_in_autograd_too(scene, check):
+    """It is not on both sides: tanh with a slope that is right, and has no slope of its own."""
+    tanh = primitive(np.tanh)
+
+    def by_x(ans, x):
+        while isbox(x):
+            x = getval(x)
+        return lambda g: g / np.cosh(x) ** 2
+
+    defvjp(tanh, by_x)
+    scene.monkeypatch.setattr(anp, "tanh", tanh)
+    assert scene.run("gradient.phi_theta/derived").verdict == HOLDS
+    found = scene.run(check)
+    assert found.verdict == REFUTED, found.explain()
