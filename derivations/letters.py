@@ -8,17 +8,14 @@ taken for a constant by the rules that look for them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING
 
 import sympy as sp
 from sympy.core.function import AppliedUndef
 
 from .expressions import D, E, e, free_letters, lam, phi, same, theta, w
 from .notation import text
+from .proof import Proof
 from .rules import RULES
-
-if TYPE_CHECKING:
-    from .derivation import Proof
 
 #: What a proof may not give another meaning.
 PARAMETERS = {e, w, phi, theta, lam}
