@@ -114,6 +114,8 @@ def check_writable(name: str) -> None:
     """Find out that a file cannot be written before the work is done."""
     if not name:
         raise FileNotFoundError("cannot write evidence: the file's name is ''; give one to --json")
+    if name == "-":
+        raise FileNotFoundError("cannot write to '-', which is no file; give a file's name")
     path = Path(name)
     folder = path.absolute().parent
     if not folder.is_dir():

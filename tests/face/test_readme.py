@@ -40,12 +40,17 @@ def test_the_readme_has_commands() -> None:
 
 
 @pytest.mark.parametrize("command", GRADPROOF)
-def test_gradproof_commands_run(command: str) -> None:
+def test_gradproof_commands_run(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each command is as in the README, on few cases and, where it names no claim, on one claim.
 
     The whole of `gradproof verify` and of `gradproof derive` is what tox's environments run.
     """
+    monkeypatch.chdir(tmp_path)
     arguments = shlex.split(command)[1:]
+    if arguments[0] == "baseline" and "--new" not in arguments:
+        assert CliRunner().invoke(main, ["baseline", "--new", "mine.py"]).exit_code == 0
     if arguments == ["derive"]:
         arguments += ["labelled"]
     if arguments[0] == "verify":
