@@ -81,7 +81,7 @@ def derivation(claim: str) -> Derivation:
         ValueError: if no derivation is about that claim.
     """
     if claim not in DERIVATIONS:
-        near = difflib.get_close_matches(claim, DERIVATIONS, n=1)
+        near = difflib.get_close_matches(claim.split("/")[0], DERIVATIONS, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         why = "has no derivation" if claim in CLAIMS else "is no claim"
         raise ValueError(f"{claim!r} {why}{hint}; `gradproof derive` lists the derivations")

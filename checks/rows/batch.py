@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 
 from gradproof.estimators.baselines import BASELINES
@@ -27,12 +29,19 @@ def one_pass(study: Study) -> list[Comparison]:
 
 
 def plus_one(study: Study) -> list[Comparison]:
-    """E[(CQ + 1) s] against the gradient of E_q[log q] = -H."""
-    subject = study.subject
+    """E[(CQ + 1) s], and this framework's gradient of -H, against what scores say it is."""
+    subject, known = study.subject, study.reference
     inputs = subject.inputs(np.zeros((subject.batch.n, subject.model.classes)))
-    expected = study.bench.gradient(build(negative_entropy, subject), subject, inputs)
+    slope = study.bench.gradient(build(negative_entropy, subject), subject, inputs)
     found = study.moments("plus-one", groups=("e", "w"))
-    return study.compare_gradient(dict(found.mean), expected, study.names("e", "w"))
+    names = study.names("e", "w")
+    weights = known.probability * np.where(known.probability > 0.0, known.log_q + 1.0, 0.0)
+    expected = {name: np.tensordot(weights, known.score[name], axes=2) for name in names}
+    enumerated = study.compare_gradient(slope, expected, names)
+    return [
+        *study.compare_gradient(dict(found.mean), expected, names),
+        *(dataclasses.replace(one, what=f"{one.what} of -H") for one in enumerated),
+    ]
 
 
 def zero_mean_score(study: Study) -> list[Comparison]:

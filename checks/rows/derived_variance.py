@@ -130,8 +130,8 @@ def leave_one_out(study: Study) -> list[Comparison]:
     expected = apply_oracle(
         variance.LEAVE_ONE_OUT, one, names, log_q=returns, draws=np.full(1, COPIES)
     )
-    mean = {name: found.variance[name] / COPIES**2 for name in names}
-    return _compare(copies, mean, expected, found, float(np.abs(one.tables.loss).max()))
+    whole = {name: COPIES**2 * expected[name] for name in names}  # of the sum, not of its average
+    return _compare(copies, found.variance, whole, found, float(np.abs(one.tables.loss).max()))
 
 
 def _moment(oracle: Oracle, study: Study, name: str, row: int) -> np.ndarray:
