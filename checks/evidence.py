@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -235,3 +235,27 @@ def compare_sets(
         parts.append(f"{what} lacks {', '.join(sorted(expected - found))}")
     error = float(len(found ^ expected))
     return Comparison(what, len(found | expected), error, 0.0, 1.0, subject, "; ".join(parts))
+
+
+@dataclasses.dataclass(frozen=True)
+class Curve:
+    """The variance of the gradient with the same baseline for every sentence.
+
+    A constant baseline helps if and only if it lies strictly between 0 and ``limit``, which is
+    twice ``best`` (claim ``baseline.variance``).
+
+    Shape:
+        ``baselines`` (M,); ``variances`` by group, and ``all`` for their sum, (M,) each.
+    """
+
+    baselines: np.ndarray
+    variances: Mapping[str, np.ndarray]
+    best: float
+    least: float
+    none: float
+    per_sentence: float
+
+    @property
+    def limit(self) -> float:
+        """The other end of the interval, from 0, in which a constant baseline helps."""
+        return 2.0 * self.best

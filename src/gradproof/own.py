@@ -15,12 +15,14 @@ import numpy as np
 from rich.table import Table
 from rich.text import Text
 
+from gradproof.checks.curve import curve
 from gradproof.checks.evidence import HOLDS, Evidence
 from gradproof.checks.own_baseline import ADVICE, STEPS, Finding, examine
 from gradproof.checks.text import TextOptions, prepare_text, text_subject
 from gradproof.estimators.backends import load
 from gradproof.estimators.baselines.own import BaselineError
 from gradproof.estimators.bench import Bench
+from gradproof.reference_models.model import group_of
 from gradproof.reference_models.registry import MODELS
 from gradproof.reports.table import verdict_table
 
@@ -33,6 +35,7 @@ from .console import (
     show,
     write_whole,
 )
+from .plot import check_figure, save
 
 #: Two sentences without a label: a baseline of the batch needs two to show itself.
 TEXT = TextOptions(labelled=0, unlabelled=2)
@@ -78,6 +81,7 @@ class PerToken:
     type=click.Choice(["numpy", "torch"]),
     help="What the baseline computes with.  [default: torch if its file imports it]",
 )
+@click.option("--figure", metavar="FILE", help="Draw the variance here (.svg, .png or .pdf).")
 @click.option("--json", "json_file", metavar="FILE", help="Write evidence here.")
 @click.option("--traceback", "show_traceback", is_flag=True, help="Show where an error came from.")
 def command(
@@ -87,6 +91,7 @@ def command(
     data: str,
     seed: int | None,
     framework: str | None,
+    figure: str | None,
     json_file: str | None,
     show_traceback: bool,
 ) -> None:
@@ -106,6 +111,8 @@ def command(
         if new_file is not None:
             _write_template(Path(new_file))
             return
+        if figure is not None:
+            check_figure(figure)
         if json_file is not None:
             check_writable(json_file)
         finding, seed = _examined(str(target), model, data, seed, framework)
@@ -118,8 +125,11 @@ def command(
     for line in places(finding):
         click.echo(line)
     click.echo(f"\n{summary(finding)}; seed {seed}")
-    if json_file is not None:
-        with clear_errors(show_traceback):
+    with clear_errors(show_traceback):
+        if figure is not None:
+            found = curve(finding.parabola.grouped(group_of))
+            save(figure, found, title=finding.name, own=float(finding.values.mean()))
+        if json_file is not None:
             write_whole(Path(json_file), to_json(finding, seed))
     sys.exit(AS_RECORDED if finding.usable else NOT_AS_RECORDED)
 
