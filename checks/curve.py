@@ -34,7 +34,7 @@ def curve(parabola: Quadratics) -> Curve:
     variances = {name: np.array([each[name] for each in found]) for name in parabola.names()}
     return Curve(
         baselines=baselines,
-        variances={**variances, "all": sum(variances.values())},
+        variances={**variances, "all": np.sum(list(variances.values()), axis=0)},
         best=best,
         least=parabola.total(best),
         none=parabola.total(0.0),
