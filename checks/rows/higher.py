@@ -78,7 +78,8 @@ def gap(study: Study, *, absolute: bool = False) -> Named:
         slope[name] = tables.pathwise[name] + tables.score[name]
     shape = cost.shape
     on_score, on_slope = (
-        sum((of[name] * along[name]).reshape(*shape, -1).sum(axis=-1) for name in along)
+        # Entries that cancel along a direction round all the same.
+        sum(size(of[name] * along[name]).reshape(*shape, -1).sum(axis=-1) for name in along)
         for of in (tables.score, slope)
     )
     oracle = derivation("higher_order").oracle
