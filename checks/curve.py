@@ -20,16 +20,15 @@ def curve(parabola: Quadratics) -> Curve:
     Raises:
         ValueError: if no baseline matters at all, as where every score is zero.
     """
-    curvature = sum(of for of in parabola.curvature.values())
-    slope = sum(of for of in parabola.slope.values())
+    curvature = sum(parabola.curvature.values())
+    slope = sum(parabola.slope.values())
     total = float(np.sum(curvature))
     if total <= 0.0:
         raise ValueError("every score is zero, so no baseline matters and there is no curve")
     best = float(np.sum(slope + curvature * parabola.centre) / total)
     reach = abs(best) if best else 1.0
-    baselines = np.linspace(
-        min(0.0, 2 * best) - 0.5 * reach, max(0.0, 2 * best) + 0.5 * reach, PLACES
-    )
+    low, high = sorted((0.0, 2.0 * best))
+    baselines = np.linspace(low - 0.5 * reach, high + 0.5 * reach, PLACES)
     found = [parabola.variance(baseline) for baseline in baselines]
     variances = {name: np.array([each[name] for each in found]) for name in parabola.names()}
     return Curve(

@@ -14,7 +14,7 @@ import mpmath  # type: ignore[import-untyped]
 import sympy as sp
 from sympy.core.function import AppliedUndef
 
-from .expressions import D, E, Held, Partial
+from .expressions import D, E, Held, Partial, until_still
 
 #: Labels, and other things that are counted, in the witness's case.
 COUNT = 3
@@ -31,9 +31,10 @@ def at_a_point(expression: sp.Expr, given: Mapping[sp.Expr, sp.Expr]) -> sp.Expr
     """
     held: dict[sp.Expr, sp.Expr] = {}
     probabilities = {node.args[1].func for node in expression.atoms(E)}
-    found = _concrete(_defined(expression, given), held, probabilities)
-    while found.has(*held) if held else False:
-        found = found.xreplace(held)
+    written_out = until_still(expression, lambda now: now.xreplace(dict(given)))
+    found = _concrete(written_out, held, probabilities)
+    # What is held may hold something itself.
+    found = until_still(found, lambda now: now.xreplace(held))
     letters = found.free_symbols
     point = {letter: _value(letter) for letter in letters}
     return sp.N(found.xreplace(point).replace(sp.Integral, _on_the_line), DIGITS)
@@ -52,14 +53,6 @@ def _on_the_line(integrand: sp.Expr, limits: sp.Tuple) -> sp.Float:
         height = sp.lambdify(variable, integrand, "mpmath")
         heights = [height(mpmath.mpf(place) / STEPS) for place in range(-REACH, REACH + 1)]
         return sp.Float(mpmath.fsum(heights) / STEPS, DIGITS + 10)
-
-
-def _defined(expression: sp.Expr, given: Mapping[sp.Expr, sp.Expr]) -> sp.Expr:
-    while True:
-        changed = expression.xreplace(dict(given))
-        if changed == expression:
-            return expression
-        expression = changed
 
 
 def _at(node: sp.Expr, index: sp.Symbol, place: int) -> sp.Expr:

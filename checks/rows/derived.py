@@ -41,15 +41,23 @@ def apply_oracle(oracle: Oracle, study: Study, names: list[str], **further: Any)
         further: arguments beside those that the tables have, or in their place; an array of one
             entry a sentence, or (labels, sentences) where the formula has it for each label.
     """
-    found = {}
-    for name in names:
-        per_sentence = []
-        for row in range(study.subject.batch.n):
-            known = sentence(study.tables, name, row)
-            known |= {key: np.asarray(value)[..., row] for key, value in further.items()}
-            per_sentence.append(oracle(**{key: known[key] for key in oracle.arguments}))
-        found[name] = np.sum(per_sentence, axis=0)
-    return found
+    return {
+        name: np.sum(
+            [
+                of_sentence(oracle, study, name, row, **further)
+                for row in range(study.subject.batch.n)
+            ],
+            axis=0,
+        )
+        for name in names
+    }
+
+
+def of_sentence(oracle: Oracle, study: Study, name: str, row: int, **further: Any) -> np.ndarray:
+    """A formula for one sentence and one parameter; ``further`` as in :func:`apply_oracle`."""
+    known = sentence(study.tables, name, row)
+    known |= {key: np.asarray(value)[..., row] for key, value in further.items()}
+    return oracle(**{key: known[key] for key in oracle.arguments})
 
 
 def sentence(tables: Tables, name: str, row: int) -> Named:

@@ -8,17 +8,16 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from gradproof.derivations import form, variance
-from gradproof.derivations.oracle import Oracle
 from gradproof.derivations.registry import derivation
+from gradproof.estimators.baselines.constant import Constant
 from gradproof.estimators.forms import FORMS
 from gradproof.estimators.moments import Moments
 from gradproof.reference_models.batch import Batch
-from gradproof.reference_models.ops import Array, Ops
 
 from ..check import Check, drawn
 from ..evidence import HOLDS, REFUTED, Comparison, compare
 from ..study import Study
-from .derived import Named, apply_oracle, sentence
+from .derived import Named, apply_oracle, of_sentence
 
 VARIANCE = "rounding: 8 times the largest estimate times what rounding can do to one"
 
@@ -26,33 +25,13 @@ VARIANCE = "rounding: 8 times the largest estimate times what rounding can do to
 COPIES = 3
 
 
-@dataclasses.dataclass(frozen=True)
-class Given:
-    """A baseline whose value for each sentence is given. Coupled: the batch must stay together."""
-
-    name: str = "given"
-    coupled: bool = True
-    held: bool = True
-
-    def initial(self, rng: np.random.Generator, width: int) -> dict[str, np.ndarray]:
-        """Nothing but what is given."""
-        return {}
-
-    def value(
-        self,
-        ops: Ops,
-        parameters: Mapping[str, Array],
-        batch: Batch,
-        inputs: Mapping[str, Array],
-        loss: Array,
-    ) -> Array:
-        """The given values, (N,)."""
-        return ops.zeros_like(loss) + inputs["lambda.given"]
+#: A number for each sentence. Called coupled, so that the batch stays together.
+GIVEN = Constant("given", coupled=True)
 
 
 def at(study: Study, baseline: np.ndarray, form_name: str = "one-pass") -> Moments:
     """Exact moments with a given baseline value for each sentence."""
-    return study.moments_with(FORMS[form_name], Given(), {"lambda.given": baseline})
+    return study.moments_with(FORMS[form_name], GIVEN, {"lambda.bias": baseline})
 
 
 def rounded(study: Study, baseline: object) -> np.ndarray:
@@ -134,18 +113,13 @@ def leave_one_out(study: Study) -> list[Comparison]:
     return _compare(copies, found.variance, whole, found, float(np.abs(one.tables.loss).max()))
 
 
-def _moment(oracle: Oracle, study: Study, name: str, row: int) -> np.ndarray:
-    known = sentence(study.tables, name, row)
-    return oracle(**{key: known[key] for key in oracle.arguments})
-
-
 def best(study: Study) -> tuple[np.ndarray, np.ndarray]:
     """a2 and the best baseline of each sentence, over all parameters, (N,) each."""
     moments = []
     for oracle in (variance.A1, variance.A2):
         moments.append(
             [
-                sum(float(_moment(oracle, study, name, row).sum()) for name in study.names())
+                sum(float(of_sentence(oracle, study, name, row).sum()) for name in study.names())
                 for row in range(study.subject.batch.n)
             ]
         )

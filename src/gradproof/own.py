@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,8 +16,8 @@ from rich.table import Table
 from rich.text import Text
 
 from gradproof.checks.curve import curve
-from gradproof.checks.evidence import HOLDS, Evidence
-from gradproof.checks.own_baseline import ADVICE, STEPS, Finding, examine
+from gradproof.checks.evidence import HOLDS
+from gradproof.checks.own_baseline import ADVICE, ROUNDS, STEPS, Finding, examine
 from gradproof.checks.text import TextOptions, prepare_text, text_subject
 from gradproof.estimators.backends import load
 from gradproof.estimators.baselines.own import BaselineError
@@ -234,7 +234,7 @@ def variance_table(finding: Finding) -> Table:
 
 def _share(none: float, own: float, best: float) -> str:
     # Without labels in it a group has no part that a baseline could remove; rounding remains.
-    if none - best <= 1e-9 * none:
+    if none - best <= ROUNDS * none:
         return "-"
     return f"{100.0 * (none - own) / (none - best):.1f} %"
 
@@ -272,11 +272,7 @@ def to_json(finding: Finding, seed: int) -> str:
             "values": finding.values.tolist(),
             "best": finding.best.tolist(),
             "variances": [vars(each) for each in finding.variances],
-            "evidence": _records(finding.evidence),
+            "evidence": [found.as_dict() for found in finding.evidence],
         },
         indent=2,
     )
-
-
-def _records(evidence: Sequence[Evidence]) -> list[dict[str, Any]]:
-    return [found.as_dict() for found in evidence]

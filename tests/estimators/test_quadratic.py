@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gradproof.checks.cases import tabular_cases
-from gradproof.checks.rows.derived_variance import Given
+from gradproof.checks.rows.derived_variance import GIVEN
 from gradproof.checks.study import Study
 from gradproof.estimators.backends import load
 from gradproof.estimators.bench import Bench
@@ -26,7 +26,7 @@ def test_it_is_the_variance_of_a_rerun(case, baseline):
     """The estimator's own code on every draw has the variance that the parabola says."""
     study = Study(BENCH, case.subject())
     given_values = np.full(study.subject.batch.n, baseline)
-    found = study.moments_with(FORMS["one-pass"], Given(), {"lambda.given": given_values})
+    found = study.moments_with(FORMS["one-pass"], GIVEN, {"lambda.bias": given_values})
     expected = quadratics(study.reference).variance(baseline)
     for name, variance in found.variance.items():
         # An error of one estimate counts twice in its square, on either side.
