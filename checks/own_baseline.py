@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from gradproof.estimators import moments
+from gradproof.estimators.backends.autograd_backend import AutogradOps
 from gradproof.estimators.baselines.own import Own, Sentences, plain
 from gradproof.estimators.bench import Bench
 from gradproof.estimators.builds import build, terms_at
@@ -21,6 +22,7 @@ from gradproof.estimators.subject import Subject
 from gradproof.reference_models.batch import Batch
 from gradproof.reference_models.model import Model, group_of, one_hot
 from gradproof.reference_models.ops import Array, Ops
+from gradproof.reference_models.tabular import mean_embedding
 
 from .check import ROUNDING, Check
 from .evidence import HOLDS, Comparison, Evidence, compare
@@ -189,10 +191,8 @@ def sentences(study: Study, losses: np.ndarray) -> Sentences:
     """What a baseline reads, as arrays."""
     batch = study.subject.batch
     tokens, mask = plain(batch.tokens), plain(batch.mask)
-    embedding = study.subject.parameters["e.embedding"]
-    lengths = mask.sum(axis=1)
-    mean = (embedding[tokens] * mask[..., None]).sum(axis=1) / lengths[:, None]
-    return Sentences(tokens, mask, lengths, mean, losses)
+    mean = mean_embedding(AutogradOps(), study.subject.parameters, batch)
+    return Sentences(tokens, mask, mask.sum(axis=1), mean, losses)
 
 
 @dataclasses.dataclass(frozen=True)

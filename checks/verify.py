@@ -100,7 +100,7 @@ def verify(
     plan = Plan(
         models=tuple(dict.fromkeys(models)),
         data=str(data),
-        seed=_fresh_seed() if seed is None else seed,
+        seed=fresh_seed() if seed is None else seed,
         examples=examples,
         options=options or TextOptions(),
     )
@@ -237,5 +237,6 @@ def _available(names: Sequence[str] | None) -> tuple[list[str], dict[str, str]]:
     return found, missing
 
 
-def _fresh_seed() -> int:
+def fresh_seed() -> int:
+    """A seed that no run had before, for whoever gave none."""
     return int(np.random.SeedSequence().generate_state(1)[0])

@@ -11,7 +11,6 @@ from types import ModuleType
 from typing import Any
 
 import click
-import numpy as np
 from rich.table import Table
 from rich.text import Text
 
@@ -19,6 +18,7 @@ from gradproof.checks.curve import curve
 from gradproof.checks.evidence import HOLDS
 from gradproof.checks.own_baseline import ADVICE, ROUNDS, STEPS, Finding, examine
 from gradproof.checks.text import TextOptions, prepare_text, text_subject
+from gradproof.checks.verify import fresh_seed
 from gradproof.estimators.backends import load
 from gradproof.estimators.baselines.own import BaselineError
 from gradproof.estimators.bench import Bench
@@ -141,7 +141,7 @@ def _examined(
     torch = framework == "torch" or (framework is None and _imports_torch(module))
     if model not in MODELS:
         raise ValueError(f"no model is called {model!r}; known: {', '.join(MODELS)}")
-    seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
+    seed = fresh_seed() if seed is None else seed
     subject = text_subject(model, prepare_text(data, TEXT, seed), TEXT, seed)
     bench = Bench(load("torch" if torch else "autograd"))
     name = target.rpartition(":")[2]

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 from matplotlib.figure import Figure
 
 from gradproof.checks.curve import curve
 from gradproof.checks.evidence import Curve
 from gradproof.checks.text import TextOptions, prepare_text, text_subject
+from gradproof.checks.verify import fresh_seed
 from gradproof.estimators.exact import reference
 from gradproof.estimators.quadratic import quadratics
 from gradproof.reference_models.model import group_of
@@ -50,7 +50,7 @@ def variance(
         check_figure(file)
         if model not in MODELS:
             raise ValueError(f"no model is called {model!r}; known: {', '.join(MODELS)}")
-        seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
+        seed = fresh_seed() if seed is None else seed
         options = TextOptions(labelled=0, unlabelled=sentences)
         subject = text_subject(model, prepare_text(data, options, seed), options, seed)
         found = curve(quadratics(reference(subject)).grouped(group_of))
