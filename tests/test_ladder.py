@@ -24,7 +24,7 @@ LADDER = {
     "derivations": (),
     "estimators": ("gradproof.reference_models", "gradproof.derivations"),
     "checks": ("gradproof.reference_models", "gradproof.derivations", "gradproof.estimators"),
-    "reports": ("gradproof.checks.evidence",),
+    "reports": ("gradproof.checks.evidence", "gradproof.checks.records"),
 }
 
 
@@ -247,7 +247,7 @@ PLANTED = {
     "report computes": (
         {"reports/a.py": "from gradproof.checks import evidence, evidence_of_more\n"},
         "reports/a.py:1: imports gradproof.checks.evidence_of_more, but gradproof.reports may know "
-        "only gradproof.checks.evidence; ",
+        "only gradproof.checks.evidence, gradproof.checks.records; ",
     ),
     "under a type checker's condition": (
         {"derivations/a.py": "import typing\nif typing.TYPE_CHECKING: import gradproof.checks\n"},
