@@ -64,3 +64,48 @@ class Training:
     loss: np.ndarray
     accuracy: np.ndarray
     stages: tuple[Stage, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Scaling:
+    """What a gradient costs, and how much it varies, as the number of labels K grows.
+
+    Everything was timed on one machine, in one run, on ``sentences`` sentences, with a model of
+    about ``parameters`` parameters; ``machine`` says in a few words what it was timed on.
+
+    Shape:
+        (M,), one entry for each K in ``classes``; NaN where nothing was measured. In seconds:
+        ``enumerated``, one gradient of U with every label; ``total``, the variance for any
+        baseline; ``per_parameter``, the variance of each parameter; ``sampled``, one step with one
+        label drawn for each sentence. ``variances`` by baseline, summed over all parameters and
+        sentences.
+    """
+
+    model: str
+    machine: str
+    sentences: int
+    parameters: int
+    classes: np.ndarray
+    enumerated: np.ndarray
+    total: np.ndarray
+    per_parameter: np.ndarray
+    sampled: np.ndarray
+    variances: Mapping[str, np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class RatioMap:
+    """What a baseline does to the variance of each entry of each matrix of parameters.
+
+    Shape: ``ratios`` by parameter, two-dimensional: the variance with the baseline over the one
+    without. Below 1 where it helps; NaN where there is no variance without it.
+    """
+
+    subject: str
+    baseline: str
+    ratios: Mapping[str, np.ndarray]
+
+    def lowered(self, name: str) -> float:
+        """The share of a matrix's entries with a variance whose variance is lower; NaN if none."""
+        varying = self.ratios[name][np.isfinite(self.ratios[name])]
+        return float(np.mean(varying < 1.0)) if varying.size else float("nan")
