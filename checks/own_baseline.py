@@ -13,7 +13,8 @@ import numpy as np
 
 from gradproof.estimators import moments
 from gradproof.estimators.backends.autograd_backend import AutogradOps
-from gradproof.estimators.baselines.own import Own, Sentences, plain
+from gradproof.estimators.baselines.base import Seen, Sentences
+from gradproof.estimators.baselines.own import Own, plain
 from gradproof.estimators.bench import Bench
 from gradproof.estimators.builds import build, terms_at
 from gradproof.estimators.forms import FORMS
@@ -205,7 +206,7 @@ class _Values:
         self, ops: Ops, model: Model, parameters: Named, batch: Batch, inputs: Named
     ) -> Array:
         terms = terms_at(ops, model, parameters, batch, inputs["draw"])
-        return self.own.value(ops, parameters, batch, inputs, terms.loss)
+        return self.own.value(Seen(ops, model, parameters, batch, inputs, terms.loss))
 
 
 def at_labels(study: Study, own: Own, labels: np.ndarray) -> np.ndarray:

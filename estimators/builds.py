@@ -11,7 +11,7 @@ from gradproof.reference_models.batch import Batch, from_arrays
 from gradproof.reference_models.model import Model
 from gradproof.reference_models.ops import Array, Ops
 
-from .baselines.base import Baseline
+from .baselines.base import Baseline, Seen, at_draw
 from .forms import Form, Terms
 from .subject import Subject
 
@@ -53,12 +53,19 @@ class SurrogateBuild:
 
     def __call__(self, ops: Ops, parameters: Named, inputs: Named) -> Array:
         """The sum over sentences, at the labels ``draw`` (N, K)."""
+        return self.cost(ops, self.terms(ops, parameters, inputs))
+
+    def terms(self, ops: Ops, parameters: Named, inputs: Named) -> Terms:
+        """What the cost is made of; the baseline is held constant, if it says that it must be."""
         batch = from_arrays(self.n, self.t, inputs)
         terms = terms_at(ops, self.model, parameters, batch, inputs["draw"])
-        baseline = self.baseline.value(ops, parameters, batch, inputs, terms.loss)
-        if self.baseline.held:
-            baseline = ops.hold(baseline)
-        return ops.sum(self.form.cost(ops, terms._replace(baseline=baseline)))
+        seen = Seen(ops, self.model, parameters, batch, inputs, terms.loss)
+        baseline = at_draw(self.baseline, seen)
+        return terms._replace(baseline=baseline)
+
+    def cost(self, ops: Ops, terms: Terms) -> Array:
+        """The sum over sentences of the form's cost."""
+        return ops.sum(self.form.cost(ops, terms))
 
 
 def terms_at(ops: Ops, model: Model, parameters: Named, batch: Batch, draw: Array) -> Terms:

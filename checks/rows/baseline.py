@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from gradproof.estimators.baselines import BASELINES, Baseline
+from gradproof.estimators.baselines.base import Seen, at_draw
 from gradproof.reference_models import objective
 from gradproof.reference_models.batch import from_arrays
 from gradproof.reference_models.model import Model, every_label
@@ -39,9 +40,7 @@ class ShiftedObjective:
         """Run on framework arrays, with ``draw`` the labels (K, N, K)."""
         batch = from_arrays(self.n, self.t, inputs)
         losses = self.model.loss(ops, parameters, batch, inputs["draw"])
-        shift = self.baseline.value(ops, parameters, batch, inputs, losses[0])
-        if self.baseline.held:
-            shift = ops.hold(shift)
+        shift = at_draw(self.baseline, Seen(ops, self.model, parameters, batch, inputs, losses[0]))
         log_q = self.model.log_q(ops, parameters, batch)
         return ops.sum(objective.unlabelled(ops, log_q, losses + ops.expand_dims(shift, 0)))
 

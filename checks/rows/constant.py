@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from gradproof.estimators.baselines import BASELINES
+from gradproof.estimators.baselines.base import Seen
 from gradproof.estimators.builds import build, surrogate, terms_at
 from gradproof.estimators.forms import FORMS, Form, Terms
 from gradproof.reference_models.batch import Batch, from_arrays
@@ -49,7 +50,7 @@ def baseline_values(
 ) -> Named:
     """B of each sentence, (N,)."""
     terms = terms_at(ops, model, parameters, batch, inputs["draw"])
-    return {"B": BASELINE.value(ops, parameters, batch, inputs, terms.loss)}
+    return {"B": BASELINE.value(Seen(ops, model, parameters, batch, inputs, terms.loss))}
 
 
 def at_one_draw(study: Study, form: Form, groups: tuple[str, ...] = ()) -> list[Comparison]:

@@ -12,6 +12,7 @@ import numpy as np
 from gradproof.derivations.registry import derivation
 from gradproof.estimators import complex_step
 from gradproof.estimators.baselines import BASELINES, Baseline
+from gradproof.estimators.baselines.base import Seen
 from gradproof.estimators.builds import build
 from gradproof.estimators.rounding import PASSES
 from gradproof.reference_models.batch import UNLABELLED
@@ -63,7 +64,8 @@ def _of_baseline(study: Study, baseline: Baseline, name: str, lam: Named) -> np.
 
     def whole(ops: Ops, parameters: Named, given: Named) -> Array:
         batch = subject.batch.with_arrays(given)
-        return ops.sum(baseline.value(ops, parameters, batch, given, np.zeros(batch.n)))
+        seen = Seen(ops, subject.model, parameters, batch, given, np.zeros(batch.n))
+        return ops.sum(baseline.value(seen))
 
     still = {key: np.zeros(np.shape(array)) for key, array in subject.parameters.items()}
     found = np.zeros(still[name].shape)

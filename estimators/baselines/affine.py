@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 
 import numpy as np
 
-from gradproof.reference_models.batch import Batch
-from gradproof.reference_models.ops import Array, Ops
-from gradproof.reference_models.tabular import mean_embedding
+from gradproof.reference_models.ops import Array
+
+from .base import NothingLearned, Seen
 
 
 @dataclasses.dataclass(frozen=True)
-class Affine:
+class Affine(NothingLearned):
     """B(x) = lambda.bias + lambda.weight . mean embedding of x.
 
     Valid when: held constant. With ``held=False`` it reads the shared embeddings live, and the
@@ -31,15 +30,8 @@ class Affine:
             "lambda.weight": 1.0 + rng.standard_normal(width),
         }
 
-    def value(
-        self,
-        ops: Ops,
-        parameters: Mapping[str, Array],
-        batch: Batch,
-        inputs: Mapping[str, Array],
-        loss: Array,
-    ) -> Array:
+    def value(self, seen: Seen) -> Array:
         """B of each sentence."""
-        features = mean_embedding(ops, parameters, batch)
-        weight = ops.expand_dims(inputs["lambda.weight"], 0)
-        return ops.sum(features * weight, axis=1) + inputs["lambda.bias"]
+        weight = seen.ops.expand_dims(seen.inputs["lambda.weight"], 0)
+        product = seen.ops.sum(seen.features.embedded * weight, axis=1)
+        return product + seen.inputs["lambda.bias"]

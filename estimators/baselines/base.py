@@ -1,14 +1,86 @@
-"""What a baseline B(x; lambda) must offer."""
+"""What a baseline B(x; lambda) must offer, and what it may read."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from gradproof.reference_models.batch import Batch
+from gradproof.reference_models.model import Model
 from gradproof.reference_models.ops import Array, Ops
+from gradproof.reference_models.tabular import mean_embedding
+
+#: Lambda by name, ``lambda.bias`` say: plain arrays, as they are written into a checkpoint.
+Lambda = Mapping[str, np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class Features:
+    """What is known of sentences that no label enters.
+
+    Shape:
+        ``lengths`` (N,), in tokens, the end marker among them; ``embedded`` (N, D), the mean
+        embedding of each sentence.
+    """
+
+    lengths: Array
+    embedded: Array
+
+
+def features_of(ops: Ops, parameters: Mapping[str, Array], batch: Batch) -> Features:
+    """The features of a batch, in the arrays of a framework."""
+    return Features(ops.sum(batch.mask, axis=1), mean_embedding(ops, parameters, batch))
+
+
+@dataclasses.dataclass(frozen=True)
+class Seen:
+    """What a baseline sees at one draw, in the arrays of a framework.
+
+    Shape:
+        ``loss`` (N,), L at the drawn labels, of which a sentence must not use its own. Lambda is
+        among the ``inputs``, under ``lambda.<name>``, so that no estimate of the model's gradient
+        differentiates it.
+    """
+
+    ops: Ops
+    model: Model
+    parameters: Mapping[str, Array]
+    batch: Batch
+    inputs: Mapping[str, Array]
+    loss: Array
+
+    @property
+    def features(self) -> Features:
+        """Lengths and mean embeddings; the latter live, as the embeddings are."""
+        return features_of(self.ops, self.parameters, self.batch)
+
+
+@dataclasses.dataclass(frozen=True)
+class Sentences:
+    """What a baseline may read of a batch to be evaluated or to learn, outside any framework.
+
+    Shape:
+        ``tokens`` and ``mask`` (N, T), ``lengths`` (N,), of NumPy; ``embedded`` (N, D), the mean
+        embedding of each sentence, and ``losses`` (N,), L at the drawn labels: tensors, if the
+        baseline is of PyTorch, and not detached.
+
+    ``losses`` is there because baselines of the batch are common. B of a sentence must not depend
+    on the sentence's own loss.
+    """
+
+    tokens: np.ndarray
+    mask: np.ndarray
+    lengths: np.ndarray
+    embedded: Any
+    losses: Any
+
+    @property
+    def features(self) -> Features:
+        """What no label enters."""
+        return Features(self.lengths, self.embedded)
 
 
 class Baseline(Protocol):
@@ -16,10 +88,6 @@ class Baseline(Protocol):
 
     ``coupled``: B of one sentence depends on the labels drawn for others (or its own), so that its
     draws must be enumerated jointly. ``held``: the surrogate holds B constant, as it must.
-
-    Shape:
-        ``value`` is (N,). Lambda and any state are among the ``inputs``, under ``lambda.<name>``,
-        so that no estimate of the model's gradient differentiates them.
     """
 
     @property
@@ -37,12 +105,25 @@ class Baseline(Protocol):
     def initial(self, rng: np.random.Generator, width: int) -> dict[str, np.ndarray]:
         """Lambda, for sentences whose mean embedding has ``width`` entries."""
 
-    def value(
-        self,
-        ops: Ops,
-        parameters: Mapping[str, Array],
-        batch: Batch,
-        inputs: Mapping[str, Array],
-        loss: Array,
-    ) -> Array:
-        """B of each sentence, (N,); ``loss`` is L at the drawn labels, (N,)."""
+    def value(self, seen: Seen) -> Array:
+        """B of each sentence, (N,)."""
+
+    def updated(self, lambda_: Lambda, x: Sentences, returns: np.ndarray) -> dict[str, np.ndarray]:
+        """Lambda after a step, at whose labels R = L + log q + 1 was ``returns`` (N,).
+
+        Called after the step's gradient: updated first, B would contain its own draw.
+        """
+
+
+class NothingLearned:
+    """A baseline whose lambda stays as it is."""
+
+    def updated(self, lambda_: Lambda, x: Sentences, returns: np.ndarray) -> dict[str, np.ndarray]:
+        """The same lambda."""
+        return dict(lambda_)
+
+
+def at_draw(baseline: Baseline, seen: Seen) -> Array:
+    """B as a surrogate subtracts it: held constant, unless the baseline is one that is not."""
+    value = baseline.value(seen)
+    return seen.ops.hold(value) if baseline.held else value

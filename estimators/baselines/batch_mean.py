@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 
 import numpy as np
 
-from gradproof.reference_models.batch import Batch
-from gradproof.reference_models.ops import Array, Ops
+from gradproof.reference_models.ops import Array
+
+from .base import NothingLearned, Seen
 
 
 @dataclasses.dataclass(frozen=True)
-class BatchMean:
+class BatchMean(NothingLearned):
     """The mean loss of the batch, the sentence's own among them.
 
     Valid when: never. B contains the draw it is subtracted from, and the score part of the estimate
@@ -27,16 +27,9 @@ class BatchMean:
         """Nothing to fit."""
         return {}
 
-    def value(
-        self,
-        ops: Ops,
-        parameters: Mapping[str, Array],
-        batch: Batch,
-        inputs: Mapping[str, Array],
-        loss: Array,
-    ) -> Array:
+    def value(self, seen: Seen) -> Array:
         """The same mean for each sentence."""
-        return ops.zeros_like(loss) + ops.sum(loss) / batch.n
+        return seen.ops.zeros_like(seen.loss) + seen.ops.sum(seen.loss) / seen.batch.n
 
     def kept(self, n: int) -> float:
         """The share of the score part that is left, 1 - 1/N."""
@@ -55,18 +48,11 @@ class LeaveOneOut(BatchMean):
 
     name: str = "leave-one-out"
 
-    def value(
-        self,
-        ops: Ops,
-        parameters: Mapping[str, Array],
-        batch: Batch,
-        inputs: Mapping[str, Array],
-        loss: Array,
-    ) -> Array:
+    def value(self, seen: Seen) -> Array:
         """Another mean for each sentence."""
-        if batch.n == 1:
-            return ops.zeros_like(loss)
-        return (ops.sum(loss) - loss) / (batch.n - 1)
+        if seen.batch.n == 1:
+            return seen.ops.zeros_like(seen.loss)
+        return (seen.ops.sum(seen.loss) - seen.loss) / (seen.batch.n - 1)
 
     def kept(self, n: int) -> float:
         """All of it."""
@@ -93,19 +79,12 @@ class RunningMean(BatchMean):
         """The mean so far."""
         return {"lambda.mean": np.array(2.0 + rng.standard_normal())}
 
-    def value(
-        self,
-        ops: Ops,
-        parameters: Mapping[str, Array],
-        batch: Batch,
-        inputs: Mapping[str, Array],
-        loss: Array,
-    ) -> Array:
+    def value(self, seen: Seen) -> Array:
         """The same mean for each sentence."""
-        old = ops.zeros_like(loss) + inputs["lambda.mean"]
+        old = seen.ops.zeros_like(seen.loss) + seen.inputs["lambda.mean"]
         if not self.update_first:
             return old
-        return self.decay * old + (1.0 - self.decay) * ops.sum(loss) / batch.n
+        return self.decay * old + (1.0 - self.decay) * super().value(seen)
 
     def kept(self, n: int) -> float:
         """The share of the score part that is left."""

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 
 import numpy as np
 
-from gradproof.reference_models.batch import Batch
-from gradproof.reference_models.ops import Array, Ops
+from gradproof.reference_models.ops import Array
+
+from .base import NothingLearned, Seen
 
 
 @dataclasses.dataclass(frozen=True)
-class Constant:
+class Constant(NothingLearned):
     """B(x) = lambda.bias.
 
     Valid when: always. It depends on no label, and is held constant.
@@ -27,13 +27,6 @@ class Constant:
         """One number of the size of a loss, or zero."""
         return {"lambda.bias": np.array(0.0 if self.zero else 2.0 + rng.standard_normal())}
 
-    def value(
-        self,
-        ops: Ops,
-        parameters: Mapping[str, Array],
-        batch: Batch,
-        inputs: Mapping[str, Array],
-        loss: Array,
-    ) -> Array:
+    def value(self, seen: Seen) -> Array:
         """The bias, for each sentence."""
-        return ops.zeros_like(loss) + inputs["lambda.bias"]
+        return seen.ops.zeros_like(seen.loss) + seen.inputs["lambda.bias"]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from gradproof.reference_models.batch import Batch
-from gradproof.reference_models.ops import Array, Ops
-from gradproof.reference_models.tabular import mean_embedding
+from gradproof.reference_models.ops import Array
+
+from .base import NothingLearned, Seen, Sentences
 
 
 class BaselineError(ValueError):
@@ -19,27 +19,7 @@ class BaselineError(ValueError):
 
 
 @dataclasses.dataclass(frozen=True)
-class Sentences:
-    """What a baseline may read of a batch.
-
-    Shape:
-        ``tokens`` and ``mask`` (N, T), ``lengths`` (N,), of NumPy; ``embedded`` (N, D), the mean
-        embedding of each sentence, and ``losses`` (N,), L at the drawn labels: tensors, if the
-        baseline is of PyTorch, and not detached.
-
-    ``losses`` is there because baselines of the batch are common. B of a sentence must not depend
-    on the sentence's own loss.
-    """
-
-    tokens: np.ndarray
-    mask: np.ndarray
-    lengths: np.ndarray
-    embedded: Any
-    losses: Any
-
-
-@dataclasses.dataclass(frozen=True)
-class Own:
+class Own(NothingLearned):
     """B(x; lambda) of a user, as it is: nothing is held constant that the user did not hold.
 
     Args:
@@ -61,21 +41,14 @@ class Own:
         """Nothing: what it is fitted to, it keeps itself."""
         return {}
 
-    def value(
-        self,
-        ops: Ops,
-        parameters: Mapping[str, Array],
-        batch: Batch,
-        inputs: Mapping[str, Array],
-        loss: Array,
-    ) -> Array:
+    def value(self, seen: Seen) -> Array:
         """B of each sentence, (N,).
 
         Raises:
             BaselineError: if it is of another shape or type, or not finite.
         """
-        embedded = mean_embedding(ops, parameters, batch)
-        tokens, mask = plain(batch.tokens), plain(batch.mask)
+        embedded, loss = seen.features.embedded, seen.loss
+        tokens, mask = plain(seen.batch.tokens), plain(seen.batch.mask)
         x = Sentences(
             tokens,
             mask,
@@ -86,7 +59,7 @@ class Own:
         found = self.called(x)
         if not self.torch:
             found = np.asarray(found, dtype=plain(loss).dtype)
-        return ops.zeros_like(loss) + _like(found, loss) + self.shift
+        return seen.ops.zeros_like(loss) + _like(found, loss) + self.shift
 
     def of(self, x: Sentences) -> np.ndarray:
         """The values alone, (N,).

@@ -13,6 +13,7 @@ from gradproof.estimators import moments
 from gradproof.estimators.backends import load
 from gradproof.estimators.backends.autograd_backend import AutogradOps
 from gradproof.estimators.baselines import BASELINES
+from gradproof.estimators.baselines.base import Seen
 from gradproof.estimators.baselines.batch_mean import RunningMean
 from gradproof.estimators.bench import Bench
 from gradproof.estimators.exact import reference
@@ -32,6 +33,7 @@ each_backend = pytest.mark.parametrize(
 each_baseline = pytest.mark.parametrize("name", BASELINES)
 seeds = st.integers(0, 2**32 - 1)
 EPSILON = np.finfo(float).eps
+MODEL = TabularModel(2, 4, 2)
 
 
 @functools.lru_cache
@@ -43,7 +45,7 @@ def bench(backend):
 def subject_of(seed, n):
     """Some sentences of a tabular model with two labels."""
     rng = np.random.default_rng(seed)
-    model = TabularModel(2, 4, 2)
+    model = MODEL
     mask = np.arange(2) < rng.integers(1, 3, (n, 1))
     batch = make_batch(rng.integers(0, 4, (n, 2)), mask, noise=model.noise(rng, n, 2))
     return Subject(model, model.initial(rng), batch)
@@ -59,8 +61,8 @@ class Value:
     def __call__(self, ops, parameters, inputs):
         """B of each sentence."""
         batch = from_arrays(self.n, 2, inputs)
-        value = BASELINES[self.name].value(ops, parameters, batch, inputs, inputs["loss"])
-        return {"value": value}
+        seen = Seen(ops, MODEL, parameters, batch, inputs, inputs["loss"])
+        return {"value": BASELINES[self.name].value(seen)}
 
 
 def mean_embedding(subject, n):
@@ -139,7 +141,8 @@ def test_only_coupled_baselines_read_the_losses(name, seed):
 
     def value(losses):
         inputs = subject.batch.arrays() | known
-        return BASELINES[name].value(ops, subject.parameters, subject.batch, inputs, losses)
+        seen = Seen(ops, MODEL, subject.parameters, subject.batch, inputs, losses)
+        return BASELINES[name].value(seen)
 
     before = value(losses)
     for n in range(3):
@@ -187,7 +190,8 @@ def test_a_running_mean_forgets_by_its_decay(decay, n, seed):
     baseline = RunningMean(decay=decay, update_first=True)
     losses, old = rng.standard_normal(n), np.array(rng.standard_normal())
     subject = subject_of(seed, n)
-    found = baseline.value(AutogradOps(), {}, subject.batch, {"lambda.mean": old}, losses)
+    seen = Seen(AutogradOps(), MODEL, {}, subject.batch, {"lambda.mean": old}, losses)
+    found = baseline.value(seen)
     expected = decay * old + (1 - decay) * mean(losses)
     size = 1.0 + np.abs(old) + np.abs(losses).sum()
     assert np.abs(found - expected).max() <= 8 * EPSILON * size  # two products, a mean, a sum

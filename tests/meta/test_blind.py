@@ -32,11 +32,11 @@ class SecretlyCoupled(BatchMean):
 
     coupled: bool = False
 
-    def value(self, ops, parameters, batch, inputs, loss):
+    def value(self, seen):
         """Nothing for a sentence alone."""
-        if batch.n == 1:
-            return ops.zeros_like(loss)
-        return super().value(ops, parameters, batch, inputs, loss)
+        if seen.batch.n == 1:
+            return seen.ops.zeros_like(seen.loss)
+        return super().value(seen)
 
 
 HARD = {

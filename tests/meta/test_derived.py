@@ -272,9 +272,9 @@ def of_baseline(baseline):
 class OfAllButOne(BatchMean):
     """All losses, the own one too, divided by N - 1 in place of N."""
 
-    def value(self, ops, parameters, batch, inputs, loss):
+    def value(self, seen):
         """One share too much for each."""
-        return ops.zeros_like(loss) + ops.sum(loss) / (batch.n - 1)
+        return seen.ops.zeros_like(seen.loss) + seen.ops.sum(seen.loss) / (seen.batch.n - 1)
 
 
 ALL = r"^(e|w|phi|theta)\."

@@ -234,10 +234,10 @@ def planted_baseline(baseline):
 class Tripled(Affine):
     """A baseline in whose gradient what it holds counts once, and twice in its value."""
 
-    def value(self, ops, parameters, batch, inputs, loss):
+    def value(self, seen):
         """Right, with twice itself held."""
-        found = super().value(ops, parameters, batch, inputs, loss)
-        return found + 2.0 * (found - ops.hold(found))
+        found = super().value(seen)
+        return found + 2.0 * (found - seen.ops.hold(found))
 
 
 def scaled_at(name, factor):

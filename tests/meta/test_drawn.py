@@ -123,11 +123,11 @@ class ThirdSentenceLeaks(TabularModel):
 class OwnDrawInThree(LeaveOneOut):
     """Leaves the sentence's own loss out where there are two, and not where there are three."""
 
-    def value(self, ops, parameters, batch, inputs, loss):
+    def value(self, seen):
         """The mean of all."""
-        if batch.n < 3:
-            return super().value(ops, parameters, batch, inputs, loss)
-        return ops.zeros_like(loss) + ops.sum(loss) / batch.n
+        if seen.batch.n < 3:
+            return super().value(seen)
+        return seen.ops.zeros_like(seen.loss) + seen.ops.sum(seen.loss) / seen.batch.n
 
 
 class HalfIsKept(BatchMean):

@@ -357,27 +357,27 @@ def test_a_bias_that_cancels_is_zero_in_the_sum(scene):
 class OwnDraw(Constant):
     """Half of the sentence's own L at its own draw."""
 
-    def value(self, ops, parameters, batch, inputs, loss):
+    def value(self, seen):
         """No other sentence is in it, so that it is not coupled."""
-        return 0.5 * loss
+        return 0.5 * seen.loss
 
 
 @dataclasses.dataclass(frozen=True)
 class DividedByN(LeaveOneOut):
     """The others' losses, divided by N in place of N - 1: too small a baseline, but one."""
 
-    def value(self, ops, parameters, batch, inputs, loss):
+    def value(self, seen):
         """No draw of its own is in it."""
-        return (ops.sum(loss) - loss) / batch.n
+        return (seen.ops.sum(seen.loss) - seen.loss) / seen.batch.n
 
 
 @dataclasses.dataclass(frozen=True)
 class AllDividedByLess(LeaveOneOut):
     """All losses, divided by N - 1: its own among them."""
 
-    def value(self, ops, parameters, batch, inputs, loss):
+    def value(self, seen):
         """As where the own loss is not taken away."""
-        return ops.zeros_like(loss) + ops.sum(loss) / (batch.n - 1)
+        return seen.ops.zeros_like(seen.loss) + seen.ops.sum(seen.loss) / (seen.batch.n - 1)
 
 
 @dataclasses.dataclass(frozen=True)
