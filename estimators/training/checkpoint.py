@@ -1,0 +1,220 @@
+"""Checkpoints: a state and how it came about, as arrays and JSON in one .npz file, no pickle."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import os
+import re
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gradproof.reference_models.model import check_parameters
+
+from .options import Options, Schedule, Task, options_from
+from .step import State
+
+#: Raised by one when a checkpoint of the version before cannot be read any more.
+VERSION = 1
+
+#: Arrays of a state by what stands before the slash in their name.
+KINDS = ("parameters", "moments", "lambda")
+
+#: The columns of a history.
+COLUMNS = ("steps", "seconds", "loss", "accuracy")
+
+
+@dataclasses.dataclass(frozen=True)
+class History:
+    """What was seen at each look so far: one entry each; seconds are of the steps alone."""
+
+    steps: tuple[int, ...] = ()
+    seconds: tuple[float, ...] = ()
+    loss: tuple[float, ...] = ()
+    accuracy: tuple[float, ...] = ()
+
+    def with_look(self, step: int, seconds: float, loss: float, accuracy: float) -> History:
+        """One look more."""
+        return History(
+            (*self.steps, step),
+            (*self.seconds, seconds),
+            (*self.loss, loss),
+            (*self.accuracy, accuracy),
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+    """A state, its history, the options, and the fingerprint of the text that they named.
+
+    ``schedule`` is how long the run was to go on: whoever resumes it may change that alone.
+    ``seconds`` were spent on the steps so far.
+    """
+
+    state: State
+    history: History
+    options: Options
+    schedule: Schedule
+    fingerprint: str
+    seconds: float
+
+
+def path_of(folder: Path, step: int) -> Path:
+    """Where the checkpoint of a step is."""
+    return folder / f"checkpoint-{step}.npz"
+
+
+def steps_in(folder: Path) -> list[int]:
+    """The steps that a folder has a checkpoint of, ascending; none where there is no folder."""
+    found = (re.fullmatch(r"checkpoint-(\d+)\.npz", path.name) for path in folder.glob("*.npz"))
+    return sorted(int(match[1]) for match in found if match)
+
+
+def write(folder: Path, checkpoint: Checkpoint) -> Path:
+    """Write a checkpoint into a folder, whole or not at all; the path."""
+    state = checkpoint.state
+    about = {
+        "version": VERSION,
+        "step": state.step,
+        "options": checkpoint.options.as_dict(),
+        "schedule": dataclasses.asdict(checkpoint.schedule),
+        "fingerprint": checkpoint.fingerprint,
+        "batches": state.batches,
+        "draws": state.draws,
+        "seconds": checkpoint.seconds,
+        "history": dataclasses.asdict(checkpoint.history),
+    }
+    arrays = {
+        f"{kind}/{name}": array
+        for kind, named in zip(KINDS, (state.parameters, state.moments, state.lambda_), strict=True)
+        for name, array in named.items()
+    }
+    written = io.BytesIO()
+    np.savez(written, about=np.array(json.dumps(about)), **arrays)  # type: ignore[arg-type]
+    path = path_of(folder, state.step)
+    replace_whole(path, written.getvalue())
+    return path
+
+
+def replace_whole(path: Path, content: bytes) -> None:
+    """Write a file so that it is there whole or as it was, whenever the writer is stopped.
+
+    Raises:
+        OSError: if it cannot be written; the message says where and why.
+    """
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with draft.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())  # else the name could be there before the content is
+        os.replace(draft, path)
+    except OSError as error:
+        raise OSError(f"cannot write {path}: {error.strerror}; make room, and resume") from error
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def read(path: Path) -> Checkpoint:
+    """Read a checkpoint.
+
+    Raises:
+        ValueError: if it is none, is not whole, or is of another version; the message says what to
+            do.
+        OSError: if it cannot be opened.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+        about = json.loads(str(arrays.pop("about")))
+        if about["version"] != VERSION:
+            raise ValueError(f"it is of version {about['version']}, expected {VERSION}")
+        return _checkpoint(about, arrays)
+    except FileNotFoundError:
+        raise
+    except (ValueError, KeyError, TypeError, EOFError, OSError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"{path} is no checkpoint, or not whole ({type(error).__name__}: {error}); delete it "
+            "and resume from the one before, or train into another folder"
+        ) from error
+
+
+def _checkpoint(about: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Checkpoint:
+    by_kind: dict[str, dict[str, np.ndarray]] = {kind: {} for kind in KINDS}
+    for name, array in arrays.items():
+        kind, _, rest = name.partition("/")
+        by_kind[kind][rest] = array
+    history = {column: tuple(about["history"][column]) for column in COLUMNS}
+    state = State(
+        step=about["step"],
+        parameters=by_kind["parameters"],
+        moments=by_kind["moments"],
+        lambda_=by_kind["lambda"],
+        batches=about["batches"],
+        draws=about["draws"],
+    )
+    schedule = dict(about["schedule"])
+    return Checkpoint(
+        state=state,
+        history=History(**history),
+        options=options_from(about["options"]),
+        schedule=Schedule(**schedule | {"stages": tuple(schedule["stages"])}),
+        fingerprint=about["fingerprint"],
+        seconds=about["seconds"],
+    )
+
+
+def check(checkpoint: Checkpoint, task: Task, path: Path) -> None:
+    """Make sure that a checkpoint is one of a task, and that it can be gone on from.
+
+    Raises:
+        ValueError: if it is of other options, another text or another model, or holds a value that
+            is not finite; the message names what differs.
+    """
+    theirs, ours = checkpoint.options.as_dict(), task.options.as_dict()
+    for name, value in ours.items():
+        if theirs[name] != value:
+            raise ValueError(
+                f"{path} is of a run with {name} = {theirs[name]!r}, not {value!r}; leave the "
+                "option out to go on with that run, or train into another folder"
+            )
+    if checkpoint.fingerprint != task.prepared.corpus.fingerprint:
+        raise ValueError(
+            f"{path} is of another text than {task.prepared.corpus.name!r} has now; bring the old "
+            "one back, or train into another folder"
+        )
+    _check_arrays(checkpoint.state, task, path)
+
+
+def _check_arrays(state: State, task: Task, path: Path) -> None:
+    model = {
+        name: array.shape for name, array in task.model.initial(np.random.default_rng(0)).items()
+    }
+    needed = {f"parameters/{name}": shape for name, shape in model.items()}
+    if state.moments or state.step:
+        for kind in ("mean", "square"):
+            needed |= {f"moments/{kind}.{name}": shape for name, shape in model.items()}
+    found = {f"parameters/{name}": array for name, array in state.parameters.items()}
+    found |= {f"moments/{name}": array for name, array in state.moments.items()}
+    for name in sorted(set(needed) | set(found)):
+        shape = found[name].shape if name in found else None
+        if shape != needed.get(name):
+            raise ValueError(
+                f"{path} has {name} of shape {shape}, expected {needed.get(name)} (None: not "
+                f"there); it is of another model than {task.model.name!r} as it is now"
+            )
+    try:
+        check_parameters(state.parameters)
+        for named in (state.moments, state.lambda_):
+            for name, array in named.items():
+                if not np.isfinite(array).all():
+                    raise ValueError(f"{name!r} is not finite")
+    except ValueError as error:
+        raise ValueError(
+            f"{path} cannot be gone on from: {error}; delete it and resume from the one before"
+        ) from error

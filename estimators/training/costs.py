@@ -1,0 +1,92 @@
+"""C of a batch, as what is differentiated in a training step.
+
+C = (sum over labelled [L - alpha log q] + sum over unlabelled U) / (N_l + N_u), where U is either
+enumerated or replaced by the surrogate of one drawn label, whose gradient has the same mean.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from gradproof.estimators.builds import Named, SurrogateBuild, exact_objective
+from gradproof.reference_models import objective
+from gradproof.reference_models.batch import from_arrays
+from gradproof.reference_models.model import Model
+from gradproof.reference_models.ops import Array, Ops
+from gradproof.reference_models.tabular import mean_embedding
+
+#: Stands before the names of the labelled sentences' arrays.
+LABELLED = "labelled."
+
+
+@dataclasses.dataclass(frozen=True)
+class Sampled:
+    """The surrogate of N sentences at the labels ``draw`` (N, K), and what was seen there."""
+
+    surrogate: SurrogateBuild
+
+    @property
+    def n(self) -> int:
+        """N."""
+        return self.surrogate.n
+
+    def __call__(self, ops: Ops, parameters: Named, inputs: Named) -> dict[str, Array]:
+        """``cost``, to differentiate, and ``value``, the estimate of U: sums over sentences.
+
+        ``loss``, ``returns`` (L + log q + 1) and ``embedded`` are what a baseline learns from: (N,)
+        and (N, D), at the labels drawn, and held constant.
+        """
+        terms = self.surrogate.terms(ops, parameters, inputs)
+        batch = from_arrays(self.surrogate.n, self.surrogate.t, inputs)
+        loss, at_draw = ops.hold(terms.loss), ops.hold(terms.at_draw)
+        return {
+            "cost": self.surrogate.cost(ops, terms),
+            "value": ops.sum(loss + at_draw),
+            "loss": loss,
+            "returns": loss + at_draw + 1.0,
+            "embedded": ops.hold(mean_embedding(ops, parameters, batch)),
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class Enumerated:
+    """U of N sentences over all labels, with ``draw`` the labels (K, N, K)."""
+
+    model: Model
+    n: int
+    t: int
+
+    def __call__(self, ops: Ops, parameters: Named, inputs: Named) -> dict[str, Array]:
+        """``cost`` and ``value``, the same sum over sentences."""
+        batch = from_arrays(self.n, self.t, inputs)
+        cost = exact_objective(ops, self.model, parameters, batch, inputs)
+        return {"cost": cost, "value": ops.hold(cost)}
+
+
+@dataclasses.dataclass(frozen=True)
+class BatchCost:
+    """C of some sentences without labels and ``n`` by ``t`` with, under ``labelled.<name>``."""
+
+    unlabelled: Sampled | Enumerated
+    model: Model
+    n: int
+    t: int
+    alpha: float
+
+    def __call__(self, ops: Ops, parameters: Named, inputs: Named) -> dict[str, Array]:
+        """``cost``, to differentiate, ``value``, C or its estimate, and what U's part gives."""
+        found = self.unlabelled(ops, parameters, inputs)
+        known = {
+            name.removeprefix(LABELLED): array
+            for name, array in inputs.items()
+            if name.startswith(LABELLED)
+        }
+        batch = from_arrays(self.n, self.t, known)
+        labelled = ops.sum(
+            objective.labelled(ops, self.model, parameters, batch, known["draw"], self.alpha)
+        )
+        total = self.n + self.unlabelled.n
+        return found | {
+            "cost": (labelled + found["cost"]) / total,
+            "value": (ops.hold(labelled) + found["value"]) / total,
+        }

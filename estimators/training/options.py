@@ -1,0 +1,237 @@
+"""What a training run is: everything that its result depends on, as one value."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from gradproof.estimators.baselines import BASELINES, Baseline
+from gradproof.reference_models.corpora import Prepared, Unit, load, prepare
+from gradproof.reference_models.model import Model
+from gradproof.reference_models.registry import make_model
+
+#: How U of a sentence without label is had: from one label drawn, or from all of them.
+SAMPLED, ENUMERATED = "sampled", "enumerated"
+ESTIMATORS = (SAMPLED, ENUMERATED)
+
+#: The forms whose mean is the gradient of U; the others are parts of it, or wrong on purpose.
+TRAINABLE_FORMS = ("one-pass", "analytic-entropy")
+
+#: Stages of a run by name.
+STAGES = ("initial", "middle", "end")
+
+#: Of the distinct texts of a corpus, at most this part is labelled, and as many are held out.
+LARGEST_SHARE = 0.2
+
+#: Labelled texts for each class, and texts held out in all, where nobody says how many.
+LABELLED_EACH, HELD_OUT = 50, 1000
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """A run, but for how long it goes on. Equal options give equal parameters at each step.
+
+    Args:
+        model: ``seqdgm`` or ``seqdgm-a``.
+        data: a corpus by name, or a file, with ``text``, ``label`` and ``unit`` as
+            :func:`~gradproof.reference_models.corpora.load` takes them.
+        width: D, of the embeddings. ``hidden``: H, of each LSTM. ``latent``: Z, of h.
+        auxiliary: A, of a, in ``seqdgm-a``.
+        dropout: probability that the decoder does not see the previous token.
+        length: tokens that a sentence is cut to. ``vocabulary``: tokens that the model knows.
+        labelled: texts whose label may be seen; None: 50 for each class, or a fifth of them all.
+        held_out: texts that accuracy is measured on; None: 1000, or a fifth of them all.
+        estimator: of U, ``sampled`` or ``enumerated``.
+        form: of the surrogate, where U is sampled. ``baseline``: likewise, a row of BASELINES.
+        alpha: the weight of -log q of the known label.
+        batch: sentences without a label in each step. ``labelled_batch``: with one.
+        learning_rate: Adam's.
+        seed: of split, initial parameters, batches, noise, draws and lambda.
+
+    Raises:
+        ValueError: for what cannot be trained with; the message says why.
+    """
+
+    model: str = "seqdgm"
+    data: str = "names-8"
+    text: str | None = None
+    label: str | None = None
+    unit: Unit | None = None
+    width: int = 16
+    hidden: int = 32
+    latent: int = 8
+    auxiliary: int = 8
+    dropout: float = 0.25
+    length: int = 12
+    vocabulary: int = 1000
+    labelled: int | None = None
+    held_out: int | None = None
+    estimator: str = SAMPLED
+    form: str = "one-pass"
+    baseline: str = "leave-one-out"
+    alpha: float = 10.0
+    batch: int = 32
+    labelled_batch: int = 32
+    learning_rate: float = 0.003
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("width", "hidden", "latent", "auxiliary", "batch", "labelled_batch"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} = {getattr(self, name)}, expected 1 or more")
+        _check_one_of("estimator", self.estimator, ESTIMATORS)
+        _check_one_of("form", self.form, TRAINABLE_FORMS)
+        check_baseline(self.baseline)
+        if not 0.0 < self.learning_rate < math.inf:
+            raise ValueError(f"learning_rate = {self.learning_rate}, expected a positive number")
+        if not 0.0 <= self.alpha < math.inf:
+            raise ValueError(f"alpha = {self.alpha}, expected 0 or a positive number")
+        if not 0.0 <= self.dropout <= 1.0:
+            raise ValueError(f"dropout = {self.dropout}, expected a probability, 0 to 1")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Every option by name, of types that JSON has."""
+        return dataclasses.asdict(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class Schedule:
+    """How long a run goes on, and where it is looked at; no step depends on it.
+
+    Args:
+        steps: in all.
+        every: steps from one look, and checkpoint, to the next.
+        stages: where the variance is to be measured: steps, or ``initial``, ``middle``, ``end``.
+
+    Raises:
+        ValueError: for a number below 1, or a stage that is none.
+    """
+
+    steps: int = 1000
+    every: int = 100
+    stages: tuple[str, ...] = STAGES
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} = {getattr(self, name)}, expected 1 or more")
+        for stage in self.stages:
+            if not (stage in STAGES or (stage.isdecimal() and int(stage) <= self.steps)):
+                raise ValueError(
+                    f"stage {stage!r} is none of {', '.join(STAGES)} and no step from 0 to "
+                    f"{self.steps}"
+                )
+
+    def measured(self) -> tuple[int, ...]:
+        """The steps of the stages, ascending."""
+        named = dict(zip(STAGES, (0, self.steps // 2, self.steps), strict=True))
+        return tuple(sorted({named[each] if each in named else int(each) for each in self.stages}))
+
+    def looks(self) -> frozenset[int]:
+        """The steps after which the run is looked at; the first and the last are among them."""
+        return frozenset({*range(0, self.steps, self.every), self.steps, *self.measured()})
+
+
+def options_from(record: Mapping[str, Any]) -> Options:
+    """The inverse of :meth:`Options.as_dict`.
+
+    Raises:
+        ValueError: if an option is missing or unknown.
+    """
+    known = {field.name for field in dataclasses.fields(Options)}
+    if set(record) != known:
+        raise ValueError(
+            f"options {sorted(known ^ set(record))} are missing or unknown; these are options of "
+            "another version of gradproof"
+        )
+    return Options(**record)
+
+
+def _check_one_of(name: str, value: str, expected: tuple[str, ...]) -> None:
+    if value not in expected:
+        raise ValueError(f"{name} = {value!r}, expected {' or '.join(expected)}")
+
+
+def check_baseline(name: str) -> Baseline:
+    """The baseline of a name, if a model may be trained with it.
+
+    Raises:
+        ValueError: for an unknown name, and for a row that biases the gradient, which is there for
+            checks to refute.
+    """
+    if name not in BASELINES:
+        raise ValueError(f"no baseline is called {name!r}; known: {', '.join(BASELINES)}")
+    baseline = BASELINES[name]
+    if not baseline.held:
+        raise ValueError(
+            f"baseline {name!r} reads the shared embeddings live, so that its own gradient would "
+            "enter e; it is wrong on purpose, for checks to refute. Take another one"
+        )
+    kept = getattr(baseline, "kept", None)  # those of the batch say what they leave of the score
+    if kept is not None and kept(2) < 1.0:
+        raise ValueError(
+            f"baseline {name!r} contains the loss that it is subtracted from, and biases the "
+            f"gradient (of two sentences it keeps {kept(2):g} of the score part); it is wrong on "
+            "purpose, for checks to refute. Take another one"
+        )
+    return baseline
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Task:
+    """Options, and what they name: the text, the model and the baseline."""
+
+    options: Options
+    prepared: Prepared
+    model: Model
+    baseline: Baseline
+
+
+def make_task(options: Options) -> Task:
+    """Read the text and make the model.
+
+    Raises:
+        ValueError: for an unknown model, or a size that it does not have.
+        CorpusError: if the text cannot be had or split, or none is left without a label.
+    """
+    prepared = prepare_training(options)
+    made: Any = make_model(options.model, prepared.corpus.classes, len(prepared.vocabulary))
+    sizes = {
+        field.name: getattr(options, field.name)
+        for field in dataclasses.fields(made)
+        if hasattr(options, field.name) and field.name != "vocabulary"  # there it is a count
+    }
+    model: Model = dataclasses.replace(made, **sizes)
+    return Task(options, prepared, model, check_baseline(options.baseline))
+
+
+def prepare_training(options: Options) -> Prepared:
+    """The text of a run, split and numbered.
+
+    Raises:
+        CorpusError: if it cannot be had or split.
+        ValueError: if no text is left without a label.
+    """
+    corpus = load(options.data, text=options.text, label=options.label, unit=options.unit)
+    texts = len(set(corpus.texts))
+    most = max(int(LARGEST_SHARE * texts), 1)
+    labelled, held_out = options.labelled, options.held_out
+    if labelled is None:
+        labelled = max(min(LABELLED_EACH * corpus.classes, most), corpus.classes)
+    prepared = prepare(
+        corpus,
+        length=options.length,
+        vocabulary_size=options.vocabulary,
+        labelled=labelled,
+        held_out=min(HELD_OUT, most) if held_out is None else held_out,
+        seed=options.seed,
+    )
+    for part, advice in (("unlabelled", "label fewer"), ("held_out", "hold out 1 or more")):
+        if not len(getattr(prepared.split, part)):
+            raise ValueError(
+                f"corpus {corpus.name!r} of {texts} texts has none {part.replace('_', ' ')}, "
+                f"expected 1 or more; {advice}, or add texts"
+            )
+    return prepared

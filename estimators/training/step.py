@@ -1,0 +1,236 @@
+"""One step of training, from state to state: nothing else is remembered, so any state resumes."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from gradproof.estimators.backends import Arrays
+from gradproof.estimators.backends.torch_training import torch_training
+from gradproof.estimators.baselines import Baseline
+from gradproof.estimators.baselines.base import Sentences
+from gradproof.estimators.builds import ModelBuild, Named, SurrogateBuild
+from gradproof.estimators.forms import FORMS
+from gradproof.reference_models.batch import UNLABELLED, Batch, make_batch
+from gradproof.reference_models.model import Model, every_label, one_hot
+from gradproof.reference_models.ops import Array, Ops
+
+from .costs import LABELLED, BatchCost, Enumerated, Sampled
+from .options import SAMPLED, Task
+
+#: Embeddings begin this much smaller than those that checks draw: theirs are large so that every
+#: gradient can be seen, and with them a classifier of rare tokens has much to unlearn.
+EMBEDDING_SCALE = 0.3
+
+
+class Diverged(ValueError):
+    """A loss or a gradient that is not finite; the state before the step is still good."""
+
+
+@dataclasses.dataclass(frozen=True)
+class State:
+    """All that a run has come to.
+
+    ``moments`` are Adam's; ``lambda_`` the baseline's; ``batches`` and ``draws`` the states of two
+    generators, of rows and noise and of labels, so that a sampled run and an enumerated one see the
+    same sentences with the same noise.
+    """
+
+    step: int
+    parameters: Arrays
+    moments: Arrays
+    lambda_: Arrays
+    batches: Mapping[str, Any]
+    draws: Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Look:
+    """A state seen from outside: C, or its estimate, on one batch, and held-out accuracy."""
+
+    loss: float
+    accuracy: float
+
+
+def initial_state(task: Task) -> State:
+    """Where a run begins, from its seed alone."""
+    seeds = np.random.SeedSequence(task.options.seed).spawn(4)
+    model, rows, labels, baseline = (np.random.default_rng(seed) for seed in seeds)
+    parameters = task.model.initial(model)
+    parameters["e.embedding"] = EMBEDDING_SCALE * parameters["e.embedding"]
+    return State(
+        step=0,
+        parameters=parameters,
+        moments={},
+        lambda_=task.baseline.initial(baseline, task.options.width),
+        batches=rows.bit_generator.state,
+        draws=labels.bit_generator.state,
+    )
+
+
+def advance(task: Task, state: State) -> State:
+    """One step: a batch, the gradient of C, Adam, and what the baseline learns from the draw.
+
+    Raises:
+        Diverged: if C or its gradient is not finite.
+        BackendMissing: if PyTorch is not installed.
+    """
+    rows, labels = _generator(state.batches), _generator(state.draws)
+    gradients, values, unlabelled = differentiate(task, state, rows, labels)
+    _check_finite(task, state, values, gradients)
+    parameters, moments = torch_training().adam(
+        state.parameters,
+        gradients,
+        state.moments,
+        taken=state.step,
+        learning_rate=task.options.learning_rate,
+    )
+    return State(
+        step=state.step + 1,
+        parameters=parameters,
+        moments=moments,
+        lambda_=_learned(task.baseline, state.lambda_, unlabelled, values),
+        batches=rows.bit_generator.state,
+        draws=labels.bit_generator.state,
+    )
+
+
+def differentiate(
+    task: Task, state: State, rows: np.random.Generator, labels: np.random.Generator
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], Batch]:
+    """The gradient of C of a batch, or its estimate; the values beside it; who had no label.
+
+    Args:
+        rows: draws the sentences and their noise.
+        labels: draws a label for each sentence without one, where U is sampled.
+    """
+    known, unlabelled = draw_batches(task, rows)
+    cost, inputs = cost_of(task, state, known, unlabelled, labels)
+    gradients, values = torch_training().gradient_and_values(cost, state.parameters, inputs)
+    return gradients, values, unlabelled
+
+
+def draw_batches(task: Task, rng: np.random.Generator) -> tuple[Batch, Batch]:
+    """Sentences with a label and sentences without, and fresh noise for them."""
+    split, options = task.prepared.split, task.options
+    known = _pick(rng, split.labelled, options.labelled_batch)
+    unknown = _pick(rng, split.unlabelled, options.batch)
+    return batch_of(task, known, rng), _without_labels(batch_of(task, unknown, rng))
+
+
+def _pick(rng: np.random.Generator, rows: np.ndarray, count: int) -> np.ndarray:
+    return rng.choice(rows, size=min(count, len(rows)), replace=False)
+
+
+def batch_of(task: Task, rows: np.ndarray, rng: np.random.Generator) -> Batch:
+    """Rows of the text as a batch, with their labels and fresh noise."""
+    tokens, mask, labels = task.prepared.rows(rows)
+    return make_batch(tokens, mask, labels, task.model.noise(rng, *tokens.shape))
+
+
+def _without_labels(batch: Batch) -> Batch:
+    return dataclasses.replace(batch, labels=np.full(batch.n, UNLABELLED))
+
+
+def cost_of(
+    task: Task, state: State, known: Batch, unlabelled: Batch, labels: np.random.Generator
+) -> tuple[BatchCost, dict[str, np.ndarray]]:
+    """C of two batches as a build, and its inputs, with labels drawn where U is sampled."""
+    model, options, k = task.model, task.options, task.model.classes
+    part: Sampled | Enumerated
+    if options.estimator == SAMPLED:
+        form = FORMS[options.form]
+        part = Sampled(SurrogateBuild(form, task.baseline, model, unlabelled.n, unlabelled.t))
+        draw = one_hot(draw_labels(labels, log_q(task, state.parameters, unlabelled)), k)
+    else:
+        part = Enumerated(model, unlabelled.n, unlabelled.t)
+        draw = every_label(unlabelled.n, k)
+    inputs = unlabelled.arrays() | {"draw": draw} | dict(state.lambda_)
+    of_known = known.arrays() | {"draw": one_hot(known.labels, k)}
+    inputs |= {f"{LABELLED}{name}": array for name, array in of_known.items()}
+    return BatchCost(part, model, known.n, known.t, options.alpha), inputs
+
+
+def draw_labels(rng: np.random.Generator, log_q: np.ndarray) -> np.ndarray:
+    """One label (N,) for each row of log q (N, K); one of probability zero is never drawn."""
+    cumulated = np.cumsum(np.exp(log_q), axis=1)
+    cumulated /= cumulated[:, -1:]  # then exactly 1 from the last label of positive probability on
+    return (cumulated <= rng.random((len(log_q), 1))).sum(axis=1)
+
+
+def log_q(task: Task, parameters: Arrays, batch: Batch) -> np.ndarray:
+    """Log q(y|x) of each sentence, (N, K)."""
+    build, inputs = ModelBuild(_log_q, task.model, batch.n, batch.t), batch.arrays()
+    return torch_training().evaluate(build, parameters, inputs)(parameters, inputs)["log_q"]
+
+
+def _log_q(ops: Ops, model: Model, parameters: Named, batch: Batch, inputs: Named) -> Named:
+    found: Array = model.log_q(ops, parameters, batch)
+    return {"log_q": found}
+
+
+def look(task: Task, state: State) -> Look:
+    """C on a batch and accuracy on all held-out sentences, with generators of its own.
+
+    A run that is looked at is thus the same as one that is not.
+
+    Raises:
+        Diverged: if C is not finite.
+    """
+    rng = np.random.default_rng([task.options.seed, state.step])
+    known, unlabelled = draw_batches(task, rng)
+    cost, inputs = cost_of(task, state, known, unlabelled, rng)
+    parameters = state.parameters
+    values = torch_training().evaluate(cost, parameters, inputs)(parameters, inputs)
+    _check_finite(task, state, values, {})
+    return Look(loss=float(values["value"]), accuracy=accuracy(task, parameters))
+
+
+def accuracy(task: Task, parameters: Arrays) -> float:
+    """The share of held-out sentences whose label is the likeliest, with all noise at zero."""
+    tokens, mask, labels = task.prepared.rows(task.prepared.split.held_out)
+    noise = task.model.noise(np.random.default_rng(0), *tokens.shape)
+    quiet = {name: np.zeros_like(array) for name, array in noise.items()}
+    found = log_q(task, parameters, make_batch(tokens, mask, labels, quiet))
+    return float(np.mean(found.argmax(axis=1) == labels))
+
+
+def largest_class(task: Task) -> float:
+    """The accuracy of who always says the class that has most of the held-out sentences."""
+    labels = task.prepared.labels[task.prepared.split.held_out]
+    return float(np.bincount(labels).max() / len(labels))
+
+
+def _check_finite(task: Task, state: State, values: Arrays, gradients: Arrays) -> None:
+    wrong = [name for name, found in gradients.items() if not np.isfinite(found).all()]
+    loss = float(values["value"])
+    if wrong or not math.isfinite(loss):
+        what = f"the loss is {loss}" if not wrong else f"the gradient of {wrong[0]} is not finite"
+        raise Diverged(
+            f"training diverged: {what} after {state.step} steps; begin again with a learning rate "
+            f"below {task.options.learning_rate:g}, or a baseline that lowers the variance"
+        )
+
+
+def _learned(baseline: Baseline, lambda_: Arrays, batch: Batch, values: Arrays) -> Arrays:
+    """Lambda after a step; as it was where all labels were enumerated, and none drawn."""
+    if "returns" not in values:
+        return lambda_
+    x = Sentences(
+        tokens=batch.tokens,
+        mask=batch.mask,
+        lengths=batch.mask.sum(axis=1),
+        embedded=values["embedded"],
+        losses=values["loss"],
+    )
+    return baseline.updated(lambda_, x, values["returns"])
+
+
+def _generator(state: Mapping[str, Any]) -> np.random.Generator:
+    rng = np.random.default_rng()
+    rng.bit_generator.state = dict(state)
+    return rng
