@@ -1,0 +1,189 @@
+"""A training run in a folder: steps, looks, checkpoints, and the variance at chosen stages."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from gradproof.estimators.backends import Arrays
+from gradproof.estimators.training import checkpoint as files
+from gradproof.estimators.training.checkpoint import Checkpoint, History
+from gradproof.estimators.training.options import SAMPLED, Schedule, Task
+from gradproof.estimators.training.step import advance, initial_state, look
+
+from .record_files import training_from_json, training_to_json
+from .records import Stage, Training
+
+#: Measures the variance under every baseline at the parameters of a step.
+Measure = Callable[[int, Arrays], Stage]
+
+#: Told of each step: how many are taken, of how many, and what was seen last.
+Progress = Callable[[int, int, str], None]
+
+#: The record's name in the folder.
+RECORD = "record.json"
+
+
+def train(
+    task: Task,
+    folder: Path,
+    schedule: Schedule,
+    *,
+    resume: bool = False,
+    measure: Measure | None = None,
+    progress: Progress | None = None,
+) -> Training:
+    """Train, and leave checkpoints and ``record.json`` in a folder.
+
+    A checkpoint is written at every look; those of stages stay, of the others the last. Stopped at
+    any time, a run resumes from it, and ends where it would have ended.
+
+    Args:
+        measure: called with the step and its parameters at each stage; None: no stage is measured.
+        progress: called after each step.
+
+    Raises:
+        ValueError: if the folder holds a run and ``resume`` is false, or none and it is true; or
+            for a checkpoint that is not one of this task.
+        Diverged: if the loss or the gradient is not finite; the last checkpoint stays.
+        OSError: if a file cannot be written.
+    """
+    point = begin(task, folder, schedule, resume=resume)
+    stages = _stages_so_far(folder, point.state.step) if resume else ()
+    while True:
+        if _is_due(point):
+            point = _looked_at(task, point)
+            files.write(folder, point)
+            _tidy(folder, point)
+        if point.state.step in schedule.looks():
+            stages = _measured(folder, point, stages, measure)
+            _write_record(task, folder, point.history, stages)
+        if point.state.step >= schedule.steps:
+            return _record(task, point.history, stages)
+        point = _advanced(task, point)
+        if progress is not None:
+            progress(point.state.step, schedule.steps, _seen(point.history))
+
+
+def begin(task: Task, folder: Path, schedule: Schedule, *, resume: bool) -> Checkpoint:
+    """The initial state of a run, or the last one that its folder has a checkpoint of.
+
+    Raises:
+        ValueError: as :func:`train`.
+    """
+    steps = files.steps_in(folder)
+    if steps and not resume:
+        raise ValueError(
+            f"{folder} holds a run of {steps[-1]} steps already; --resume goes on with it, or "
+            "choose another folder"
+        )
+    if resume:
+        path = last_checkpoint(folder)
+        point = files.read(path)
+        files.check(point, task, path)
+        return dataclasses.replace(point, schedule=schedule)
+    folder.mkdir(parents=True, exist_ok=True)
+    return Checkpoint(
+        state=initial_state(task),
+        history=History(),
+        options=task.options,
+        schedule=schedule,
+        fingerprint=task.prepared.corpus.fingerprint,
+        seconds=0.0,
+    )
+
+
+def last_checkpoint(folder: Path) -> Path:
+    """The last checkpoint of a folder.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    steps = files.steps_in(folder)
+    if not steps:
+        raise ValueError(f"{folder} holds no checkpoint to resume from; leave --resume out")
+    return files.path_of(folder, steps[-1])
+
+
+def _is_due(point: Checkpoint) -> bool:
+    seen = point.history.steps
+    return point.state.step in point.schedule.looks() and point.state.step not in seen
+
+
+def _looked_at(task: Task, point: Checkpoint) -> Checkpoint:
+    found = look(task, point.state)
+    history = point.history.with_look(point.state.step, point.seconds, found.loss, found.accuracy)
+    return dataclasses.replace(point, history=history)
+
+
+def _advanced(task: Task, point: Checkpoint) -> Checkpoint:
+    began = time.perf_counter()
+    state = advance(task, point.state)
+    seconds = point.seconds + time.perf_counter() - began
+    return dataclasses.replace(point, state=state, seconds=seconds)
+
+
+def _seen(history: History) -> str:
+    if not history.steps:
+        return "starting"
+    return f"loss {history.loss[-1]:.4g}, accuracy {history.accuracy[-1]:.3f}"
+
+
+def _stages_so_far(folder: Path, step: int) -> tuple[Stage, ...]:
+    """What a stopped run measured up to the step that it is resumed from."""
+    path = folder / RECORD
+    if not path.is_file():
+        return ()
+    try:
+        known = training_from_json(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(
+            f"{path} cannot be read: {error}; delete it, and stages are measured again"
+        ) from error
+    return tuple(stage for stage in known.stages if stage.step <= step)
+
+
+def _measured(
+    folder: Path, point: Checkpoint, stages: tuple[Stage, ...], measure: Measure | None
+) -> tuple[Stage, ...]:
+    """Stages up to now; one that a stopped run did not come to is measured from its checkpoint."""
+    if measure is None:
+        return stages
+    found = {stage.step: stage for stage in stages}
+    for step in point.schedule.measured():
+        path = files.path_of(folder, step)
+        if step <= point.state.step and step not in found and path.is_file():
+            found[step] = measure(step, files.read(path).state.parameters)
+    return tuple(found[step] for step in sorted(found))
+
+
+def _tidy(folder: Path, point: Checkpoint) -> None:
+    """Drop the checkpoints that neither a stage nor a resumption needs."""
+    for step in files.steps_in(folder):
+        if step < point.state.step and step not in point.schedule.measured():
+            files.path_of(folder, step).unlink()
+
+
+def _record(task: Task, history: History, stages: tuple[Stage, ...]) -> Training:
+    options = task.options
+    return Training(
+        model=options.model,
+        data=task.prepared.corpus.name,
+        estimator=options.estimator,
+        baseline=options.baseline if options.estimator == SAMPLED else "none",
+        seed=options.seed,
+        steps=np.array(history.steps, np.int64),
+        seconds=np.array(history.seconds, np.float64),
+        loss=np.array(history.loss, np.float64),
+        accuracy=np.array(history.accuracy, np.float64),
+        stages=stages,
+    )
+
+
+def _write_record(task: Task, folder: Path, history: History, stages: tuple[Stage, ...]) -> None:
+    text = training_to_json(_record(task, history, stages))
+    files.replace_whole(folder / RECORD, text.encode())
