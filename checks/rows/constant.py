@@ -31,7 +31,7 @@ Named = Mapping[str, Array]
 #: other error is a crash of the check.
 REFUSALS = ("DisconnectedInputError", "NullTypeGradError")
 
-BASELINE = BASELINES["affine"]
+BASELINE = BASELINES["affine-embedding"]
 
 
 def derived(study: Study, labels: np.ndarray, baseline: np.ndarray) -> dict[str, np.ndarray]:

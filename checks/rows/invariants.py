@@ -24,7 +24,7 @@ COLUMNS = 2
 
 def estimate(study: Study, subject: Subject) -> dict[str, np.ndarray]:
     """The one-pass estimate of a subject at the study's drawn labels."""
-    baseline = BASELINES["affine"]
+    baseline = BASELINES["affine-embedding"]
     draw = one_hot(study.draw(), subject.model.classes)
     inputs = subject.inputs(draw) | study.baseline_inputs(baseline)
     return study.bench.gradient(surrogate(FORMS["one-pass"], baseline, subject), subject, inputs)

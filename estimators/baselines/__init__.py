@@ -5,7 +5,11 @@ from __future__ import annotations
 from .affine import Affine
 from .base import Baseline
 from .batch_mean import BatchMean, LeaveOneOut, RunningMean
-from .constant import Constant
+from .constant import Constant, Zero
+from .expected import ExpectedReturn
+from .linear import EMBEDDING, LENGTH
+from .mlp import MLP
+from .per_token import PerToken
 
 __all__ = ["BASELINES", "Baseline"]
 
@@ -14,9 +18,14 @@ __all__ = ["BASELINES", "Baseline"]
 BASELINES: dict[str, Baseline] = {
     baseline.name: baseline
     for baseline in (
-        Constant("none", zero=True),
+        Zero(),
         Constant(),
+        PerToken(),
+        Affine("affine-length", features=(LENGTH,)),
         Affine(),
+        Affine("affine-both", features=(LENGTH, EMBEDDING)),
+        MLP(),
+        ExpectedReturn(),
         Affine("live", held=False),
         BatchMean(),
         LeaveOneOut(),

@@ -127,3 +127,32 @@ def at_draw(baseline: Baseline, seen: Seen) -> Array:
     """B as a surrogate subtracts it: held constant, unless the baseline is one that is not."""
     value = baseline.value(seen)
     return seen.ops.hold(value) if baseline.held else value
+
+
+def plain(x: Any) -> np.ndarray:
+    """The values of an array of any framework, without what it remembers of its making."""
+    while hasattr(x, "_value"):  # autograd's boxes, one in the other
+        x = x._value
+    return x.detach().cpu().numpy() if hasattr(x, "detach") else np.asarray(x)
+
+
+def check_shape(what: str, found: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """An array as float64, if it has this shape and is finite.
+
+    Raises:
+        ValueError: if not; the message says what it is instead.
+    """
+    array = np.asarray(found, np.float64)
+    if array.shape != shape:
+        raise ValueError(
+            f"{what} has shape {array.shape}, expected {shape}: one row for each sentence, in the "
+            "order of the features"
+        )
+    bad = np.argwhere(~np.isfinite(array))
+    if len(bad):
+        place = tuple(map(int, bad[0]))
+        raise ValueError(
+            f"{what} is {array[place]} at {place}, expected a finite number; leave that sentence "
+            "out, or mend what computed it"
+        )
+    return array

@@ -9,6 +9,7 @@ import numpy as np
 from gradproof.reference_models.ops import Array
 
 from .base import NothingLearned, Seen
+from .running import Running
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,8 +61,10 @@ class LeaveOneOut(BatchMean):
 
 
 @dataclasses.dataclass(frozen=True)
-class RunningMean(BatchMean):
+class RunningMean(Running, BatchMean):
     """A running mean b <- d b + (1 - d) mean L, used before or after this batch has updated it.
+
+    L and not R is what it learns from, as it is what the note and its code subtract it from.
 
     Valid when: used before the update. Updated first, it contains the sentence's own draw and the
     score part shrinks by 1 - (1 - d)/N.
@@ -85,6 +88,10 @@ class RunningMean(BatchMean):
         if not self.update_first:
             return old
         return self.decay * old + (1.0 - self.decay) * super().value(seen)
+
+    def of_losses(self, losses: np.ndarray, lengths: np.ndarray) -> dict[str, np.ndarray]:
+        """Their mean."""
+        return {"lambda.mean": np.array(losses.mean())}
 
     def kept(self, n: int) -> float:
         """The share of the score part that is left."""

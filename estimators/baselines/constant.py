@@ -9,24 +9,35 @@ import numpy as np
 from gradproof.reference_models.ops import Array
 
 from .base import NothingLearned, Seen
+from .linear import Linear
 
 
 @dataclasses.dataclass(frozen=True)
-class Constant(NothingLearned):
+class Constant(Linear):
     """B(x) = lambda.bias.
 
     Valid when: always. It depends on no label, and is held constant.
     """
 
     name: str = "constant"
-    zero: bool = False
+
+    def of_losses(self, losses: np.ndarray, lengths: np.ndarray) -> dict[str, np.ndarray]:
+        """Their mean."""
+        return {"lambda.bias": np.array(losses.mean())}
+
+
+@dataclasses.dataclass(frozen=True)
+class Zero(NothingLearned):
+    """B(x) = 0."""
+
+    name: str = "none"
     coupled: bool = False
     held: bool = True
 
     def initial(self, rng: np.random.Generator, width: int) -> dict[str, np.ndarray]:
-        """One number of the size of a loss, or zero."""
-        return {"lambda.bias": np.array(0.0 if self.zero else 2.0 + rng.standard_normal())}
+        """Nothing."""
+        return {}
 
     def value(self, seen: Seen) -> Array:
-        """The bias, for each sentence."""
-        return seen.ops.zeros_like(seen.loss) + seen.inputs["lambda.bias"]
+        """Zeros."""
+        return seen.ops.zeros_like(seen.loss)

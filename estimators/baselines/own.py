@@ -11,7 +11,7 @@ import numpy as np
 
 from gradproof.reference_models.ops import Array
 
-from .base import NothingLearned, Seen, Sentences
+from .base import NothingLearned, Seen, Sentences, plain
 
 
 class BaselineError(ValueError):
@@ -100,13 +100,6 @@ def check_values(found: Any, shape: tuple[int, ...], name: str) -> None:
             f"baseline {name!r} returned {values[place]} for sentence {place}, expected a finite "
             "number"
         )
-
-
-def plain(x: Any) -> np.ndarray:
-    """The values of an array of any framework, without what it remembers of its making."""
-    while hasattr(x, "_value"):  # autograd's boxes, one in the other
-        x = x._value
-    return x.detach().cpu().numpy() if hasattr(x, "detach") else np.asarray(x)
 
 
 def _like(found: Any, loss: Array) -> Any:

@@ -54,7 +54,7 @@ def test_another_seed_is_another_lambda():
     """The subject's seed is in use."""
     study = study_of(0)
     other = Study(BENCH, study.subject.replace(seed=study.subject.seed + 1))
-    for name in ("constant", "affine", "running-mean"):
+    for name in ("constant", "affine-embedding", "running-mean"):
         one, two = (s.baseline_inputs(BASELINES[name]) for s in (study, other))
         assert all((one[key] != two[key]).any() for key in one)
 
@@ -108,11 +108,11 @@ def test_moments_are_computed_once():
 def test_coupled_baselines_are_enumerated_jointly():
     """K^N draws for those, N K for the rest where K^N is more than a few."""
     study = study_of(5)
-    assert study.moments("one-pass", "affine").draws == 3**2
+    assert study.moments("one-pass", "affine-embedding").draws == 3**2
     assert study.moments("one-pass", "leave-one-out").draws == 3**2
     case = typical_tabular(np.random.default_rng(5), sentences=(3, 3))
     larger = Study(study.bench, case.subject())
-    assert larger.moments("one-pass", "affine").draws == 3 * 3
+    assert larger.moments("one-pass", "affine-embedding").draws == 3 * 3
     assert larger.moments("one-pass", "leave-one-out").draws == 3**3
 
 

@@ -77,14 +77,45 @@ def mean(numbers):
     return math.fsum(numbers) / len(numbers)
 
 
+def affine(known, subject, n):
+    """Bias and weights of the length and the mean embedding, where there are any."""
+    length = [float(subject.batch.mask[n].sum())]
+    parts = zip(
+        known.get("length", []) + known.get("weight", []),
+        ("length" in known) * length + ("weight" in known) * mean_embedding(subject, n),
+        strict=True,
+    )
+    return math.fsum([known.get("bias", 0.0), *(w * x for w, x in parts)])
+
+
+def network(known, subject, n):
+    """The affine form, and a hidden layer."""
+    embedded = mean_embedding(subject, n)
+    units = [
+        math.tanh(math.fsum([shift, *(w * x for w, x in zip(column, embedded, strict=True))]))
+        for shift, column in zip(known["shift"], zip(*known["hidden"], strict=True), strict=True)
+    ]
+    return math.fsum(
+        [affine(known, subject, n), *(w * x for w, x in zip(known["out"], units, strict=True))]
+    )
+
+
+def expected_return(subject, n):
+    """The mean of L + log q + 1 over the labels."""
+    known = reference(subject)
+    return math.fsum(known.probability[n] * (known.loss[n] + known.log_q[n] + 1.0))
+
+
 #: By baseline: B of sentence n, from lambda, the losses and the subject.
 VALUES = {
     "none": lambda known, losses, n, subject: 0.0,
     "constant": lambda known, losses, n, subject: known["bias"],
-    "affine": lambda known, losses, n, subject: (
-        known["bias"]
-        + math.fsum(w * x for w, x in zip(known["weight"], mean_embedding(subject, n), strict=True))
-    ),
+    "per-token": lambda known, losses, n, subject: affine(known, subject, n),
+    "affine-length": lambda known, losses, n, subject: affine(known, subject, n),
+    "affine-embedding": lambda known, losses, n, subject: affine(known, subject, n),
+    "affine-both": lambda known, losses, n, subject: affine(known, subject, n),
+    "mlp": lambda known, losses, n, subject: network(known, subject, n),
+    "expected-return": lambda known, losses, n, subject: expected_return(subject, n),
     "batch-mean": lambda known, losses, n, subject: mean(losses),
     "leave-one-out": lambda known, losses, n, subject: mean([*losses[:n], *losses[n + 1 :]] or [0]),
     "running-mean": lambda known, losses, n, subject: known["mean"],
@@ -92,7 +123,7 @@ VALUES = {
         0.75 * known["mean"] + 0.25 * mean(losses)
     ),
 }
-VALUES["live"] = VALUES["affine"]
+VALUES["live"] = VALUES["affine-embedding"]
 
 
 @each_backend
@@ -108,10 +139,13 @@ def test_values_are_those_written_out(backend, name, seed, n):
     assert found.shape == (n,)
     plain = {key.removeprefix("lambda."): value.tolist() for key, value in known.items()}
     expected = [VALUES[name](plain, losses.tolist(), row, subject) for row in range(n)]
-    # At most a dozen operations: two means, a product of two by two, and sums of these.
     size = 1.0 + sum(np.abs(value).sum() for value in (*known.values(), losses))
-    size *= 1.0 + np.abs(subject.parameters["e.embedding"]).max()
-    np.testing.assert_allclose(found, expected, rtol=0.0, atol=12 * EPSILON * size)
+    size *= 2.0 + np.abs(subject.parameters["e.embedding"]).max()  # lengths are 1 or 2
+    # At most some sixty operations: a mean, eight units of five and a tanh, and sums of these.
+    bound = 64 * EPSILON * size
+    if name == "expected-return":  # all that the model does, for each label
+        bound = 8.0 * reference(subject).value_bound()
+    np.testing.assert_allclose(found, expected, rtol=0.0, atol=bound)
 
 
 @each_baseline

@@ -136,13 +136,13 @@ def test_a_baseline_that_is_not_held_is_differentiated(backend, seed):
     subject = subject_of(seed)
     known = reference(subject)
     rng = np.random.default_rng(seed)
-    extra = BASELINES["affine"].initial(rng, 2)
+    extra = BASELINES["affine-embedding"].initial(rng, 2)
     inputs = subject.inputs(one_hot(np.array([0, 2]), 3)) | extra
     held, live = (
         bench(backend).gradient(
             surrogate(FORMS["one-pass"], BASELINES[name], subject), subject, inputs
         )
-        for name in ("affine", "live")
+        for name in ("affine-embedding", "live")
     )
     # grad B by a row of the embedding: the share of the sentence's tokens that it is, times lambda.
     expected = np.zeros_like(subject.parameters["e.embedding"])

@@ -42,7 +42,7 @@ class SecretlyCoupled(BatchMean):
 HARD = {
     "another a from the same noise": lambda scene: scene.model(SameNoiseTwice),
     "a coupled baseline that denies it": lambda scene: [
-        scene.baseline(name, SecretlyCoupled(name)) for name in ("constant", "affine")
+        scene.baseline(name, SecretlyCoupled(name)) for name in ("constant", "affine-embedding")
     ],
 }
 SUBJECTS = {"another a from the same noise": "seqdgm-a"}

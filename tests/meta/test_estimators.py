@@ -8,9 +8,11 @@ import pytest
 
 from gradproof.checks.evidence import HOLDS, REFUTED, UNDECIDED
 from gradproof.checks.registry import CHECKS
+from gradproof.estimators.baselines import BASELINES
 from gradproof.estimators.baselines.affine import Affine
 from gradproof.estimators.baselines.batch_mean import BatchMean, LeaveOneOut, RunningMean
 from gradproof.estimators.baselines.constant import Constant
+from gradproof.estimators.baselines.per_token import PerToken
 from gradproof.estimators.forms import FORMS
 from gradproof.reference_models.objective import entropy
 
@@ -332,7 +334,9 @@ HARMLESS = {
 
 
 @pytest.mark.parametrize("name", HARMLESS)
-@pytest.mark.parametrize("check", ["baseline.unbiased/affine", "gradient.phi_theta/batch-form"])
+@pytest.mark.parametrize(
+    "check", ["baseline.unbiased/affine-embedding", "gradient.phi_theta/batch-form"]
+)
 def test_harmless_changes_hold(scene, name, check):
     """What changes no mean is not refuted: the sign of B, the 1, another way to the entropy."""
     scene.form("one-pass", HARMLESS[name])
@@ -381,6 +385,15 @@ class AllDividedByLess(LeaveOneOut):
 
 
 @dataclasses.dataclass(frozen=True)
+class ReadsItsDraw(PerToken):
+    """A thousandth of the sentence's own L beside what it should be."""
+
+    def value(self, seen):
+        """It says that it reads lengths alone."""
+        return super().value(seen) + 1e-3 * seen.loss
+
+
+@dataclasses.dataclass(frozen=True)
 class KeepsAll(BatchMean):
     """A batch mean that says it keeps all of the score part."""
 
@@ -391,10 +404,34 @@ class KeepsAll(BatchMean):
 
 #: name, row of the baselines, baseline, check, parameters in which it is wrong.
 WRONG_BASELINES = [
-    ("reads e live", "affine", Affine(held=False), "baseline.unbiased/affine", "e.embedding"),
+    *(
+        (f"{name} live", name, dataclasses.replace(BASELINES[name], held=False), check, where)
+        for check, name, where in (
+            ("baseline.reconstruction/no-gradient", "mlp", "mlp: gradient of B by e.embedding"),
+            ("baseline.reconstruction/no-gradient", "affine-both", "affine-both: .* e.embedding"),
+            ("baseline.reconstruction/no-gradient", "expected-return", "expected-return: "),
+            ("baseline.reconstruction/no-gradient", "running-mean-first", "running-mean-first: "),
+            ("baseline.unbiased/every-form", "mlp", "mlp: e.embedding"),
+            ("baseline.unbiased/every-form", "expected-return", "expected-return: "),
+        )
+    ),
+    (
+        "its own draw, a little",
+        "per-token",
+        ReadsItsDraw(),
+        "baseline.unbiased/every-form",
+        r"per-token: [ew]\.",
+    ),
     (
         "reads e live",
-        "affine",
+        "affine-embedding",
+        Affine(held=False),
+        "baseline.unbiased/affine-embedding",
+        "e.embedding",
+    ),
+    (
+        "reads e live",
+        "affine-embedding",
         Affine(held=False),
         "baseline.reconstruction/held",
         "e.embedding",

@@ -1,0 +1,78 @@
+"""Baselines of the sentence alone, whose lambda is learned from returns."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from gradproof.reference_models.ops import Array, Ops
+
+from ..backends.autograd_backend import AutogradOps
+from .base import Features, Lambda, Seen, Sentences, check_shape, plain
+
+#: How often a step is halved before it is given up.
+HALVINGS = 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Learned:
+    """B(x) of features that no label enters.
+
+    A form says what B is (:meth:`at`), and its derivative by lambda (:meth:`slopes`); learning
+    from a step and fits to many sentences follow.
+
+    Valid when: held constant. Features are the model's, and with ``held=False`` the gradient of B
+    reaches e: claims ``baseline.reconstruction`` and ``baseline.unbiased`` fail.
+
+    Args:
+        rate: of learning, in (0, 2).
+    """
+
+    name: str
+    held: bool = True
+    coupled: bool = False
+    rate: float = 0.1
+
+    def initial(self, rng: np.random.Generator, width: int) -> dict[str, np.ndarray]:
+        """Lambda, at random."""
+        raise NotImplementedError
+
+    def at(self, ops: Ops, lambda_: Lambda, x: Features) -> Array:
+        """B of each sentence, (N,)."""
+        raise NotImplementedError
+
+    def slopes(self, lambda_: Lambda, x: Features) -> dict[str, np.ndarray]:
+        """The derivative of B of each sentence by lambda: by name, (N, *shape)."""
+        raise NotImplementedError
+
+    def value(self, seen: Seen) -> Array:
+        """B of each sentence, in the arrays of a framework."""
+        return seen.ops.zeros_like(seen.loss) + self.at(seen.ops, seen.inputs, seen.features)
+
+    def updated(self, lambda_: Lambda, x: Sentences, returns: np.ndarray) -> dict[str, np.ndarray]:
+        """A normalised step down the mean squared error: B leaves it no larger on this batch.
+
+        The gradient is divided by the mean of |dB/dlambda|^2, as in normalised least mean squares,
+        and the step halved as long as the error grows, which it may where B is not linear in
+        lambda. So no rate, no scale of features and no outlier makes lambda diverge.
+
+        Raises:
+            ValueError: if the returns are not one finite number for each sentence.
+        """
+        features = Features(plain(x.lengths), plain(x.embedded))
+        returns = check_shape("returns", returns, (len(features.lengths),))
+        error = returns - self.at(AutogradOps(), lambda_, features)
+        slopes = self.slopes(lambda_, features)
+        size = sum(float((of**2).sum()) for of in slopes.values())
+        if size == 0.0:
+            return dict(lambda_)
+        along = {name: np.tensordot(error, of, axes=1) / size for name, of in slopes.items()}
+        step = self.rate
+        for _ in range(HALVINGS):
+            new = {name: lambda_[name] + step * of for name, of in along.items()}
+            left = returns - self.at(AutogradOps(), new, features)
+            if np.sum(left**2) <= np.sum(error**2):
+                return dict(lambda_) | new
+            step /= 2.0
+        return dict(lambda_)
