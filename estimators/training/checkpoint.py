@@ -129,15 +129,14 @@ def read(path: Path) -> Checkpoint:
         OSError: if it cannot be opened.
     """
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        # From memory: a file that is no archive would be left open.
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
         about = json.loads(str(arrays.pop("about")))
         if about["version"] != VERSION:
             raise ValueError(f"it is of version {about['version']}, expected {VERSION}")
         return _checkpoint(about, arrays)
-    except FileNotFoundError:
-        raise
-    except (ValueError, KeyError, TypeError, EOFError, OSError, zipfile.BadZipFile) as error:
+    except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(
             f"{path} is no checkpoint, or not whole ({type(error).__name__}: {error}); delete it "
             "and resume from the one before, or train into another folder"

@@ -212,7 +212,8 @@ def _check_finite(task: Task, state: State, values: Arrays, gradients: Arrays) -
         what = f"the loss is {loss}" if not wrong else f"the gradient of {wrong[0]} is not finite"
         raise Diverged(
             f"training diverged: {what} after {state.step} steps; begin again with a learning rate "
-            f"below {task.options.learning_rate:g}, or a baseline that lowers the variance"
+            f"below {task.options.learning_rate:g}, or a baseline that lowers the variance; the "
+            "checkpoint before this step stays"
         )
 
 

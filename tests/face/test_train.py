@@ -1,0 +1,209 @@
+"""``gradproof train``: what it prints and leaves behind, and how it ends when it cannot go on."""
+
+import importlib.util
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from gradproof.checks import training
+from gradproof.checks.record_files import training_from_json
+from gradproof.checks.records import Captured, Stage
+from gradproof.cli import main
+from gradproof.estimators.training import checkpoint as files
+from gradproof.estimators.training.options import Options, Schedule, make_task
+
+TEXTS = "words,kind\n" + "".join(
+    f"{kind} {more} {last},{kind}\n" for kind in ("one", "two") for more in "abc" for last in "xyz"
+)
+
+
+@pytest.fixture(autouse=True)
+def _text(tmp_path, monkeypatch):
+    """A file of eighteen short texts in two classes, in an empty working folder."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "texts.csv").write_text(TEXTS, encoding="utf-8")
+
+
+def run(*arguments):
+    """The command with these arguments."""
+    return CliRunner().invoke(main, ["train", *arguments])
+
+
+#: A model of few parameters on that file.
+SMALL = (
+    *("--data", "texts.csv", "--text-column", "words", "--label-column", "kind"),
+    *("--width", "2", "--hidden", "2", "--latent", "2", "--auxiliary", "2"),
+    *("--batch", "2", "--labelled-batch", "2", "--seed", "3"),
+)
+
+
+def record(folder):
+    """The record that a run left."""
+    return training_from_json((folder / "record.json").read_text(encoding="utf-8"))
+
+
+def parameters(folder, step):
+    """Those of a checkpoint."""
+    return files.read(files.path_of(folder, step)).state.parameters
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("model", ["seqdgm", "seqdgm-a"])
+def test_a_run_leaves_a_record_and_checkpoints(tmp_path, model):
+    """And a line with loss, accuracy, seconds and what to do next; a pipe sees no progress."""
+    found = run("run", "--model", model, "--steps", "4", "--every", "1", *SMALL)
+    assert found.exit_code == 0, found.output
+    assert found.stderr == ""
+    for words in ("accuracy", "held-out texts", "4 steps in", "seed 3", "--resume --steps 8"):
+        assert words in found.stdout
+    kept = record(tmp_path / "run")
+    assert (kept.model, kept.data, kept.estimator) == (model, "texts", "sampled")
+    assert kept.steps.tolist() == [0, 1, 2, 3, 4]
+    assert np.all(np.diff(kept.seconds) > 0.0)
+    # Those of the stages initial, middle and end; of the others only the last is ever kept.
+    assert files.steps_in(tmp_path / "run") == [0, 2, 4]
+
+
+@pytest.mark.torch
+def test_ctrl_c_says_how_to_go_on_and_going_on_changes_nothing(tmp_path, monkeypatch):
+    """Status 130; the resumed run has its options from the checkpoint and ends the same."""
+    whole = run("whole", "--steps", "5", "--every", "2", "--stages", "none", *SMALL)
+    assert whole.exit_code == 0, whole.output
+    advance, taken = training.advance, []
+
+    def stopped(task, state):
+        taken.append(state.step)
+        if state.step == 3:
+            raise KeyboardInterrupt
+        return advance(task, state)
+
+    monkeypatch.setattr(training, "advance", stopped)
+    found = run("run", "--steps", "5", "--every", "2", "--stages", "none", *SMALL)
+    assert found.exit_code == 130, found.output
+    assert "the checkpoint of step 2 is whole" in found.stderr
+    assert "gradproof train run --resume" in found.stderr
+    monkeypatch.setattr(training, "advance", advance)
+    resumed = run("run", "--resume")
+    assert resumed.exit_code == 0, resumed.output
+    one, other = (parameters(tmp_path / name, 5) for name in ("whole", "run"))
+    assert one
+    assert all(np.array_equal(one[name], other[name]) for name in one)
+    assert record(tmp_path / "run").steps.tolist() == [0, 2, 4, 5]
+
+
+@pytest.mark.torch
+def test_a_run_goes_on_for_longer_but_not_with_other_options():
+    """--steps may differ; what every step depends on may not."""
+    assert run("run", "--steps", "2", *SMALL).exit_code == 0
+    longer = run("run", "--resume", "--steps", "3")
+    assert longer.exit_code == 0, longer.output
+    assert "3 steps in" in longer.stdout
+    other = run("run", "--resume", "--alpha", "2")
+    assert other.exit_code == 2
+    assert "is of a run with alpha = 10.0, not 2.0; leave the option out" in other.stderr
+
+
+def stage(step, found):
+    """A measurement of nothing."""
+    rows = (Captured("none", "", {"e": float(np.abs(found["e.embedding"]).sum())}, 0.0),)
+    return Stage("seqdgm", "texts", step, 1, 2, rows)
+
+
+@pytest.mark.torch
+def test_stages_are_measured_at_their_parameters_and_once(tmp_path):
+    """A stage that a stopped run did not come to is measured when it is resumed."""
+    task = make_task(
+        Options(data="texts.csv", text="words", label="kind", width=2, hidden=2, batch=2)
+    )
+    schedule = Schedule(steps=4, every=4, stages=("initial", "1", "end"))
+    asked = []
+
+    def measure(step, found):
+        if step == 1 and asked.count(1) < 1:
+            asked.append(step)
+            raise KeyboardInterrupt
+        asked.append(step)
+        assert np.array_equal(found["e.embedding"], parameters(tmp_path, step)["e.embedding"])
+        return stage(step, found)
+
+    with pytest.raises(KeyboardInterrupt):
+        training.train(task, tmp_path, schedule, measure=measure)
+    assert [each.step for each in record(tmp_path).stages] == [0]
+    done = training.train(task, tmp_path, schedule, resume=True, measure=measure)
+    assert asked == [0, 1, 1, 4]
+    assert [each.step for each in done.stages] == [0, 1, 4]
+    assert record(tmp_path).stages == done.stages
+
+
+@pytest.mark.torch
+def test_a_record_that_cannot_be_read_is_an_error(tmp_path):
+    """With the way out, which loses nothing."""
+    assert run("run", "--steps", "1", *SMALL).exit_code == 0
+    path = tmp_path / "run" / "record.json"
+    path.write_text("{", encoding="utf-8")
+    found = run("run", "--resume", "--steps", "2")
+    assert found.exit_code == 2
+    assert "record.json cannot be read" in found.stderr
+    path.unlink()
+    assert run("run", "--resume", "--steps", "2").exit_code == 0
+
+
+@pytest.mark.torch
+def test_training_that_diverges_is_an_error():
+    """Status 2, the step, and what to do."""
+    found = run("run", "--learning-rate", "1e5", "--steps", "60", "--every", "1", *SMALL)
+    assert found.exit_code == 2, found.output
+    assert "training diverged" in found.stderr
+    assert "begin again with a learning rate below 100000" in found.stderr
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--baseline", "live"], "reads the shared embeddings live"),
+        (["--baseline", "batch-mean"], "biases the gradient"),
+        (["--baseline", "nope"], "no baseline is called 'nope'"),
+        (["--model", "gpt"], "unknown model 'gpt'"),
+        (["--data", "none"], "none"),
+        (["--form", "pathwise"], "expected one-pass or analytic-entropy"),
+        (["--stages", "late"], "stage 'late' is none of"),
+        (["--resume"], "holds no checkpoint to resume from"),
+        (["--labelled", "1"], "labelled is 1"),
+        (["--hidden", "0"], "hidden = 0"),
+    ],
+)
+def test_what_cannot_be_trained_is_an_error(tmp_path, arguments, words):
+    """Status 2, a message, and no folder."""
+    found = run("run", *SMALL, *arguments)
+    assert found.exit_code == 2, found.output
+    assert words in found.stderr
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.torch
+def test_a_folder_with_a_run_is_kept():
+    """Nothing is overwritten."""
+    assert run("run", "--steps", "1", *SMALL).exit_code == 0
+    found = run("run", "--steps", "1", *SMALL)
+    assert found.exit_code == 2
+    assert "holds a run of 1 steps already; --resume goes on with it" in found.stderr
+
+
+@pytest.mark.torch
+def test_a_folder_that_is_a_file_is_an_error(tmp_path):
+    """Met before anything is read."""
+    (tmp_path / "run").write_text("", encoding="utf-8")
+    found = run("run", "--steps", "1", *SMALL)
+    assert found.exit_code == 2
+    assert "is a file" in found.stderr
+
+
+def test_without_torch_the_message_says_what_installs_it(tmp_path, monkeypatch):
+    """Status 2, the command, and no folder."""
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, package=None: None)
+    found = run("run", *SMALL)
+    assert found.exit_code == 2
+    assert "pip install 'gradproof[torch]'" in found.stderr
+    assert not (tmp_path / "run").exists()
