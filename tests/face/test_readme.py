@@ -32,6 +32,12 @@ COMMANDS = [
 
 GRADPROOF = sorted({command for command in COMMANDS if command.startswith("gradproof ")})
 
+#: What makes a command of the README short enough for a test.
+SHORT = {
+    "verify": ["--examples", "2", "--jobs", "1", "--model", "seqdgm"],
+    "train": ["--steps", "2", "--hidden", "2", "--stages", "none"],
+}
+
 
 def test_the_readme_has_commands() -> None:
     """Were the README written in another way, the tests below would pass on nothing."""
@@ -39,7 +45,12 @@ def test_the_readme_has_commands() -> None:
     assert blocks("python")
 
 
-@pytest.mark.parametrize("command", GRADPROOF)
+def needs(command: str) -> list[pytest.MarkDecorator]:
+    """The frameworks that a command cannot do without."""
+    return [pytest.mark.torch] if command.split()[1] == "train" else []
+
+
+@pytest.mark.parametrize("command", [pytest.param(each, marks=needs(each)) for each in GRADPROOF])
 def test_gradproof_commands_run(
     command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -53,8 +64,11 @@ def test_gradproof_commands_run(
         assert CliRunner().invoke(main, ["baseline", "--new", "mine.py"]).exit_code == 0
     if arguments == ["derive"]:
         arguments += ["labelled"]
+    if "--resume" in arguments:
+        short = ["train", arguments[1], *SHORT["train"]]
+        assert CliRunner().invoke(main, short).exit_code == 0
+    arguments += SHORT.get(arguments[0], [])
     if arguments[0] == "verify":
-        arguments += ["--examples", "2", "--jobs", "1", "--model", "seqdgm"]
         if "--backend" not in arguments:
             arguments += ["--backend", "autograd"]
         if "--only" not in arguments:
