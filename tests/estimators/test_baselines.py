@@ -13,8 +13,10 @@ from gradproof.estimators import moments
 from gradproof.estimators.backends import load
 from gradproof.estimators.backends.autograd_backend import AutogradOps
 from gradproof.estimators.baselines import BASELINES
-from gradproof.estimators.baselines.base import Seen
+from gradproof.estimators.baselines.base import Seen, Sentences
 from gradproof.estimators.baselines.batch_mean import RunningMean
+from gradproof.estimators.baselines.learned import Learned
+from gradproof.estimators.baselines.per_token import PerToken
 from gradproof.estimators.bench import Bench
 from gradproof.estimators.exact import reference
 from gradproof.estimators.forms import FORMS
@@ -230,3 +232,98 @@ def test_a_running_mean_forgets_by_its_decay(decay, n, seed):
     size = 1.0 + np.abs(old) + np.abs(losses).sum()
     assert np.abs(found - expected).max() <= 8 * EPSILON * size  # two products, a mean, a sum
     assert baseline.kept(n) == pytest.approx(1 - (1 - decay) / n, rel=EPSILON)  # the same again
+
+
+# ------------------------------------------------------------------ learning
+
+LEARNED = [name for name, of in BASELINES.items() if isinstance(of, Learned)]
+NETS = [name for name in LEARNED if not isinstance(BASELINES[name], PerToken)]
+
+
+def sentences(rng, n=5, width=2):
+    """Sentences as a trainer hands them over, with what the step returned."""
+    lengths = rng.integers(1, 9, n).astype(float)
+    losses = 10.0 * rng.standard_normal(n)
+    tokens = np.zeros((n, 8), int)
+    return Sentences(tokens, tokens + 1.0, lengths, rng.standard_normal((n, width)), losses)
+
+
+@each_baseline
+@given(seed=seeds)
+def test_learning_keeps_the_names_and_shapes(name, seed):
+    """Lambda after a step can stand where it stood before, in a checkpoint say; the old is left."""
+    rng = np.random.default_rng(seed)
+    baseline, x = BASELINES[name], sentences(rng)
+    before = baseline.initial(rng, 2)
+    copies = {key: value.copy() for key, value in before.items()}
+    after = baseline.updated(before, x, x.losses + 1.0)
+    assert {key: np.shape(value) for key, value in after.items()} == {
+        key: np.shape(value) for key, value in before.items()
+    }
+    for key, value in before.items():
+        np.testing.assert_array_equal(value, copies[key])
+    unlearned = {"none", "expected-return", "batch-mean", "leave-one-out"}
+    moved = any((after[key] != value).any() for key, value in before.items())
+    assert moved == (name not in unlearned)
+
+
+@pytest.mark.parametrize("name", NETS)
+@given(seed=seeds, scale=st.integers(-3, 6), rate=st.sampled_from([0.1, 1.0, 1.9]))
+def test_a_step_never_makes_the_error_larger(name, seed, scale, rate):
+    """On its own batch, whatever the size of the returns and the features, and at any rate."""
+    rng = np.random.default_rng(seed)
+    baseline, x = dataclasses.replace(BASELINES[name], rate=rate), sentences(rng)
+    x = dataclasses.replace(x, embedded=10.0**scale * x.embedded)
+    returns, lam = 10.0**scale * rng.standard_normal(5), baseline.initial(rng, 2)
+    errors = []
+    for _ in range(5):
+        errors.append(np.sum((returns - baseline.at(AutogradOps(), lam, x.features)) ** 2))
+        lam = baseline.updated(lam, x, returns)
+    assert np.isfinite(errors).all()
+    assert (np.diff(errors) <= 0.0).all()
+
+
+@given(seed=seeds)
+def test_learning_comes_closer_to_what_there_is_to_learn(seed):
+    """Where the returns are affine, lambda is never further from the truth after a step."""
+    rng = np.random.default_rng(seed)
+    baseline = BASELINES["affine-both"]
+    truth, lam = baseline.initial(rng, 2), baseline.initial(rng, 2)
+    distances = []
+    for _ in range(20):
+        distances.append(sum(float(np.sum((lam[key] - truth[key]) ** 2)) for key in truth))
+        x = sentences(rng)
+        lam = baseline.updated(lam, x, baseline.at(AutogradOps(), truth, x.features))
+    assert (np.diff(distances) <= 64 * EPSILON * distances[0]).all()  # rounding of some sums
+    assert distances[-1] < distances[0]
+
+
+@given(seed=seeds)
+def test_running_means_learn_by_their_decay(seed):
+    """d b + (1 - d) new, of the mean loss, or of all losses over all tokens."""
+    rng = np.random.default_rng(seed)
+    x = sentences(rng)
+    by_hand = {
+        "running-mean": ("lambda.mean", 0.75, mean(x.losses)),
+        "running-mean-first": ("lambda.mean", 0.75, mean(x.losses)),
+        "per-token": ("lambda.length", 0.99, math.fsum(x.losses) / math.fsum(x.lengths)),
+    }
+    for name, (key, decay, new) in by_hand.items():
+        before = BASELINES[name].initial(rng, 2)
+        after = BASELINES[name].updated(before, x, x.losses)
+        expected = decay * before[key] + (1.0 - decay) * new
+        size = 1.0 + np.abs(before[key]).max() + np.abs(x.losses).sum()
+        assert np.abs(after[key] - expected).max() <= 16 * EPSILON * size  # two sums of five
+
+
+@pytest.mark.parametrize("name", [*LEARNED, "running-mean"])
+def test_a_step_without_numbers_is_an_error(name):
+    """NaN learned would be NaN for good; the message says where it is."""
+    x = sentences(np.random.default_rng(0))
+    wrong = dataclasses.replace(x, losses=np.array([1.0, np.nan, 1.0, 1.0, 1.0]))
+    lam = BASELINES[name].initial(np.random.default_rng(0), 2)
+    with pytest.raises(ValueError, match=r"(returns|losses) is nan at \(1,\), expected a finite"):
+        BASELINES[name].updated(lam, wrong, wrong.losses)
+    short = dataclasses.replace(x, losses=np.ones(4))
+    with pytest.raises(ValueError, match=r"has shape \(4,\), expected \(5,\): one row for each"):
+        BASELINES[name].updated(lam, short, short.losses)
