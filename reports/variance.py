@@ -6,14 +6,9 @@ from typing import Any
 
 from gradproof.checks.evidence import Curve
 
-#: Told apart by the colour-blind, and in grey by their dashes (Okabe and Ito, 2008).
-STYLES = {
-    "all": ("#000000", "-", "all parameters"),
-    "e": ("#0072B2", "--", "e, shared"),
-    "w": ("#D55E00", "-.", "w, classifier"),
-    "phi": ("#009E73", ":", "φ, inference"),
-    "theta": ("#CC79A7", (0, (1, 3)), "θ, generation"),
-}
+from .style import GREY, ORANGE, PAGE, Layout, group_style, name_lines
+
+LAYOUT = Layout(width=0.75 * PAGE, height=2.8)
 
 
 def draw(axes: Any, curve: Curve, *, own: float | None = None, title: str = "") -> Any:
@@ -25,23 +20,38 @@ def draw(axes: Any, curve: Curve, *, own: float | None = None, title: str = "") 
     """
     low, high = sorted((0.0, curve.limit))
     axes.axvspan(low, high, color="0.92", zorder=0, label="a baseline helps")
-    for name, values in curve.variances.items():
-        colour, dashes, label = STYLES.get(name, ("0.4", "-", name))
-        width = 2.0 if name == "all" else 1.2
-        # A group that no label reaches does not depend on B, and 0 has no place on a log axis.
-        if values.min() > 0.0:
-            axes.plot(
-                curve.baselines, values, color=colour, linestyle=dashes, label=label, lw=width
-            )
-    axes.axhline(curve.per_sentence, color="0.4", lw=0.8, label="best B of each sentence")
-    axes.plot(
-        [curve.best], [curve.least], "o", color="black", label=f"best constant, {curve.best:.3g}"
-    )
-    if own is not None:
-        axes.axvline(own, color="#E69F00", lw=1.5, label=f"yours, {own:.3g} on average")
+    ends = _curves(axes, curve)
     axes.set_yscale("log")
+    axes.axhline(curve.per_sentence, color=GREY, lw=0.8, label="best B of each sentence")
+    ends.append(("best B of each sentence", curve.baselines[-1], curve.per_sentence, GREY))
+    axes.plot([curve.best], [curve.least], "o", color="black", label="best constant")
+    if own is not None:
+        axes.axvline(own, color=ORANGE, lw=1.5, label="yours")
+        _beside(axes, f" yours, {own:.3g}", own, 0.98, ha="left", va="top")
+    helps = f"helps from {low:.3g} to {high:.3g}, most at B* = {curve.best:.3g}"
+    _beside(axes, helps, (low + high) / 2.0, 1.01, ha="center")
+    axes.set_xlim(curve.baselines[0], curve.baselines[-1])
     axes.set_xlabel("constant baseline B, in nats")
     axes.set_ylabel("variance of the gradient, summed")
-    axes.set_title(title)
-    axes.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1.0, 0.5))
+    axes.set_title(title, loc="left", pad=12.0)
+    name_lines(axes, ends)
     return axes
+
+
+def _curves(axes: Any, curve: Curve) -> list[tuple[str, float, float, str]]:
+    ends = []
+    for name, values in curve.variances.items():
+        colour, dashes, label = group_style(name)
+        # A group that no label reaches does not depend on B, and 0 has no place on a log axis.
+        if values.min() > 0.0:
+            # Where one group has nearly all of the variance, it is seen on top of the sum.
+            whole = {"lw": 2.4, "zorder": 1.5} if name == "all" else {"lw": 1.2}
+            style = {"color": colour, "linestyle": dashes, "label": label, **whole}
+            axes.plot(curve.baselines, values, **style)
+            ends.append((label, curve.baselines[-1], float(values[-1]), colour))
+    return ends
+
+
+def _beside(axes: Any, text: str, x: float, height: float, **place: str) -> None:
+    transform = axes.get_xaxis_transform()
+    axes.text(x, height, text, transform=transform, color=GREY, fontsize=6.0, **place)

@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FACE = Path("src", "gradproof")
 BACKENDS = "gradproof.estimators.backends"
 FRAMEWORKS = frozenset({"jax", "pytensor", "theano", "torch"})
+DRAWING = frozenset({"matplotlib"})  # a third of the time that a command takes to start
 
 # Each room, and what it may know of besides itself. The face may know of everything.
 LADDER = {
@@ -150,10 +151,21 @@ def framework(found: Import) -> str | None:
     return None
 
 
+def drawing(found: Import) -> str | None:
+    """What draws is imported when something is drawn: most commands draw nothing."""
+    top = found.target.partition(".")[0]
+    if not found.importer or found.in_function or top not in DRAWING:
+        return None
+    return (
+        f"imports {top} when the file loads, which every command waits for; "
+        "import it in the function that draws"
+    )
+
+
 def local(found: Import) -> str | None:
     """An import inside a function hides a dependency from the reader, and often a cycle."""
     top = found.target.partition(".")[0]
-    if not (found.importer and found.in_function) or top in FRAMEWORKS:
+    if not (found.importer and found.in_function) or top in FRAMEWORKS | DRAWING:
         return None
     return f"imports {found.target} inside a function; move it to the top of the file"
 
@@ -174,7 +186,7 @@ def upwards(found: Import) -> str | None:
     )
 
 
-RULES = (copy_from_root, framework, local, upwards)
+RULES = (copy_from_root, framework, drawing, local, upwards)
 
 
 def cycle(imports: list[Import], modules: set[str]) -> list[str]:
@@ -288,6 +300,11 @@ PLANTED = {
         {"checks/build/a.py": "import gradproof.reports\n"},
         "checks/build/a.py:1: imports gradproof.reports, but gradproof.checks may know only",
     ),
+    "drawing at the top of a file": (
+        {"reports/a.py": "from matplotlib.figure import Figure\n"},
+        "reports/a.py:1: imports matplotlib when the file loads, which every command waits for; "
+        "import it in the function that draws",
+    ),
     "inside a function": (
         {"estimators/a.py": "def f():\n    from . import backends\n"},
         "estimators/a.py:2: imports gradproof.estimators.backends inside a function; "
@@ -319,6 +336,8 @@ ALLOWED = {
     "the face": {"src/gradproof/a.py": "from . import reports\nfrom .checks import x\n"},
     "framework in a backend": {"estimators/backends/torch.py": "def f():\n    import torch.func\n"},
     "framework in a test": {"tests/a.py": "def test_f():\n    import torch\n"},
+    "drawing in a function": {"reports/a.py": "def f():\n    import matplotlib.colors\n"},
+    "drawing at the top of a test": {"tests/a.py": "import matplotlib\n"},
     "builds and environments": {
         "build/lib/a.py": "import checks\n",
         ".tox/a.py": "import torch\n",

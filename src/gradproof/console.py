@@ -126,15 +126,16 @@ def check_writable(name: str) -> None:
         raise PermissionError(f"cannot write {path}: no permission; choose another place")
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a file so that it is there whole or not at all; a device or a pipe gets the text."""
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file so that it is there whole or not at all; a device or a pipe gets the content."""
     path = path.resolve()
     draft = path.with_name(f".{path.name}.{os.getpid()}")
+    raw = content.encode() if isinstance(content, str) else content
     try:
         if path.exists() and not path.is_file():
-            path.write_text(text, encoding="utf-8")
+            path.write_bytes(raw)
             return
-        draft.write_text(text, encoding="utf-8")
+        draft.write_bytes(raw)
         draft.replace(path)
     except OSError as error:
         raise OSError(f"cannot write {path}: {error.strerror}; choose another place") from error

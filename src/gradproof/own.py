@@ -23,9 +23,10 @@ from gradproof.estimators.backends import load
 from gradproof.estimators.baselines.own import BaselineError
 from gradproof.estimators.bench import Bench
 from gradproof.reference_models.model import group_of
-from gradproof.reference_models.registry import MODELS
+from gradproof.reports import variance as variance_figure
 from gradproof.reports.table import verdict_table
 
+from . import options
 from .console import (
     AS_RECORDED,
     NOT_AS_RECORDED,
@@ -35,7 +36,7 @@ from .console import (
     show,
     write_whole,
 )
-from .plot import check_figure, save
+from .figures import check_figure, save
 
 #: Two sentences without a label: a baseline of the batch needs two to show itself.
 TEXT = TextOptions(labelled=0, unlabelled=2)
@@ -73,9 +74,9 @@ class PerToken:
 @click.command("baseline")
 @click.argument("target", required=False, metavar="FILE.py:NAME")
 @click.option("--new", "new_file", metavar="FILE.py", help="Write a template to begin with.")
-@click.option("--model", default="seqdgm", show_default=True, help=f"Of {', '.join(MODELS)}.")
-@click.option("--data", default="names-8", show_default=True, metavar="NAME|FILE", help="Corpus.")
-@click.option("--seed", type=click.IntRange(min=0), help="Repeat a run.  [default: a fresh one]")
+@options.MODEL
+@options.DATA
+@options.SEED
 @click.option(
     "--framework",
     type=click.Choice(["numpy", "torch"]),
@@ -83,7 +84,7 @@ class PerToken:
 )
 @click.option("--figure", metavar="FILE", help="Draw the variance here (.svg, .png or .pdf).")
 @click.option("--json", "json_file", metavar="FILE", help="Write evidence here.")
-@click.option("--traceback", "show_traceback", is_flag=True, help="Show where an error came from.")
+@options.TRACEBACK
 def command(
     target: str | None,
     new_file: str | None,
@@ -128,7 +129,12 @@ def command(
     with clear_errors(show_traceback):
         if figure is not None:
             found = curve(finding.parabola.grouped(group_of))
-            save(figure, found, title=finding.name, own=float(finding.values.mean()))
+            own = float(finding.values.mean())
+            save(
+                figure,
+                variance_figure.LAYOUT,
+                lambda axes: variance_figure.draw(axes, found, own=own, title=finding.name),
+            )
         if json_file is not None:
             write_whole(Path(json_file), to_json(finding, seed))
     sys.exit(AS_RECORDED if finding.usable else NOT_AS_RECORDED)
@@ -139,8 +145,6 @@ def _examined(
 ) -> tuple[Finding, int]:
     function, module = load_baseline(target)
     torch = framework == "torch" or (framework is None and _imports_torch(module))
-    if model not in MODELS:
-        raise ValueError(f"no model is called {model!r}; known: {', '.join(MODELS)}")
     seed = fresh_seed() if seed is None else seed
     subject = text_subject(model, prepare_text(data, TEXT, seed), TEXT, seed)
     bench = Bench(load("torch" if torch else "autograd"))

@@ -1,22 +1,118 @@
 """``gradproof plot``: files that are figures, and names that are none."""
 
+import dataclasses
+import subprocess
+import sys
+
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from gradproof.checks.record_files import training_to_json
+from gradproof.checks.records import Captured, Scaling, Stage, Training
+from gradproof.checks.scaling_files import scaling_to_json
 from gradproof.cli import main
 
 MAGIC = {".svg": b"<?xml", ".png": b"\x89PNG", ".pdf": b"%PDF"}
+
+ROWS = tuple(
+    Captured(name, "none", {"e": value, "w": 1.0}, share)
+    for name, value, share in (("none", 9.0, 0.0), ("constant", 5.0, np.nan), ("best", 4.0, 1.0))
+)
+TRAINING = Training(
+    model="seqdgm",
+    data="names-8",
+    estimator="sampled",
+    baseline="none",
+    seed=1,
+    steps=np.array([0, 1500]),
+    seconds=np.array([0.0, 1.0]),
+    loss=np.array([9.0, 8.0]),
+    accuracy=np.array([0.1, 0.4]),
+    stages=tuple(Stage("seqdgm", "names-8", step, 4, 8, ROWS) for step in (0, 1500)),
+)
+SCALING = Scaling(
+    model="seqdgm",
+    machine="two cores",
+    sentences=32,
+    parameters=400_000,
+    classes=np.array([10, 50]),
+    enumerated=np.array([0.1, 0.5]),
+    total=np.array([0.11, 0.55]),
+    per_parameter=np.array([0.14, np.nan]),
+    sampled=np.array([0.01, 0.01]),
+    variances={"none": np.array([5.0, 6.0])},
+)
+
+#: The figures of a training record.
+OF_TRAINING = ("baselines", "shares", "training")
+
+
+def run(*arguments):
+    """The result of ``gradproof plot``."""
+    return CliRunner().invoke(main, ["plot", *map(str, arguments)])
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder as ``gradproof train`` fills it."""
+    made = tmp_path / "run"
+    made.mkdir()
+    (made / "record.json").write_text(training_to_json(TRAINING), encoding="utf-8")
+    return made
+
+
+@pytest.fixture
+def scaling(tmp_path):
+    """A file as the benchmark writes it."""
+    path = tmp_path / "scaling.json"
+    path.write_text(scaling_to_json(SCALING), encoding="utf-8")
+    return path
 
 
 @pytest.mark.parametrize("suffix", MAGIC)
 def test_a_figure_is_written(tmp_path, suffix):
     """In the format that its name says, with the numbers in a line."""
     path = tmp_path / f"variance{suffix}"
-    result = CliRunner().invoke(main, ["plot", "variance", str(path), "--seed", "1"])
+    result = run("variance", path, "--seed", "1")
     assert result.exit_code == 0, result.output
     assert path.read_bytes().startswith(MAGIC[suffix])
     assert [each.name for each in tmp_path.iterdir()] == [path.name]
     assert "one helps between 0 and" in result.output
+
+
+@pytest.mark.parametrize("suffix", MAGIC)
+@pytest.mark.parametrize("name", OF_TRAINING)
+def test_a_training_record_is_drawn(tmp_path, folder, name, suffix):
+    """From its folder, and from the file in it, to the last byte the same."""
+    first, second = tmp_path / f"a{suffix}", tmp_path / f"b{suffix}"
+    result = run(name, folder, first)
+    assert result.exit_code == 0, result.output
+    assert "steps 0, 1,500" in result.output
+    assert first.read_bytes().startswith(MAGIC[suffix])
+    assert run(name, folder / "record.json", second).exit_code == 0
+    assert first.read_bytes() == second.read_bytes()
+    assert {each.name for each in tmp_path.iterdir()} == {"run", first.name, second.name}
+
+
+def test_cost_is_drawn(tmp_path, scaling):
+    """A record of scaling has a figure, whose text is text."""
+    path = tmp_path / "cost.svg"
+    result = run("cost", scaling, path)
+    assert result.exit_code == 0, result.output
+    assert "K = 10, 50" in result.output
+    assert ">enumerated gradient</text>" in path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("baseline", ["expected", "best", "constant"])
+def test_ratios_are_drawn(tmp_path, baseline):
+    """What is written says how much of each matrix has a lower variance."""
+    path = tmp_path / "ratios.png"
+    result = run("ratios", path, "--baseline", baseline, "--sentences", "2", "--seed", "1")
+    assert result.exit_code == 0, result.output
+    assert path.read_bytes().startswith(MAGIC[".png"])
+    assert "% of w.logits.weight" in result.output
+    assert "theta" not in result.output  # no score reaches it, so every ratio is 1
 
 
 @pytest.mark.parametrize(
@@ -24,17 +120,63 @@ def test_a_figure_is_written(tmp_path, suffix):
     [
         (["x.txt"], "must end in .pdf, .png, .svg"),
         (["none/x.svg"], "there is no folder"),
-        (["x.svg", "--model", "gpt"], "no model is called 'gpt'"),
+        (["x.svg", "--model", "seqdmg"], "unknown model 'seqdmg'"),
+        (["x.svg", "--model", "seqdmg"], "did you mean 'seqdgm'?"),
         (["x.svg", "--data", "none"], "none"),
     ],
 )
-def test_what_cannot_be_drawn_is_an_error(tmp_path, monkeypatch, arguments, words):
+@pytest.mark.parametrize("name", ["variance", "ratios"])
+def test_what_cannot_be_drawn_is_an_error(tmp_path, monkeypatch, name, arguments, words):
     """Exit status 2, a message, and no file."""
     monkeypatch.chdir(tmp_path)
-    result = CliRunner().invoke(main, ["plot", "variance", *arguments])
+    result = run(name, *arguments)
     assert result.exit_code == 2, result.output
     assert words in result.output
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", [*OF_TRAINING, "cost"])
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (None, "there is no record"),
+        ("not JSON", "is no JSON"),
+        ("[]", "has the fields"),
+        ("{}", "has the fields"),
+        ("\udcff", "can't decode"),
+    ],
+)
+def test_what_is_no_record_is_an_error(tmp_path, name, text, words):
+    """The message says what is wrong with it, and what writes one; there is no file."""
+    path, figure = tmp_path / "record.json", tmp_path / "x.svg"
+    if text is not None:
+        path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    result = run(name, path, figure)
+    assert result.exit_code == 2, result.output
+    assert words in result.output
+    assert ("benchmark" if name == "cost" else "`gradproof train") in result.output
+    assert not figure.exists()
+
+
+def test_a_record_of_another_kind_is_an_error(tmp_path, folder, scaling):
+    """A cost is no training, nor the other way round."""
+    for name, record in (("shares", scaling), ("cost", folder)):
+        result = run(name, record, tmp_path / "x.svg")
+        assert result.exit_code == 2, result.output
+        assert "is no record that can be drawn here" in result.output
+    assert not (tmp_path / "x.svg").exists()
+
+
+@pytest.mark.parametrize("name", OF_TRAINING)
+def test_a_run_without_stages_is_an_error(tmp_path, folder, name):
+    """Nothing was measured, so there is nothing to draw, and the message says how to measure."""
+    bare = dataclasses.replace(TRAINING, stages=())
+    (folder / "record.json").write_text(training_to_json(bare), encoding="utf-8")
+    result = run(name, folder, tmp_path / "x.svg")
+    assert result.exit_code == 2, result.output
+    assert "has no stages" in result.output
+    assert "--stages" in result.output
+    assert not (tmp_path / "x.svg").exists()
 
 
 def test_a_baseline_is_drawn_too(tmp_path, monkeypatch):
@@ -46,3 +188,9 @@ def test_a_baseline_is_drawn_too(tmp_path, monkeypatch):
     result = runner.invoke(main, arguments)
     assert result.exit_code == 0, result.output
     assert (tmp_path / "mine.svg").read_bytes().startswith(MAGIC[".svg"])
+
+
+def test_what_draws_is_loaded_only_to_draw():
+    """matplotlib is a third of the time that a command takes to start."""
+    script = "import sys, gradproof.cli; sys.exit('matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

@@ -1,0 +1,84 @@
+"""What the figures of baselines share: which stages and rows they show, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from gradproof.checks.records import Captured, Stage
+
+from .style import BLACK, SKY, VERMILION
+
+#: Light to dark and round to square: early to late, in colour and in grey.
+MARKS = (("o", SKY), ("^", VERMILION), ("s", BLACK))
+
+#: Between the marks of two stages, where rows are 1 apart: marks of one row must not hide another.
+DODGE = 0.22
+
+#: The rows that the others are measured between.
+NONE, BEST = "none", "best"
+
+
+def pick(stages: Sequence[Stage]) -> tuple[Stage, ...]:
+    """The first, the middle and the last stage; all of them where there are three or fewer.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    if not stages:
+        raise ValueError("the record has no stages, so there is nothing to draw of baselines")
+    if len(stages) <= len(MARKS):
+        return tuple(stages)
+    return stages[0], stages[len(stages) // 2], stages[-1]
+
+
+def labels(stages: Sequence[Stage]) -> dict[tuple[str, str], str]:
+    """A name for each baseline and fit of any stage; the fit is said where there are several."""
+    keys = list(dict.fromkeys(_key(row) for stage in stages for row in stage.rows))
+    several = [baseline for baseline, _ in keys]
+    return {
+        (baseline, fit): f"{baseline}, {fit}" if fit and several.count(baseline) > 1 else baseline
+        for baseline, fit in keys
+    }
+
+
+def by_key(stage: Stage) -> dict[tuple[str, str], Captured]:
+    """The rows of a stage by baseline and fit."""
+    return {_key(row): row for row in stage.rows}
+
+
+def _key(row: Captured) -> tuple[str, str]:
+    return row.baseline, row.fit
+
+
+def rows_down(axes: Any, names: Sequence[str]) -> None:
+    """One row a name, the first on top, with a faint line to guide the eye along it."""
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    for place in range(len(names)):
+        axes.axhline(place, color="0.9", lw=0.5, zorder=0)
+
+
+def places(row: int, stages: int) -> list[float]:
+    """Where a row's mark for each stage stands, early above late."""
+    return [row + DODGE * (stage - (stages - 1) / 2.0) for stage in range(stages)]
+
+
+def mark(place: int) -> dict[str, Any]:
+    """How the stage at a place of :func:`pick` is drawn."""
+    shape, colour = MARKS[place]
+    return {"marker": shape, "color": colour, "linestyle": "none", "markersize": 3.0}
+
+
+def stage_legend(axes: Any, stages: Sequence[Stage]) -> None:
+    """Which mark is which stage, in a line above the panels."""
+    handles = [
+        axes.plot([], [], label=f"step {stage.step:,}", **mark(place))[0]
+        for place, stage in enumerate(stages)
+    ]
+    axes.figure.legend(
+        handles=handles, loc="outside upper right", ncols=len(handles), frameon=False,
+        handletextpad=0.2, columnspacing=1.0,
+    )  # fmt: skip
