@@ -42,6 +42,9 @@ FITS: tuple[tuple[str, tuple[str, ...]], ...] = (
 #: What stands for the fit where there is no lambda, and where B comes from the table itself.
 NO_FIT, EXACT = "none", "exact"
 
+#: A baseline, how it was fitted, and the variance that it leaves by group.
+Row = tuple[str, str, Mapping[str, np.ndarray] | Mapping[str, float]]
+
 #: The share of a variance that is rounding: far below any that one would care to remove.
 ROUNDS = 1e-12
 
@@ -70,7 +73,7 @@ def captured(
     """
     parabola = held_out.quadratics(form)
     check_features(held_out_features, len(parabola.centre))
-    rows = [("none", NO_FIT, parabola.variance(0.0))]
+    rows: list[Row] = [("none", NO_FIT, parabola.variance(0.0))]
     for name, ways in FITS:
         baseline = BASELINES[name]
         if not isinstance(baseline, Learned):
@@ -157,7 +160,7 @@ def sentence_features(subject: Subject) -> Features:
     return Features(np.asarray(found.lengths, np.float64), found.embedded)
 
 
-def _exact(parabola: Quadratics) -> list[tuple[str, str, Mapping[str, np.ndarray]]]:
+def _exact(parabola: Quadratics) -> list[Row]:
     """What only the table knows: the mean return, and the best there is."""
     return [
         ("expected-return", EXACT, parabola.variance(parabola.centre)),
@@ -167,7 +170,7 @@ def _exact(parabola: Quadratics) -> list[tuple[str, str, Mapping[str, np.ndarray
     ]
 
 
-def _with_shares(rows: list[tuple[str, str, Mapping[str, np.ndarray]]]) -> tuple[Captured, ...]:
+def _with_shares(rows: list[Row]) -> tuple[Captured, ...]:
     totals = {name: float(sum(map(float, of.values()))) for name, _, of in rows}
     none, removable = totals["none"], totals["none"] - totals["best"]
     matters = removable > ROUNDS * none

@@ -13,8 +13,8 @@ import numpy as np
 
 from gradproof.estimators import moments
 from gradproof.estimators.backends.autograd_backend import AutogradOps
-from gradproof.estimators.baselines.base import Seen, Sentences
-from gradproof.estimators.baselines.own import Own, plain
+from gradproof.estimators.baselines.base import Seen, Sentences, plain
+from gradproof.estimators.baselines.own import Own
 from gradproof.estimators.bench import Bench
 from gradproof.estimators.builds import build, terms_at
 from gradproof.estimators.forms import FORMS
