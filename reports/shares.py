@@ -2,22 +2,50 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
+
+import numpy as np
 
 from gradproof.checks.records import Stage
 
 from .stages import BEST, NONE, by_key, labels, mark, pick, places, rows_down, stage_legend
 from .style import COLUMN, GREY, Layout
 
-#: What lies beyond is drawn at the edge, as an arrow with its number. Some baselines know more than
-#: one number for each sentence, and remove more than the best of that kind.
-LEAST, MOST = -0.25, 1.5
 
-#: Room for half a mark beyond the outermost, and where the axis has numbers.
-MARGIN = 0.05
-TICKS = (-0.25, 0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
+@dataclasses.dataclass(frozen=True)
+class Scale:
+    """Of the axis of shares; what lies beyond its ends is an arrow there.
+
+    ``least`` and ``most`` are those ends, ``forward`` where a share stands on paper, and
+    ``inverse`` undoes it.
+    """
+
+    least: float
+    most: float
+    ticks: tuple[float, ...]
+    forward: Callable[[Any], Any]
+    inverse: Callable[[Any], Any]
+
+
+#: Some baselines know more than one number for each sentence, and remove more than the best B of
+#: each: hence room beyond 1.
+EVEN = Scale(-0.25, 1.5, (-0.25, 0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5), np.asarray, np.asarray)
+
+#: Where most baselines remove nearly all, what they leave tells them apart: each step of this scale
+#: is a tenth of what the one before left.
+NINES = Scale(
+    -0.25,
+    0.9999,
+    (0.0, 0.5, 0.9, 0.99, 0.999, 0.9999),
+    lambda share: -np.log10(np.maximum(1.0 - np.asarray(share), 1e-9)),
+    lambda place: 1.0 - 10.0 ** -np.asarray(place),
+)
+
+#: Nearly all, and room for half a mark beyond the outermost, as a part of the axis.
+NEARLY, MARGIN = 0.9, 0.04
 
 
 def layout(stages: Sequence[Stage]) -> Layout:
@@ -28,8 +56,9 @@ def layout(stages: Sequence[Stage]) -> Layout:
 def draw(axes: Any, stages: Sequence[Stage], *, title: str = "") -> Any:
     """Draw shares as dots: a row for each baseline, the best of the last stage on top.
 
-    Shares below -25 % or above 150 % are arrows at the edge with their numbers; a row that has no
-    share says so.
+    Shares beyond the axis are arrows at its edge, with their numbers beside them where they are
+    below 0 or above 100 %; a row without a share says so.
+    Where most shares are above 90 %, the axis has 90, 99 and 99.9 % as equal steps.
 
     Args:
         axes: of matplotlib; returned.
@@ -37,25 +66,34 @@ def draw(axes: Any, stages: Sequence[Stage], *, title: str = "") -> Any:
     shown = pick(stages)
     rows = _rows(shown)
     rows_down(axes, list(rows.values()))
-    for place, text in ((0.0, "no baseline"), (1.0, "best B of\neach sentence")):
-        axes.axvline(place, color=GREY, lw=0.6, zorder=1)
-        axes.text(
-            place, 1.0, text, transform=axes.get_xaxis_transform(), ha="center", va="bottom",
-            fontsize=6.0, color=GREY,
-        )  # fmt: skip
-    shares = {key: [_share(stage, key) for stage in shown] for key in rows}
-    for row, found in enumerate(shares.values()):
-        _row(axes, row, found)
-    seen = [share for found in shares.values() for share in found if not math.isnan(share)]
-    low = max(min([0.0, *seen]), LEAST) - MARGIN
-    high = min(max([1.0, *seen]), MOST) + MARGIN
-    axes.set_xlim(low, high)
-    ticks = [tick for tick in TICKS if low <= tick <= high]
-    axes.set_xticks(ticks, [_percent(tick) for tick in ticks])
+    shares = [[_share(stage, key) for stage in shown] for key in rows]
+    seen = [share for found in shares for share in found if not math.isnan(share)]
+    scale = NINES if seen and float(np.median(seen)) > NEARLY else EVEN
+    for row, found in enumerate(shares):
+        _row(axes, row, found, scale)
+    _axis(axes, seen, scale)
     axes.set_xlabel("share of the removable variance, in %")
-    axes.set_title(title, loc="left")
+    axes.set_title(title, loc="left", pad=18.0)
     stage_legend(axes, shown)
     return axes
+
+
+def _axis(axes: Any, seen: Sequence[float], scale: Scale) -> None:
+    axes.set_xscale("function", functions=(scale.forward, scale.inverse))
+    low = float(scale.forward(max(min([0.0, *seen]), scale.least)))
+    high = float(scale.forward(min(max([1.0, *seen]), scale.most)))
+    margin = MARGIN * (high - low)
+    axes.set_xlim(scale.inverse(low - margin), scale.inverse(high + margin))
+    ticks = [tick for tick in scale.ticks if low <= scale.forward(tick) <= high]
+    axes.set_xticks(ticks, [_percent(tick) for tick in ticks])
+    axes.set_xticks([], minor=True)
+    for place, text in ((0.0, "no baseline"), (1.0, "best B of\neach sentence")):
+        if place <= scale.most:
+            axes.axvline(place, color=GREY, lw=0.6, zorder=1)
+            axes.text(
+                place, 1.0, text, transform=axes.get_xaxis_transform(), ha="center", va="bottom",
+                fontsize=6.0, color=GREY,
+            )  # fmt: skip
 
 
 def _rows(stages: Sequence[Stage]) -> dict[Any, str]:
@@ -71,28 +109,35 @@ def _share(stage: Stage, key: Any) -> float:
     return math.nan if found is None else found.share
 
 
-def _row(axes: Any, row: int, shares: Sequence[float]) -> None:
+def _row(axes: Any, row: int, shares: Sequence[float], scale: Scale) -> None:
     for which, (share, place) in enumerate(zip(shares, places(row, len(shares)), strict=True)):
-        if share < LEAST:
-            axes.plot([LEAST], [place], **mark(which) | {"marker": "<"})
-        elif share > MOST:
-            axes.plot([MOST], [place], **mark(which) | {"marker": ">"})
+        if share < scale.least:
+            axes.plot([scale.least], [place], **mark(which) | {"marker": "<"})
+        elif share > scale.most:
+            axes.plot([scale.most], [place], **mark(which) | {"marker": ">"})
         elif not math.isnan(share):
             axes.plot([share], [place], **mark(which))
     if all(math.isnan(share) for share in shares):
         _note(axes, "nothing to remove", 0.5, row, 0.0, "center")
-    low = [_percent(share) for share in shares if share < LEAST]
-    high = [_percent(share) for share in shares if share > MOST]
-    _note(axes, ", ".join(low), LEAST, row, 4.0, "left")
-    _note(axes, ", ".join(high), MOST, row, -4.0, "right")
+    # Of what is beyond 99.99 % and no more than 100 an arrow says enough.
+    most = max(scale.most, 1.005)
+    less = _numbers([share for share in shares if share < scale.least])
+    more = _numbers([share for share in shares if share > most])
+    _note(axes, less, scale.least, row, 4.0, "left")
+    _note(axes, more, scale.most, row, 6.0, "left")
 
 
 def _note(axes: Any, text: str, x: float, row: int, shift: float, side: str) -> None:
     axes.annotate(
         text, (x, row), (shift, 0.0), textcoords="offset points", ha=side, va="center",
-        fontsize=6.0, color=GREY,
+        fontsize=6.0, color=GREY, annotation_clip=False,
     )  # fmt: skip
 
 
+def _numbers(shares: Sequence[float]) -> str:
+    return ", ".join(dict.fromkeys(map(_percent, shares)))  # once where print shows no difference
+
+
 def _percent(share: float) -> str:
-    return f"{100.0 * share:.0f}".replace("-", "\N{MINUS SIGN}")
+    digits = 2 if NEARLY < share < 1.0 else 0
+    return f"{round(100.0 * share, digits):g}".replace("-", "\N{MINUS SIGN}")

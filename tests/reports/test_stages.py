@@ -120,12 +120,35 @@ def test_what_is_beyond_is_an_arrow_with_its_number(stage):
     axes = Figure().subplots()
     shares.draw(axes, found)
     seen = dots(axes)
-    assert [x for x, _ in seen["<"]] == [shares.LEAST]
-    assert [x for x, _ in seen[">"]] == [shares.MOST]
+    assert [x for x, _ in seen["<"]] == [shares.EVEN.least]
+    assert [x for x, _ in seen[">"]] == [shares.EVEN.most]
     assert {"−340", "250"} <= set(words(axes))  # noqa: RUF001 - a minus sign
     low, high = axes.get_xlim()
-    assert low < shares.LEAST
-    assert high > shares.MOST
+    assert low < shares.EVEN.least
+    assert high > shares.EVEN.most
+
+
+def test_shares_near_all_are_told_apart(stage):
+    """Where most are above 90 %, a tenth of what is left is a step, and all of it is an arrow."""
+    found = (stage(0, {"constant": 0.9, "affine": 0.99, "mlp": 0.999, "group": 1.2, "late": -9.0}),)
+    axes = Figure().subplots()
+    shares.draw(axes, found)
+    seen = dots(axes)
+    assert [x for x, _ in seen["o"]] == [0.999, 0.99, 0.9]
+    assert [x for x, _ in seen[">"]] == [shares.NINES.most]
+    assert [x for x, _ in seen["<"]] == [shares.NINES.least]
+    assert {"120", "−900"} <= set(words(axes))  # noqa: RUF001 - a minus sign
+    places = [axes.transData.transform((x, 0.0))[0] for x, _ in seen["o"]]
+    # 1e-6 of a dot: sums and logarithms of numbers of a few hundred.
+    assert places[0] - places[1] == pytest.approx(places[1] - places[2], abs=1e-6)
+
+
+@pytest.mark.parametrize("scale", [shares.EVEN, shares.NINES])
+def test_a_scale_can_be_undone(scale):
+    """matplotlib asks for the inverse, and a wrong one would move the ends of the axis."""
+    places = np.linspace(scale.least, scale.most, 50)
+    # 1e-9: what is left of 1 is 1e-4 at the least, and an ulp of it is far below.
+    np.testing.assert_allclose(scale.inverse(scale.forward(places)), places, atol=1e-9)
 
 
 def test_a_row_without_a_share_says_so(stage):
