@@ -20,7 +20,7 @@ from gradproof.reference_models.corpora import available
 from gradproof.reference_models.registry import MODELS
 from gradproof.reports.table import refutations, summary, surprises, verdict_table
 
-from . import derive, own, plot, train
+from . import derive, options, own, plot, train
 from .console import (
     AS_RECORDED,
     NOT_AS_RECORDED,
@@ -78,7 +78,7 @@ def main() -> None:
     metavar="CLAIM[/VARIANT]",
     help="Settle these claims only, e.g. gradient.e or gradient.e/printed. Repeat for several.",
 )
-@click.option("--seed", type=click.IntRange(min=0), help="Repeat a run.  [default: a fresh one]")
+@options.SEED
 @click.option(
     "--examples",
     type=click.IntRange(min=0),
@@ -95,7 +95,7 @@ def main() -> None:
 )
 @click.option("--explain", is_flag=True, help="Print a counterexample for what is refuted.")
 @click.option("--json", "json_file", metavar="FILE", help="Write evidence here.")
-@click.option("--traceback", "show_traceback", is_flag=True, help="Show where an error came from.")
+@options.TRACEBACK
 def verify(
     models: tuple[str, ...],
     data: str,

@@ -14,6 +14,7 @@ from gradproof.derivations.derivation import REFUTED, Derivation
 from gradproof.derivations.registry import derive, find_derivations
 from gradproof.derivations.render import as_text, latex_document, ledger, page
 
+from . import options
 from .console import check_writable, clear_errors, progress, show, write_whole
 
 #: Standard output, where a file is asked for.
@@ -24,7 +25,7 @@ HERE = "-"
 @click.argument("claims", nargs=-1, metavar="[CLAIM]...")
 @click.option("--markdown", metavar="FILE", help="Write Markdown here; - is standard output.")
 @click.option("--latex", metavar="FILE", help="Write a LaTeX document here; - is standard output.")
-@click.option("--traceback", "show_traceback", is_flag=True, help="Show where an error came from.")
+@options.TRACEBACK
 def command(
     claims: tuple[str, ...], markdown: str | None, latex: str | None, show_traceback: bool
 ) -> None:
