@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import numpy as np
 
 from . import load
@@ -62,6 +65,27 @@ class TorchTraining(TorchBackend):
             for name, leaf in leaves.items()
         }
         return {name: leaf.detach().numpy() for name, leaf in leaves.items()}, after
+
+
+@contextlib.contextmanager
+def threads(count: int) -> Iterator[None]:
+    """PyTorch on some threads of the processor, and afterwards on as many as before.
+
+    Raises:
+        ValueError: if there is none.
+        BackendMissing: if PyTorch is not installed.
+    """
+    if count < 1:
+        raise ValueError(f"threads = {count}, expected 1 or more")
+    load("torch")
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def torch_training() -> TorchTraining:

@@ -74,7 +74,7 @@ class Options:
     alpha: float = 10.0
     batch: int = 32
     labelled_batch: int = 32
-    learning_rate: float = 0.003
+    learning_rate: float = 0.01
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -104,6 +104,7 @@ class Schedule:
         steps: in all.
         every: steps from one look, and checkpoint, to the next.
         stages: where the variance is to be measured: steps, or ``initial``, ``middle``, ``end``.
+        sentences: how many baselines are then fitted on, and how many they are measured on.
 
     Raises:
         ValueError: for a number below 1, or a stage that is none.
@@ -112,9 +113,10 @@ class Schedule:
     steps: int = 1000
     every: int = 100
     stages: tuple[str, ...] = STAGES
+    sentences: int = 16
 
     def __post_init__(self) -> None:
-        for name in ("steps", "every"):
+        for name in ("steps", "every", "sentences"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} = {getattr(self, name)}, expected 1 or more")
         for stage in self.stages:

@@ -117,12 +117,13 @@ def differentiate(
 def draw_batches(task: Task, rng: np.random.Generator) -> tuple[Batch, Batch]:
     """Sentences with a label and sentences without, and fresh noise for them."""
     split, options = task.prepared.split, task.options
-    known = _pick(rng, split.labelled, options.labelled_batch)
-    unknown = _pick(rng, split.unlabelled, options.batch)
+    known = pick(rng, split.labelled, options.labelled_batch)
+    unknown = pick(rng, split.unlabelled, options.batch)
     return batch_of(task, known, rng), _without_labels(batch_of(task, unknown, rng))
 
 
-def _pick(rng: np.random.Generator, rows: np.ndarray, count: int) -> np.ndarray:
+def pick(rng: np.random.Generator, rows: np.ndarray, count: int) -> np.ndarray:
+    """Some of the rows, each once at most; all of them, in any order, if there are too few."""
     return rng.choice(rows, size=min(count, len(rows)), replace=False)
 
 

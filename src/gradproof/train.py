@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 from click.core import ParameterSource
 
-from gradproof.checks.records import Training
-from gradproof.checks.training import RECORD, last_checkpoint, train
+from gradproof.checks.captured import stage
+from gradproof.checks.records import Stage, Training
+from gradproof.checks.training import RECORD, Measure, last_checkpoint, train
 from gradproof.checks.verify import fresh_seed
-from gradproof.estimators.backends import load
+from gradproof.estimators.backends import Arrays, load
 from gradproof.estimators.baselines import BASELINES
+from gradproof.estimators.subject import Subject
 from gradproof.estimators.training import checkpoint as files
 from gradproof.estimators.training.options import (
     ESTIMATORS,
@@ -24,7 +27,7 @@ from gradproof.estimators.training.options import (
     Task,
     make_task,
 )
-from gradproof.estimators.training.step import largest_class
+from gradproof.estimators.training.step import batch_of, largest_class, pick
 from gradproof.reference_models.registry import MODELS
 
 from .console import clear_errors, progress
@@ -99,15 +102,31 @@ def _run_options(command: Callable[..., None]) -> Callable[..., None]:
     help="Where to measure the exact variance with every baseline: initial, middle, end, steps; or "
     "none.",
 )
+@click.option(
+    "--sentences",
+    default=Schedule().sentences,
+    show_default=True,
+    help="At a stage, how many baselines are fitted on, and how many measured on.",
+)
+@click.option(
+    "--processors",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="To compute on; more than one pays off for large models only.",
+)
 @click.option("--resume", is_flag=True, help="Go on with the run in FOLDER, with its options.")
 @click.option("--traceback", "show_traceback", is_flag=True, help="Show where an error came from.")
 @click.pass_context
 def command(
     context: click.Context,
+    /,
     folder: Path,
     steps: int,
     every: int,
     stages: str,
+    sentences: int,
+    processors: int,
     resume: bool,
     show_traceback: bool,
     **options: Any,
@@ -122,7 +141,7 @@ def command(
     """
     with clear_errors(show_traceback):
         load("torch")  # before anything is read or written
-        schedule = Schedule(steps, every, _listed(stages))
+        schedule = Schedule(steps, every, _listed(stages), sentences)
         given = {name for name in context.params if _is_given(context, name)}
         if resume:
             options, schedule = _resumed(folder, options, schedule, given)
@@ -131,11 +150,37 @@ def command(
         task = make_task(Options(**options))
         try:
             with progress() as report:
-                record = train(task, folder, schedule, resume=resume, progress=report)
+                record = train(
+                    task,
+                    folder,
+                    schedule,
+                    resume=resume,
+                    measure=measured_on(task, schedule.sentences),
+                    progress=report,
+                    processors=processors,
+                )
         except KeyboardInterrupt:
             click.echo(_stopped(folder), err=True)
             raise
     click.echo(summary(record, task, folder))
+
+
+def measured_on(task: Task, sentences: int) -> Measure:
+    """Measures every baseline: fitted on sentences without a label, measured on held-out ones.
+
+    The sentences and their noise are the same at each stage, and what differs is the parameters.
+    """
+
+    def measure(step: int, parameters: Arrays) -> Stage:
+        rng = np.random.default_rng(task.options.seed)
+        split = task.prepared.split
+        fitted, held_out = (
+            Subject(task.model, parameters, batch_of(task, pick(rng, rows, sentences), rng))
+            for rows in (split.unlabelled, split.held_out)
+        )
+        return stage(fitted, held_out, data=task.prepared.corpus.name, step=step, rng=rng)
+
+    return measure
 
 
 def _is_given(context: click.Context, name: str) -> bool:

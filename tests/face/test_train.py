@@ -34,7 +34,7 @@ def run(*arguments):
 SMALL = (
     *("--data", "texts.csv", "--text-column", "words", "--label-column", "kind"),
     *("--width", "2", "--hidden", "2", "--latent", "2", "--auxiliary", "2"),
-    *("--batch", "2", "--labelled-batch", "2", "--seed", "3"),
+    *("--batch", "2", "--labelled-batch", "2", "--seed", "3", "--sentences", "2"),
 )
 
 
@@ -61,6 +61,10 @@ def test_a_run_leaves_a_record_and_checkpoints(tmp_path, model):
     assert (kept.model, kept.data, kept.estimator) == (model, "texts", "sampled")
     assert kept.steps.tolist() == [0, 1, 2, 3, 4]
     assert np.all(np.diff(kept.seconds) > 0.0)
+    assert [each.step for each in kept.stages] == [0, 2, 4]
+    for each in kept.stages:
+        assert (each.model, each.sentences, each.classes) == (model, 2, 2)
+        assert {"none", "best"} <= {row.baseline for row in each.rows}
     # Those of the stages initial, middle and end; of the others only the last is ever kept.
     assert files.steps_in(tmp_path / "run") == [0, 2, 4]
 
