@@ -207,7 +207,7 @@ def _measured(record: str) -> Training:
     if not found.stages:
         raise ValueError(
             f"{record} has no stages, so no variance was measured in it; train with --stages, "
-            "e.g. --stages initial,middle,late"
+            "e.g. --stages initial,middle,end"
         )
     return found
 
