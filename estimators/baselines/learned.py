@@ -26,13 +26,23 @@ class Learned:
     reaches e: claims ``baseline.reconstruction`` and ``baseline.unbiased`` fail.
 
     Args:
-        rate: of learning, in (0, 2).
+        rate: of learning, between 0 and 2.
+
+    Raises:
+        ValueError: for a rate that is not.
     """
 
     name: str
     held: bool = True
     coupled: bool = False
     rate: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.rate < 2.0:
+            raise ValueError(
+                f"rate = {self.rate!r}, expected a number between 0 and 2: at 2 a step only turns "
+                "the error round"
+            )
 
     def initial(self, rng: np.random.Generator, width: int) -> dict[str, np.ndarray]:
         """Lambda, at random."""

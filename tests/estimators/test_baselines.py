@@ -327,3 +327,10 @@ def test_a_step_without_numbers_is_an_error(name):
     short = dataclasses.replace(x, losses=np.ones(4))
     with pytest.raises(ValueError, match=r"has shape \(4,\), expected \(5,\): one row for each"):
         BASELINES[name].updated(lam, short, short.losses)
+
+
+@pytest.mark.parametrize("rate", [0.0, 2.0, -1.0, math.nan])
+def test_a_rate_that_learns_nothing_or_too_much_is_an_error(rate):
+    """Between 0 and 2, where a step makes the error smaller."""
+    with pytest.raises(ValueError, match="expected a number between 0 and 2"):
+        dataclasses.replace(BASELINES["mlp"], rate=rate)
