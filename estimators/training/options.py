@@ -72,7 +72,7 @@ class Options:
     form: str = "one-pass"
     baseline: str = "leave-one-out"
     alpha: float = 10.0
-    batch: int = 32
+    batch: int = 128
     labelled_batch: int = 32
     learning_rate: float = 0.01
     seed: int = 0
