@@ -88,7 +88,7 @@ def reference(subject: Subject) -> Reference:
     values = build(all_labels, exact)
     found = AutogradBackend().evaluate(values, wide, inputs)(wide, inputs)
     log_q, loss = found["log_q"], found["loss"].T
-    _check(log_q, loss, subject)
+    check_finite(log_q, loss, subject)
     whole = build(exact_objective, exact)
     return Reference(
         log_q=log_q,
@@ -164,7 +164,12 @@ def _rows(wide: dict[str, np.ndarray], table: Array, n: int, k: int) -> dict[str
     }
 
 
-def _check(log_q: np.ndarray, loss: np.ndarray, subject: Subject) -> None:
+def check_finite(log_q: np.ndarray, loss: np.ndarray, subject: Subject) -> None:
+    """Make sure that L and log q (N, K) are numbers of which moments can be made.
+
+    Raises:
+        ValueError: if log q is NaN or plus infinity, or L not finite; the message says where.
+    """
     # Float32 overflows where float64, in which the reference is computed, does not.
     largest = float(np.finfo(subject.dtype).max)
     for what, bad in (

@@ -53,16 +53,16 @@ def run(
         T arrays of shape (M, N, H).
     """
     recurrent = parameters[f"{name}.recurrent"]
-    gates_in = ops.dot(inputs, parameters[f"{name}.input"])
+    gates_in = ops.expand_dims(ops.dot(inputs, parameters[f"{name}.input"]), 0)
     offset = ops.expand_dims(ops.expand_dims(parameters[f"{name}.bias"], 0), 0)
     if condition is not None:
         offset = offset + condition
-    first = ops.expand_dims(gates_in[:, 0], 0) + offset
-    state = ops.zeros_like(first[:, :, :size])
+    steps = ops.unstack(gates_in, axis=2, count=t)
+    state = ops.zeros_like((steps[0] + offset)[:, :, :size])
     cell = state
     states = []
     for step in range(t):
-        gates = ops.expand_dims(gates_in[:, step], 0) + offset + ops.dot(state, recurrent)
+        gates = steps[step] + offset + ops.dot(state, recurrent)
         new_state, new_cell = _cell(ops, gates, cell, size)
         keep = ops.expand_dims(ops.expand_dims(mask[:, step], -1), 0)
         state = keep * new_state + (1 - keep) * state

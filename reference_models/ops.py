@@ -57,6 +57,9 @@ class Ops(Protocol):
     def stack(self, arrays: Sequence[Array], axis: int) -> Array:
         """Join arrays along a new axis."""
 
+    def unstack(self, x: Array, axis: int, count: int) -> list[Array]:
+        """The ``count`` arrays along an axis, without it: the inverse of ``stack``."""
+
     def take(self, table: Array, rows: Array) -> Array:
         """Rows of ``table`` (V, D) at integer ``rows`` (...): shape (..., D)."""
 

@@ -38,6 +38,10 @@ class AutogradOps:
         """Join along a new axis."""
         return anp.stack(arrays, axis=axis)
 
+    def unstack(self, x: Array, axis: int, count: int) -> list[Array]:
+        """Views, one for each index."""
+        return [x[(slice(None),) * axis + (place,)] for place in range(count)]
+
     def take(self, table: Array, rows: Array) -> Array:
         """Rows of a table."""
         return table[rows]

@@ -62,6 +62,10 @@ class TheanoOps:
         """Join along a new axis."""
         return self._tensor.stack(arrays, axis=axis)
 
+    def unstack(self, x: Array, axis: int, count: int) -> list[Array]:
+        """Slices, one for each index."""
+        return [x[(slice(None),) * axis + (place,)] for place in range(count)]
+
     def take(self, table: Array, rows: Array) -> Array:
         """Rows of a table, by the one-index gather, whose gradient needs no compiler."""
         rows = self._tensor.as_tensor_variable(rows)

@@ -42,6 +42,10 @@ class TorchOps:
         """Join along a new axis."""
         return self._torch.stack(list(arrays), dim=axis)
 
+    def unstack(self, x: Array, axis: int, count: int) -> list[Array]:
+        """``unbind``, whose gradient is one stack: that of as many slices is as many additions."""
+        return list(x.unbind(axis))
+
     def take(self, table: Array, rows: Array) -> Array:
         """Rows of a table."""
         return table[self._torch.as_tensor(rows)]
@@ -65,7 +69,7 @@ class TorchBackend:
     name = "torch"
 
     def __init__(self, torch: Any) -> None:
-        self._torch = torch
+        self.torch = self._torch = torch
         self._ops = TorchOps(torch)
 
     def _tensors(self, arrays: Arrays, *, traced: bool = False) -> dict[str, Any]:

@@ -1,0 +1,151 @@
+"""Adds up a table, block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from gradproof.reference_models.batch import Batch
+from gradproof.reference_models.model import group_of
+
+from ..exact import check_finite
+from ..subject import Subject
+from ..table import ANALYTIC, ONE_PASS, Table
+from . import blocks
+from .general import Sentence
+from .gradient import Mean
+from .structured import Block, Gradients
+
+#: A tensor of PyTorch.
+Tensor = Any
+
+
+#: Entries of gradients that the general way holds at a time: some 50 MB.
+MOST_ENTRIES = 6_000_000
+
+
+class _Sums:
+    """What a table is made of, as it grows."""
+
+    def __init__(self, subject: Subject, parameters: Mapping[str, Tensor]) -> None:
+        n, k = subject.batch.n, subject.model.classes
+        groups = dict.fromkeys(map(group_of, parameters))
+        self.log_q, self.loss = np.empty((n, k)), np.empty((n, k))
+        self.score, self.cross, self.pathwise = (
+            {group: np.zeros((n, k)) for group in groups} for _ in range(3)
+        )
+        self.mean = {form: {g: np.zeros(n) for g in groups} for form in (ONE_PASS, ANALYTIC)}
+        self.gradient = {name: value.new_zeros(value.shape) for name, value in parameters.items()}
+
+    def add_labels(
+        self, rows: slice, labels: Any, loss: Tensor, score: Gradients, pathwise: Gradients
+    ) -> None:
+        """Inner products of a chunk of labels."""
+        place = (rows, slice(labels[0], labels[-1] + 1))
+        self.loss[place] = loss
+        for sums, first, second in (
+            (self.score, score, score),
+            (self.cross, score, pathwise),
+            (self.pathwise, pathwise, pathwise),
+        ):
+            for name in first.keys() & second.keys():
+                sums[group_of(name)][place] += first[name].inner(second[name]).numpy()
+
+    def add_means(
+        self, rows: slice, score: Mapping[str, Mapping[str, Mean]], pathwise: Mapping[str, Mean]
+    ) -> None:
+        """Norms of the means of whole sentences, and the batch's gradient.
+
+        Args:
+            score: by form and parameter, E[R s]; ``pathwise``: by parameter, E[d].
+        """
+        for name, mean in pathwise.items():
+            if name not in score[ONE_PASS]:
+                square = mean.square().numpy()
+                for of in self.mean.values():
+                    of[group_of(name)][rows] += square
+                mean.add_to(self.gradient[name])
+        for form, by_name in score.items():
+            for name, mean in by_name.items():
+                whole = mean + pathwise[name] if name in pathwise else mean
+                self.mean[form][group_of(name)][rows] += whole.square().numpy()
+                if form == ONE_PASS:
+                    whole.add_to(self.gradient[name])
+
+    def table(self) -> Table:
+        """What was added up."""
+        gradient = {name: value.numpy() for name, value in self.gradient.items()}
+        return Table(
+            self.log_q, self.loss, self.score, self.cross, self.pathwise, self.mean, gradient
+        )
+
+
+def structured(torch: Any, subject: Subject, pairs: int = blocks.PAIRS) -> Table:
+    """The table of a model whose parameters enter in layers.
+
+    Raises:
+        Unstructured: if a parameter enters in another way.
+    """
+    classes = subject.model.classes
+    rows = blocks.sentences(subject.batch.n, classes, pairs)
+    return _added_up(torch, subject, Block, rows, blocks.chunks(classes, pairs))
+
+
+def general(torch: Any, subject: Subject, entries: int = MOST_ENTRIES) -> Table:
+    """The table of any model that runs in PyTorch: every gradient is formed.
+
+    Args:
+        entries: of gradients that are held at a time; at least those of two labels are.
+    """
+    size = sum(np.size(value) for value in subject.parameters.values())
+    rows = [slice(n, n + 1) for n in range(subject.batch.n)]
+    chunks = blocks.chunks(subject.model.classes, max(2, entries // size))
+    return _added_up(torch, subject, Sentence, rows, chunks)
+
+
+def _added_up(
+    torch: Any,
+    subject: Subject,
+    kind: type[Block] | type[Sentence],
+    slices: Iterable[slice],
+    chunks: Sequence[Sequence[int]],
+) -> Table:
+    parameters = double(torch, subject.parameters)
+    sums = _Sums(subject, parameters)
+    for rows in slices:
+        block = kind(torch, subject.model, parameters, tensors(torch, subject.batch.rows(rows)))
+        sums.log_q[rows] = block.log_q
+        of_score: dict[str, dict[str, Mean]] = {ONE_PASS: {}, ANALYTIC: {}}
+        of_pathwise: dict[str, Mean] = {}
+        for labels, loss, score, pathwise in block.chunks(chunks):
+            sums.add_labels(rows, labels, loss, score, pathwise)
+            log_q = block.log_q[:, labels[0] : labels[-1] + 1]
+            q, own = log_q.exp(), log_q.nan_to_num(neginf=0.0) + 1.0
+            _add(of_pathwise, pathwise, q)
+            _add(of_score[ONE_PASS], score, q * (loss + own))
+            _add(of_score[ANALYTIC], score, q * loss)
+        sums.add_means(rows, of_score, of_pathwise)
+    check_finite(sums.log_q, sums.loss, subject)
+    return sums.table()
+
+
+def double(torch: Any, parameters: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
+    """Parameters as tensors of their own, in double precision."""
+    return {name: torch.tensor(value).double() for name, value in parameters.items()}
+
+
+def tensors(torch: Any, batch: Batch) -> Batch:
+    """A batch of tensors, in double precision."""
+    arrays = {
+        name: torch.tensor(array) if array.dtype.kind in "iu" else torch.tensor(array).double()
+        for name, array in batch.arrays().items()
+    }
+    return batch.with_arrays(arrays)
+
+
+def _add(sums: dict[str, Mean], gradients: Gradients, weight: Tensor) -> None:
+    for name, gradient in gradients.items():
+        mean = gradient.weighted(weight)
+        sums[name] = sums[name] + mean if name in sums else mean

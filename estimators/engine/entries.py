@@ -1,0 +1,255 @@
+"""The variance of every single parameter entry, as a parabola of B, without a table of gradients.
+
+Gradients are formed for some rows of a matrix at a time, squared, weighed and forgotten.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from gradproof.reference_models.model import Parameters
+
+from ..subject import Subject
+from . import blocks
+from .accumulate import double, tensors
+from .gradient import Gradient
+from .structured import Block
+
+#: A tensor of PyTorch.
+Tensor = Any
+
+#: Entries of gradients that are formed at a time: what stays in a processor's cache.
+FORMED = 400_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Entries:
+    """V(E[R] + b) = value - 2 b slope + b^2 curvature, by parameter and entry.
+
+    Estimand: the variance of the batch's estimate (R - B) s + d over the labels drawn.
+    Valid when: labels are drawn independently, and no sentence enters another's cost.
+    Shape: ``centre`` (N,), E[R] of each sentence, to which the same b is added for all; the others
+    are by name, of the parameters' shapes. ``least`` is the variance with the best B of each entry
+    and sentence; ``at`` that with each baseline that was asked for.
+    Reference: the derivation of claim ``baseline.variance``.
+    """
+
+    centre: np.ndarray
+    value: Parameters
+    slope: Parameters
+    curvature: Parameters
+    least: Parameters
+    at: Mapping[str, Parameters]
+
+
+def entries(
+    torch: Any,
+    subject: Subject,
+    baselines: Mapping[str, np.ndarray] | None = None,
+    pairs: int = blocks.PAIRS,
+) -> Entries:
+    """Moments of each entry, for a model whose parameters enter in layers.
+
+    Args:
+        torch: the framework.
+        baselines: by name, B of each sentence, (N,), whose variances are wanted too.
+
+    Raises:
+        Unstructured: if a parameter enters in another way.
+        ValueError: for a baseline that is not a finite number for each sentence.
+    """
+    n, k = subject.batch.n, subject.model.classes
+    wanted = {name: _checked(name, value, n) for name, value in (baselines or {}).items()}
+    parameters = double(torch, subject.parameters)
+    sums = {name: _Sums(value, list(wanted)) for name, value in parameters.items()}
+    centre = np.empty(n)
+    for rows in blocks.sentences(n, k, pairs):
+        block = Block(torch, subject.model, parameters, tensors(torch, subject.batch.rows(rows)))
+        chosen = {name: torch.tensor(value[rows]) for name, value in wanted.items()}
+        centre[rows] = _add_block(block, sums, chosen, blocks.chunks(k, pairs))
+    parts = ("value", "slope", "curvature", "least")
+    found = {part: {name: of.array(part) for name, of in sums.items()} for part in parts}
+    at = {name: {key: of.array(name) for key, of in sums.items()} for name in wanted}
+    return Entries(centre, **found, at=at)
+
+
+def _checked(name: str, value: np.ndarray, n: int) -> np.ndarray:
+    value = np.asarray(value, np.float64)
+    if value.shape != (n,) or not np.isfinite(value).all():
+        raise ValueError(
+            f"baseline {name!r} has shape {value.shape} and values {value!r:.60}, expected {n} "
+            "finite numbers, one for each sentence"
+        )
+    return value
+
+
+class _Sums:
+    """What is known of one parameter's entries, as it grows."""
+
+    def __init__(self, parameter: Tensor, wanted: list[str]) -> None:
+        self._shape = parameter.shape
+        self._of = {
+            part: parameter.new_zeros(len(parameter) if parameter.ndim else 1, parameter[0].numel())
+            for part in ("value", "slope", "curvature", "least", *wanted)
+        }
+
+    def array(self, part: str) -> np.ndarray:
+        """A sum, of the parameter's shape."""
+        return self._of[part].reshape(self._shape).numpy()
+
+    def add(self, part: str, where: Tensor | None, amount: Tensor) -> None:
+        """Add (R, C), or (N, U, C) to the rows ``where`` (N, U)."""
+        if where is None:
+            self._of[part] += amount
+        else:
+            self._of[part].index_add_(0, where.reshape(-1), amount.reshape(-1, amount.shape[-1]))
+
+
+def _add_block(
+    block: Block, sums: Mapping[str, _Sums], chosen: Mapping[str, Tensor], chunks: Any
+) -> np.ndarray:
+    """Add all labels of some sentences; E[R] of each, (N,)."""
+    parts: dict[str, _Part] = {}
+    start = centre = None
+    for labels, loss, score, pathwise in block.chunks(chunks):
+        log_q = block.log_q[:, labels[0] : labels[-1] + 1]
+        q = log_q.exp()
+        returns = loss + log_q.nan_to_num(neginf=0.0) + 1.0
+        weighed = (q * returns).sum(1)
+        # E[R] is known after the last chunk only: until then the first one's mean stands for it.
+        start = weighed / q.sum(1).clamp_min(1e-300) if start is None else start
+        centre = weighed if centre is None else centre + weighed
+        rest = returns - start[:, None]
+        for name in {**score, **pathwise}:
+            part = parts.setdefault(name, _Part(score.get(name), pathwise.get(name)))
+            part.add(score.get(name), pathwise.get(name), q, rest)
+    for name, part in parts.items():
+        part.finish(sums[name], centre - start, {key: b - centre for key, b in chosen.items()})
+    return centre.numpy()
+
+
+class _Part:
+    """Sums over the labels of some sentences, for one parameter.
+
+    Its entries lie as they are multiplied fastest: the longer side of the matrix last. Rows that
+    are looked up, and nothing else, are kept as (U, C).
+    """
+
+    def __init__(self, score: Gradient | None, pathwise: Gradient | None) -> None:
+        given = [of for of in (score, pathwise) if of is not None]
+        self._scored = score is not None
+        looked = all(not of.outers for of in given)
+        self._where: Tensor | None = given[0].lookup.where if looked and given[0].lookup else None
+        self._second = self._mean = self._slope = self._curvature = None
+        if self._where is None:
+            outer = next(outer for of in given for outer in of.outers)
+            self._shape = outer.shape()
+            self._turned = self._shape[2] > self._shape[3]
+
+    def add(
+        self, score: Gradient | None, pathwise: Gradient | None, q: Tensor, rest: Tensor
+    ) -> None:
+        """Add a chunk of labels, q and R - c (N, M)."""
+        for some, s, d in self._formed(score, pathwise):
+            g = d
+            if s is not None:
+                g = rest[:, :, None, None] * s
+                g = g if d is None else g.add_(d)
+                self._slope[..., some] += _sum_labels(q, s * g)
+                self._curvature[..., some] += _sum_labels(q, s.square_())
+            self._mean[..., some] += _sum_labels(q, g)
+            self._second[..., some] += self._over(q, g.square_())
+
+    def _over(self, q: Tensor, g: Tensor) -> Tensor:
+        # What does not move with the centre need not be known of each sentence.
+        if self._scored or self._where is not None:
+            return _sum_labels(q, g)
+        return (q.reshape(1, -1) @ g.reshape(q.numel(), -1)).reshape(1, *g.shape[2:])
+
+    def _formed(
+        self, score: Gradient | None, pathwise: Gradient | None
+    ) -> Iterator[tuple[slice, Tensor | None, Tensor | None]]:
+        """Gradients (N, M, ., .), for some of what lies last at a time; they may be overwritten."""
+        given = (score, pathwise)
+        if self._where is not None:
+            whole = [None if of is None else of.lookup.columns.clone() for of in given]
+            if self._mean is None:
+                self._begin(next(of for of in whole if of is not None)[:, 0])
+            yield slice(None), whole[0], whole[1]
+            return
+        n, m, height, width = self._shape
+        longer, shorter = max(height, width), min(height, width)
+        step = max(1, FORMED // (n * m * shorter))
+        for start in range(0, longer, step):
+            some = slice(start, min(start + step, longer))
+            formed = [None if of is None else _some(of, some, turned=self._turned) for of in given]
+            if self._mean is None:
+                first = next(of for of in formed if of is not None)
+                self._begin(first.new_empty(n, shorter, longer))
+            yield some, formed[0], formed[1]
+
+    def _begin(self, like: Tensor) -> None:
+        self._mean = like.new_zeros(like.shape)
+        alone = self._scored or self._where is not None
+        self._second = like.new_zeros(like.shape if alone else (1, *like.shape[1:]))
+        if self._scored:
+            self._slope, self._curvature = (like.new_zeros(like.shape) for _ in range(2))
+
+    def finish(self, sums: _Sums, moved: Tensor, shifts: Mapping[str, Tensor]) -> None:
+        """Take off the squared means, and move the centre to where it is (by (N,))."""
+
+        def add(part: str, amount: Tensor) -> None:
+            if self._where is None:
+                amount = amount.sum(0).T if self._turned else amount.sum(0)
+            sums.add(part, self._where, amount)
+
+        if not self._scored:
+            squares = self._mean.square_()
+            alone = squares if self._where is not None else squares.sum(0, keepdim=True)
+            value = self._second - alone
+            for part in ("value", "least", *shifts):
+                add(part, value)
+            return
+        move = moved[:, None, None]
+        value = self._second - self._mean.square_()
+        value = value + move**2 * self._curvature - 2.0 * move * self._slope
+        slope = self._slope - move * self._curvature
+        add("value", value)
+        add("slope", slope)
+        add("curvature", self._curvature)
+        # An entry that no score reaches has no best baseline, and loses nothing.
+        reached = self._curvature.masked_fill(self._curvature == 0.0, 1.0)
+        add("least", value - slope.square() / reached)
+        for name, shift in shifts.items():
+            by = shift[:, None, None]
+            add(name, value + by**2 * self._curvature - 2.0 * by * slope)
+
+
+def _some(gradient: Gradient, some: slice, *, turned: bool) -> Tensor:
+    """Some rows of a gradient as (N, M, C, R'), if turned, or some columns as (N, M, R, C')."""
+    total = None
+    for outer in gradient.outers:
+        found = outer.formed(some, turned=turned)
+        total = found if total is None else total.add_(found)
+    if gradient.lookup is not None:
+        where, columns = gradient.lookup.where, gradient.lookup.columns.transpose(1, 2)
+        rows = total.permute(0, 3, 1, 2) if turned else total.transpose(1, 2)
+        if turned:
+            n, place = ((where >= some.start) & (where < some.stop)).nonzero(as_tuple=True)
+            to = where[n, place] - some.start
+        else:
+            n, place = (where >= 0).nonzero(as_tuple=True)
+            to, columns = where[n, place], columns[..., some]
+        # Accumulated: what fills `where` up is all row 0, and adds nothing to it.
+        rows.index_put_((n, to), columns[n, place], accumulate=True)
+    return total
+
+
+def _sum_labels(q: Tensor, formed: Tensor) -> Tensor:
+    """sum_m q formed, (N, M, A, B) -> (N, A, B)."""
+    n, m, a, b = formed.shape
+    return (q.unsqueeze(1) @ formed.reshape(n, m, a * b)).reshape(n, a, b)

@@ -1,0 +1,271 @@
+"""The gradient of one parameter at every sentence and label, in factors: not formed, yet measured.
+
+A layer's gradient is a sum over tokens j of outer products row_j (x) column_j. Inner products of
+two such sums need only those of their factors: sum_jj' (row_j . row_j')(column_j . column_j').
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from .tape import Unstructured, Use
+
+#: A tensor of PyTorch.
+Tensor = Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Outer:
+    """sum_j row_j (x) column_j, with ``rows`` (N, M or 1, J, R) and ``columns`` (N, M or 1, J, C).
+
+    At least one of the two differs by label. A vector has no ``columns``: they are 1, and C is 1.
+    """
+
+    rows: Tensor
+    columns: Tensor | None
+
+    def shape(self) -> tuple[int, int, int, int]:
+        """N, M, R and C."""
+        n, m, _, height = self.rows.shape
+        if self.columns is None:
+            return n, m, height, 1
+        return n, max(m, self.columns.shape[1]), height, self.columns.shape[-1]
+
+    def formed(self, some: slice, *, turned: bool) -> Tensor:
+        """Some rows as (N, M, C, R'), if turned, or some columns as (N, M, R, C')."""
+        if self.columns is None:
+            summed = self.rows.sum(2)
+            return summed.unsqueeze(2)[..., some] if turned else summed.unsqueeze(3)[..., some]
+        narrow, wide = (self.columns, self.rows) if turned else (self.rows, self.columns)
+        if narrow.shape[1] != wide.shape[1]:
+            return narrow.mT @ wide[..., some]
+        n, m, j, _ = wide.shape
+        first = narrow.reshape(n * m, j, -1).mT
+        return first.bmm(wide[..., some].reshape(n * m, j, -1)).reshape(n, m, narrow.shape[-1], -1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Lookup:
+    """Gradient rows of a table: row ``where`` (N, U), each once, is ``columns`` (N, M, U, C)."""
+
+    where: Tensor
+    columns: Tensor
+
+
+@dataclasses.dataclass(frozen=True)
+class Gradient:
+    """One parameter's gradient at N sentences and M labels."""
+
+    outers: tuple[Outer, ...]
+    lookup: Lookup | None
+
+    def inner(self, other: Gradient) -> Tensor:
+        """The inner product at each sentence and label, (N, M)."""
+        total = 0.0
+        for first in self.outers:
+            for second in other.outers:
+                total = total + _outer_inner(first, second)
+        for lookup, outers in ((self.lookup, other.outers), (other.lookup, self.outers)):
+            for outer in outers if lookup is not None else ():
+                total = total + _mixed_inner(lookup, outer)
+        if self.lookup is not None and other.lookup is not None:
+            total = total + (self.lookup.columns * other.lookup.columns).sum((-1, -2))
+        return total
+
+    def weighted(self, weight: Tensor) -> Mean:
+        """The sum over labels with weights (N, M)."""
+        dense = None
+        for outer in self.outers:
+            found = _outer_sum(outer, weight)
+            dense = found if dense is None else dense + found
+        if self.lookup is None:
+            return Mean(dense, None, None)
+        return Mean(dense, self.lookup.where, _weigh(self.lookup.columns, weight).sum(1))
+
+
+@dataclasses.dataclass(frozen=True)
+class Mean:
+    """A weighted sum over labels: ``dense`` (N, R, C) and rows ``where`` (N, U) of it apart."""
+
+    dense: Tensor | None
+    where: Tensor | None
+    columns: Tensor | None
+
+    def __add__(self, other: Mean) -> Mean:
+        """The sum of two, whose rows apart are the same ones."""
+        where = self.where if self.where is not None else other.where
+        return Mean(_sum(self.dense, other.dense), where, _sum(self.columns, other.columns))
+
+    def square(self) -> Tensor:
+        """The squared norm at each sentence, (N,)."""
+        total = 0.0
+        if self.dense is not None:
+            total = total + self.dense.norm(dim=(1, 2)).square()
+        if self.columns is None:
+            return total
+        total = total + self.columns.norm(dim=(1, 2)).square()
+        if self.dense is not None:
+            total = total + 2.0 * (_rows(self.dense, self.where) * self.columns).sum((-1, -2))
+        return total
+
+    def add_to(self, gradient: Tensor) -> None:
+        """Add the sum over sentences to a parameter's gradient."""
+        if self.dense is not None:
+            gradient += self.dense.sum(0).reshape(gradient.shape)
+        if self.columns is not None:
+            rows = self.columns.reshape(-1, *gradient.shape[1:])
+            gradient.index_add_(0, self.where.reshape(-1), rows)
+
+
+def collect(
+    torch: Any,
+    shape: tuple[int, int],
+    found: Sequence[tuple[Use, Tensor]],
+    places: Places | None,
+) -> Gradient:
+    """The gradient of the parameter that all these uses are of.
+
+    Args:
+        torch: the framework.
+        shape: (N, M).
+        found: uses, and the derivative of each one's value, (N, M, ...) or (N M, ...).
+        places: where the rows of its lookups go.
+    """
+    parts: dict[tuple[Any, ...], list[tuple[Tensor, Tensor | None]]] = {}
+    looked: list[tuple[Tensor, Tensor]] = []
+    for use, derivative in found:
+        width = 1 if use.kind == "take" and use.value.ndim == use.rows.ndim else use.value.shape[-1]
+        outgoing = derivative.reshape(*shape, -1, width)
+        if use.kind == "take":
+            looked.append((use.rows, outgoing))
+        elif use.kind == "add":
+            parts.setdefault(("add",), []).append((outgoing.sum(2, keepdim=True), None))
+        else:
+            incoming = _incoming(use.rows, outgoing)
+            pair = (outgoing, incoming) if use.turned else (incoming, outgoing)
+            parts.setdefault(("dot", use.turned, incoming.shape[1]), []).append(pair)
+    outers = tuple(_joined(torch, pairs) for pairs in parts.values())
+    return Gradient(outers, places.gather(looked) if places is not None and looked else None)
+
+
+def _incoming(x: Tensor, outgoing: Tensor) -> Tensor:
+    """A layer's input as (N, M, J, D), or (N, 1, J, D) where it is the same for every label."""
+    n, m, j, _ = outgoing.shape
+    rows = x.reshape(n, -1, j, x.shape[-1])
+    same = rows.shape[1] == m and bool((rows == rows[:, :1]).all())
+    return rows[:, :1] if same else rows
+
+
+class Places:
+    """The rows of a table that the sentences of a block look up, each once.
+
+    Args:
+        torch: the framework.
+        n: N.
+        lookups: row numbers of every use, (N, ...) or (N M, ...).
+
+    Raises:
+        Unstructured: if a sentence looks up other rows for other labels.
+    """
+
+    def __init__(self, torch: Any, n: int, lookups: Sequence[Tensor]) -> None:
+        self._torch, self._n = torch, n
+        looked = torch.cat([self._by_sentence(rows) for rows in lookups], dim=1)
+        found = [torch.unique(each) for each in looked]
+        self.where = torch.zeros(n, max(map(len, found)), dtype=torch.long)
+        self._known = torch.zeros_like(self.where, dtype=torch.bool)
+        for row, values in enumerate(found):
+            self.where[row, : len(values)] = values
+            self._known[row, : len(values)] = True
+
+    def gather(self, looked: Sequence[tuple[Tensor, Tensor]]) -> Lookup:
+        """Sum what belongs to one row, over uses: row numbers, and (N, M, J, C)."""
+        rows = self._torch.cat([self._by_sentence(rows) for rows, _ in looked], dim=1)
+        columns = self._torch.cat([each for _, each in looked], dim=2)
+        pick = (self.where[:, :, None] == rows[:, None, :]) & self._known[:, :, None]
+        n, m, j, c = columns.shape
+        moved = columns.transpose(1, 2).reshape(n, j, m * c)
+        summed = pick.to(columns.dtype) @ moved
+        return Lookup(self.where, summed.reshape(n, -1, m, c).transpose(1, 2))
+
+    def _by_sentence(self, rows: Tensor) -> Tensor:
+        """Row numbers as (N, J)."""
+        if len(rows) == self._n:
+            return rows.reshape(self._n, -1)
+        by_label = rows.reshape(self._n, len(rows) // self._n, -1)
+        if not bool((by_label == by_label[:, :1]).all()):
+            raise Unstructured("a sentence looks up other rows of a table for other labels")
+        return by_label[:, 0]
+
+
+def _joined(torch: Any, pairs: Sequence[tuple[Tensor, Tensor | None]]) -> Outer:
+    rows, columns = zip(*pairs, strict=True)
+    if columns[0] is None:
+        return Outer(sum(rows), None)
+    if len(pairs) == 1:
+        return Outer(rows[0], columns[0])
+    return Outer(torch.cat(rows, dim=2), torch.cat(columns, dim=2))
+
+
+def _outer_inner(first: Outer, second: Outer) -> Tensor:
+    product = _gram(first.rows, second.rows)
+    if first.columns is not None and second.columns is not None:
+        product = product * _gram(first.columns, second.columns)
+    return product.sum((-1, -2))
+
+
+def _gram(first: Tensor, second: Tensor) -> Tensor:
+    """Inner products of vectors j and j': (N, M or 1, J, J')."""
+    n, m, j, width = first.shape
+    if j == 1 and second.shape[2] == 1:
+        return (first * second).sum(-1, keepdim=True)
+    if second.shape[1] != m:
+        return first @ second.mT
+    # One product of three axes: of four, PyTorch would copy what it transposes.
+    gram = first.reshape(n * m, j, width).bmm(second.reshape(n * m, -1, width).mT)
+    return gram.reshape(n, m, j, -1)
+
+
+def _mixed_inner(lookup: Lookup, outer: Outer) -> Tensor:
+    n, m, j, _ = outer.rows.shape
+    picked = outer.rows.gather(3, lookup.where[:, None, None, :].expand(n, m, j, -1))
+    if outer.columns is None:
+        return (picked * lookup.columns.mT).sum((-1, -2))
+    return (picked * (outer.columns @ lookup.columns.mT)).sum((-1, -2))
+
+
+def _outer_sum(outer: Outer, weight: Tensor) -> Tensor:
+    rows, columns = outer.rows, outer.columns
+    m = weight.shape[1]
+    if columns is None:
+        return _weigh(rows, weight).sum(1).mT
+    if rows.shape[1] != m:
+        return rows[:, 0].mT @ _weigh(columns, weight).sum(1)
+    if columns.shape[1] != m:
+        return _weigh(rows, weight).sum(1).mT @ columns[:, 0]
+    # Weighted where it is narrow, and multiplied narrow times wide: a third less time.
+    if rows.shape[-1] > columns.shape[-1]:
+        return _product(_weigh(columns, weight), rows).mT
+    return _product(_weigh(rows, weight), columns)
+
+
+def _product(first: Tensor, second: Tensor) -> Tensor:
+    """(N, M, J, R) and (N, M, J, C), summed over labels and tokens: (N, R, C)."""
+    n = len(first)
+    return first.reshape(n, -1, first.shape[-1]).mT @ second.reshape(n, -1, second.shape[-1])
+
+
+def _weigh(tensor: Tensor, weight: Tensor) -> Tensor:
+    return tensor * weight[:, :, None, None]
+
+
+def _rows(dense: Tensor, where: Tensor) -> Tensor:
+    return dense.gather(1, where[:, :, None].expand(-1, -1, dense.shape[2]))
+
+
+def _sum(first: Tensor | None, second: Tensor | None) -> Tensor | None:
+    if first is None or second is None:
+        return second if first is None else first
+    return first + second

@@ -1,0 +1,161 @@
+"""Reads off a model's own code where its parameters enter, so that no weight gradient is formed.
+
+The model is run on an array namespace that gives it a :class:`Handle` in place of each parameter. A
+handle can be multiplied with, added and looked up in, which are the ways in which the gradient of
+one sentence and label factors; whatever else is done with it is an error that says so.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from typing import Any
+
+from gradproof.reference_models.model import Parameters
+from gradproof.reference_models.ops import Array
+
+from ..backends.torch_backend import TorchOps
+
+
+class Unstructured(TypeError):
+    """A model that uses a parameter in a way whose gradient does not factor."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Use:
+    """One place at which a parameter enters: its gradient there is a sum of outer products.
+
+    ``value`` is what came out; ``rows`` what its derivative is multiplied with: the input of a
+    product, the row numbers of a lookup, None for an addition. ``turned``: the parameter was used
+    transposed.
+    """
+
+    name: str
+    kind: str
+    value: Any
+    rows: Any
+    turned: bool
+
+
+class Handle:
+    """Stands for a parameter: all that can be done with it is recorded."""
+
+    __array_ufunc__ = None  # else NumPy would add it to each entry of an array by itself
+
+    def __init__(self, tape: Tape, name: str, tensor: Any, turned: bool = False) -> None:
+        self.tape, self.name, self.tensor, self.turned = tape, name, tensor, turned
+
+    def __add__(self, other: Any) -> Any:
+        return self.tape.add(other, self)
+
+    __radd__ = __add__
+
+    def __getattr__(self, name: str) -> Any:
+        raise Unstructured(f"parameter {self.name!r} is used by .{name}, which has no factors")
+
+
+class Tape(TorchOps):
+    """The array namespace that records where parameters enter.
+
+    The way back may be gone once: it uses up what was kept for it.
+    """
+
+    def __init__(self, torch: Any) -> None:
+        super().__init__(torch)
+        self.uses: list[Use] = []
+        self._dot, self._expand_dims = self.dot, self.expand_dims
+        self.dot, self.expand_dims = self._record_dot, self._expand
+
+    def handles(self, parameters: Parameters) -> dict[str, Handle]:
+        """A handle for each parameter, a tensor that needs no gradient."""
+        return {name: Handle(self, name, tensor) for name, tensor in parameters.items()}
+
+    def add(self, x: Array, vector: Handle) -> Array:
+        """``x`` plus a vector along its last axis."""
+        if vector.tensor.ndim != 1 or not isinstance(x, self._torch.Tensor):
+            raise Unstructured(f"parameter {vector.name!r} is added, but is no vector")
+        last = self.uses[-1] if self.uses else None
+        if last is None or last.value is not x or x.is_leaf:
+            return self._used(vector, "add", x + vector.tensor, None)
+        # The derivative by a product is that by the sum with it: the product need not be kept.
+        total = x.add_(vector.tensor)
+        self.uses[-1] = dataclasses.replace(last, value=total)
+        return self._used(vector, "add", total, None)
+
+    def take(self, table: Array, rows: Array) -> Array:
+        """Rows of a table."""
+        if not isinstance(table, Handle):
+            return super().take(table, rows)
+        value = super().take(table.tensor, rows)
+        return self._used(table, "take", value, self._torch.as_tensor(rows))
+
+    def logsumexp(self, x: Array, axis: int) -> Array:
+        """With the softmax kept for the way back: there it is the largest array of all."""
+        return _logsumexp(self._torch).apply(x, axis)
+
+    def transpose(self, matrix: Array) -> Array:
+        """Transpose of a matrix, or of a handle."""
+        if isinstance(matrix, Handle):
+            return Handle(self, matrix.name, matrix.tensor, not matrix.turned)
+        return super().transpose(matrix)
+
+    def _record_dot(self, x: Array, matrix: Array) -> Array:
+        if not isinstance(matrix, Handle):
+            return self._dot(x, matrix)
+        weight = matrix.tensor.T if matrix.turned else matrix.tensor
+        if x.requires_grad:
+            return self._used(matrix, "dot", _product(self._torch).apply(x, weight), x)
+        return self._used(matrix, "dot", self._dot(x, weight), x)
+
+    def _expand(self, x: Array, axis: int) -> Array:
+        if not isinstance(x, Handle):
+            return self._expand_dims(x, axis)
+        if axis != 0 or x.tensor.ndim != 1:
+            raise Unstructured(f"parameter {x.name!r} is given an axis {axis}")
+        return x  # a vector broadcasts along its last axis, however many stand before it
+
+    def _used(self, handle: Handle, kind: str, value: Any, rows: Any) -> Any:
+        if not value.requires_grad:
+            value.requires_grad_()
+        kept = rows if rows is None else rows.detach()
+        self.uses.append(Use(handle.name, kind, value, kept, handle.turned))
+        return value
+
+
+@functools.cache
+def _product(torch: Any) -> Any:
+    class Product(torch.autograd.Function):
+        """x W, whose derivative by x is multiplied narrow times wide: that takes half the time."""
+
+        @staticmethod
+        def forward(ctx: Any, x: Any, weight: Any) -> Any:
+            ctx.weight = weight
+            return x @ weight
+
+        @staticmethod
+        def backward(ctx: Any, derivative: Any) -> Any:
+            flat = derivative.reshape(-1, derivative.shape[-1])
+            found = (ctx.weight @ flat.T).T
+            return found.reshape(*derivative.shape[:-1], -1), None
+
+    return Product
+
+
+@functools.cache
+def _logsumexp(torch: Any) -> Any:
+    class LogSumExp(torch.autograd.Function):
+        """log sum exp, whose derivative is the softmax that its value was made of."""
+
+        @staticmethod
+        def forward(ctx: Any, x: Any, axis: int) -> Any:
+            largest = x.amax(axis, keepdim=True)
+            share = (x - largest).exp_()
+            total = share.sum(axis, keepdim=True)
+            ctx.axis, ctx.share, ctx.total = axis, share, total
+            return (total.log() + largest).squeeze(axis)
+
+        @staticmethod
+        def backward(ctx: Any, derivative: Any) -> Any:
+            return ctx.share.mul_(derivative.unsqueeze(ctx.axis) / ctx.total), None
+
+    return LogSumExp

@@ -1,0 +1,223 @@
+"""The fast engine agrees with the slow witness, which forms every gradient, to rounding."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gradproof.checks.cases import tabular_cases, typical_tabular
+from gradproof.checks.text import TextOptions, prepare_text, text_subject
+from gradproof.estimators.engine import Unstructured, blocks, entry_moments, moments_table
+from gradproof.estimators.exact import reference
+from gradproof.estimators.quadratic import quadratics
+from gradproof.estimators.rounding import PASSES
+from gradproof.estimators.table import ANALYTIC, ONE_PASS, of_reference
+from gradproof.reference_models.model import group_of
+from gradproof.reference_models.tabular import TabularModel
+
+pytestmark = pytest.mark.torch
+
+
+def allowed(known, size):
+    """What rounding can do to a sum of products of two gradients whose magnitudes add to a size."""
+    u = np.finfo(np.float64).eps / 2.0
+    return 2.0 * u * PASSES * known.forward.operations * (2.0 + known.forward_q.largest) * size
+
+
+def magnitudes(known, table):
+    """The largest that each group's inner products are made of: products of norms, summed."""
+    weight = np.abs(table.returns()) + 1.0 + np.abs(table.loss)
+    return {
+        group: float(((weight * np.sqrt(s) + np.sqrt(table.pathwise[group])) ** 2).sum() + 1e-300)
+        for group, s in table.score.items()
+    }
+
+
+def assert_same(found, known):
+    """Every part of a table, against that of the reference."""
+    expected = of_reference(known)
+    size = magnitudes(known, expected)
+    compared = 0
+    for group in expected.score:
+        bound = allowed(known, size[group])
+        for part in ("score", "cross", "pathwise"):
+            error = np.abs(getattr(found, part)[group] - getattr(expected, part)[group])
+            drawn = known.probability > 0.0  # what is never drawn has no gradient there, or any
+            assert error[drawn].max() <= bound, (part, group)
+            compared += error.size
+        for form in (ONE_PASS, ANALYTIC):
+            error = np.abs(found.mean[form][group] - expected.mean[form][group])
+            assert error.max() <= bound, (form, group)
+    for name, value in known.gradient.items():
+        assert np.abs(found.gradient[name] - value).max() <= known.bound(name), name
+    assert compared
+    drawn = known.probability > 0.0
+    assert np.abs(found.loss - known.loss).max() <= known.value_bound()
+    assert np.abs(found.log_q[drawn] - known.log_q[drawn]).max() <= known.value_bound()
+
+
+@given(case=tabular_cases(), path=st.sampled_from(["structured", "general"]))
+@settings(max_examples=40)
+def test_the_table_is_that_of_the_slow_witness(case, path):
+    """On drawn models: tiny and large logits, labels of probability zero, padding, N = 1, K = 2."""
+    subject = dataclasses.replace(case, dtype="float64").subject()
+    assert_same(moments_table(subject, path=path), reference(subject))
+
+
+@given(case=tabular_cases(supports=False), shift=st.floats(-5.0, 5.0))
+@settings(max_examples=25)
+def test_the_variance_of_each_entry_is_that_of_the_slow_witness(case, shift):
+    """As a parabola, at a baseline of the user's, and with the best one of each entry."""
+    subject = dataclasses.replace(case, dtype="float64").subject()
+    known = reference(subject)
+    expected, n = quadratics(known), subject.batch.n
+    own = expected.centre + shift * np.arange(1, n + 1)
+    found = entry_moments(subject, {"own": own})
+    for name, value in found.value.items():
+        s, d = known.score[name], known.pathwise[name]
+        weight = np.abs(known.loss) + 1.0 + np.abs(np.nan_to_num(known.log_q, neginf=0.0))
+        weight = weight + np.abs(own)[:, None]
+        size = float(((weight * np.abs(s).max((-1, -2) if s.ndim == 4 else -1)
+                       + np.abs(d).max((-1, -2) if d.ndim == 4 else -1)) ** 2).sum())  # fmt: skip
+        bound = allowed(known, size)
+        curvature = expected.curvature[name].sum(axis=0)
+        shifted = value - 2.0 * shift * found.slope[name] + shift**2 * found.curvature[name]
+        pairs = {
+            "value": (value, expected.variance(expected.centre)[name]),
+            "curvature": (found.curvature[name], curvature),
+            "shifted": (shifted, expected.variance(expected.centre + shift)[name]),
+            "own": (found.at["own"][name], expected.variance(own)[name]),
+        }
+        for what, (one, other) in pairs.items():
+            assert np.abs(one - other).max() <= bound * (1.0 + shift**2), (what, name)
+        assert (found.least[name] <= value + bound).all(), name
+
+
+@pytest.mark.parametrize("path", ["structured", "general"])
+@pytest.mark.parametrize("model", ["seqdgm", "seqdgm-a"])
+def test_the_sequence_models_agree_on_real_text(model, path):
+    """Embeddings that are shared, and an output that is looked up and multiplied with."""
+    subject = _text(model)
+    assert_same(moments_table(subject, path=path), reference(subject))
+
+
+@pytest.mark.parametrize("model", ["seqdgm", "seqdgm-a"])
+@pytest.mark.parametrize("pairs", [2, 3, 5, 64, 10_000])
+def test_how_a_batch_is_cut_up_changes_nothing(model, pairs):
+    """Some labels at a time or all of them, one sentence or several."""
+    import torch
+
+    from gradproof.estimators.engine import entries, structured
+
+    subject = _text(model)
+    known = reference(subject)
+    assert_same(structured(torch, subject, pairs), known)
+    whole, cut = entries(torch, subject), entries(torch, subject, pairs=pairs)
+    for name, value in whole.least.items():
+        # Twice the same sums, in another order: some thousand roundings of what is added up.
+        bound = 1e4 * np.finfo(np.float64).eps * (np.abs(whole.value[name]).max() + 1.0)
+        assert np.abs(cut.least[name] - value).max() <= bound, name
+
+
+def test_the_parts_of_a_batch_are_all_of_it():
+    """Every sentence and every label once."""
+    for n, k, pairs in ((1, 2, 64), (7, 3, 10), (5, 200, 64), (3, 1000, 64), (4, 4, 4)):
+        rows = [r for s in blocks.sentences(n, k, pairs) for r in range(n)[s]]
+        labels = [label for chunk in blocks.chunks(k, pairs) for label in chunk]
+        assert rows == list(range(n))
+        assert labels == list(range(k))
+        assert max(map(len, blocks.chunks(k, pairs))) <= pairs
+
+
+class Scaled(TabularModel):
+    """A model that multiplies by a parameter, entry by entry: a way that has no factors."""
+
+    def loss(self, ops, parameters, batch, labels):
+        """The loss, with a term in which phi's table is squared."""
+        return super().loss(ops, parameters, batch, labels) + ops.sum(
+            ops.square(parameters["phi.table"])
+        )
+
+
+def test_a_model_without_layers_takes_the_general_way():
+    """It is noticed, told to who asked for layers, and computed all the same."""
+    subject = typical_tabular(np.random.default_rng(3), supports=False).subject()
+    made = subject.model
+    subject = subject.replace(model=Scaled(made.classes, made.vocabulary, made.width))
+    with pytest.raises(Unstructured, match=r"no factors"):
+        moments_table(subject, path="structured")
+    assert_same(moments_table(subject), reference(subject))
+
+
+@dataclasses.dataclass(frozen=True)
+class Steered(TabularModel):
+    """A model that looks at its labels' values to decide what to do: it cannot be vectorised."""
+
+    def loss(self, ops, parameters, batch, labels):
+        """The loss, by way of a Python number."""
+        value = super().loss(ops, parameters, batch, labels)
+        return value + 0.0 * float(labels.sum())
+
+
+def test_what_cannot_be_vectorised_is_run_label_by_label():
+    """The general way then takes longer, and gives the same."""
+    subject = typical_tabular(np.random.default_rng(4), supports=False).subject()
+    made = subject.model
+    subject = subject.replace(model=Steered(made.classes, made.vocabulary, made.width))
+    assert_same(moments_table(subject, path="general"), reference(subject))
+
+
+def test_bad_input_gets_a_clear_error():
+    """A path that is none, and baselines that are not one finite number for each sentence."""
+    subject = _text("seqdgm")
+    with pytest.raises(ValueError, match="path = 'fast', expected 'auto', 'structured'"):
+        moments_table(subject, path="fast")
+    for value in (np.zeros(7), np.full(subject.batch.n, np.nan)):
+        with pytest.raises(ValueError, match=r"baseline 'b' has shape .* finite numbers, one for"):
+            entry_moments(subject, {"b": value})
+
+
+def test_a_loss_that_is_no_number_is_named():
+    """The same words as of the reference."""
+    subject = _text("seqdgm")
+    wild = {
+        k: v * (1e200 if k == "theta.output_bias" else 1.0) for k, v in subject.parameters.items()
+    }
+    wild["phi.log_variance.bias"] = wild["phi.log_variance.bias"] + 1e3
+    with pytest.raises(
+        ValueError, match=r"for sentence 0 and label 0 of .*Scale the parameters down"
+    ):
+        moments_table(subject.replace(parameters=wild))
+
+
+@pytest.mark.parametrize("part", ["outer", "lookup", "mean"])
+def test_a_planted_error_is_seen(part, monkeypatch):
+    """The comparison with the witness fails where a factor, a row or a mean is wrong."""
+    from gradproof.estimators.engine import gradient
+
+    wrong = {
+        "outer": ("_outer_inner", lambda first, second: 1.01 * gradient._gram(
+            first.rows, second.rows).sum((-1, -2))),
+        "lookup": ("_rows", lambda dense, where: 0.0 * dense[:, : where.shape[1]]),
+        "mean": ("_weigh", lambda tensor, weight: tensor * weight[:, :1, None, None]),
+    }[part]  # fmt: skip
+    monkeypatch.setattr(gradient, *wrong)
+    subject = _text("seqdgm")
+    with pytest.raises(AssertionError):
+        assert_same(moments_table(subject, path="structured"), reference(subject))
+
+
+def test_the_groups_are_those_of_the_parameters():
+    """Each group that a parameter names has its column, whether or not a score reaches it."""
+    subject = _text("seqdgm-a")
+    found = moments_table(subject)
+    assert set(found.score) == {group_of(name) for name in subject.parameters}
+    assert not found.score["theta"].any()
+    assert not found.pathwise["w"].any()
+
+
+def _text(model):
+    options = TextOptions(labelled=0, unlabelled=3)
+    return text_subject(model, prepare_text("names-8", options, 5), options, 5)
