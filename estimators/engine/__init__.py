@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
 from ..backends import load
 from ..subject import Subject
 from ..table import Table
@@ -30,7 +35,7 @@ def moments_table(subject: Subject, *, path: str = "auto") -> Table:
     """
     if path not in ("auto", "structured", "general"):
         raise ValueError(f"path = {path!r}, expected 'auto', 'structured' or 'general'")
-    torch = load("torch").torch
+    torch = _torch()
     if path == "general":
         return general(torch, subject)
     try:
@@ -41,7 +46,7 @@ def moments_table(subject: Subject, *, path: str = "auto") -> Table:
         return general(torch, subject)
 
 
-def entry_moments(subject: Subject, baselines: dict[str, object] | None = None) -> Entries:
+def entry_moments(subject: Subject, baselines: Mapping[str, np.ndarray] | None = None) -> Entries:
     """The variance of every parameter entry, as a parabola of B, for a model made of layers.
 
     Args:
@@ -52,4 +57,9 @@ def entry_moments(subject: Subject, baselines: dict[str, object] | None = None) 
         Unstructured: for a model that has no layers.
         ValueError: for a baseline that is not a finite number for each sentence.
     """
-    return entries(load("torch").torch, subject, baselines)
+    return entries(_torch(), subject, baselines)
+
+
+def _torch() -> Any:
+    backend: Any = load("torch")
+    return backend.torch

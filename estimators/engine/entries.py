@@ -114,7 +114,8 @@ def _add_block(
 ) -> np.ndarray:
     """Add all labels of some sentences; E[R] of each, (N,)."""
     parts: dict[str, _Part] = {}
-    start = centre = None
+    start: Any = None
+    centre: Any = None
     for labels, loss, score, pathwise in block.chunks(chunks):
         log_q = block.log_q[:, labels[0] : labels[-1] + 1]
         q = log_q.exp()
@@ -143,8 +144,12 @@ class _Part:
         given = [of for of in (score, pathwise) if of is not None]
         self._scored = score is not None
         looked = all(not of.outers for of in given)
-        self._where: Tensor | None = given[0].lookup.where if looked and given[0].lookup else None
-        self._second = self._mean = self._slope = self._curvature = None
+        self._where: Any = given[0].lookup.where if looked and given[0].lookup else None
+        # Made when the first labels come.
+        self._second: Any = None
+        self._mean: Any = None
+        self._slope: Any = None
+        self._curvature: Any = None
         if self._where is None:
             outer = next(outer for of in given for outer in of.outers)
             self._shape = outer.shape()
@@ -155,7 +160,7 @@ class _Part:
     ) -> None:
         """Add a chunk of labels, q and R - c (N, M)."""
         for some, s, d in self._formed(score, pathwise):
-            g = d
+            g: Any = d
             if s is not None:
                 g = rest[:, :, None, None] * s
                 g = g if d is None else g.add_(d)
@@ -176,7 +181,9 @@ class _Part:
         """Gradients (N, M, ., .), for some of what lies last at a time; they may be overwritten."""
         given = (score, pathwise)
         if self._where is not None:
-            whole = [None if of is None else of.lookup.columns.clone() for of in given]
+            whole: list[Any] = [
+                of.lookup.columns.clone() if of and of.lookup else None for of in given
+            ]
             if self._mean is None:
                 self._begin(next(of for of in whole if of is not None)[:, 0])
             yield slice(None), whole[0], whole[1]
@@ -231,7 +238,7 @@ class _Part:
 
 def _some(gradient: Gradient, some: slice, *, turned: bool) -> Tensor:
     """Some rows of a gradient as (N, M, C, R'), if turned, or some columns as (N, M, R, C')."""
-    total = None
+    total: Any = None
     for outer in gradient.outers:
         found = outer.formed(some, turned=turned)
         total = found if total is None else total.add_(found)

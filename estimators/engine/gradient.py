@@ -68,8 +68,8 @@ class Gradient:
             for second in other.outers:
                 total = total + _outer_inner(first, second)
         for lookup, outers in ((self.lookup, other.outers), (other.lookup, self.outers)):
-            for outer in outers if lookup is not None else ():
-                total = total + _mixed_inner(lookup, outer)
+            if lookup is not None:
+                total = total + sum(_mixed_inner(lookup, outer) for outer in outers)
         if self.lookup is not None and other.lookup is not None:
             total = total + (self.lookup.columns * other.lookup.columns).sum((-1, -2))
         return total
@@ -90,7 +90,7 @@ class Mean:
     """A weighted sum over labels: ``dense`` (N, R, C) and rows ``where`` (N, U) of it apart."""
 
     dense: Tensor | None
-    where: Tensor | None
+    where: Tensor
     columns: Tensor | None
 
     def __add__(self, other: Mean) -> Mean:

@@ -70,7 +70,7 @@ class Options:
     held_out: int | None = None
     estimator: str = SAMPLED
     form: str = "one-pass"
-    baseline: str = "leave-one-out"
+    baseline: str = "per-token"
     alpha: float = 10.0
     batch: int = 128
     labelled_batch: int = 32

@@ -17,6 +17,7 @@ from gradproof.checks.training import RECORD, Measure, last_checkpoint, train
 from gradproof.checks.verify import fresh_seed
 from gradproof.estimators.backends import Arrays, load
 from gradproof.estimators.baselines import BASELINES
+from gradproof.estimators.engine import moments_table
 from gradproof.estimators.subject import Subject
 from gradproof.estimators.training import checkpoint as files
 from gradproof.estimators.training.options import (
@@ -178,7 +179,8 @@ def measured_on(task: Task, sentences: int) -> Measure:
             Subject(task.model, parameters, batch_of(task, pick(rng, rows, sentences), rng))
             for rows in (split.unlabelled, split.held_out)
         )
-        return stage(fitted, held_out, data=task.prepared.corpus.name, step=step, rng=rng)
+        name = task.prepared.corpus.name
+        return stage(fitted, held_out, data=name, step=step, rng=rng, table=moments_table)
 
     return measure
 
