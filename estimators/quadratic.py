@@ -46,6 +46,14 @@ class Quadratics:
         """The sum of all variances with baselines (N,)."""
         return float(sum(value.sum() for value in self.variance(baseline).values()))
 
+    def summed(self) -> Total:
+        """The total as one parabola for each sentence, for whoever asks of many baselines."""
+        value, slope, curvature = (
+            sum((_by_sentence(array) for array in of.values()), np.zeros_like(self.centre))
+            for of in (self.value, self.slope, self.curvature)
+        )
+        return Total(self.centre, float(value.sum()), slope, curvature)
+
     def best(self) -> np.ndarray:
         """The baseline (N,) at which the total is least; E[R] where no baseline matters."""
         slope, curvature = (
@@ -80,6 +88,24 @@ class Quadratics:
         shift = np.broadcast_to(np.asarray(baseline, np.float64), self.centre.shape) - self.centre
         shift = shift.reshape(-1, *[1] * (value.ndim - 1))
         return value - 2.0 * shift * self.slope[name] + shift**2 * self.curvature[name]
+
+
+@dataclasses.dataclass(frozen=True)
+class Total:
+    """The sum of all variances under a baseline (N,): some microseconds a call.
+
+    Shape: ``centre``, ``slope`` and ``curvature`` (N,).
+    """
+
+    centre: np.ndarray
+    value: float
+    slope: np.ndarray
+    curvature: np.ndarray
+
+    def __call__(self, baseline: np.ndarray | float) -> float:
+        """V(B) = value + (B - centre) . (curvature (B - centre) - 2 slope)."""
+        shift = baseline - self.centre
+        return self.value + float(shift @ (self.curvature * shift - 2.0 * self.slope))
 
 
 def _by_sentence(array: np.ndarray) -> np.ndarray:

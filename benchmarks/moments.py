@@ -1,0 +1,248 @@
+"""What exact moments cost, as ratios to one enumerated gradient of U taken in the same run.
+
+    python benchmarks/moments.py FOLDER            # all of it, some fifteen minutes
+    python benchmarks/moments.py FOLDER --quick    # K = 10 alone, under a minute
+
+Writes FOLDER/scaling.json and draws FOLDER/cost.svg; `gradproof plot cost` draws it again. The
+floor and every way are timed in turns, so that a machine that slows down slows all of them, and the
+shortest time of each counts. What is extrapolated is marked with ~.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import platform
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+
+from gradproof.checks.records import Scaling
+from gradproof.checks.scaling_files import scaling_to_json
+from gradproof.estimators.backends import load
+from gradproof.estimators.baselines import BASELINES
+from gradproof.estimators.bench import Bench
+from gradproof.estimators.builds import surrogate
+from gradproof.estimators.engine import entry_moments, moments_table
+from gradproof.estimators.engine.floor import gradient
+from gradproof.estimators.forms import FORMS
+from gradproof.estimators.subject import Subject
+from gradproof.reference_models.batch import make_batch
+from gradproof.reference_models.model import one_hot
+from gradproof.reference_models.seqdgm import SeqDGM
+from gradproof.reports.cost import draw
+
+#: Labels, and sentences: fewer where a run would take an hour.
+SIZES = {10: 32, 50: 32, 200: 32, 1000: 8}
+
+#: What each way should cost at most, in enumerated gradients.
+GOALS = {"total": 1.25, "per parameter": 1.5, "general": 4.0}
+
+#: Sentences and labels that slow ways are timed on; their cost is proportional to both.
+FEW, SOME = 1, 32
+
+#: Draws that a user takes for a variance by Monte Carlo.
+DRAWS = 10_000
+
+
+def subject(classes: int, n: int) -> Subject:
+    """A SeqDGM of about 4 10^5 parameters on N random sentences of 20 tokens."""
+    rng = np.random.default_rng(0)  # times depend on sizes alone
+    model = SeqDGM(classes, 2000, width=64, hidden=64, latent=32)
+    tokens = rng.integers(4, 2000, (n, 20))
+    batch = make_batch(tokens, np.ones((n, 20)), None, model.noise(rng, n, 20), classes=classes)
+    parameters = {name: 0.3 * value for name, value in model.initial(rng).items()}
+    return Subject(model, parameters, batch)
+
+
+def ways(whole: Subject) -> dict[str, Callable[[], object]]:
+    """The floor, and what is compared with it, on a whole batch."""
+    return {
+        "enumerated": lambda: gradient(torch, whole),
+        "total": lambda: moments_table(whole, path="structured"),
+        "per parameter": lambda: entry_moments(whole),
+    }
+
+
+def sampled(whole: Subject) -> Callable[[], object]:
+    """One step with one label drawn for each sentence: a pass through the surrogate."""
+    rng = np.random.default_rng(1)
+    bench = Bench(load("torch"))
+    baseline = BASELINES["constant"]
+    build = surrogate(FORMS["one-pass"], baseline, whole)
+    inputs = whole.inputs(one_hot(rng.integers(whole.model.classes, size=whole.batch.n),
+                                  whole.model.classes))  # fmt: skip
+    inputs |= baseline.initial(rng, 64)
+    return lambda: bench.gradient(build, whole, inputs)
+
+
+def loop(one: Subject, labels: int) -> Callable[[], object]:
+    """The way of most users: a backward pass for each label, its square added up."""
+    step = sampled(one)
+
+    def run() -> None:
+        sums: dict[str, np.ndarray] = {}
+        for _ in range(labels):
+            for name, value in step().items():  # type: ignore[attr-defined]
+                sums[name] = sums.get(name, 0.0) + value**2
+
+    return run
+
+
+def timed(run: Callable[[], object]) -> float:
+    """Seconds of one call."""
+    started = time.perf_counter()
+    run()
+    return time.perf_counter() - started
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """Seconds of the floor, and of each way, at one K; extrapolated ones are named apart."""
+
+    classes: int
+    n: int
+    parameters: int
+    seconds: dict[str, float]
+    extrapolated: frozenset[str]
+    baseline_seconds: float
+    baseline_error: float
+    variances: dict[str, float]
+
+
+def measure(classes: int, n: int, rounds: int) -> Row:
+    """Everything at one K."""
+    whole = subject(classes, n)
+    few = whole.replace(batch=whole.batch.rows(slice(0, FEW)))
+    small = min(classes, SOME)
+    every = ways(whole) | {"sampled": sampled(whole)}
+    slow = {
+        "general": (lambda: moments_table(few, path="general"), n / FEW),
+        "loop": (loop(few, small), n / FEW * classes / small),
+    }
+    seconds = {name: min(timed(run) for _ in range(3)) for name, run in every.items()}
+    for _ in range(rounds):
+        for name, run in every.items():
+            seconds[name] = min(seconds[name], timed(run))
+        for name, (run, times) in slow.items():
+            seconds[name] = min(seconds.get(name, np.inf), times * timed(run))
+    seconds["Monte Carlo"] = DRAWS * seconds["sampled"]
+    own = np.linspace(1.0, 100.0, n)
+    quadratics = moments_table(whole).quadratics()
+    total = quadratics.summed()
+    again = sum(value.sum() for value in entry_moments(whole, {"own": own}).at["own"].values())
+    return Row(
+        classes,
+        n,
+        sum(value.size for value in whole.parameters.values()),
+        seconds,
+        frozenset({*slow, "Monte Carlo"}),
+        min(timed(lambda: [total(own) for _ in range(1000)]) for _ in range(5)) / 1000,
+        abs(total(own) - again) / again,
+        {
+            "no baseline": quadratics.total(0.0),
+            "E[R|x]": quadratics.total(quadratics.centre),
+            "best B of each sentence": quadratics.total(quadratics.best()),
+        },
+    )
+
+
+def peak(way: str, classes: int, n: int) -> float:
+    """Megabytes that a way needs at its peak beyond what was there, in a process of its own."""
+    command = [sys.executable, __file__, "-", "--peak", way, str(classes), str(n)]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def print_peak(way: str, classes: int, n: int) -> None:
+    """What :func:`peak` asks of a process."""
+    run = ways(subject(classes, n))[way]
+    ways(subject(2, 2))[way]()  # what PyTorch keeps for itself from its first call on
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    run()
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    sys.stdout.write(f"{(after - before) / 1024.0}\n")
+
+
+def report(row: Row, peaks: dict[str, float]) -> str:
+    """The table of one K."""
+    floor = row.seconds["enumerated"]
+    lines = [
+        f"K = {row.classes}, N = {row.n}, {row.parameters:,} parameters: one enumerated gradient "
+        f"F = {floor:.3f} s, {peaks['enumerated']:.0f} MB"
+    ]
+    for name, seconds in row.seconds.items():
+        if name == "enumerated":
+            continue
+        mark = "~" if name in row.extrapolated else " "
+        goal = f"  goal {GOALS[name]:.2f}" if name in GOALS else ""
+        memory = f"  {peaks[name]:.0f} MB" if name in peaks else ""
+        lines.append(f"  {name:<14}{mark}{seconds / floor:>10.4g} F{goal}{memory}")
+    lines.append(
+        f"  a new baseline {row.baseline_seconds * 1e6:.1f} microseconds (goal 10), equal to a "
+        f"rerun to {row.baseline_error:.1e} (goal 1e-12)"
+    )
+    return "\n".join(lines)
+
+
+def scaling(rows: list[Row]) -> Scaling:
+    """The record that the figure is drawn from; sampled steps are for as many sentences."""
+    n = max(row.n for row in rows)
+
+    def column(name: str) -> np.ndarray:
+        return np.array([row.seconds[name] * n / row.n for row in rows])
+
+    return Scaling(
+        model="SeqDGM",
+        machine=f"{platform.machine()}, {torch.get_num_threads()} threads, PyTorch "
+        f"{torch.__version__}",
+        sentences=n,
+        parameters=rows[0].parameters,
+        classes=np.array([row.classes for row in rows]),
+        enumerated=column("enumerated"),
+        total=column("total"),
+        per_parameter=column("per parameter"),
+        sampled=column("sampled"),
+        variances={
+            name: np.array([row.variances[name] * n / row.n for row in rows])
+            for name in rows[0].variances
+        },
+    )
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, help="where the record and the figure go")
+    parser.add_argument("--quick", action="store_true", help="K = 10 alone")
+    parser.add_argument("--rounds", type=int, default=3, help="times that each way is run")
+    parser.add_argument("--peak", nargs=3, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.peak:
+        print_peak(given.peak[0], int(given.peak[1]), int(given.peak[2]))
+        return
+    given.folder.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for classes, n in SIZES.items():
+        if given.quick and classes > min(SIZES):
+            break
+        rows.append(measure(classes, n, given.rounds))
+        peaks = {way: peak(way, classes, n) for way in ("enumerated", "total", "per parameter")}
+        sys.stdout.write(report(rows[-1], peaks) + "\n\n")
+        sys.stdout.flush()
+    record = scaling(rows)
+    (given.folder / "scaling.json").write_text(scaling_to_json(record), encoding="utf-8")
+    figure = Figure(figsize=(7.0, 2.8), layout="constrained")
+    draw(figure.subplots(1, 2), record)
+    figure.savefig(given.folder / "cost.svg")
+    sys.stdout.write(f"wrote {given.folder / 'scaling.json'} and {given.folder / 'cost.svg'}\n")
+
+
+if __name__ == "__main__":
+    main()
