@@ -113,7 +113,7 @@ class Schedule:
     steps: int = 1000
     every: int = 100
     stages: tuple[str, ...] = STAGES
-    sentences: int = 16
+    sentences: int = 32  # more than the numbers that the largest linear baseline has to fit
 
     def __post_init__(self) -> None:
         for name in ("steps", "every", "sentences"):
