@@ -42,8 +42,9 @@ FITS: tuple[tuple[str, tuple[str, ...]], ...] = (
 #: What stands for the fit where there is no lambda, and where B comes from the table itself.
 NO_FIT, EXACT = "none", "exact"
 
-#: A baseline, how it was fitted, and the variance that it leaves by group.
-Row = tuple[str, str, Mapping[str, np.ndarray] | Mapping[str, float]]
+#: A baseline, how it was fitted, the variance that it leaves by group, and the share of sentences
+#: that it helps.
+Row = tuple[str, str, Mapping[str, np.ndarray] | Mapping[str, float], float | None]
 
 #: The share of a variance that is rounding: far below any that one would care to remove.
 ROUNDS = 1e-12
@@ -73,7 +74,7 @@ def captured(
     """
     parabola = held_out.quadratics(form)
     check_features(held_out_features, len(parabola.centre))
-    rows: list[Row] = [("none", NO_FIT, parabola.variance(0.0))]
+    rows = [_row(parabola, "none", NO_FIT, 0.0)]
     for name, ways in FITS:
         baseline = BASELINES[name]
         if not isinstance(baseline, Learned):
@@ -81,10 +82,10 @@ def captured(
         for by in ways:
             lam = fit(baseline, train_features, train, by, rng, form)
             value = baseline.at(AutogradOps(), lam, held_out_features)
-            rows.append((name, by, parabola.variance(value)))
+            rows.append(_row(parabola, name, by, value))
     rows += _exact(parabola)
     if per_parameter is not None:
-        rows.append(("best-per-parameter", EXACT, dict(per_parameter)))
+        rows.append(("best-per-parameter", EXACT, dict(per_parameter), None))
     return _with_shares(rows)
 
 
@@ -95,14 +96,21 @@ def captured_by_form(
     held_out_features: Features,
     *,
     rng: np.random.Generator,
+    per_parameter: Mapping[str, float] | None = None,
 ) -> dict[str, tuple[Captured, ...]]:
     """As :func:`captured`, with (log q + 1) in the score term and with the entropy differentiated.
 
     The variances of the two are of the same gradient, and may be compared; each share is of what
     baselines can remove from that form (claim ``batch.plus_one``).
+
+    Args:
+        per_parameter: as in :func:`captured`, of the form :data:`ONE_PASS`.
     """
     given = (train, train_features, held_out, held_out_features)
-    return {form: captured(*given, rng=rng, form=form) for form in (ONE_PASS, ANALYTIC)}
+    return {
+        ONE_PASS: captured(*given, rng=rng, per_parameter=per_parameter),
+        ANALYTIC: captured(*given, rng=rng, form=ANALYTIC),
+    }
 
 
 def stage(
@@ -130,7 +138,7 @@ def stage(
     """
     _check_same(train, held_out)
     make = table or witness
-    rows = captured(
+    found = captured_by_form(
         make(train),
         sentence_features(train),
         make(held_out),
@@ -144,7 +152,8 @@ def stage(
         step=step,
         sentences=held_out.batch.n,
         classes=held_out.model.classes,
-        rows=rows,
+        rows=found[ONE_PASS],
+        analytic=found[ANALYTIC],
     )
 
 
@@ -160,18 +169,30 @@ def sentence_features(subject: Subject) -> Features:
     return Features(np.asarray(found.lengths, np.float64), found.embedded)
 
 
+def helped(best: np.ndarray, baseline: np.ndarray | float) -> float:
+    """The share of sentences in whose interval B lies: strictly between 0 and twice the best.
+
+    Shape: ``best`` (N,); ``baseline`` (N,), or one number for all.
+    """
+    return float(np.mean(baseline * (baseline - 2.0 * best) < 0.0))
+
+
+def _row(parabola: Quadratics, name: str, by: str, value: np.ndarray | float) -> Row:
+    return name, by, parabola.variance(value), helped(parabola.best(), value)
+
+
 def _exact(parabola: Quadratics) -> list[Row]:
     """What only the table knows: the mean return, and the best there is."""
     return [
-        ("expected-return", EXACT, parabola.variance(parabola.centre)),
-        ("best", EXACT, parabola.variance(parabola.best())),
+        _row(parabola, "expected-return", EXACT, parabola.centre),
+        _row(parabola, "best", EXACT, parabola.best()),
         # No B of one number: each group's part of the score term has one of its own.
-        ("best-per-group", EXACT, parabola.least()),
+        ("best-per-group", EXACT, parabola.least(), None),
     ]
 
 
 def _with_shares(rows: list[Row]) -> tuple[Captured, ...]:
-    totals = {name: float(sum(map(float, of.values()))) for name, _, of in rows}
+    totals = {name: float(sum(map(float, of.values()))) for name, _, of, _ in rows}
     none, removable = totals["none"], totals["none"] - totals["best"]
     matters = removable > ROUNDS * none
     return tuple(
@@ -180,8 +201,9 @@ def _with_shares(rows: list[Row]) -> tuple[Captured, ...]:
             by,
             {group: float(value) for group, value in of.items()},
             (none - sum(map(float, of.values()))) / removable if matters else math.nan,
+            helps,
         )
-        for name, by, of in rows
+        for name, by, of, helps in rows
     )
 
 

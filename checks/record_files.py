@@ -14,6 +14,9 @@ from .records import Captured, Stage, Training
 #: The fields of a training run that are arrays, and of what type.
 ARRAYS = {"steps": np.int64, "seconds": np.float64, "loss": np.float64, "accuracy": np.float64}
 
+#: The fields of a stage that are rows.
+ROWS = ("rows", "analytic")
+
 
 def training_to_json(record: Training) -> str:
     """The whole record; a share that is NaN becomes null, which JSON has."""
@@ -68,7 +71,7 @@ def _fits(value: Any, needed: str) -> bool:
         return isinstance(value, str)
     if needed == "int":
         return isinstance(value, int) and not isinstance(value, bool)
-    if needed == "float":
+    if needed in ("float", "float | None"):
         return value is None or _is_number(value)
     if needed.startswith("Mapping"):
         return isinstance(value, dict) and all(map(_is_number, value.values()))
@@ -82,19 +85,18 @@ def _is_number(value: Any) -> bool:
 
 
 def _stage_to_record(stage: Stage) -> dict[str, Any]:
-    rows = [
-        dataclasses.asdict(row) | {"share": None if math.isnan(row.share) else row.share}
-        for row in stage.rows
-    ]
-    return {field.name: getattr(stage, field.name) for field in dataclasses.fields(stage)} | {
-        "rows": rows
-    }
+    written = {field.name: getattr(stage, field.name) for field in dataclasses.fields(stage)}
+    return written | {name: [_captured_to_record(row) for row in written[name]] for name in ROWS}
+
+
+def _captured_to_record(row: Captured) -> dict[str, Any]:
+    return dataclasses.asdict(row) | {"share": None if math.isnan(row.share) else row.share}
 
 
 def _stage_from_record(written: Any) -> Stage:
     fields = _fields(Stage, written)
-    rows = tuple(_captured_from_record(row) for row in fields["rows"])
-    return Stage(**fields | {"rows": rows})
+    rows = {name: tuple(_captured_from_record(row) for row in fields[name]) for name in ROWS}
+    return Stage(**fields | rows)
 
 
 def _captured_from_record(written: Any) -> Captured:

@@ -15,13 +15,16 @@ class Captured:
     ``variances`` by parameter group, each summed over its parameters and the sentences. ``share``
     of the removable variance that is removed: 1 for the best B of each sentence, 0 for none,
     negative where it does harm; NaN where no baseline could remove any. ``fit`` is how lambda was
-    found.
+    found. ``helped``, the share of the sentences whose variance B lowers, which are those where it
+    lies strictly between 0 and 2 E[R |s|^2 + s.d] / E[|s|^2]; None where B is not one number for
+    each sentence.
     """
 
     baseline: str
     fit: str
     variances: Mapping[str, float]
     share: float
+    helped: float | None = None
 
     @property
     def total(self) -> float:
@@ -36,6 +39,9 @@ class Stage:
     ``step`` is how far the parameters were trained; ``sentences`` how many were measured on,
     ``classes`` is K. The rows ``none`` and ``best`` (one B for each sentence, the best there is)
     are always among ``rows``: what the latter leaves, no baseline of a sentence removes.
+    ``analytic`` has the same rows where the entropy is differentiated instead of being part of the
+    score term. They are of the same gradient, so variances may be compared across; each share is of
+    what baselines can remove from its own form.
     """
 
     model: str
@@ -44,6 +50,7 @@ class Stage:
     sentences: int
     classes: int
     rows: tuple[Captured, ...]
+    analytic: tuple[Captured, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

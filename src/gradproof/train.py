@@ -17,7 +17,7 @@ from gradproof.checks.training import RECORD, Measure, last_checkpoint, train
 from gradproof.checks.verify import fresh_seed
 from gradproof.estimators.backends import Arrays, load
 from gradproof.estimators.baselines import BASELINES
-from gradproof.estimators.engine import moments_table
+from gradproof.estimators.engine import entry_moments, moments_table
 from gradproof.estimators.subject import Subject
 from gradproof.estimators.training import checkpoint as files
 from gradproof.estimators.training.options import (
@@ -29,6 +29,7 @@ from gradproof.estimators.training.options import (
     make_task,
 )
 from gradproof.estimators.training.step import batch_of, largest_class, pick
+from gradproof.reference_models.model import group_of
 from gradproof.reference_models.registry import MODELS
 
 from .console import clear_errors, progress
@@ -180,9 +181,25 @@ def measured_on(task: Task, sentences: int) -> Measure:
             for rows in (split.unlabelled, split.held_out)
         )
         name = task.prepared.corpus.name
-        return stage(fitted, held_out, data=name, step=step, rng=rng, table=moments_table)
+        return stage(
+            fitted,
+            held_out,
+            data=name,
+            step=step,
+            rng=rng,
+            table=moments_table,
+            per_parameter=best_per_parameter(held_out),
+        )
 
     return measure
+
+
+def best_per_parameter(subject: Subject) -> dict[str, float]:
+    """The variance that the best B of each parameter entry and sentence leaves, by group."""
+    found: dict[str, float] = {}
+    for name, least in entry_moments(subject).least.items():
+        found[group_of(name)] = found.get(group_of(name), 0.0) + float(least.sum())
+    return found
 
 
 def _is_given(context: click.Context, name: str) -> bool:

@@ -13,6 +13,7 @@ from gradproof.checks.captured import (
     FITS,
     captured,
     captured_by_form,
+    helped,
     sentence_features,
     stage,
     witness,
@@ -120,6 +121,40 @@ def value(name, by, train, held_out, rng, form_name):
     return np.broadcast_to(found, (held_out.batch.n,))
 
 
+@given(seed=seeds)
+@settings(max_examples=10)
+def test_sentences_that_are_helped_are_those_of_less_variance(seed):
+    """The interval says what each sentence's own variance says; none helps none, the best all."""
+    rows, train, held_out = rows_of(seed)
+    parabola, rng = witness(held_out).quadratics(), np.random.default_rng(seed)
+
+    def by_sentence(b):
+        shift = b - parabola.centre
+        return sum(
+            parabola.value[group] - 2.0 * shift * parabola.slope[group] + shift**2 * curvature
+            for group, curvature in parabola.curvature.items()
+        )
+
+    compared = 0
+    for row in rows:
+        if row.baseline not in dict(FITS):
+            continue
+        b = value(row.baseline, row.fit, train, held_out, rng, ONE_PASS)
+        assert row.helped == np.mean(by_sentence(b) < by_sentence(0.0))
+        compared += 1
+    assert compared == sum(len(ways) for _, ways in FITS)
+    share = {row.baseline: row.helped for row in rows}
+    assert (share["none"], share["best"], share["best-per-group"]) == (0.0, 1.0, None)
+
+
+def test_the_interval_is_open_and_may_lie_below_zero():
+    """At its ends nothing is gained, and where no baseline matters none helps."""
+    best = np.array([1.0, 1.0, 1.0, -1.0, -1.0, 0.0])
+    assert helped(best, np.array([0.0, 2.0, 3.0, 1.0, -2.0, 1.0])) == 0.0
+    assert helped(best, np.array([0.1, 1.9, 1.0, -1.0, -1.9, 1.0])) == 5.0 / 6.0
+    assert helped(best, 1.0) == 0.5
+
+
 @pytest.mark.parametrize("form_name", [ONE_PASS, ANALYTIC])
 @given(seed=seeds)
 @settings(max_examples=5)
@@ -208,6 +243,9 @@ def test_a_stage_is_what_was_measured():
     assert found.rows[-1].total <= found.rows[-2].total * (1.0 + 1e-12)  # rounding of the two sums
     again = stage(train, held_out, data="drawn", step=7, rng=np.random.default_rng(1))
     assert again.rows == found.rows[:-1]
+    assert again.analytic == found.analytic
+    assert [row.baseline for row in found.analytic] == NAMES
+    assert found.analytic[0].variances != found.rows[0].variances
 
 
 def test_other_parameters_are_an_error():

@@ -11,7 +11,7 @@ from gradproof.checks.record_files import training_from_json, training_to_json
 from gradproof.checks.records import Captured, Stage, Training
 
 ROWS = (
-    Captured("none", "", {"e": 2.0, "w": 1.5}, 0.0),
+    Captured("none", "", {"e": 2.0, "w": 1.5}, 0.0, 0.0),
     Captured("best", "per sentence", {"e": 1.0, "w": 0.5}, float("nan")),
 )
 
@@ -25,7 +25,7 @@ RECORD = Training(
     seconds=np.array([0.0, 0.1]),
     loss=np.array([3.0, 1.0 / 3.0]),
     accuracy=np.array([0.5, 1.0]),
-    stages=(Stage("seqdgm", "Námes", 10, 4, 2, ROWS),),
+    stages=(Stage("seqdgm", "Námes", 10, 4, 2, ROWS, ROWS[:1]),),
 )
 
 
@@ -42,6 +42,8 @@ def test_a_record_is_read_back_the_same():
     assert dataclasses.replace(stage, rows=()) == dataclasses.replace(RECORD.stages[0], rows=())
     assert stage.rows[0] == ROWS[0]
     assert math.isnan(stage.rows[1].share)
+    assert stage.rows[1].helped is None
+    assert stage.analytic == ROWS[:1]
     assert found.steps.dtype.kind == "i"
 
 
@@ -65,6 +67,7 @@ def changed(change):
         (changed(lambda w: w.update(loss=[1.0])), "have lengths .*'loss': 1.*, expected one"),
         (changed(lambda w: w["stages"][0].pop("rows")), "a Stage .* missing or unknown: rows"),
         (changed(lambda w: w["stages"][0]["rows"][0].update(share="a")), "share of a Captured"),
+        (changed(lambda w: w["stages"][0]["analytic"][0].update(helped="a")), "helped of a Capt"),
         (changed(lambda w: w["stages"][0]["rows"][0].update(variances=[1])), "variances of a Capt"),
     ],
 )

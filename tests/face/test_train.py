@@ -65,6 +65,9 @@ def test_a_run_leaves_a_record_and_checkpoints(tmp_path, model):
     for each in kept.stages:
         assert (each.model, each.sentences, each.classes) == (model, 2, 2)
         assert {"none", "best"} <= {row.baseline for row in each.rows}
+        total = {row.baseline: row.total for row in each.rows}
+        assert 0.0 < total["best-per-parameter"] <= total["best-per-group"] <= total["best"]
+        assert {"none", "best"} <= {row.baseline for row in each.analytic}
     # Those of the stages initial, middle and end; of the others only the last is ever kept.
     assert files.steps_in(tmp_path / "run") == [0, 2, 4]
 
