@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import platform
-import resource
 import subprocess
 import sys
 import time
@@ -21,7 +20,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import torch
 from matplotlib.figure import Figure
 
 from gradproof.checks.records import Scaling
@@ -38,6 +36,8 @@ from gradproof.reference_models.batch import make_batch
 from gradproof.reference_models.model import one_hot
 from gradproof.reference_models.seqdgm import SeqDGM
 from gradproof.reports.cost import draw
+
+torch = load("torch").torch  # type: ignore[attr-defined]
 
 #: Labels, and sentences: fewer where a run would take an hour.
 SIZES = {10: 32, 50: 32, 200: 32, 1000: 8}
@@ -164,10 +164,15 @@ def print_peak(way: str, classes: int, n: int) -> None:
     """What :func:`peak` asks of a process."""
     run = ways(subject(classes, n))[way]
     ways(subject(2, 2))[way]()  # what PyTorch keeps for itself from its first call on
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    Path("/proc/self/clear_refs").write_text("5")  # the peak so far is forgotten
+    before = _kilobytes("VmRSS")
     run()
-    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    sys.stdout.write(f"{(after - before) / 1024.0}\n")
+    sys.stdout.write(f"{(_kilobytes('VmHWM') - before) / 1024.0}\n")
+
+
+def _kilobytes(field: str) -> int:
+    status = Path("/proc/self/status").read_text()
+    return int(status.split(f"{field}:")[1].split()[0])
 
 
 def report(row: Row, peaks: dict[str, float]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from ..exact import check_finite
 from ..subject import Subject
 from ..table import ANALYTIC, ONE_PASS, Table
 from . import blocks
-from .general import Sentence
+from .general import Formed
 from .gradient import Mean
 from .structured import Block, Gradients
 
@@ -22,8 +22,8 @@ from .structured import Block, Gradients
 Tensor = Any
 
 
-#: Entries of gradients that the general way holds at a time: some 50 MB.
-MOST_ENTRIES = 6_000_000
+#: Entries of gradients that the general way holds at a time: some 100 MB.
+MOST_ENTRIES = 12_000_000
 
 
 class _Sums:
@@ -100,15 +100,15 @@ def general(torch: Any, subject: Subject, entries: int = MOST_ENTRIES) -> Table:
         entries: of gradients that are held at a time; at least those of two labels are.
     """
     size = sum(np.size(value) for value in subject.parameters.values())
-    rows = [slice(n, n + 1) for n in range(subject.batch.n)]
-    chunks = blocks.chunks(subject.model.classes, max(2, entries // size))
-    return _added_up(torch, subject, Sentence, rows, chunks)
+    classes, pairs = subject.model.classes, max(2, entries // size)
+    rows = blocks.sentences(subject.batch.n, classes, pairs)
+    return _added_up(torch, subject, Formed, rows, blocks.chunks(classes, pairs))
 
 
 def _added_up(
     torch: Any,
     subject: Subject,
-    kind: type[Block] | type[Sentence],
+    kind: type[Block] | type[Formed],
     slices: Iterable[slice],
     chunks: Sequence[Sequence[int]],
 ) -> Table:
@@ -116,19 +116,40 @@ def _added_up(
     sums = _Sums(subject, parameters)
     for rows in slices:
         block = kind(torch, subject.model, parameters, tensors(torch, subject.batch.rows(rows)))
-        sums.log_q[rows] = block.log_q
-        of_score: dict[str, dict[str, Mean]] = {ONE_PASS: {}, ANALYTIC: {}}
-        of_pathwise: dict[str, Mean] = {}
-        for labels, loss, score, pathwise in block.chunks(chunks):
-            sums.add_labels(rows, labels, loss, score, pathwise)
-            log_q = block.log_q[:, labels[0] : labels[-1] + 1]
-            q, own = log_q.exp(), log_q.nan_to_num(neginf=0.0) + 1.0
-            _add(of_pathwise, pathwise, q)
-            _add(of_score[ONE_PASS], score, q * (loss + own))
-            _add(of_score[ANALYTIC], score, q * loss)
-        sums.add_means(rows, of_score, of_pathwise)
+        _add_block(sums, rows, block, chunks)
     check_finite(sums.log_q, sums.loss, subject)
     return sums.table()
+
+
+def _add_block(
+    sums: _Sums, rows: slice, block: Block | Formed, chunks: Sequence[Sequence[int]]
+) -> None:
+    """Add all labels of some sentences."""
+    sums.log_q[rows] = block.log_q
+    means = _Means({}, {ONE_PASS: {}, ANALYTIC: {}})
+    for labels in chunks:
+        _add_chunk(sums, rows, means, block, labels)
+    sums.add_means(rows, means.score, means.pathwise)
+
+
+class _Means(NamedTuple):
+    """E[d] by parameter, and E[R s] by form and parameter, of some sentences."""
+
+    pathwise: dict[str, Mean]
+    score: dict[str, dict[str, Mean]]
+
+
+def _add_chunk(
+    sums: _Sums, rows: slice, means: _Means, block: Block | Formed, labels: Sequence[int]
+) -> None:
+    # In a function of its own, so that nothing of one chunk is there when the next one is run.
+    loss, score, pathwise = block.at(labels)
+    sums.add_labels(rows, labels, loss, score, pathwise)
+    log_q = block.log_q[:, labels[0] : labels[-1] + 1]
+    q, own = log_q.exp(), log_q.nan_to_num(neginf=0.0) + 1.0
+    _add(means.pathwise, pathwise, q)
+    _add(means.score[ONE_PASS], score, q * (loss + own))
+    _add(means.score[ANALYTIC], score, q * loss)
 
 
 def double(torch: Any, parameters: Mapping[str, np.ndarray]) -> dict[str, Tensor]:

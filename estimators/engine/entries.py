@@ -6,7 +6,7 @@ Gradients are formed for some rows of a matrix at a time, squared, weighed and f
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -110,27 +110,39 @@ class _Sums:
 
 
 def _add_block(
-    block: Block, sums: Mapping[str, _Sums], chosen: Mapping[str, Tensor], chunks: Any
+    block: Block,
+    sums: Mapping[str, _Sums],
+    chosen: Mapping[str, Tensor],
+    chunks: Sequence[Sequence[int]],
 ) -> np.ndarray:
     """Add all labels of some sentences; E[R] of each, (N,)."""
     parts: dict[str, _Part] = {}
-    start: Any = None
-    centre: Any = None
-    for labels, loss, score, pathwise in block.chunks(chunks):
-        log_q = block.log_q[:, labels[0] : labels[-1] + 1]
-        q = log_q.exp()
-        returns = loss + log_q.nan_to_num(neginf=0.0) + 1.0
-        weighed = (q * returns).sum(1)
-        # E[R] is known after the last chunk only: until then the first one's mean stands for it.
-        start = weighed / q.sum(1).clamp_min(1e-300) if start is None else start
-        centre = weighed if centre is None else centre + weighed
-        rest = returns - start[:, None]
-        for name in {**score, **pathwise}:
-            part = parts.setdefault(name, _Part(score.get(name), pathwise.get(name)))
-            part.add(score.get(name), pathwise.get(name), q, rest)
+    # E[R] is known after the last chunk only: until then the first one's mean stands for it.
+    start, centre = _add_chunk(block, parts, chunks[0], None)
+    for labels in chunks[1:]:
+        centre = centre + _add_chunk(block, parts, labels, start)[1]
     for name, part in parts.items():
         part.finish(sums[name], centre - start, {key: b - centre for key, b in chosen.items()})
     return centre.numpy()
+
+
+def _add_chunk(
+    block: Block, parts: dict[str, _Part], labels: Sequence[int], start: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Add some labels; the centre that was taken, and the part of E[R] that is theirs, (N,)."""
+    loss, score, pathwise = block.at(labels)
+    log_q = block.log_q[:, labels[0] : labels[-1] + 1]
+    q = log_q.exp()
+    returns = loss + log_q.nan_to_num(neginf=0.0) + 1.0
+    weighed = (q * returns).sum(1)
+    if start is None:
+        total = q.sum(1)
+        start = weighed / total.masked_fill(total == 0.0, 1.0)  # all of them may have no chance
+    rest = returns - start[:, None]
+    for name in {**score, **pathwise}:
+        part = parts.setdefault(name, _Part(score.get(name), pathwise.get(name)))
+        part.add(score.get(name), pathwise.get(name), q, rest)
+    return start, weighed
 
 
 class _Part:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from gradproof.reference_models.batch import Batch
+from gradproof.reference_models.batch import Batch, from_arrays
 from gradproof.reference_models.model import Model
 
 from ..backends.torch_backend import TorchOps
@@ -14,17 +14,20 @@ from .gradient import Gradient, Outer
 #: A tensor of PyTorch.
 Tensor = Any
 
-#: Gradients of one sentence at every label, by parameter.
+#: Tensors by name: of a batch, or parameters.
+ByName = Mapping[str, Tensor]
+
+#: Gradients at every sentence and label, by parameter.
 Gradients = Mapping[str, Gradient]
 
 
-class Sentence:
-    """One sentence of a batch, and its gradients by labels.
+class Formed:
+    """Some sentences of a batch, and their gradients by labels, each one formed.
 
     Args:
         torch: the framework.
         parameters: tensors by name.
-        batch: of tensors, N = 1.
+        batch: of tensors.
     """
 
     def __init__(
@@ -35,50 +38,62 @@ class Sentence:
         leaves = {name: value.detach().requires_grad_() for name, value in parameters.items()}
         log_q = model.log_q(self._ops, leaves, batch)
         self.log_q = log_q.detach()
-        drawn = self._one_hot([0]).unsqueeze(0)
+        drawn = self._one_hot([0] * batch.n).unsqueeze(0)
         self._score_of = self._reached(log_q, leaves)
         self._pathwise_of = self._reached(model.loss(self._ops, leaves, batch, drawn), leaves)
 
-    def chunks(
-        self, chunks: Sequence[Sequence[int]]
-    ) -> Iterator[tuple[Sequence[int], Tensor, Gradients, Gradients]]:
-        """For each chunk of labels: L (1, M), and the gradients of log q and of L."""
-        for labels in chunks:
-            drawn = self._one_hot(labels)
-            loss, pathwise = self._each(self._loss, self._pathwise_of, drawn)
-            _, score = self._each(self._log_q, self._score_of, drawn)
-            yield labels, loss.unsqueeze(0), score, pathwise
+    def at(self, labels: Sequence[int]) -> tuple[Tensor, Gradients, Gradients]:
+        """L (N, M) at these labels, and the gradients of log q and of L."""
+        loss, pathwise = self._each(self._loss, self._pathwise_of, labels)
+        _, score = self._each(self._log_q, self._score_of, labels)
+        return loss, score, pathwise
 
-    def _loss(self, parameters: Mapping[str, Tensor], draw: Tensor) -> Tensor:
+    def _loss(self, parameters: Mapping[str, Tensor], arrays: ByName, draw: Tensor) -> Tensor:
         given = self._parameters | dict(parameters)
-        return self._model.loss(self._ops, given, self._batch, draw[None, None])[0, 0]
+        return self._model.loss(self._ops, given, self._alone(arrays), draw[None, None])[0, 0]
 
-    def _log_q(self, parameters: Mapping[str, Tensor], draw: Tensor) -> Tensor:
+    def _log_q(self, parameters: Mapping[str, Tensor], arrays: ByName, draw: Tensor) -> Tensor:
         given = self._parameters | dict(parameters)
+        found = self._model.log_q(self._ops, given, self._alone(arrays))[0]
         # A label that is never drawn has log q of minus infinity, and no gradient.
-        chosen = (draw > 0.5) & (self.log_q[0] > -float("inf"))
-        found = self._model.log_q(self._ops, given, self._batch)[0]
+        chosen = (draw > 0.5) & (found > -float("inf"))
         return self._torch.where(chosen, found, 0.0).sum()
 
-    def _each(
-        self, function: Callable[..., Tensor], names: Sequence[str], drawn: Tensor
-    ) -> tuple[Tensor, Gradients]:
-        """Values (M,) and gradients at each label, in one vectorised call.
+    def _alone(self, arrays: ByName) -> Batch:
+        return from_arrays(1, self._batch.t, {key: each[None] for key, each in arrays.items()})
 
-        Where the model does what cannot be vectorised, one label is run after the other.
+    def _each(
+        self, function: Callable[..., Tensor], names: Sequence[str], labels: Sequence[int]
+    ) -> tuple[Tensor, Gradients]:
+        """Values (N, M) and gradients at each sentence and label, in one vectorised call.
+
+        Where the model does what cannot be vectorised, one is run after the other.
         """
         wrt = {name: self._parameters[name] for name in names}
-        both = self._torch.func.grad_and_value(function)
+        both, vmap = self._torch.func.grad_and_value(function), self._torch.func.vmap
+        drawn, arrays = self._one_hot(labels), self._batch.arrays()
         try:
-            found, values = self._torch.func.vmap(both, in_dims=(None, 0))(wrt, drawn)
+            over_labels = vmap(both, in_dims=(None, None, 0))
+            found, values = vmap(over_labels, in_dims=(None, 0, None))(wrt, arrays, drawn)
         except (RuntimeError, NotImplementedError):
-            runs = [both(wrt, draw) for draw in drawn]
-            values = self._torch.stack([value for _, value in runs])
-            found = {name: self._torch.stack([each[name] for each, _ in runs]) for name in wrt}
+            found, values = self._one_by_one(both, wrt, drawn)
+        n, m = self._batch.n, len(labels)
         return values, {
-            name: Gradient((Outer(each.reshape(1, len(drawn), 1, -1), None),), None)
+            name: Gradient((Outer(each.reshape(n, m, 1, -1), None),), None)
             for name, each in found.items()
         }
+
+    def _one_by_one(
+        self, both: Callable[..., Any], wrt: ByName, drawn: Tensor
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        examples = [
+            {name: each[n] for name, each in self._batch.arrays().items()}
+            for n in range(self._batch.n)
+        ]
+        runs = [both(wrt, example, draw) for example in examples for draw in drawn]
+        stack = self._torch.stack
+        values = stack([value for _, value in runs]).reshape(len(examples), -1)
+        return {name: stack([each[name] for each, _ in runs]) for name in wrt}, values
 
     def _one_hot(self, labels: Sequence[int]) -> Tensor:
         eye = self._torch.eye(self._model.classes, dtype=self.log_q.dtype)

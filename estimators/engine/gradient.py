@@ -136,8 +136,7 @@ def collect(
     parts: dict[tuple[Any, ...], list[tuple[Tensor, Tensor | None]]] = {}
     looked: list[tuple[Tensor, Tensor]] = []
     for use, derivative in found:
-        width = 1 if use.kind == "take" and use.value.ndim == use.rows.ndim else use.value.shape[-1]
-        outgoing = derivative.reshape(*shape, -1, width)
+        outgoing = derivative.reshape(*shape, -1, use.width)
         if use.kind == "take":
             looked.append((use.rows, outgoing))
         elif use.kind == "add":
@@ -240,7 +239,7 @@ def _outer_sum(outer: Outer, weight: Tensor) -> Tensor:
     rows, columns = outer.rows, outer.columns
     m = weight.shape[1]
     if columns is None:
-        return _weigh(rows, weight).sum(1).mT
+        return (weight.unsqueeze(1) @ rows[:, :, 0]).mT  # a vector: there is one of its rows
     if rows.shape[1] != m:
         return rows[:, 0].mT @ _weigh(columns, weight).sum(1)
     if columns.shape[1] != m:

@@ -6,7 +6,7 @@ the gradient of each sentence and label factors (:mod:`.gradient`). The same for
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gradproof.reference_models.batch import Batch, from_arrays
@@ -46,20 +46,16 @@ class Block:
         with torch.no_grad():
             self.log_q = model.log_q(TorchOps(torch), parameters, batch)
 
-    def chunks(
-        self, chunks: Sequence[Sequence[int]]
-    ) -> Iterator[tuple[Sequence[int], Tensor, Gradients, Gradients]]:
-        """For each chunk of labels: L (N, M), and the gradients of log q and of L."""
-        for labels in chunks:
-            shape = self._batch.n, len(labels)
-            score, pathwise, loss = self._run(labels)
-            places = _places(self._torch, shape[0], [use for use, _ in [*score, *pathwise]])
-            yield (
-                labels,
-                loss.reshape(shape),
-                self._gradients(score, shape, places),
-                self._gradients(pathwise, shape, places),
-            )
+    def at(self, labels: Sequence[int]) -> tuple[Tensor, Gradients, Gradients]:
+        """L (N, M) at these labels, and the gradients of log q and of L."""
+        shape = self._batch.n, len(labels)
+        score, pathwise, loss = self._run(labels)
+        places = _places(self._torch, shape[0], [use for use, _ in [*score, *pathwise]])
+        return (
+            loss.reshape(shape),
+            self._gradients(score, shape, places),
+            self._gradients(pathwise, shape, places),
+        )
 
     def _run(self, labels: Sequence[int]) -> tuple[Derived, Derived, Tensor]:
         """What log q and L at these labels depend on, and L (1, N M)."""
@@ -94,9 +90,8 @@ class Block:
             raise Unstructured(
                 f"a parameter is used in a way that has no factors: {error}"
             ) from error
-        found = self._torch.autograd.grad(
-            value.sum(), [use.value for use in tape.uses], allow_unused=True
-        )
+        found = self._torch.autograd.grad(value.sum(), tape.values, allow_unused=True)
+        tape.values.clear()  # and with them all that was kept for the way back
         pairs = zip(tape.uses, found, strict=True)
         return [(use, each) for use, each in pairs if each is not None], value.detach()
 

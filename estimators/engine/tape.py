@@ -25,15 +25,15 @@ class Unstructured(TypeError):
 class Use:
     """One place at which a parameter enters: its gradient there is a sum of outer products.
 
-    ``value`` is what came out; ``rows`` what its derivative is multiplied with: the input of a
-    product, the row numbers of a lookup, None for an addition. ``turned``: the parameter was used
-    transposed.
+    ``rows`` is what the derivative of what came out is multiplied with: the input of a product, the
+    row numbers of a lookup, None for an addition. ``width``: of what came out, its last axis; 1 for
+    numbers that are looked up. ``turned``: the parameter was used transposed.
     """
 
     name: str
     kind: str
-    value: Any
     rows: Any
+    width: int
     turned: bool
 
 
@@ -63,6 +63,7 @@ class Tape(TorchOps):
     def __init__(self, torch: Any) -> None:
         super().__init__(torch)
         self.uses: list[Use] = []
+        self.values: list[Any] = []
         self._dot, self._expand_dims = self.dot, self.expand_dims
         self.dot, self.expand_dims = self._record_dot, self._expand
 
@@ -74,12 +75,10 @@ class Tape(TorchOps):
         """``x`` plus a vector along its last axis."""
         if vector.tensor.ndim != 1 or not isinstance(x, self._torch.Tensor):
             raise Unstructured(f"parameter {vector.name!r} is added, but is no vector")
-        last = self.uses[-1] if self.uses else None
-        if last is None or last.value is not x or x.is_leaf:
+        if not self.values or self.values[-1] is not x or x.is_leaf:
             return self._used(vector, "add", x + vector.tensor, None)
         # The derivative by a product is that by the sum with it: the product need not be kept.
-        total = x.add_(vector.tensor)
-        self.uses[-1] = dataclasses.replace(last, value=total)
+        self.values[-1] = total = x.add_(vector.tensor)
         return self._used(vector, "add", total, None)
 
     def take(self, table: Array, rows: Array) -> Array:
@@ -118,7 +117,9 @@ class Tape(TorchOps):
         if not value.requires_grad:
             value.requires_grad_()
         kept = rows if rows is None else rows.detach()
-        self.uses.append(Use(handle.name, kind, value, kept, handle.turned))
+        width = 1 if kind == "take" and handle.tensor.ndim == 1 else value.shape[-1]
+        self.uses.append(Use(handle.name, kind, kept, width, handle.turned))
+        self.values.append(value)
         return value
 
 
