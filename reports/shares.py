@@ -11,8 +11,22 @@ import numpy as np
 
 from gradproof.checks.records import Stage
 
-from .stages import BEST, NONE, by_key, labels, mark, pick, places, rows_down, stage_legend
-from .style import COLUMN, GREY, Layout
+from .stages import (
+    BEST,
+    NONE,
+    WHEN,
+    by_key,
+    labels,
+    mark,
+    pick,
+    places,
+    rows_down,
+    rule_rows,
+    stage_legend,
+)
+from .style import COLUMN, GREY, PAGE, Layout
+
+LABEL = "share of the removable variance, in %"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,13 +58,22 @@ NINES = Scale(
     lambda place: 1.0 - 10.0 ** -np.asarray(place),
 )
 
+#: Ticks that the panels of several runs have no room for.
+CROWDED = (-0.25, 0.25, 0.5, 0.75, 1.25)
+
 #: Nearly all, and room for half a mark beyond the outermost, as a part of the axis.
 NEARLY, MARGIN = 0.9, 0.04
 
 
 def layout(stages: Sequence[Stage]) -> Layout:
     """A row for each baseline."""
-    return Layout(COLUMN, 0.8 + 0.2 * len(_rows(pick(stages))))
+    return Layout(COLUMN, 0.8 + 0.2 * len(_rows([pick(stages)])))
+
+
+def layout_runs(runs: Sequence[Sequence[Stage]]) -> Layout:
+    """A panel for each run, side by side, and a row for each baseline through them all."""
+    rows = len(_rows(list(map(pick, runs))))
+    return Layout(PAGE, 1.0 + 0.16 * max(rows, 3), columns=len(runs), share_y=True)
 
 
 def draw(axes: Any, stages: Sequence[Stage], *, title: str = "") -> Any:
@@ -64,18 +87,58 @@ def draw(axes: Any, stages: Sequence[Stage], *, title: str = "") -> Any:
         axes: of matplotlib; returned.
     """
     shown = pick(stages)
-    rows = _rows(shown)
-    rows_down(axes, list(rows.values()))
-    shares = [[_share(stage, key) for stage in shown] for key in rows]
-    seen = [share for found in shares for share in found if not math.isnan(share)]
-    scale = NINES if seen and float(np.median(seen)) > NEARLY else EVEN
-    for row, found in enumerate(shares):
-        _row(axes, row, found, scale)
-    _axis(axes, seen, scale)
-    axes.set_xlabel("share of the removable variance, in %")
+    _panels([axes], [shown])
+    axes.set_xlabel(LABEL)
     axes.set_title(title, loc="left", pad=18.0)
     stage_legend(axes, shown)
     return axes
+
+
+def draw_runs(
+    axes: Sequence[Any], runs: Sequence[Sequence[Stage]], titles: Sequence[str]
+) -> Sequence[Any]:
+    """Draw several runs side by side, on one scale, as :func:`draw` does one.
+
+    Rows are in the order of what they remove at the last stage of all runs, in the mean.
+
+    Args:
+        axes: of matplotlib, one for each run; returned.
+        titles: one for each run.
+
+    Raises:
+        ValueError: if runs have not as many stages: the marks would not be of the same ones.
+    """
+    shown = [pick(stages) for stages in runs]
+    if len(set(map(len, shown))) > 1:
+        raise ValueError(
+            f"runs with {', '.join(str(len(stages)) for stages in runs)} stages cannot be drawn "
+            "side by side; measure them at as many"
+        )
+    _panels(axes, shown)
+    for panel, title in zip(axes, titles, strict=True):
+        panel.set_title(title, loc="left", pad=18.0)
+        ticks = [tick for tick in panel.get_xticks() if tick not in CROWDED]
+        panel.set_xticks(ticks, map(_percent, ticks))
+    axes[0].figure.supxlabel(LABEL, fontsize=7.0)
+    steps = {tuple(stage.step for stage in stages) for stages in shown}
+    names = None if len(steps) == 1 else [*WHEN[: len(shown[0]) - 1], WHEN[-1]]
+    stage_legend(axes[0], shown[0], names)
+    return axes
+
+
+def _panels(axes: Sequence[Any], runs: Sequence[Sequence[Stage]]) -> None:
+    """The marks of each run in its panel; rows, scale and ends of the axis are those of all."""
+    rows = _rows(runs)
+    rows_down(axes[0], list(rows.values()))
+    shares = [[[_share(stage, key) for stage in stages] for key in rows] for stages in runs]
+    seen = [share for each in shares for row in each for share in row if not math.isnan(share)]
+    scale = NINES if seen and float(np.median(seen)) > NEARLY else EVEN
+    for panel, each in zip(axes, shares, strict=True):
+        if panel is not axes[0]:
+            rule_rows(panel, len(rows))
+        for place, row in enumerate(each):
+            _row(panel, place, row, scale)
+        _axis(panel, seen, scale)
 
 
 def _axis(axes: Any, seen: Sequence[float], scale: Scale) -> None:
@@ -96,12 +159,18 @@ def _axis(axes: Any, seen: Sequence[float], scale: Scale) -> None:
             )  # fmt: skip
 
 
-def _rows(stages: Sequence[Stage]) -> dict[Any, str]:
-    """Rows to show by key, the best of the last stage first; none and best are lines."""
-    names = {key: name for key, name in labels(stages).items() if key[0] not in (NONE, BEST)}
-    last = {key: _share(stages[-1], key) for key in names}
-    order = sorted(names, key=lambda key: -math.inf if math.isnan(last[key]) else last[key])
-    return {key: names[key] for key in reversed(order)}
+def _rows(runs: Sequence[Sequence[Stage]]) -> dict[Any, str]:
+    """Rows to show by key, the best of the last stages first; none and best are lines."""
+    every = [stage for stages in runs for stage in stages]
+    names = {key: name for key, name in labels(every).items() if key[0] not in (NONE, BEST)}
+    last = {key: _mean([_share(stages[-1], key) for stages in runs]) for key in names}
+    return {key: names[key] for key in sorted(names, key=last.__getitem__, reverse=True)}
+
+
+def _mean(shares: Sequence[float]) -> float:
+    """Of those that there are; below all others if there is none."""
+    known = [share for share in shares if not math.isnan(share)]
+    return sum(known) / len(known) if known else -math.inf
 
 
 def _share(stage: Stage, key: Any) -> float:

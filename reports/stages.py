@@ -15,6 +15,9 @@ MARKS = (("o", SKY), ("^", VERMILION), ("s", BLACK))
 #: Between the marks of two stages, where rows are 1 apart: marks of one row must not hide another.
 DODGE = 0.22
 
+#: What the stages of runs of several lengths have in common.
+WHEN = ("beginning of training", "middle", "end")
+
 #: The rows that the others are measured between.
 NONE, BEST = "none", "best"
 
@@ -55,9 +58,14 @@ def rows_down(axes: Any, names: Sequence[str]) -> None:
     """One row a name, the first on top, with a faint line to guide the eye along it."""
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.4, -0.6)
+    rule_rows(axes, len(names))
+
+
+def rule_rows(axes: Any, rows: int) -> None:
+    """A faint line along each row, and none down the side."""
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
-    for place in range(len(names)):
+    for place in range(rows):
         axes.axhline(place, color="0.9", lw=0.5, zorder=0)
 
 
@@ -72,11 +80,12 @@ def mark(place: int) -> dict[str, Any]:
     return {"marker": shape, "color": colour, "linestyle": "none", "markersize": 3.0}
 
 
-def stage_legend(axes: Any, stages: Sequence[Stage]) -> None:
-    """Which mark is which stage, in a line above the panels."""
+def stage_legend(axes: Any, stages: Sequence[Stage], names: Sequence[str] | None = None) -> None:
+    """Which mark is which stage, in a line above the panels; by its step if no names are given."""
+    said = names or [f"step {stage.step:,}" for stage in stages]
     handles = [
-        axes.plot([], [], label=f"step {stage.step:,}", **mark(place))[0]
-        for place, stage in enumerate(stages)
+        axes.plot([], [], label=name, **mark(place))[0]
+        for place, (_, name) in enumerate(zip(stages, said, strict=True))
     ]
     axes.figure.legend(
         handles=handles, loc="outside upper right", ncols=len(handles), frameon=False,

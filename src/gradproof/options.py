@@ -23,3 +23,4 @@ TRACEBACK = click.option(
 )
 FIGURE = click.argument("file", metavar="FILE")
 RECORD = click.argument("record", metavar="RECORD")
+RECORDS = click.argument("records", metavar="RECORD...", nargs=-1, required=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import click
 
@@ -26,6 +26,7 @@ from gradproof.reports import shares as shares_figure
 from gradproof.reports import training as training_figure
 from gradproof.reports import variance as variance_figure
 from gradproof.reports.stages import pick
+from gradproof.reports.style import Layout
 
 from . import options
 from .console import clear_errors
@@ -136,20 +137,31 @@ def baselines(record: str, file: str, show_traceback: bool) -> None:
 
 
 @command.command("shares")
-@options.RECORD
+@options.RECORDS
 @options.FIGURE
 @options.TRACEBACK
-def shares(record: str, file: str, show_traceback: bool) -> None:
-    """Draw the share of the removable variance that each baseline removes."""
+def shares(records: tuple[str, ...], file: str, show_traceback: bool) -> None:
+    """Draw the share of the removable variance that each baseline removes.
+
+    Several records are drawn side by side.
+    """
     with clear_errors(show_traceback):
         check_figure(file)
-        found = _measured(record)
-        save(
-            file,
-            shares_figure.layout(found.stages),
-            lambda axes: shares_figure.draw(axes, found.stages, title=_title(found)),
+        found = [_measured(record) for record in records]
+        save(file, *_shares(found))
+    steps = dict.fromkeys(_steps(pick(each.stages)) for each in found)
+    click.echo(f"wrote {file}: {'; '.join(steps)}")
+
+
+def _shares(found: list[Training]) -> tuple[Layout, Callable[[Any], Any]]:
+    titles = [_title(each) for each in found]
+    if len(found) == 1:
+        (one,) = (each.stages for each in found)
+        return shares_figure.layout(one), lambda axes: shares_figure.draw(
+            axes, one, title=titles[0]
         )
-    click.echo(f"wrote {file}: {_steps(pick(found.stages))}")
+    runs = [each.stages for each in found]
+    return shares_figure.layout_runs(runs), lambda axes: shares_figure.draw_runs(axes, runs, titles)
 
 
 @command.command("training")

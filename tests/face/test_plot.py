@@ -95,6 +95,16 @@ def test_a_training_record_is_drawn(tmp_path, folder, name, suffix):
     assert {each.name for each in tmp_path.iterdir()} == {"run", first.name, second.name}
 
 
+def test_several_records_are_drawn_side_by_side(tmp_path, folder):
+    """``shares`` takes as many as there are, and says their steps once."""
+    path = tmp_path / "x.svg"
+    result = run("shares", folder, folder / "record.json", path)
+    assert result.exit_code == 0, result.output
+    assert result.output.count("steps 0, 1,500") == 1
+    assert path.read_text(encoding="utf-8").count(">seqdgm on names-8</text>") == 2
+    assert run("shares", path).exit_code == 2  # a figure, and no record
+
+
 def test_cost_is_drawn(tmp_path, scaling):
     """A record of scaling has a figure, whose text is text."""
     path = tmp_path / "cost.svg"

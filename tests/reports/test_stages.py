@@ -143,6 +143,28 @@ def test_shares_near_all_are_told_apart(stage):
     assert places[0] - places[1] == pytest.approx(places[1] - places[2], abs=1e-6)
 
 
+def test_several_runs_are_drawn_on_one_scale(stage):
+    """A panel each; rows, their order and the axis are the same, and one may lack a row."""
+    runs = [
+        (stage(0), stage(5, {"none": 0.0, "constant": 0.9, "mlp": -0.1, "best": 1.0})),
+        (stage(0), stage(9, {"none": 0.0, "constant": 0.2, "late": 0.7, "best": 1.0})),
+    ]
+    layout = shares.layout_runs(runs)
+    axes = Figure().subplots(1, layout.columns, sharey=layout.share_y)
+    assert shares.draw_runs(axes, runs, ["one", "two"]) is axes
+    names = [label.get_text() for label in axes[0].get_yticklabels()]
+    assert names == ["late", "constant", "mlp"]  # in the mean of the last stages
+    assert dots(axes[0])["^"] == [(0.9, pytest.approx(1.11)), (-0.1, pytest.approx(2.11))]
+    assert dots(axes[1])["^"] == [(0.7, pytest.approx(0.11)), (0.2, pytest.approx(1.11))]
+    assert axes[0].get_xlim() == axes[1].get_xlim()
+    assert [each.get_title("left") for each in axes] == ["one", "two"]
+    (legend,) = axes[0].figure.legends
+    said = [text.get_text() for text in legend.get_texts()]
+    assert said == ["beginning of training", "end"]  # their steps differ
+    with pytest.raises(ValueError, match="runs with 2, 1 stages cannot be drawn side by side"):
+        shares.draw_runs(axes, [runs[0], runs[1][:1]], ["one", "two"])
+
+
 @pytest.mark.parametrize("scale", [shares.EVEN, shares.NINES])
 def test_a_scale_can_be_undone(scale):
     """matplotlib asks for the inverse, and a wrong one would move the ends of the axis."""
