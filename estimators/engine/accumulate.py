@@ -22,8 +22,8 @@ from .structured import Block, Gradients
 Tensor = Any
 
 
-#: Entries of gradients that the general way holds at a time: some 100 MB.
-MOST_ENTRIES = 12_000_000
+#: Entries of gradients that the general way holds at a time: some 60 MB.
+MOST_ENTRIES = 8_000_000
 
 
 class _Sums:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -164,8 +165,9 @@ class _Part:
         self._curvature: Any = None
         if self._where is None:
             outer = next(outer for of in given for outer in of.outers)
-            self._shape = outer.shape()
-            self._turned = self._shape[2] > self._shape[3]
+            height, width = outer.shape()[2:]
+            self._longer, self._shorter = max(height, width), min(height, width)
+            self._turned = height > width
 
     def add(
         self, score: Gradient | None, pathwise: Gradient | None, q: Tensor, rest: Tensor
@@ -200,15 +202,21 @@ class _Part:
                 self._begin(next(of for of in whole if of is not None)[:, 0])
             yield slice(None), whole[0], whole[1]
             return
-        n, m, height, width = self._shape
-        longer, shorter = max(height, width), min(height, width)
-        step = max(1, FORMED // (n * m * shorter))
-        for start in range(0, longer, step):
-            some = slice(start, min(start + step, longer))
-            formed = [None if of is None else _some(of, some, turned=self._turned) for of in given]
-            if self._mean is None:
-                first = next(of for of in formed if of is not None)
-                self._begin(first.new_empty(n, shorter, longer))
+        first = next(outer for of in given if of is not None for outer in of.outers)
+        n, m = first.shape()[:2]
+        step = min(max(1, FORMED // (n * m * self._shorter)), self._longer)
+        # Fresh memory for each of them would take longer than what is done with it.
+        room = [first.rows.new_empty(n * m * self._shorter * step) for _ in given]
+        if self._mean is None:
+            self._begin(room[0].new_empty(n, self._shorter, self._longer))
+        for start in range(0, self._longer, step):
+            some = slice(start, min(start + step, self._longer))
+            size = n, m, self._shorter, some.stop - some.start
+            places = [vector[: prod(size)].view(size) for vector in room]
+            formed = [
+                None if of is None else _some(of, some, place, turned=self._turned)
+                for of, place in zip(given, places, strict=True)
+            ]
             yield some, formed[0], formed[1]
 
     def _begin(self, like: Tensor) -> None:
@@ -248,12 +256,16 @@ class _Part:
             add(name, value + by**2 * self._curvature - 2.0 * by * slope)
 
 
-def _some(gradient: Gradient, some: slice, *, turned: bool) -> Tensor:
-    """Some rows of a gradient as (N, M, C, R'), if turned, or some columns as (N, M, R, C')."""
-    total: Any = None
-    for outer in gradient.outers:
-        found = outer.formed(some, turned=turned)
-        total = found if total is None else total.add_(found)
+def _some(gradient: Gradient, some: slice, total: Tensor, *, turned: bool) -> Tensor:
+    """Some rows of a gradient as (N, M, C, R'), if turned, or some columns as (N, M, R, C').
+
+    Args:
+        total: where it is put, of that shape.
+    """
+    if not gradient.outers:
+        total.zero_()
+    for place, outer in enumerate(gradient.outers):
+        outer.add_to(total, some, turned=turned, first=place == 0)
     if gradient.lookup is not None:
         where, columns = gradient.lookup.where, gradient.lookup.columns.transpose(1, 2)
         rows = total.permute(0, 3, 1, 2) if turned else total.transpose(1, 2)

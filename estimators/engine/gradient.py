@@ -33,17 +33,23 @@ class Outer:
             return n, m, height, 1
         return n, max(m, self.columns.shape[1]), height, self.columns.shape[-1]
 
-    def formed(self, some: slice, *, turned: bool) -> Tensor:
-        """Some rows as (N, M, C, R'), if turned, or some columns as (N, M, R, C')."""
+    def add_to(self, total: Tensor, some: slice, *, turned: bool, first: bool) -> None:
+        """Add some rows to a total (N, M, C, R'), if turned, or some columns to (N, M, R, C').
+
+        Args:
+            first: what was in the total does not count.
+        """
+        n, m = total.shape[:2]
         if self.columns is None:
-            summed = self.rows.sum(2)
-            return summed.unsqueeze(2)[..., some] if turned else summed.unsqueeze(3)[..., some]
+            summed = self.rows.sum(2).unsqueeze(2 if turned else 3)[..., some]
+            total.copy_(summed if first else total + summed)
+            return
         narrow, wide = (self.columns, self.rows) if turned else (self.rows, self.columns)
-        if narrow.shape[1] != wide.shape[1]:
-            return narrow.mT @ wide[..., some]
-        n, m, j, _ = wide.shape
-        first = narrow.reshape(n * m, j, -1).mT
-        return first.bmm(wide[..., some].reshape(n * m, j, -1)).reshape(n, m, narrow.shape[-1], -1)
+        narrow, wide = (each.expand(n, m, -1, -1) for each in (narrow, wide[..., some]))
+        pairs = [each.reshape(n * m, *each.shape[2:]) for each in (narrow, wide)]
+        # With a factor 0 what was there does not count, not even if it was NaN.
+        flat = total.view(n * m, *total.shape[2:])
+        flat.baddbmm_(pairs[0].mT, pairs[1], beta=0 if first else 1)
 
 
 @dataclasses.dataclass(frozen=True)

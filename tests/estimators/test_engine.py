@@ -221,3 +221,28 @@ def test_the_groups_are_those_of_the_parameters():
 def _text(model):
     options = TextOptions(labelled=0, unlabelled=3)
     return text_subject(model, prepare_text("names-8", options, 5), options, 5)
+
+
+class Tied(TabularModel):
+    """A model whose shared table is looked up by log q, and multiplied with by L."""
+
+    def loss(self, ops, parameters, batch, labels):
+        """The loss, with the first tokens' rows against the whole table."""
+        rows = ops.take(parameters["e.embedding"], batch.tokens)[:, 0]
+        scores = ops.dot(rows, ops.transpose(parameters["e.embedding"]))
+        more = ops.expand_dims(ops.sum(ops.square(scores), axis=-1), 0)
+        return super().loss(ops, parameters, batch, labels) + more
+
+
+def test_a_table_that_is_looked_up_and_multiplied_with():
+    """One parameter, three ways in: each pair of them has inner products of its own."""
+    subject = typical_tabular(np.random.default_rng(6), supports=False).subject()
+    made = subject.model
+    subject = subject.replace(model=Tied(made.classes, made.vocabulary, made.width))
+    known = reference(subject)
+    assert_same(moments_table(subject, path="structured"), known)
+    expected, found = quadratics(known), entry_moments(subject)
+    for name, value in expected.variance(expected.centre).items():
+        # Relative to the largest: some hundred roundings of what is added up and cancels.
+        bound = 1e4 * np.finfo(np.float64).eps * (1.0 + np.abs(known.pathwise[name]).max() ** 2)
+        assert np.abs(found.value[name] - value).max() <= bound * known.pathwise[name].size, name
