@@ -45,8 +45,8 @@ SIZES = {10: 32, 50: 32, 200: 32, 1000: 8}
 #: What each way should cost at most, in enumerated gradients.
 GOALS = {"total": 1.25, "per parameter": 1.5, "general": 4.0}
 
-#: Sentences and labels that slow ways are timed on; their cost is proportional to both.
-FEW, SOME = 1, 32
+#: Pairs of a sentence and a label that slow ways are timed on: their cost is proportional to both.
+SOME = 32
 
 #: Draws that a user takes for a variance by Monte Carlo.
 DRAWS = 10_000
@@ -120,12 +120,14 @@ class Row:
 def measure(classes: int, n: int, rounds: int) -> Row:
     """Everything at one K."""
     whole = subject(classes, n)
-    few = whole.replace(batch=whole.batch.rows(slice(0, FEW)))
+    some = min(n, max(1, SOME // classes))
+    few = whole.replace(batch=whole.batch.rows(slice(0, some)))
     small = min(classes, SOME)
+    one = whole.replace(batch=whole.batch.rows([0]))
     every = ways(whole) | {"sampled": sampled(whole)}
     slow = {
-        "general": (lambda: moments_table(few, path="general"), n / FEW),
-        "loop": (loop(few, small), n / FEW * classes / small),
+        "general": (lambda: moments_table(few, path="general"), n / some),
+        "loop": (loop(one, small), n * classes / small),
     }
     seconds = {name: min(timed(run) for _ in range(3)) for name, run in every.items()}
     for _ in range(rounds):
