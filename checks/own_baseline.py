@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import functools
 import itertools
@@ -14,7 +13,14 @@ import numpy as np
 from gradproof.estimators import moments
 from gradproof.estimators.backends.autograd_backend import AutogradOps
 from gradproof.estimators.baselines.base import Seen, Sentences, plain
-from gradproof.estimators.baselines.own import Own
+from gradproof.estimators.baselines.own import (
+    BaselineError,
+    Own,
+    blamed,
+    copied,
+    in_torch,
+    like,
+)
 from gradproof.estimators.bench import Bench
 from gradproof.estimators.builds import build, terms_at
 from gradproof.estimators.forms import FORMS
@@ -52,9 +58,12 @@ ADVICE = {
     "own-draw": "leave the sentence's own loss out of B, or use what was learned before this step",
     "own-gradient": "detach what B reads: the embeddings are the model's, and so are the losses",
     "own-mean": "the gradient is biased from the first step on; mend what is named above",
-    "own-mean-alone": "with one sentence there is no other to learn from; give 0 there",
-    "own-mean-shifted": "what B is subtracted from is not the score's weight alone",
-    "own-mean-later": "what was learned must not depend on the draw that B is subtracted from",
+    "own-mean-alone": "a sentence alone has no others to average: give 0 there, and mend what is "
+    "named above",
+    "own-mean-shifted": "a constant changes no mean; mend what is named above",
+    "own-draw-later": "leave the sentence's own loss out of B when it has learned, too",
+    "own-gradient-later": "detach what B reads: what it learned weighs it, and so it leaks",
+    "own-mean-later": "the gradient is biased once B has learned; mend what is named above",
 }
 
 #: The moments of the estimate with a baseline.
@@ -124,13 +133,17 @@ def examine(
         torch: whether it computes on tensors.
 
     Raises:
-        BaselineError: if it does not return a finite number for each sentence.
+        BaselineError: if it does not return a finite number for each sentence, or not the same at
+            each call; or whatever it raises itself.
     """
     joint = subject.model.classes**SENTENCES <= MOST_JOINT
     study = Study(bench, subject).first(SENTENCES if joint else 1)
-    fresh = Own(copy.deepcopy(function), name, torch=torch)
-    at_labels(study, fresh, study.draw())  # raises what a user can mend, before any run
+    fresh = Own(copied(function, name), name, torch=torch)
+    before = repeated(fresh, study)  # raises what a user can mend, before any run
     later = learned(fresh, study)
+    if later is not None:
+        _check_same(before, at_labels(study, fresh, study.draw()), name, "after it has learned")
+        repeated(later, study)
     enumerated = functools.cache(lambda own: study.moments_with(FORMS["one-pass"], own, {}))
     rows = _rows(fresh, later, enumerated)
     evidence = []
@@ -164,14 +177,46 @@ def _rows(fresh: Own, later: Own | None, enumerated: Enumerated) -> list[Check]:
         row("own-mean-shifted", f"... with {SHIFT:g} added to B", _mean(shifted, enumerated)),
     ]
     if later is not None:
-        after = f"... after {STEPS} steps of learning"
-        rows.append(row("own-mean-later", after, _mean(later, enumerated)))
+        after = f"after {STEPS} steps of learning"
+        rows += [
+            row("own-draw-later", f"nor does it {after}", _of_draw(later)),
+            row("own-gradient-later", f"nor {after}", _gradient(later), "nothing: it must be zero"),
+            row("own-mean-later", f"the mean is that without it {after}", _mean(later, enumerated)),
+        ]
     return rows
 
 
+def repeated(own: Own, study: Study) -> np.ndarray:
+    """B of each sentence at one draw, after a look at another draw as before it.
+
+    Raises:
+        BaselineError: if it is not: what B is at a draw could not be told by calling it.
+    """
+    labels = study.draw()
+    before = at_labels(study, own, labels)
+    at_labels(study, own, (labels + 1) % study.subject.model.classes)
+    _check_same(before, at_labels(study, own, labels), own.name, "at a second call")
+    return before
+
+
+def _check_same(before: np.ndarray, after: np.ndarray, name: str, when: str) -> None:
+    if not np.array_equal(before, after):
+        place = int(np.argmax(before != after))
+        raise BaselineError(
+            f"baseline {name!r} gave {before[place]:.6g} for sentence {place}, and "
+            f"{after[place]:.6g} {when} of an untouched copy with the same sentences and losses: "
+            "it draws at random, or keeps state outside itself; keep what it learns in attributes "
+            "of an object, change them in update or fit, and draw nothing in a call"
+        )
+
+
 def learned(own: Own, study: Study) -> Own | None:
-    """The baseline after some steps on draws of its own; None if it does not learn."""
-    function, rng = copy.deepcopy(own.function), study.rng()
+    """The baseline after some steps on draws of its own; None if it does not learn.
+
+    Raises:
+        BaselineError: if it raises anything.
+    """
+    function, rng = copied(own.function, own.name), study.rng()
     update, fit = getattr(function, "update", None), getattr(function, "fit", None)
     if update is None and fit is None:
         return None
@@ -179,12 +224,14 @@ def learned(own: Own, study: Study) -> Own | None:
     rows = np.arange(study.subject.batch.n)
     for _ in range(STEPS):
         labels = np.array([rng.choice(len(q), p=q / q.sum()) for q in known.probability])
-        losses = known.loss[rows, labels]
-        x = sentences(study, losses)
-        if update is not None:
-            update(x, losses)
-        if fit is not None:
-            fit(x, losses + known.log_q[rows, labels] + 1.0)
+        x = sentences(study, known.loss[rows, labels])
+        if own.torch:
+            x = in_torch(x)
+        returns = x.losses + like(known.log_q[rows, labels] + 1.0, x.losses)
+        for name, learn, given in (("update", update, x.losses), ("fit", fit, returns)):
+            if learn is not None:
+                with blamed(function, f"{name} of baseline {own.name!r}"):
+                    learn(x, given)
     return dataclasses.replace(own, function=function)
 
 
@@ -218,7 +265,7 @@ def at_labels(study: Study, own: Own, labels: np.ndarray) -> np.ndarray:
 
     def called(ops: Ops, parameters: Named, inputs: Named) -> Named:
         given = dataclasses.replace(x, embedded=inputs["embedded"], losses=inputs["losses"])
-        return {"B": own.called(given)}
+        return {"B": like(own.called(given), inputs["losses"])}
 
     arrays = {"embedded": x.embedded, "losses": losses}
     return study.bench.backend.evaluate(called, {}, arrays)({}, arrays)["B"].astype(np.float64)

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import dataclasses
-from collections.abc import Callable
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gradproof.reference_models.ops import Array
 
+from ..backends import load
 from .base import NothingLearned, Seen, Sentences, plain
 
 
 class BaselineError(ValueError):
-    """A baseline of the user's that is not one: the message says what it returned."""
+    """A baseline of the user's that is not one: the message says what it returned, or raised."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,10 +29,9 @@ class Own(NothingLearned):
 
     Args:
         function: takes :class:`Sentences` and gives (N,). It is copied before each call, so that
-            what it keeps of one draw is gone for the next.
+            what it keeps of one draw is gone for the next, and so is what it reads.
         torch: give it tensors that carry their gradient; else it gets arrays.
         shift: added to what it gives.
-        rows: the sentences of the whole batch, where it is given one of them alone.
     """
 
     function: Callable[[Sentences], Any]
@@ -59,7 +63,7 @@ class Own(NothingLearned):
         found = self.called(x)
         if not self.torch:
             found = np.asarray(found, dtype=plain(loss).dtype)
-        return seen.ops.zeros_like(loss) + _like(found, loss) + self.shift
+        return seen.ops.zeros_like(loss) + like(found, loss) + self.shift
 
     def of(self, x: Sentences) -> np.ndarray:
         """The values alone, (N,).
@@ -71,9 +75,44 @@ class Own(NothingLearned):
 
     def called(self, x: Sentences) -> Any:
         """What the user's function gives, with the checks of :meth:`value`."""
-        found = copy.deepcopy(self.function)(x)
+        function = copied(self.function, self.name)
+        read = {field.name: _copy(getattr(x, field.name)) for field in dataclasses.fields(x)}
+        with blamed(function, f"baseline {self.name!r}"):
+            found = function(Sentences(**read))
         check_values(found, (len(x.lengths),), self.name)
         return found
+
+
+@contextlib.contextmanager
+def blamed(function: object, what: str) -> Iterator[None]:
+    """Tell whatever a user's function raises as an error of the user's, with the line it is on."""
+    try:
+        yield
+    except (Exception, SystemExit) as error:
+        code = getattr(function, "__code__", None)
+        module = sys.modules.get(type(function).__module__)
+        file = code.co_filename if code else getattr(module, "__file__", None)
+        frames = traceback.extract_tb(error.__traceback__)
+        lines = [frame.lineno for frame in frames if frame.filename == file]
+        place = f" at {Path(file).name}:{lines[-1]}" if file and lines else ""
+        raise BaselineError(
+            f"{what} raised {type(error).__name__}{place}: {error}; --traceback shows more"
+        ) from error
+
+
+def copied(function: Callable[[Sentences], Any], name: str) -> Callable[[Sentences], Any]:
+    """A copy that shares no state with the original.
+
+    Raises:
+        BaselineError: if there can be none.
+    """
+    try:
+        return copy.deepcopy(function)
+    except Exception as error:
+        raise BaselineError(
+            f"baseline {name!r} cannot be copied ({type(error).__name__}: {error}), and must be so "
+            "that no draw sees another; keep locks, files and tensors of a graph out of it"
+        ) from error
 
 
 def check_values(found: Any, shape: tuple[int, ...], name: str) -> None:
@@ -83,12 +122,12 @@ def check_values(found: Any, shape: tuple[int, ...], name: str) -> None:
         BaselineError: if it did not.
     """
     try:
-        values = plain(found).astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise BaselineError(
-            f"baseline {name!r} returned {found!r:.80}, expected {shape[0]} numbers, one for each "
-            "sentence"
-        ) from error
+        given = plain(found)
+        values = given.real.astype(np.float64)
+    except (AttributeError, RuntimeError, TypeError, ValueError) as error:
+        raise _no_numbers(found, shape, name) from error
+    if found is None or np.iscomplexobj(given):
+        raise _no_numbers(found, shape, name)
     if values.shape != shape:
         raise BaselineError(
             f"baseline {name!r} returned an array of shape {values.shape}, expected {shape}: one "
@@ -102,7 +141,26 @@ def check_values(found: Any, shape: tuple[int, ...], name: str) -> None:
         )
 
 
-def _like(found: Any, loss: Array) -> Any:
+def in_torch(x: Sentences) -> Sentences:
+    """What a baseline of PyTorch reads after a step: tensors, and no gradient of the step."""
+    backend: Any = load("torch")
+    tensor = backend.torch.tensor
+    return dataclasses.replace(x, embedded=tensor(x.embedded), losses=tensor(x.losses))
+
+
+def _no_numbers(found: Any, shape: tuple[int, ...], name: str) -> BaselineError:
+    return BaselineError(
+        f"baseline {name!r} returned {found!r:.80}, expected {shape[0]} real numbers, one for each "
+        "sentence"
+    )
+
+
+def _copy(x: Any) -> Any:
+    """An array of its own; of a tensor, one that carries the same gradient."""
+    return x.clone() if hasattr(x, "clone") else np.array(x)
+
+
+def like(found: Any, loss: Array) -> Any:
     """Values as the framework of the loss takes them."""
     if hasattr(loss, "new_tensor") and not hasattr(found, "detach"):
         return loss.new_tensor(found)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import numpy as np
 
 from ..backends import load
+from ..exact import reference
 from ..subject import Subject
-from ..table import Table
-from .accumulate import general, structured
+from ..table import Table, of_reference
+from .accumulate import Way, general, structured, table
 from .entries import Entries, entries
 from .tape import Unstructured
+
+T = TypeVar("T")
 
 __all__ = ["Entries", "Unstructured", "entry_moments", "moments_table"]
 
@@ -26,40 +29,47 @@ def moments_table(subject: Subject, *, path: str = "auto") -> Table:
     Args:
         subject: its parameters are taken in double precision.
         path: ``structured``, for models whose parameters enter in layers; ``general``, for any
-            model that runs in PyTorch; ``auto`` takes the first that fits.
+            model that runs in PyTorch; ``auto`` takes the first that fits; ``witness``, slow, in
+            NumPy and autograd.
+
+    Raises:
+        BackendMissing: if PyTorch is not installed, and needed.
+        Unstructured: for a model that has no layers, if ``path`` is ``structured``.
+        ValueError: for another path, or where L or log q is NaN, or L infinite.
+    """
+    if path == "witness":
+        return of_reference(reference(subject))
+    return _first_that_fits(path, subject, lambda torch, way: table(torch, subject, way))
+
+
+def entry_moments(
+    subject: Subject, baselines: Mapping[str, np.ndarray] | None = None, *, path: str = "auto"
+) -> Entries:
+    """The variance of every parameter entry, as a parabola of B.
+
+    Args:
+        baselines: by name, B of each sentence, (N,), whose variances are wanted too.
+        path: as of :func:`moments_table`; there is no witness but :mod:`..quadratic`.
 
     Raises:
         BackendMissing: if PyTorch is not installed.
         Unstructured: for a model that has no layers, if ``path`` is ``structured``.
-        ValueError: for another path, or where L or log q is NaN, or L infinite.
+        ValueError: for a baseline that is not a finite number for each sentence.
     """
+    return _first_that_fits(
+        path, subject, lambda torch, way: entries(torch, subject, way, baselines)
+    )
+
+
+def _first_that_fits(path: str, subject: Subject, run: Callable[[Any, Way], T]) -> T:
     if path not in ("auto", "structured", "general"):
         raise ValueError(f"path = {path!r}, expected 'auto', 'structured' or 'general'")
-    torch = _torch()
+    backend: Any = load("torch")
     if path == "general":
-        return general(torch, subject)
+        return run(backend.torch, general(subject))
     try:
-        return structured(torch, subject)
+        return run(backend.torch, structured(subject))
     except Unstructured:
         if path == "structured":
             raise
-        return general(torch, subject)
-
-
-def entry_moments(subject: Subject, baselines: Mapping[str, np.ndarray] | None = None) -> Entries:
-    """The variance of every parameter entry, as a parabola of B, for a model made of layers.
-
-    Args:
-        baselines: by name, B of each sentence, (N,), whose variances are wanted too.
-
-    Raises:
-        BackendMissing: if PyTorch is not installed.
-        Unstructured: for a model that has no layers.
-        ValueError: for a baseline that is not a finite number for each sentence.
-    """
-    return entries(_torch(), subject, baselines)
-
-
-def _torch() -> Any:
-    backend: Any = load("torch")
-    return backend.torch
+        return run(backend.torch, general(subject))

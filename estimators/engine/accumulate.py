@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -82,41 +82,43 @@ class _Sums:
         )
 
 
-def structured(torch: Any, subject: Subject, pairs: int = blocks.PAIRS) -> Table:
-    """The table of a model whose parameters enter in layers.
+class Way(NamedTuple):
+    """How a batch is run: what makes the gradients, of which sentences and labels at a time."""
 
-    Raises:
-        Unstructured: if a parameter enters in another way.
-    """
-    classes = subject.model.classes
-    rows = blocks.sentences(subject.batch.n, classes, pairs)
-    return _added_up(torch, subject, Block, rows, blocks.chunks(classes, pairs))
+    kind: type[Block] | type[Formed]
+    slices: list[slice]
+    chunks: list[Sequence[int]]
 
 
-def general(torch: Any, subject: Subject, entries: int = MOST_ENTRIES) -> Table:
-    """The table of any model that runs in PyTorch: every gradient is formed.
+def structured(subject: Subject, pairs: int = blocks.PAIRS) -> Way:
+    """For a model whose parameters enter in layers; to run another is :class:`Unstructured`."""
+    n, classes = subject.batch.n, subject.model.classes
+    return Way(Block, blocks.sentences(n, classes, pairs), blocks.chunks(classes, pairs))
+
+
+def general(subject: Subject, entries: int = MOST_ENTRIES) -> Way:
+    """For any model that runs in PyTorch: every gradient is formed.
 
     Args:
         entries: of gradients that are held at a time; at least those of two labels are.
     """
     size = sum(np.size(value) for value in subject.parameters.values())
-    classes, pairs = subject.model.classes, max(2, entries // size)
-    rows = blocks.sentences(subject.batch.n, classes, pairs)
-    return _added_up(torch, subject, Formed, rows, blocks.chunks(classes, pairs))
+    n, classes, pairs = subject.batch.n, subject.model.classes, max(2, entries // size)
+    return Way(Formed, blocks.sentences(n, classes, pairs), blocks.chunks(classes, pairs))
 
 
-def _added_up(
-    torch: Any,
-    subject: Subject,
-    kind: type[Block] | type[Formed],
-    slices: Iterable[slice],
-    chunks: Sequence[Sequence[int]],
-) -> Table:
+def table(torch: Any, subject: Subject, way: Way) -> Table:
+    """The table of a subject.
+
+    Raises:
+        Unstructured: if the way is for layers, and a parameter enters in another one.
+        ValueError: where log q or L is no number.
+    """
     parameters = double(torch, subject.parameters)
     sums = _Sums(subject, parameters)
-    for rows in slices:
-        block = kind(torch, subject.model, parameters, tensors(torch, subject.batch.rows(rows)))
-        _add_block(sums, rows, block, chunks)
+    for rows in way.slices:
+        batch = tensors(torch, subject.batch.rows(rows))
+        _add_block(sums, rows, way.kind(torch, subject.model, parameters, batch), way.chunks)
     check_finite(sums.log_q, sums.loss, subject)
     return sums.table()
 

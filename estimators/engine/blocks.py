@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 #: Pairs of a sentence and a label that are run together: enough for a product of matrices to be
 #: fast, few enough for its results to stay near the processor.
 PAIRS = 64
 
 
-def sentences(n: int, classes: int, pairs: int = PAIRS) -> Iterator[slice]:
+def sentences(n: int, classes: int, pairs: int = PAIRS) -> list[slice]:
     """Slices of N sentences, all labels of which make about ``pairs``."""
     size = max(1, pairs // classes)
-    for start in range(0, n, size):
-        yield slice(start, min(start + size, n))
+    return [slice(start, min(start + size, n)) for start in range(0, n, size)]
 
 
 def chunks(classes: int, pairs: int = PAIRS) -> list[Sequence[int]]:

@@ -15,8 +15,8 @@ import numpy as np
 from gradproof.reference_models.model import Parameters
 
 from ..subject import Subject
-from . import blocks
-from .accumulate import double, tensors
+from .accumulate import Way, double, tensors
+from .general import Formed
 from .gradient import Gradient
 from .structured import Block
 
@@ -50,28 +50,29 @@ class Entries:
 def entries(
     torch: Any,
     subject: Subject,
+    way: Way,
     baselines: Mapping[str, np.ndarray] | None = None,
-    pairs: int = blocks.PAIRS,
 ) -> Entries:
-    """Moments of each entry, for a model whose parameters enter in layers.
+    """Moments of each entry.
 
     Args:
         torch: the framework.
         baselines: by name, B of each sentence, (N,), whose variances are wanted too.
 
     Raises:
-        Unstructured: if a parameter enters in another way.
+        Unstructured: if the way is for layers, and a parameter enters in another one.
         ValueError: for a baseline that is not a finite number for each sentence.
     """
-    n, k = subject.batch.n, subject.model.classes
+    n = subject.batch.n
     wanted = {name: _checked(name, value, n) for name, value in (baselines or {}).items()}
     parameters = double(torch, subject.parameters)
     sums = {name: _Sums(value, list(wanted)) for name, value in parameters.items()}
     centre = np.empty(n)
-    for rows in blocks.sentences(n, k, pairs):
-        block = Block(torch, subject.model, parameters, tensors(torch, subject.batch.rows(rows)))
+    for rows in way.slices:
+        batch = tensors(torch, subject.batch.rows(rows))
+        block = way.kind(torch, subject.model, parameters, batch)
         chosen = {name: torch.tensor(value[rows]) for name, value in wanted.items()}
-        centre[rows] = _add_block(block, sums, chosen, blocks.chunks(k, pairs))
+        centre[rows] = _add_block(block, sums, chosen, way.chunks)
     parts = ("value", "slope", "curvature", "least")
     found = {part: {name: of.array(part) for name, of in sums.items()} for part in parts}
     at = {name: {key: of.array(name) for key, of in sums.items()} for name in wanted}
@@ -105,13 +106,14 @@ class _Sums:
     def add(self, part: str, where: Tensor | None, amount: Tensor) -> None:
         """Add (R, C), or (N, U, C) to the rows ``where`` (N, U)."""
         if where is None:
-            self._of[part] += amount
+            # A gradient that was formed whole is a vector, whatever its parameter's shape.
+            self._of[part] += amount.reshape(self._of[part].shape)
         else:
             self._of[part].index_add_(0, where.reshape(-1), amount.reshape(-1, amount.shape[-1]))
 
 
 def _add_block(
-    block: Block,
+    block: Block | Formed,
     sums: Mapping[str, _Sums],
     chosen: Mapping[str, Tensor],
     chunks: Sequence[Sequence[int]],
@@ -128,7 +130,7 @@ def _add_block(
 
 
 def _add_chunk(
-    block: Block, parts: dict[str, _Part], labels: Sequence[int], start: Tensor | None
+    block: Block | Formed, parts: dict[str, _Part], labels: Sequence[int], start: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     """Add some labels; the centre that was taken, and the part of E[R] that is theirs, (N,)."""
     loss, score, pathwise = block.at(labels)

@@ -20,7 +20,7 @@ from gradproof.checks.own_baseline import ADVICE, ROUNDS, STEPS, Finding, examin
 from gradproof.checks.text import TextOptions, prepare_text, text_subject
 from gradproof.checks.verify import fresh_seed
 from gradproof.estimators.backends import load
-from gradproof.estimators.baselines.own import BaselineError
+from gradproof.estimators.baselines.own import BaselineError, blamed
 from gradproof.estimators.bench import Bench
 from gradproof.reference_models.model import group_of
 from gradproof.reports import variance as variance_figure
@@ -178,7 +178,7 @@ def load_baseline(target: str) -> tuple[Callable[[Any], Any], ModuleType]:
     found = getattr(module, name)
     try:
         found = found() if isinstance(found, type) else found
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise BaselineError(
             f"{name}() in {file} raised {type(error).__name__}: {error}; a class must be made "
             "without arguments"
@@ -189,14 +189,14 @@ def load_baseline(target: str) -> tuple[Callable[[Any], Any], ModuleType]:
 
 
 def _run(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    spec = importlib.util.spec_from_file_location(f"_own_{path.stem}", path)
     if spec is None or spec.loader is None:
         raise BaselineError(f"{path} is no Python file; its name must end in .py")
     module = importlib.util.module_from_spec(spec)
-    try:
+    sys.modules[spec.name] = module  # where dataclasses look for it
+    sys.path.append(str(path.absolute().parent))  # what stands beside it may be imported
+    with blamed(module, str(path)):
         spec.loader.exec_module(module)
-    except Exception as error:
-        raise BaselineError(f"{path} raised {type(error).__name__}: {error}") from error
     return module
 
 
