@@ -6,10 +6,14 @@ are exact and a verdict has no sampling noise in it.
 
 from gradproof.checks.cases import CoupledCase, GaussianCase, TabularCase
 from gradproof.checks.evidence import Evidence
-from gradproof.checks.text import TextOptions
+from gradproof.checks.text import TextOptions, prepare_text, text_subject
 from gradproof.checks.verify import Verification, replay, verify
 from gradproof.derivations.claims import CLAIMS, Claim
 from gradproof.estimators.backends import BackendMissing
+from gradproof.estimators.engine import entry_moments, moments_table
+from gradproof.estimators.quadratic import Quadratics
+from gradproof.estimators.subject import Subject
+from gradproof.estimators.table import Table
 from gradproof.reference_models.corpora import CorpusError
 
 __all__ = [
@@ -20,9 +24,16 @@ __all__ = [
     "CoupledCase",
     "Evidence",
     "GaussianCase",
+    "Quadratics",
+    "Subject",
+    "Table",
     "TabularCase",
     "TextOptions",
     "Verification",
+    "entry_moments",
+    "moments_table",
+    "prepare_text",
     "replay",
+    "text_subject",
     "verify",
 ]
