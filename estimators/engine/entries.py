@@ -213,6 +213,8 @@ class _Part:
             self._begin(room[0].new_empty(n, self._shorter, self._longer))
         for start in range(0, self._longer, step):
             some = slice(start, min(start + step, self._longer))
+            if all(_nothing(of, some, turned=self._turned) for of in given):
+                continue
             size = n, m, self._shorter, some.stop - some.start
             places = [vector[: prod(size)].view(size) for vector in room]
             formed = [
@@ -256,6 +258,13 @@ class _Part:
         for name, shift in shifts.items():
             by = shift[:, None, None]
             add(name, value + by**2 * self._curvature - 2.0 * by * slope)
+
+
+def _nothing(gradient: Gradient | None, some: slice, *, turned: bool) -> bool:
+    if gradient is None:
+        return True
+    zero = all(outer.nothing(some, turned=turned) for outer in gradient.outers)
+    return zero and gradient.lookup is None
 
 
 def _some(gradient: Gradient, some: slice, total: Tensor, *, turned: bool) -> Tensor:

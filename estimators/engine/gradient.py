@@ -33,6 +33,11 @@ class Outer:
             return n, m, height, 1
         return n, max(m, self.columns.shape[1]), height, self.columns.shape[-1]
 
+    def nothing(self, some: slice, *, turned: bool) -> bool:
+        """Whether some rows, or columns, are zero for sure: those of labels that are not there."""
+        wide = self.rows if turned or self.columns is None else self.columns
+        return wide.shape[2] == 1 and not bool(wide[..., some].any())
+
     def add_to(self, total: Tensor, some: slice, *, turned: bool, first: bool) -> None:
         """Add some rows to a total (N, M, C, R'), if turned, or some columns to (N, M, R, C').
 
