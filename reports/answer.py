@@ -1,0 +1,291 @@
+"""The note's open question, "which form of B?", as tables and sentences made of records alone.
+
+A page that quotes them marks each place with ``<!-- name -->`` and ``<!-- /name -->``; what stands
+between is written by :func:`filled`, and nobody types a number.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import textwrap
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import numpy as np
+
+from gradproof.checks.records import Captured, Stage, Training
+
+from .stages import BEST, NONE, by_key, labels
+
+#: By name: training runs, of which those with stages were measured.
+Runs = Mapping[str, Training]
+
+#: A baseline, and how it was fitted.
+Key = tuple[str, str]
+
+#: Columns of a line of prose.
+WIDTH = 120
+
+#: What the released code of the note's authors subtracts, as it is had for nothing in training.
+RELEASED: Key = ("per-token", "running-mean")
+
+#: The mean return of each sentence, for which all labels have to be tried.
+EXPECTED: Key = ("expected-return", "exact")
+
+#: Nothing, the simplest form, and the one that adds what the sentence is about to how long it is.
+NOTHING: Key = (NONE, "none")
+CONSTANT: Key = ("constant", "running-mean")
+AFFINE: Key = ("affine-both", "mse")
+
+#: Rows that the two forms of the score term are compared by.
+COMPARED: tuple[Key, ...] = (
+    NOTHING,
+    CONSTANT,
+    RELEASED,
+    EXPECTED,
+    (BEST, "exact"),
+)
+
+
+def filled(page: str, runs: Runs) -> str:
+    """A page with every marked place written anew.
+
+    Raises:
+        ValueError: if a place is marked by a name that is none of :data:`PARTS`, or has no end.
+    """
+    opened = re.findall(r"<!-- ([\w-]+) -->", page)
+    for name in opened:
+        if name not in PARTS or f"<!-- /{name} -->" not in page:
+            raise ValueError(
+                f"<!-- {name} --> has no end, or is none of what a page can quote: "
+                f"{', '.join(PARTS)}"
+            )
+    for name in opened:
+        start, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+        before, rest = page.split(start, 1)
+        page = f"{before}{start}\n{PARTS[name](runs)}\n{end}{rest.split(end, 1)[1]}"
+    return page
+
+
+def shares(runs: Runs) -> str:
+    """The share of the removable variance that each baseline removes, in %, at each stage."""
+    return _by_baseline(measured(runs), lambda row, _: _percent(row.share))
+
+
+def factors(runs: Runs) -> str:
+    """How many times smaller each baseline makes the variance, at each stage."""
+    return _by_baseline(
+        measured(runs), lambda row, stage: _times(_none(stage).total / row.total), hidden=()
+    )
+
+
+def helped(runs: Runs) -> str:
+    """The share of the sentences whose variance each baseline lowers, in %, at each stage."""
+    return _by_baseline(
+        measured(runs), lambda row, _: None if row.helped is None else _percent(row.helped)
+    )
+
+
+def plus_one(runs: Runs) -> str:
+    """The variance with the entropy differentiated over that with log q + 1 in the score term."""
+
+    def ratio(row: Captured, stage: Stage) -> str | None:
+        key = (row.baseline, row.fit)
+        return f"{_analytic(stage, key):.2f}" if key in COMPARED else None
+
+    return _by_baseline(measured(runs), ratio, hidden=())
+
+
+def groups(runs: Runs) -> str:
+    """What the released form does to each parameter group: its variance over that without."""
+    shown = measured(runs)
+    names = dict.fromkeys(group for run in shown for group in _none(run.stages[0]).variances)
+    rows = []
+    for group in names:
+        cells = [" / ".join(_group_ratio(stage, group) for stage in run.stages) for run in shown]
+        rows.append([group, *cells])
+    return _table(["parameters", *map(title, shown)], rows)
+
+
+def _group_ratio(stage: Stage, group: str) -> str:
+    none, row = _none(stage).variances[group], by_key(stage)[RELEASED].variances[group]
+    return f"{row / none:.2g}" if none > 0.0 else "-"
+
+
+def training(runs: Runs) -> str:
+    """Accuracies and seconds of runs with U sampled and enumerated, at equal steps."""
+    compared = [run for run in runs.values() if _is_compared(run, runs.values())]
+    rows = []
+    for seed in sorted({run.seed for run in compared}):
+        of = {run.estimator: run for run in compared if run.seed == seed}
+        rows.append([str(seed), *_against(of["sampled"], of["enumerated"])])
+    head = ["seed", "steps", "enumerated", "seconds", "sampled, as many steps", "seconds"]
+    return _table([*head, "sampled, as many seconds", "steps"], rows)
+
+
+def _is_compared(run: Training, runs: Iterable[Training]) -> bool:
+    """Is there a run of the same seed, without stages, by each of the two estimators?"""
+    if run.stages:
+        return False
+    twins = {each.estimator for each in runs if not each.stages and _same(each, run)}
+    return twins == {"sampled", "enumerated"}
+
+
+def _same(one: Training, other: Training) -> bool:
+    return (one.model, one.data, one.seed) == (other.model, other.data, other.seed)
+
+
+def _against(sampled: Training, enumerated: Training) -> list[str]:
+    steps, seconds = int(enumerated.steps[-1]), float(enumerated.seconds[-1])
+    at = int(np.flatnonzero(sampled.steps == steps)[0])
+    late = int(np.flatnonzero(sampled.seconds <= seconds)[-1])
+    return [
+        f"{steps:,}",
+        f"{enumerated.accuracy[-1]:.3f}",
+        f"{seconds:.0f}",
+        f"{sampled.accuracy[at]:.3f}",
+        f"{sampled.seconds[at]:.0f}",
+        f"{sampled.accuracy[late]:.3f}",
+        f"{sampled.steps[late]:,}",
+    ]
+
+
+def seeds(runs: Runs) -> str:
+    """How far shares of a second seed are from those of the first, in points of a percentage."""
+    rows = []
+    for first in measured(runs):
+        others = [run for run in runs.values() if run.stages and _of_another_seed(run, first)]
+        for other in others:
+            moved = _moved(first, other)
+            cells = [f"{moved[key]:.1f}" for key in (CONSTANT, RELEASED)]
+            rows.append([title(first), f"{first.seed}, {other.seed}", *cells, *_largest(moved)])
+    return _table(
+        ["run", "seeds", "constant", "per-token, running-mean", "furthest", "of which"], rows
+    )
+
+
+def _of_another_seed(run: Training, first: Training) -> bool:
+    return (run.model, run.data) == (first.model, first.data) and run.seed != first.seed
+
+
+def _moved(first: Training, other: Training) -> dict[Key, float]:
+    """By baseline: by how much its share differs at most, over the stages."""
+    found: dict[Key, float] = {}
+    for one, two in zip(first.stages, other.stages, strict=True):
+        again = by_key(two)
+        for key, row in by_key(one).items():
+            by = 100.0 * abs(row.share - again[key].share)
+            found[key] = max(found.get(key, 0.0), by)
+    return found
+
+
+def _largest(moved: Mapping[Key, float]) -> list[str]:
+    key = max(moved, key=lambda each: moved[each])
+    return [f"{moved[key]:.1f}", ", ".join(key)]
+
+
+def sentences(runs: Runs) -> str:
+    """The answer in two sentences, of all stages but the first: parameters that were trained."""
+    stages = [stage for run in measured(runs) for stage in run.stages[1:]]
+
+    def removed(key: Key) -> str:
+        return _range([by_key(stage)[key].share for stage in stages], _percent)
+
+    def smaller(key: Key) -> str:
+        return _range([_none(stage).total / by_key(stage)[key].total for stage in stages], _times)
+
+    def harmed(key: Key) -> str:
+        helped = [by_key(stage)[key].helped for stage in stages]
+        return _percent(1.0 - min(share for share in helped if share is not None))
+
+    def without_plus_one(key: Key) -> str:
+        return _range([_analytic(stage, key) for stage in stages], "{:.2f}".format)
+
+    said = (
+        f"Once a model has been trained for a while, b·|x| (a number times the sentence's length, "
+        f"b a running mean) removes {removed(RELEASED)} % of the variance that any B(x) can remove "
+        f"and makes the gradient's variance {smaller(RELEASED)} times smaller, where one constant "
+        f"removes {removed(CONSTANT)} %, affine in length and mean embedding {removed(AFFINE)} %, and "
+        f"E[R|x], which takes a loss for each label, {removed(EXPECTED)} %. Every form lowers the "
+        f"variance of the batch at every stage, but b·|x| raises that of up to {harmed(RELEASED)} "
+        f"% of its sentences; and log q + 1 belongs in the score term, since with the entropy "
+        f"differentiated instead the variance is {without_plus_one(NOTHING)} times as large "
+        f"without a baseline, and {without_plus_one(EXPECTED)} times with E[R|x]."
+    )
+    return textwrap.fill(said, WIDTH, break_on_hyphens=False)
+
+
+def _range(values: Sequence[float], write: Callable[[float], str]) -> str:
+    least, most = write(min(values)), write(max(values))
+    return least if least == most else f"{least} to {most}"
+
+
+def _analytic(stage: Stage, key: Key) -> float:
+    """The variance with the entropy differentiated, over that with log q + 1."""
+    other = next(row for row in stage.analytic if (row.baseline, row.fit) == key)
+    return other.total / by_key(stage)[key].total
+
+
+#: What a page can quote, by name.
+PARTS: dict[str, Callable[[Runs], str]] = {
+    "answer": sentences,
+    "shares": shares,
+    "factors": factors,
+    "helped": helped,
+    "plus-one": plus_one,
+    "groups": groups,
+    "training": training,
+    "seeds": seeds,
+}
+
+
+def measured(runs: Runs) -> list[Training]:
+    """The first run of each model and corpus that has stages."""
+    found: dict[tuple[str, str], Training] = {}
+    for run in runs.values():
+        if run.stages:
+            found.setdefault((run.model, run.data), run)
+    return list(found.values())
+
+
+def _by_baseline(
+    runs: Sequence[Training],
+    cell: Callable[[Captured, Stage], str | None],
+    hidden: Sequence[str] = (NONE, BEST),
+) -> str:
+    """A row for each baseline and a column for each run, in which the stages follow each other."""
+    stages = [stage for run in runs for stage in run.stages]
+    rows = []
+    for key, name in labels(stages).items():
+        found = [[cell(by_key(stage)[key], stage) for stage in run.stages] for run in runs]
+        said = [[each for each in cells if each is not None] for cells in found]
+        if key[0] not in hidden and all(said):
+            rows.append([name, *map(" / ".join, said)])
+    return _table(["baseline", *map(title, runs)], rows)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def title(run: Training) -> str:
+    """A run's column, or panel."""
+    return f"{run.model} on {run.data}"
+
+
+def _none(stage: Stage) -> Captured:
+    return next(row for row in stage.rows if row.baseline == NONE)
+
+
+def _percent(share: float) -> str:
+    """With as many digits as tell it from 100, where it is near."""
+    if math.isnan(share):
+        return "-"
+    left = abs(1.0 - share)
+    digits = 1 if left == 0.0 or left >= 0.001 else 2
+    return f"{100.0 * share:.{digits}f}"
+
+
+def _times(factor: float) -> str:
+    return f"{factor:.1f}" if factor < 10.0 else f"{factor:,.0f}"
