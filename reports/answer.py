@@ -185,8 +185,8 @@ def _largest(moved: Mapping[Key, float]) -> list[str]:
 
 
 def sentences(runs: Runs) -> str:
-    """The answer in two sentences, of all stages but the first: parameters that were trained."""
-    stages = [stage for run in measured(runs) for stage in run.stages[1:]]
+    """The answer in two sentences, of every run, and of each stage but the first: once trained."""
+    stages = [stage for run in runs.values() for stage in run.stages[1:]]
 
     def removed(key: Key) -> str:
         return _range([by_key(stage)[key].share for stage in stages], _percent)
@@ -206,9 +206,9 @@ def sentences(runs: Runs) -> str:
         f"b a running mean) removes {removed(RELEASED)} % of the variance that any B(x) can remove "
         f"and makes the gradient's variance {smaller(RELEASED)} times smaller, where one constant "
         f"removes {removed(CONSTANT)} %, affine in length and mean embedding {removed(AFFINE)} %, "
-        f"and E[R|x], which takes a loss for each label, {removed(EXPECTED)} %. Every form lowers the "
-        f"variance of the batch at every stage, but b·|x| raises that of up to {harmed(RELEASED)} "
-        f"% of its sentences; and log q + 1 belongs in the score term, since with the entropy "
+        f"and E[R|x], which takes a loss for each label, {removed(EXPECTED)} %. Every form lowers "
+        f"the variance of the batch at every stage, but b·|x| raises that of up to "
+        f"{harmed(RELEASED)} % of its sentences; and log q + 1 belongs in the score term, since with the entropy "
         f"differentiated instead the variance is {without_plus_one(NOTHING)} times as large "
         f"without a baseline, and {without_plus_one(EXPECTED)} times with E[R|x]."
     )
