@@ -208,9 +208,9 @@ def sentences(runs: Runs) -> str:
         f"removes {removed(CONSTANT)} %, affine in length and mean embedding {removed(AFFINE)} %, "
         f"and E[R|x], which takes a loss for each label, {removed(EXPECTED)} %. Every form lowers "
         f"the variance of the batch at every stage, but b·|x| raises that of up to "
-        f"{harmed(RELEASED)} % of its sentences; and log q + 1 belongs in the score term, since with the entropy "
-        f"differentiated instead the variance is {without_plus_one(NOTHING)} times as large "
-        f"without a baseline, and {without_plus_one(EXPECTED)} times with E[R|x]."
+        f"{harmed(RELEASED)} % of its sentences; and log q + 1 belongs in the score term, since "
+        f"with the entropy differentiated instead the variance is {without_plus_one(NOTHING)} "
+        f"times as large without a baseline, and {without_plus_one(EXPECTED)} times with E[R|x]."
     )
     return textwrap.fill(said, WIDTH, break_on_hyphens=False)
 
