@@ -118,7 +118,9 @@ def training(runs: Runs) -> str:
     rows = []
     for seed in sorted({run.seed for run in compared}):
         of = {run.estimator: run for run in compared if run.seed == seed}
-        rows.append([str(seed), *_against(of["sampled"], of["enumerated"])])
+        looks = len(of["enumerated"].steps)
+        for look in sorted({1, looks // 2, looks - 1}):  # early, half way, at the end
+            rows.append([str(seed), *_against(of["sampled"], of["enumerated"], look)])
     head = ["seed", "steps", "enumerated", "seconds", "sampled, as many steps", "seconds"]
     return _table([*head, "sampled, as many seconds", "steps"], rows)
 
@@ -135,13 +137,13 @@ def _same(one: Training, other: Training) -> bool:
     return (one.model, one.data, one.seed) == (other.model, other.data, other.seed)
 
 
-def _against(sampled: Training, enumerated: Training) -> list[str]:
-    steps, seconds = int(enumerated.steps[-1]), float(enumerated.seconds[-1])
+def _against(sampled: Training, enumerated: Training, look: int) -> list[str]:
+    steps, seconds = int(enumerated.steps[look]), float(enumerated.seconds[look])
     at = int(np.flatnonzero(sampled.steps == steps)[0])
     late = int(np.flatnonzero(sampled.seconds <= seconds)[-1])
     return [
         f"{steps:,}",
-        f"{enumerated.accuracy[-1]:.3f}",
+        f"{enumerated.accuracy[look]:.3f}",
         f"{seconds:.0f}",
         f"{sampled.accuracy[at]:.3f}",
         f"{sampled.seconds[at]:.0f}",

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from gradproof.checks.record_files import training_from_json
+from gradproof.estimators.training.options import Options, Schedule
 from gradproof.reports import answer
 from gradproof.reports.stages import by_key
 
@@ -51,6 +52,25 @@ def test_the_figure_is_of_these_runs():
     titles = [answer.title(run) for run in answer.measured(RUNS)]
     assert len(titles) == 4
     assert all(f">{title}</text>" in drawn for title in titles)
+
+
+def test_each_record_has_the_command_that_made_it():
+    """By name, with the options that a record tells of; defaults are those of the command."""
+    page = (ROOT / "docs" / "answer.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^gradproof train (\S+)(.*)$", page, flags=re.MULTILINE)
+    assert sorted(name for name, _ in commands) == sorted(RUNS)
+    for name, options in commands:
+        words = options.split()
+        given = {word: words[place + 1] for place, word in enumerate(words) if word[:2] == "--"}
+        run = RUNS[name]
+        assert run.seed == int(given["--seed"])
+        assert run.model == given.get("--model", Options().model)
+        assert run.data == given.get("--data", Options().data)
+        assert run.estimator == given.get("--estimator", Options().estimator)
+        assert run.baseline in (Options().baseline, "none")
+        assert run.steps[-1] == int(given.get("--steps", Schedule().steps))
+        sentences = {stage.sentences for stage in run.stages}
+        assert sentences == ({int(given["--sentences"])} if "--sentences" in given else set())
 
 
 def test_what_is_said_in_words_is_so():
