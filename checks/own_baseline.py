@@ -142,7 +142,7 @@ def examine(
     before = repeated(fresh, study)  # raises what a user can mend, before any run
     later = learned(fresh, study)
     if later is not None:
-        _check_same(before, at_labels(study, fresh, study.draw()), name, "after it has learned")
+        _check_same(before, at_labels(study, fresh, study.draw()), name, "once a copy had learned")
         repeated(later, study)
     enumerated = functools.cache(lambda own: study.moments_with(FORMS["one-pass"], own, {}))
     rows = _rows(fresh, later, enumerated)
@@ -204,9 +204,9 @@ def _check_same(before: np.ndarray, after: np.ndarray, name: str, when: str) -> 
         place = int(np.argmax(before != after))
         raise BaselineError(
             f"baseline {name!r} gave {before[place]:.6g} for sentence {place}, and "
-            f"{after[place]:.6g} {when} of an untouched copy with the same sentences and losses: "
-            "it draws at random, or keeps state outside itself; keep what it learns in attributes "
-            "of an object, change them in update or fit, and draw nothing in a call"
+            f"{after[place]:.6g} {when}, expected the same for the same sentences and losses: it "
+            "draws at random, or keeps state in a global or a class; keep what it learns in "
+            "attributes of an object, change them in update or fit, and draw nothing in a call"
         )
 
 
@@ -281,8 +281,10 @@ def _of_draw(own: Own) -> Callable[[Study], list[Comparison]]:
         for row in range(n):
             spread = np.ptp(found[..., row], axis=row)
             loss = study.reference.loss
-            # Leaving a loss out of a sum takes the sum and one difference: n + 2 roundings of it.
-            bound = study.reference.unit * (n + 2) * n * float(np.abs(loss).max())
+            # Leaving a loss out of a sum takes the sum and one difference: n + 2 roundings of it,
+            # and what B makes of it, a multiple or a square, makes as much of them.
+            largest = float(max(np.abs(loss).max(), np.abs(found).max()))
+            bound = study.reference.unit * (n + 2) * n * largest
             signal = float(np.ptp(loss[row]))
             what = f"B of sentence {row}, over its own draws"
             compared.append(compare(what, spread, 0.0 * spread, bound, study.name, signal=signal))

@@ -23,7 +23,7 @@ class BaselineError(ValueError):
     """A baseline of the user's that is not one: the message says what it returned, or raised."""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)  # what a user wrote need not be hashable
 class Own(NothingLearned):
     """B(x; lambda) of a user, as it is: nothing is held constant that the user did not hold.
 
@@ -161,7 +161,7 @@ def _copy(x: Any) -> Any:
 
 
 def like(found: Any, loss: Array) -> Any:
-    """Values as the framework of the loss takes them."""
+    """Values as the framework of the loss takes them; a tensor is left as it is."""
     if hasattr(loss, "new_tensor") and not hasattr(found, "detach"):
         return loss.new_tensor(found)
     return found

@@ -1,5 +1,9 @@
 """A baseline of one's own: right ones pass, and each way to be wrong has a verdict of its own."""
 
+import dataclasses
+import itertools
+import threading
+
 import numpy as np
 import pytest
 
@@ -40,6 +44,10 @@ def verdicts(finding):
     return {found.variant: found.verdict for found in finding.evidence}
 
 
+#: State that no copy of a function has for itself.
+COUNT = itertools.count()
+
+
 class Running:
     """A running mean of the loss, used before it is updated, or after."""
 
@@ -72,11 +80,66 @@ class Fitted:
         self.line = np.polyfit(x.lengths, returns, 1)
 
 
+@dataclasses.dataclass
+class Unhashable:
+    """Compared by its fields, as dataclasses are."""
+
+    level: float = 1.0
+
+    def __call__(self, x):
+        """The level, and a scribble over what was read."""
+        x.losses[:], x.tokens[:], x.mask[:] = 0.0, 0, 0
+        return np.full(len(x.lengths), self.level)
+
+
+class Later:
+    """One thing before it has learned, another after."""
+
+    def __init__(self, then):
+        self.then, self.steps = then, 0
+
+    def __call__(self, x):
+        """Zeros at first."""
+        return self.then(x) if self.steps else 0.0 * self.then(x)
+
+    def update(self, x, losses):
+        """Count, and nothing else."""
+        self.steps += 1
+
+
+class Outside:
+    """A running mean that its class keeps, so that no copy is one."""
+
+    mean = 0.0
+
+    def __call__(self, x):
+        """The mean, for each sentence."""
+        return np.full(len(x.losses), self.mean)
+
+    def update(self, x, losses):
+        """Learn from a step."""
+        type(self).mean = 0.9 * self.mean + 0.1 * np.mean(losses)
+
+
+class Raises:
+    """Right, until it is told of a step."""
+
+    def __call__(self, x):
+        """Zeros."""
+        return np.zeros(len(x.losses))
+
+    def update(self, x, losses):
+        """Look for what is not there."""
+        return {}["mean"]
+
+
 RIGHT = {
     "zero": lambda x: np.zeros(len(x.lengths)),
     "of the length": lambda x: 0.3 * x.lengths,
     "of the embedding": lambda x: x.embedded.sum(axis=1),
     "of the others": lambda x: (x.losses.sum() - x.losses) / max(1, len(x.losses) - 1),
+    "of the others, squared": lambda x: (99.0 * (x.losses.sum() - x.losses)) ** 2,
+    "unhashable": Unhashable(),
     "running": Running(),
     "fitted": Fitted(),
     "a list": lambda x: [1.0] * len(x.lengths),
@@ -96,6 +159,15 @@ def test_right_baselines_may_be_used(name):
     )
 
 
+def test_roundings_of_a_large_baseline_are_no_dependence():
+    """Leave-one-out in every unit of measure: its rounding grows with it."""
+    for unit in (1e-3, 1e3, 1e6):
+        found = look(lambda x, unit=unit: unit * (x.losses.sum() - x.losses))
+        assert verdicts(found)["own-draw"] == HOLDS, unit
+        own = look(lambda x, unit=unit: unit * x.losses.sum() + 0.0 * x.losses)
+        assert verdicts(own)["own-draw"] == REFUTED, unit
+
+
 MEANS = {"own-mean", "own-mean-shifted"}
 
 #: A baseline, and the verdicts that must be ``refuted`` (all others hold).
@@ -111,7 +183,11 @@ WRONG = {
     ),
     "updated first": (
         Running(first=True),
-        {"own-draw", *MEANS, "own-mean-alone", "own-mean-later"},
+        {"own-draw", *MEANS, "own-mean-alone", "own-draw-later", "own-mean-later"},
+    ),
+    "its own loss, once it has learned": (
+        Later(lambda x: x.losses),
+        {"own-draw-later", "own-mean-later"},
     ),
     "only with one sentence": (
         lambda x: x.losses if len(x.losses) == 1 else np.ones(len(x.losses)),
@@ -141,6 +217,42 @@ def test_a_gradient_that_leaks_is_named():
     assert found["own-mean"].verdict == REFUTED
     assert found["own-draw"].verdict == HOLDS
     assert look(lambda x: x.embedded.detach().sum(dim=1), torch=True).usable
+
+
+@pytest.mark.torch
+def test_a_leak_that_is_learned_is_named():
+    """A weight of zero lets no gradient through until it is none."""
+    finding = look(Later(lambda x: x.embedded.sum(dim=1)), torch=True)
+    found = {each.variant: each for each in finding.evidence}
+    assert found["own-gradient"].verdict == HOLDS
+    assert found["own-mean"].verdict == HOLDS
+    assert found["own-gradient-later"].verdict == REFUTED
+    assert found["own-gradient-later"].worst.startswith("gradient of B by e.embedding of ")
+    assert found["own-mean-later"].verdict == REFUTED
+
+
+@pytest.mark.torch
+def test_in_torch_all_that_is_read_is_a_tensor():
+    """At a call and after a step alike; what comes back may be an array or a list."""
+    seen = set()
+
+    class Net:
+        def __init__(self):
+            self.weight = 0.0
+
+        def __call__(self, x):
+            return list((self.weight * x.embedded.detach()).sum(dim=1))
+
+        def update(self, x, losses):
+            seen.update({type(x.embedded).__name__, type(losses).__name__})
+            self.weight += float(losses.mean() * x.embedded.mean())
+
+        def fit(self, x, returns):
+            seen.add(type(returns).__name__)
+
+    assert look(Net(), torch=True).usable
+    assert look(lambda x: x.embedded.detach().numpy().sum(axis=1), torch=True).usable
+    assert seen == {"Tensor"}
 
 
 @pytest.mark.torch
@@ -184,8 +296,15 @@ def test_variances_are_those_of_the_parabola():
         (lambda x: np.ones((2, 1)), r"returned an array of shape \(2, 1\), expected \(2,\)"),
         (lambda x: [1.0, np.nan], "returned nan for sentence 1, expected a finite number"),
         (lambda x: [np.inf, 1.0], "returned inf for sentence 0"),
-        (lambda x: "ab", "returned 'ab', expected 2 numbers"),
-        (lambda x: None, "returned None, expected 2 numbers|array of shape"),
+        (lambda x: "ab", "returned 'ab', expected 2 real numbers"),
+        (lambda x: None, "returned None, expected 2 real numbers"),
+        (lambda x: [1.0, 1j], "expected 2 real numbers"),
+        (lambda x: x.nothing, r"raised AttributeError at test_own_baseline\.py:\d+: .*'nothing'"),
+        (Raises(), r"update of baseline 'mine' raised KeyError at test_own_baseline\.py:\d+"),
+        (lambda x: next(COUNT) * np.ones(2), "gave .* at a second call, expected the same"),
+        (Outside(), r"gave 0 for sentence 0, and .* once a copy had learned, .* a class"),
+        (iter([]).__next__, "raised TypeError"),
+        (Later(threading.Lock()), r"cannot be copied \(TypeError.*keep locks"),
     ],
 )
 def test_what_is_no_baseline_is_an_error(function, words):

@@ -50,7 +50,7 @@ def test_the_template_may_be_used(tmp_path):
     assert "after 5 steps of learning" in found.output
     record = json.loads(evidence.read_text(encoding="utf-8"))
     assert record["usable"]
-    assert len(record["evidence"]) == 6
+    assert len(record["evidence"]) == 8
     assert {each["group"] for each in record["variances"]} == {"e", "w", "phi", "theta"}
 
 
@@ -89,6 +89,20 @@ def test_what_is_no_baseline_is_an_error(wrong, name, words):
     found = run(f"{wrong}:{name}")
     assert found.exit_code == 2, found.output
     assert words in found.output
+
+
+def test_a_file_may_import_what_stands_beside_it(tmp_path):
+    """Also dataclasses with annotations as text, which ask for the module by its name."""
+    (tmp_path / "beside_it.py").write_text("LEVEL = 1.0\n", encoding="utf-8")
+    path = tmp_path / "level.py"
+    path.write_text(
+        "from __future__ import annotations\nimport dataclasses\nfrom beside_it import LEVEL\n"
+        "@dataclasses.dataclass\nclass Level:\n    level: float = LEVEL\n"
+        "    def __call__(self, x): return [self.level] * len(x.lengths)\n",
+        encoding="utf-8",
+    )
+    found = run(f"{path}:Level")
+    assert found.exit_code == 0, found.output
 
 
 def test_what_is_no_file_is_an_error(tmp_path):
