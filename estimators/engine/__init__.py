@@ -11,7 +11,7 @@ from ..backends import load
 from ..exact import reference
 from ..subject import Subject
 from ..table import Table, of_reference
-from .accumulate import Way, general, structured, table
+from .accumulate import Way, general, structured, table, whatever_fits
 from .entries import Entries, entries
 from .tape import Unstructured
 
@@ -29,8 +29,8 @@ def moments_table(subject: Subject, *, path: str = "auto") -> Table:
     Args:
         subject: its parameters are taken in double precision.
         path: ``structured``, for models whose parameters enter in layers; ``general``, for any
-            model that runs in PyTorch; ``auto`` takes the first that fits; ``witness``, slow, in
-            NumPy and autograd.
+            model that runs in PyTorch; ``auto``, the first for the parameters that it fits, the
+            second for the others; ``witness``, slow, in NumPy and autograd.
 
     Raises:
         BackendMissing: if PyTorch is not installed, and needed.
@@ -39,7 +39,7 @@ def moments_table(subject: Subject, *, path: str = "auto") -> Table:
     """
     if path == "witness":
         return of_reference(reference(subject))
-    return _first_that_fits(path, subject, lambda torch, way: table(torch, subject, way))
+    return _along(path, subject, lambda torch, way: table(torch, subject, way))
 
 
 def entry_moments(
@@ -56,20 +56,13 @@ def entry_moments(
         Unstructured: for a model that has no layers, if ``path`` is ``structured``.
         ValueError: for a baseline that is not a finite number for each sentence.
     """
-    return _first_that_fits(
-        path, subject, lambda torch, way: entries(torch, subject, way, baselines)
-    )
+    return _along(path, subject, lambda torch, way: entries(torch, subject, way, baselines))
 
 
-def _first_that_fits(path: str, subject: Subject, run: Callable[[Any, Way], T]) -> T:
+def _along(path: str, subject: Subject, run: Callable[[Any, Way], T]) -> T:
     if path not in ("auto", "structured", "general"):
         raise ValueError(f"path = {path!r}, expected 'auto', 'structured' or 'general'")
     backend: Any = load("torch")
-    if path == "general":
-        return run(backend.torch, general(subject))
-    try:
-        return run(backend.torch, structured(subject))
-    except Unstructured:
-        if path == "structured":
-            raise
-        return run(backend.torch, general(subject))
+    if path == "auto":
+        return run(backend.torch, whatever_fits(backend.torch, subject))
+    return run(backend.torch, general(subject) if path == "general" else structured(subject))

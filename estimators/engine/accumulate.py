@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from gradproof.reference_models.batch import Batch
-from gradproof.reference_models.model import group_of
+from gradproof.reference_models.model import Model, group_of
 
 from ..exact import check_finite
 from ..subject import Subject
@@ -16,6 +17,7 @@ from ..table import ANALYTIC, ONE_PASS, Table
 from . import blocks
 from .general import Formed
 from .gradient import Mean
+from .mixed import Mixed, without_factors
 from .structured import Block, Gradients
 
 #: A tensor of PyTorch.
@@ -82,10 +84,19 @@ class _Sums:
         )
 
 
+class Run(Protocol):
+    """Some sentences at work: ``log_q`` is (N, K)."""
+
+    log_q: Tensor
+
+    def at(self, labels: Sequence[int]) -> tuple[Tensor, Gradients, Gradients]:
+        """L (N, M) at these labels, and the gradients of log q and of L."""
+
+
 class Way(NamedTuple):
     """How a batch is run: what makes the gradients, of which sentences and labels at a time."""
 
-    kind: type[Block] | type[Formed]
+    kind: Callable[[Any, Model, Mapping[str, Tensor], Batch], Run]
     slices: list[slice]
     chunks: list[Sequence[int]]
 
@@ -107,6 +118,22 @@ def general(subject: Subject, entries: int = MOST_ENTRIES) -> Way:
     return Way(Formed, blocks.sentences(n, classes, pairs), blocks.chunks(classes, pairs))
 
 
+def whatever_fits(torch: Any, subject: Subject) -> Way:
+    """By layers for all parameters that enter in them; the gradients of others are formed."""
+    n, classes = subject.batch.n, subject.model.classes
+    parameters = double(torch, subject.parameters)
+    one = tensors(torch, subject.batch.rows([0]))
+    plain = without_factors(torch, subject.model, parameters, one)
+    if not plain:
+        return structured(subject)
+    if len(plain) == len(parameters):
+        return general(subject)
+    size = sum(parameters[name].numel() for name in plain)
+    pairs = min(blocks.PAIRS, max(2, MOST_ENTRIES // size))
+    kind = functools.partial(Mixed, plain=plain)
+    return Way(kind, blocks.sentences(n, classes, pairs), blocks.chunks(classes, pairs))
+
+
 def table(torch: Any, subject: Subject, way: Way) -> Table:
     """The table of a subject.
 
@@ -123,9 +150,7 @@ def table(torch: Any, subject: Subject, way: Way) -> Table:
     return sums.table()
 
 
-def _add_block(
-    sums: _Sums, rows: slice, block: Block | Formed, chunks: Sequence[Sequence[int]]
-) -> None:
+def _add_block(sums: _Sums, rows: slice, block: Run, chunks: Sequence[Sequence[int]]) -> None:
     """Add all labels of some sentences."""
     sums.log_q[rows] = block.log_q
     means = _Means({}, {ONE_PASS: {}, ANALYTIC: {}})
@@ -141,9 +166,7 @@ class _Means(NamedTuple):
     score: dict[str, dict[str, Mean]]
 
 
-def _add_chunk(
-    sums: _Sums, rows: slice, means: _Means, block: Block | Formed, labels: Sequence[int]
-) -> None:
+def _add_chunk(sums: _Sums, rows: slice, means: _Means, block: Run, labels: Sequence[int]) -> None:
     # In a function of its own, so that nothing of one chunk is there when the next one is run.
     loss, score, pathwise = block.at(labels)
     sums.add_labels(rows, labels, loss, score, pathwise)

@@ -15,10 +15,8 @@ import numpy as np
 from gradproof.reference_models.model import Parameters
 
 from ..subject import Subject
-from .accumulate import Way, double, tensors
-from .general import Formed
+from .accumulate import Run, Way, double, tensors
 from .gradient import Gradient
-from .structured import Block
 
 #: A tensor of PyTorch.
 Tensor = Any
@@ -113,7 +111,7 @@ class _Sums:
 
 
 def _add_block(
-    block: Block | Formed,
+    block: Run,
     sums: Mapping[str, _Sums],
     chosen: Mapping[str, Tensor],
     chunks: Sequence[Sequence[int]],
@@ -130,7 +128,7 @@ def _add_block(
 
 
 def _add_chunk(
-    block: Block | Formed, parts: dict[str, _Part], labels: Sequence[int], start: Tensor | None
+    block: Run, parts: dict[str, _Part], labels: Sequence[int], start: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     """Add some labels; the centre that was taken, and the part of E[R] that is theirs, (N,)."""
     loss, score, pathwise = block.at(labels)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from gradproof.reference_models.batch import Batch, from_arrays
@@ -28,22 +28,33 @@ class Formed:
         torch: the framework.
         parameters: tensors by name.
         batch: of tensors.
+        wanted: the parameters whose gradients are formed; None: all of them.
     """
 
     def __init__(
-        self, torch: Any, model: Model, parameters: Mapping[str, Tensor], batch: Batch
+        self,
+        torch: Any,
+        model: Model,
+        parameters: Mapping[str, Tensor],
+        batch: Batch,
+        wanted: Collection[str] | None = None,
     ) -> None:
         self._torch, self._model, self._batch = torch, model, batch
         self._ops, self._parameters = TorchOps(torch), dict(parameters)
-        leaves = {name: value.detach().requires_grad_() for name, value in parameters.items()}
-        log_q = model.log_q(self._ops, leaves, batch)
+        leaves = {
+            name: value.detach().requires_grad_()
+            for name, value in parameters.items()
+            if wanted is None or name in wanted
+        }
+        given = self._parameters | leaves
+        log_q = model.log_q(self._ops, given, batch)
         self.log_q = log_q.detach()
         drawn = self._one_hot([0] * batch.n).unsqueeze(0)
         self._score_of = self._reached(log_q, leaves)
-        self._pathwise_of = self._reached(model.loss(self._ops, leaves, batch, drawn), leaves)
+        self._pathwise_of = self._reached(model.loss(self._ops, given, batch, drawn), leaves)
 
     def at(self, labels: Sequence[int]) -> tuple[Tensor, Gradients, Gradients]:
-        """L (N, M) at these labels, and the gradients of log q and of L."""
+        """L (N, M) at these labels, if any gradient of it is wanted, and those of log q and L."""
         loss, pathwise = self._each(self._loss, self._pathwise_of, labels)
         _, score = self._each(self._log_q, self._score_of, labels)
         return loss, score, pathwise
@@ -69,6 +80,8 @@ class Formed:
 
         Where the model does what cannot be vectorised, one is run after the other.
         """
+        if not names:
+            return self.log_q.new_zeros(self._batch.n, len(labels)), {}
         wrt = {name: self._parameters[name] for name in names}
         both, vmap = self._torch.func.grad_and_value(function), self._torch.func.vmap
         drawn, arrays = self._one_hot(labels), self._batch.arrays()
@@ -100,5 +113,7 @@ class Formed:
         return eye[list(labels)]
 
     def _reached(self, value: Tensor, leaves: Mapping[str, Tensor]) -> list[str]:
+        if not value.requires_grad:
+            return []
         found = self._torch.autograd.grad(value.sum(), list(leaves.values()), allow_unused=True)
         return [name for name, each in zip(leaves, found, strict=True) if each is not None]

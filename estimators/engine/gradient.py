@@ -173,6 +173,7 @@ class Places:
 
     Args:
         torch: the framework.
+        name: of the table.
         n: N.
         lookups: row numbers of every use, (N, ...) or (N M, ...).
 
@@ -180,8 +181,8 @@ class Places:
         Unstructured: if a sentence looks up other rows for other labels.
     """
 
-    def __init__(self, torch: Any, n: int, lookups: Sequence[Tensor]) -> None:
-        self._torch, self._n = torch, n
+    def __init__(self, torch: Any, name: str, n: int, lookups: Sequence[Tensor]) -> None:
+        self._torch, self._name, self._n = torch, name, n
         looked = torch.cat([self._by_sentence(rows) for rows in lookups], dim=1)
         found = [torch.unique(each) for each in looked]
         self.where = torch.zeros(n, max(map(len, found)), dtype=torch.long)
@@ -206,7 +207,7 @@ class Places:
             return rows.reshape(self._n, -1)
         by_label = rows.reshape(self._n, len(rows) // self._n, -1)
         if not bool((by_label == by_label[:, :1]).all()):
-            raise Unstructured("a sentence looks up other rows of a table for other labels")
+            raise Unstructured(self._name, "looked up in other rows for other labels")
         return by_label[:, 0]
 
 

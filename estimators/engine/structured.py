@@ -6,7 +6,7 @@ the gradient of each sentence and label factors (:mod:`.gradient`). The same for
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from gradproof.reference_models.batch import Batch, from_arrays
@@ -15,7 +15,7 @@ from gradproof.reference_models.objective import at_label
 
 from ..backends.torch_backend import TorchOps
 from .gradient import Gradient, Places, collect
-from .tape import Handle, Tape, Unstructured, Use
+from .tape import Handle, Tape, Use
 
 #: A tensor of PyTorch.
 Tensor = Any
@@ -37,12 +37,19 @@ class Block:
         torch: the framework.
         parameters: tensors by name.
         batch: of tensors.
+        plain: parameters of which no gradient is wanted.
     """
 
     def __init__(
-        self, torch: Any, model: Model, parameters: Mapping[str, Tensor], batch: Batch
+        self,
+        torch: Any,
+        model: Model,
+        parameters: Mapping[str, Tensor],
+        batch: Batch,
+        plain: Collection[str] = (),
     ) -> None:
         self._torch, self._model, self._parameters, self._batch = torch, model, parameters, batch
+        self._plain = plain
         with torch.no_grad():
             self.log_q = model.log_q(TorchOps(torch), parameters, batch)
 
@@ -82,14 +89,9 @@ class Block:
         self, function: Callable[[Tape, Mapping[str, Handle]], Tensor]
     ) -> tuple[Derived, Tensor]:
         tape = Tape(self._torch)
-        try:
-            value = function(tape, tape.handles(self._parameters))
-        except Unstructured:
-            raise
-        except TypeError as error:
-            raise Unstructured(
-                f"a parameter is used in a way that has no factors: {error}"
-            ) from error
+        value = function(tape, tape.handles(self._parameters, self._plain))
+        if not tape.values:
+            return [], value
         found = self._torch.autograd.grad(value.sum(), tape.values, allow_unused=True)
         tape.values.clear()  # and with them all that was kept for the way back
         pairs = zip(tape.uses, found, strict=True)
@@ -117,4 +119,4 @@ def _places(torch: Any, n: int, uses: Sequence[Use]) -> dict[str, Places]:
     for use in uses:
         if use.kind == "take":
             looked.setdefault(use.name, []).append(use.rows)
-    return {name: Places(torch, n, rows) for name, rows in looked.items()}
+    return {name: Places(torch, name, n, rows) for name, rows in looked.items()}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 from gradproof.reference_models.model import Parameters
@@ -18,7 +19,11 @@ from ..backends.torch_backend import TorchOps
 
 
 class Unstructured(TypeError):
-    """A model that uses a parameter in a way whose gradient does not factor."""
+    """A parameter, ``name``, that is used in a way whose gradient does not factor."""
+
+    def __init__(self, name: str, how: str) -> None:
+        super().__init__(f"parameter {name!r} is {how}, which has no factors")
+        self.name = name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,8 +55,40 @@ class Handle:
 
     __radd__ = __add__
 
+    @classmethod
+    def __torch_function__(
+        cls, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        """What PyTorch asks before it does anything with a handle: it may add it to a tensor."""
+        handle = next(each for each in _flat(args, kwargs) if isinstance(each, cls))
+        name = getattr(function, "__name__", "")
+        if name in ("add", "__add__", "__radd__") and len(args) == 2 and not kwargs:
+            other = args[0] if args[1] is handle else args[1]
+            return handle.tape.add(other, handle)
+        raise Unstructured(handle.name, f"given to {name}")
+
     def __getattr__(self, name: str) -> Any:
-        raise Unstructured(f"parameter {self.name!r} is used by .{name}, which has no factors")
+        if name.startswith("__"):
+            raise AttributeError(name)  # Python's own questions, which have no as their answer
+        raise Unstructured(self.name, f"asked for .{name}")
+
+
+def _flat(args: Any, kwargs: Any) -> Iterator[Any]:
+    for each in [*args, *(kwargs or {}).values()]:
+        yield from each if isinstance(each, list | tuple) else [each]
+
+
+def _refused(operation: str) -> Callable[..., Any]:
+    def refuse(handle: Handle, *_: Any) -> Any:
+        raise Unstructured(handle.name, f"used by {operation}")
+
+    return refuse
+
+
+# Python looks these up in the class, and asks no __getattr__.
+for _operation in ("mul", "rmul", "sub", "rsub", "neg", "matmul", "rmatmul", "truediv", "rtruediv",
+                   "pow", "rpow", "getitem", "len", "iter", "bool"):  # fmt: skip
+    setattr(Handle, f"__{_operation}__", _refused(f"__{_operation}__"))
 
 
 class Tape(TorchOps):
@@ -67,14 +104,17 @@ class Tape(TorchOps):
         self._dot, self._expand_dims = self.dot, self.expand_dims
         self.dot, self.expand_dims = self._record_dot, self._expand
 
-    def handles(self, parameters: Parameters) -> dict[str, Handle]:
-        """A handle for each parameter, a tensor that needs no gradient."""
-        return {name: Handle(self, name, tensor) for name, tensor in parameters.items()}
+    def handles(self, parameters: Parameters, plain: Collection[str]) -> dict[str, Any]:
+        """A handle for each parameter, a tensor that needs no gradient, but for ``plain`` ones."""
+        return {
+            name: tensor if name in plain else Handle(self, name, tensor)
+            for name, tensor in parameters.items()
+        }
 
     def add(self, x: Array, vector: Handle) -> Array:
         """``x`` plus a vector along its last axis."""
         if vector.tensor.ndim != 1 or not isinstance(x, self._torch.Tensor):
-            raise Unstructured(f"parameter {vector.name!r} is added, but is no vector")
+            raise Unstructured(vector.name, "added, but is no vector")
         if not self.values or self.values[-1] is not x or x.is_leaf:
             return self._used(vector, "add", x + vector.tensor, None)
         # The derivative by a product is that by the sum with it: the product need not be kept.
@@ -110,7 +150,7 @@ class Tape(TorchOps):
         if not isinstance(x, Handle):
             return self._expand_dims(x, axis)
         if axis != 0 or x.tensor.ndim != 1:
-            raise Unstructured(f"parameter {x.name!r} is given an axis {axis}")
+            raise Unstructured(x.name, f"given an axis {axis}")
         return x  # a vector broadcasts along its last axis, however many stand before it
 
     def _used(self, handle: Handle, kind: str, value: Any, rows: Any) -> Any:

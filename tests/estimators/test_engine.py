@@ -9,7 +9,17 @@ from hypothesis import strategies as st
 
 from gradproof.checks.cases import tabular_cases, typical_tabular
 from gradproof.checks.text import TextOptions, prepare_text, text_subject
-from gradproof.estimators.engine import Unstructured, blocks, entry_moments, moments_table
+from gradproof.estimators.backends import load
+from gradproof.estimators.engine import (
+    Unstructured,
+    accumulate,
+    blocks,
+    entry_moments,
+    moments_table,
+)
+from gradproof.estimators.engine.accumulate import structured, table
+from gradproof.estimators.engine.entries import entries
+from gradproof.estimators.engine.general import Formed
 from gradproof.estimators.exact import reference
 from gradproof.estimators.quadratic import quadratics
 from gradproof.estimators.rounding import PASSES
@@ -18,6 +28,11 @@ from gradproof.reference_models.model import group_of
 from gradproof.reference_models.tabular import TabularModel
 
 pytestmark = pytest.mark.torch
+
+
+@pytest.fixture(name="torch")
+def _torch():
+    return load("torch").torch
 
 
 def allowed(known, size):
@@ -109,12 +124,8 @@ def test_the_sequence_models_agree_on_real_text(model, path):
 
 @pytest.mark.parametrize("model", ["seqdgm", "seqdgm-a"])
 @pytest.mark.parametrize("pairs", [2, 3, 5, 64, 10_000])
-def test_how_a_batch_is_cut_up_changes_nothing(model, pairs):
+def test_how_a_batch_is_cut_up_changes_nothing(model, pairs, torch):
     """Some labels at a time or all of them, one sentence or several."""
-    import torch
-
-    from gradproof.estimators.engine import entries, structured, table
-
     subject = _text(model)
     known = reference(subject)
     assert_same(table(torch, subject, structured(subject, pairs)), known)
@@ -145,13 +156,44 @@ class Scaled(TabularModel):
         )
 
 
-def test_a_model_without_layers_takes_the_general_way():
-    """It is noticed, told to who asked for layers, and computed all the same."""
-    subject = typical_tabular(np.random.default_rng(3), supports=False).subject()
+def _with(kind, seed):
+    """A typical case, with another model of the same sizes."""
+    subject = typical_tabular(np.random.default_rng(seed), supports=False).subject()
     made = subject.model
-    subject = subject.replace(model=Scaled(made.classes, made.vocabulary, made.width))
-    with pytest.raises(Unstructured, match=r"no factors"):
+    return subject.replace(model=kind(made.classes, made.vocabulary, made.width))
+
+
+def test_what_has_no_factors_is_formed_and_the_rest_is_not(torch):
+    """One parameter is noticed, named to who asked for layers, and computed all the same."""
+    subject = _with(Scaled, 3)
+    with pytest.raises(Unstructured, match=r"parameter 'phi.table' is .*, which has no factors"):
         moments_table(subject, path="structured")
+    way = accumulate.whatever_fits(torch, subject)
+    assert way.kind.keywords == {"plain": frozenset({"phi.table"})}
+    assert_same(moments_table(subject), reference(subject))
+    expected, found = quadratics(reference(subject)), entry_moments(subject)
+    for name, value in expected.least().items():
+        # Twice the same sums, in another order: some thousand roundings of what is added up.
+        bound = 1e4 * np.finfo(np.float64).eps * (1.0 + np.abs(expected.value[name]).sum())
+        assert np.abs(found.least[name] - value).max() <= bound, name
+
+
+class Opaque(TabularModel):
+    """A model that does with every parameter what has no factors."""
+
+    def log_q(self, ops, parameters, batch):
+        """The same, of parameters that were multiplied by one."""
+        return super().log_q(ops, {k: 1.0 * v for k, v in parameters.items()}, batch)
+
+    def loss(self, ops, parameters, batch, labels):
+        """The same, of parameters that were multiplied by one."""
+        return super().loss(ops, {k: 1.0 * v for k, v in parameters.items()}, batch, labels)
+
+
+def test_a_model_without_layers_takes_the_general_way(torch):
+    """Every gradient is formed, and the numbers are the same."""
+    subject = _with(Opaque, 5)
+    assert accumulate.whatever_fits(torch, subject).kind is Formed
     assert_same(moments_table(subject), reference(subject))
 
 
@@ -167,9 +209,7 @@ class Steered(TabularModel):
 
 def test_what_cannot_be_vectorised_is_run_label_by_label():
     """The general way then takes longer, and gives the same."""
-    subject = typical_tabular(np.random.default_rng(4), supports=False).subject()
-    made = subject.model
-    subject = subject.replace(model=Steered(made.classes, made.vocabulary, made.width))
+    subject = _with(Steered, 4)
     assert_same(moments_table(subject, path="general"), reference(subject))
 
 
@@ -240,9 +280,7 @@ class Tied(TabularModel):
 
 def test_a_table_that_is_looked_up_and_multiplied_with():
     """One parameter, three ways in: each pair of them has inner products of its own."""
-    subject = typical_tabular(np.random.default_rng(6), supports=False).subject()
-    made = subject.model
-    subject = subject.replace(model=Tied(made.classes, made.vocabulary, made.width))
+    subject = _with(Tied, 6)
     known = reference(subject)
     assert_same(moments_table(subject, path="structured"), known)
     expected, found = quadratics(known), entry_moments(subject)
