@@ -93,7 +93,12 @@ def begin(task: Task, folder: Path, schedule: Schedule, *, resume: bool) -> Chec
         point = files.read(path)
         files.check(point, task, path)
         return dataclasses.replace(point, schedule=schedule)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(
+            f"cannot make the folder {folder}: {error.strerror}; choose another place"
+        ) from error
     return Checkpoint(
         state=initial_state(task),
         history=History(),

@@ -149,6 +149,8 @@ def _checkpoint(about: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> C
         kind, _, rest = name.partition("/")
         by_kind[kind][rest] = array
     history = {column: tuple(about["history"][column]) for column in COLUMNS}
+    for name in ("batches", "draws"):
+        np.random.default_rng().bit_generator.state = about[name]  # raises, if it is none
     state = State(
         step=about["step"],
         parameters=by_kind["parameters"],
@@ -194,18 +196,22 @@ def _check_arrays(state: State, task: Task, path: Path) -> None:
     model = {
         name: array.shape for name, array in task.model.initial(np.random.default_rng(0)).items()
     }
+    lambda_ = task.baseline.initial(np.random.default_rng(0), task.options.width)
     needed = {f"parameters/{name}": shape for name, shape in model.items()}
+    needed |= {f"lambda/{name}": array.shape for name, array in lambda_.items()}
     if state.moments or state.step:
         for kind in ("mean", "square"):
             needed |= {f"moments/{kind}.{name}": shape for name, shape in model.items()}
     found = {f"parameters/{name}": array for name, array in state.parameters.items()}
     found |= {f"moments/{name}": array for name, array in state.moments.items()}
+    found |= {f"lambda/{name}": array for name, array in state.lambda_.items()}
     for name in sorted(set(needed) | set(found)):
         shape = found[name].shape if name in found else None
         if shape != needed.get(name):
             raise ValueError(
                 f"{path} has {name} of shape {shape}, expected {needed.get(name)} (None: not "
-                f"there); it is of another model than {task.model.name!r} as it is now"
+                f"there); it is of another model than {task.model.name!r} or another baseline than "
+                f"{task.baseline.name!r}, as they are now"
             )
     try:
         check_parameters(state.parameters)

@@ -354,6 +354,12 @@ def _damaged(path, point, how):
             files.write(path.parent, _changed(point, parameters=parameters))
         case "no moments":
             files.write(path.parent, _changed(point, moments={}))
+        case "no lambda":
+            files.write(path.parent, _changed(point, lambda_={}))
+        case "lambda":
+            files.write(path.parent, _changed(point, lambda_={"lambda.length": np.zeros(3)}))
+        case "generator":
+            files.write(path.parent, _changed(point, draws={"bit_generator": "dice"}))
         case "text":
             files.write(path.parent, dataclasses.replace(point, fingerprint="0" * 16))
 
@@ -371,6 +377,9 @@ def _damaged(path, point, how):
         ("NaN moment", "'mean.w.logits.bias' is not finite"),
         ("shape", r"has parameters/w.logits.bias of shape \(9,\), expected \(2,\)"),
         ("no moments", "has moments/mean.e.embedding of shape None"),
+        ("no lambda", r"has lambda/lambda.length of shape None, expected \(1,\)"),
+        ("lambda", r"has lambda/lambda.length of shape \(3,\), expected \(1,\)"),
+        ("generator", "is no checkpoint, or not whole .*PCG64"),
         ("text", "is of another text than 'texts' has now"),
     ],
 )

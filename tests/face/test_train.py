@@ -157,6 +157,15 @@ def test_a_record_that_cannot_be_read_is_an_error(tmp_path):
 
 
 @pytest.mark.torch
+def test_a_folder_that_cannot_be_made_is_an_error(tmp_path):
+    """Named, with what to do."""
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    found = run(str(tmp_path / "file" / "run"), "--steps", "1", *SMALL)
+    assert found.exit_code == 2
+    assert f"cannot make the folder {tmp_path}/file/run: Not a directory" in found.stderr
+
+
+@pytest.mark.torch
 def test_training_that_diverges_is_an_error():
     """Status 2, the step, and what to do."""
     found = run("run", "--learning-rate", "1e5", "--steps", "60", "--every", "1", *SMALL)
