@@ -95,14 +95,14 @@ def test_what_is_said_of_single_rows_is_so():
         for stage in run.stages[1:]:
             total = {key: row.total for key, row in by_key(stage).items()}
             for row in stage.analytic:
-                if (row.baseline, row.fit) in answer.COMPARED and row.baseline != "best":
+                if (row.baseline, row.fit) in answer.COMPARED[:3]:
                     assert row.total > total[row.baseline, row.fit]
                     seen += 1
             if run.data == "r8":
                 both = total.pop(answer.AFFINE)
                 for name in ("constant", "per-token", "affine-length", "affine-embedding"):
                     assert both < total[name, "mse"]
-    assert seen >= 4 * 2 * 4
+    assert seen >= 4 * 2 * 3
     first = by_key(RUNS["names-8-seqdgm-a"].stages[0])
     assert first["affine-embedding", "mse"].total > first["constant", "mse"].total
 
