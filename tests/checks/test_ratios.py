@@ -44,6 +44,21 @@ def test_the_best_is_no_worse_than_any_other(parabola):
     assert totals[1] <= parabola.total(float(np.mean(parabola.centre)))
 
 
+def test_the_best_is_the_best_and_the_expected_the_mean(parabola):
+    """Neither is the other: away from the best the variance grows, and the mean is of returns."""
+    best, expected = baseline_of(parabola, "best"), baseline_of(parabola, "expected")
+    for row in range(len(best)):
+        for aside in (0.9, 1.1):
+            assert parabola.total(best * np.where(np.arange(len(best)) == row, aside, 1.0)) > (
+                parabola.total(best)
+            )
+    known = reference(text_subject("seqdgm", prepare_text("names-8", OPTIONS, 1), OPTIONS, 1))
+    returns = known.probability * (known.loss + known.log_q + 1.0)
+    # 1e-12: a sum of eight terms of one size.
+    np.testing.assert_allclose(expected, returns.sum(axis=1), rtol=1e-12)
+    assert not np.allclose(expected, best)
+
+
 def test_what_has_no_map_is_an_error(parabola):
     """A kind that is none, and a model whose score is zero."""
     with pytest.raises(ValueError, match="'mean' has no map"):
