@@ -69,6 +69,12 @@ FUNCTIONS = {
         lambda ops, v: ops.stack([v["x"], v["y"]], axis=2),
         lambda v: np.stack([v["x"], v["y"]], axis=2),
     ),
+    "unstack": (
+        lambda ops, v: ops.concatenate(
+            ops.unstack(ops.stack([v["x"], v["y"]], axis=1), axis=1, count=2)[::-1], axis=0
+        ),
+        lambda v: np.concatenate([v["y"], v["x"]]),
+    ),
     "take": (lambda ops, v: ops.take(v["x"], v["r"]), lambda v: v["x"][v["r"]]),
     "take at constants": (
         lambda ops, v: ops.take(v["x"], np.zeros((3, 1), int)) + ops.expand_dims(v["x"][:1], 0),
