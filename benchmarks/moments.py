@@ -143,7 +143,7 @@ def measure(classes: int, n: int, rounds: int) -> Row:
         "general": (lambda: moments_table(few, path="general"), n / some),
         "loop": (loop(one, small), n * classes / small),
     }
-    seconds = {name: min(timed(run) for _ in range(3)) for name, run in every.items()}
+    seconds = {name: timed(run) for name, run in every.items()}
     for _ in range(rounds):
         for name, run in every.items():
             seconds[name] = min(seconds[name], timed(run))
