@@ -173,24 +173,35 @@ class _Part:
         self, score: Gradient | None, pathwise: Gradient | None, q: Tensor, rest: Tensor
     ) -> None:
         """Add a chunk of labels, q and R - c (N, M)."""
-        for some, s, d in self._formed(score, pathwise):
+        common = None if self._where is not None else _common(score, pathwise)
+        for some, s, d in self._formed(score, pathwise, common):
             g: Any = d
             if s is not None:
                 g = rest[:, :, None, None] * s
                 g = g if d is None else g.add_(d)
-                self._slope[..., some] += _sum_labels(q, s * g)
-                self._curvature[..., some] += _sum_labels(q, s.square_())
-            self._mean[..., some] += _sum_labels(q, g)
-            self._second[..., some] += self._over(q, g.square_())
+                self._slope[..., some] += self._spread(_sum_labels(q, s * g), common, 2)
+                curvature = _sum_labels(q, s.square_())
+                self._curvature[..., some] += self._spread(curvature, common, 2)
+            self._mean[..., some] += self._spread(_sum_labels(q, g), common, 1)
+            self._second[..., some] += self._over(q, g.square_(), common)
 
-    def _over(self, q: Tensor, g: Tensor) -> Tensor:
+    def _over(self, q: Tensor, g: Tensor, common: Tensor | None) -> Tensor:
         # What does not move with the centre need not be known of each sentence.
         if self._scored or self._where is not None:
-            return _sum_labels(q, g)
+            return self._spread(_sum_labels(q, g), common, 2)
+        if common is not None:
+            return self._spread(_sum_labels(q, g), common, 2).sum(0, keepdim=True)
         return (q.reshape(1, -1) @ g.reshape(q.numel(), -1)).reshape(1, *g.shape[2:])
 
+    def _spread(self, amount: Tensor, common: Tensor | None, power: int) -> Tensor:
+        """Sums (N, 1, C) over columns, of gradients that are all outer products with one vector."""
+        if common is None:
+            return amount
+        vector = common**power
+        return amount.mT * vector[:, None] if self._turned else vector[:, :, None] * amount
+
     def _formed(
-        self, score: Gradient | None, pathwise: Gradient | None
+        self, score: Gradient | None, pathwise: Gradient | None, common: Tensor | None
     ) -> Iterator[tuple[slice, Tensor | None, Tensor | None]]:
         """Gradients (N, M, ., .), for some of what lies last at a time; they may be overwritten."""
         given = (score, pathwise)
@@ -209,6 +220,10 @@ class _Part:
         room = [first.rows.new_empty(n * m * self._shorter * step) for _ in given]
         if self._mean is None:
             self._begin(room[0].new_empty(n, self._shorter, self._longer))
+        if common is not None:
+            columns: list[Any] = [of.outers[0].columns.clone() if of else None for of in given]
+            yield slice(None), columns[0], columns[1]
+            return
         for start in range(0, self._longer, step):
             some = slice(start, min(start + step, self._longer))
             if all(_nothing(of, some, turned=self._turned) for of in given):
@@ -256,6 +271,25 @@ class _Part:
         for name, shift in shifts.items():
             by = shift[:, None, None]
             add(name, value + by**2 * self._curvature - 2.0 * by * slope)
+
+
+def _common(score: Gradient | None, pathwise: Gradient | None) -> Tensor | None:
+    """The vector (N, R) that all gradients are outer products with, where there is one.
+
+    So it is with a layer whose input is the same for every label: the classifier's last one, with a
+    column for each label, is the largest of them.
+    """
+    found: list[Tensor] = []
+    for of in (score, pathwise):
+        if of is None:
+            continue
+        if of.lookup is not None or len(of.outers) != 1 or of.outers[0].columns is None:
+            return None
+        rows = of.outers[0].rows
+        if rows.shape[1:3] != (1, 1) or of.outers[0].columns.shape[2] != 1:
+            return None
+        found.append(rows[:, 0, 0])
+    return found[0] if all(bool((each == found[0]).all()) for each in found) else None
 
 
 def _nothing(gradient: Gradient | None, some: slice, *, turned: bool) -> bool:
