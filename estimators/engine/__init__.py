@@ -11,7 +11,7 @@ from ..backends import load
 from ..exact import reference
 from ..subject import Subject
 from ..table import Table, of_reference
-from .accumulate import Way, general, structured, table, whatever_fits
+from .accumulate import Way, general, table, whatever_fits
 from .entries import Entries, entries
 from .tape import Unstructured
 
@@ -35,7 +35,8 @@ def moments_table(subject: Subject, *, path: str = "auto") -> Table:
     Raises:
         BackendMissing: if PyTorch is not installed, and needed.
         Unstructured: for a model that has no layers, if ``path`` is ``structured``.
-        ValueError: for another path, or where L or log q is NaN, or L infinite.
+        ValueError: for another path, where L or log q is NaN, or L infinite, or if a sentence
+            enters another's cost.
     """
     if path == "witness":
         return of_reference(reference(subject))
@@ -63,6 +64,7 @@ def _along(path: str, subject: Subject, run: Callable[[Any, Way], T]) -> T:
     if path not in ("auto", "structured", "general"):
         raise ValueError(f"path = {path!r}, expected 'auto', 'structured' or 'general'")
     backend: Any = load("torch")
-    if path == "auto":
-        return run(backend.torch, whatever_fits(backend.torch, subject))
-    return run(backend.torch, general(subject) if path == "general" else structured(subject))
+    if path == "general":
+        return run(backend.torch, general(subject))
+    way = whatever_fits(backend.torch, subject, layered=path == "structured")
+    return run(backend.torch, way)

@@ -17,7 +17,7 @@ from ..table import ANALYTIC, ONE_PASS, Table
 from . import blocks
 from .general import Formed
 from .gradient import Mean
-from .mixed import Mixed, without_factors
+from .mixed import Mixed, check_apart, without_factors
 from .structured import Block, Gradients
 
 #: A tensor of PyTorch.
@@ -118,19 +118,28 @@ def general(subject: Subject, entries: int = MOST_ENTRIES) -> Way:
     return Way(Formed, blocks.sentences(n, classes, pairs), blocks.chunks(classes, pairs))
 
 
-def whatever_fits(torch: Any, subject: Subject) -> Way:
-    """By layers for all parameters that enter in them; the gradients of others are formed."""
+def whatever_fits(torch: Any, subject: Subject, *, layered: bool = False) -> Way:
+    """By layers for all parameters that enter in them; the gradients of others are formed.
+
+    Args:
+        layered: there must be no others.
+
+    Raises:
+        Unstructured: if there must be no others, and there is one.
+    """
     n, classes = subject.batch.n, subject.model.classes
     parameters = double(torch, subject.parameters)
     one = tensors(torch, subject.batch.rows([0]))
     plain = without_factors(torch, subject.model, parameters, one)
+    if layered and plain:
+        raise next(iter(plain.values()))
     if not plain:
         return structured(subject)
     if len(plain) == len(parameters):
         return general(subject)
     size = sum(parameters[name].numel() for name in plain)
     pairs = min(blocks.PAIRS, max(2, MOST_ENTRIES // size))
-    kind = functools.partial(Mixed, plain=plain)
+    kind = functools.partial(Mixed, plain=frozenset(plain))
     return Way(kind, blocks.sentences(n, classes, pairs), blocks.chunks(classes, pairs))
 
 
@@ -142,6 +151,7 @@ def table(torch: Any, subject: Subject, way: Way) -> Table:
         ValueError: where log q or L is no number.
     """
     parameters = double(torch, subject.parameters)
+    check_apart(torch, subject.model, parameters, tensors(torch, subject.batch.rows(slice(0, 2))))
     sums = _Sums(subject, parameters)
     for rows in way.slices:
         batch = tensors(torch, subject.batch.rows(rows))

@@ -17,6 +17,7 @@ from gradproof.reference_models.model import Parameters
 from ..subject import Subject
 from .accumulate import Run, Way, double, tensors
 from .gradient import Gradient
+from .mixed import check_apart
 
 #: A tensor of PyTorch.
 Tensor = Any
@@ -64,6 +65,7 @@ def entries(
     n = subject.batch.n
     wanted = {name: _checked(name, value, n) for name, value in (baselines or {}).items()}
     parameters = double(torch, subject.parameters)
+    check_apart(torch, subject.model, parameters, tensors(torch, subject.batch.rows(slice(0, 2))))
     sums = {name: _Sums(value, list(wanted)) for name, value in parameters.items()}
     centre = np.empty(n)
     for rows in way.slices:

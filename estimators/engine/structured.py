@@ -81,14 +81,14 @@ class Block:
         def loss(tape: Tape, handles: Mapping[str, Handle]) -> Tensor:
             return model.loss(tape, handles, batch, draw.unsqueeze(0))
 
-        score, _ = self._derived(log_q)
-        pathwise, value = self._derived(loss)
+        score, _ = self._derived(log_q, batch.n)
+        pathwise, value = self._derived(loss, batch.n)
         return score, pathwise, value
 
     def _derived(
-        self, function: Callable[[Tape, Mapping[str, Handle]], Tensor]
+        self, function: Callable[[Tape, Mapping[str, Handle]], Tensor], rows: int
     ) -> tuple[Derived, Tensor]:
-        tape = Tape(self._torch)
+        tape = Tape(self._torch, rows)
         value = function(tape, tape.handles(self._parameters, self._plain))
         if not tape.values:
             return [], value

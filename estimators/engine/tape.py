@@ -95,10 +95,15 @@ class Tape(TorchOps):
     """The array namespace that records where parameters enter.
 
     The way back may be gone once: it uses up what was kept for it.
+
+    Args:
+        torch: the framework.
+        rows: sentences in the batch: the first axis of whatever a parameter makes, ones aside.
     """
 
-    def __init__(self, torch: Any) -> None:
+    def __init__(self, torch: Any, rows: int) -> None:
         super().__init__(torch)
+        self._rows = rows
         self.uses: list[Use] = []
         self.values: list[Any] = []
         self._dot, self._expand_dims = self.dot, self.expand_dims
@@ -115,16 +120,14 @@ class Tape(TorchOps):
         """``x`` plus a vector along its last axis."""
         if vector.tensor.ndim != 1 or not isinstance(x, self._torch.Tensor):
             raise Unstructured(vector.name, "added, but is no vector")
-        if not self.values or self.values[-1] is not x or x.is_leaf:
-            return self._used(vector, "add", x + vector.tensor, None)
-        # The derivative by a product is that by the sum with it: the product need not be kept.
-        self.values[-1] = total = x.add_(vector.tensor)
-        return self._used(vector, "add", total, None)
+        return self._used(vector, "add", x + vector.tensor, None)
 
     def take(self, table: Array, rows: Array) -> Array:
         """Rows of a table."""
         if not isinstance(table, Handle):
             return super().take(table, rows)
+        if table.turned or table.tensor.ndim > 2:
+            raise Unstructured(table.name, "looked up in, but is no table of rows")
         value = super().take(table.tensor, rows)
         return self._used(table, "take", value, self._torch.as_tensor(rows))
 
@@ -141,6 +144,8 @@ class Tape(TorchOps):
     def _record_dot(self, x: Array, matrix: Array) -> Array:
         if not isinstance(matrix, Handle):
             return self._dot(x, matrix)
+        if matrix.tensor.ndim != 2:
+            raise Unstructured(matrix.name, "multiplied with, but is no matrix")
         weight = matrix.tensor.T if matrix.turned else matrix.tensor
         if x.requires_grad:
             return self._used(matrix, "dot", _product(self._torch).apply(x, weight), x)
@@ -154,6 +159,9 @@ class Tape(TorchOps):
         return x  # a vector broadcasts along its last axis, however many stand before it
 
     def _used(self, handle: Handle, kind: str, value: Any, rows: Any) -> Any:
+        first = next((size for size in value.shape if size != 1), 1)
+        if first != self._rows:
+            raise Unstructured(handle.name, f"used for {tuple(value.shape)}, not sentences first")
         if not value.requires_grad:
             value.requires_grad_()
         kept = rows if rows is None else rows.detach()
@@ -190,6 +198,7 @@ def _logsumexp(torch: Any) -> Any:
         @staticmethod
         def forward(ctx: Any, x: Any, axis: int) -> Any:
             largest = x.amax(axis, keepdim=True)
+            largest = largest.masked_fill(largest == -float("inf"), 0.0)  # else it is subtracted
             share = (x - largest).exp_()
             total = share.sum(axis, keepdim=True)
             ctx.axis, ctx.share, ctx.total = axis, share, total

@@ -25,7 +25,7 @@ from gradproof.estimators.quadratic import quadratics
 from gradproof.estimators.rounding import PASSES
 from gradproof.estimators.table import ANALYTIC, ONE_PASS, of_reference
 from gradproof.reference_models.model import group_of
-from gradproof.reference_models.tabular import TabularModel
+from gradproof.reference_models.tabular import TabularModel, mean_embedding
 
 pytestmark = pytest.mark.torch
 
@@ -188,6 +188,64 @@ class Opaque(TabularModel):
     def loss(self, ops, parameters, batch, labels):
         """The same, of parameters that were multiplied by one."""
         return super().loss(ops, {k: 1.0 * v for k, v in parameters.items()}, batch, labels)
+
+
+class Prototypes(TabularModel):
+    """A model that looks up a row for each label: an axis that may be as long as the batch."""
+
+    def loss(self, ops, parameters, batch, labels):
+        """The loss, with theta's table read by way of the labels' numbers."""
+        table = ops.take(parameters["theta.table"], np.arange(self.classes))
+        return super().loss(ops, parameters, batch, labels) + ops.sum(
+            ops.square(ops.dot(labels, table)), axis=-1
+        )
+
+
+class Reused(TabularModel):
+    """A model that goes on with a product after something was added to it."""
+
+    def log_q(self, ops, parameters, batch):
+        """The same, and a part of it that lacks the bias."""
+        features = mean_embedding(ops, parameters, batch)
+        product = ops.dot(features, ops.transpose(parameters["w.weight"]))
+        logits = product + ops.expand_dims(parameters["w.bias"], 0)
+        return ops.log_softmax(logits + 0.5 * ops.tanh(product))
+
+
+class Turned(TabularModel):
+    """A model that looks up columns of a matrix, and multiplies with a vector."""
+
+    def loss(self, ops, parameters, batch, labels):
+        """The loss, and what is read in two ways that have no factors here."""
+        column = ops.take(ops.transpose(parameters["phi.table"]), 0 * batch.tokens[:, :1])
+        more = ops.expand_dims(ops.sum(ops.square(column[:, 0]), axis=-1), 0)
+        return super().loss(ops, parameters, batch, labels) + more
+
+
+@pytest.mark.parametrize(
+    ("kind", "plain"),
+    [(Prototypes, {"theta.table"}), (Reused, set()), (Turned, {"phi.table"})],
+)
+@pytest.mark.parametrize("n", [1, 2])
+def test_a_use_that_only_looks_like_a_layer_is_none(kind, plain, n, torch):
+    """Whatever is used otherwise than by sentences is noticed, also where its sizes are theirs."""
+    subject = _with(kind, 7)
+    subject = subject.replace(batch=subject.batch.rows(slice(0, n)))
+    way = accumulate.whatever_fits(torch, subject)
+    assert getattr(way.kind, "keywords", {"plain": set()})["plain"] == plain
+    for pairs in (subject.model.classes, 64):
+        run = way._replace(chunks=blocks.chunks(subject.model.classes, pairs))
+        assert_same(table(torch, subject, run), reference(subject))
+
+
+def test_sentences_that_enter_each_others_cost_are_an_error():
+    """Their variances do not add up, and nothing else is claimed of them."""
+    subject = typical_tabular(np.random.default_rng(8), supports=False).subject()
+    made = subject.model
+    coupled = dataclasses.replace(made, batch_statistics=True)
+    for path in ("auto", "general"):
+        with pytest.raises(ValueError, match=r"sentences enter each other's cost: .* jointly"):
+            moments_table(subject.replace(model=coupled), path=path)
 
 
 def test_a_model_without_layers_takes_the_general_way(torch):
