@@ -223,8 +223,8 @@ class _Part:
         if self._mean is None:
             self._begin(room[0].new_empty(n, self._shorter, self._longer))
         if common is not None:
-            columns: list[Any] = [of.outers[0].columns.clone() if of else None for of in given]
-            yield slice(None), columns[0], columns[1]
+            columns: list[Any] = [None if of is None else of.outers[0].columns for of in given]
+            yield slice(None), *(None if each is None else each.clone() for each in columns)
             return
         for start in range(0, self._longer, step):
             some = slice(start, min(start + step, self._longer))
