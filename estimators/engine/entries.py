@@ -215,16 +215,17 @@ class _Part:
                 self._begin(next(of for of in whole if of is not None)[:, 0])
             yield slice(None), whole[0], whole[1]
             return
-        first = next(outer for of in given if of is not None for outer in of.outers)
-        n, m = first.shape()[:2]
+        outer = next(outer for of in given if of is not None for outer in of.outers)
+        n, m = outer.shape()[:2]
         step = min(max(1, FORMED // (n * m * self._shorter)), self._longer)
         # Fresh memory for each of them would take longer than what is done with it.
-        room = [first.rows.new_empty(n * m * self._shorter * step) for _ in given]
+        room = [outer.rows.new_empty(n * m * self._shorter * step) for _ in given]
         if self._mean is None:
             self._begin(room[0].new_empty(n, self._shorter, self._longer))
         if common is not None:
             columns: list[Any] = [None if of is None else of.outers[0].columns for of in given]
-            yield slice(None), *(None if each is None else each.clone() for each in columns)
+            first, second = (None if each is None else each.clone() for each in columns)
+            yield slice(None), first, second
             return
         for start in range(0, self._longer, step):
             some = slice(start, min(start + step, self._longer))
