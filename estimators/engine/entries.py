@@ -94,8 +94,9 @@ class _Sums:
 
     def __init__(self, parameter: Tensor, wanted: list[str]) -> None:
         self._shape = parameter.shape
+        height = len(parameter) if parameter.ndim else 1  # a number is a matrix of one entry
         self._of = {
-            part: parameter.new_zeros(len(parameter) if parameter.ndim else 1, parameter[0].numel())
+            part: parameter.new_zeros(height, parameter.numel() // height)
             for part in ("value", "slope", "curvature", "least", *wanted)
         }
 

@@ -120,7 +120,10 @@ class Tape(TorchOps):
         """``x`` plus a vector along its last axis."""
         if vector.tensor.ndim != 1 or not isinstance(x, self._torch.Tensor):
             raise Unstructured(vector.name, "added, but is no vector")
-        return self._used(vector, "add", x + vector.tensor, None)
+        total = x + vector.tensor
+        if total.shape[-1] != len(vector.tensor):
+            raise Unstructured(vector.name, f"added to {tuple(x.shape)}, an axis of another length")
+        return self._used(vector, "add", total, None)
 
     def take(self, table: Array, rows: Array) -> Array:
         """Rows of a table."""
@@ -165,6 +168,8 @@ class Tape(TorchOps):
         if not value.requires_grad:
             value.requires_grad_()
         kept = rows if rows is None else rows.detach()
+        if kind == "take":
+            kept = kept.reshape(self._rows, -1)  # whatever axes of one stood before the sentences
         width = 1 if kind == "take" and handle.tensor.ndim == 1 else value.shape[-1]
         self.uses.append(Use(handle.name, kind, kept, width, handle.turned))
         self.values.append(value)

@@ -222,6 +222,49 @@ class Turned(TabularModel):
         return super().loss(ops, parameters, batch, labels) + more
 
 
+class Numbers(TabularModel):
+    """A model with a parameter that is one number, and one that is a vector of one."""
+
+    def initial(self, rng):
+        """The same, and the two."""
+        more = {"theta.scale": np.array(rng.standard_normal()), "phi.shift": rng.standard_normal(1)}
+        return super().initial(rng) | more
+
+    def loss(self, ops, parameters, batch, labels):
+        """The loss, moved and scaled."""
+        loss = super().loss(ops, parameters, batch, labels)
+        return ops.square(loss + parameters["phi.shift"]) * parameters["theta.scale"]
+
+
+class Leading(TabularModel):
+    """A model that looks rows up with an axis of one before that of the sentences."""
+
+    def loss(self, ops, parameters, batch, labels):
+        """The loss, and the size of the first tokens' rows."""
+        rows = ops.take(parameters["e.embedding"], ops.expand_dims(batch.tokens, 0))
+        more = ops.sum(ops.square(rows[:, :, 0]), axis=-1)
+        return super().loss(ops, parameters, batch, labels) + more
+
+
+@pytest.mark.parametrize("n", [1, 2])
+@pytest.mark.parametrize("kind", [Numbers, Leading])
+def test_shapes_that_no_layer_of_ours_has(kind, n):
+    """Parameters of one entry, and rows looked up for one more axis: table and entries alike."""
+    made = typical_tabular(np.random.default_rng(9), supports=False).subject()
+    model = kind(made.model.classes, made.model.vocabulary, made.model.width)
+    parameters = model.initial(np.random.default_rng(9))
+    batch = made.batch.rows(slice(0, n))
+    subject = dataclasses.replace(made, model=model, parameters=parameters, batch=batch)
+    known = reference(subject)
+    assert_same(moments_table(subject), known)
+    expected, found = quadratics(known), entry_moments(subject)
+    for name, value in expected.least().items():
+        # Twice the same sums, in another order: some thousand roundings of what is added up.
+        bound = 1e4 * np.finfo(np.float64).eps * (1.0 + np.abs(expected.value[name]).sum())
+        assert found.least[name].shape == value.shape
+        assert np.abs(found.least[name] - value).max() <= bound, name
+
+
 @pytest.mark.parametrize(
     ("kind", "plain"),
     [(Prototypes, {"theta.table"}), (Reused, set()), (Turned, {"phi.table"})],
