@@ -12,7 +12,7 @@ import numpy as np
 
 from gradproof.estimators import moments
 from gradproof.estimators.backends.autograd_backend import AutogradOps
-from gradproof.estimators.baselines.base import Seen, Sentences, plain
+from gradproof.estimators.baselines.base import Sentences, plain
 from gradproof.estimators.baselines.own import (
     BaselineError,
     Own,
@@ -22,17 +22,16 @@ from gradproof.estimators.baselines.own import (
     like,
 )
 from gradproof.estimators.bench import Bench
-from gradproof.estimators.builds import build, terms_at
 from gradproof.estimators.forms import FORMS
 from gradproof.estimators.quadratic import Quadratics, quadratics
 from gradproof.estimators.subject import Subject
-from gradproof.reference_models.batch import Batch
-from gradproof.reference_models.model import Model, group_of, one_hot
+from gradproof.reference_models.model import group_of
 from gradproof.reference_models.ops import Array, Ops
 from gradproof.reference_models.tabular import mean_embedding
 
 from .check import ROUNDING, Check
 from .evidence import HOLDS, Comparison, Evidence, compare
+from .rows.every_baseline import leaks
 from .run import run_check
 from .study import Study
 
@@ -171,7 +170,7 @@ def _rows(fresh: Own, later: Own | None, enumerated: Enumerated) -> list[Check]:
     shifted = dataclasses.replace(fresh, shift=SHIFT)
     rows = [
         row("own-draw", "B of a sentence does not depend on its own draw", _of_draw(fresh)),
-        row("own-gradient", "no gradient enters B", _gradient(fresh), "nothing: it must be zero"),
+        row("own-gradient", "no gradient enters B", _held(fresh), "nothing: it must be zero"),
         row("own-mean", "the mean is that without it", _mean(fresh, enumerated)),
         row("own-mean-alone", "... with one sentence", _alone(fresh)),
         row("own-mean-shifted", f"... with {SHIFT:g} added to B", _mean(shifted, enumerated)),
@@ -180,7 +179,7 @@ def _rows(fresh: Own, later: Own | None, enumerated: Enumerated) -> list[Check]:
         after = f"after {STEPS} steps of learning"
         rows += [
             row("own-draw-later", f"nor does it {after}", _of_draw(later)),
-            row("own-gradient-later", f"nor {after}", _gradient(later), "nothing: it must be zero"),
+            row("own-gradient-later", f"nor {after}", _held(later), "nothing: it must be zero"),
             row("own-mean-later", f"the mean is that without it {after}", _mean(later, enumerated)),
         ]
     return rows
@@ -243,19 +242,6 @@ def sentences(study: Study, losses: np.ndarray) -> Sentences:
     return Sentences(tokens, mask, mask.sum(axis=1), mean, losses)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Values:
-    """B of each sentence, to be evaluated or, summed, to be differentiated."""
-
-    own: Own
-
-    def __call__(
-        self, ops: Ops, model: Model, parameters: Named, batch: Batch, inputs: Named
-    ) -> Array:
-        terms = terms_at(ops, model, parameters, batch, inputs["draw"])
-        return self.own.value(Seen(ops, model, parameters, batch, inputs, terms.loss))
-
-
 def at_labels(study: Study, own: Own, labels: np.ndarray) -> np.ndarray:
     """B of each sentence, (N,), where these labels are drawn."""
     losses = study.reference.loss[np.arange(len(labels)), labels]
@@ -293,19 +279,8 @@ def _of_draw(own: Own) -> Callable[[Study], list[Comparison]]:
     return look
 
 
-def _gradient(own: Own) -> Callable[[Study], list[Comparison]]:
-    values = _Values(own)
-
-    def look(study: Study) -> list[Comparison]:
-        inputs = study.subject.inputs(one_hot(study.draw(), study.subject.model.classes))
-        whole = build(lambda ops, *rest: ops.sum(values(ops, *rest)), study.subject)
-        found = study.bench.gradient(whole, study.subject, inputs)
-        return [
-            compare(f"gradient of B by {name}", value, 0.0 * value, 0.0, study.name, signal=1.0)
-            for name, value in found.items()
-        ]
-
-    return look
+def _held(own: Own) -> Callable[[Study], list[Comparison]]:
+    return lambda study: leaks(study, own)
 
 
 def _mean(own: Own, enumerated: Enumerated) -> Callable[[Study], list[Comparison]]:

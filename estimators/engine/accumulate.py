@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -93,18 +93,21 @@ class Run(Protocol):
         """L (N, M) at these labels, and the gradients of log q and of L."""
 
 
+#: Makes a run from the framework, a model, its parameters and sentences.
+Kind = Callable[[Any, Model, Mapping[str, Tensor], Batch], Run]
+
+
 class Way(NamedTuple):
     """How a batch is run: what makes the gradients, of which sentences and labels at a time."""
 
-    kind: Callable[[Any, Model, Mapping[str, Tensor], Batch], Run]
+    kind: Kind
     slices: list[slice]
     chunks: list[Sequence[int]]
 
 
 def structured(subject: Subject, pairs: int = blocks.PAIRS) -> Way:
     """For a model whose parameters enter in layers; to run another is :class:`Unstructured`."""
-    n, classes = subject.batch.n, subject.model.classes
-    return Way(Block, blocks.sentences(n, classes, pairs), blocks.chunks(classes, pairs))
+    return _way(Block, subject, pairs)
 
 
 def general(subject: Subject, entries: int = MOST_ENTRIES) -> Way:
@@ -113,9 +116,7 @@ def general(subject: Subject, entries: int = MOST_ENTRIES) -> Way:
     Args:
         entries: of gradients that are held at a time; at least those of two labels are.
     """
-    size = sum(np.size(value) for value in subject.parameters.values())
-    n, classes, pairs = subject.batch.n, subject.model.classes, max(2, entries // size)
-    return Way(Formed, blocks.sentences(n, classes, pairs), blocks.chunks(classes, pairs))
+    return _way(Formed, subject, _pairs(subject, subject.parameters, entries))
 
 
 def whatever_fits(torch: Any, subject: Subject, *, layered: bool = False) -> Way:
@@ -127,7 +128,6 @@ def whatever_fits(torch: Any, subject: Subject, *, layered: bool = False) -> Way
     Raises:
         Unstructured: if there must be no others, and there is one.
     """
-    n, classes = subject.batch.n, subject.model.classes
     parameters = double(torch, subject.parameters)
     one = tensors(torch, subject.batch.rows([0]))
     plain = without_factors(torch, subject.model, parameters, one)
@@ -137,10 +137,32 @@ def whatever_fits(torch: Any, subject: Subject, *, layered: bool = False) -> Way
         return structured(subject)
     if len(plain) == len(parameters):
         return general(subject)
-    size = sum(parameters[name].numel() for name in plain)
-    pairs = min(blocks.PAIRS, max(2, MOST_ENTRIES // size))
-    kind = functools.partial(Mixed, plain=frozenset(plain))
+    pairs = min(blocks.PAIRS, _pairs(subject, plain, MOST_ENTRIES))
+    return _way(functools.partial(Mixed, plain=frozenset(plain)), subject, pairs)
+
+
+def _pairs(subject: Subject, formed: Iterable[str], entries: int) -> int:
+    """Sentences and labels at a time of which the gradients by some parameters may be held."""
+    return max(2, entries // sum(np.size(subject.parameters[name]) for name in formed))
+
+
+def _way(kind: Kind, subject: Subject, pairs: int) -> Way:
+    n, classes = subject.batch.n, subject.model.classes
     return Way(kind, blocks.sentences(n, classes, pairs), blocks.chunks(classes, pairs))
+
+
+def runs(
+    torch: Any, subject: Subject, parameters: Mapping[str, Tensor], way: Way
+) -> Iterator[tuple[slice, Run]]:
+    """Some sentences of a batch after the other, ready to be run.
+
+    Raises:
+        ValueError: if a sentence enters another's cost.
+    """
+    check_apart(torch, subject.model, parameters, tensors(torch, subject.batch.rows(slice(0, 2))))
+    for rows in way.slices:
+        batch = tensors(torch, subject.batch.rows(rows))
+        yield rows, way.kind(torch, subject.model, parameters, batch)
 
 
 def table(torch: Any, subject: Subject, way: Way) -> Table:
@@ -148,14 +170,12 @@ def table(torch: Any, subject: Subject, way: Way) -> Table:
 
     Raises:
         Unstructured: if the way is for layers, and a parameter enters in another one.
-        ValueError: where log q or L is no number.
+        ValueError: where log q or L is no number, or if a sentence enters another's cost.
     """
     parameters = double(torch, subject.parameters)
-    check_apart(torch, subject.model, parameters, tensors(torch, subject.batch.rows(slice(0, 2))))
     sums = _Sums(subject, parameters)
-    for rows in way.slices:
-        batch = tensors(torch, subject.batch.rows(rows))
-        _add_block(sums, rows, way.kind(torch, subject.model, parameters, batch), way.chunks)
+    for rows, block in runs(torch, subject, parameters, way):
+        _add_block(sums, rows, block, way.chunks)
     check_finite(sums.log_q, sums.loss, subject)
     return sums.table()
 

@@ -15,9 +15,8 @@ import numpy as np
 from gradproof.reference_models.model import Parameters
 
 from ..subject import Subject
-from .accumulate import Run, Way, double, tensors
+from .accumulate import Run, Way, double, runs
 from .gradient import Gradient
-from .mixed import check_apart
 
 #: A tensor of PyTorch.
 Tensor = Any
@@ -60,17 +59,15 @@ def entries(
 
     Raises:
         Unstructured: if the way is for layers, and a parameter enters in another one.
-        ValueError: for a baseline that is not a finite number for each sentence.
+        ValueError: for a baseline that is not a finite number for each sentence, or if a sentence
+            enters another's cost.
     """
     n = subject.batch.n
     wanted = {name: _checked(name, value, n) for name, value in (baselines or {}).items()}
     parameters = double(torch, subject.parameters)
-    check_apart(torch, subject.model, parameters, tensors(torch, subject.batch.rows(slice(0, 2))))
     sums = {name: _Sums(value, list(wanted)) for name, value in parameters.items()}
     centre = np.empty(n)
-    for rows in way.slices:
-        batch = tensors(torch, subject.batch.rows(rows))
-        block = way.kind(torch, subject.model, parameters, batch)
+    for rows, block in runs(torch, subject, parameters, way):
         chosen = {name: torch.tensor(value[rows]) for name, value in wanted.items()}
         centre[rows] = _add_block(block, sums, chosen, way.chunks)
     parts = ("value", "slope", "curvature", "least")
@@ -219,15 +216,15 @@ class _Part:
         outer = next(outer for of in given if of is not None for outer in of.outers)
         n, m = outer.shape()[:2]
         step = min(max(1, FORMED // (n * m * self._shorter)), self._longer)
-        # Fresh memory for each of them would take longer than what is done with it.
-        room = [outer.rows.new_empty(n * m * self._shorter * step) for _ in given]
         if self._mean is None:
-            self._begin(room[0].new_empty(n, self._shorter, self._longer))
+            self._begin(outer.rows.new_empty(n, self._shorter, self._longer))
         if common is not None:
             columns: list[Any] = [None if of is None else of.outers[0].columns for of in given]
             first, second = (None if each is None else each.clone() for each in columns)
             yield slice(None), first, second
             return
+        # Fresh memory for each of them would take longer than what is done with it.
+        room = [outer.rows.new_empty(n * m * self._shorter * step) for _ in given]
         for start in range(0, self._longer, step):
             some = slice(start, min(start + step, self._longer))
             if all(_nothing(of, some, turned=self._turned) for of in given):

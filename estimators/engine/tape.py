@@ -168,7 +168,7 @@ class Tape(TorchOps):
         if not value.requires_grad:
             value.requires_grad_()
         kept = rows if rows is None else rows.detach()
-        if kind == "take":
+        if kept is not None and kind == "take":
             kept = kept.reshape(self._rows, -1)  # whatever axes of one stood before the sentences
         width = 1 if kind == "take" and handle.tensor.ndim == 1 else value.shape[-1]
         self.uses.append(Use(handle.name, kind, kept, width, handle.turned))
