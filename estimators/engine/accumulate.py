@@ -16,13 +16,17 @@ from ..subject import Subject
 from ..table import ANALYTIC, ONE_PASS, Table
 from . import blocks
 from .general import Formed
-from .gradient import Mean
+from .gradient import Draws, Gradient, Mean
 from .mixed import Mixed, check_apart, without_factors
-from .structured import Block, Gradients
+from .structured import Block
 
 #: A tensor of PyTorch.
 Tensor = Any
 
+
+#: Pairs of a sentence and a label that are run together where layers are all: more than are fastest
+#: for one gradient, for there is more to be done for each of a model's operations.
+MOST_PAIRS = 128
 
 #: Entries of gradients that the general way holds at a time: some 60 MB.
 MOST_ENTRIES = 8_000_000
@@ -41,16 +45,14 @@ class _Sums:
         self.mean = {form: {g: np.zeros(n) for g in groups} for form in (ONE_PASS, ANALYTIC)}
         self.gradient = {name: value.new_zeros(value.shape) for name, value in parameters.items()}
 
-    def add_labels(
-        self, rows: slice, labels: Any, loss: Tensor, score: Gradients, pathwise: Gradients
-    ) -> None:
+    def add_labels(self, rows: slice, labels: Sequence[int], found: Draws) -> None:
         """Inner products of a chunk of labels."""
         place = (rows, slice(labels[0], labels[-1] + 1))
-        self.loss[place] = loss
+        self.log_q[place], self.loss[place] = found.log_q, found.loss
         for sums, first, second in (
-            (self.score, score, score),
-            (self.cross, score, pathwise),
-            (self.pathwise, pathwise, pathwise),
+            (self.score, found.score, found.score),
+            (self.cross, found.score, found.pathwise),
+            (self.pathwise, found.pathwise, found.pathwise),
         ):
             for name in first.keys() & second.keys():
                 sums[group_of(name)][place] += first[name].inner(second[name]).numpy()
@@ -85,12 +87,10 @@ class _Sums:
 
 
 class Run(Protocol):
-    """Some sentences at work: ``log_q`` is (N, K)."""
+    """Some sentences at work."""
 
-    log_q: Tensor
-
-    def at(self, labels: Sequence[int]) -> tuple[Tensor, Gradients, Gradients]:
-        """L (N, M) at these labels, and the gradients of log q and of L."""
+    def at(self, labels: Sequence[int]) -> Draws:
+        """Log q, L and their gradients at these labels."""
 
 
 #: Makes a run from the framework, a model, its parameters and sentences.
@@ -105,7 +105,7 @@ class Way(NamedTuple):
     chunks: list[Sequence[int]]
 
 
-def structured(subject: Subject, pairs: int = blocks.PAIRS) -> Way:
+def structured(subject: Subject, pairs: int = MOST_PAIRS) -> Way:
     """For a model whose parameters enter in layers; to run another is :class:`Unstructured`."""
     return _way(Block, subject, pairs)
 
@@ -137,7 +137,7 @@ def whatever_fits(torch: Any, subject: Subject, *, layered: bool = False) -> Way
         return structured(subject)
     if len(plain) == len(parameters):
         return general(subject)
-    pairs = min(blocks.PAIRS, _pairs(subject, plain, MOST_ENTRIES))
+    pairs = min(MOST_PAIRS, _pairs(subject, plain, MOST_ENTRIES))
     return _way(functools.partial(Mixed, plain=frozenset(plain)), subject, pairs)
 
 
@@ -182,7 +182,6 @@ def table(torch: Any, subject: Subject, way: Way) -> Table:
 
 def _add_block(sums: _Sums, rows: slice, block: Run, chunks: Sequence[Sequence[int]]) -> None:
     """Add all labels of some sentences."""
-    sums.log_q[rows] = block.log_q
     means = _Means({}, {ONE_PASS: {}, ANALYTIC: {}})
     for labels in chunks:
         _add_chunk(sums, rows, means, block, labels)
@@ -198,13 +197,12 @@ class _Means(NamedTuple):
 
 def _add_chunk(sums: _Sums, rows: slice, means: _Means, block: Run, labels: Sequence[int]) -> None:
     # In a function of its own, so that nothing of one chunk is there when the next one is run.
-    loss, score, pathwise = block.at(labels)
-    sums.add_labels(rows, labels, loss, score, pathwise)
-    log_q = block.log_q[:, labels[0] : labels[-1] + 1]
-    q, own = log_q.exp(), log_q.nan_to_num(neginf=0.0) + 1.0
-    _add(means.pathwise, pathwise, q)
-    _add(means.score[ONE_PASS], score, q * (loss + own))
-    _add(means.score[ANALYTIC], score, q * loss)
+    found = block.at(labels)
+    sums.add_labels(rows, labels, found)
+    q, own = found.log_q.exp(), found.log_q.nan_to_num(neginf=0.0) + 1.0
+    _add(means.pathwise, found.pathwise, q)
+    _add(means.score[ONE_PASS], found.score, q * (found.loss + own))
+    _add(means.score[ANALYTIC], found.score, q * found.loss)
 
 
 def double(torch: Any, parameters: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
@@ -221,7 +219,7 @@ def tensors(torch: Any, batch: Batch) -> Batch:
     return batch.with_arrays(arrays)
 
 
-def _add(sums: dict[str, Mean], gradients: Gradients, weight: Tensor) -> None:
+def _add(sums: dict[str, Mean], gradients: Mapping[str, Gradient], weight: Tensor) -> None:
     for name, gradient in gradients.items():
         mean = gradient.weighted(weight)
         sums[name] = sums[name] + mean if name in sums else mean

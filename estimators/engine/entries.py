@@ -131,8 +131,7 @@ def _add_chunk(
     block: Run, parts: dict[str, _Part], labels: Sequence[int], start: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     """Add some labels; the centre that was taken, and the part of E[R] that is theirs, (N,)."""
-    loss, score, pathwise = block.at(labels)
-    log_q = block.log_q[:, labels[0] : labels[-1] + 1]
+    log_q, loss, score, pathwise = block.at(labels)
     q = log_q.exp()
     returns = loss + log_q.nan_to_num(neginf=0.0) + 1.0
     weighed = (q * returns).sum(1)
@@ -173,6 +172,10 @@ class _Part:
         self, score: Gradient | None, pathwise: Gradient | None, q: Tensor, rest: Tensor
     ) -> None:
         """Add a chunk of labels, q and R - c (N, M)."""
+        own = None if self._where is not None else _own_rows(score, pathwise)
+        if own is not None:
+            self._add_rows(own, score, pathwise, q, rest)
+            return
         common = None if self._where is not None else _common(score, pathwise)
         for some, s, d in self._formed(score, pathwise, common):
             g: Any = d
@@ -184,6 +187,38 @@ class _Part:
                 self._curvature[..., some] += self._spread(curvature, common, 2)
             self._mean[..., some] += self._spread(_sum_labels(q, g), common, 1)
             self._second[..., some] += self._over(q, g.square_(), common)
+
+    def _add_rows(
+        self,
+        own: Tensor,
+        score: Gradient | None,
+        pathwise: Gradient | None,
+        q: Tensor,
+        rest: Tensor,
+    ) -> None:
+        """Add a chunk of labels at which the gradient is one row of the matrix, row ``own`` (N, M).
+
+        So it is with a layer whose input is the label: all other rows would be formed, and be zero.
+        """
+        s, d = (None if of is None else of.outers[0].row() for of in (score, pathwise))
+        n, m = own.shape
+        if self._mean is None:
+            outer = next(of for of in (score, pathwise) if of is not None).outers[0]
+            self._begin(outer.rows.new_empty(n, self._shorter, self._longer))
+
+        def add(total: Tensor, amount: Tensor) -> None:
+            of_row = total.mT if self._turned else total
+            sentence = own.new_zeros(n, 1) if len(total) == 1 else own.new_tensor(range(n))[:, None]
+            of_row.index_put_((sentence.expand(n, m), own), q[:, :, None] * amount, accumulate=True)
+
+        g: Any = d
+        if s is not None:
+            g = rest[:, :, None] * s
+            g = g if d is None else g + d
+            add(self._slope, s * g)
+            add(self._curvature, s.square())
+        add(self._mean, g)
+        add(self._second, g.square())
 
     def _over(self, q: Tensor, g: Tensor, common: Tensor | None) -> Tensor:
         # What does not move with the centre need not be known of each sentence.
@@ -291,6 +326,15 @@ def _common(score: Gradient | None, pathwise: Gradient | None) -> Tensor | None:
             return None
         found.append(rows[:, 0, 0])
     return found[0] if all(bool((each == found[0]).all()) for each in found) else None
+
+
+def _own_rows(score: Gradient | None, pathwise: Gradient | None) -> Tensor | None:
+    """The row (N, M) of the matrix that all of a label's gradient is in, where there is one."""
+    found = [of.own_row() for of in (score, pathwise) if of is not None]
+    first = found[0]
+    if first is None or any(of is None or not bool((of == first).all()) for of in found):
+        return None
+    return first
 
 
 def _nothing(gradient: Gradient | None, some: slice, *, turned: bool) -> bool:

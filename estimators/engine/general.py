@@ -9,7 +9,7 @@ from gradproof.reference_models.batch import Batch, from_arrays
 from gradproof.reference_models.model import Model
 
 from ..backends.torch_backend import TorchOps
-from .gradient import Gradient, Outer
+from .gradient import Draws, Gradient, Outer
 
 #: A tensor of PyTorch.
 Tensor = Any
@@ -48,16 +48,16 @@ class Formed:
         }
         given = self._parameters | leaves
         log_q = model.log_q(self._ops, given, batch)
-        self.log_q = log_q.detach()
+        self._values = log_q.detach()
         drawn = self._one_hot([0] * batch.n).unsqueeze(0)
         self._score_of = self._reached(log_q, leaves)
         self._pathwise_of = self._reached(model.loss(self._ops, given, batch, drawn), leaves)
 
-    def at(self, labels: Sequence[int]) -> tuple[Tensor, Gradients, Gradients]:
-        """L (N, M) at these labels, if any gradient of it is wanted, and those of log q and L."""
+    def at(self, labels: Sequence[int]) -> Draws:
+        """Log q, L (if any gradient of it is wanted) and their gradients at these labels."""
         loss, pathwise = self._each(self._loss, self._pathwise_of, labels)
         _, score = self._each(self._log_q, self._score_of, labels)
-        return loss, score, pathwise
+        return Draws(self._values[:, list(labels)], loss, score, pathwise)
 
     def _loss(self, parameters: Mapping[str, Tensor], arrays: ByName, draw: Tensor) -> Tensor:
         given = self._parameters | dict(parameters)
@@ -81,7 +81,7 @@ class Formed:
         Where the model does what cannot be vectorised, one is run after the other.
         """
         if not names:
-            return self.log_q.new_zeros(self._batch.n, len(labels)), {}
+            return self._values.new_zeros(self._batch.n, len(labels)), {}
         wrt = {name: self._parameters[name] for name in names}
         both, vmap = self._torch.func.grad_and_value(function), self._torch.func.vmap
         drawn, arrays = self._one_hot(labels), self._batch.arrays()
@@ -109,7 +109,7 @@ class Formed:
         return {name: stack([each[name] for each, _ in runs]) for name in wrt}, values
 
     def _one_hot(self, labels: Sequence[int]) -> Tensor:
-        eye = self._torch.eye(self._model.classes, dtype=self.log_q.dtype)
+        eye = self._torch.eye(self._model.classes, dtype=self._values.dtype)
         return eye[list(labels)]
 
     def _reached(self, value: Tensor, leaves: Mapping[str, Tensor]) -> list[str]:

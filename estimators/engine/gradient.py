@@ -7,8 +7,8 @@ two such sums need only those of their factors: sum_jj' (row_j . row_j')(column_
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from .tape import Unstructured, Use
 
@@ -32,6 +32,10 @@ class Outer:
         if self.columns is None:
             return n, m, height, 1
         return n, max(m, self.columns.shape[1]), height, self.columns.shape[-1]
+
+    def row(self) -> Tensor:
+        """The one row of each label, if :meth:`own_row` says that there is one, (N, M, C)."""
+        return self.rows.sum(3) * self.columns[:, :, 0]
 
     def nothing(self, some: slice, *, turned: bool) -> bool:
         """Whether some rows, or columns, are zero for sure: those of labels that are not there."""
@@ -71,6 +75,18 @@ class Gradient:
 
     outers: tuple[Outer, ...]
     lookup: Lookup | None
+
+    def own_row(self) -> Tensor | None:
+        """The row (N, M) that all of a label's gradient is in, where there is one."""
+        if self.lookup is not None or len(self.outers) != 1 or self.outers[0].columns is None:
+            return None
+        rows = self.outers[0].rows
+        if rows.shape[2] != 1 or rows.shape[3] == 1:
+            return None
+        there = rows[:, :, 0] != 0.0
+        if not bool((there.sum(2) == 1).all()):
+            return None
+        return there.long().argmax(2).expand(-1, self.outers[0].shape()[1])
 
     def inner(self, other: Gradient) -> Tensor:
         """The inner product at each sentence and label, (N, M)."""
@@ -128,6 +144,15 @@ class Mean:
         if self.columns is not None:
             rows = self.columns.reshape(-1, *gradient.shape[1:])
             gradient.index_add_(0, self.where.reshape(-1), rows)
+
+
+class Draws(NamedTuple):
+    """N sentences at M labels: log q and L (N, M), and the gradients of both by parameter."""
+
+    log_q: Tensor
+    loss: Tensor
+    score: Mapping[str, Gradient]
+    pathwise: Mapping[str, Gradient]
 
 
 def collect(

@@ -10,7 +10,8 @@ from gradproof.reference_models.model import Model
 
 from ..backends.torch_backend import TorchOps
 from .general import Formed
-from .structured import Block, Gradients
+from .gradient import Draws
+from .structured import Block
 from .tape import Unstructured
 
 #: A tensor of PyTorch.
@@ -37,13 +38,13 @@ class Mixed:
     ) -> None:
         self._layered = Block(torch, model, parameters, batch, plain)
         self._formed = Formed(torch, model, parameters, batch, plain)
-        self.log_q = self._layered.log_q
 
-    def at(self, labels: Sequence[int]) -> tuple[Tensor, Gradients, Gradients]:
-        """L (N, M) at these labels, and the gradients of log q and of L."""
-        loss, score, pathwise = self._layered.at(labels)
-        _, more_score, more_pathwise = self._formed.at(labels)
-        return loss, {**score, **more_score}, {**pathwise, **more_pathwise}
+    def at(self, labels: Sequence[int]) -> Draws:
+        """Log q, L and their gradients at these labels."""
+        found, more = self._layered.at(labels), self._formed.at(labels)
+        return found._replace(
+            score={**found.score, **more.score}, pathwise={**found.pathwise, **more.pathwise}
+        )
 
 
 def without_factors(
@@ -61,7 +62,7 @@ def without_factors(
     while len(found) < len(parameters):
         try:
             for labels in ([0, 1], [0, 1, 0]):
-                Block(torch, model, parameters, batch, list(found)).at(labels)
+                Block(torch, model, parameters, batch, list(found)).check(labels)
             break
         except Unstructured as error:
             found[error.name] = error

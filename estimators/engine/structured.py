@@ -7,14 +7,12 @@ the gradient of each sentence and label factors (:mod:`.gradient`). The same for
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from gradproof.reference_models.batch import Batch, from_arrays
 from gradproof.reference_models.model import Model
-from gradproof.reference_models.objective import at_label
 
-from ..backends.torch_backend import TorchOps
-from .gradient import Gradient, Places, collect
+from .gradient import Draws, Gradient, Places, collect
 from .tape import Handle, Tape, Use
 
 #: A tensor of PyTorch.
@@ -25,6 +23,13 @@ Gradients = Mapping[str, Gradient]
 
 #: Places where parameters enter, and the derivative of what came out.
 Derived = list[tuple[Use, Tensor]]
+
+
+class _Cost(NamedTuple):
+    """A cost of so many rows, each a sentence and a label, as it is run on a tape."""
+
+    rows: int
+    of: Callable[[Tape, Mapping[str, Handle]], Tensor]
 
 
 class Block:
@@ -50,52 +55,55 @@ class Block:
     ) -> None:
         self._torch, self._model, self._parameters, self._batch = torch, model, parameters, batch
         self._plain = plain
-        with torch.no_grad():
-            self.log_q = model.log_q(TorchOps(torch), parameters, batch)
 
-    def at(self, labels: Sequence[int]) -> tuple[Tensor, Gradients, Gradients]:
-        """L (N, M) at these labels, and the gradients of log q and of L."""
+    def at(self, labels: Sequence[int]) -> Draws:
+        """Log q, L and their gradients at these labels."""
         shape = self._batch.n, len(labels)
-        score, pathwise, loss = self._run(labels)
+        (score, log_q), (pathwise, loss) = map(self._derived, self._costs(labels))
         places = _places(self._torch, shape[0], [use for use, _ in [*score, *pathwise]])
-        return (
+        return Draws(
+            log_q.reshape(shape),
             loss.reshape(shape),
             self._gradients(score, shape, places),
             self._gradients(pathwise, shape, places),
         )
 
-    def _run(self, labels: Sequence[int]) -> tuple[Derived, Derived, Tensor]:
-        """What log q and L at these labels depend on, and L (1, N M)."""
-        m, model = len(labels), self._model
-        batch = repeated(self._batch, m)
-        draw = self.log_q.new_zeros(self._batch.n, m, model.classes)
-        draw[:, range(m), labels] = 1.0
-        draw = draw.reshape(batch.n, -1)
-        # A label that is never drawn has log q of minus infinity, and no gradient.
-        drawable = (self.log_q[:, labels] > -float("inf")).reshape(-1)
+    def check(self, labels: Sequence[int]) -> None:
+        """Run without a way back.
+
+        Raises:
+            Unstructured: if a parameter enters in another way than in layers.
+        """
+        uses: list[Use] = []
+        with self._torch.no_grad():
+            for cost in self._costs(labels):
+                uses += self._recorded(cost)[0].uses
+        _places(self._torch, self._batch.n, uses)
+
+    def _costs(self, labels: Sequence[int]) -> tuple[_Cost, _Cost]:
+        """Log q and L at these labels, of a tape: (N M,) and (1, N M)."""
+        torch, model = self._torch, self._model
+        batch = repeated(self._batch, len(labels))
+        draw = torch.eye(model.classes, dtype=torch.float64)[list(labels)].repeat(self._batch.n, 1)
 
         def log_q(tape: Tape, handles: Mapping[str, Handle]) -> Tensor:
-            chosen = at_label(tape, model.log_q(tape, handles, batch), draw)
-            return self._torch.where(drawable, chosen, 0.0)
+            # One of them is taken, and none multiplied: a label that is never drawn has log q of
+            # minus infinity, and no gradient.
+            return model.log_q(tape, handles, batch)[draw > 0.0]
 
         def loss(tape: Tape, handles: Mapping[str, Handle]) -> Tensor:
             return model.loss(tape, handles, batch, draw.unsqueeze(0))
 
-        score, _ = self._derived(log_q, batch.n)
-        pathwise, value = self._derived(loss, batch.n)
-        return score, pathwise, value
+        return _Cost(batch.n, log_q), _Cost(batch.n, loss)
 
-    def _derived(
-        self, function: Callable[[Tape, Mapping[str, Handle]], Tensor], rows: int
-    ) -> tuple[Derived, Tensor]:
-        tape = Tape(self._torch, rows)
-        value = function(tape, tape.handles(self._parameters, self._plain))
-        if not tape.values:
-            return [], value
-        found = self._torch.autograd.grad(value.sum(), tape.values, allow_unused=True)
-        tape.values.clear()  # and with them all that was kept for the way back
-        pairs = zip(tape.uses, found, strict=True)
-        return [(use, each) for use, each in pairs if each is not None], value.detach()
+    def _recorded(self, cost: _Cost) -> tuple[Tape, Tensor]:
+        tape = Tape(self._torch, cost.rows)
+        return tape, cost.of(tape, tape.handles(self._parameters, self._plain))
+
+    def _derived(self, cost: _Cost) -> tuple[Derived, Tensor]:
+        tape, value = self._recorded(cost)
+        drawable = value[value > -float("inf")]
+        return tape.derivatives(drawable.sum()), value.detach()
 
     def _gradients(
         self, derived: Derived, shape: tuple[int, int], places: Mapping[str, Places]

@@ -92,7 +92,7 @@ for _operation in ("mul", "rmul", "sub", "rsub", "neg", "matmul", "rmatmul", "tr
 
 
 class Tape(TorchOps):
-    """The array namespace that records where parameters enter.
+    """The array namespace that records where parameters enter, and what comes back there.
 
     The way back may be gone once: it uses up what was kept for it.
 
@@ -105,7 +105,8 @@ class Tape(TorchOps):
         super().__init__(torch)
         self._rows = rows
         self.uses: list[Use] = []
-        self.values: list[Any] = []
+        self._leaves: dict[int, Any] = {}
+        self._found: dict[int, Any] = {}
         self._dot, self._expand_dims = self.dot, self.expand_dims
         self.dot, self.expand_dims = self._record_dot, self._expand
 
@@ -115,6 +116,20 @@ class Tape(TorchOps):
             name: tensor if name in plain else Handle(self, name, tensor)
             for name, tensor in parameters.items()
         }
+
+    def derivatives(self, cost: Any) -> list[tuple[Use, Any]]:
+        """The uses that a cost, a number, depends on, and its derivative by what came out there."""
+        if cost.requires_grad:
+            leaves = list(self._leaves.values())
+            found = self._torch.autograd.grad(cost, leaves, allow_unused=True)
+            self._found.update(zip(self._leaves, found, strict=True))
+        self._leaves.clear()
+        found, self._found = self._found, {}
+        return [
+            (use, found[place])
+            for place, use in enumerate(self.uses)
+            if found.get(place) is not None
+        ]
 
     def add(self, x: Array, vector: Handle) -> Array:
         """``x`` plus a vector along its last axis."""
@@ -165,14 +180,17 @@ class Tape(TorchOps):
         first = next((size for size in value.shape if size != 1), 1)
         if first != self._rows:
             raise Unstructured(handle.name, f"used for {tuple(value.shape)}, not sentences first")
-        if not value.requires_grad:
-            value.requires_grad_()
+        place = len(self.uses)
+        if value.requires_grad:
+            # Not kept for its derivative, which is caught as it passes: values are the most memory.
+            value.register_hook(functools.partial(self._found.__setitem__, place))
+        else:
+            self._leaves[place] = value.requires_grad_()
         kept = rows if rows is None else rows.detach()
         if kept is not None and kind == "take":
             kept = kept.reshape(self._rows, -1)  # whatever axes of one stood before the sentences
         width = 1 if kind == "take" and handle.tensor.ndim == 1 else value.shape[-1]
         self.uses.append(Use(handle.name, kind, kept, width, handle.turned))
-        self.values.append(value)
         return value
 
 
