@@ -200,7 +200,7 @@ class _Part:
 
         So it is with a layer whose input is the label: all other rows would be formed, and be zero.
         """
-        s, d = (None if of is None else of.outers[0].row() for of in (score, pathwise))
+        s, d = (None if of is None else of.row() for of in (score, pathwise))
         n, m = own.shape
         if self._mean is None:
             outer = next(of for of in (score, pathwise) if of is not None).outers[0]

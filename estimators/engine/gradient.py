@@ -33,10 +33,6 @@ class Outer:
             return n, m, height, 1
         return n, max(m, self.columns.shape[1]), height, self.columns.shape[-1]
 
-    def row(self) -> Tensor:
-        """The one row of each label, if :meth:`own_row` says that there is one, (N, M, C)."""
-        return self.rows.sum(3) * self.columns[:, :, 0]
-
     def nothing(self, some: slice, *, turned: bool) -> bool:
         """Whether some rows, or columns, are zero for sure: those of labels that are not there."""
         wide = self.rows if turned or self.columns is None else self.columns
@@ -87,6 +83,12 @@ class Gradient:
         if not bool((there.sum(2) == 1).all()):
             return None
         return there.long().argmax(2).expand(-1, self.outers[0].shape()[1])
+
+    def row(self) -> Tensor:
+        """That row, (N, M, C)."""
+        rows, columns = self.outers[0].rows, self.outers[0].columns
+        assert columns is not None, "own_row() says so"
+        return rows.sum(3) * columns[:, :, 0]
 
     def inner(self, other: Gradient) -> Tensor:
         """The inner product at each sentence and label, (N, M)."""

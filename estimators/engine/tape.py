@@ -50,6 +50,29 @@ class Handle:
     def __init__(self, tape: Tape, name: str, tensor: Any, turned: bool = False) -> None:
         self.tape, self.name, self.tensor, self.turned = tape, name, tensor, turned
 
+    @property
+    def T(self) -> Handle:
+        """The transpose."""
+        return self.tape.transpose(self)
+
+    @property
+    def mT(self) -> Handle:
+        """The transpose."""
+        return self.tape.transpose(self)
+
+    def t(self) -> Handle:
+        """The transpose."""
+        return self.tape.transpose(self)
+
+    def unsqueeze(self, axis: int) -> Any:
+        """A vector along the last axis, however many stand before it."""
+        return self.tape.expand_dims(self, axis)
+
+    def __getitem__(self, rows: Any) -> Any:
+        if getattr(rows, "dtype", None) is None or not str(rows.dtype).endswith("int64"):
+            raise Unstructured(self.name, f"asked for [{rows!r:.40}]")
+        return self.tape.take(self, rows)
+
     def __add__(self, other: Any) -> Any:
         return self.tape.add(other, self)
 
@@ -59,17 +82,24 @@ class Handle:
     def __torch_function__(
         cls, function: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
-        """What PyTorch asks before it does anything with a handle: it may add it to a tensor."""
+        """What PyTorch asks before it does anything with a handle: some of it is a layer."""
         handle = next(each for each in _flat(args, kwargs) if isinstance(each, cls))
-        name = getattr(function, "__name__", "")
-        if name in ("add", "__add__", "__radd__") and len(args) == 2 and not kwargs:
-            other = args[0] if args[1] is handle else args[1]
-            return handle.tape.add(other, handle)
-        raise Unstructured(handle.name, f"given to {name}")
+        name = getattr(function, "__name__", "").strip("_")
+        layer = _LAYERS.get(name)
+        # By identity: a padding index of 0 equals False, and is one.
+        given = {
+            key: of for key, of in (kwargs or {}).items() if of is not None and of is not False
+        }
+        found = NotImplemented if layer is None else layer(handle.tape, *args, **given)
+        if found is NotImplemented:
+            raise Unstructured(handle.name, f"given to {name}")
+        return found
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)  # Python's own questions, which have no as their answer
+        if name in ("shape", "ndim", "dtype", "device"):
+            return getattr(self.tensor, name)
         raise Unstructured(self.name, f"asked for .{name}")
 
 
@@ -87,8 +117,51 @@ def _refused(operation: str) -> Callable[..., Any]:
 
 # Python looks these up in the class, and asks no __getattr__.
 for _operation in ("mul", "rmul", "sub", "rsub", "neg", "matmul", "rmatmul", "truediv", "rtruediv",
-                   "pow", "rpow", "getitem", "len", "iter", "bool"):  # fmt: skip
+                   "pow", "rpow", "len", "iter", "bool"):  # fmt: skip
     setattr(Handle, f"__{_operation}__", _refused(f"__{_operation}__"))
+
+
+def _plus(tape: Tape, x: Any, y: Any, **more: Any) -> Any:
+    if more:
+        return NotImplemented
+    return tape.add(x, y) if isinstance(y, Handle) else tape.add(y, x)
+
+
+def _times(tape: Tape, x: Any, matrix: Any, **more: Any) -> Any:
+    if more or isinstance(x, Handle):
+        return NotImplemented
+    return tape.dot(x, matrix)
+
+
+def _linear(tape: Tape, x: Any, weight: Any, bias: Any = None) -> Any:
+    if isinstance(x, Handle):
+        return NotImplemented
+    value = tape.dot(x, tape.transpose(weight))
+    return value if bias is None else value + bias
+
+
+def _embedding(tape: Tape, rows: Any, table: Any, **more: Any) -> Any:
+    # A row that is padding gets no gradient, and one that is scaled another one.
+    more.pop("norm_type", None)  # of a norm that nothing is scaled to
+    if more.pop("padding_idx", -1) != -1 or more or not isinstance(table, Handle):
+        return NotImplemented
+    return tape.take(table, rows)
+
+
+def _unsqueezed(tape: Tape, x: Any, axis: int) -> Any:
+    return tape.expand_dims(x, axis)
+
+
+#: What PyTorch does with a parameter that is a layer, by the name of its function.
+_LAYERS: dict[str, Callable[..., Any]] = {
+    "add": _plus,
+    "radd": _plus,
+    "matmul": _times,
+    "mm": _times,
+    "linear": _linear,
+    "embedding": _embedding,
+    "unsqueeze": _unsqueezed,
+}
 
 
 class Tape(TorchOps):

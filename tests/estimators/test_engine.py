@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from gradproof.checks.cases import tabular_cases, typical_tabular
 from gradproof.checks.text import TextOptions, prepare_text, text_subject
 from gradproof.estimators.backends import load
+from gradproof.estimators.backends.torch_backend import TorchOps
 from gradproof.estimators.engine import (
     Unstructured,
     accumulate,
@@ -20,6 +21,8 @@ from gradproof.estimators.engine import (
 from gradproof.estimators.engine.accumulate import structured, table
 from gradproof.estimators.engine.entries import entries
 from gradproof.estimators.engine.general import Formed
+from gradproof.estimators.engine.structured import Block
+from gradproof.estimators.engine.tape import Handle, Tape
 from gradproof.estimators.exact import reference
 from gradproof.estimators.quadratic import quadratics
 from gradproof.estimators.rounding import PASSES
@@ -289,6 +292,60 @@ def test_sentences_that_enter_each_others_cost_are_an_error():
     for path in ("auto", "general"):
         with pytest.raises(ValueError, match=r"sentences enter each other's cost: .* jointly"):
             moments_table(subject.replace(model=coupled), path=path)
+
+
+class Functional(TabularModel):
+    """A model that calls PyTorch itself, whatever namespace it is given."""
+
+    def log_q(self, ops, parameters, batch):
+        """The same, by PyTorch's own functions."""
+        torch = pytest.importorskip("torch")
+        features = mean_embedding(TorchOps(torch), parameters, batch)
+        weight, bias = parameters["w.weight"], parameters["w.bias"]
+        return torch.log_softmax(torch.nn.functional.linear(features, weight, bias), -1)
+
+    def loss(self, ops, parameters, batch, labels):
+        """The same, and the size of the rows that are looked up."""
+        torch = pytest.importorskip("torch")
+        rows = torch.nn.functional.embedding(batch.tokens, parameters["e.embedding"])
+        own = super().loss(TorchOps(torch), parameters, batch, labels)
+        return own + rows.square().sum((-1, -2))
+
+
+def test_a_model_in_pytorchs_own_functions_has_its_layers_found(torch):
+    """No namespace of ours is needed for products, additions and lookups to be seen."""
+    subject = _with(Functional, 6)
+    assert accumulate.whatever_fits(torch, subject).kind is Block
+    # The witness, in autograd, cannot run it; forming every gradient can.
+    found, known = (moments_table(subject, path=path) for path in ("structured", "general"))
+    for part in ("score", "cross", "pathwise"):
+        for group, value in getattr(known, part).items():
+            bound = 1e4 * np.finfo(np.float64).eps * (1.0 + np.abs(value).max())
+            assert np.abs(getattr(found, part)[group] - value).max() <= bound, (part, group)
+
+
+def _embedding(torch, rows, table, **more):
+    return torch.nn.functional.embedding(rows, table, **more)
+
+
+@pytest.mark.parametrize(
+    ("how", "use"),
+    [
+        ("given to embedding", lambda torch, x, h: _embedding(torch, x.long(), h, padding_idx=0)),
+        ("given to embedding", lambda torch, x, h: _embedding(torch, x.long(), h, max_norm=1.0)),
+        ("given to add", lambda torch, x, h: torch.add(x, h, alpha=2)),
+        ("given to linear", lambda torch, x, h: torch.nn.functional.linear(h, x)),
+        ("given to tanh", lambda torch, x, h: torch.tanh(h)),
+        (r"asked for \[0\]", lambda torch, x, h: h[0]),
+        (r"asked for \.sum", lambda torch, x, h: h.sum()),
+    ],
+    ids=["padding", "scaled rows", "twice", "as input", "tanh", "one row", "sum"],
+)
+def test_what_pytorch_does_otherwise_is_no_layer(how, use, torch):
+    """Rows that get no gradient, or another one, are not taken for a lookup."""
+    handle = Handle(Tape(torch, 3), "w", torch.ones(3, 3).double())
+    with pytest.raises(Unstructured, match=rf"parameter 'w' is {how}, which has no factors"):
+        use(torch, torch.ones(3, 3).double(), handle)
 
 
 def test_a_model_without_layers_takes_the_general_way(torch):
