@@ -1,0 +1,53 @@
+"""What a row of the catalogue is: an estimator that is right, or wrong in a way that was seen."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """An estimator, freshly made, and what its mean should be; arguments of ``check_estimator``.
+
+    Args:
+        surrogate: takes ``inputs`` and returns the number that is differentiated, for those who
+            would give it to a checker of derivatives; None if the estimator has none.
+    """
+
+    estimate: Callable[..., Any]
+    inputs: tuple[Any, ...]
+    exact: Any = None
+    objective: Callable[..., Any] | None = None
+    wrt: Any = None
+    reset: Callable[[], object] | None = None
+    surrogate: Callable[..., Any] | None = None
+
+    def options(self) -> Mapping[str, Any]:
+        """Keywords for ``check_estimator``."""
+        given = {"exact": self.exact, "objective": self.objective, "wrt": self.wrt}
+        return {key: value for key, value in given.items() if value is not None} | (
+            {"reset": self.reset} if self.reset is not None else {}
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One estimator.
+
+    Args:
+        id: a name, the same in each framework that has it.
+        framework: ``torch``, ``numpy`` (with gradients by hand or autograd), ``jax``, ``theano``.
+        right: whether it is unbiased.
+        statement: what is wrong with it, or why it is right, in a line.
+        source: where it was seen: a library and version, an issue, a paper.
+        make: a problem with nothing in it that an earlier one has touched.
+    """
+
+    id: str
+    framework: str
+    right: bool
+    statement: str
+    source: str
+    make: Callable[[], Problem]

@@ -1,0 +1,347 @@
+"""Anyone's estimator against its estimand: its own code, run once for every outcome."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from gradproof.estimators.replay import (
+    MOST_PATHS,
+    Continuous,
+    NotAGradient,
+    Path,
+    Restless,
+    TooManyPaths,
+    follow,
+    intercepted,
+    named,
+    precision,
+    walk,
+)
+
+from .evidence import GAP, HOLDS, REFUTED, Comparison, compare, judge, worst_of
+from .gradients import Runner, complete
+from .objective import by_differences
+
+#: Roundings, all in one direction, that each path's gradient and its weight may be off by. The
+#: operations of other people's code cannot be counted; a thousand is far from what is ever seen.
+ROUNDINGS = 1000.0
+
+#: The weights of all paths must add up to one within the precision of their probabilities.
+MASS_ROUNDINGS = 100.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Bias:
+    """Where a mean is farthest from what it should be, in units of what may be."""
+
+    parameter: str
+    index: tuple[int, ...]
+    mean: float
+    exact: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Checked:
+    """What was found of one estimator; asserts, tables and figures only read it.
+
+    ``method`` is ``enumerated`` or ``sampled``. ``mean`` and ``variance`` are over all paths, by
+    parameter; ``exact`` is what the mean should be. ``notes`` are facts that no verdict hangs on.
+    """
+
+    name: str
+    verdict: str
+    method: str
+    comparisons: tuple[Comparison, ...]
+    worst: Bias
+    mean: Mapping[str, np.ndarray]
+    variance: Mapping[str, np.ndarray]
+    exact: Mapping[str, np.ndarray]
+    paths: int
+    draws: int
+    seconds: float
+    notes: tuple[str, ...] = ()
+
+    @property
+    def unbiased(self) -> bool:
+        """Whether the mean is the exact gradient, as far as could be seen."""
+        return self.verdict == HOLDS
+
+    @property
+    def total_variance(self) -> float:
+        """Summed over all entries of all parameters."""
+        return float(sum(value.sum() for value in self.variance.values()))
+
+    def explain(self) -> str:
+        """A paragraph: what came out, where it is worst, and what to do next."""
+        found = worst_of(self.comparisons)
+        entry = f"{self.worst.parameter}{list(self.worst.index) if self.worst.index else ''}"
+        lines = [
+            f"{self.name}: {'unbiased' if self.unbiased else self.verdict}, by {self.paths:,} "
+            f"paths of at most {self.draws} draws.",
+            f"mean of {entry} is {self.worst.mean:.6e}, should be {self.worst.exact:.6e}: off by "
+            f"{found.error:.1e}, at most {found.bound:.1e} is rounding, and gradients are of size "
+            f"{found.signal:.1e}.",
+        ]
+        if found.note:
+            lines.append(found.note)
+        return "\n".join([*lines, *self.notes])
+
+
+class Biased(AssertionError):
+    """An estimator whose mean is not the exact gradient. ``checked`` has what was found."""
+
+    def __init__(self, checked: Checked) -> None:
+        super().__init__(checked.explain())
+        self.checked = checked
+
+
+def check_estimator(
+    estimate: Callable[..., Any],
+    inputs: Sequence[Any] = (),
+    *,
+    exact: Any = None,
+    objective: Callable[..., Any] | None = None,
+    wrt: Any = None,
+    paths: int = MOST_PATHS,
+    reset: Callable[[], object] | None = None,
+    name: str | None = None,
+) -> Checked:
+    """Is the mean of a gradient estimator the gradient that it estimates?
+
+    Estimand: the gradient of the expected cost: ``exact``, or that of the mean of ``objective``.
+    Estimator: ``estimate``, unmodified. It is run once for each outcome of its discrete draws, and
+    each run is weighed by the probability of its draws, so that mean and variance have no noise.
+    Valid when: every draw is discrete and made by a function of PyTorch or NumPy that is looked up
+    in its module (``torch.multinomial``, ``torch.bernoulli``, what ``torch.distributions`` draws
+    with them, ``torch.randint``, ``torch.randperm``, the same of ``numpy.random`` and of its
+    generators, and comparisons of ``random()``). Anything else that draws is an error.
+
+    Args:
+        estimate: called with ``inputs``; returns gradients (an array, a tensor, or a mapping,
+            sequence or dataclass of them), or a surrogate, a tensor of one number, or nothing and
+            leaves gradients in ``.grad``.
+        exact: the exact gradient, of the same names and shapes, or what returns it.
+        objective: instead of it, what draws and returns the cost of one draw; its mean is
+            enumerated and differenced.
+        wrt: the module or tensors whose gradients are read. Default: those among the inputs.
+        paths: that may be run at most.
+        reset: called before each run, for an estimator that keeps something.
+
+    Raises:
+        NotEnumerable: for draws that cannot be walked through, or a run that is not repeatable.
+        NotAGradient: if there is no gradient to be read.
+        TypeError, ValueError: for an exact gradient that does not fit, or an input that changes.
+
+    Reference: the estimator's mean is sum over draws of p(draw) g(draw) by definition.
+    """
+    started = time.perf_counter()
+    label = name or getattr(estimate, "__qualname__", type(estimate).__name__)
+    runner = Runner(estimate, inputs, wrt=wrt, reset=reset)
+    known, errors = _known(exact, objective, inputs, runner, paths, reset)
+    moments = _moments(runner, intercepted(estimate), known, paths)
+    comparisons, worst = [], None
+    for key, value in known.items():
+        bound = moments.bound(key) + float(np.max(errors.get(key, 0.0), initial=0.0))
+        size = max(float(np.abs(value).max(initial=0.0)), moments.size(key))
+        one = compare(key, moments.mean[key], value, bound, label, signal=size)
+        comparisons.append(dataclasses.replace(one, note=one.note or moments.note(key)))
+        if worst is None or worst_of(comparisons) is comparisons[-1]:
+            worst = _bias(key, moments.mean[key], value)
+    found = worst_of(comparisons)  # raises if there is none
+    assert worst is not None
+    return Checked(
+        name=label,
+        verdict=_verdict(comparisons, found),
+        method="enumerated",
+        comparisons=tuple(comparisons),
+        worst=worst,
+        mean=moments.mean,
+        variance=moments.variance(),
+        exact=known,
+        paths=moments.count,
+        draws=moments.draws,
+        seconds=time.perf_counter() - started,
+        notes=tuple(moments.notes()),
+    )
+
+
+def assert_unbiased(
+    estimate: Callable[..., Any], inputs: Sequence[Any] = (), **options: Any
+) -> Checked:
+    """:func:`check_estimator`, as an assertion.
+
+    Raises:
+        Biased: unless the mean is the exact gradient; its message names the worst entry.
+        Other errors: as :func:`check_estimator`.
+    """
+    checked = check_estimator(estimate, inputs, **options)
+    if not checked.unbiased:
+        raise Biased(checked)
+    return checked
+
+
+class _Moments:
+    """Weighted sums over paths, as they grow."""
+
+    def __init__(self, known: Mapping[str, np.ndarray]) -> None:
+        self.mean = {key: np.zeros_like(value) for key, value in known.items()}
+        self._square = {key: np.zeros_like(value) for key, value in known.items()}
+        self._size = {key: np.zeros_like(value) for key, value in known.items()}
+        self._seen: set[str] = set()
+        self._bad: dict[str, str] = {}
+        self._precision = 0.0
+        self.mass, self.count, self.draws = 0.0, 0, 0
+
+    def add(self, path: Path[Any]) -> None:
+        """Add a run."""
+        weight = path.weight
+        seen = named(path.value)
+        self._seen |= set(self.mean) if set(seen) == {"gradient"} else set(seen)
+        self._precision = max(self._precision, path.precision, precision(path.value))
+        self.mass += weight
+        self.count += 1
+        self.draws = max(self.draws, len(path.choices))
+        for key, value in complete(path.value, self.mean).items():
+            if not np.isfinite(value).all():
+                what = "NaN" if np.isnan(value).any() else "infinite"
+                self._bad.setdefault(key, f"{key} is {what} where {path} (chance {weight:.3g})")
+            # Welford's: nothing is subtracted from a sum of squares.
+            step = value - self.mean[key]
+            self.mean[key] = self.mean[key] + step * (weight / self.mass)
+            self._square[key] += weight * step * (value - self.mean[key])
+            self._size[key] += weight * np.abs(value)
+
+    def size(self, key: str) -> float:
+        """The largest mean magnitude of an entry; 0 where it is no number."""
+        found = float(self._size[key].max(initial=0.0))
+        return found if np.isfinite(found) else 0.0
+
+    def bound(self, key: str) -> float:
+        """What rounding can do to an entry of the mean."""
+        return ROUNDINGS * self._precision * self.size(key)
+
+    def note(self, key: str) -> str:
+        """What is wrong with a parameter's gradients apart from their mean."""
+        if key in self._bad:
+            return self._bad[key]
+        return "" if key in self._seen else f"{key} got no gradient on any path"
+
+    def notes(self) -> list[str]:
+        """Facts."""
+        found = []
+        if not self.draws:
+            found.append("Nothing was drawn: there is one path, and no variance.")
+        if self._precision > 1e-10:  # coarser than double precision, by far
+            found.append(
+                "It runs in single precision: in double precision a smaller bias could be seen."
+            )
+        return found
+
+    def variance(self) -> dict[str, np.ndarray]:
+        """By parameter and entry."""
+        return {key: value / self.mass for key, value in self._square.items()}
+
+    def check_mass(self) -> None:
+        """All paths together are certain.
+
+        Raises:
+            Restless: if they are not: some were not run.
+        """
+        if abs(self.mass - 1.0) > MASS_ROUNDINGS * self._precision * max(1, self.draws):
+            raise Restless(
+                f"the chances of {self.count:,} paths add up to {self.mass:.9g}, expected 1"
+            )
+
+
+def _moments(
+    runner: Runner, intercept: Any, known: Mapping[str, np.ndarray], most: int
+) -> _Moments:
+    sums = _Moments(known)
+    first: Path[Any] | None = None
+    with np.errstate(invalid="ignore"):  # NaN and infinities are found, and named
+        for path in walk(runner, intercept, most=most):
+            if first is None:
+                first = path
+            sums.add(path)
+        assert first is not None
+        _check_repeats(first, follow(runner, intercept, first.choices))
+    sums.check_mass()
+    return sums
+
+
+def _check_repeats(first: Path[Any], again: Path[Any]) -> None:
+    """The same draws must give the same gradient, or something else was drawn or is kept."""
+    one, two = named(first.value), named(again.value)
+    same = one.keys() == two.keys() and all(
+        np.array_equal(one[key], two[key], equal_nan=True) for key in one
+    )
+    if not same or first.choices != again.choices:
+        raise Restless(
+            "the same draws gave another gradient when they were repeated: something is drawn "
+            "that is not intercepted, or kept from one run to the next; pass reset=, or a "
+            "generator that can be replaced"
+        )
+
+
+def _known(
+    exact: Any,
+    objective: Callable[..., Any] | None,
+    inputs: Sequence[Any],
+    runner: Runner,
+    paths: int,
+    reset: Callable[[], object] | None,
+) -> tuple[dict[str, np.ndarray], Mapping[str, np.ndarray]]:
+    if (exact is None) == (objective is None):
+        raise TypeError(
+            "pass one of exact= (the exact gradient, or what returns it) and objective= (what "
+            "draws and returns a cost, whose mean is enumerated)"
+        )
+    if objective is not None:
+        leaves = runner.leaves or _float_arrays(inputs)
+        found = by_differences(objective, inputs, leaves, paths=paths, reset=reset)
+        return dict(found.gradient), found.error
+    known = named(exact(*inputs) if callable(exact) else exact)
+    for key, value in known.items():
+        if not np.isfinite(value).all():
+            raise ValueError(f"exact gradient of {key} is not finite: {value!r:.60}")
+    return known, {}
+
+
+def _float_arrays(inputs: Sequence[Any]) -> dict[str, np.ndarray]:
+    found = {
+        str(place): each
+        for place, each in enumerate(inputs)
+        if isinstance(each, np.ndarray) and each.dtype.kind == "f"
+    }
+    return {"gradient": next(iter(found.values()))} if len(found) == 1 else found
+
+
+def _bias(key: str, mean: np.ndarray, exact: np.ndarray) -> Bias:
+    off = np.abs(mean - exact)
+    place = int(np.argmax(np.where(np.isnan(off), np.inf, off))) if off.size else 0
+    index = tuple(int(each) for each in np.unravel_index(place, off.shape)) if off.ndim else ()
+    return Bias(key, index, float(mean[index]), float(exact[index]))
+
+
+def _verdict(comparisons: Sequence[Comparison], found: Comparison) -> str:
+    # A gradient that is zero for sure, and found so, is a gradient: nothing could have been seen.
+    if all(one.error == 0.0 for one in comparisons):
+        return HOLDS
+    return REFUTED if found.ratio > GAP else judge(comparisons)
+
+
+__all__ = [
+    "Bias",
+    "Biased",
+    "Checked",
+    "Continuous",
+    "NotAGradient",
+    "TooManyPaths",
+    "assert_unbiased",
+    "check_estimator",
+]

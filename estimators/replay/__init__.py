@@ -1,0 +1,31 @@
+"""Exhaustive replay: anyone's estimator, run once for every outcome of its discrete draws."""
+
+from .intercept import intercepted
+from .named import NotAGradient, named, precision
+from .walk import (
+    MOST_PATHS,
+    Continuous,
+    NotEnumerable,
+    Path,
+    Restless,
+    TooManyPaths,
+    Walker,
+    follow,
+    walk,
+)
+
+__all__ = [
+    "MOST_PATHS",
+    "Continuous",
+    "NotAGradient",
+    "NotEnumerable",
+    "Path",
+    "Restless",
+    "TooManyPaths",
+    "Walker",
+    "follow",
+    "intercepted",
+    "named",
+    "precision",
+    "walk",
+]

@@ -1,0 +1,315 @@
+"""NumPy's discrete draws, asked of a walker, and those of a generator that is passed around."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from .patch import patched
+from .walk import Continuous, Walker
+
+#: What a generator can draw that has outcomes to count; all else that it draws is refused.
+_KEPT = frozenset({"bit_generator", "spawn"})
+
+
+class Uniform:
+    """A number between 0 and 1 of which only comparisons are known.
+
+    Each comparison is a draw of its own, given all earlier ones: ``u < p`` is true with the share
+    of what is left below p. Whatever needs the number itself is refused.
+    """
+
+    __array_ufunc__ = None  # NumPy is not to take it for a number
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, walker: Walker, what: str) -> None:
+        self._walker, self._what = walker, what
+        self._low, self._high = 0.0, 1.0
+
+    def _below(self, bound: Any) -> Any:
+        if np.ndim(bound):
+            # From the largest on: what is decided there leaves less to be decided below.
+            flat = np.asarray(bound, np.float64).reshape(-1)
+            found = np.empty(flat.shape, bool)
+            for place in np.argsort(-flat):
+                found[place] = self._below(flat[place])
+            return found.reshape(np.shape(bound))
+        edge = float(bound)
+        if edge >= self._high or edge <= self._low:
+            return edge >= self._high
+        share = (edge - self._low) / (self._high - self._low)
+        below = self._walker.choose((1.0 - share, share), self._what) == 1
+        self._low, self._high = (self._low, edge) if below else (edge, self._high)
+        return below
+
+    def __lt__(self, bound: Any) -> Any:
+        return self._below(bound)
+
+    __le__ = __lt__  # a single number has no chance
+
+    def __gt__(self, bound: Any) -> Any:
+        found = self._below(bound)
+        return ~found if isinstance(found, np.ndarray) else not found
+
+    __ge__ = __gt__
+
+    def _refuse(self, *_: Any) -> Any:
+        raise Continuous(
+            f"{self._what}() is used other than compared with <, <=, > or >=: it has no outcomes "
+            "to count"
+        )
+
+    __array__ = __float__ = __int__ = __bool__ = __eq__ = __ne__ = _refuse  # type: ignore[assignment]
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _refuse
+    __truediv__ = __rtruediv__ = __neg__ = __pow__ = _refuse
+
+
+class Uniforms:
+    """An array of such numbers, compared entry by entry."""
+
+    __array_ufunc__ = None
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, walker: Walker, what: str, shape: Sequence[int]) -> None:
+        self._entries = np.empty(shape, object)
+        self._what = what
+        for place in np.ndindex(*shape):
+            self._entries[place] = Uniform(walker, what)
+        self.shape = self._entries.shape
+
+    def __getitem__(self, place: Any) -> Any:
+        found = self._entries[place]
+        if isinstance(found, Uniform):
+            return found
+        made = Uniforms.__new__(Uniforms)
+        made._entries, made._what, made.shape = found, self._what, found.shape
+        return made
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def _compared(self, bound: Any, how: Callable[[Uniform, Any], Any]) -> np.ndarray:
+        entries, bounds = np.broadcast_arrays(self._entries, np.asarray(bound, np.float64))
+        found = np.empty(entries.shape, bool)
+        for place in np.ndindex(*entries.shape):
+            found[place] = how(entries[place], bounds[place])
+        return found
+
+    def __lt__(self, bound: Any) -> np.ndarray:
+        return self._compared(bound, Uniform.__lt__)
+
+    __le__ = __lt__
+
+    def __gt__(self, bound: Any) -> np.ndarray:
+        return self._compared(bound, Uniform.__gt__)
+
+    __ge__ = __gt__
+
+    def _refuse(self, *_: Any) -> Any:
+        raise Continuous(
+            f"{self._what}() is used other than compared with <, <=, > or >=: it has no outcomes "
+            "to count"
+        )
+
+    __array__ = __eq__ = __ne__ = __bool__ = _refuse  # type: ignore[assignment]
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _refuse
+    __truediv__ = __rtruediv__ = __neg__ = __pow__ = _refuse
+
+
+class _Discrete:
+    """The draws that a generator of NumPy has outcomes for; :class:`Walked` has them all."""
+
+    _walker: Walker
+    _what: str
+
+    def choice(
+        self,
+        a: Any,
+        size: Any = None,
+        replace: bool = True,
+        p: Any = None,
+        axis: int = 0,
+        shuffle: bool = True,
+    ) -> Any:
+        """Entries of an array, or numbers below ``a``."""
+        values = np.arange(a) if np.ndim(a) == 0 else np.asarray(a)
+        count = values.shape[axis]
+        left = np.full(count, 1.0 / count) if p is None else np.asarray(p, np.float64).copy()
+        if left.shape != (count,):
+            raise ValueError("a and p must have same size")  # as NumPy does
+        drawn = []
+        for _ in range(1 if size is None else int(np.prod(size))):
+            drawn.append(self._walker.choose(left / left.sum(), f"{self._what}choice"))
+            if not replace:
+                left[drawn[-1]] = 0.0
+        places = drawn[0] if size is None else np.reshape(drawn, size)
+        return values.take(places, axis=axis)
+
+    def integers(
+        self,
+        low: Any,
+        high: Any = None,
+        size: Any = None,
+        dtype: Any = np.int64,
+        endpoint: bool = False,
+    ) -> Any:
+        """Whole numbers, each as likely."""
+        if np.ndim(low) or np.ndim(high):
+            raise Continuous(f"{self._what}integers with arrays as bounds is not walked through")
+        first, last = (0, low) if high is None else (low, high)
+        count = int(last) - int(first) + bool(endpoint)
+        if count < 1:
+            raise ValueError("low >= high")  # as NumPy does
+        each = np.full(count, 1.0 / count)
+        drawn = [
+            int(first) + self._walker.choose(each, f"{self._what}integers")
+            for _ in range(1 if size is None else int(np.prod(size)))
+        ]
+        return np.asarray(drawn[0] if size is None else np.reshape(drawn, size), dtype)[()]
+
+    def random(self, size: Any = None, dtype: Any = np.float64, out: Any = None) -> Any:
+        """Numbers between 0 and 1, to be compared."""
+        if out is not None:
+            raise Continuous(f"{self._what}random(out=...) needs the numbers themselves")
+        if size is None:
+            return Uniform(self._walker, f"{self._what}random")
+        shape = (size,) if np.ndim(size) == 0 else tuple(size)
+        return Uniforms(self._walker, f"{self._what}random", shape)
+
+    def binomial(self, n: Any, p: Any, size: Any = None) -> Any:
+        """Of one trial each: zeros and ones. Of more, how many come out."""
+        shape = np.broadcast_shapes(np.shape(n), np.shape(p)) if size is None else size
+        trials, chances = np.broadcast_to(n, shape), np.broadcast_to(p, shape)
+        found = np.empty(np.shape(trials), np.int64)
+        for place in np.ndindex(*found.shape):
+            known = _binomial(int(trials[place]), float(chances[place]))
+            found[place] = self._walker.choose(known, f"{self._what}binomial")
+        return found[()]
+
+    def multinomial(self, n: int, pvals: Any, size: Any = None) -> Any:
+        """Of one trial each: a one where it came out."""
+        chances = np.asarray(pvals, np.float64)
+        if np.ndim(n) or chances.ndim != 1:
+            raise Continuous(f"{self._what}multinomial with arrays of trials is not walked through")
+        rows = []
+        for _ in range(1 if size is None else int(np.prod(size))):
+            row = np.zeros(len(chances), np.int64)
+            for _ in range(int(n)):
+                row[self._walker.choose(chances, f"{self._what}multinomial")] += 1
+            rows.append(row)
+        return rows[0] if size is None else np.reshape(rows, (*np.atleast_1d(size), len(chances)))
+
+    def permutation(self, x: Any, axis: int = 0) -> Any:
+        """The same in any order."""
+        values = np.arange(x) if np.ndim(x) == 0 else np.asarray(x)
+        return values.take(self._order(values.shape[axis]), axis=axis)
+
+    def shuffle(self, x: Any, axis: int = 0) -> None:
+        """The same in any order, in place."""
+        if isinstance(x, np.ndarray):
+            x[...] = x.take(self._order(x.shape[axis]), axis=axis)
+        else:
+            x[:] = [x[place] for place in self._order(len(x))]
+
+    def _order(self, count: int) -> list[int]:
+        left = list(range(count))
+        what = f"{self._what}permutation"
+        return [
+            left.pop(self._walker.choose(np.full(len(left), 1.0 / len(left)), what))
+            for _ in range(count)
+        ]
+
+
+class Walked(_Discrete, np.random.Generator):
+    """A generator of NumPy whose draws ask a walker."""
+
+    def __init__(self, walker: Walker, what: str = "Generator.") -> None:
+        np.random.Generator.__init__(self, np.random.PCG64(0))
+        self._walker, self._what = walker, what
+
+    def __getattribute__(self, name: str) -> Any:
+        # Public methods that are still NumPy's own draw what has no outcomes to count.
+        if (
+            not name.startswith("_")
+            and name not in _KEPT
+            and not hasattr(_Discrete, name)
+            and hasattr(np.random.Generator, name)
+        ):
+            raise Continuous(f"Generator.{name} draws what has no outcomes to count")
+        return super().__getattribute__(name)
+
+
+@contextlib.contextmanager
+def numpy_draws(walker: Walker) -> Iterator[None]:
+    """Draws of NumPy's own generator, and of new ones, ask the walker until this is left.
+
+    Raises:
+        Continuous: if something is drawn that cannot be walked through.
+    """
+    legacy = Walked(walker, "numpy.random.")
+    replacements: dict[str, Any] = {
+        name: getattr(legacy, name)
+        for name in ("choice", "binomial", "multinomial", "permutation", "shuffle", "random")
+    }
+    replacements |= {
+        "randint": legacy.integers,
+        "random_sample": legacy.random,
+        "rand": lambda *shape: legacy.random(shape or None),
+        "default_rng": lambda *_, **__: Walked(walker),
+        "RandomState": _refused("RandomState"),
+    }
+    kept = {
+        *replacements,
+        "seed",
+        "get_state",
+        "set_state",
+        "get_bit_generator",
+        "set_bit_generator",
+    }
+    replacements |= {
+        name: _refused(name)
+        for name in np.random.__all__
+        if name not in kept and name[0].islower() and callable(getattr(np.random, name))
+    }
+    before = _states()
+    with patched(np.random, replacements):
+        yield
+    if not _same(before, _states()):
+        raise Continuous(
+            "a generator of NumPy or of Python's random moved: something was drawn that cannot be "
+            "intercepted, such as random.random(), or a function that was imported by its own name"
+        )
+
+
+def _refused(name: str) -> Callable[..., Any]:
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise Continuous(f"numpy.random.{name} is not walked through")
+
+    return refuse
+
+
+def _states() -> tuple[Any, Any]:
+    return random.getstate(), np.random.get_state(legacy=False)  # noqa: NPY002 - it is watched
+
+
+def _same(first: tuple[Any, Any], second: tuple[Any, Any]) -> bool:
+    (python, numpy), (now, then) = first, second
+    keys = numpy["state"]["key"], then["state"]["key"]
+    return (
+        python == now
+        and np.array_equal(*keys)
+        and numpy["state"]["pos"] == then["state"]["pos"]
+        and numpy["has_gauss"] == then["has_gauss"]
+    )
+
+
+def _binomial(trials: int, chance: float) -> np.ndarray:
+    """Chances of each count, by adding one trial after the other."""
+    known = np.ones(1)
+    for _ in range(trials):
+        known = np.append(known * (1.0 - chance), 0.0) + np.append(0.0, known * chance)
+    return known

@@ -1,0 +1,165 @@
+"""PyTorch's discrete draws, asked of a walker.
+
+``torch.distributions`` draw by ``torch.multinomial`` and ``torch.bernoulli``, so that their
+Categorical, OneHotCategorical, Multinomial and Bernoulli are walked through with these.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from .patch import patched
+from .walk import Continuous, Walker
+
+#: A tensor of PyTorch.
+Tensor = Any
+
+#: Functions of ``torch``, and methods of a tensor, that draw what has no outcomes to count, or too
+#: many kinds of them.
+CONTINUOUS = ("rand", "rand_like", "randn", "randn_like", "normal", "poisson", "binomial")
+IN_PLACE = ("normal_", "uniform_", "exponential_", "geometric_", "cauchy_", "log_normal_")
+
+
+@contextlib.contextmanager
+def torch_draws(torch: Any, walker: Walker) -> Iterator[None]:
+    """Draws of PyTorch ask the walker until this is left.
+
+    Raises:
+        Continuous: if something is drawn that cannot be walked through.
+    """
+    draws = _Draws(torch, walker)
+    functions = {
+        "multinomial": draws.multinomial,
+        "bernoulli": draws.bernoulli,
+        "randint": draws.randint,
+        "randperm": draws.randperm,
+    } | {name: _refused(f"torch.{name}") for name in CONTINUOUS}
+    methods = {
+        "multinomial": draws.multinomial,
+        "bernoulli": draws.bernoulli,
+        "bernoulli_": draws.bernoulli_,
+        "random_": draws.random_,
+    } | {name: _refused(f"Tensor.{name}") for name in IN_PLACE}
+    before = _states(torch)
+    with patched(torch, functions), patched(torch.Tensor, methods):
+        yield
+    # Whatever draws in compiled code, dropout among it, moves a generator.
+    if any(not torch.equal(old, new) for old, new in zip(before, _states(torch), strict=True)):
+        raise Continuous(
+            "PyTorch's generator moved: something was drawn that cannot be intercepted, such as "
+            "dropout, or a function that was imported by its own name (from torch import ...)"
+        )
+
+
+def _states(torch: Any) -> list[Tensor]:
+    cuda = torch.cuda.is_available() and torch.cuda.is_initialized()
+    return [torch.get_rng_state(), *(torch.cuda.get_rng_state_all() if cuda else [])]
+
+
+def _refused(what: str) -> Callable[..., Any]:
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise Continuous(f"{what} draws what has no outcomes to count")
+
+    return refuse
+
+
+class _Draws:
+    """What stands in for PyTorch's functions; their arguments are theirs."""
+
+    def __init__(self, torch: Any, walker: Walker) -> None:
+        self._torch, self._walker = torch, walker
+
+    def multinomial(
+        self,
+        input: Tensor,
+        num_samples: int = 1,
+        replacement: bool = False,
+        *,
+        generator: Any = None,
+        out: Tensor | None = None,
+    ) -> Tensor:
+        """Of each row of chances, so many outcomes: one after the other."""
+        if input.dim() not in (1, 2):
+            raise RuntimeError("prob_dist must be 1 or 2 dim")  # as PyTorch does
+        step = self._torch.finfo(input.dtype).eps
+        rows = input.detach().double().cpu().numpy().reshape(-1, input.shape[-1])
+        drawn = [self._row(row, num_samples, replacement, step) for row in rows]
+        found = self._torch.tensor(drawn, dtype=self._torch.long, device=input.device)
+        return _given(found.reshape(*input.shape[:-1], num_samples), out)
+
+    def _row(self, chances: np.ndarray, count: int, replacement: bool, step: float) -> list[int]:
+        left, drawn = chances.copy(), []
+        for _ in range(count):
+            total = left.sum()
+            share = left / total if total > 0.0 else left
+            drawn.append(self._walker.choose(share, "torch.multinomial", step))
+            if not replacement:
+                left[drawn[-1]] = 0.0
+        return drawn
+
+    def bernoulli(
+        self,
+        input: Tensor,
+        p: float | None = None,
+        *,
+        generator: Any = None,
+        out: Tensor | None = None,
+    ) -> Tensor:
+        """Zeros and ones of these chances."""
+        chances = input if p is None else self._torch.full_like(input, p)
+        return _given(self._zeros_and_ones(chances).to(input.dtype), out)
+
+    def bernoulli_(self, tensor: Tensor, p: Any = 0.5, *, generator: Any = None) -> Tensor:
+        """The same, in place."""
+        chances = self._torch.as_tensor(p).expand(tensor.shape)
+        return tensor.copy_(self._zeros_and_ones(chances))
+
+    def _zeros_and_ones(self, chances: Tensor) -> Tensor:
+        flat = chances.detach().double().cpu().numpy().reshape(-1)
+        step = self._torch.finfo(chances.dtype).eps
+        drawn = [self._walker.choose((1.0 - one, one), "torch.bernoulli", step) for one in flat]
+        found = self._torch.tensor(drawn, dtype=self._torch.double, device=chances.device)
+        return found.reshape(chances.shape)
+
+    def randint(self, *args: Any, generator: Any = None, **kwargs: Any) -> Tensor:
+        """Whole numbers, each as likely: (high, size) or (low, high, size)."""
+        given = [*args]
+        size = kwargs.pop("size", None) or given.pop()
+        bounds = [*given, *(kwargs.pop(name) for name in ("low", "high") if name in kwargs)]
+        low, high = bounds if len(bounds) == 2 else (0, *bounds)
+        drawn = self._uniform(low, high, math.prod(size), "torch.randint")
+        made = {"dtype": self._torch.long, **{k: v for k, v in kwargs.items() if v is not None}}
+        return self._torch.tensor(drawn, **made).reshape(*size)
+
+    def random_(self, tensor: Tensor, *bounds: int, generator: Any = None) -> Tensor:
+        """Whole numbers, each as likely, in place: (to) or (from, to)."""
+        if not bounds:
+            raise Continuous("Tensor.random_ without bounds has too many outcomes to count")
+        low, high = bounds if len(bounds) == 2 else (0, *bounds)
+        drawn = self._uniform(low, high, tensor.numel(), "Tensor.random_")
+        return tensor.copy_(self._torch.tensor(drawn).reshape(tensor.shape))
+
+    def _uniform(self, low: int, high: int, count: int, what: str) -> list[int]:
+        each = np.full(high - low, 1.0 / (high - low))
+        return [low + self._walker.choose(each, what) for _ in range(count)]
+
+    def randperm(
+        self, n: int, *, generator: Any = None, out: Tensor | None = None, **kwargs: Any
+    ) -> Tensor:
+        """The first n numbers in any order."""
+        left = list(range(n))
+        drawn = [
+            left.pop(self._walker.choose(np.full(len(left), 1.0 / len(left)), "torch.randperm"))
+            for _ in range(n)
+        ]
+        made = {"dtype": self._torch.long, **{k: v for k, v in kwargs.items() if v is not None}}
+        return _given(self._torch.tensor(drawn, **made), out)
+
+
+def _given(found: Tensor, out: Tensor | None) -> Tensor:
+    return found if out is None else out.resize_(found.shape).copy_(found)
