@@ -144,22 +144,19 @@ def check_estimator(
     runner = Runner(estimate, inputs, wrt=wrt, reset=reset)
     known, errors = _known(exact, objective, inputs, runner, paths, reset)
     moments = _moments(runner, intercepted(estimate), known, paths)
-    comparisons, worst = [], None
+    comparisons = []
     for key, value in known.items():
         bound = moments.bound(key) + float(np.max(errors.get(key, 0.0), initial=0.0))
         size = max(float(np.abs(value).max(initial=0.0)), moments.size(key))
         one = compare(key, moments.mean[key], value, bound, label, signal=size)
-        comparisons.append(dataclasses.replace(one, note=one.note or moments.note(key)))
-        if worst is None or worst_of(comparisons) is comparisons[-1]:
-            worst = _bias(key, moments.mean[key], value)
-    found = worst_of(comparisons)  # raises if there is none
-    assert worst is not None
+        comparisons.append(dataclasses.replace(one, note=moments.note(key) or one.note))
+    found = worst_of(comparisons)
     return Checked(
         name=label,
         verdict=_verdict(comparisons, found),
         method="enumerated",
         comparisons=tuple(comparisons),
-        worst=worst,
+        worst=_bias(found.what, moments.mean[found.what], known[found.what]),
         mean=moments.mean,
         variance=moments.variance(),
         exact=known,

@@ -40,6 +40,7 @@ def _places(function: object) -> Iterator[_Place]:
         plain = vars(type(plain)).get("__call__")
     if not isinstance(plain, types.FunctionType):
         return
+    yield from _of_defaults(plain)
     for cell in plain.__closure__ or ():
         with contextlib.suppress(ValueError):  # an empty cell
             value = cell.cell_contents
@@ -53,6 +54,22 @@ def _places(function: object) -> Iterator[_Place]:
             yield _Place(
                 value, lambda new, at=plain.__globals__, name=name: at.__setitem__(name, new)
             )
+
+
+def _of_defaults(function: types.FunctionType) -> Iterator[_Place]:
+    for place, value in enumerate(function.__defaults__ or ()):
+        if isinstance(value, np.random.Generator):
+
+            def put(new: Any, place: int = place) -> None:
+                given = list(function.__defaults__ or ())
+                given[place] = new
+                function.__defaults__ = tuple(given)
+
+            yield _Place(value, put)
+    for name, value in list((function.__kwdefaults__ or {}).items()):
+        if isinstance(value, np.random.Generator):
+            at = function.__kwdefaults__
+            yield _Place(value, lambda new, at=at, name=name: at.__setitem__(name, new))
 
 
 def _of_object(owner: object) -> Iterator[_Place]:

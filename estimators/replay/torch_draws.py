@@ -40,10 +40,10 @@ def torch_draws(torch: Any, walker: Walker) -> Iterator[None]:
         "randperm": draws.randperm,
     } | {name: _refused(f"torch.{name}") for name in CONTINUOUS}
     methods = {
-        "multinomial": draws.multinomial,
-        "bernoulli": draws.bernoulli,
-        "bernoulli_": draws.bernoulli_,
-        "random_": draws.random_,
+        "multinomial": _method(draws.multinomial),
+        "bernoulli": _method(draws.bernoulli),
+        "bernoulli_": _method(draws.bernoulli_),
+        "random_": _method(draws.random_),
     } | {name: _refused(f"Tensor.{name}") for name in IN_PLACE}
     before = _states(torch)
     with patched(torch, functions), patched(torch.Tensor, methods):
@@ -66,6 +66,11 @@ def _refused(what: str) -> Callable[..., Any]:
         raise Continuous(f"{what} draws what has no outcomes to count")
 
     return refuse
+
+
+def _method(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that is looked up on a tensor, and given it."""
+    return lambda tensor, *args, **kwargs: function(tensor, *args, **kwargs)
 
 
 class _Draws:

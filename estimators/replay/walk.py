@@ -66,7 +66,7 @@ class Path(Generic[T]):
         return math.prod(choice.probabilities[choice.taken] for choice in self.choices)
 
     def __str__(self) -> str:
-        return ", ".join(f"{choice.what} -> {choice.taken}" for choice in self.choices)
+        return _listed(self.choices)
 
 
 class Walker:
@@ -148,8 +148,12 @@ def follow(run: Callable[[], T], intercept: Intercept, told: Sequence[Choice]) -
         Restless: if it ends before they are all asked for.
     """
     walker = Walker(told)
-    with intercept(walker):
-        value = run()
+    try:
+        with intercept(walker):
+            value = run()
+    except Exception as error:
+        error.add_note(f"draws so far: {_listed(walker.choices)}")
+        raise
     if len(walker.choices) < len(told):
         raise Restless(
             f"a run ended after {len(walker.choices)} draws, and after the same draws it went on "
@@ -167,6 +171,10 @@ def _next(choices: Sequence[Choice]) -> list[Choice] | None:
             if known[other] > 0.0:
                 return [*choices[:place], Choice(what, known, other)]
     return None
+
+
+def _listed(choices: Sequence[Choice]) -> str:
+    return ", ".join(f"{choice.what} -> {choice.taken}" for choice in choices) or "none"
 
 
 def _checked(probabilities: object, what: str) -> tuple[float, ...]:

@@ -1,0 +1,292 @@
+"""Anyone's estimator: verdicts on right and wrong ones, and a defined answer to all else."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from gradproof import Biased, assert_unbiased, check_estimator
+from gradproof.checks.evidence import HOLDS, REFUTED, NothingCompared
+from gradproof.checks.gradients import Mutates
+from gradproof.checks.objective import NotDifferentiable
+from gradproof.estimators.backends import load
+from gradproof.estimators.replay import Continuous, NotAGradient, Restless, TooManyPaths
+
+THETA = np.array([0.3, -1.0, 0.5])
+COST = np.array([1.0, 2.0, -3.0])
+
+
+def softmax(theta):
+    """Probabilities."""
+    weights = np.exp(theta - theta.max())
+    return weights / weights.sum()
+
+
+def exact(theta):
+    """The gradient of the expected cost."""
+    p = softmax(theta)
+    return p * (COST - p @ COST)
+
+
+def estimator(cost=COST, baseline=0.0, seed=None):
+    """A score-function estimator with a generator of its own."""
+    rng = np.random.default_rng(seed)
+
+    def estimate(theta):
+        p = softmax(theta)
+        y = rng.choice(3, p=p)
+        return (cost[y] - baseline) * (np.eye(3)[y] - p)
+
+    return estimate
+
+
+def test_a_right_estimator_holds():
+    """Its mean and its variance are those that are known."""
+    found = check_estimator(estimator(baseline=0.5), (THETA,), exact=exact)
+    assert found.unbiased
+    assert found.verdict == HOLDS
+    assert (found.paths, found.draws, found.method) == (3, 1, "enumerated")
+    p = softmax(THETA)
+    draws = (COST - 0.5)[:, None] * (np.eye(3) - p)
+    second = p @ draws**2 - (p @ draws) ** 2
+    assert found.variance["gradient"] == pytest.approx(second, rel=1e-12)  # sums in another order
+    assert found.total_variance == pytest.approx(second.sum(), rel=1e-12)
+    assert "estimate: unbiased, by 3 paths of at most 1 draws" in found.explain()
+
+
+def test_a_wrong_one_is_refuted_and_named():
+    """The entry, its mean, what it should be, and by how much it is off."""
+    wrong = estimator(cost=COST + np.array([0.0, 0.0, 1.0]))
+    with pytest.raises(
+        Biased, match=r"mean of gradient\[2\] is -.*, should be -.*: off by"
+    ) as told:
+        assert_unbiased(wrong, (THETA,), exact=exact(THETA), name="planted")
+    found = told.value.checked
+    assert found.verdict == REFUTED
+    assert found.worst.index == (2,)
+    assert str(told.value).startswith("planted: refuted, by 3 paths")
+
+
+def test_the_mean_of_a_cost_is_differenced():
+    """Instead of an exact gradient: what draws and returns a cost."""
+    rng = np.random.default_rng()
+
+    def cost(theta):
+        return COST[rng.choice(3, p=softmax(theta))]
+
+    theta = THETA.copy()
+    found = check_estimator(estimator(), (theta,), objective=cost)
+    assert found.unbiased
+    assert np.array_equal(theta, THETA)
+    assert found.exact["gradient"] == pytest.approx(
+        exact(THETA), abs=1e-9
+    )  # a thousand times the bound
+    assert not check_estimator(estimator(cost=1.01 * COST), (theta,), objective=cost).unbiased
+
+
+def test_a_dictionary_or_dataclass_of_gradients_is_compared_by_name():
+    """Whatever collection; what is not returned is zero, and said to be."""
+
+    @dataclasses.dataclass
+    class Both:
+        w: np.ndarray
+        b: np.ndarray | None
+
+    known = {"w": exact(THETA), "b": np.zeros(2)}
+    estimate = estimator()
+    assert check_estimator(lambda x: Both(estimate(x), None), (THETA,), exact=known).unbiased
+    known["b"] = np.ones(2)
+    found = check_estimator(lambda x: {"w": estimate(x)}, (THETA,), exact=known)
+    assert found.verdict == REFUTED
+    assert "b got no gradient on any path" in found.explain()
+
+
+def test_names_and_shapes_that_do_not_fit_are_errors():
+    """A mistake in the call is no verdict."""
+    estimate = estimator()
+    with pytest.raises(ValueError, match="the estimator returns v, which the exact gradient lacks"):
+        check_estimator(lambda x: {"v": estimate(x)}, (THETA,), exact={"w": exact(THETA), "b": 0.0})
+    with pytest.raises(
+        ValueError, match=r"gradient has shape \(3,\), and its exact gradient \(2,\)"
+    ):
+        check_estimator(estimate, (THETA,), exact=np.zeros(2))
+    with pytest.raises(ValueError, match="exact gradient of gradient is not finite"):
+        check_estimator(estimate, (THETA,), exact=np.full(3, np.nan))
+    with pytest.raises(TypeError, match=r"pass one of exact= .* and objective="):
+        check_estimator(estimate, (THETA,))
+    with pytest.raises(TypeError, match="expected something to call"):
+        check_estimator(3, exact=1.0)
+    with pytest.raises(NotAGradient, match="the gradient is 'no' of type str"):
+        check_estimator(lambda: "no", exact=1.0)
+    with pytest.raises(NothingCompared):
+        check_estimator(lambda: np.zeros(0), exact=np.zeros(0))
+
+
+def test_an_estimator_that_draws_nothing_is_one_path():
+    """An exact gradient is an estimator too; it is said."""
+    found = check_estimator(exact, (THETA,), exact=exact)
+    assert found.unbiased
+    assert found.paths == 1
+    assert found.total_variance == 0.0
+    assert "Nothing was drawn" in found.explain()
+
+
+def test_a_gradient_that_is_zero_for_sure_is_one():
+    """K = 1: there is nothing to choose."""
+
+    def alone(theta):
+        return np.random.default_rng(0).choice([7.0]) * (1.0 - np.exp(0.0 * theta))
+
+    assert check_estimator(alone, (np.zeros(1),), exact=np.zeros(1)).unbiased
+
+
+def test_nan_on_some_path_is_refuted_with_the_path():
+    """Once in a thousand draws is found for sure."""
+    rng = np.random.default_rng()
+
+    def estimate():
+        y = rng.choice(2, p=[0.999, 0.001])
+        return np.array([1.0, np.nan if y else 1.0])
+
+    found = check_estimator(estimate, exact=np.ones(2))
+    assert found.verdict == REFUTED
+    assert "gradient is NaN where Generator.choice -> 1 (chance 0.001)" in found.explain()
+
+
+def test_an_error_on_some_path_is_the_users_own():
+    """It is told from a verdict, and the draws that lead there are on it."""
+    rng = np.random.default_rng()
+
+    def estimate():
+        if rng.integers(2):
+            raise KeyError("mine")
+        return 1.0
+
+    with pytest.raises(KeyError, match="mine") as told:
+        check_estimator(estimate, exact=1.0)
+    assert any("Generator.integers -> 1" in note for note in told.value.__notes__)
+
+
+def test_what_an_estimator_keeps_is_noticed_and_can_be_reset():
+    """A running mean that its own draw enters is biased at the first step."""
+    kept = {"mean": 0.5}
+    rng = np.random.default_rng()
+
+    def estimate(theta):
+        p = softmax(theta)
+        y = rng.choice(3, p=p)
+        kept["mean"] = 0.9 * kept["mean"] + 0.1 * COST[y]
+        return (COST[y] - kept["mean"]) * (np.eye(3)[y] - p)
+
+    with pytest.raises(Restless, match="the same draws gave another gradient"):
+        check_estimator(estimate, (THETA,), exact=exact)
+    found = check_estimator(estimate, (THETA,), exact=exact, reset=lambda: kept.update(mean=0.5))
+    assert found.verdict == REFUTED
+    assert found.mean["gradient"] == pytest.approx(0.9 * exact(THETA))
+
+
+def test_an_input_that_changes_is_an_error():
+    """The next run would be another one."""
+
+    def estimate(theta):
+        theta += 1.0
+        return theta
+
+    with pytest.raises(Mutates, match="changes an input"):
+        check_estimator(estimate, (THETA.copy(),), exact=exact)
+
+
+def test_too_many_paths_and_continuous_draws_are_errors_with_advice():
+    """A verdict on some of the paths would be none."""
+    rng = np.random.default_rng()
+    with pytest.raises(TooManyPaths, match="allow more of them"):
+        check_estimator(lambda: float(rng.integers(2, size=4).sum()), exact=2.0, paths=15)
+    assert check_estimator(lambda: float(rng.integers(2, size=4).sum()), exact=2.0).unbiased
+    with pytest.raises(Continuous, match=r"Generator.normal draws what has no outcomes"):
+        check_estimator(lambda: rng.normal(), exact=0.0)
+
+
+def test_an_objective_that_is_none_is_an_error():
+    """More numbers than one, infinity, nothing to differentiate by, too much of it."""
+    estimate = estimator()
+    for bad in (lambda theta: theta, lambda theta: np.inf):
+        with pytest.raises(NotDifferentiable, match="expected one finite number"):
+            check_estimator(estimate, (THETA,), objective=bad)
+    with pytest.raises(NotDifferentiable, match="needs something to be differentiated by"):
+        check_estimator(lambda: 1.0, objective=lambda: 1.0)
+    with pytest.raises(NotDifferentiable, match="pass exact= instead"):
+        check_estimator(estimate, (np.zeros(600_000),), objective=lambda theta: 1.0)
+
+
+@pytest.mark.torch
+class TestTorch:
+    """Estimators of PyTorch, which leave gradients in three ways."""
+
+    @pytest.fixture(name="torch", autouse=True)
+    def _torch(self):
+        self.torch = load("torch").torch
+        self.logits = self.torch.tensor(THETA, requires_grad=True)
+        self.cost = self.torch.tensor(COST)
+
+    def surrogate(self, logits):
+        """One number to be differentiated."""
+        draws = self.torch.distributions.Categorical(logits=logits)
+        y = draws.sample()
+        return (self.cost[y] - 0.7) * draws.log_prob(y)
+
+    def objective(self, logits):
+        """The cost of one draw."""
+        return self.cost[self.torch.distributions.Categorical(logits=logits).sample()]
+
+    def test_a_surrogate_is_differentiated(self):
+        """As gradcheck takes a function and its inputs."""
+        assert check_estimator(self.surrogate, (self.logits,), exact=exact(THETA)).unbiased
+        assert check_estimator(self.surrogate, (self.logits,), objective=self.objective).unbiased
+
+    def test_gradients_that_are_left_are_read(self):
+        """After backward(), of tensors or of a module."""
+
+        def leaves():
+            self.surrogate(self.logits).backward()
+
+        assert check_estimator(leaves, wrt=self.logits, exact=exact(THETA)).unbiased
+        module = self.torch.nn.Linear(3, 3, bias=False).double()
+        x = self.torch.tensor([1.0, 2.0, -1.0]).double()
+
+        def of_module(module):
+            self.surrogate(module(x)).backward()
+
+        def cost(module):
+            return self.objective(module(x))
+
+        found = check_estimator(of_module, (module,), objective=cost)
+        assert found.unbiased
+        assert list(found.mean) == ["weight"]
+
+    def test_what_has_no_gradient_is_an_error(self):
+        """Nothing returned and nothing left; a surrogate of nothing."""
+        with pytest.raises(NotAGradient, match="returns nothing and leaves no gradient"):
+            check_estimator(lambda x: None, (self.logits,), exact=exact(THETA))
+        with pytest.raises(NotAGradient, match="nothing to differentiate it by"):
+            check_estimator(lambda: self.surrogate(self.logits), exact=exact(THETA))
+        with pytest.raises(TypeError, match="wrt is 3, expected a module, a tensor"):
+            check_estimator(self.surrogate, (self.logits,), wrt=3, exact=exact(THETA))
+
+    def test_single_precision_is_said_and_allowed_for(self):
+        """Rounding of single precision is no bias, and a bias of a part in a hundred is one."""
+        logits = self.torch.tensor(THETA, dtype=self.torch.float32, requires_grad=True)
+        found = check_estimator(self.surrogate, (logits,), exact=exact(THETA))
+        assert found.unbiased
+        assert "in double precision a smaller bias could be seen" in found.explain()
+        assert not check_estimator(self.surrogate, (logits,), exact=1.02 * exact(THETA)).unbiased
+
+    def test_a_parameter_that_is_changed_is_an_error(self):
+        """An optimiser's step in the middle."""
+
+        def steps(logits):
+            self.surrogate(logits).backward()
+            with self.torch.no_grad():
+                logits -= 0.1
+
+        with pytest.raises(Mutates):
+            check_estimator(steps, (self.logits,), exact=exact(THETA))

@@ -1,0 +1,339 @@
+"""Exhaustive replay: every path once, weights that add up, nothing drawn unseen, patches undone."""
+
+import math
+import random
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gradproof.estimators.backends import load
+from gradproof.estimators.replay import (
+    Continuous,
+    NotAGradient,
+    Restless,
+    TooManyPaths,
+    intercepted,
+    named,
+    walk,
+)
+from gradproof.estimators.replay.patch import patched
+
+
+def paths(run, *functions, most=1000):
+    """All paths of a run, its own generators among what is intercepted."""
+    return list(walk(run, intercepted(run, *functions), most=most))
+
+
+def chances(run):
+    """The probability of each value that a run can return."""
+    found = {}
+    for path in paths(run):
+        found[path.value] = found.get(path.value, 0.0) + path.weight
+    return found
+
+
+@given(st.lists(st.lists(st.floats(0.01, 1.0), min_size=1, max_size=4), max_size=4))
+def test_every_path_is_run_once_and_their_chances_add_up_to_one(tables):
+    """As many paths as there are combinations, no two the same, all together certain."""
+    rng = np.random.default_rng()
+    tables = [np.array(table) / sum(table) for table in tables]
+
+    def run():
+        return tuple(int(rng.choice(len(table), p=table)) for table in tables)
+
+    found = paths(run)
+    assert len({path.value for path in found}) == len(found) == math.prod(map(len, tables))
+    assert sum(path.weight for path in found) == pytest.approx(1.0, abs=1e-14)  # a few roundings
+    for path in found:
+        expected = math.prod(table[place] for table, place in zip(tables, path.value, strict=True))
+        assert path.weight == pytest.approx(expected, rel=1e-13)
+
+
+def test_the_number_of_draws_may_differ_from_path_to_path():
+    """Heads end it: a geometric number of draws, cut at three."""
+    rng = np.random.default_rng()
+
+    def run():
+        count = 1
+        while count < 3 and rng.random() < 0.25:
+            count += 1
+        return count
+
+    assert chances(run) == pytest.approx({1: 0.75, 2: 0.1875, 3: 0.0625})
+
+
+def test_what_has_no_chance_is_not_run():
+    """An outcome of probability zero would be divided by somewhere."""
+    rng = np.random.default_rng()
+    assert chances(lambda: int(rng.choice(3, p=[0.5, 0.0, 0.5]))) == {0: 0.5, 2: 0.5}
+
+
+def test_a_uniform_number_is_known_by_its_comparisons_alone():
+    """Each one narrows it down: those that follow from earlier ones are no draws."""
+    rng = np.random.default_rng()
+
+    def run():
+        u = rng.random()
+        return bool(u < 0.5), bool(u < 0.25), bool(u > 0.75)
+
+    found = {(True, True, False): 0.25, (True, False, False): 0.25}
+    assert chances(run) == pytest.approx(
+        found | {(False, False, True): 0.25} | {(False,) * 3: 0.25}
+    )
+
+
+def test_an_inverse_of_a_distribution_function_is_walked_through():
+    """A uniform number below an array of sums: how many people draw a label."""
+    rng = np.random.default_rng()
+    sums = np.cumsum([0.2, 0.5, 0.3])
+    assert chances(lambda: int((rng.random() > sums).sum())) == pytest.approx(
+        {0: 0.2, 1: 0.5, 2: 0.3}
+    )
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda u: u * 2.0,
+        lambda u: np.log(u),
+        lambda u: float(u),
+        lambda u: u == 0.5,
+        lambda u: np.searchsorted([0.2, 0.7], u),
+        lambda u: 1.0 - u,
+    ],
+    ids=["times", "log", "float", "equal", "searchsorted", "one minus"],
+)
+def test_a_uniform_number_that_is_used_otherwise_is_an_error(use):
+    """It has no outcomes to count."""
+    for make in (lambda rng: rng.random(), lambda rng: rng.random(2)):
+        rng = np.random.default_rng()
+        with pytest.raises((Continuous, TypeError)):
+            paths(lambda make=make, rng=rng: use(make(rng)))
+
+
+def test_numpys_draws_have_the_chances_that_they_should():
+    """Choices with and without replacement, whole numbers, coins, permutations."""
+    rng = np.random.default_rng()
+    assert chances(lambda: tuple(rng.choice(3, 2, replace=False, p=[0.5, 0.25, 0.25]))) == (
+        pytest.approx({(0, 1): 0.25, (0, 2): 0.25, (1, 0): 1 / 6, (1, 2): 1 / 12, (2, 0): 1 / 6,
+                       (2, 1): 1 / 12})
+    )  # fmt: skip
+    assert chances(lambda: int(rng.integers(2, 4))) == {2: 0.5, 3: 0.5}
+    assert chances(lambda: int(rng.integers(1, endpoint=True))) == {0: 0.5, 1: 0.5}
+    assert chances(lambda: int(rng.binomial(2, 0.25))) == pytest.approx(
+        {0: 9 / 16, 1: 6 / 16, 2: 1 / 16}
+    )
+    assert chances(lambda: tuple(rng.permutation(3)))[2, 0, 1] == pytest.approx(1 / 6)
+    assert chances(lambda: tuple(rng.multinomial(1, [0.25, 0.75]))) == {(1, 0): 0.25, (0, 1): 0.75}
+    assert chances(lambda: str(rng.choice(["a", "b"], p=[0.25, 0.75]))) == {"a": 0.25, "b": 0.75}
+
+
+def test_generators_are_found_where_they_are_kept():
+    """In a closure, in the globals, in an object, made anew, and NumPy's own."""
+    assert len(paths(_global)) == 2
+
+    class Keeps:
+        def __init__(self):
+            self.rng = np.random.default_rng()
+
+        def __call__(self):
+            return int(self.rng.integers(2))
+
+        def method(self):
+            return int(self.rng.integers(3))
+
+    kept = Keeps()
+    assert len(paths(kept)) == 2
+    assert len(paths(kept.method)) == 3
+    assert isinstance(kept.rng, np.random.Generator)
+    assert type(kept.rng) is np.random.Generator
+    assert len(paths(lambda: int(np.random.default_rng(3).integers(4)))) == 4
+    assert len(paths(lambda: int(np.random.randint(4)))) == 4  # noqa: NPY002 - people draw so
+
+
+GENERATOR = np.random.default_rng()
+
+
+def _global():
+    return int(GENERATOR.integers(2))
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: GENERATOR.standard_normal(),
+        lambda: np.random.default_rng().normal(),
+        lambda: np.random.randn(),  # noqa: NPY002 - people draw so
+        lambda: np.random.RandomState(0).rand(),
+        random.random,
+        lambda: random.choice([1, 2]),
+    ],
+    ids=["standard_normal", "normal", "randn", "RandomState", "random.random", "random.choice"],
+)
+def test_what_cannot_be_walked_through_is_an_error(draw):
+    """It is never taken for a number that is always the same."""
+    with pytest.raises(Continuous):
+        paths(draw)
+
+
+def test_a_budget_on_paths_is_kept():
+    """With a message that says what to do."""
+    rng = np.random.default_rng()
+    with pytest.raises(TooManyPaths, match=r"7 paths were run, and there are more; allow more"):
+        paths(lambda: rng.integers(2, size=3).sum(), most=7)
+    assert len(paths(lambda: rng.integers(2, size=3).sum(), most=8)) == 8
+
+
+def test_what_is_kept_from_run_to_run_is_noticed():
+    """Other chances after the same draws, or fewer draws."""
+    rng = np.random.default_rng()
+    seen = []
+
+    def other():
+        seen.append(0)
+        return rng.choice(2, p=[0.5, 0.5] if len(seen) == 1 else [0.25, 0.75])
+
+    with pytest.raises(Restless, match=r"draw 1 was .*\(0.5, 0.5\), .* it is .*\(0.25, 0.75\)"):
+        paths(other)
+
+    def fewer():
+        seen.append(0)
+        return rng.integers(2, size=1 if len(seen) > 3 else 2)
+
+    seen.clear()
+    with pytest.raises(Restless, match="a run ended after 1 draws, and after the same draws it"):
+        paths(fewer)
+
+
+def test_bad_chances_are_an_error():
+    """Whoever draws has made them."""
+    rng = np.random.default_rng()
+    with pytest.raises(ValueError, match=r"draws with probabilities \[nan, nan\], expected finite"):
+        paths(lambda: rng.choice(2, p=[np.nan, 1.0]))
+
+
+def test_patches_are_undone_whatever_happens():
+    """After an end, an error, and one inside the other."""
+    before = {name: getattr(np.random, name) for name in ("choice", "default_rng", "RandomState")}
+    rng = np.random.default_rng()
+    paths(lambda: len(paths(lambda: rng.integers(2))) + 0 * int(rng.integers(3)))
+
+    def fails():
+        rng.integers(2)
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        paths(fails)
+    assert before == {name: getattr(np.random, name) for name in before}
+
+
+def test_an_attribute_that_was_inherited_is_taken_off_again():
+    """It is the parent's again, also if that changes."""
+
+    class Parent:
+        value = 1
+
+    class Child(Parent):
+        pass
+
+    with patched(Child, {"value": 2}), patched(Child, {"value": 3}):
+        assert Child.value == 3
+    assert "value" not in vars(Child)
+
+
+def test_arrays_are_named_by_where_they_are():
+    """Mappings, sequences and dataclasses, one in the other; None is left out."""
+    found = named({"w": [np.ones(2), None], "b": {"c": 1.0}})
+    assert {name: value.tolist() for name, value in found.items()} == {
+        "w.0": [1.0, 1.0],
+        "b.c": 1.0,
+    }
+    assert list(named(np.ones(3))) == ["gradient"]
+    assert list(named([1.0, 2.0])) == ["gradient"]
+    with pytest.raises(NotAGradient, match=r"w is 'none' of type str, expected an array"):
+        named({"w": "none"})
+    with pytest.raises(NotAGradient, match="of type complex"):
+        named(1j)
+
+
+@pytest.mark.torch
+class TestTorch:
+    """PyTorch's draws."""
+
+    @pytest.fixture(name="torch", autouse=True)
+    def _torch(self):
+        self.torch = load("torch").torch
+        return self.torch
+
+    def test_distributions_are_walked_through(self):
+        """They draw by two functions of PyTorch."""
+        distributions, tensor = self.torch.distributions, self.torch.tensor
+        p = tensor([0.5, 0.25, 0.25], dtype=self.torch.double)
+        assert chances(lambda: distributions.Categorical(p).sample().item()) == (
+            pytest.approx({0: 0.5, 1: 0.25, 2: 0.25})
+        )
+        one_hot = distributions.OneHotCategorical(p)
+        assert len(chances(lambda: tuple(one_hot.sample().tolist()))) == 3
+        coins = distributions.Bernoulli(p[:2])
+        assert chances(lambda: tuple(coins.sample().tolist()))[1.0, 0.0] == pytest.approx(0.375)
+        two = distributions.Multinomial(2, p)
+        assert chances(lambda: tuple(two.sample().tolist()))[2.0, 0.0, 0.0] == pytest.approx(0.25)
+        many = distributions.Categorical(p).sample
+        assert len(paths(lambda: many((2, 2)).sum().item())) == 81
+
+    def test_functions_and_methods_are(self):
+        """With and without replacement, rows, coins, whole numbers, permutations."""
+        torch = self.torch
+        p = torch.tensor([[0.5, 0.25, 0.25], [0.0, 1.0, 1.0]], dtype=torch.double)
+        assert len(paths(lambda: torch.multinomial(p, 2))) == 6 * 2
+        assert len(paths(lambda: p.multinomial(1))) == 3 * 2
+        assert len(paths(lambda: p.multinomial(2, replacement=True))) == 9 * 4
+        assert chances(lambda: tuple(torch.bernoulli(p[0]).tolist()))[1, 1, 1] == (
+            pytest.approx(1 / 32)
+        )
+        assert chances(lambda: torch.empty(1).bernoulli_(0.25).item()) == pytest.approx(
+            {0: 0.75, 1: 0.25}
+        )
+        assert chances(lambda: torch.randint(2, 5, (1,)).item()) == pytest.approx(
+            {2: 1 / 3, 3: 1 / 3, 4: 1 / 3}
+        )
+        assert chances(lambda: torch.randint(high=2, size=(1,)).item()) == {0: 0.5, 1: 0.5}
+        assert chances(lambda: tuple(torch.randperm(3).tolist()))[1, 0, 2] == pytest.approx(1 / 6)
+        assert chances(lambda: torch.empty(1).random_(2).item()) == {0: 0.5, 1: 0.5}
+        out = torch.empty(0, dtype=torch.long)
+        assert len(paths(lambda: torch.multinomial(p[0], 1, out=out).item())) == 3
+
+    @pytest.mark.parametrize(
+        "draw",
+        [
+            lambda torch: torch.randn(2),
+            lambda torch: torch.rand(2) < 0.5,
+            lambda torch: torch.empty(2).normal_(),
+            lambda torch: torch.nn.functional.dropout(torch.ones(4), 0.5),
+            lambda torch: torch.distributions.Normal(0.0, 1.0).sample(),
+            lambda torch: torch.nn.functional.gumbel_softmax(torch.ones(3)),
+            lambda torch: torch.poisson(torch.ones(2)),
+        ],
+        ids=["randn", "rand", "normal_", "dropout", "Normal", "gumbel_softmax", "poisson"],
+    )
+    def test_what_cannot_be_walked_through_is_an_error(self, draw):
+        """Also what draws in compiled code: its generator moves."""
+        with pytest.raises(Continuous):
+            paths(lambda: draw(self.torch))
+
+    def test_patches_are_undone(self):
+        """On PyTorch and on its tensors, after an error too."""
+        torch = self.torch
+        before = torch.multinomial, torch.Tensor.bernoulli_, torch.Tensor.normal_
+
+        def fails():
+            torch.multinomial(torch.ones(2), 1)
+            raise KeyError("mine")
+
+        with pytest.raises(KeyError):
+            paths(fails)
+        assert before == (torch.multinomial, torch.Tensor.bernoulli_, torch.Tensor.normal_)
+        assert "torch" in sys.modules
