@@ -140,7 +140,7 @@ def check_estimator(
     Reference: the estimator's mean is sum over draws of p(draw) g(draw) by definition.
     """
     started = time.perf_counter()
-    label = name or getattr(estimate, "__qualname__", type(estimate).__name__)
+    label = name or str(getattr(estimate, "__qualname__", type(estimate).__name__))
     runner = Runner(estimate, inputs, wrt=wrt, reset=reset)
     known, errors = _known(exact, objective, inputs, runner, paths, reset)
     moments = _moments(runner, intercepted(estimate), known, paths)

@@ -24,7 +24,6 @@ class Uniform:
     """
 
     __array_ufunc__ = None  # NumPy is not to take it for a number
-    __hash__ = None  # type: ignore[assignment]
 
     def __init__(self, walker: Walker, what: str) -> None:
         self._walker, self._what = walker, what
@@ -57,22 +56,11 @@ class Uniform:
 
     __ge__ = __gt__
 
-    def _refuse(self, *_: Any) -> Any:
-        raise Continuous(
-            f"{self._what}() is used other than compared with <, <=, > or >=: it has no outcomes "
-            "to count"
-        )
-
-    __array__ = __float__ = __int__ = __bool__ = __eq__ = __ne__ = _refuse  # type: ignore[assignment]
-    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _refuse
-    __truediv__ = __rtruediv__ = __neg__ = __pow__ = _refuse
-
 
 class Uniforms:
     """An array of such numbers, compared entry by entry."""
 
     __array_ufunc__ = None
-    __hash__ = None  # type: ignore[assignment]
 
     def __init__(self, walker: Walker, what: str, shape: Sequence[int]) -> None:
         self._entries = np.empty(shape, object)
@@ -93,7 +81,8 @@ class Uniforms:
         return len(self._entries)
 
     def _compared(self, bound: Any, how: Callable[[Uniform, Any], Any]) -> np.ndarray:
-        entries, bounds = np.broadcast_arrays(self._entries, np.asarray(bound, np.float64))
+        both: Any = np.broadcast_arrays(self._entries, np.asarray(bound, np.float64))
+        entries, bounds = both
         found = np.empty(entries.shape, bool)
         for place in np.ndindex(*entries.shape):
             found[place] = how(entries[place], bounds[place])
@@ -109,15 +98,18 @@ class Uniforms:
 
     __ge__ = __gt__
 
-    def _refuse(self, *_: Any) -> Any:
-        raise Continuous(
-            f"{self._what}() is used other than compared with <, <=, > or >=: it has no outcomes "
-            "to count"
-        )
 
-    __array__ = __eq__ = __ne__ = __bool__ = _refuse  # type: ignore[assignment]
-    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _refuse
-    __truediv__ = __rtruediv__ = __neg__ = __pow__ = _refuse
+def _refuse(uniform: Uniform | Uniforms, *_: Any) -> Any:
+    raise Continuous(
+        f"{uniform._what}() is used other than compared with <, <=, > or >=: it has no outcomes to "
+        "count"
+    )
+
+
+for _kind in (Uniform, Uniforms):
+    for _operation in ("array", "float", "int", "bool", "eq", "ne", "hash", "neg", "pow", "add",
+                       "radd", "sub", "rsub", "mul", "rmul", "truediv", "rtruediv"):  # fmt: skip
+        setattr(_kind, f"__{_operation}__", _refuse)
 
 
 class _Discrete:
@@ -224,7 +216,7 @@ class _Discrete:
         ]
 
 
-class Walked(_Discrete, np.random.Generator):
+class Walked(_Discrete, np.random.Generator):  # type: ignore[misc]  # overloads of NumPy
     """A generator of NumPy whose draws ask a walker."""
 
     def __init__(self, walker: Walker, what: str = "Generator.") -> None:
