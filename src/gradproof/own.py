@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import click
 from rich.table import Table
@@ -20,13 +17,12 @@ from gradproof.checks.own_baseline import ADVICE, ROUNDS, STEPS, Finding, examin
 from gradproof.checks.text import TextOptions, prepare_text, text_subject
 from gradproof.checks.verify import fresh_seed
 from gradproof.estimators.backends import load
-from gradproof.estimators.baselines.own import BaselineError, blamed
 from gradproof.estimators.bench import Bench
 from gradproof.reference_models.model import group_of
 from gradproof.reports import variance as variance_figure
 from gradproof.reports.table import verdict_table
 
-from . import options
+from . import options, user_file
 from .console import (
     AS_RECORDED,
     NOT_AS_RECORDED,
@@ -110,7 +106,7 @@ def command(
         if (target is None) == (new_file is None):
             raise ValueError("give either FILE.py:NAME or --new FILE.py")
         if new_file is not None:
-            _write_template(Path(new_file))
+            user_file.write_template(new_file, TEMPLATE, "baseline", "PerToken")
             return
         if figure is not None:
             check_figure(figure)
@@ -143,7 +139,7 @@ def command(
 def _examined(
     target: str, model: str, data: str, seed: int | None, framework: str | None
 ) -> tuple[Finding, int]:
-    function, module = load_baseline(target)
+    function, module = user_file.load(target, "baseline", "PerToken")
     torch = framework == "torch" or (framework is None and _imports_torch(module))
     seed = fresh_seed() if seed is None else seed
     subject = text_subject(model, prepare_text(data, TEXT, seed), TEXT, seed)
@@ -156,61 +152,9 @@ def _examined(
     return found, seed
 
 
-def load_baseline(target: str) -> tuple[Callable[[Any], Any], ModuleType]:
-    """The baseline that ``FILE.py:NAME`` names, and the module that it is in.
-
-    Raises:
-        BaselineError: if there is no such file or name, the file cannot be run, or what is there
-            cannot be called.
-    """
-    file, colon, name = target.rpartition(":")
-    if not colon or not file or not name:
-        raise BaselineError(f"{target!r} is not FILE.py:NAME, e.g. mine.py:PerToken")
-    path = Path(file)
-    if not path.is_file():
-        raise BaselineError(
-            f"there is no file {file}; `gradproof baseline --new {file}` writes one"
-        )
-    module = _run(path)
-    if not hasattr(module, name):
-        public = [key for key, value in vars(module).items() if callable(value) and key[0] != "_"]
-        raise BaselineError(f"{file} has no {name!r}; it has {', '.join(public) or 'nothing'}")
-    found = getattr(module, name)
-    try:
-        found = found() if isinstance(found, type) else found
-    except (Exception, SystemExit) as error:
-        raise BaselineError(
-            f"{name}() in {file} raised {type(error).__name__}: {error}; a class must be made "
-            "without arguments"
-        ) from error
-    if not callable(found):
-        raise BaselineError(f"{name} in {file} is {found!r:.60}, expected a function or a class")
-    return found, module
-
-
-def _run(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"_own_{path.stem}", path)
-    if spec is None or spec.loader is None:
-        raise BaselineError(f"{path} is no Python file; its name must end in .py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # where dataclasses look for it
-    sys.path.append(str(path.absolute().parent))  # what stands beside it may be imported
-    with blamed(module, str(path)):
-        spec.loader.exec_module(module)
-    return module
-
-
 def _imports_torch(module: ModuleType) -> bool:
     values = vars(module).values()
     return any(getattr(value, "__name__", "").split(".")[0] == "torch" for value in values)
-
-
-def _write_template(path: Path) -> None:
-    check_writable(str(path))
-    if path.exists():
-        raise FileExistsError(f"{path} is there already; choose another name")
-    write_whole(path, TEMPLATE.replace("{file}", path.name))
-    click.echo(f"wrote {path}; try: gradproof baseline {path}:PerToken")
 
 
 def troubles(finding: Finding) -> list[str]:

@@ -1,0 +1,80 @@
+"""What a user wrote, in a file of the user's: named, run, and blamed for what it raises."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import click
+
+from gradproof.estimators.baselines.own import blamed
+
+from .console import check_writable, write_whole
+
+
+class FileError(ValueError):
+    """A file that has not what it should have."""
+
+
+def load(target: str, command: str, example: str) -> tuple[Callable[..., Any], ModuleType]:
+    """The function that ``FILE.py:NAME`` names, or an object of the class, and its module.
+
+    Args:
+        command: of gradproof, whose ``--new`` writes such a file.
+        example: of a name.
+
+    Raises:
+        ValueError: if there is no such file or name, the file cannot be run, or what is there
+            cannot be called.
+    """
+    file, colon, name = target.rpartition(":")
+    if not colon or not file or not name:
+        raise FileError(f"{target!r} is not FILE.py:NAME, e.g. mine.py:{example}")
+    path = Path(file)
+    if not path.is_file():
+        raise FileError(f"there is no file {file}; `gradproof {command} --new {file}` writes one")
+    module = _run(path)
+    if not hasattr(module, name):
+        public = [key for key, value in vars(module).items() if callable(value) and key[0] != "_"]
+        raise FileError(f"{file} has no {name!r}; it has {', '.join(public) or 'nothing'}")
+    found = getattr(module, name)
+    try:
+        found = found() if isinstance(found, type) else found
+    except (Exception, SystemExit) as error:
+        raise FileError(
+            f"{name}() in {file} raised {type(error).__name__}: {error}; a class must be made "
+            "without arguments"
+        ) from error
+    if not callable(found):
+        raise FileError(f"{name} in {file} is {found!r:.60}, expected a function or a class")
+    return found, module
+
+
+def _run(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"_own_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise FileError(f"{path} is no Python file; its name must end in .py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where dataclasses look for it
+    sys.path.append(str(path.absolute().parent))  # what stands beside it may be imported
+    with blamed(module, str(path)):
+        spec.loader.exec_module(module)
+    return module
+
+
+def write_template(file: str, template: str, command: str, name: str) -> None:
+    """Write a file to begin with, in which ``{file}`` is its own name.
+
+    Raises:
+        OSError: if it is there already, or cannot be written.
+    """
+    path = Path(file)
+    check_writable(file)
+    if path.exists():
+        raise FileExistsError(f"{path} is there already; choose another name")
+    write_whole(path, template.replace("{file}", path.name))
+    click.echo(f"wrote {path}; try: gradproof {command} {path}:{name}")
