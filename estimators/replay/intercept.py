@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from .generators import walked_generators
+from .jax_draws import jax_draws
 from .numpy_draws import numpy_draws
 from .torch_draws import torch_draws
 from .walk import Walker
@@ -16,6 +17,7 @@ from .walk import Walker
 #: By a framework's module: what intercepts its draws, given the module and a walker.
 DRAWS: dict[str, Callable[[Any, Walker], AbstractContextManager[object]]] = {
     "torch": torch_draws,
+    "jax": jax_draws,
 }
 
 
