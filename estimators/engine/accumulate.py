@@ -26,7 +26,7 @@ Tensor = Any
 
 #: Pairs of a sentence and a label that are run together where layers are all: more than are fastest
 #: for one gradient, for there is more to be done for each of a model's operations.
-MOST_PAIRS = 128
+MOST_PAIRS = 150
 
 #: Entries of gradients that the general way holds at a time: some 60 MB.
 MOST_ENTRIES = 8_000_000

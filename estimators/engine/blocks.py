@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 #: Pairs of a sentence and a label that are run together: enough for a product of matrices to be
 #: fast, few enough for its results to stay near the processor.
@@ -11,13 +11,18 @@ PAIRS = 64
 
 
 def sentences(n: int, classes: int, pairs: int = PAIRS) -> list[slice]:
-    """Slices of N sentences, all labels of which make about ``pairs``."""
-    size = max(1, pairs // classes)
-    return [slice(start, min(start + size, n)) for start in range(0, n, size)]
+    """N sentences in slices of about equal length, all labels of which make at most ``pairs``.
+
+    One sentence may make more.
+    """
+    return [slice(start, stop) for start, stop in _even(n, max(1, pairs // classes))]
 
 
 def chunks(classes: int, pairs: int = PAIRS) -> list[Sequence[int]]:
     """All labels in runs of about equal length, at most ``pairs``."""
-    count = -(-classes // pairs)
-    edges = [classes * place // count for place in range(count + 1)]
-    return [range(start, stop) for start, stop in itertools.pairwise(edges)]
+    return [range(start, stop) for start, stop in _even(classes, pairs)]
+
+
+def _even(count: int, most: int) -> Iterator[tuple[int, int]]:
+    parts = -(-count // most)
+    return itertools.pairwise(count * place // parts for place in range(parts + 1))

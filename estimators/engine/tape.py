@@ -197,11 +197,11 @@ class Tape(TorchOps):
             found = self._torch.autograd.grad(cost, leaves, allow_unused=True)
             self._found.update(zip(self._leaves, found, strict=True))
         self._leaves.clear()
-        found, self._found = self._found, {}
+        # Nothing is left here: a tape is part of a cycle, and would keep it until it is collected.
+        found, uses = self._found, self.uses
+        self._found, self.uses = {}, []
         return [
-            (use, found[place])
-            for place, use in enumerate(self.uses)
-            if found.get(place) is not None
+            (use, found[place]) for place, use in enumerate(uses) if found.get(place) is not None
         ]
 
     def add(self, x: Array, vector: Handle) -> Array:
