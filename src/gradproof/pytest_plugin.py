@@ -1,0 +1,304 @@
+"""pytest plugin: the fixture ``gradproof``, its mark, its options, and what is said at the end.
+
+    def test_reinforce(gradproof):
+        gradproof.assert_unbiased(reinforce, [logits], exact=exact)
+
+pytest imports this module in every session in which gradproof is installed, so it imports nothing
+that pytest has not; the rest of gradproof is imported when a test asks for a check.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import inspect
+import os
+import shlex
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+# Whoever has no pytest has this file nevertheless, and a type checker reads it there too.
+import pytest  # type: ignore[import-not-found,unused-ignore]
+
+import gradproof
+
+from . import snippet
+
+if TYPE_CHECKING:
+    from gradproof.checks.estimator import Checked
+
+#: Chance that any sampled check of a session raises a false alarm, unless told otherwise.
+ALPHA = 1e-6
+
+#: Under this name a test's report carries what was found: also from worker to controller, and
+#: also of a worker that crashed later.
+PROPERTY = "gradproof"
+
+#: What the mark takes.
+MARKED = ("paths", "alpha")
+
+#: Under this name the plugins of a session have what was found in it.
+SESSION = "gradproof-session"
+
+
+class Checks:
+    """What the fixture ``gradproof`` is: checks with the session's options, recorded.
+
+    Options are those of :func:`gradproof.check_estimator`. What a call does not give comes from the
+    mark ``gradproof``, and what that does not give, from the command line.
+    """
+
+    def __init__(self, item: Any) -> None:
+        self._item = item
+        self._marked = _marked(item)
+        self._made = self._sampled = 0
+
+    def check(
+        self, estimate: Callable[..., Any], inputs: Sequence[Any] = (), **options: Any
+    ) -> Checked:
+        """:func:`gradproof.check_estimator`, recorded; a bias does not fail the test."""
+        __tracebackhide__ = True
+        return self._checked(estimate, inputs, options)[0]
+
+    def assert_unbiased(
+        self, estimate: Callable[..., Any], inputs: Sequence[Any] = (), **options: Any
+    ) -> Checked:
+        """:func:`gradproof.assert_unbiased`, recorded.
+
+        Raises:
+            Biased: unless the mean is the exact gradient, with lines that repeat the check.
+        """
+        __tracebackhide__ = True
+        checked, used = self._checked(estimate, inputs, options)
+        if not checked.unbiased:
+            error = gradproof.Biased(checked)
+            error.add_note(self._again(estimate, inputs, used))
+            raise error
+        return checked
+
+    def _checked(
+        self, estimate: Callable[..., Any], inputs: Sequence[Any], options: Mapping[str, Any]
+    ) -> tuple[Checked, dict[str, Any]]:
+        __tracebackhide__ = True
+        used = self._defaults() | dict(options)
+        self._made += 1
+        try:
+            checked = gradproof.check_estimator(estimate, inputs, **used)
+        except Exception as error:
+            name = used.get("name") or getattr(estimate, "__qualname__", type(estimate).__name__)
+            self._record(name=str(name), error=f"{type(error).__name__}: {error}")
+            error.add_note(self._again(estimate, inputs, used, snippet.draws_before(error)))
+            raise
+        self._sampled += checked.method == "sampled"
+        self._record(**_facts(checked), alpha=float(used.get("alpha", 0.0)))
+        return checked, used
+
+    def _defaults(self) -> dict[str, Any]:
+        """What the call need not give, as far as a check takes it."""
+        config = self._item.config
+        # Halves of halves: however many checks of a test sample, they share what is the test's.
+        share = self._marked.get("alpha", config.option.gradproof_alpha / self._sharers())
+        wanted = {
+            "paths": self._marked.get("paths", config.option.gradproof_paths),
+            "alpha": share / 2.0 ** (self._sampled + 1),
+            "seed": self._seed(),
+        }
+        taken = inspect.signature(gradproof.check_estimator).parameters
+        return {key: value for key, value in wanted.items() if key in taken and value is not None}
+
+    def _sharers(self) -> int:
+        # A test that asks for the fixture by getfixturevalue is not counted.
+        return max(1, self._item.config.pluginmanager.get_plugin(SESSION).sharers)
+
+    def _seed(self) -> int:
+        """Of this check: the same in any order of tests, and on any worker."""
+        what = f"{self._item.config.option.gradproof_seed} {self._item.nodeid} {self._made}"
+        return zlib.crc32(what.encode())
+
+    def _record(self, **facts: Any) -> None:
+        self._item.user_properties.append((PROPERTY, facts))
+
+    def _again(
+        self,
+        estimate: Callable[..., Any],
+        inputs: Sequence[Any],
+        used: Mapping[str, Any],
+        draws: Sequence[Any] = (),
+    ) -> str:
+        known = vars(self._item.module) if hasattr(self._item, "module") else {}
+        lines = snippet.lines(str(self._item.path), known, estimate, inputs, used, draws)
+        again = f"pytest {shlex.quote(self._item.nodeid)}"
+        if "seed" in used:
+            again += f" --gradproof-seed={self._item.config.option.gradproof_seed}"
+        return f"Once more: {again}\nBy hand:\n{lines}"
+
+
+def _fixture(request: Any) -> Checks:
+    """Checks of gradient estimators: ``check`` and ``assert_unbiased``, with recorded results."""
+    return Checks(request.node)
+
+
+#: Called, not used as a decorator: where pytest is missing, a type checker knows no type of it.
+gradproof_fixture = pytest.fixture(name="gradproof")(_fixture)
+
+
+def _facts(checked: Checked) -> dict[str, Any]:
+    """What the summary says of a check, in types that pass from process to process."""
+    worst = max(checked.comparisons, key=lambda one: (one.ratio, one.error))
+    return {
+        "name": checked.name,
+        "verdict": checked.verdict,
+        "method": checked.method,
+        "paths": int(checked.paths),
+        "worst": f"{checked.worst.parameter}{list(checked.worst.index) or ''}",
+        "off": float(worst.error),
+        "bound": float(worst.bound),
+        "detectable": _largest(getattr(checked, "detectable", None)),
+    }
+
+
+def _largest(value: Any) -> float:
+    """Of a number, an array, or a mapping of them; 0 for none."""
+    if value is None:
+        return 0.0
+    if isinstance(value, Mapping):
+        return max(map(_largest, value.values()), default=0.0)
+    return float(value.max() if hasattr(value, "max") else value)
+
+
+def _marked(item: Any) -> dict[str, Any]:
+    """The options of the test's marks, the closest first.
+
+    Raises:
+        UsageError: for what the mark does not take.
+    """
+    found: dict[str, Any] = {}
+    for mark in item.iter_markers("gradproof"):
+        strange = [*map(repr, mark.args), *sorted(set(mark.kwargs) - set(MARKED))]
+        if strange:
+            raise pytest.UsageError(
+                f"{item.nodeid}: the mark gradproof takes paths= and alpha=, not "
+                f"{', '.join(strange)}"
+            )
+        found = mark.kwargs | found
+    if not 0.0 < found.get("alpha", ALPHA) < 1.0:
+        raise pytest.UsageError(
+            f"{item.nodeid}: alpha is {found['alpha']}, should be between 0 and 1"
+        )
+    return found
+
+
+# ------------------------------------------------------------------ the session
+
+
+def pytest_addoption(parser: Any) -> None:
+    """Options of the command line."""
+    group = parser.getgroup("gradproof", "gradient estimators")
+    group.addoption(
+        "--gradproof-paths",
+        type=_positive,
+        metavar="N",
+        help="Paths that a check may run at most. Default: that of gradproof.check_estimator.",
+    )
+    group.addoption(
+        "--gradproof-alpha",
+        type=_chance,
+        default=ALPHA,
+        metavar="P",
+        help=f"Chance of a false alarm in the whole session, shared by all tests that sample; "
+        f"checks by enumeration need none. Default: {ALPHA:g}.",
+    )
+    group.addoption(
+        "--gradproof-seed",
+        type=int,
+        metavar="N",
+        help="Draw the same samples again. Default: a fresh one, which the summary names.",
+    )
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}, should be a number of 1 or more")
+    return int(text)
+
+
+def _chance(text: str) -> float:
+    with contextlib.suppress(ValueError):
+        if 0.0 < float(text) < 1.0:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"{text!r}, should be a number between 0 and 1")
+
+
+def pytest_configure(config: Any) -> None:
+    """Register the mark, and choose a seed that workers are given too."""
+    config.addinivalue_line(
+        "markers",
+        "gradproof(paths, alpha): options of the test's checks of gradient estimators; alpha is "
+        "the chance of a false alarm in the test.",
+    )
+    if config.option.gradproof_seed is None:
+        # Not from random's own generator: others seed that, and read it.
+        config.option.gradproof_seed = int.from_bytes(os.urandom(4))
+    config.pluginmanager.register(Session(), SESSION)
+
+
+class Session:
+    """What one session found. ``sharers``: the tests that share its chance of a false alarm."""
+
+    def __init__(self) -> None:
+        self.sharers = 0
+        self._records: list[dict[str, Any]] = []
+        self._failed: set[str] = set()
+
+    def pytest_collection_modifyitems(self, items: list[Any]) -> None:
+        """Count the sharers; all workers collect the same."""
+        asking = [item for item in items if "gradproof" in getattr(item, "fixturenames", ())]
+        self.sharers = sum("alpha" not in _marked(item) for item in asking)
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        """Gather what a test found, wherever it ran."""
+        if report.failed:
+            self._failed.add(report.nodeid)
+        if report.when == "teardown":  # the last of a test, which has all of it
+            for name, facts in report.user_properties:
+                if name == PROPERTY:
+                    failed = report.nodeid in self._failed
+                    self._records.append({"test": report.nodeid, "failed": failed, **facts})
+
+    def pytest_terminal_summary(self, terminalreporter: Any, config: Any) -> None:
+        """Say what was checked, how, and what failed."""
+        if self._records:
+            terminalreporter.section("gradproof")
+            for line in summary(self._records, config.option.gradproof_seed):
+                terminalreporter.write_line(line)
+
+
+def summary(records: Sequence[Mapping[str, Any]], seed: int) -> Iterator[str]:
+    """What was checked, how, and what failed, in the order of the tests' names."""
+    done = [found for found in records if "error" not in found]
+    if walked := [found for found in done if found["method"] == "enumerated"]:
+        paths = sum(found["paths"] for found in walked)
+        yield f"enumerated: {len(walked)} checks, {paths:,} paths"
+    if sampled := [found for found in done if found["method"] == "sampled"]:
+        yield (
+            f"sampled: {len(sampled)} checks, which would have seen a bias of "
+            f"{max(found['detectable'] for found in sampled):.1e}; chance of a false alarm in any "
+            f"of them at most {sum(found['alpha'] for found in sampled):.1e}; seed {seed}"
+        )
+    bad = [found for found in records if found.get("verdict") != "holds"]
+    if expected := sum(not found["failed"] for found in bad):
+        yield f"biased or not to be checked, as their tests expect: {expected}"
+    for found in sorted(bad, key=lambda found: (found["test"], found["name"])):
+        if found["failed"]:
+            yield f"{found['test']}: {found['name']}: {_trouble(found)}"
+
+
+def _trouble(found: Mapping[str, Any]) -> str:
+    if "error" in found:
+        return f"not checked, {found['error'].splitlines()[0]}"
+    why = "rounding" if found["method"] == "enumerated" else "chance"
+    return (
+        f"{found['verdict']}, {found['worst']} is off by {found['off']:.1e}, at most "
+        f"{found['bound']:.1e} is {why}"
+    )
