@@ -1,8 +1,8 @@
 """JAX's discrete draws, asked of a walker.
 
-A sampler becomes a primitive of its own, which runs wherever its arguments have values: plainly,
-and under grad, where a draw has no derivative, and under vmap over keys. Compiled functions run
-as the Python they were written in meanwhile, so that jit and scan are walked through as well.
+A sampler becomes a primitive of its own, which runs where its arguments have values: plainly, under
+grad, where a draw has no derivative, under vmap over keys, and in traced code when it is evaluated.
+Nothing is compiled meanwhile, so that what jit and scan were given runs as it was written.
 """
 
 from __future__ import annotations
@@ -69,8 +69,22 @@ def jax_draws(jax: Any, walker: Walker) -> Iterator[None]:
             stack.enter_context(patched(below, {"bind": refuse}))
         ahead = _refused("what was compiled ahead of time may draw unseen: pass the function")
         stack.enter_context(patched(jax.stages.Compiled, {"__call__": ahead}))
-        # What was compiled or traced before this would draw unseen; without jit it is not used.
-        stack.enter_context(jax.disable_jit())
+        stack.enter_context(_afresh(jax))
+        stack.callback(_ASKED.pop)
+        _ASKED.append(draws)
+        yield
+
+
+@contextlib.contextmanager
+def _afresh(jax: Any) -> Iterator[None]:
+    """No code that was compiled or traced outside is used meanwhile: it would draw unseen.
+
+    Both settings are part of what JAX keeps such code under. The second is there for those who
+    switched jit off themselves: it has two names for one precision, and one of them is new.
+    """
+    now = jax.config.jax_default_matmul_precision
+    precision = "highest" if now == "float32" else "float32"
+    with jax.disable_jit(), jax.default_matmul_precision(precision):
         yield
 
 
@@ -86,21 +100,30 @@ def _refused(why: str) -> Callable[..., Any]:
     return refuse
 
 
+#: Of the walks that are under way, one inside the other: what their draws ask. The primitive finds
+#: it here, because what JAX keeps of traced code must not hold on to a walk.
+_ASKED: list[_Draws] = []
+
+
 @functools.cache
 def _primitive(jax: Any) -> Any:
-    """Of a key and an array, what ``ask`` makes of their values; it has no derivative."""
+    """Draws places in the last axis of an array of weights, by a key; it has no derivative."""
     drawn = _of(jax, ".extend.core").Primitive("gradproof_draw")
-    batching, ad = _of(jax, ".interpreters.batching"), _of(jax, ".interpreters.ad")
+    ad, batching, mlir = (_of(jax, f".interpreters.{name}") for name in ("ad", "batching", "mlir"))
 
     @drawn.def_impl
-    def run(key: Array, weights: Array, *, ask: Callable[..., Array], what: str) -> Array:
-        return ask(np.asarray(key), np.asarray(weights))
+    def run(key: Array, weights: Array, **how: Any) -> Array:
+        return _ASKED[-1].ask(np.asarray(key), np.asarray(weights), **how)
 
     @drawn.def_abstract_eval
-    def trace(*_: Any, what: str, **__: Any) -> Any:
+    def trace(_: Any, weights: Any, *, count: int, **__: Any) -> Any:
+        whole = jax.dtypes.canonicalize_dtype(int)
+        return jax.core.ShapedArray((*weights.shape[:-1], count), whole)
+
+    def compiled(*_: Any, what: str, **__: Any) -> Any:
         raise Continuous(
-            f"{what} is traced before it has values (by checkpoint, make_jaxpr, eval_shape, or "
-            "scan or vmap around them): it cannot be asked for an outcome there"
+            f"{what} is compiled, and cannot be asked for an outcome there; check the function "
+            "that it is compiled from"
         )
 
     def rows(arrays: Sequence[Array], axes: Sequence[int | None], **how: Any) -> tuple[Array, int]:
@@ -116,11 +139,13 @@ def _primitive(jax: Any) -> Any:
         ]
         return jax.numpy.stack([drawn.bind(*one, **how) for one in zip(*each, strict=True)]), 0
 
+    def still(values: Sequence[Array], _: object, **how: Any) -> tuple[Array, Any]:
+        found = drawn.bind(*values, **how)
+        return found, ad.Zero.from_primal_value(found)
+
     batching.primitive_batchers[drawn] = rows
-    ad.primitive_jvps[drawn] = lambda values, _, **how: (
-        (found := drawn.bind(*values, **how)),
-        ad.Zero.from_primal_value(found),
-    )
+    ad.primitive_jvps[drawn] = still
+    mlir.register_lowering(drawn, compiled)
     return drawn
 
 
@@ -129,7 +154,7 @@ class _Draws:
 
     def __init__(self, jax: Any, walker: Walker) -> None:
         self._jax, self._walker = jax, walker
-        self._seen: dict[bytes, tuple[object, list[list[int]]]] = {}
+        self._seen: dict[bytes, tuple[tuple[Any, ...], list[list[int]]]] = {}
 
     def categorical(
         self,
@@ -163,7 +188,7 @@ class _Draws:
         """True with these chances."""
         p = self._jax.numpy.asarray(p)
         p = self._jax.numpy.broadcast_to(p, p.shape if shape is None else tuple(shape))
-        return self._drawn("bernoulli", key, p, _two)[..., 0].astype(bool)
+        return self._drawn("bernoulli", key, p[..., None], _two)[..., 0].astype(bool)
 
     def choice(
         self,
@@ -225,28 +250,39 @@ class _Draws:
         count: int = 1,
         replace: bool = False,
     ) -> Array:
-        """So many outcomes of each row, as places, (rows, count)."""
-        jax, what = self._jax, f"jax.random.{name}"
+        """So many outcomes of each row of weights, as places, (rows, count)."""
+        jax = self._jax
         if jax.numpy.issubdtype(getattr(key, "dtype", None), jax.dtypes.prng_key):
             key = jax.random.key_data(key)
+        how = {"what": f"jax.random.{name}", "chances": chances, "count": count}
+        weights = jax.lax.stop_gradient(weights)
+        return _primitive(jax).bind(key, weights, **how, replace=replace)
 
-        def ask(key: np.ndarray, weights: np.ndarray) -> Array:
-            known = chances(weights.astype(np.float64))
-            rows = known.reshape(-1, known.shape[-1])
-            step = float(jax.numpy.finfo(weights.dtype).eps)
-            asked = (what, rows.tobytes(), rows.shape, count, replace)
-            before, found = self._seen.get(key.tobytes(), (asked, None))
-            if before != asked:
-                raise Continuous(
-                    f"{what} draws with a key that {before[0]} drew with: the two hang on each "
-                    "other in a way that nobody knows; split the key"
-                )
-            if found is None:
-                found = [self._row(row, count, replace, what, step) for row in rows]
-                self._seen[key.tobytes()] = asked, found
-            return jax.numpy.asarray(found, int).reshape(*known.shape[:-1], count)
-
-        return _primitive(jax).bind(key, jax.lax.stop_gradient(weights), ask=ask, what=what)
+    def ask(
+        self,
+        key: np.ndarray,
+        weights: np.ndarray,
+        *,
+        what: str,
+        chances: Callable[[np.ndarray], np.ndarray],
+        count: int,
+        replace: bool,
+    ) -> Array:
+        """The same, of numbers."""
+        known = chances(weights.astype(np.float64))
+        rows = known.reshape(-1, known.shape[-1])
+        asked = (what, rows.tobytes(), rows.shape, count, replace)
+        before, found = self._seen.get(key.tobytes(), (asked, None))
+        if before != asked:
+            raise Continuous(
+                f"{what} draws with a key that {before[0]} drew with: the two hang on each other "
+                "in a way that nobody knows; split the key"
+            )
+        if found is None:
+            step = float(self._jax.numpy.finfo(weights.dtype).eps)
+            found = [self._row(row, count, replace, what, step) for row in rows]
+            self._seen[key.tobytes()] = asked, found
+        return self._jax.numpy.asarray(found, int).reshape(*known.shape[:-1], count)
 
     def _row(
         self, chances: np.ndarray, count: int, replace: bool, what: str, step: float
@@ -267,7 +303,7 @@ def _softmax(logits: np.ndarray) -> np.ndarray:
 def _two(chances: np.ndarray) -> np.ndarray:
     """Of False and of True."""
     one = np.clip(chances, 0.0, 1.0)  # as JAX does: it compares with a number between them
-    return np.stack([1.0 - one, one], -1)
+    return np.concatenate([1.0 - one, one], -1)
 
 
 def _shares(weights: np.ndarray) -> np.ndarray:

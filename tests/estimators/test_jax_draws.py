@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from importlib.util import find_spec
 
@@ -43,14 +44,15 @@ def exact(jax):
     return jax.grad(lambda logits: jax.nn.softmax(logits) @ COST)(LOGITS)
 
 
+def surrogate(jax, logits, key):
+    """Its gradient by the logits is the score-function estimate."""
+    drawn = jax.random.categorical(key, logits)
+    return jax.numpy.asarray(COST)[drawn] * jax.nn.log_softmax(logits)[drawn]
+
+
 def score(jax, logits, key):
     """The gradient of a draw: the draw is made inside what is differentiated."""
-
-    def surrogate(logits):
-        drawn = jax.random.categorical(key, logits)
-        return jax.numpy.asarray(COST)[drawn] * jax.nn.log_softmax(logits)[drawn]
-
-    return jax.grad(surrogate)(logits)
+    return jax.grad(lambda logits: surrogate(jax, logits, key))(logits)
 
 
 # ------------------------------------------------------------------ outcomes and their chances
@@ -145,8 +147,9 @@ def test_a_batch(jax, inside):
     assert (checked.verdict, checked.paths) == ("holds", 9)
 
 
-def test_scan(jax):
-    """A loop of JAX is walked through as well."""
+@pytest.mark.parametrize("checkpoint", [False, True])
+def test_scan(jax, checkpoint):
+    """A loop of JAX is walked through as well, also where it is traced."""
 
     def estimate(logits):
         def step(total, key):
@@ -155,7 +158,8 @@ def test_scan(jax):
         keys = jax.random.split(jax.random.key(0), 2)
         return jax.lax.scan(step, jax.numpy.zeros(3), keys)[0]
 
-    checked = check_estimator(estimate, [LOGITS], exact=exact(jax))
+    run = jax.checkpoint(estimate) if checkpoint else estimate
+    checked = check_estimator(run, [LOGITS], exact=exact(jax))
     assert (checked.verdict, checked.paths) == ("holds", 9)
 
 
@@ -206,16 +210,43 @@ def test_functions_imported_by_their_own_name(jax, name, used):
             paths(run)
 
 
+@pytest.mark.parametrize("eager", [False, True], ids=["jit", "jit switched off"])
 @pytest.mark.parametrize("used", [False, True], ids=["new", "traced before"])
-def test_traced_code(jax, used):
-    """Where there are no values there is nothing to ask for, even if it was traced before."""
-    estimate = jax.grad(
-        jax.checkpoint(lambda logits, key: logits[jax.random.categorical(key, logits)])
-    )
-    if used:
-        estimate(LOGITS, jax.random.key(0))
-    with pytest.raises(Continuous, match=r"jax\.random\.categorical is traced"):
-        paths(lambda: estimate(LOGITS, jax.random.key(0)))
+def test_traced_code(jax, used, eager):
+    """Under checkpoint a draw is traced first and has values later, in every run anew.
+
+    It is made twice, before and after the cost, with one key: that is one draw.
+    """
+    with jax.disable_jit(eager):
+        mean = jax.checkpoint(lambda logits, key: score(jax, logits, key))
+        keep = jax.grad(jax.checkpoint(lambda logits, key: surrogate(jax, logits, key)))
+        for estimate in (mean, keep):
+            alone = estimate(LOGITS, jax.random.key(0)) if used else None
+            run = functools.partial(estimate, key=jax.random.key(0))
+            for _ in range(2):
+                checked = check_estimator(run, [LOGITS], exact=exact(jax), name="checkpoint")
+                assert (checked.verdict, checked.paths) == ("holds", 3)
+            if used:
+                np.testing.assert_array_equal(estimate(LOGITS, jax.random.key(0)), alone)
+
+
+def test_shapes_alone(jax):
+    """Where nobody asks for values nothing is drawn."""
+
+    def run():
+        return jax.eval_shape(lambda: jax.random.bernoulli(jax.random.key(0), LOGITS)).shape
+
+    assert paths(run) == [([3], 1.0)]
+
+
+def test_compiled_code(jax):
+    """Where code is compiled in spite of all, a draw in it cannot be asked."""
+
+    def run():
+        return jax.jit(lambda key: jax.random.categorical(key, LOGITS)).lower(jax.random.key(0))
+
+    with pytest.raises(Continuous, match=r"jax\.random\.categorical is compiled"):
+        paths(run)
 
 
 def test_code_compiled_ahead(jax):
