@@ -1,1 +1,45 @@
 """Estimators that are right, and ones that are wrong in ways that were seen: a row each."""
+
+from __future__ import annotations
+
+import itertools
+
+from . import (
+    baselines,
+    control_variates,
+    detaching,
+    distributions,
+    entropy,
+    off_policy,
+    relaxations,
+    rl,
+    several_samples,
+    state,
+    subsets,
+    surrogates,
+)
+from .row import Problem, Row
+
+__all__ = ["ROWS", "Problem", "Row"]
+
+_FILES = (
+    baselines,
+    control_variates,
+    detaching,
+    surrogates,
+    entropy,
+    several_samples,
+    subsets,
+    off_policy,
+    distributions,
+    relaxations,
+    rl,
+    state,
+)
+
+_ALL = tuple(itertools.chain.from_iterable(file.ROWS for file in _FILES))
+
+#: By ``framework/id``.
+ROWS = {row.key: row for row in _ALL}
+if len(ROWS) < len(_ALL):
+    raise ValueError("two rows of the catalogue have one id in one framework")

@@ -43,6 +43,10 @@ class Row:
         statement: what is wrong with it, or why it is right, in a line.
         source: where it was seen: a library and version, an issue, a paper.
         make: a problem with nothing in it that an earlier one has touched.
+        sees: what shows that it is wrong: ``mean``, or where the mean over all paths is right or
+            cannot be had, ``variance``, ``sampler`` (only draws by the framework's own generator
+            show it), ``reach`` (a parameter without a gradient), ``state`` or ``identity``.
+        raises: what a check of its mean raises instead of a verdict.
     """
 
     id: str
@@ -51,3 +55,33 @@ class Row:
     statement: str
     source: str
     make: Callable[[], Problem]
+    sees: str = "mean"
+    raises: type[Exception] | None = None
+
+    @property
+    def key(self) -> str:
+        """``framework/id``."""
+        return f"{self.framework}/{self.id}"
+
+
+#: What makes a problem, by framework.
+Makes = Mapping[str, Callable[[], Problem]]
+
+
+def right(id: str, statement: str, source: str, makes: Makes) -> tuple[Row, ...]:
+    """An unbiased estimator, a row for each framework."""
+    return tuple(Row(id, name, True, statement, source, make) for name, make in makes.items())
+
+
+def wrong(
+    id: str,
+    statement: str,
+    source: str,
+    makes: Makes,
+    sees: str = "mean",
+    raises: type[Exception] | None = None,
+) -> tuple[Row, ...]:
+    """A bug, a row for each framework."""
+    return tuple(
+        Row(id, name, False, statement, source, make, sees, raises) for name, make in makes.items()
+    )

@@ -1,0 +1,254 @@
+"""What is held constant, and what must not be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .row import right, wrong
+from .scene import (
+    FEATURES,
+    SENTENCES,
+    TABLE,
+    TARGETS,
+    VALUES,
+    WEIGHTS,
+    N,
+    Tensors,
+    by_hand,
+    costs,
+    draw,
+    expected,
+    pathwise,
+    score,
+    softmax,
+    tensors,
+    to_weights,
+)
+
+#: Of a critic, (D,).
+CRITIC = np.array([0.9, -0.35])
+
+
+def _magic_box(s: Tensors, w: Any, v: Any) -> Any:
+    log_q = s.log_q(w)
+    y = s.draw(log_q)
+    log_chance = s.at(log_q, y)
+    return ((log_chance - log_chance.detach()).exp() * s.cost(v, y)).mean()
+
+
+def _reward_not_detached(s: Tensors, w: Any, v: Any) -> Any:
+    log_q = s.log_q(w)
+    y = s.draw(log_q)
+    return (s.cost(v, y) * s.at(log_q, y)).mean()
+
+
+def _counted_twice(s: Tensors, w: Any, v: Any) -> Any:
+    log_q = s.log_q(w)
+    y = s.draw(log_q)
+    f = s.cost(v, y)
+    return (f * s.at(log_q, y) + f).mean()
+
+
+def _no_pathwise(s: Tensors, w: Any, v: Any) -> Any:
+    log_q = s.log_q(w)
+    y = s.draw(log_q)
+    return (s.cost(v, y).detach() * s.at(log_q, y)).mean()
+
+
+def _no_pathwise_by_hand(rng: Any, w: Any, v: Any) -> Any:
+    q = softmax(FEATURES @ w)
+    y = draw(rng, q)
+    f = costs(v)[SENTENCES, y]
+    return to_weights(f[:, None] * score(q, y)), np.zeros_like(v)
+
+
+def _score_without_cost(s: Tensors, w: Any, v: Any) -> Any:
+    log_q = s.log_q(w)
+    y = s.draw(log_q)
+    return (s.at(log_q, y) + s.cost(v, y)).mean()
+
+
+def _score_without_cost_by_hand(rng: Any, w: Any, v: Any) -> Any:
+    q = softmax(FEATURES @ w)
+    y = draw(rng, q)
+    return to_weights(score(q, y)), pathwise(v, y)
+
+
+def _logits_detached(s: Tensors, w: Any, v: Any) -> Any:
+    log_q = s.log_q(w.detach())
+    y = s.draw(log_q)
+    f = s.cost(v, y)
+    return (f.detach() * s.at(log_q, y) + f).mean()
+
+
+def _shared(s: Tensors, w: Any, *, holds: bool) -> Any:
+    # The cost looks at the logits too, as a loss of an encoder that q shares.
+    logits = s.x @ w
+    y = s.draw(logits)
+    f = s.at(s.table, y) + (s.at(logits, y) - s.t) ** 2
+    surrogate = f.detach() * s.at(logits.log_softmax(dim=-1), y)
+    return (surrogate + (f.detach() if holds else f)).mean()
+
+
+def _shared_expected(w: Any) -> Any:
+    logits = FEATURES @ w
+    return (softmax(logits) * (TABLE + (logits - TARGETS[:, None]) ** 2)).sum() / N
+
+
+def _encoder_detached(s: Tensors, u: Any, w: Any, *, holds: bool) -> Any:
+    hidden = (s.x @ u).tanh()
+    log_q = ((hidden.detach() if holds else hidden) @ w).log_softmax(dim=-1)
+    y = s.draw(log_q)
+    return (s.at(s.table, y) * s.at(log_q, y)).mean()
+
+
+def _encoder_expected(u: Any, w: Any) -> Any:
+    return (softmax(np.tanh(FEATURES @ u) @ w) * TABLE).sum() / N
+
+
+_ENCODER = np.array([[0.6, -0.8], [0.35, 0.9]])
+
+
+def _critic(s: Tensors, w: Any, v: Any, b: Any, *, as_number: bool) -> Any:
+    log_q = s.log_q(w)
+    y = s.draw(log_q)
+    f = s.cost(v, y)
+    baseline = s.x @ b
+    if as_number:
+        baseline = s.constant(baseline.tolist())
+    error = (f.detach() - baseline) ** 2
+    return ((f - baseline).detach() * s.at(log_q, y) + f + error).mean()
+
+
+def _loss_lost(s: Tensors, w: Any, v: Any, b: Any) -> Any:
+    log_q = s.log_q(w)
+    y = s.draw(log_q)
+    f = s.cost(v, y)
+    return ((f - s.x @ b).detach() * s.at(log_q, y) + f).mean()
+
+
+def _with_critic(w: Any, v: Any, b: Any) -> Any:
+    # Its loss teaches the critic only.
+    error = softmax(FEATURES @ WEIGHTS) * (costs(VALUES) - (FEATURES @ b)[:, None]) ** 2
+    return expected(w, v) + error.sum() / N
+
+
+def _unseen_critic(s: Tensors, w: Any, v: Any) -> Any:
+    # The same critic is no input, so that nobody asks for its gradient.
+    return _critic(s, w, v, s.constant(CRITIC).requires_grad_(), as_number=True)
+
+
+_THREE = (WEIGHTS, VALUES, CRITIC)
+
+ROWS = (
+    *right(
+        "magic-box",
+        "exp(log q - held log q) is 1, and its derivative the score.",
+        "Foerster et al. (2018), DiCE: the infinitely differentiable Monte Carlo estimator",
+        {"torch": tensors(_magic_box)},
+    ),
+    *right(
+        "shared-parameters",
+        "The cost looks at what q is made of: a score and a pathwise part for one parameter.",
+        "Schulman et al. (2015), Gradient estimation using stochastic computation graphs",
+        {"torch": tensors(lambda s, w: _shared(s, w, holds=False), (WEIGHTS,), _shared_expected)},
+    ),
+    *right(
+        "encoder-score",
+        "The score reaches every layer of q.",
+        "Williams (1992), Simple statistical gradient-following algorithms",
+        {
+            "torch": tensors(
+                lambda s, u, w: _encoder_detached(s, u, w, holds=False),
+                (_ENCODER, WEIGHTS),
+                _encoder_expected,
+            )
+        },
+    ),
+    *right(
+        "critic-trained",
+        "A critic that is held where it is subtracted, and learns by its own squared error.",
+        "Mnih and Gregor (2014), Neural variational inference and learning",
+        {
+            "torch": tensors(
+                lambda s, w, v, b: _critic(s, w, v, b, as_number=False), _THREE, _with_critic
+            )
+        },
+    ),
+    *wrong(
+        "reward-not-detached",
+        "log q f with f not held: its own derivative is weighed by log q.",
+        "textbook mistake",
+        {"torch": tensors(_reward_not_detached)},
+    ),
+    *wrong(
+        "cost-differentiated-twice",
+        "log q f + f with f not held: its own derivative is weighed by 1 + log q.",
+        "textbook mistake",
+        {"torch": tensors(_counted_twice)},
+    ),
+    *wrong(
+        "pathwise-missing",
+        "The score alone, though the cost has parameters.",
+        "textbook mistake",
+        {"torch": tensors(_no_pathwise), "numpy": by_hand(_no_pathwise_by_hand)},
+    ),
+    *wrong(
+        "score-without-cost",
+        "The cost is left out of the score's part, whose mean is then zero.",
+        "relax 5f78ddd",
+        {
+            "torch": tensors(_score_without_cost),
+            "numpy": by_hand(_score_without_cost_by_hand),
+        },
+    ),
+    *wrong(
+        "logits-detached",
+        "q is built on held logits: its parameters get nothing.",
+        "relax #6",
+        {"torch": tensors(_logits_detached)},
+    ),
+    *wrong(
+        "shared-pathwise-missing",
+        "The cost looks at what q is made of, and is held everywhere.",
+        "Schulman et al. (2015), Gradient estimation using stochastic computation graphs",
+        {"torch": tensors(lambda s, w: _shared(s, w, holds=True), (WEIGHTS,), _shared_expected)},
+    ),
+    *wrong(
+        "encoder-detached",
+        "What q is made of is held: the score reaches its last layer only.",
+        "relax #6",
+        {
+            "torch": tensors(
+                lambda s, u, w: _encoder_detached(s, u, w, holds=True),
+                (_ENCODER, WEIGHTS),
+                _encoder_expected,
+            )
+        },
+    ),
+    *wrong(
+        "critic-as-number",
+        "The critic is turned into numbers before its loss: it never learns.",
+        "textbook mistake: .item() on a critic",
+        {
+            "torch": tensors(
+                lambda s, w, v, b: _critic(s, w, v, b, as_number=True), _THREE, _with_critic
+            )
+        },
+    ),
+    *wrong(
+        "critic-loss-lost",
+        "The critic's loss is not among what is differentiated.",
+        "Pyro #1891, under jit",
+        {"torch": tensors(_loss_lost, _THREE, _with_critic)},
+    ),
+    *wrong(
+        "critic-never-trained",
+        "As critic-as-number, where the critic is not among the parameters checked.",
+        "textbook mistake: .item() on a critic",
+        {"torch": tensors(_unseen_critic)},
+        sees="reach",
+    ),
+)

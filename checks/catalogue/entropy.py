@@ -1,0 +1,216 @@
+"""Costs that hold log q itself: entropies, and divergences from a prior."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .row import Makes, right, wrong
+from .scene import (
+    FEATURES,
+    SENTENCES,
+    VALUES,
+    WEIGHTS,
+    N,
+    Tensors,
+    by_hand,
+    costs,
+    draw,
+    expected,
+    pathwise,
+    score,
+    softmax,
+    tensors,
+    to_weights,
+)
+
+#: What log q counts beside the cost.
+SHARE = 0.7
+
+#: What q is not to be far from, (K,).
+PRIOR = np.array([0.5, 0.2, 0.3])
+
+#: Weights of the score as a function of cost and log q, and the share that the entropy's own
+#: derivative is added with.
+Signal = tuple[Any, float]
+
+SIGNALS: dict[str, Signal] = {
+    "in the signal": (lambda f, log_q: f + SHARE * log_q, 0.0),
+    "and one": (lambda f, log_q: f + SHARE * (log_q + 1.0), 0.0),
+    "analytic": (lambda f, log_q: f, SHARE),
+    "sign": (lambda f, log_q: f, -SHARE),
+    "twice": (lambda f, log_q: f + SHARE * log_q, SHARE),
+    "left out": (lambda f, log_q: f, 0.0),
+    "share": (lambda f, log_q: f + log_q, 0.0),
+}
+
+
+def _entropy(s: Tensors, w: Any, v: Any, *, how: str) -> Any:
+    signal, analytic = SIGNALS[how]
+    log_q = s.log_q(w)
+    y = s.draw(log_q)
+    f, log_chance = s.cost(v, y), s.at(log_q, y)
+    negative = (log_q.exp() * log_q).sum(dim=-1)
+    return (signal(f, log_chance).detach() * log_chance + f + analytic * negative).mean()
+
+
+def _entropy_by_hand(rng: Any, w: Any, v: Any, *, how: str) -> Any:
+    signal, analytic = SIGNALS[how]
+    q = softmax(FEATURES @ w)
+    y = draw(rng, q)
+    weight = signal(costs(v)[SENTENCES, y], np.log(q)[SENTENCES, y])
+    negative = (q * np.log(q)).sum(axis=-1, keepdims=True)
+    slope = q * (np.log(q) - negative)
+    return to_weights(weight[:, None] * score(q, y) + analytic * slope), pathwise(v, y)
+
+
+def _with_entropy(w: Any, v: Any) -> Any:
+    q = softmax(FEATURES @ w)
+    return expected(w, v) + SHARE * (q * np.log(q)).sum() / N
+
+
+def _both(how: str) -> Makes:
+    given = (WEIGHTS, VALUES), _with_entropy
+    return {
+        "torch": tensors(lambda s, w, v: _entropy(s, w, v, how=how), *given),
+        "numpy": by_hand(lambda rng, w, v: _entropy_by_hand(rng, w, v, how=how), *given),
+    }
+
+
+def _not_held(s: Tensors, w: Any, v: Any) -> Any:
+    # log q (f + log q), the logarithm in the cost not held: its part is differentiated twice.
+    log_q = s.log_q(w)
+    y = s.draw(log_q)
+    f, log_chance = s.cost(v, y), s.at(log_q, y)
+    return ((f.detach() + SHARE * log_chance) * log_chance + f).mean()
+
+
+def _of_the_mean(s: Tensors, w: Any, v: Any) -> Any:
+    log_q = s.log_q(w)
+    y = s.draw(log_q)
+    f, mean = s.cost(v, y), log_q.exp().mean(dim=0)
+    return (f.detach() * s.at(log_q, y) + f).mean() + SHARE * (mean * mean.log()).sum()
+
+
+# ------------------------------------------------------------------ divergences
+
+#: What is differentiated on a sample, from log(q / prior); and whether a score is added.
+DIVERGENCES: dict[str, Any] = {
+    "scored": lambda s, away: away.detach() * away,
+    "squared": lambda s, away: 0.5 * away**2,
+    "as it is": lambda s, away: away,
+    "positive": lambda s, away: (-away).exp() - 1.0 + away,
+}
+
+
+def _divergence(s: Tensors, w: Any, *, how: str) -> Any:
+    away = s.log_q(w) - s.constant(PRIOR).log()
+    return DIVERGENCES[how](s, s.at(away, s.draw(s.log_q(w)))).mean()
+
+
+def _divergence_by_hand(rng: Any, w: Any, *, how: str) -> Any:
+    q = softmax(FEATURES @ w)
+    y = draw(rng, q)
+    away = np.log(q / PRIOR)[SENTENCES, y]
+    slopes = {"scored": away, "as it is": np.ones(N), "positive": 1.0 - np.exp(-away)}
+    return to_weights(slopes[how][:, None] * score(q, y))
+
+
+def _from_prior(w: Any) -> Any:
+    q = softmax(FEATURES @ w)
+    return (q * np.log(q / PRIOR)).sum() / N
+
+
+def _divergences(how: str) -> Makes:
+    given = (WEIGHTS,), _from_prior
+    return {
+        "torch": tensors(lambda s, w: _divergence(s, w, how=how), *given),
+        "numpy": by_hand(lambda rng, w: _divergence_by_hand(rng, w, how=how), *given),
+    }
+
+
+def _reversed(s: Tensors, w: Any) -> Any:
+    prior = s.constant(PRIOR)
+    return (prior * (prior.log() - s.log_q(w))).sum(dim=-1).mean()
+
+
+_K3 = "Schulman (2020), Approximating KL divergence: values, which are no losses"
+_ELBO = "Ranganath, Gerrish and Blei (2014), Black box variational inference"
+
+ROWS = (
+    *right("entropy-in-signal", "log q is part of the cost.", _ELBO, _both("in the signal")),
+    *right(
+        "log-q-plus-one",
+        "The derivative of q log q is (log q + 1) times that of q; the one makes no difference.",
+        _ELBO,
+        _both("and one"),
+    ),
+    *right(
+        "entropy-analytic",
+        "The entropy is summed over labels, and no part of the signal.",
+        "Mnih et al. (2016), Asynchronous methods for deep reinforcement learning",
+        _both("analytic"),
+    ),
+    *right(
+        "divergence-scored",
+        "log(q / prior) on a sample weighs the score.",
+        _ELBO,
+        _divergences("scored"),
+    ),
+    *right(
+        "divergence-squared",
+        "Half the square of log(q / prior): its value is not the divergence, its derivative is.",
+        _K3,
+        {"torch": _divergences("squared")["torch"]},
+    ),
+    *wrong("entropy-sign", "The entropy is lowered.", "textbook mistake", _both("sign")),
+    *wrong(
+        "entropy-twice",
+        "The entropy is part of the signal and is summed over labels too.",
+        "textbook mistake",
+        _both("twice"),
+    ),
+    *wrong(
+        "entropy-left-out",
+        "log q in the cost is differentiated only, and that has mean zero.",
+        "textbook mistake",
+        _both("left out"),
+    ),
+    *wrong(
+        "entropy-share-lost",
+        "The entropy counts whole where it should count its share.",
+        "textbook mistake",
+        _both("share"),
+    ),
+    *wrong(
+        "entropy-not-held",
+        "log q in the signal is not held.",
+        "textbook mistake",
+        {"torch": tensors(_not_held, (WEIGHTS, VALUES), _with_entropy)},
+    ),
+    *wrong(
+        "entropy-of-mean",
+        "The entropy of the batch's mean q in place of the mean entropy.",
+        "textbook mistake",
+        {"torch": tensors(_of_the_mean, (WEIGHTS, VALUES), _with_entropy)},
+    ),
+    *wrong(
+        "divergence-as-loss",
+        "log(q / prior) on a sample is differentiated, which has mean zero.",
+        _K3,
+        _divergences("as it is"),
+    ),
+    *wrong(
+        "divergence-positive-as-loss",
+        "The estimate that is never negative is differentiated: the divergence the other way.",
+        _K3,
+        _divergences("positive"),
+    ),
+    *wrong(
+        "divergence-reversed",
+        "KL(prior, q) in place of KL(q, prior).",
+        "textbook mistake",
+        {"torch": tensors(_reversed, (WEIGHTS,), _from_prior)},
+    ),
+)

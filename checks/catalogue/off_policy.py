@@ -1,0 +1,184 @@
+"""Labels drawn from another distribution than the one that is learned."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .row import Makes, right, wrong
+from .scene import (
+    FEATURES,
+    SENTENCES,
+    Tensors,
+    by_hand,
+    costs,
+    draw,
+    pathwise,
+    score,
+    softmax,
+    tensors,
+    to_weights,
+)
+
+#: What draws, (N, K).
+BEHAVIOUR = np.array([[0.55, 0.15, 0.3], [0.2, 0.45, 0.35]])
+
+#: How far from 1 a ratio may be before it is clipped.
+CLIP = 0.2
+
+#: Of a sampler that explores.
+TEMPERATURE, EXPLORED = 1.7, 0.25
+
+
+def _weight(ratio: Any, how: str) -> Any:
+    """What each sample counts, from q over the chance by which it was drawn; (S, N)."""
+    if how == "ratio":
+        return ratio
+    if how == "inverted":
+        return 1.0 / ratio
+    if how == "clipped":
+        return ratio.clip(1.0 - CLIP, 1.0 + CLIP)
+    if how == "self-normalised":
+        return ratio * len(ratio) / ratio.sum(0)
+    return ratio * 0.0 + 1.0
+
+
+def _drawn_elsewhere(s: Tensors, w: Any, v: Any, *, how: str, samples: int) -> Any:
+    log_q, others = s.log_q(w), s.constant(BEHAVIOUR)
+    y = s.draw(others.log(), samples)
+    f = s.cost(v, y)
+    weight = _weight(s.at(log_q.detach().exp() / others, y), how)
+    return (weight * (f.detach() * s.at(log_q, y) + f)).mean()
+
+
+def _drawn_elsewhere_by_hand(rng: Any, w: Any, v: Any, *, how: str, samples: int) -> Any:
+    q = softmax(FEATURES @ w)
+    y = draw(rng, BEHAVIOUR, samples)
+    weight = _weight((q / BEHAVIOUR)[SENTENCES, y], how)
+    signal = weight * costs(v)[SENTENCES, y]
+    return to_weights(signal[..., None] * score(q, y)), pathwise(v, y, weight)
+
+
+def _elsewhere(how: str, samples: int = 1) -> Makes:
+    options = {"how": how, "samples": samples}
+    return {
+        "torch": tensors(lambda s, w, v: _drawn_elsewhere(s, w, v, **options)),
+        "numpy": by_hand(lambda rng, w, v: _drawn_elsewhere_by_hand(rng, w, v, **options)),
+    }
+
+
+def _proximal(s: Tensors, w: Any, v: Any, *, clips: bool) -> Any:
+    # The ratio itself is differentiated, and there is no logarithm.
+    others = s.constant(BEHAVIOUR)
+    y = s.draw(others.log())
+    f = s.cost(v, y)
+    ratio = s.at(s.log_q(w).exp() / others, y)
+    if clips:
+        return s.torch.maximum(ratio * f, ratio.clip(1.0 - CLIP, 1.0 + CLIP) * f).mean()
+    return (ratio * f).mean()
+
+
+def _score_only(s: Tensors, w: Any, v: Any) -> Any:
+    log_q, others = s.log_q(w), s.constant(BEHAVIOUR)
+    y = s.draw(others.log())
+    f = s.cost(v, y)
+    ratio = s.at(log_q.detach().exp() / others, y)
+    return (ratio * f.detach() * s.at(log_q, y) + f).mean()
+
+
+def _tempered(s: Tensors, w: Any, v: Any) -> Any:
+    log_q = s.log_q(w)
+    y = s.draw(log_q / TEMPERATURE)
+    f = s.cost(v, y)
+    return (f.detach() * s.at(log_q, y) + f).mean()
+
+
+def _tempered_by_hand(rng: Any, w: Any, v: Any) -> Any:
+    q = softmax(FEATURES @ w)
+    y = draw(rng, softmax(FEATURES @ w / TEMPERATURE))
+    f = costs(v)[SENTENCES, y]
+    return to_weights(f[:, None] * score(q, y)), pathwise(v, y)
+
+
+def _explores(s: Tensors, w: Any, v: Any) -> Any:
+    log_q = s.log_q(w)
+    explores = s.torch.bernoulli(s.t * 0.0 + EXPLORED) > 0.0
+    y = s.torch.where(explores, s.torch.randint(len(v), (len(s.t),)), s.draw(log_q))
+    f = s.cost(v, y)
+    return (f.detach() * s.at(log_q, y) + f).mean()
+
+
+def _explores_by_hand(rng: Any, w: Any, v: Any) -> Any:
+    q = softmax(FEATURES @ w)
+    explores = rng.random(len(q)) < EXPLORED
+    y = np.where(explores, rng.integers(len(v), size=len(q)), draw(rng, q))
+    f = costs(v)[SENTENCES, y]
+    return to_weights(f[:, None] * score(q, y)), pathwise(v, y)
+
+
+_IMPORTANCE = "Precup, Sutton and Singh (2000), Eligibility traces for off-policy policy evaluation"
+_PPO = "Schulman et al. (2017), Proximal policy optimization algorithms"
+
+ROWS = (
+    *right(
+        "off-policy-ratio",
+        "What is drawn elsewhere is weighed by q over the chance it was drawn by.",
+        _IMPORTANCE,
+        _elsewhere("ratio"),
+    ),
+    *right(
+        "ratio-differentiated",
+        "The ratio's own derivative is the ratio times the score.",
+        _PPO + ", without its clipping",
+        {"torch": tensors(lambda s, w, v: _proximal(s, w, v, clips=False))},
+    ),
+    *wrong(
+        "off-policy-no-ratio",
+        "Old draws are used as if q had made them.",
+        "textbook mistake",
+        _elsewhere("none"),
+    ),
+    *wrong(
+        "ratio-inverted",
+        "Draws are weighed by the chance they were drawn by over q.",
+        "textbook mistake",
+        _elsewhere("inverted"),
+    ),
+    *wrong(
+        "ratio-clipped",
+        "Ratios far from one are cut: less variance, for a bias.",
+        "Ionides (2008), Truncated importance sampling",
+        _elsewhere("clipped"),
+    ),
+    *wrong(
+        "ratio-self-normalised",
+        "Ratios over their own mean: right in the limit of many samples only.",
+        "textbook: self-normalised importance sampling is biased at any number of samples",
+        _elsewhere("self-normalised", samples=2),
+    ),
+    *wrong(
+        "ratio-clipped-differentiated",
+        "The worse of the ratio and its clipped self: where it is clipped the score is nothing.",
+        _PPO,
+        {"torch": tensors(lambda s, w, v: _proximal(s, w, v, clips=True))},
+    ),
+    *wrong(
+        "ratio-on-score-only",
+        "The score's part is weighed by the ratio, the pathwise part is not.",
+        "textbook mistake",
+        {"torch": tensors(_score_only)},
+    ),
+    *wrong(
+        "sampler-tempered",
+        "Labels are drawn at a temperature that log q knows nothing of.",
+        "textbook mistake",
+        {"torch": tensors(_tempered), "numpy": by_hand(_tempered_by_hand)},
+    ),
+    *wrong(
+        "sampler-explores",
+        "Some labels are drawn at random, and their score is that of q.",
+        "textbook mistake",
+        {"torch": tensors(_explores), "numpy": by_hand(_explores_by_hand)},
+    ),
+)

@@ -1,0 +1,220 @@
+"""Several draws of each sentence, and bounds that are made of them."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+
+from .row import right, wrong
+from .scene import (
+    FEATURES,
+    SENTENCES,
+    VALUES,
+    WEIGHTS,
+    K,
+    N,
+    Tensors,
+    by_hand,
+    costs,
+    draw,
+    pathwise,
+    score,
+    scored,
+    softmax,
+    tensors,
+    to_weights,
+)
+
+SAMPLES = 2
+
+
+def _summed(s: Tensors, w: Any, v: Any) -> Any:
+    log_q = s.log_q(w)
+    y = s.draw(log_q, SAMPLES)
+    f = s.cost(v, y)
+    return (f.detach() * s.at(log_q, y) + f).sum(dim=0).mean()
+
+
+def _summed_by_hand(rng: Any, w: Any, v: Any) -> Any:
+    q = softmax(FEATURES @ w)
+    y = draw(rng, q, SAMPLES)
+    f = costs(v)[SENTENCES, y]
+    return SAMPLES * to_weights(f[..., None] * score(q, y)), SAMPLES * pathwise(v, y)
+
+
+def _best(s: Tensors, w: Any, v: Any) -> Any:
+    log_q = s.log_q(w)
+    y = s.draw(log_q, SAMPLES)
+    f = s.cost(v, y)
+    kept = f.argmin(dim=0)
+    f, log_chance = (each[kept, s.torch.arange(N)] for each in (f, s.at(log_q, y)))
+    return (f.detach() * log_chance + f).mean()
+
+
+def _best_by_hand(rng: Any, w: Any, v: Any) -> Any:
+    q = softmax(FEATURES @ w)
+    y = draw(rng, q, SAMPLES)
+    y = y[costs(v)[SENTENCES, y].argmin(axis=0), SENTENCES]
+    f = costs(v)[SENTENCES, y]
+    return to_weights(f[:, None] * score(q, y)), pathwise(v, y)
+
+
+def _same_key(s: Tensors, w: Any, v: Any) -> Any:
+    log_q = s.log_q(w)
+    y = s.draw(log_q)
+    other = y.clone()  # drawn by the same key
+    f = s.cost(v, y)
+    return ((f - s.cost(v, other)).detach() * s.at(log_q, y) + f).mean()
+
+
+def _same_key_by_hand(rng: Any, w: Any, v: Any) -> Any:
+    q = softmax(FEATURES @ w)
+    y = draw(rng, q)
+    other = y.copy()  # drawn by the same key
+    f = costs(v)
+    signal = f[SENTENCES, y] - f[SENTENCES, other]
+    return to_weights(signal[:, None] * score(q, y)), pathwise(v, y)
+
+
+def _repeated(s: Tensors, w: Any, v: Any) -> Any:
+    log_q = s.log_q(w)
+    y = s.draw(log_q).expand(SAMPLES, N)  # one key for all samples
+    f = s.cost(v, y)
+    return (f.detach() * s.at(log_q, y) + f).mean()
+
+
+def _repeated_by_hand(rng: Any, w: Any, v: Any) -> Any:
+    q = softmax(FEATURES @ w)
+    y = np.broadcast_to(draw(rng, q), (SAMPLES, N))  # one key for all samples
+    f = costs(v)[SENTENCES, y]
+    return to_weights(f[..., None] * score(q, y)), pathwise(v, y)
+
+
+def _transposed(s: Tensors, w: Any, v: Any) -> Any:
+    log_q = s.log_q(w)
+    y = s.draw(log_q, SAMPLES).reshape(N, SAMPLES).T  # a transpose was meant
+    f = s.cost(v, y)
+    return (f.detach() * s.at(log_q, y) + f).mean()
+
+
+def _transposed_by_hand(rng: Any, w: Any, v: Any) -> Any:
+    q = softmax(FEATURES @ w)
+    y = draw(rng, q, SAMPLES).reshape(N, SAMPLES).T  # a transpose was meant
+    f = costs(v)[SENTENCES, y]
+    return to_weights(f[..., None] * score(q, y)), pathwise(v, y)
+
+
+# ------------------------------------------------------------------ a bound of several samples
+
+
+def _bound(s: Tensors, f: Any) -> Any:
+    """What each sentence's samples make together, as log of a mean of weights."""
+    return (-f).logsumexp(dim=0) - float(np.log(SAMPLES))
+
+
+def _multi(s: Tensors, w: Any, v: Any, *, signal: str) -> Any:
+    log_q = s.log_q(w)
+    y = s.draw(log_q, SAMPLES)
+    f = s.cost(v, y)
+    bound = _bound(s, f)
+    whole = bound.expand(SAMPLES, N)
+    weights = {
+        "bound": whole,
+        "others": whole + f.flip(0),  # less the bound of the other sample alone, which is -f
+        "own": -f,
+        "none": 0.0 * f,
+        "all": whole - whole.mean(),  # a mean that holds the sample's own
+    }[signal]
+    return ((weights.detach() * s.at(log_q, y)).sum(dim=0) + bound).mean()
+
+
+def _bound_expected(w: Any, v: Any) -> Any:
+    q, f = softmax(FEATURES @ w), costs(v)
+    total = 0.0
+    for i, a, b in itertools.product(range(N), range(K), range(K)):
+        total = total + q[i, a] * q[i, b] * np.log((np.exp(-f[i, a]) + np.exp(-f[i, b])) / 2.0)
+    return total / N
+
+
+def _multi_rows(signal: str) -> Any:
+    return {
+        "torch": tensors(
+            lambda s, w, v: _multi(s, w, v, signal=signal), (WEIGHTS, VALUES), _bound_expected
+        )
+    }
+
+
+_VIMCO = "Mnih and Rezende (2016), Variational inference for Monte Carlo objectives"
+_IWAE = "Burda, Grosse and Salakhutdinov (2016), Importance weighted autoencoders"
+
+ROWS = (
+    *right(
+        "samples-averaged",
+        "The mean of several estimates.",
+        "Williams (1992), Simple statistical gradient-following algorithms",
+        scored(lambda f, x: f, SAMPLES),
+    ),
+    *right(
+        "bound-of-samples",
+        "Every sample's score is weighed by the bound that all make together.",
+        _IWAE,
+        _multi_rows("bound"),
+    ),
+    *right(
+        "vimco",
+        "The same, less the bound of the other samples.",
+        _VIMCO,
+        _multi_rows("others"),
+    ),
+    *wrong(
+        "samples-summed",
+        "The sum over samples in place of their mean.",
+        "textbook mistake",
+        {"torch": tensors(_summed), "numpy": by_hand(_summed_by_hand)},
+    ),
+    *wrong(
+        "best-of-samples",
+        "Only the sample of the lowest cost is learned from, as if it had been drawn alone.",
+        "textbook mistake",
+        {"torch": tensors(_best), "numpy": by_hand(_best_by_hand)},
+    ),
+    *wrong(
+        "key-reused-for-baseline",
+        "The other sample that serves as baseline is drawn by the same key: it is the same.",
+        "reused random keys, as in JAX",
+        {"torch": tensors(_same_key), "numpy": by_hand(_same_key_by_hand)},
+    ),
+    *wrong(
+        "samples-repeated",
+        "All samples are drawn by one key: the mean is right, the variance that of one sample.",
+        "reused random keys, as in JAX",
+        {"torch": tensors(_repeated), "numpy": by_hand(_repeated_by_hand)},
+        sees="variance",
+    ),
+    *wrong(
+        "samples-reshaped",
+        "Samples are reshaped where a transpose is meant: labels change sentences.",
+        "textbook mistake",
+        {"torch": tensors(_transposed), "numpy": by_hand(_transposed_by_hand)},
+    ),
+    *wrong(
+        "bound-own-weight",
+        "Each score is weighed by its own sample's term, not by the bound.",
+        _VIMCO + ", on what goes wrong",
+        _multi_rows("own"),
+    ),
+    *wrong(
+        "bound-without-score",
+        "The bound is differentiated through the costs only, as with reparameterised draws.",
+        _IWAE + ", whose draws are continuous",
+        _multi_rows("none"),
+    ),
+    *wrong(
+        "bound-mean-of-batch",
+        "The baseline is the mean bound of the batch, the sentence's own in it.",
+        "TF-contrib get_mean_baseline",
+        _multi_rows("all"),
+    ),
+)

@@ -1,0 +1,241 @@
+"""Sums over some labels, draws without replacement, and part of the data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .row import right, wrong
+from .scene import (
+    FEATURES,
+    SENTENCES,
+    VALUES,
+    WEIGHTS,
+    K,
+    N,
+    Tensors,
+    by_hand,
+    costs,
+    draw,
+    expected,
+    pathwise,
+    score,
+    softmax,
+    tensors,
+    to_weights,
+)
+
+PAIR = 2
+
+
+# ------------------------------------------------------------------ some labels summed, some drawn
+
+
+def _enumerated(s: Tensors, w: Any, v: Any) -> Any:
+    f = s.table + (v - s.t[:, None]) ** 2
+    return (s.log_q(w).exp() * f).sum(dim=-1).mean()
+
+
+def _partial(s: Tensors, w: Any, v: Any, *, tail: str) -> Any:
+    # The likeliest label is summed over, and one of the others drawn for what is left.
+    log_q = s.log_q(w)
+    top = log_q.argmax(dim=-1)
+    left = log_q.detach().exp().scatter(1, top[:, None], 0.0)
+    y = s.draw(log_q) if tail == "of all" else s.torch.multinomial(left, 1)[:, 0]
+    first = s.at(log_q, top).detach().exp() * _term(s, log_q, v, top)
+    rest = {"weighed": left.sum(-1), "of all": left.sum(-1), "whole": 1.0, "dropped": 0.0}[tail]
+    return (first + rest * _term(s, log_q, v, y)).mean()
+
+
+def _partial_by_hand(rng: Any, w: Any, v: Any, *, tail: str) -> Any:
+    q = softmax(FEATURES @ w)
+    top = q.argmax(axis=-1)
+    left = q.copy()
+    left[SENTENCES, top] = 0.0
+    y = draw(rng, left / left.sum(axis=-1, keepdims=True))
+    rest = {"weighed": left.sum(axis=-1), "whole": np.ones(N), "dropped": np.zeros(N)}[tail]
+    pairs = ((q[SENTENCES, top], top), (rest, y))
+    return _weighed(q, v, pairs)
+
+
+def _term(s: Tensors, log_q: Any, v: Any, y: Any) -> Any:
+    f = s.cost(v, y)
+    return f.detach() * s.at(log_q, y) + f
+
+
+def _weighed(q: np.ndarray, v: np.ndarray, pairs: Any) -> Any:
+    """Sum of estimates for labels, each weighed: pairs of weights and labels (N,)."""
+    by_w, by_v = np.zeros_like(WEIGHTS), np.zeros_like(VALUES)
+    for weight, y in pairs:
+        signal = weight * costs(v)[SENTENCES, y]
+        by_w += to_weights(signal[:, None] * score(q, y))
+        by_v += pathwise(v, y, weight)
+    return by_w, by_v
+
+
+# ------------------------------------------------------------------ without replacement
+
+
+def _shares(p: Any, y: Any, how: str) -> Any:
+    """Weights of two labels drawn without replacement, from their chances; (N, 2) each."""
+    first, second = p[:, 0], p[:, 1]
+    if how == "sum and sample":
+        return first, 1.0 - first
+    if how == "renormalised":
+        return first / (first + second), second / (first + second)
+    if how == "as if replaced":
+        return 0.5 + 0.0 * first, 0.5 + 0.0 * first
+    if how == "not weighed":
+        return first, second
+    # Of the set, in either order; each weighed by the chance of the set given that it came first.
+    both = first * second / (1.0 - first) + first * second / (1.0 - second)
+    return (
+        first * (second / (1.0 - first)) / both,
+        second * (first / (1.0 - second)) / both,
+    )
+
+
+def _pair(s: Tensors, w: Any, v: Any, *, how: str) -> Any:
+    log_q = s.log_q(w)
+    q = log_q.detach().exp()
+    y = s.torch.multinomial(q, PAIR, replacement=False)
+    weights = _shares(q.gather(1, y), y, how)
+    terms = (_term(s, log_q, v, label) for label in y.unbind(1))
+    return sum(weight * term for weight, term in zip(weights, terms, strict=True)).mean()
+
+
+def _pair_by_hand(rng: Any, w: Any, v: Any, *, how: str) -> Any:
+    q = softmax(FEATURES @ w)
+    y = np.array([rng.choice(K, size=PAIR, replace=False, p=row) for row in q])
+    weights = _shares(np.take_along_axis(q, y, axis=1), y, how)
+    return _weighed(q, v, zip(weights, y.T, strict=True))
+
+
+# ------------------------------------------------------------------ part of the data
+
+#: Of a penalty on the weights, which is no part of what is subsampled.
+PENALTY = 0.4
+
+
+def _part(s: Tensors, w: Any, v: Any, *, scale: float, penalty: float) -> Any:
+    kept = s.torch.randperm(N)[:1]
+    log_q = s.log_q(w)[kept]
+    y = s.torch.multinomial(log_q.exp(), 1)[:, 0]
+    f = s.table[kept, y] + (v[y] - s.t[kept]) ** 2
+    data = (f.detach() * log_q[0, y] + f).sum()
+    return scale * data + penalty * (w * w).sum()
+
+
+def _part_by_hand(rng: Any, w: Any, v: Any, *, scale: float, penalty: float) -> Any:
+    kept = rng.integers(N)
+    q = softmax(FEATURES @ w)
+    y = np.full(N, rng.choice(K, p=q[kept]))
+    only = np.where(kept == SENTENCES, 1.0, 0.0)
+    by_w, by_v = _weighed(q, v, [(only * N * scale, y)])
+    return by_w + 2.0 * penalty * w, by_v
+
+
+def _sum_and_penalty(w: Any, v: Any) -> Any:
+    return N * expected(w, v) + PENALTY * (w * w).sum()
+
+
+def _subsets(kind: Any, by_hand_kind: Any, **options: Any) -> Any:
+    return {
+        "torch": tensors(lambda s, w, v: kind(s, w, v, **options)),
+        "numpy": by_hand(lambda rng, w, v: by_hand_kind(rng, w, v, **options)),
+    }
+
+
+def _parts(scale: float, penalty: float) -> Any:
+    options = {"scale": scale, "penalty": penalty}
+    both = (WEIGHTS, VALUES), _sum_and_penalty
+    return {
+        "torch": tensors(lambda s, w, v: _part(s, w, v, **options), *both),
+        "numpy": by_hand(lambda rng, w, v: _part_by_hand(rng, w, v, **options), *both),
+    }
+
+
+_KOOL = "Kool, van Hoof and Welling (2020), Estimating gradients for discrete random variables"
+_LIU = "Liu et al. (2019), Rao-Blackwellized stochastic gradients for discrete distributions"
+
+ROWS = (
+    *right(
+        "enumerated",
+        "The sum over all labels; nothing is drawn.",
+        "Titsias and Lazaro-Gredilla (2015), Local expectation gradients",
+        {"torch": tensors(_enumerated)},
+    ),
+    *right(
+        "partial-sum",
+        "The likeliest label is summed over, and the others drawn, with the chance that is left.",
+        _LIU,
+        _subsets(_partial, _partial_by_hand, tail="weighed"),
+    ),
+    *right(
+        "sum-and-sample",
+        "Two draws without replacement: the first weighed by its chance, the second by the rest.",
+        _KOOL,
+        _subsets(_pair, _pair_by_hand, how="sum and sample"),
+    ),
+    *right(
+        "unordered-set",
+        "Two draws without replacement, weighed as the set that they are.",
+        _KOOL,
+        _subsets(_pair, _pair_by_hand, how="unordered"),
+    ),
+    *right(
+        "subsample-scaled",
+        "One of two sentences, counted twice; the penalty counted once.",
+        "Pyro #533, as it was put right",
+        _parts(float(N), PENALTY),
+    ),
+    *wrong(
+        "tail-dropped",
+        "The likeliest labels are summed over and the others left out.",
+        "torx #9, zero for what was not sampled",
+        _subsets(_partial, _partial_by_hand, tail="dropped"),
+    ),
+    *wrong(
+        "tail-not-weighed",
+        "What is drawn for the rest counts whole.",
+        _LIU + ", without its weight",
+        _subsets(_partial, _partial_by_hand, tail="whole"),
+    ),
+    *wrong(
+        "tail-drawn-from-all",
+        "What is drawn for the rest may be the label that is summed over already.",
+        _LIU + ", drawn from q itself",
+        {"torch": tensors(lambda s, w, v: _partial(s, w, v, tail="of all"))},
+    ),
+    *wrong(
+        "without-replacement-renormalised",
+        "Chances of labels drawn without replacement, made to sum to one, as weights.",
+        "textbook mistake; 0.61-0.66 of the gradient at 2 draws of 4 labels",
+        _subsets(_pair, _pair_by_hand, how="renormalised"),
+    ),
+    *wrong(
+        "without-replacement-averaged",
+        "Draws without replacement are averaged as if each were by itself.",
+        "textbook mistake",
+        _subsets(_pair, _pair_by_hand, how="as if replaced"),
+    ),
+    *wrong(
+        "without-replacement-not-weighed",
+        "Labels drawn without replacement are summed by their chances, as if these were all.",
+        "torx #9, zero for what was not sampled",
+        _subsets(_pair, _pair_by_hand, how="not weighed"),
+    ),
+    *wrong(
+        "subsample-not-scaled",
+        "One of two sentences counts once.",
+        "Pyro #533",
+        _parts(1.0, PENALTY),
+    ),
+    *wrong(
+        "subsample-scales-penalty",
+        "What does not depend on the sentence is scaled as if it did.",
+        "Pyro #533, the other way round",
+        _parts(float(N), N * PENALTY),
+    ),
+)
