@@ -269,7 +269,7 @@ class Session:
     def pytest_terminal_summary(self, terminalreporter: Any, config: Any) -> None:
         """Say what was checked, how, and what failed."""
         if self._records:
-            terminalreporter.section("gradproof")
+            terminalreporter.write_sep("=", "gradproof")
             for line in summary(self._records, config.option.gradproof_seed):
                 terminalreporter.write_line(line)
 
