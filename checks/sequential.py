@@ -1,0 +1,710 @@
+"""Is the mean of these samples the exact gradient? A test that may stop after any draw.
+
+For estimators whose draws cannot be enumerated. Whoever tests a mean by z-scores assumes that the
+sample's own variance is near the true one; with a label of probability 1e-4 that is false for
+thousands of draws, and right code shows |z| = 20. Here the test bets instead: a bettor stakes part
+of a wealth of 1, before each draw, on a coordinate's being too large or too small, at odds that are
+fair if the mean is exact. Then wealth is a nonnegative martingale, and the chance that it ever
+reaches 1/alpha is at most alpha (Ville 1939), whenever one looks.
+
+Odds are fair whatever the bettor believes, but nobody may owe more than he has, and that takes an
+assumption: without one no test of a mean has any power (Bahadur and Savage 1956). Three are on
+offer, from the strongest to the weakest:
+
+- ranges, ``low`` and ``high``: bets that lose at most half of the wealth on any possible draw
+  (Waudby-Smith and Ramdas 2023, section 4);
+- standard deviations, ``sd`` or ``covariance``: Catoni's influence function bounds what one draw
+  moves, and the variance pays for that (Wang and Ramdas 2023, section 5);
+- neither: the range is learnt from a first stretch of draws on which nothing is bet, so long that
+  every outcome of probability ``rarest`` or more is in it, and then widened.
+
+The bettors are one for each coordinate, and one for a direction: inverse scatter times mean error,
+both of past draws. It finds what is small in every coordinate, and what cancels over coordinates.
+The mean of their wealths is a wealth too, and that pays for all coordinates at once, however they
+depend on each other; no correction is needed (Vovk and Wang 2021).
+
+References:
+    Bahadur and Savage 1956, The nonexistence of certain statistical procedures in nonparametric
+    problems. Ville 1939, Étude critique de la notion de collectif. Vovk and Wang 2021, E-values:
+    calibration, combination and applications. Howard et al. 2021, Time-uniform, nonparametric,
+    nonasymptotic confidence sequences. Wang and Ramdas 2023, Catoni-style confidence sequences for
+    heavy-tailed mean estimation. Waudby-Smith and Ramdas 2023, Estimating means of bounded random
+    variables by betting. Shekhar and Ramdas 2023, Nonparametric two-sample testing by betting.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+from scipy.special import logsumexp, ndtri
+
+from .evidence import NothingCompared
+
+#: Chance of a false alarm, of a whole test, unless told otherwise.
+ALPHA = 1e-6
+
+#: Chance to see the smallest bias that a record names, unless told otherwise.
+POWER = 0.9
+
+#: Part of the false alarms that may come from a range that was learnt too narrow.
+SHARE = 0.1
+
+#: Most of a bettor's wealth that one draw may cost. Beyond a half little is gained (Waudby-Smith
+#: and Ramdas take the same), and a bettor who can lose all never comes back.
+MOST_LOST = 0.5
+
+#: Roundings, all in one direction, that a sample may be off by; see :mod:`.estimator`.
+ROUNDINGS = 1000.0
+
+#: Beyond this many coordinates the matrix of their scatter costs more than its direction finds.
+MOST_JOINT = 256
+
+#: Directions in which nothing varies are bet on as if they had this part of the usual variance: far
+#: above rounding, far below what is estimated from any feasible number of draws.
+RIDGE = 1e-9
+
+#: Bets are made anew when the draws have grown by this part.
+RENEWAL = 1 / 8
+
+#: Numbers that are worked on at once: eight megabytes of each intermediate result.
+CELLS = 2**20
+
+
+class BeyondRange(ValueError):
+    """A sample outside of the range that was given: the test's assumption is false."""
+
+
+@dataclasses.dataclass(frozen=True)
+class MeanFound:
+    """What was found of a mean; asserts, tables and figures only read it.
+
+    ``evidence`` is the wealth when the test stopped: under a right mean it is 1 or less on average,
+    and it ever reaches 1/alpha with a chance of at most alpha. ``worst`` is the coordinate whose
+    bettor won most, ``mean``, ``exact`` and ``standard_error`` are its own. ``joint`` says that
+    most of the wealth is the direction's: no coordinate need be guilty by itself. ``detectable``
+    is, by coordinate, the smallest shift of the mean that would have been seen with probability
+    ``power`` in as many draws (a normal approximation; infinite before anything was bet).
+    ``reason`` says why it was rejected if no bet was needed. ``draws`` are counted up to the one
+    that decided, ``bets`` those of them that were bet on.
+
+    Shape:
+        ``detectable`` and ``standard_errors`` (P,).
+    """
+
+    rejected: bool
+    alpha: float
+    draws: int
+    bets: int
+    evidence: float
+    worst: int
+    mean: float
+    exact: float
+    standard_error: float
+    joint: bool
+    power: float
+    detectable: np.ndarray
+    standard_errors: np.ndarray
+    assumption: str
+    reason: str = ""
+    notes: tuple[str, ...] = ()
+
+    def explain(self) -> str:
+        """A paragraph: what came out, where it is worst, on what it rests."""
+        verdict = "the mean is not the exact one" if self.rejected else "nothing found"
+        if not self.rejected and not self.bets:
+            verdict = "undecided, nothing was bet yet"
+        lines = [
+            f"{verdict}: evidence {self.evidence:.3e}, alarm at {1 / self.alpha:.3e}, after "
+            f"{self.draws:,} draws.",
+            f"mean of coordinate {self.worst} is {self.mean:.6e}, should be {self.exact:.6e} "
+            f"[standard error {self.standard_error:.1e}].",
+        ]
+        if self.reason:
+            lines.append(self.reason)
+        if self.joint:
+            lines.append("It is a direction in which the mean is off, more than any coordinate.")
+        if not self.rejected and self.bets:
+            smallest = self.detectable[self.worst]
+            lines.append(
+                f"A bias of {smallest:.1e} in that coordinate would have been seen with "
+                f"probability {self.power:g}, and of {self.detectable.max():.1e} in any."
+            )
+        return "\n".join([*lines, f"Valid if {self.assumption}.", *self.notes])
+
+
+class MeanTest:
+    """Anytime-valid test that samples have the exact mean, in all coordinates at once.
+
+    Estimand: whether E[sample] = ``exact``, up to ``ROUNDINGS`` roundings.
+    Estimator: the mean wealth of the bettors of this module, rejecting at 1/``alpha``.
+    Valid when: samples are independent draws of one distribution, and what ``assumption`` says of
+    it holds. With ranges or standard deviations it is enough that they hold for each draw given
+    those before.
+
+    Args:
+        exact: what the mean should be.
+        alpha: chance of a false alarm, of the whole test, at whatever draw it is stopped.
+        low, high: between which every sample lies, for certain, by coordinate or one for all.
+        sd: that no standard deviation exceeds, by coordinate or one for all; there is no bet on a
+            direction then.
+        covariance: instead, that the covariance does not exceed.
+        rarest: with none of these, the least probability of an outcome that matters. On the first
+            ``log(2P/(alpha/10))/rarest`` draws nothing is bet: with probability 1 - alpha/10 less
+            than ``rarest`` is left out at either end of the range that they have.
+        widen: with none of these, how far outcomes may lie that are rarer: ``widen - 1`` lengths of
+            that range beyond it. 2 is a guess at what makes one outcome outdo all others.
+        power: for which the smallest visible bias is stated.
+        precision: of the arithmetic that the samples come from. Default: of the first samples.
+
+    Shape:
+        ``exact`` (P,); ``low``, ``high`` and ``sd`` (P,) or (); ``covariance`` (P, P).
+
+    Raises:
+        TypeError, ValueError: for arguments that do not fit together.
+
+    Reference: see the module.
+    """
+
+    def __init__(
+        self,
+        exact: Any,
+        *,
+        alpha: float = ALPHA,
+        low: Any = None,
+        high: Any = None,
+        sd: Any = None,
+        covariance: Any = None,
+        rarest: float = 1e-4,
+        widen: float = 2.0,
+        power: float = POWER,
+        precision: float | None = None,
+    ) -> None:
+        self.exact = _vector("exact", exact)
+        for name, value in (("alpha", alpha), ("rarest", rarest), ("power", power)):
+            if not 0.0 < value < 1.0:
+                raise ValueError(f"{name} is {value}, should be between 0 and 1")
+        if not (math.isfinite(widen) and widen >= 1.0):
+            raise ValueError(f"widen is {widen}, should be 1 or more")
+        size = self.exact.size
+        self.alpha, self.power, self.rarest, self.widen = alpha, power, rarest, widen
+        self.stretch = 0
+        self._precision = precision
+        self._given = _given(size, low, high, sd, covariance)
+        if self._given is None:
+            self.stretch = math.ceil(math.log(2 * size / (SHARE * alpha)) / rarest)
+        self._joint = 1 < size <= MOST_JOINT and not (sd is not None and covariance is None)
+        self._moments = _Moments(size, self._joint)
+        self._book: _Book | None = None
+        self._wealth = np.zeros(size + self._joint)  # its logarithm
+        self._weights = _weights(size, self._joint)
+        self._until = self._learnt = self.stretch
+        self._bets = 0
+        self._notes: list[str] = []
+        self._culprit: int | None = None
+        self.reason = ""
+        self.rejected = False
+
+    @property
+    def assumption(self) -> str:
+        """What must hold for ``alpha`` to be the chance of a false alarm."""
+        if self._given is not None:
+            return self._given.assumption
+        return (
+            "draws are independent, and in each coordinate no outcome is farther than "
+            f"{self.widen - 1:g} times its length from an interval that leaves out a probability "
+            f"below {self.rarest:g} at either end"
+        )
+
+    def feed(self, samples: Any) -> bool:
+        """Take samples; whether the mean is rejected, so that drawing may stop.
+
+        How samples are cut into blocks changes nothing. Those after a rejection are ignored.
+
+        Args:
+            samples: one or a block of them, in the order of their drawing.
+
+        Shape:
+            ``samples`` (P,) or (B, P).
+
+        Raises:
+            BeyondRange: for a sample outside of the range that was given.
+            TypeError, ValueError: for samples that are not real, or not of that shape.
+        """
+        block = self._read(samples)
+        while len(block) and not self.rejected:
+            taken = self._take(block[: max(1, self._until - self._moments.count)])
+            block = block[taken:]
+        return self.rejected
+
+    def found(self) -> MeanFound:
+        """What was found so far.
+
+        Raises:
+            NothingCompared: if nothing was fed.
+        """
+        moments = self._moments
+        if not moments.count and not self.rejected:
+            raise NothingCompared(
+                "zero samples: a verdict needs at least one; feed it what the estimator returns"
+            )
+        count = moments.count
+        errors = np.sqrt(moments.variance() / max(1, count))
+        shares = self._weights + self._wealth
+        worst = self._worst(errors) if self._culprit is None else self._culprit
+        return MeanFound(
+            rejected=self.rejected,
+            alpha=self.alpha,
+            draws=count,
+            bets=self._bets,
+            evidence=exp(math.inf if self.reason else float(logsumexp(shares))),
+            worst=worst,
+            mean=float(self.exact[worst] + moments.mean[worst]),
+            exact=float(self.exact[worst]),
+            standard_error=float(errors[worst]),
+            joint=bool(self._joint and shares[-1] > math.log(0.5) + logsumexp(shares) > 0.0),
+            power=self.power,
+            detectable=self._detectable(),
+            standard_errors=errors,
+            assumption=self.assumption,
+            reason=self.reason,
+            notes=tuple(self._notes),
+        )
+
+    def _read(self, samples: Any) -> np.ndarray:
+        """A block of differences from the exact mean."""
+        block = np.asarray(samples)
+        if block.dtype.kind not in "fiu":
+            raise TypeError(f"samples are of type {block.dtype}, should be real numbers")
+        size = self.exact.size
+        if block.ndim not in (1, 2) or block.shape[-1] != size:
+            raise ValueError(
+                f"samples have shape {block.shape}, should be ({size},) or (B, {size})"
+            )
+        if self._precision is None:
+            kind = block.dtype if block.dtype.kind == "f" else np.float64
+            self._precision = float(np.finfo(kind).eps)
+        return np.atleast_2d(block).astype(np.float64) - self.exact
+
+    def _take(self, part: np.ndarray) -> int:
+        """Take the first draws of a part, up to the first that is unlike the others; how many."""
+        moments, first = self._moments, not self._moments.count
+        if first and self._given is not None:
+            self._open(self._given.book(self.exact, self._rounding()))
+        inside = self._book.inside(part) if self._book else np.isfinite(part)
+        odd = np.flatnonzero(~inside.all(axis=1))
+        usual = part[: odd[0]] if odd.size else part
+        taken = self._bet(usual)
+        moments.add(usual[:taken])
+        if not self.rejected and odd.size:
+            self._meet(part[odd[0]], inside[odd[0]])
+            taken += 1
+        if not self.rejected and moments.count >= self._until:
+            self._renew()
+        return taken
+
+    def _bet(self, part: np.ndarray) -> int:
+        """Settle the bets on some draws; how many of them it took to decide, or all."""
+        if self._book is None or self.rejected or not len(part):
+            return len(part)
+        wealth = self._wealth + np.cumsum(self._book.gains(part), axis=0)
+        total = logsumexp(wealth + self._weights, axis=1)
+        over = np.flatnonzero(total >= self._alarm())
+        last = int(over[0]) if over.size else len(part) - 1
+        self.rejected = bool(over.size)
+        self._wealth = wealth[last]
+        self._bets += last + 1
+        return last + 1
+
+    def _meet(self, sample: np.ndarray, inside: np.ndarray) -> None:
+        """A sample that is not finite, or not where it was assumed to be."""
+        broken = ~np.isfinite(sample)
+        where = int(np.flatnonzero(broken if broken.any() else ~inside)[0])
+        value = sample[where] + self.exact[where]
+        told = f"draw {self._moments.count + 1:,} of coordinate {where} is {value:.6e}"
+        if broken.any():
+            self._moments.count += 1
+            self._moments.mean[where] = sample[where]
+            kind = "NaN" if np.isnan(value) else "infinite"
+            self._refuse(where, f"{told.rpartition(' is ')[0]} is {kind}, and so is the mean.")
+        elif self._given is None:
+            self._moments.add(sample[None])
+            self._notes.append(
+                f"{told}, far beyond all that was seen: an outcome rarer than {self.rarest:g} "
+                "matters, the assumption is false. All evidence was dropped, and the range is "
+                "learnt anew; a smaller rarest= waits for such outcomes."
+            )
+            self._book, self._wealth, self._bets = None, np.zeros_like(self._wealth), 0
+            self._learnt = self._moments.count + self.stretch
+        elif isinstance(self._given, _Ranges):
+            low, high = self._given.low[where], self._given.high[where]
+            raise BeyondRange(
+                f"{told}, beyond the range from {low:.6e} to {high:.6e} that was given: either the "
+                "range or the samples are wrong, and nothing can be said of their mean"
+            )
+        else:
+            self._moments.add(sample[None])
+            self._refuse(
+                where, f"{told}, should be {self.exact[where]:.6e} each time: its sd is given as 0."
+            )
+
+    def _refuse(self, where: int, reason: str) -> None:
+        """Reject without a bet."""
+        self.rejected, self._culprit, self.reason = True, where, reason
+
+    def _rounding(self) -> float:
+        """What rounding can do to a sample, in units of its size."""
+        assert self._precision is not None  # a sample was read
+        return ROUNDINGS * self._precision
+
+    def _open(self, book: _Book) -> None:
+        """Begin to bet, unless the exact mean is where no mean can be."""
+        self._book = book
+        if self._joint:
+            book.direction = np.zeros(self.exact.size)
+        apart = np.flatnonzero((book.low > book.charge) | (book.high < -book.charge))
+        if apart.size:
+            where = int(apart[0])
+            low, high = self.exact[where] + book.low[where], self.exact[where] + book.high[where]
+            self._refuse(
+                where,
+                f"coordinate {where} lies between {low:.6e} and {high:.6e}, and so does its mean; "
+                f"{self.exact[where]:.6e} does not.",
+            )
+
+    def _learn(self) -> None:
+        """A range, from all draws so far."""
+        low, high = self._moments.low, self._moments.high
+        more = (self.widen - 1.0) * (high - low)
+        size = np.abs(self.exact) + np.maximum(np.abs(low), np.abs(high))
+        self._open(_RangeBook(low - more, high + more, self._rounding() * size))
+
+    def _renew(self) -> None:
+        """Make new bets, from all draws so far, and say when the next are due."""
+        count = self._moments.count
+        if self._book is None and count >= self._learnt:
+            self._learn()
+        if self._book is not None:
+            self._book.renew(self._moments)
+        most = max(1, CELLS // self.exact.size)
+        self._until = count + min(max(1, int(RENEWAL * count)), most)
+        if self._book is None:
+            self._until = min(self._until, self._learnt)
+
+    def _alarm(self) -> float:
+        """Logarithm of the wealth at which the mean is rejected."""
+        return -math.log(self.alpha * (1.0 if self._given is not None else 1.0 - SHARE))
+
+    def _worst(self, errors: np.ndarray) -> int:
+        """The coordinate whose bettor won most; of equals, the most standard errors away."""
+        away = np.abs(self._moments.mean)
+        units = np.divide(away, errors, out=np.where(away > 0.0, np.inf, 0.0), where=errors > 0.0)
+        return int(np.lexsort((units, self._wealth[: self.exact.size]))[-1])
+
+    def _detectable(self) -> np.ndarray:
+        """The smallest shift of the mean, by coordinate, that would be seen with ``power``.
+
+        Who stakes Kelly's part d/(v + d^2) on a shift d wins u^2/2 a draw, give or take u at most,
+        with u^2 = d^2/(v + d^2). Who learns it loses half the logarithm of the number of draws
+        (Waudby-Smith and Ramdas 2023, section 5), less what was seen before betting. Where the
+        range allows a stake t only, he wins t d - t^2 (v + d^2)/2, and t d is at most a half.
+        """
+        if self._book is None or not self._bets:
+            return np.full(self.exact.size, np.inf)
+        bets, before = self._bets, self._moments.count - self._bets
+        need = self._alarm() - self._weights[0] + 0.5 * math.log(1.0 + bets / (1.0 + before))
+        unlucky = float(ndtri(self.power))
+        unit = (unlucky + math.sqrt(unlucky**2 + 2.0 * need)) / math.sqrt(bets)
+        other = math.sqrt(max(0.0, 1.0 - unit**2))
+        spread = np.sqrt(_diagonal(self._book.scatter(self._moments)))
+        most = self._book.largest()
+        with np.errstate(divide="ignore", invalid="ignore"):
+            shift = spread * np.divide(unit, other)
+            forced = need / (bets * most) + most * spread**2 / 2 + unlucky * spread / bets**0.5
+            allowed = np.isfinite(shift) & (unit * other <= most * spread)
+        # Where nothing can vary, any stake is allowed and any shift is seen.
+        forced = np.where(np.isfinite(most), forced / 0.75, np.where(spread > 0.0, np.inf, 0.0))
+        return self._book.charge + np.where(allowed, shift, forced)
+
+
+class _Moments:
+    """Mean, scatter and extremes of the draws, as they grow."""
+
+    def __init__(self, size: int, joint: bool) -> None:
+        self.count = 0
+        self.mean = np.zeros(size)
+        self.square = np.zeros((size, size) if joint else size)
+        self.low, self.high = np.full(size, np.inf), np.full(size, -np.inf)
+
+    def add(self, part: np.ndarray) -> None:
+        """Chan's update: nothing is subtracted from a sum of squares."""
+        if not len(part):
+            return
+        mean = part.mean(axis=0)
+        step, total = mean - self.mean, self.count + len(part)
+        weight = len(part) * self.count / total
+        self.square += _square(part - mean, self.square.ndim)
+        self.square += weight * _square(step[None], self.square.ndim)
+        self.mean = self.mean + step * (len(part) / total)
+        self.low = np.minimum(self.low, part.min(axis=0))
+        self.high = np.maximum(self.high, part.max(axis=0))
+        self.count = total
+
+    def variance(self) -> np.ndarray:
+        """By coordinate, without bias; 0 for one draw."""
+        return _diagonal(self.square) / max(1, self.count - 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Ranges:
+    """Ranges that are known for certain."""
+
+    low: np.ndarray
+    high: np.ndarray
+
+    assumption = (
+        "no sample can lie outside of the range that was given, and the mean of each, given those "
+        "before, is the same"
+    )
+
+    def book(self, exact: np.ndarray, rounding: float) -> _Book:
+        """Of bets on differences from the exact mean."""
+        size = np.maximum.reduce([np.abs(self.low), np.abs(self.high), np.abs(exact)])
+        return _RangeBook(self.low - exact, self.high - exact, rounding * size)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Spreads:
+    """Variances, or a covariance, that are not exceeded."""
+
+    scatter: np.ndarray
+
+    assumption = (
+        "no variance exceeds the one that was given, and the mean of each sample, given those "
+        "before, is the same"
+    )
+
+    def book(self, exact: np.ndarray, rounding: float) -> _Book:
+        """Of bets on differences from the exact mean."""
+        size = np.abs(exact) + np.sqrt(_diagonal(self.scatter))
+        return _SpreadBook(self.scatter, rounding * size)
+
+
+class _Book:
+    """Bets of all bettors: a stake for each coordinate, and stakes on all for the direction.
+
+    A stake s on a coordinate wins ``s x - |s| charge`` by a sample that is off by x: nothing or
+    less on average, if the mean is off by no more than the charge, which rounding may do.
+    """
+
+    def __init__(self, low: np.ndarray, high: np.ndarray, charge: np.ndarray) -> None:
+        self.low, self.high, self.charge = low, high, charge
+        self.stakes = np.zeros_like(charge)
+        self.direction: np.ndarray | None = None
+
+    def inside(self, part: np.ndarray) -> np.ndarray:
+        """Which numbers are finite, and where they were assumed to be."""
+        between = (part >= self.low - self.charge) & (part <= self.high + self.charge)
+        return between & np.isfinite(part)
+
+    def renew(self, moments: _Moments) -> None:
+        """Kelly's stakes, by the mean and scatter that were seen so far."""
+        scatter, mean = self.scatter(moments), moments.mean
+        variance, noise = _diagonal(scatter), 1.0 / moments.count
+        one = np.divide(mean, variance, out=np.zeros_like(mean), where=variance > 0.0)
+        one = one * _prudent(one * mean, np.abs(one) * self.charge, noise)
+        self.stakes = one * _at_most(MOST_LOST, self.losses(one))
+        if scatter.ndim == 2:
+            way = _whitened(scatter, mean)
+            way = way * _prudent(way @ mean, np.abs(way) @ self.charge, mean.size * noise)
+            self.direction = way * _at_most(MOST_LOST, self.losses(way).sum())
+
+    def gains(self, part: np.ndarray) -> np.ndarray:
+        """By what each bettor's logarithm of wealth grows with each draw: (B, bettors)."""
+        won = part * self.stakes - np.abs(self.stakes) * self.charge
+        if self.direction is None:
+            return self.settle(won)
+        joint = part @ self.direction - np.abs(self.direction) @ self.charge
+        return self.settle(np.column_stack([won, joint]))
+
+    def scatter(self, moments: _Moments) -> np.ndarray:
+        """Variances (P,), or the covariance if there is a bet on a direction."""
+        raise NotImplementedError
+
+    def losses(self, stakes: np.ndarray) -> np.ndarray:
+        """The most that each stake can lose by one draw; 0 where it does not matter."""
+        raise NotImplementedError
+
+    def largest(self) -> np.ndarray:
+        """The largest stake, by coordinate, that may be made either way."""
+        raise NotImplementedError
+
+    def settle(self, won: np.ndarray) -> np.ndarray:
+        """Logarithmic growth, of what was won as part of the wealth."""
+        raise NotImplementedError
+
+
+class _RangeBook(_Book):
+    """Wealth is multiplied by 1 + what is won: fair, and positive within the range."""
+
+    def scatter(self, moments: _Moments) -> np.ndarray:
+        """What was seen, and one draw more that has the largest variance a range allows."""
+        extra = (self.high - self.low) ** 2 / 4.0
+        square = moments.square
+        return (square + (np.diag(extra) if square.ndim == 2 else extra)) / (moments.count + 1)
+
+    def losses(self, stakes: np.ndarray) -> np.ndarray:
+        """A sample may be the charge beyond the range, and the charge is lost too."""
+        return np.maximum(
+            -stakes * (self.low - 2.0 * self.charge), -stakes * (self.high + 2.0 * self.charge)
+        )
+
+    def largest(self) -> np.ndarray:
+        """By the longer side of the range."""
+        reach = np.maximum(-self.low, self.high) + 2.0 * self.charge
+        return np.divide(MOST_LOST, reach, out=np.full_like(reach, np.inf), where=reach > 0.0)
+
+    def settle(self, won: np.ndarray) -> np.ndarray:
+        """See the class."""
+        return np.log1p(won)
+
+
+class _SpreadBook(_Book):
+    """Wealth is multiplied by Catoni's 1 + y + y^2/2, or its mirror image, and the variance paid.
+
+    If y = won has mean m in [-2c, 0], with c what was charged, and its variance is v at most, then
+    E[1 + y + y^2/2] <= exp((v + 4 c^2)/2), and the mirror image 1/(1 - y + y^2/2) is smaller.
+    """
+
+    def __init__(self, covariance: np.ndarray, charge: np.ndarray) -> None:
+        reach = np.where(_diagonal(covariance) > 0.0, np.inf, 0.0)
+        super().__init__(-reach, reach, charge)
+        self._covariance = covariance
+
+    def scatter(self, moments: _Moments) -> np.ndarray:
+        """What was given."""
+        return self._covariance
+
+    def losses(self, stakes: np.ndarray) -> np.ndarray:
+        """None: the influence of a draw is bounded by the logarithm."""
+        return np.zeros_like(stakes)
+
+    def largest(self) -> np.ndarray:
+        """Any."""
+        return np.full_like(self.charge, np.inf)
+
+    def settle(self, won: np.ndarray) -> np.ndarray:
+        """See the class."""
+        pay = self.stakes**2 * (_diagonal(self._covariance) + 4.0 * self.charge**2)
+        if self.direction is not None:
+            left = 2.0 * np.abs(self.direction) @ self.charge
+            joint = self.direction @ self._covariance @ self.direction + left**2
+            pay = np.append(pay, joint)
+        return np.sign(won) * np.log1p(np.abs(won) + won**2 / 2.0) - pay / 2.0
+
+
+def _prudent(edge: Any, charge: Any, noise: float) -> Any:
+    """What part of Kelly's stake to make; ``edge`` is the squared mean in units of the scatter.
+
+    Of the edge that was seen, noise alone makes 1/n for each dimension: it is taken off, as James
+    and Stein 1961 do, so that a right mean is hardly bet on. So is what is charged.
+    """
+    edge = np.asarray(edge)
+    worth = np.maximum(0.0, edge - charge - noise)
+    part: np.ndarray = np.divide(
+        worth, edge * (1.0 + edge), out=np.zeros_like(edge), where=worth > 0.0
+    )
+    return part
+
+
+def _at_most(most: float, losses: Any) -> Any:
+    """By what to multiply stakes that can lose so much, if they may lose ``most``."""
+    return most / np.maximum(most, losses)
+
+
+def _whitened(scatter: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """Inverse scatter times mean: the direction in which it is the most standard errors away."""
+    unit = np.sqrt(np.diagonal(scatter))
+    unit = np.where(unit > 0.0, unit, 1.0)
+    likeness = scatter / unit / unit[:, None] + RIDGE * np.eye(unit.size)
+    return np.linalg.solve(likeness, mean / unit) / unit
+
+
+def _given(size: int, low: Any, high: Any, sd: Any, covariance: Any) -> _Ranges | _Spreads | None:
+    """What is known of the samples, checked.
+
+    Raises:
+        TypeError: for half a range, or more than one kind of knowledge.
+        ValueError: for numbers or shapes that cannot be.
+    """
+    if (low is None) != (high is None):
+        raise TypeError("pass both low= and high=, or neither")
+    if sum(each is not None for each in (low, sd, covariance)) > 1:
+        raise TypeError("pass one of low= with high=, sd= and covariance=, or none of them")
+    if low is not None:
+        low, high = _spread_out("low", low, size), _spread_out("high", high, size)
+        if (low > high).any():
+            raise ValueError(f"low exceeds high in coordinate {int(np.argmax(low > high))}")
+        return _Ranges(low, high)
+    if sd is not None:
+        sd = _spread_out("sd", sd, size)
+        if (sd < 0.0).any():
+            raise ValueError(f"sd of coordinate {int(np.argmin(sd))} is {sd.min()}, negative")
+        return _Spreads(sd**2)
+    if covariance is not None:
+        return _Spreads(_checked_covariance(covariance, size))
+    return None
+
+
+def _checked_covariance(covariance: Any, size: int) -> np.ndarray:
+    """Finite, symmetric, of a right shape; its diagonal only, where no direction is bet on."""
+    found = np.asarray(covariance, dtype=np.float64)
+    if found.shape != (size, size) or not np.isfinite(found).all():
+        raise ValueError(f"covariance has shape {found.shape}, should be finite, {(size, size)}")
+    least = float(np.linalg.eigvalsh(found)[0])
+    # What rounding makes of an eigenvalue 0, in single precision: it may come from there.
+    rounding = size * float(np.finfo(np.float32).eps) * float(np.abs(found).max())
+    if np.abs(found - found.T).max() > rounding or least < -rounding:
+        raise ValueError(f"covariance is none: not symmetric, or an eigenvalue is {least:.3e}")
+    return found if 1 < size <= MOST_JOINT else np.diagonal(found).copy()
+
+
+def _vector(name: str, value: Any) -> np.ndarray:
+    found = np.asarray(value, dtype=np.float64)
+    if found.ndim != 1 or not found.size:
+        raise ValueError(f"{name} has shape {found.shape}, should be (P,) with P of 1 or more")
+    if not np.isfinite(found).all():
+        raise ValueError(f"{name} is not finite in coordinate {int(np.argmin(np.isfinite(found)))}")
+    return found
+
+
+def _spread_out(name: str, value: Any, size: int) -> np.ndarray:
+    """One number for all coordinates, or one for each."""
+    found = np.asarray(value, dtype=np.float64)
+    found = _vector(name, np.full(size, found) if found.ndim == 0 else found)
+    if found.size != size:
+        raise ValueError(f"{name} has shape {found.shape}, should be ({size},)")
+    return found
+
+
+def _weights(size: int, joint: bool) -> np.ndarray:
+    """Logarithms of what bettors begin with: half is the direction's, where there is one."""
+    if not joint:
+        return np.full(size, -math.log(size))
+    return np.append(np.full(size, -math.log(2.0 * size)), math.log(0.5))
+
+
+def _diagonal(scatter: np.ndarray) -> np.ndarray:
+    return np.diagonal(scatter) if scatter.ndim == 2 else scatter
+
+
+def _square(rows: np.ndarray, dimensions: int) -> np.ndarray:
+    """Sum over rows of their squares, or of their outer products."""
+    return rows.T @ rows if dimensions == 2 else np.einsum("bp,bp->p", rows, rows)
+
+
+def exp(logarithm: float) -> float:
+    """Infinite where that is too large for a number."""
+    return math.exp(logarithm) if logarithm < math.log(np.finfo(np.float64).max) else math.inf
