@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from .row import right, wrong
 from .scene import (
     FEATURES,
     SENTENCES,
-    VALUES,
-    WEIGHTS,
     Tensors,
     by_hand,
     costs,
     draw,
-    expected,
     pathwise,
     score,
     scored,
@@ -84,24 +79,6 @@ def _not_detached(s: Tensors, w: Any, v: Any) -> Any:
     return ((f.detach() - baseline) * s.at(log_q, y) + f).mean()
 
 
-def _trained_not_detached(s: Tensors, w: Any, v: Any, b: Any) -> Any:
-    log_q = s.log_q(w)
-    y = s.draw(log_q)
-    f = s.cost(v, y)
-    baseline = s.x @ b
-    error = (f.detach() - baseline) ** 2
-    return ((f.detach() - baseline) * s.at(log_q, y) + f + error).mean()
-
-
-def _and_its_error(w: Any, v: Any, b: Any) -> Any:
-    # The baseline's loss teaches the baseline only, so that q and the costs in it are held.
-    q, f = softmax(FEATURES @ WEIGHTS), costs(VALUES)
-    error = (q * (f - (FEATURES @ b)[:, None]) ** 2).sum() / len(q)
-    return expected(w, v) + error
-
-
-_THREE = (WEIGHTS, VALUES, np.array([0.9, -0.35]))
-
 ROWS = (
     *right(
         "no-baseline",
@@ -148,7 +125,7 @@ ROWS = (
     *wrong(
         "running-mean-after-update",
         "The running mean has seen the cost already: (1 - (1-d)/N) of the score is left.",
-        "Storchastic MovingAverageBaseline; optax 0.1.8 moving_avg_baseline; mc_gradients",
+        "Storchastic MovingAverageBaseline; optax 0.1.8; mc_gradients; TF-contrib",
         scored_with_state(lambda: _Running(start=0.9, learns_first=True)),
     ),
     *wrong(
@@ -160,7 +137,7 @@ ROWS = (
     *wrong(
         "batch-mean",
         "The mean cost of the batch holds the sentence's own: (N-1)/N of the score.",
-        "TF-contrib get_mean_baseline; AdvancedVI ScoreGradELBO does so over samples",
+        "AdvancedVI ScoreGradELBO, there over samples",
         scored(lambda f, x: f - f.mean()),
     ),
     *wrong(
@@ -210,11 +187,5 @@ ROWS = (
         "A baseline that shares parameters with the cost is differentiated in the surrogate.",
         "textbook mistake",
         {"torch": tensors(_not_detached)},
-    ),
-    *wrong(
-        "trained-baseline-not-detached",
-        "A learned baseline gets the score's gradient besides that of its own loss.",
-        "textbook mistake",
-        {"torch": tensors(_trained_not_detached, _THREE, _and_its_error)},
     ),
 )

@@ -111,7 +111,9 @@ def _encoder_expected(u: Any, w: Any) -> Any:
 _ENCODER = np.array([[0.6, -0.8], [0.35, 0.9]])
 
 
-def _critic(s: Tensors, w: Any, v: Any, b: Any, *, as_number: bool) -> Any:
+def _critic(
+    s: Tensors, w: Any, v: Any, b: Any, *, as_number: bool = False, held: bool = True
+) -> Any:
     log_q = s.log_q(w)
     y = s.draw(log_q)
     f = s.cost(v, y)
@@ -119,7 +121,8 @@ def _critic(s: Tensors, w: Any, v: Any, b: Any, *, as_number: bool) -> Any:
     if as_number:
         baseline = s.constant(baseline.tolist())
     error = (f.detach() - baseline) ** 2
-    return ((f - baseline).detach() * s.at(log_q, y) + f + error).mean()
+    signal = f.detach() - (baseline.detach() if held else baseline)
+    return (signal * s.at(log_q, y) + f + error).mean()
 
 
 def _loss_lost(s: Tensors, w: Any, v: Any, b: Any) -> Any:
@@ -171,11 +174,7 @@ ROWS = (
         "critic-trained",
         "A critic that is held where it is subtracted, and learns by its own squared error.",
         "Mnih and Gregor (2014), Neural variational inference and learning",
-        {
-            "torch": tensors(
-                lambda s, w, v, b: _critic(s, w, v, b, as_number=False), _THREE, _with_critic
-            )
-        },
+        {"torch": tensors(_critic, _THREE, _with_critic)},
     ),
     *wrong(
         "reward-not-detached",
@@ -225,6 +224,16 @@ ROWS = (
                 lambda s, u, w: _encoder_detached(s, u, w, holds=True),
                 (_ENCODER, WEIGHTS),
                 _encoder_expected,
+            )
+        },
+    ),
+    *wrong(
+        "critic-not-detached",
+        "A critic gets the score's gradient besides that of its own loss.",
+        "textbook mistake",
+        {
+            "torch": tensors(
+                lambda s, w, v, b: _critic(s, w, v, b, held=False), _THREE, _with_critic
             )
         },
     ),

@@ -61,7 +61,7 @@ def _drawn_elsewhere_by_hand(rng: Any, w: Any, v: Any, *, how: str, samples: int
 
 
 def _elsewhere(how: str, samples: int = 1) -> Makes:
-    options = {"how": how, "samples": samples}
+    options: dict[str, Any] = {"how": how, "samples": samples}
     return {
         "torch": tensors(lambda s, w, v: _drawn_elsewhere(s, w, v, **options)),
         "numpy": by_hand(lambda rng, w, v: _drawn_elsewhere_by_hand(rng, w, v, **options)),

@@ -30,7 +30,9 @@ Weights = Callable[[Sequence[int], Sequence[int], Sequence[float]], Sequence[flo
 
 def _episode(act: Callable[[int], int]) -> tuple[list[int], list[int], list[float]]:
     """States, actions and costs."""
-    states, actions, found = [], [], []
+    states: list[int] = []
+    actions: list[int] = []
+    found: list[float] = []
     state: int | None = 0
     while state is not None and len(states) < STEPS:
         action = act(state)

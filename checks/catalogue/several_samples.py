@@ -214,7 +214,7 @@ ROWS = (
     *wrong(
         "bound-mean-of-batch",
         "The baseline is the mean bound of the batch, the sentence's own in it.",
-        "TF-contrib get_mean_baseline",
+        "AdvancedVI ScoreGradELBO, there over samples",
         _multi_rows("all"),
     ),
 )

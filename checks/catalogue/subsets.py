@@ -187,13 +187,13 @@ ROWS = (
     *right(
         "subsample-scaled",
         "One of two sentences, counted twice; the penalty counted once.",
-        "Pyro #533, as it was put right",
+        "Pyro #533, on the scale of subsamples",
         _parts(float(N), PENALTY),
     ),
     *wrong(
         "tail-dropped",
         "The likeliest labels are summed over and the others left out.",
-        "torx #9, zero for what was not sampled",
+        "textbook mistake; of the kind of torx #9, zero for what was not sampled",
         _subsets(_partial, _partial_by_hand, tail="dropped"),
     ),
     *wrong(
@@ -223,7 +223,7 @@ ROWS = (
     *wrong(
         "without-replacement-not-weighed",
         "Labels drawn without replacement are summed by their chances, as if these were all.",
-        "torx #9, zero for what was not sampled",
+        "textbook mistake; of the kind of torx #9, zero for what was not sampled",
         _subsets(_pair, _pair_by_hand, how="not weighed"),
     ),
     *wrong(

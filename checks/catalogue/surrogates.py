@@ -12,6 +12,7 @@ from .scene import (
     TARGETS,
     VALUES,
     WEIGHTS,
+    K,
     N,
     Tensors,
     by_hand,
@@ -156,7 +157,7 @@ def _auxiliary_expected(w: Any) -> Any:
     for x, chance, table in zip(FEATURES, CHANCES, TABLE, strict=True):
         for a, share in enumerate((1.0 - chance, chance)):
             q = softmax(SHIFT[a] * x @ w)
-            total = total + share * sum(q[k] * table[k] * (EXTRA[k] * a + 1.0) for k in range(3))
+            total = total + share * sum(q[k] * table[k] * (EXTRA[k] * a + 1.0) for k in range(K))
     return total / N
 
 
