@@ -319,7 +319,7 @@ def to_json(checked: Checked, target: str) -> str:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, np.ndarray):
+    if isinstance(value, np.ndarray | np.generic):
         return _plain(value.tolist())
     if isinstance(value, dict):
         return {key: _plain(each) for key, each in value.items()}

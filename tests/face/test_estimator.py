@@ -67,6 +67,7 @@ def other(theta): return {"z": score(rng.choice(3, p=q))}
 def needs(theta, more): return score(0)
 def bad_call(theta): return score(rng.choice(3, p=q - 0.3))
 def infinite(theta): return c[rng.choice(3, p=q)] * np.inf
+def broken(theta): return 1.0 / 0.0
 def stopped(theta): raise KeyboardInterrupt
 class Right:
     def __call__(self, theta): return score(rng.choice(3, p=q))
@@ -220,6 +221,8 @@ UNCHECKABLE = [
     (["right", "--paths", "2"], "allow more of them (--paths)"),
     (["right", "--objective", "infinite"], "expected one finite number"),
     (["right", "--exact", "exact", "--objective", "cost"], "give one of --exact and"),
+    (["right", "--exact", "broken"], "raised ZeroDivisionError: float division by zero"),
+    (["right", "--inputs", "broken"], "broken() missing 1 required positional argument"),
     (["right", "--exact", "none"], "has no 'none', which --exact names"),
     (["right", "--wrt", "parameter"], "expected a module, a tensor"),
     (["none"], "has no 'none'; it has"),
