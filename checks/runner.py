@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import multiprocessing
-import os
-import signal
 from collections.abc import Iterator, Sequence
-from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
 
 from gradproof.estimators import backends as frameworks
 from gradproof.estimators.bench import Bench
 from gradproof.estimators.exact import reference
 
 from .evidence import Evidence
+from .pool import in_processes
 from .registry import CHECKS
 from .run import run_check
 from .study import Study
@@ -80,55 +76,9 @@ def run_jobs(plan: Plan, jobs: Sequence[Job], processes: int) -> Iterator[tuple[
         for job in jobs:
             yield job, runner.run(job)
         return
-    # A fresh interpreter each: a forked one inherits the threads of PyTorch and BLAS, half dead.
-    context = multiprocessing.get_context("spawn")
-    with (
-        _one_thread_each(),
-        ProcessPoolExecutor(
-            processes, mp_context=context, initializer=_start, initargs=(plan,)
-        ) as pool,
-    ):
-        try:
-            with _no_interrupt():
-                running = [pool.submit(_run, family) for family in _families(jobs)]
-            for done in as_completed(running):
-                yield from done.result()
-        except BrokenExecutor as error:
-            raise ChildProcessError(
-                f"one of {processes} processes ended before its checks did, for want of memory "
-                "perhaps; run in fewer, --jobs 1 at the least"
-            ) from error
-        finally:
-            # Where all went well none is at work any more; else none shall be waited for.
-            pool.shutdown(wait=False, cancel_futures=True)
-            for child in multiprocessing.active_children():
-                child.terminate()
-
-
-@contextlib.contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Processes started within use one thread: several with as many threads as cores only wait."""
-    name = "OMP_NUM_THREADS"
-    before = os.environ.get(name)
-    os.environ.setdefault(name, "1")
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[name]
-
-
-@contextlib.contextmanager
-def _no_interrupt() -> Iterator[None]:
-    """Ctrl-C waits: a process started within would meet it before it knows what to do then."""
-    if not hasattr(signal, "pthread_sigmask"):  # on Windows
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    families = [(family,) for family in _families(jobs)]
+    for done in in_processes(processes, _run, families, start=_start, started_with=(plan,)):
+        yield from done
 
 
 #: The runner of a worker process; set once, when the process starts.
@@ -136,10 +86,6 @@ _runners: list[Runner] = []
 
 
 def _start(plan: Plan) -> None:
-    # Ctrl-C reaches every process of a terminal: a worker ends at once, and the first one reports.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # it began as _no_interrupt is
     _runners.append(Runner(plan))
 
 

@@ -1,0 +1,273 @@
+"""How many of the catalogue's bugs each way of checking sees, and how often it cries wolf.
+
+Ways that run an estimator many times are tried many times themselves. A row's draws can be
+enumerated, so that a run of the estimator has a known distribution over its paths, and n runs have
+multinomial counts of them: means of n runs are drawn from these counts, which is the same in law as
+running the estimator n times, and takes no time.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from gradproof.estimators.replay import intercepted, named, walk
+
+from .catalogue import ROWS, Problem, Row
+from .estimator import check_estimator
+from .evidence import REFUTED
+from .gradients import Runner, complete
+from .pool import in_processes
+from .scores import Said, Score, Scored, Way
+from .sequential import MeanTest
+
+#: Times that a way which draws is tried on a bug, and on a right estimator.
+ON_BUGS, ON_RIGHT = 10, 20
+
+#: Draws of the usual ways, and what they allow.
+RTOL_DRAWS, RTOL = 100_000, 0.05
+ERRORS_DRAWS, ERRORS = 10_000, 3.0
+
+#: Most draws of the sequential test, and its chance of a false alarm.
+MOST_DRAWS, ALPHA = 20_000, 1e-6
+
+#: Plain runs that the time of one is taken from.
+TIMED = 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Law:
+    """All that runs of an estimator can return: gradients (L, P) with chances (L,)."""
+
+    chances: np.ndarray
+    gradients: np.ndarray
+    exact: np.ndarray
+    seconds: float
+
+    def mean_and_error(self, rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
+        """Of n runs, (P,) each: the mean and its empirical standard error."""
+        shares = rng.multinomial(n, self.chances) / n
+        mean = shares @ self.gradients
+        variance = shares @ (self.gradients - mean) ** 2
+        return mean, np.sqrt(variance / n)
+
+    def samples(self, rng: np.random.Generator, n: int) -> np.ndarray:
+        """Of n runs, (n, P)."""
+        return self.gradients[rng.choice(len(self.chances), n, p=self.chances)]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Tried:
+    """A row at work."""
+
+    row: Row
+    problem: Problem
+    law: Law | None
+    refuted: bool
+    seconds: float
+    paths: int
+    bias: float
+
+
+def score(
+    keys: Iterable[str] | None = None,
+    *,
+    seed: int | None = None,
+    on_bugs: int = ON_BUGS,
+    on_right: int = ON_RIGHT,
+    processes: int = 1,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> Score:
+    """Every way on every row.
+
+    Args:
+        keys: of rows of the catalogue. None: all.
+        seed: of the draws; None: a fresh one, which the record has.
+        on_bugs, on_right: times that ways which draw are tried on a bug, and on a right estimator.
+        processes: to work in; what comes out does not depend on how many.
+
+    Raises:
+        ValueError: for keys that are none, or no rows at all.
+        BackendMissing: for a row whose framework is not installed.
+    """
+    chosen = list(ROWS if keys is None else keys)
+    unknown = [key for key in chosen if key not in ROWS]
+    if unknown or not chosen:
+        raise ValueError(
+            f"no rows {', '.join(unknown) or 'are given'}: the catalogue has {', '.join(ROWS)}"
+        )
+    entropy = np.random.SeedSequence(seed).entropy if seed is None else seed
+    given = [(key, entropy, on_right if ROWS[key].right else on_bugs) for key in chosen]
+    done = (
+        (score_row(*each) for each in given)
+        if processes == 1
+        else in_processes(processes, score_row, given)
+    )
+    found = {}
+    for scored in done:
+        found[scored.key] = scored
+        if progress:
+            progress(len(found), len(chosen), scored.key)
+    return Score(tuple(WAYS), tuple(found[key] for key in chosen), str(entropy))
+
+
+def score_row(key: str, entropy: int, runs: int) -> Scored:
+    """Every way on one row.
+
+    Args:
+        entropy: of the draws, with the place of the row in the catalogue.
+        runs: times that ways which draw are tried.
+    """
+    row = ROWS[key]
+    spawned = np.random.SeedSequence(entropy, spawn_key=(list(ROWS).index(key),))
+    rng = np.random.default_rng(spawned)
+    tried = _tried(row)
+    said = {way.id: run(tried, rng, runs) for way, run in WAYS.items()}
+    return Scored(key, row.right, row.statement, row.source, row.sees, tried.bias, said)
+
+
+def _tried(row: Row) -> _Tried:
+    problem = row.make()
+    started = time.perf_counter()
+    try:
+        found = check_estimator(problem.estimate, problem.inputs, **problem.options())
+    except Exception as error:
+        # An answer too, where the catalogue says so; what else is raised is a bug of the catalogue.
+        if row.raises is None or not isinstance(error, row.raises):
+            raise
+        return _Tried(row, problem, None, True, _since(started), 0, 0.0)
+    seconds = _since(started)
+    size = max((float(np.abs(each).max()) for each in found.exact.values()), default=0.0)
+    off = max(float(np.abs(found.mean[key] - each).max()) for key, each in found.exact.items())
+    return _Tried(
+        row,
+        problem,
+        _law(row, found.exact),
+        found.verdict == REFUTED,
+        seconds,
+        found.paths,
+        off / size if size and np.isfinite(off) else 0.0,
+    )
+
+
+def _since(started: float) -> float:
+    return time.perf_counter() - started
+
+
+def _law(row: Row, exact: Mapping[str, np.ndarray]) -> Law:
+    problem = row.make()
+    runner = Runner(problem.estimate, problem.inputs, wrt=problem.wrt, reset=problem.reset)
+    chances, gradients = [], []
+    for path in walk(runner, intercepted(problem.estimate)):
+        chances.append(path.weight)
+        gradients.append(_flat(complete(path.value, exact)))
+    started = time.perf_counter()
+    for _ in range(TIMED):
+        named(runner())
+    weights = np.array(chances)
+    return Law(weights / weights.sum(), np.stack(gradients), _flat(exact), _since(started) / TIMED)
+
+
+def _flat(gradient: Mapping[str, np.ndarray]) -> np.ndarray:
+    return np.concatenate([np.ravel(value) for value in gradient.values()])
+
+
+# ------------------------------------------------------------------ the ways
+
+
+def _replay(tried: _Tried, _rng: np.random.Generator, _runs: int) -> Said:
+    return Said(float(tried.refuted), 1, float(tried.paths), tried.seconds)
+
+
+def _sequential(tried: _Tried, rng: np.random.Generator, runs: int) -> Said | None:
+    law = tried.law
+    if law is None:
+        return None
+    low, high = law.gradients.min(axis=0), law.gradients.max(axis=0)
+    if not (np.isfinite(low).all() and np.isfinite(high).all()):
+        return None
+    wrong, draws, started = 0, 0, time.perf_counter()
+    for _ in range(runs):
+        # Ranges are those of the enumerated table, as a user has them who enumerated once.
+        test = MeanTest(law.exact, alpha=ALPHA, low=low, high=high)
+        taken, block = 0, 64
+        while taken < MOST_DRAWS and not test.feed(law.samples(rng, block)):
+            taken, block = taken + block, min(2 * block, MOST_DRAWS - taken - block)
+            if block <= 0:
+                break
+        found = test.found()
+        wrong += found.rejected
+        draws += found.draws
+    each = _since(started) / runs
+    return Said(wrong / runs, runs, draws / runs, each + draws / runs * law.seconds)
+
+
+def _gradcheck(tried: _Tried, _rng: np.random.Generator, _runs: int) -> Said | None:
+    if tried.problem.surrogate is None or "torch" not in sys.modules:
+        return None
+    torch: Any = sys.modules["torch"]
+    surrogate, started = tried.problem.surrogate, time.perf_counter()
+
+    def at_one_draw(*inputs: Any) -> Any:
+        with torch.random.fork_rng():
+            torch.manual_seed(0)  # gradcheck needs a function: the same draw each time
+            return surrogate(*inputs)
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of inputs in single precision
+            agrees = torch.autograd.gradcheck(at_one_draw, tried.problem.inputs)
+    except (RuntimeError, ValueError):  # gradcheck's own way to say no
+        agrees = False
+    return Said(float(not agrees), 1, 1.0, _since(started))
+
+
+def _tolerance(tried: _Tried, rng: np.random.Generator, runs: int) -> Said | None:
+    def wrong(law: Law) -> bool:
+        mean, _ = law.mean_and_error(rng, RTOL_DRAWS)
+        return not np.allclose(mean, law.exact, rtol=RTOL, atol=0.0)
+
+    return _sampled(tried, runs, RTOL_DRAWS, wrong)
+
+
+def _errors(tried: _Tried, rng: np.random.Generator, runs: int) -> Said | None:
+    def wrong(law: Law) -> bool:
+        mean, error = law.mean_and_error(rng, ERRORS_DRAWS)
+        # A coordinate that never varied is compared to rounding, as people do.
+        allowed = np.maximum(ERRORS * error, 1e-8 * np.abs(law.exact).max())
+        return bool((np.abs(mean - law.exact) > allowed).any())
+
+    return _sampled(tried, runs, ERRORS_DRAWS, wrong)
+
+
+def _sampled(tried: _Tried, runs: int, draws: int, wrong: Callable[[Law], bool]) -> Said | None:
+    law = tried.law
+    if law is None or not np.isfinite(law.gradients).all():
+        return None
+    share = sum(wrong(law) for _ in range(runs)) / runs
+    return Said(share, runs, float(draws), draws * law.seconds)
+
+
+#: Each way, and what runs it: one row each.
+WAYS: dict[Way, Callable[[_Tried, np.random.Generator, int], Said | None]] = {
+    Way("replay", "gradproof: the estimator's own code on every path, exactly", True): _replay,
+    Way(
+        "sequential",
+        f"gradproof: an anytime-valid test on at most {MOST_DRAWS:,} draws, "
+        f"false alarms at most {ALPHA:g}",
+        True,
+    ): _sequential,
+    Way("gradcheck", "torch.autograd.gradcheck on the surrogate, one draw", False): _gradcheck,
+    Way(
+        "tolerance", f"mean of {RTOL_DRAWS:,} draws within {RTOL:.0%} of the gradient", False
+    ): _tolerance,
+    Way(
+        "3 errors", f"mean of {ERRORS_DRAWS:,} draws within {ERRORS:g} standard errors", False
+    ): _errors,
+}

@@ -1,0 +1,110 @@
+"""What ways of checking say of the catalogue's rows, as a record that is written and drawn."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Said:
+    """What one way says of one row.
+
+    ``wrong`` is the share of its runs in which it says that the estimator is wrong: 0 or 1 for a
+    way that draws nothing. ``runs`` is how many there were. ``draws`` is how many the estimator was
+    run for in one of them, on average. ``seconds`` is what one of them takes.
+    """
+
+    wrong: float
+    runs: int
+    draws: float
+    seconds: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Scored:
+    """One row: what it is, the bias of its mean, and what each way says of it; None: cannot tell.
+
+    ``bias`` is the largest error of the exact mean over the largest entry of the exact gradient.
+    """
+
+    key: str
+    right: bool
+    statement: str
+    source: str
+    sees: str
+    bias: float
+    said: Mapping[str, Said | None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Way:
+    """A way of checking, in a line."""
+
+    id: str
+    statement: str
+    ours: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Score:
+    """The whole matrix. ``seed`` is a number of any size, as text."""
+
+    ways: tuple[Way, ...]
+    rows: tuple[Scored, ...]
+    seed: str
+
+    def caught(self, way: str) -> float:
+        """Bugs that it says are wrong, on average over its runs."""
+        return sum(_wrong(row, way) for row in self.rows if not row.right)
+
+    def false_alarms(self, way: str) -> float:
+        """Right estimators that it says are wrong, on average over its runs."""
+        return sum(_wrong(row, way) for row in self.rows if row.right)
+
+    def runs(self, way: str) -> int:
+        """Runs on right estimators."""
+        said = [row.said[way] for row in self.rows if row.right]
+        return sum(one.runs for one in said if one is not None)
+
+    def seconds(self, way: str) -> float:
+        """For one run on every row."""
+        said = [row.said[way] for row in self.rows]
+        return sum(one.seconds for one in said if one is not None)
+
+    @property
+    def bugs(self) -> int:
+        """Rows that are wrong."""
+        return sum(not row.right for row in self.rows)
+
+
+def _wrong(row: Scored, way: str) -> float:
+    said = row.said[way]
+    return 0.0 if said is None else said.wrong
+
+
+def score_to_json(score: Score) -> str:
+    """The whole record."""
+    return json.dumps(dataclasses.asdict(score), indent=1, ensure_ascii=False, allow_nan=False)
+
+
+def score_from_json(text: str) -> Score:
+    """The inverse of :func:`score_to_json`.
+
+    Raises:
+        ValueError: if it is no JSON, or a field is missing or unknown.
+    """
+    try:
+        written = json.loads(text)
+        rows = tuple(_row(each) for each in written.pop("rows"))
+        ways = tuple(Way(**each) for each in written.pop("ways"))
+        return Score(ways=ways, rows=rows, **written)
+    except (json.JSONDecodeError, TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"this is no record of a score: {error!r}; write it anew") from error
+
+
+def _row(written: dict[str, Any]) -> Scored:
+    said = {way: None if one is None else Said(**one) for way, one in written.pop("said").items()}
+    return Scored(said=said, **written)
