@@ -196,9 +196,12 @@ def holding(
 
     Held: PyTorch's ``detach``, ``detach_``, ``data``, ``item``, ``tolist``, ``numpy``, ``float()``,
     ``int()``, ``torch.tensor`` and ``new_tensor`` of what requires a gradient; what PyTorch
-    computes from it under ``no_grad`` and in ``inference_mode``; ``jax.lax.stop_gradient``; and
-    what is declared. Not seen: a stop that is called under a name of its own (``from jax.lax import
-    stop_gradient``), one in compiled code, one in the backward pass.
+    computes from it under ``no_grad`` and in ``inference_mode``; ``torch.autograd.grad`` without
+    ``create_graph``; ``jax.lax.stop_gradient``; and what is declared. Nothing is held inside a
+    ``torch.autograd.Function``: its backward pass says what its derivative is.
+
+    Not seen: a stop that is called under a name of its own (``from jax.lax import stop_gradient``),
+    one in compiled code, one in the backward pass.
 
     Args:
         declared: pairs of where something is looked up (a module, a class, an object) and its name;
@@ -272,7 +275,20 @@ def torch_stops(torch: Any, keeper: Keeper) -> Iterator[None]:
     methods["data"] = property(
         lambda self: _stop(torch, keeper, "Tensor.data", data.__get__, (self,), {}), data.__set__
     )
-    with patched(tensor, methods), patched(torch, functions), _mode(torch, keeper):
+    slope = torch.autograd.grad
+
+    def grad(*args: Any, **kwargs: Any) -> Any:
+        what = "torch.autograd.grad"  # without create_graph what it returns is a constant
+        return keeper(what, slope, args, kwargs, stops=lambda found: not _live(torch, found))
+
+    with contextlib.ExitStack() as stack:
+        for owner, stops in (
+            (tensor, methods),
+            (torch, functions),
+            (torch.autograd, {"grad": grad}),
+        ):
+            stack.enter_context(patched(owner, stops))
+        stack.enter_context(_mode(torch, keeper))
         yield
 
 
@@ -307,8 +323,9 @@ def _mode(torch: Any, keeper: Keeper) -> AbstractContextManager[object]:
             self, func: Any, types: Any, args: Any = (), kwargs: Any = None
         ) -> Any:
             given = kwargs or {}
-            on = torch.is_grad_enabled() or keeper.inside
-            if on or not _live(torch, (args, given)):
+            if keeper.inside or torch.is_grad_enabled():
+                return func(*args, **given)
+            if not (_in_place(func) or _live(torch, (args, given))):
                 return func(*args, **given)
             what = f"{getattr(func, '__name__', func)} without gradients"
             return keeper(what, func, args, given, stops=lambda found: stopped(func, args, found))
@@ -420,13 +437,19 @@ def _same(found: Any, value: Any) -> bool:
 
 
 def _caller() -> str:
-    """The line that passes a stop, outside the framework; empty if a replayed draw does."""
+    """The line that passes a stop, outside the framework.
+
+    Empty inside a custom function of PyTorch, whose backward pass says what its derivative is,
+    and in a replayed draw, which only asks a walker.
+    """
+    line = ""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         name = str(frame.f_globals.get("__name__", ""))
-        if name.startswith(f"{__package__}.") and name != __name__:
-            return ""  # it only asks a walker, which decides otherwise
-        if name != __name__ and name.partition(".")[0] not in STOPS:
-            return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
+        drawing = name.startswith(f"{__package__}.") and name != __name__ and not line
+        if drawing or (name == "torch.autograd.function" and frame.f_code.co_name == "apply"):
+            return ""
+        if not line and name != __name__ and name.partition(".")[0] not in STOPS:
+            line = f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
         frame = frame.f_back
-    return "?"
+    return line

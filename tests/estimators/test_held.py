@@ -79,6 +79,7 @@ PASSED = {
     "a list under no_grad": lambda torch, x: no_grad(torch, lambda: torch.stack([x, x]))[0],
     "a buffer under no_grad": written,
     "inference mode": inferred,
+    "a gradient": lambda torch, x: torch.autograd.grad(0.5 * x * x, x)[0],
     "a stop inside another": lambda torch, x: no_grad(torch, lambda: x.detach() * 1.0),
 }
 
@@ -224,6 +225,41 @@ def test_writing_to_what_a_stop_shares_is_an_error(x):
     message = r"Tensor\.detach at test_held\.py:\d+ was written to"
     with pytest.raises(NotHeld, match=message), holding():
         y.detach().add_(1.0)
+
+
+def test_a_buffer_like_a_parameter_may_be_filled(torch, x):
+    """Under no_grad: each writing is kept, of what moves and of what does not."""
+
+    def run():
+        with torch.no_grad():
+            buffer = torch.zeros_like(x.reshape(1))
+            buffer[0] = 3.0
+            buffer += x
+        return buffer.sum() * x
+
+    with holding() as kept:
+        run()
+    move(x)
+    with holding(kept.stops):
+        moved = run()
+    assert float(moved.detach()) == (3.0 + AT) * MOVED
+
+
+def test_nothing_is_held_inside_a_custom_function(torch, x):
+    """It runs without gradients, and is no stop: its backward pass is its derivative."""
+
+    class Square(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x.detach() * x
+
+        @staticmethod
+        def backward(ctx, slope):
+            return slope
+
+    with holding() as kept:
+        Square.apply(x)
+    assert not kept.stops
 
 
 @pytest.mark.parametrize("transform", ["grad", "vmap"])
