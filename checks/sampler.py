@@ -27,7 +27,7 @@ import numpy as np
 from scipy.special import chndtrinc, logsumexp, rel_entr
 
 from .evidence import NothingCompared
-from .sequential import ALPHA, CELLS, POWER, ROUNDINGS, exp
+from .sequential import ALPHA, CELLS, POWER, ROUNDINGS, exp, log_sum
 
 #: Strengths of the priors, in draws. Steps of four lose little to the best strength between.
 STRENGTHS = 4.0 ** np.arange(11)
@@ -225,7 +225,7 @@ class SamplerTest:
     @staticmethod
     def _total(wealth: np.ndarray) -> Any:
         """The mean wealth's logarithm."""
-        return logsumexp(wealth, axis=-1) - math.log(BETTORS)
+        return log_sum(wealth) - math.log(BETTORS)
 
     def _detectable(self, draws: int) -> np.ndarray:
         """The smallest excess of each probability that would be seen with ``power``.

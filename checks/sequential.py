@@ -39,7 +39,7 @@ import math
 from typing import Any
 
 import numpy as np
-from scipy.special import logsumexp, ndtri
+from scipy.special import ndtri
 
 from .evidence import NothingCompared
 
@@ -82,13 +82,13 @@ class MeanFound:
     """What was found of a mean; asserts, tables and figures only read it.
 
     ``evidence`` is the wealth when the test stopped: under a right mean it is 1 or less on average,
-    and it ever reaches 1/alpha with a chance of at most alpha. ``worst`` is the coordinate whose
-    bettor won most, ``mean``, ``exact`` and ``standard_error`` are its own. ``joint`` says that
-    most of the wealth is the direction's: no coordinate need be guilty by itself. ``detectable``
-    is, by coordinate, the smallest shift of the mean that would have been seen with probability
-    ``power`` in as many draws (a normal approximation; infinite before anything was bet).
-    ``reason`` says why it was rejected if no bet was needed. ``draws`` are counted up to the one
-    that decided, ``bets`` those of them that were bet on.
+    and ``alarm`` is where it rejects: 1/alpha, or a little more if ranges are learnt. ``worst`` is
+    the coordinate whose bettor won most; ``mean``, ``exact`` and ``standard_error`` are its own.
+    ``joint`` says that it was rejected by bets on a direction: no coordinate need be guilty by
+    itself. ``detectable`` is, by coordinate, the smallest shift of the mean that would have been
+    seen with probability ``power`` in as many draws (a normal approximation; infinite before
+    anything was bet). ``reason`` says why it was rejected if no bet was needed. ``draws`` are
+    counted up to the one that decided, ``bets`` those of them that were bet on.
 
     Shape:
         ``detectable`` and ``standard_errors`` (P,).
@@ -99,6 +99,7 @@ class MeanFound:
     draws: int
     bets: int
     evidence: float
+    alarm: float
     worst: int
     mean: float
     exact: float
@@ -117,7 +118,7 @@ class MeanFound:
         if not self.rejected and not self.bets:
             verdict = "undecided, nothing was bet yet"
         lines = [
-            f"{verdict}: evidence {self.evidence:.3e}, alarm at {1 / self.alpha:.3e}, after "
+            f"{verdict}: evidence {self.evidence:.3e}, alarm at {self.alarm:.3e}, after "
             f"{self.draws:,} draws.",
             f"mean of coordinate {self.worst} is {self.mean:.6e}, should be {self.exact:.6e} "
             f"[standard error {self.standard_error:.1e}].",
@@ -188,12 +189,17 @@ class MeanTest:
                 raise ValueError(f"{name} is {value}, should be between 0 and 1")
         if not (math.isfinite(widen) and widen >= 1.0):
             raise ValueError(f"widen is {widen}, should be 1 or more")
+        if precision is not None and not 0.0 <= precision < 1.0:
+            raise ValueError(f"precision is {precision}, should be 0 or a small positive number")
         size = self.exact.size
         self.alpha, self.power, self.rarest, self.widen = alpha, power, rarest, widen
         self.stretch = 0
+        #: The wealth at which the mean is rejected.
+        self.alarm = 1.0 / alpha
         self._precision = precision
         self._given = _given(size, low, high, sd, covariance)
         if self._given is None:
+            self.alarm = 1.0 / (alpha * (1.0 - SHARE))
             self.stretch = math.ceil(math.log(2 * size / (SHARE * alpha)) / rarest)
         self._joint = 1 < size <= MOST_JOINT and not (sd is not None and covariance is None)
         self._moments = _Moments(size, self._joint)
@@ -259,12 +265,13 @@ class MeanTest:
             alpha=self.alpha,
             draws=count,
             bets=self._bets,
-            evidence=exp(math.inf if self.reason else float(logsumexp(shares))),
+            evidence=exp(math.inf if self.reason else float(log_sum(shares))),
+            alarm=self.alarm,
             worst=worst,
             mean=float(self.exact[worst] + moments.mean[worst]),
             exact=float(self.exact[worst]),
             standard_error=float(errors[worst]),
-            joint=bool(self._joint and shares[-1] > math.log(0.5) + logsumexp(shares) > 0.0),
+            joint=self._by_direction(shares),
             power=self.power,
             detectable=self._detectable(),
             standard_errors=errors,
@@ -272,6 +279,12 @@ class MeanTest:
             reason=self.reason,
             notes=tuple(self._notes),
         )
+
+    def _by_direction(self, shares: np.ndarray) -> bool:
+        """Whether bets rejected, and most of the wealth is the direction's."""
+        if not self._joint or not self.rejected or self.reason:
+            return False
+        return bool(shares[-1] > math.log(0.5) + log_sum(shares))
 
     def _read(self, samples: Any) -> np.ndarray:
         """A block of differences from the exact mean."""
@@ -290,8 +303,8 @@ class MeanTest:
 
     def _take(self, part: np.ndarray) -> int:
         """Take the first draws of a part, up to the first that is unlike the others; how many."""
-        moments, first = self._moments, not self._moments.count
-        if first and self._given is not None:
+        moments = self._moments
+        if not moments.count and self._given is not None:
             self._open(self._given.book(self.exact, self._rounding()))
         inside = self._book.inside(part) if self._book else np.isfinite(part)
         odd = np.flatnonzero(~inside.all(axis=1))
@@ -310,8 +323,8 @@ class MeanTest:
         if self._book is None or self.rejected or not len(part):
             return len(part)
         wealth = self._wealth + np.cumsum(self._book.gains(part), axis=0)
-        total = logsumexp(wealth + self._weights, axis=1)
-        over = np.flatnonzero(total >= self._alarm())
+        total = log_sum(wealth + self._weights)
+        over = np.flatnonzero(total >= math.log(self.alarm))
         last = int(over[0]) if over.size else len(part) - 1
         self.rejected = bool(over.size)
         self._wealth = wealth[last]
@@ -393,10 +406,6 @@ class MeanTest:
         if self._book is None:
             self._until = min(self._until, self._learnt)
 
-    def _alarm(self) -> float:
-        """Logarithm of the wealth at which the mean is rejected."""
-        return -math.log(self.alpha * (1.0 if self._given is not None else 1.0 - SHARE))
-
     def _worst(self, errors: np.ndarray) -> int:
         """The coordinate whose bettor won most; of equals, the most standard errors away."""
         away = np.abs(self._moments.mean)
@@ -414,7 +423,7 @@ class MeanTest:
         if self._book is None or not self._bets:
             return np.full(self.exact.size, np.inf)
         bets, before = self._bets, self._moments.count - self._bets
-        need = self._alarm() - self._weights[0] + 0.5 * math.log(1.0 + bets / (1.0 + before))
+        need = math.log(self.alarm) - self._weights[0] + 0.5 * math.log(1.0 + bets / (1.0 + before))
         unlucky = float(ndtri(self.power))
         unit = (unlucky + math.sqrt(unlucky**2 + 2.0 * need)) / math.sqrt(bets)
         other = math.sqrt(max(0.0, 1.0 - unit**2))
@@ -672,7 +681,7 @@ def _checked_covariance(covariance: Any, size: int) -> np.ndarray:
 
 
 def _vector(name: str, value: Any) -> np.ndarray:
-    found = np.asarray(value, dtype=np.float64)
+    found = np.array(value, dtype=np.float64)  # a copy: the caller may go on with his
     if found.ndim != 1 or not found.size:
         raise ValueError(f"{name} has shape {found.shape}, should be (P,) with P of 1 or more")
     if not np.isfinite(found).all():
@@ -703,6 +712,12 @@ def _diagonal(scatter: np.ndarray) -> np.ndarray:
 def _square(rows: np.ndarray, dimensions: int) -> np.ndarray:
     """Sum over rows of their squares, or of their outer products."""
     return rows.T @ rows if dimensions == 2 else np.einsum("bp,bp->p", rows, rows)
+
+
+def log_sum(logarithms: np.ndarray) -> Any:
+    """Logarithm of a sum over the last axis; SciPy's takes ten times as long for a few numbers."""
+    peak = logarithms.max(axis=-1)
+    return peak + np.log(np.exp(logarithms - peak[..., None]).sum(axis=-1))
 
 
 def exp(logarithm: float) -> float:

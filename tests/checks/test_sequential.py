@@ -63,7 +63,8 @@ def test_a_right_mean_is_not_rejected(known, rng):
     assert not one.rejected
     assert one.draws == enough(**known)
     assert one.bets == 1000
-    assert 0.0 < one.evidence < 1 / RARE
+    assert 0.0 < one.evidence < 1 / RARE <= one.alarm
+    assert not one.joint
     assert np.all(one.detectable > 0.0)
     assert np.all(one.detectable < 1.0)
     assert "nothing found" in one.explain()
@@ -78,7 +79,7 @@ def test_a_wrong_coordinate_is_rejected_early_and_named(known, rng):
     one = found(samples, alpha=RARE, **known)
     assert one.rejected
     assert one.draws < enough(**known)
-    assert one.evidence >= 1 / RARE
+    assert one.evidence >= one.alarm * (1.0 - 1e-9)  # it is kept as a logarithm
     assert one.worst == 3
     assert one.exact == 0.0
     assert one.mean == pytest.approx(samples[: one.draws, 3].mean())
@@ -259,6 +260,14 @@ def test_coordinates_that_are_copies_of_each_other_are_no_trouble(rng):
     assert one.joint
 
 
+def test_the_exact_mean_is_kept_as_it_was(rng):
+    """Whatever is done to the caller's array afterwards."""
+    exact = np.zeros(SIZE)
+    test = MeanTest(exact, alpha=RARE, low=-2.0, high=2.0)
+    exact += 1.0
+    assert not test.feed(signs(rng, 1000))
+
+
 def test_a_record_is_frozen(rng):
     """Asserts and tables read the same."""
     one = found(signs(rng, 10), sd=1.0)
@@ -276,6 +285,7 @@ def test_a_record_is_frozen(rng):
         ([[0.0]], {"alpha": math.nan}, ValueError, "alpha is nan"),
         ([[0.0]], {"power": 1.0}, ValueError, "power is 1.0"),
         ([[0.0]], {"rarest": -1.0}, ValueError, "rarest is -1.0"),
+        ([[0.0]], {"precision": -1.0}, ValueError, "precision is -1.0"),
         ([[0.0]], {"widen": 0.5}, ValueError, "widen is 0.5"),
         ([[0.0]], {"low": 0.0}, TypeError, "both low= and high="),
         ([[0.0]], {"low": 0.0, "high": 1.0, "sd": 1.0}, TypeError, "one of"),
