@@ -122,7 +122,7 @@ def enumerate_paths(
     """
     sums: Moments | None = None if like is None else Moments(like)
     first: Path[Any] | None = None
-    intercept = intercepted(estimate)
+    intercept = intercepted(estimate, run)
     with np.errstate(invalid="ignore"):  # NaN and infinities are found, and named
         for path in walk(run, intercept, most=most):
             first = first or path

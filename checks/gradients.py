@@ -37,7 +37,7 @@ class Runner:
     ) -> None:
         if not callable(estimate):
             raise TypeError(f"estimate = {estimate!r:.60}, expected something to call")
-        self._estimate, self._inputs, self._reset = estimate, tuple(inputs), reset
+        self._estimate, self._inputs, self._reset = estimate, list(inputs), reset
         self._leaves = dict(_leaves(self._inputs if wrt is None else wrt, ""))
         if wrt is not None and not self._leaves:
             raise TypeError(

@@ -60,7 +60,8 @@ def by_differences(
             "objective= needs something to be differentiated by: pass tensors that require "
             "gradients or arrays of real numbers as inputs, or wrt="
         )
-    intercept = intercepted(objective)
+    inputs = list(inputs)  # so that a generator among them can be replaced
+    intercept = intercepted(objective, [inputs])
 
     def expected() -> tuple[float, float, int]:
         total = size = 0.0

@@ -1,80 +1,148 @@
-"""Generators of NumPy that a function reaches by itself, replaced for a while."""
+"""Generators of NumPy that a function reaches by itself: replaced for a while, or watched."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
+import gc
 import types
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from .numpy_draws import Walked
-from .walk import Walker
+from .numpy_draws import Generator, Walked
+from .walk import Continuous, Walker
+
+#: How far objects are looked into: an estimator's sampler's generator is three away.
+DEPTH = 4
+
+#: Objects of these packages are not looked into: they are large, and keep no generator of NumPy.
+CLOSED = ("torch", "numpy", "jax", "jaxlib", "theano", "autograd", "scipy")
 
 
-class _Place(NamedTuple):
+class Place(NamedTuple):
     """Where a generator is kept, and how another one is put there."""
 
-    value: np.random.Generator
+    value: Generator
     put: Callable[[Any], object]
 
 
-@contextlib.contextmanager
-def walked_generators(function: object, walker: Walker) -> Iterator[None]:
-    """Generators that a function keeps ask the walker meanwhile.
+class Kept:
+    """The generators that some functions keep, found once.
 
-    They are looked for in its closure, its defaults, the globals it names, its object, and in the
-    functions of its closure.
+    They are looked for in arguments of a partial, closures, defaults, globals that are named, the
+    functions among these, and in objects, lists, tuples and mappings on the way. Any other that
+    there is when this is made is watched: if it moves, something was drawn that was not seen.
     """
-    with contextlib.ExitStack() as stack:
-        for place in _places(function, set()):
-            stack.callback(place.put, place.value)
-            place.put(Walked(walker))
-        yield
+
+    def __init__(self, *functions: object) -> None:
+        seen: set[int] = set()
+        self._places = [place for function in functions for place in _places(function, seen, DEPTH)]
+        self._watched = [
+            each for each in gc.get_objects() if type(each) is Generator
+        ]  # also those that were found: what was copied from a place draws on
+
+    @contextlib.contextmanager
+    def walked(self, walker: Walker) -> Iterator[None]:
+        """They ask the walker until this is left.
+
+        Raises:
+            Continuous: if one that is watched has moved.
+        """
+        before = [each.bit_generator.state for each in self._watched]
+        with contextlib.ExitStack() as stack:
+            for place in self._places:
+                stack.callback(place.put, place.value)
+                place.put(Walked(walker))
+            yield
+        if any(
+            not _same(state, each.bit_generator.state)
+            for state, each in zip(before, self._watched, strict=True)
+        ):
+            raise Continuous(
+                "a generator of NumPy moved that could not be found where the estimator keeps it; "
+                "pass it among the inputs, or keep it in an attribute, a closure or a global"
+            )
 
 
-def _places(function: object, seen: set[int]) -> Iterator[_Place]:
-    if id(function) in seen:  # functions may know of each other
+def _same(first: Any, second: Any) -> bool:
+    """Whether two states are the same: mappings of numbers and arrays."""
+    if isinstance(first, dict):
+        return all(_same(value, second[key]) for key, value in first.items())
+    return bool(np.array_equal(first, second))
+
+
+def _places(value: Any, seen: set[int], depth: int) -> Iterator[Place]:
+    """In a function or an object, as far as it is looked into."""
+    if id(value) in seen or depth == 0 or isinstance(value, type | types.ModuleType):
         return
-    seen.add(id(function))
-    for each in (function, getattr(function, "__self__", None)):
-        if not isinstance(each, type | types.ModuleType | None):
-            yield from _of_object(each)
-    plain = getattr(function, "__func__", function)
-    if not isinstance(plain, types.FunctionType):
-        plain = vars(type(plain)).get("__call__")
-    if isinstance(plain, types.FunctionType):
-        yield from _of_function(plain, seen)
+    seen.add(id(value))
+    for each, put in _held(value):
+        if isinstance(each, Generator):
+            yield Place(each, put)
+        else:
+            yield from _places(each, seen, depth - 1)
 
 
-def _of_function(function: types.FunctionType, seen: set[int]) -> Iterator[_Place]:
-    for place, value in enumerate(function.__defaults__ or ()):
-        if isinstance(value, np.random.Generator):
-            yield _Place(value, functools.partial(_put_default, function, place))
-    named = dict.fromkeys(function.__code__.co_names)
-    for where, names in ((function.__globals__, named), (function.__kwdefaults__ or {}, None)):
-        for name in where if names is None else names:
-            value = where.get(name)
-            if isinstance(value, np.random.Generator):
-                yield _Place(value, functools.partial(where.__setitem__, name))
+def _held(value: Any) -> Iterator[tuple[Any, Callable[[Any], object]]]:
+    """What something holds, and how another thing is put there."""
+    if isinstance(value, types.FunctionType):
+        yield from _of_function(value)
+    elif isinstance(value, types.MethodType):
+        yield value.__self__, _refuse
+        yield value.__func__, _refuse
+    elif isinstance(value, functools.partial):
+        yield value.func, _refuse
+        for place, each in enumerate(value.args):
+            yield each, functools.partial(_put_argument, value, place)
+        yield from _of_mapping(value.keywords)
+    elif isinstance(value, dict):
+        yield from _of_mapping(value)
+    elif isinstance(value, list):
+        for place, each in enumerate(value):
+            yield each, functools.partial(value.__setitem__, place)
+    elif isinstance(value, tuple):
+        for each in value:
+            if not isinstance(each, Generator):  # a tuple is watched: it cannot change
+                yield each, _refuse
+    elif type(value).__module__.split(".")[0] not in CLOSED:
+        for name, each in list(getattr(value, "__dict__", {}).items()):
+            yield each, functools.partial(setattr, value, name)
+        call = vars(type(value)).get("__call__")
+        if isinstance(call, types.FunctionType):
+            yield call, _refuse
+
+
+def _of_function(function: types.FunctionType) -> Iterator[tuple[Any, Callable[[Any], object]]]:
+    for place, each in enumerate(function.__defaults__ or ()):
+        yield each, functools.partial(_put_default, function, place)
+    yield from _of_mapping(function.__kwdefaults__ or {})
+    for name in function.__code__.co_names:
+        if name in function.__globals__:
+            put = functools.partial(function.__globals__.__setitem__, name)
+            yield function.__globals__[name], put
     for cell in function.__closure__ or ():
         with contextlib.suppress(ValueError):  # an empty cell
-            value = cell.cell_contents
-            if isinstance(value, np.random.Generator):
-                yield _Place(value, functools.partial(setattr, cell, "cell_contents"))
-            elif isinstance(value, types.FunctionType | types.MethodType):
-                yield from _places(value, seen)
+            yield cell.cell_contents, functools.partial(setattr, cell, "cell_contents")
 
 
-def _of_object(owner: object) -> Iterator[_Place]:
-    for name, value in list(getattr(owner, "__dict__", {}).items()):
-        if isinstance(value, np.random.Generator):
-            yield _Place(value, functools.partial(setattr, owner, name))
+def _of_mapping(mapping: dict[Any, Any]) -> Iterator[tuple[Any, Callable[[Any], object]]]:
+    for key, each in list(mapping.items()):
+        yield each, functools.partial(mapping.__setitem__, key)
 
 
 def _put_default(function: types.FunctionType, place: int, value: Any) -> None:
     given = list(function.__defaults__ or ())
     given[place] = value
     function.__defaults__ = tuple(given)
+
+
+def _put_argument(call: functools.partial[Any], place: int, value: Any) -> None:
+    given = list(call.args)
+    given[place] = value
+    call.__setstate__((call.func, tuple(given), call.keywords, vars(call)))  # type: ignore[attr-defined]
+
+
+def _refuse(value: Any) -> None:
+    raise TypeError(f"{value!r:.60} cannot be put there")  # nothing that holds no generator is

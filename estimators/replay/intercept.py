@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
-from .generators import walked_generators
+from .generators import Kept
 from .jax_draws import jax_draws
 from .numpy_draws import numpy_draws
 from .torch_draws import torch_draws
@@ -26,6 +26,7 @@ def intercepted(*functions: object) -> Callable[[Walker], AbstractContextManager
 
     A framework that is not imported draws nothing, and is left alone.
     """
+    kept = Kept(*functions)
 
     @contextlib.contextmanager
     def intercept(walker: Walker) -> Iterator[None]:
@@ -34,8 +35,7 @@ def intercepted(*functions: object) -> Callable[[Walker], AbstractContextManager
                 if name in sys.modules:
                     stack.enter_context(draws(sys.modules[name], walker))
             stack.enter_context(numpy_draws(walker))
-            for function in functions:
-                stack.enter_context(walked_generators(function, walker))
+            stack.enter_context(kept.walked(walker))
             yield
 
     return intercept

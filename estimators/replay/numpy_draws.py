@@ -16,6 +16,13 @@ from .walk import Continuous, Walker
 _KEPT = frozenset({"bit_generator", "spawn"})
 
 
+#: NumPy's own class, which may be replaced where people look it up.
+Generator = np.random.Generator
+
+#: How far chances may be from summing to 1: the square root of the precision, as NumPy has it.
+SUM = 1.5e-8
+
+
 class Uniform:
     """A number between 0 and 1 of which only comparisons are known.
 
@@ -130,7 +137,9 @@ class _Discrete:
         """Entries of an array, or numbers below ``a``."""
         values = np.arange(a) if np.ndim(a) == 0 else np.asarray(a)
         count = values.shape[axis]
-        left = np.full(count, 1.0 / count) if p is None else np.asarray(p, np.float64).copy()
+        left = np.full(count, 1.0 / count) if p is None else np.array(p, np.float64)
+        if abs(left.sum() - 1.0) > SUM:
+            raise ValueError("Probabilities do not sum to 1")  # as NumPy does
         if left.shape != (count,):
             raise ValueError("a and p must have same size")  # as NumPy does
         drawn = []
@@ -216,11 +225,11 @@ class _Discrete:
         ]
 
 
-class Walked(_Discrete, np.random.Generator):  # type: ignore[misc]  # overloads of NumPy
+class Walked(_Discrete, Generator):  # type: ignore[misc]  # overloads of NumPy
     """A generator of NumPy whose draws ask a walker."""
 
     def __init__(self, walker: Walker, what: str = "Generator.") -> None:
-        np.random.Generator.__init__(self, np.random.PCG64(0))
+        Generator.__init__(self, np.random.PCG64(0))
         self._walker, self._what = walker, what
 
     def __getattribute__(self, name: str) -> Any:
@@ -229,7 +238,7 @@ class Walked(_Discrete, np.random.Generator):  # type: ignore[misc]  # overloads
             not name.startswith("_")
             and name not in _KEPT
             and not hasattr(_Discrete, name)
-            and hasattr(np.random.Generator, name)
+            and hasattr(Generator, name)
         ):
             raise Continuous(f"Generator.{name} draws what has no outcomes to count")
         return super().__getattribute__(name)
@@ -253,6 +262,7 @@ def numpy_draws(walker: Walker) -> Iterator[None]:
         "rand": lambda *shape: legacy.random(shape or None),
         "default_rng": lambda *_, **__: Walked(walker),
         "RandomState": _refused("RandomState"),
+        "Generator": _anew(walker),
     }
     kept = {
         *replacements,
@@ -275,6 +285,19 @@ def numpy_draws(walker: Walker) -> Iterator[None]:
             "a generator of NumPy or of Python's random moved: something was drawn that cannot be "
             "intercepted, such as random.random(), or a function that was imported by its own name"
         )
+
+
+def _anew(walker: Walker) -> type:
+    """Stands for the class of generators: new ones ask the walker, and all are of it."""
+
+    class Kind(type):
+        def __instancecheck__(cls, instance: object) -> bool:
+            return isinstance(instance, Generator)
+
+        def __call__(cls, *_: Any, **__: Any) -> Walked:
+            return Walked(walker)
+
+    return Kind("Generator", (), {})
 
 
 def _refused(name: str) -> Callable[..., Any]:

@@ -167,6 +167,22 @@ def test_an_error_on_some_path_is_the_users_own():
     assert any("Generator.integers -> 1" in note for note in told.value.__notes__)
 
 
+def test_a_generator_among_the_inputs_is_walked_through():
+    """As JAX's keys are passed, and as many people pass NumPy's generators."""
+
+    def estimate(theta, rng):
+        p = softmax(theta)
+        y = rng.choice(3, p=p)
+        return COST[y] * (np.eye(3)[y] - p)
+
+    def cost(theta, rng):
+        return COST[rng.choice(3, p=softmax(theta))]
+
+    rng = np.random.default_rng()
+    assert check_estimator(estimate, (THETA, rng), exact=exact(THETA)).paths == 3
+    assert check_estimator(estimate, (THETA.copy(), rng), objective=cost).unbiased
+
+
 def test_what_an_estimator_keeps_is_noticed_and_can_be_reset():
     """A running mean that its own draw enters is biased at the first step."""
     kept = {"mean": 0.5}
