@@ -44,6 +44,7 @@ def jax_draws(jax: Any, walker: Walker) -> Iterator[None]:
     Raises:
         Continuous: if something is drawn that cannot be walked through.
     """
+    below = _below(jax)
     draws = _Draws(jax, walker)
     samplers = {
         "bernoulli": draws.bernoulli,
@@ -60,13 +61,12 @@ def jax_draws(jax: Any, walker: Walker) -> Iterator[None]:
     }
     with contextlib.ExitStack() as stack:
         stack.enter_context(patched(jax.random, samplers | others))
-        for name in BELOW:
-            refuse = _refused(
-                f"JAX drew by {name.removesuffix('_p')}, out of sight: by a function that was "
-                "imported by its own name (from jax.random import ...), or one of jax.lax"
+        for primitive in below:
+            unseen = _refused(
+                f"JAX drew by {primitive.name}, out of sight: by a function that was imported by "
+                "its own name (from jax.random import ...), or one of jax.lax"
             )
-            below = getattr(_of(jax, ".extend.core.primitives"), name)
-            stack.enter_context(patched(below, {"bind": refuse}))
+            stack.enter_context(patched(primitive, {"bind": unseen}))
         ahead = _refused("what was compiled ahead of time may draw unseen: pass the function")
         stack.enter_context(patched(jax.stages.Compiled, {"__call__": ahead}))
         stack.enter_context(_afresh(jax))
@@ -86,6 +86,17 @@ def _afresh(jax: Any) -> Iterator[None]:
     precision = "highest" if now == "float32" else "float32"
     with jax.disable_jit(), jax.default_matmul_precision(precision):
         yield
+
+
+def _below(jax: Any) -> list[Any]:
+    try:
+        known = _of(jax, ".extend.core.primitives")
+        return [getattr(known, name) for name in BELOW]
+    except (ImportError, AttributeError):
+        raise Continuous(
+            f"JAX {jax.__version__} is imported, and might draw unseen: it is watched from 0.5 on; "
+            "update it, or run this where it is not imported"
+        ) from None
 
 
 def _of(jax: Any, name: str) -> Any:
@@ -113,6 +124,8 @@ def _primitive(jax: Any) -> Any:
 
     @drawn.def_impl
     def run(key: Array, weights: Array, **how: Any) -> Array:
+        if not _ASKED:
+            raise Continuous(f"{how['what']} was traced in a walk, and is run outside of it")
         return _ASKED[-1].ask(np.asarray(key), np.asarray(weights), **how)
 
     @drawn.def_abstract_eval

@@ -249,12 +249,33 @@ def test_compiled_code(jax):
         paths(run)
 
 
+def test_a_trace_that_outlives_its_walk(jax):
+    """There is nothing to ask any more, and it does not draw by itself."""
+    keep = []
+
+    def run():
+        keep.append(jax.make_jaxpr(lambda key: jax.random.categorical(key, LOGITS))(key))
+
+    key = jax.random.key(0)
+    with intercepted()(walker=None):
+        run()
+    with pytest.raises(Continuous, match="traced in a walk"):
+        jax.core.eval_jaxpr(keep[0].jaxpr, keep[0].consts, key)
+
+
 def test_code_compiled_ahead(jax):
     """It is machine code, and draws unseen."""
     ready = jax.jit(lambda key: jax.random.categorical(key, LOGITS))
     ready = ready.lower(jax.random.key(0)).compile()
     with pytest.raises(Continuous, match="ahead of time"):
         paths(lambda: ready(jax.random.key(0)))
+
+
+def test_a_jax_that_cannot_be_watched(jax, monkeypatch):
+    """An older JAX, or a later one that is built otherwise, could draw unseen."""
+    monkeypatch.delattr("jax.extend.core.primitives.random_bits_p")
+    with pytest.raises(Continuous, match=rf"JAX {jax.__version__} is imported, and might draw"):
+        paths(lambda: 0.0)
 
 
 def test_one_key_for_all_rows(jax):
