@@ -9,12 +9,36 @@ from typing import Any
 
 import numpy as np
 
-from gradproof.estimators.replay import MOST_PATHS, named
+from gradproof.estimators.replay import MOST_PATHS, Continuous, TooManyPaths, named
 
 from .enumerated import enumerate_paths
-from .evidence import GAP, HOLDS, REFUTED, Comparison, compare, judge, worst_of
+from .evidence import (
+    COARSEST,
+    GAP,
+    HOLDS,
+    REFUTED,
+    UNDECIDED,
+    Comparison,
+    compare,
+    judge,
+    unresolved,
+    worst_of,
+)
 from .gradients import Runner
 from .objective import by_differences
+from .sampled import Sampled, sample
+from .sequential import ALPHA
+
+#: A sampled verdict holds if a bias of this share of the largest entry would have been seen: what
+#: baselines that contain their own draw do to a batch of ten.
+SEEN = 0.1
+
+#: The least probability of an outcome that matters, unless told otherwise: some thousand draws are
+#: taken to know the range of the rest.
+RAREST = 1e-3
+
+#: In place of infinity, where a bound must be a number.
+FAR = 1e300
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +56,9 @@ class Checked:
     """What was found of one estimator; asserts, tables and figures only read it.
 
     ``method`` is ``enumerated`` or ``sampled``. ``mean`` and ``variance`` are over all paths, by
-    parameter; ``exact`` is what the mean should be. ``notes`` are facts that no verdict hangs on.
+    parameter; ``exact`` is what the mean should be. ``paths`` were run, of at most ``draws`` draws;
+    or as many ``draws`` were sampled, and ``detectable`` is the smallest bias that would have been
+    seen in any entry. ``notes`` are facts that no verdict hangs on.
     """
 
     name: str
@@ -47,6 +73,7 @@ class Checked:
     draws: int
     seconds: float
     notes: tuple[str, ...] = ()
+    detectable: float = 0.0
 
     @property
     def unbiased(self) -> bool:
@@ -60,6 +87,9 @@ class Checked:
 
     def explain(self) -> str:
         """A paragraph: what came out, where it is worst, and what to do next."""
+        if self.method == "sampled":
+            verdict = "unbiased as far as could be seen" if self.unbiased else self.verdict
+            return "\n".join([f"{self.name}: {verdict}.", *self.notes])
         found = worst_of(self.comparisons)
         entry = f"{self.worst.parameter}{list(self.worst.index) if self.worst.index else ''}"
         lines = [
@@ -71,6 +101,12 @@ class Checked:
         ]
         if found.note:
             lines.append(found.note)
+        unseen = unresolved(self.comparisons)
+        if self.verdict == UNDECIDED and unseen:
+            lines.append(
+                f"An error of {COARSEST:.0%} would not have been seen in {', '.join(unseen)}: too "
+                "small beside what rounding can do there."
+            )
         return "\n".join([*lines, *self.notes])
 
 
@@ -90,6 +126,10 @@ def check_estimator(
     objective: Callable[..., Any] | None = None,
     wrt: Any = None,
     paths: int = MOST_PATHS,
+    draws: int = 0,
+    alpha: float = ALPHA,
+    rarest: float = RAREST,
+    seed: int | None = None,
     reset: Callable[[], object] | None = None,
     name: str | None = None,
 ) -> Checked:
@@ -112,6 +152,10 @@ def check_estimator(
             enumerated and differenced.
         wrt: the module or tensors whose gradients are read. Default: those among the inputs.
         paths: that may be run at most.
+        draws: samples that may be taken where draws cannot be enumerated; 0: that is an error.
+        alpha: chance of a false alarm of a sampled verdict.
+        rarest: the least probability of an outcome that a sampled verdict allows for.
+        seed: of the generators that frameworks have of their own, for a sampled verdict.
         reset: called before each run, for an estimator that keeps something.
 
     Raises:
@@ -125,20 +169,26 @@ def check_estimator(
     label = name or str(getattr(estimate, "__qualname__", type(estimate).__name__))
     runner = Runner(estimate, inputs, wrt=wrt, reset=reset)
     known, errors = _known(exact, objective, inputs, runner, paths, reset)
-    moments = enumerate_paths(runner, estimate, known, most=paths)
+    try:
+        moments = enumerate_paths(runner, estimate, known, most=paths)
+    except (Continuous, TooManyPaths) as error:
+        if draws:
+            found = sample(runner, known, draws=draws, alpha=alpha, rarest=rarest, seed=seed)
+            return _of_samples(label, known, found, time.perf_counter() - started, str(error))
+        raise type(error)(f"{error}; pass draws= to sample it instead") from error
     comparisons = []
     for key, value in known.items():
         bound = moments.bound(key) + float(np.max(errors.get(key, 0.0), initial=0.0))
         size = max(float(np.abs(value).max(initial=0.0)), moments.size(key))
         one = compare(key, moments.mean[key], value, bound, label, signal=size)
         comparisons.append(dataclasses.replace(one, note=moments.note(key) or one.note))
-    found = worst_of(comparisons)
+    worst = worst_of(comparisons)
     return Checked(
         name=label,
-        verdict=_verdict(comparisons, found),
+        verdict=_verdict(comparisons, worst),
         method="enumerated",
         comparisons=tuple(comparisons),
-        worst=_bias(found.what, moments.mean[found.what], known[found.what]),
+        worst=_bias(worst.what, moments.mean[worst.what], known[worst.what]),
         mean=moments.mean,
         variance=moments.variance(),
         exact=known,
@@ -162,6 +212,42 @@ def assert_unbiased(
     if not checked.unbiased:
         raise Biased(checked)
     return checked
+
+
+def _of_samples(
+    name: str, known: Mapping[str, np.ndarray], found: Sampled, seconds: float, why: str
+) -> Checked:
+    test, start, comparisons = found.test, 0, []
+    worst = None
+    for key, value in known.items():
+        part = slice(start, start + value.size)
+        error = float(np.abs(found.mean[key] - value).max(initial=0.0))
+        size = float(np.abs(value).max(initial=0.0))
+        seen = float(test.detectable[part].max(initial=0.0))
+        if start <= test.worst < part.stop:
+            worst = _bias(key, found.mean[key], value, test.worst - start)
+        comparisons.append(
+            Comparison(key, value.size, error, min(seen, FAR), size, name, kind="sampled")
+        )
+        start = part.stop
+    assert worst is not None
+    seen, size = float(test.detectable.max()), max(one.signal for one in comparisons)
+    verdict = REFUTED if test.rejected else HOLDS if seen <= SEEN * size else UNDECIDED
+    return Checked(
+        name=name,
+        verdict=verdict,
+        method="sampled",
+        comparisons=tuple(comparisons),
+        worst=worst,
+        mean=found.mean,
+        variance=found.variance,
+        exact=known,
+        paths=0,
+        draws=test.draws,
+        seconds=seconds,
+        notes=(f"It was sampled, for {why}.", test.explain()),
+        detectable=seen,
+    )
 
 
 def _known(
@@ -197,9 +283,10 @@ def _float_arrays(inputs: Sequence[Any]) -> dict[str, np.ndarray]:
     return {"gradient": next(iter(found.values()))} if len(found) == 1 else found
 
 
-def _bias(key: str, mean: np.ndarray, exact: np.ndarray) -> Bias:
+def _bias(key: str, mean: np.ndarray, exact: np.ndarray, place: int | None = None) -> Bias:
     off = np.abs(mean - exact)
-    place = int(np.argmax(np.where(np.isnan(off), np.inf, off))) if off.size else 0
+    if place is None:
+        place = int(np.argmax(np.where(np.isnan(off), np.inf, off))) if off.size else 0
     index = tuple(int(each) for each in np.unravel_index(place, off.shape)) if off.ndim else ()
     return Bias(key, index, float(mean[index]), float(exact[index]))
 
