@@ -75,6 +75,14 @@ class Score:
         return sum(one.seconds for one in said if one is not None)
 
     @property
+    def as_claimed(self) -> bool:
+        """No false alarm of our ways, and every bug of the mean seen by the first of them."""
+        ours = [way.id for way in self.ways if way.ours]
+        of_mean = [row for row in self.rows if not row.right and row.sees == "mean"]
+        quiet = all(self.false_alarms(way) == 0.0 for way in ours)
+        return quiet and all(_wrong(row, ours[0]) == 1.0 for row in of_mean)
+
+    @property
     def bugs(self) -> int:
         """Rows that are wrong."""
         return sum(not row.right for row in self.rows)

@@ -25,7 +25,11 @@ LADDER = {
     "derivations": (),
     "estimators": ("gradproof.reference_models", "gradproof.derivations"),
     "checks": ("gradproof.reference_models", "gradproof.derivations", "gradproof.estimators"),
-    "reports": ("gradproof.checks.evidence", "gradproof.checks.records"),
+    "reports": (
+        "gradproof.checks.evidence",
+        "gradproof.checks.records",
+        "gradproof.checks.scores",
+    ),
 }
 
 

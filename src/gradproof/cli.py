@@ -20,7 +20,7 @@ from gradproof.reference_models.corpora import available
 from gradproof.reference_models.registry import MODELS
 from gradproof.reports.table import refutations, summary, surprises, verdict_table
 
-from . import derive, estimator, options, own, plot, train
+from . import derive, estimator, options, own, plot, score, train
 from .console import (
     AS_RECORDED,
     NOT_AS_RECORDED,
@@ -176,4 +176,5 @@ main.add_command(derive.command)
 main.add_command(estimator.command)
 main.add_command(own.command)
 main.add_command(plot.command)
+main.add_command(score.command)
 main.add_command(train.command)
