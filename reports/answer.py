@@ -6,8 +6,8 @@ between is written by :func:`filled`, and nobody types a number.
 
 from __future__ import annotations
 
+import functools
 import math
-import re
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -15,6 +15,7 @@ import numpy as np
 
 from gradproof.checks.records import Captured, Stage, Training
 
+from . import marked
 from .stages import BEST, NONE, by_key, labels
 
 #: By name: training runs, of which those with stages were measured.
@@ -47,24 +48,18 @@ COMPARED: tuple[Key, ...] = (
 )
 
 
+#: Places of the same pages that other reports write.
+OTHERS = ("score", "score-counts")
+
+
 def filled(page: str, runs: Runs) -> str:
     """A page with every marked place written anew.
 
     Raises:
         ValueError: if a place is marked by a name that is none of :data:`PARTS`, or has no end.
     """
-    opened = re.findall(r"<!-- ([\w-]+) -->", page)
-    for name in opened:
-        if name not in PARTS or f"<!-- /{name} -->" not in page:
-            raise ValueError(
-                f"<!-- {name} --> has no end, or is none of what a page can quote: "
-                f"{', '.join(PARTS)}"
-            )
-    for name in opened:
-        start, end = f"<!-- {name} -->", f"<!-- /{name} -->"
-        before, rest = page.split(start, 1)
-        page = f"{before}{start}\n{PARTS[name](runs)}\n{end}{rest.split(end, 1)[1]}"
-    return page
+    parts = {name: functools.partial(part, runs) for name, part in PARTS.items()}
+    return marked.filled(page, parts, OTHERS)
 
 
 def shares(runs: Runs) -> str:

@@ -1,16 +1,25 @@
-"""The score of ways of checking, as a table for a terminal and a page in Markdown."""
+"""The score of ways of checking, as tables for a terminal and for a page."""
 
 from __future__ import annotations
+
+import functools
+import textwrap
+from collections.abc import Callable
 
 from rich.table import Table
 from rich.text import Text
 
 from gradproof.checks.scores import Said, Score, Scored, Way
 
+from . import marked
+
+#: Columns of a line of prose.
+WIDTH = 120
+
 
 def summary_table(score: Score) -> Table:
     """A row for each way: what it caught, missed and cried wolf at, and how long it takes."""
-    table = Table("way", "caught", "missed", "false alarms", "time", "what it does")
+    table = Table("way", "caught", "missed", "not asked", "false alarms", "time", "what it does")
     for way in score.ways:
         table.add_row(Text(way.id), *map(Text, _totals(score, way)), Text(way.statement))
     return table
@@ -25,64 +34,78 @@ def row_table(score: Score) -> Table:
     return table
 
 
-def page(score: Score) -> str:
-    """The whole matrix in Markdown."""
-    return "\n".join([*_summary(score), "", *_matrix(score), "", *_sources(score), ""])
+def filled(page: str, score: Score) -> str:
+    """A page with every place of :data:`PARTS` written anew; ``answer`` is left to who writes it.
+
+    Raises:
+        ValueError: if a place is marked by another name, or has no end.
+    """
+    parts = {name: functools.partial(part, score) for name, part in PARTS.items()}
+    return marked.filled(page, parts, ("answer",))
 
 
-def _summary(score: Score) -> list[str]:
-    right = len(score.rows) - score.bugs
+def summary(score: Score) -> str:
+    """A row for each way."""
     lines = [
-        f"{score.bugs} bugs and {right} right estimators. Where a way draws, what it says is "
-        "averaged over its runs.",
-        "",
-        "| way | caught | missed | false alarms | runs on right ones | time | what it does |",
+        "| way | bugs caught | missed | cannot be asked | false alarms | time | what it does |",
         "|---|---:|---:|---:|---:|---:|---|",
     ]
     for way in score.ways:
-        caught, missed, alarms, seconds = _totals(score, way)
-        lines.append(
-            f"| {way.id} | {caught} | {missed} | {alarms} | {score.runs(way.id):,} | {seconds} | "
-            f"{way.statement} |"
-        )
-    return lines
+        lines.append(f"| {way.id} | {' | '.join(_totals(score, way))} | {way.statement} |")
+    return "\n".join(lines)
 
 
-def _totals(score: Score, way: Way) -> tuple[str, str, str, str]:
+def counts(score: Score) -> str:
+    """A sentence: how many rows there are, and what came out."""
+    ids = {right: {row.key.split("/")[1] for row in score.rows if row.right is right}
+           for right in (True, False)}  # fmt: skip
+    of_mean = sum(not row.right and row.sees == "mean" for row in score.rows)
+    runs = ", ".join(f"{score.runs(way.id):,} of {way.id}" for way in score.ways if way.ours)
+    return textwrap.fill(
+        f"{len(ids[False])} bugs and {len(ids[True])} right estimators, most of them in PyTorch "
+        f"and in NumPy: {score.bugs} and {len(score.rows) - score.bugs} rows. {of_mean} of the "
+        f"bugs are biases of the mean, and the others show elsewhere. Runs on right estimators: "
+        f"{runs}.",
+        WIDTH,
+    )
+
+
+def _totals(score: Score, way: Way) -> tuple[str, ...]:
     caught = score.caught(way.id)
     asked = [row for row in score.rows if row.said[way.id] is not None]
     bugs = sum(not row.right for row in asked)
     alarms = f"{_count(score.false_alarms(way.id))} of {len(asked) - bugs}"
     return (
         f"{_count(caught)} of {score.bugs}",
-        _count(score.bugs - caught),
+        _count(bugs - caught),
+        str(score.bugs - bugs),
         alarms,
         _duration(score.seconds(way.id)),
     )
 
 
-def _matrix(score: Score) -> list[str]:
+def matrix(score: Score) -> str:
+    """A row for each estimator: how often each way says that it is wrong."""
     heads = [way.id for way in score.ways]
     lines = [
-        "Each cell is how often a way says that an estimator is wrong; `-`: it cannot be asked.",
-        "",
         f"| estimator | is | bias | {' | '.join(heads)} |",
         f"|---|---|---:|{'---:|' * len(heads)}",
     ]
     for row in score.rows:
         cells = " | ".join(_cell(row, way) for way in score.ways)
         lines.append(f"| {row.key} | {_kind(row)} | {_bias(row)} | {cells} |")
-    return lines
+    return "\n".join(lines)
 
 
-def _sources(score: Score) -> list[str]:
+def sources(score: Score) -> str:
+    """A row for each kind of estimator: what it is, and where it was seen."""
     lines = ["| estimator | what it is | seen in |", "|---|---|---|"]
     told = {}
     for row in score.rows:
         told.setdefault(row.key.split("/", 1)[1], row)
     for name, row in told.items():
         lines.append(f"| {name} | {row.statement} | {row.source} |")
-    return lines
+    return "\n".join(lines)
 
 
 def _kind(row: Scored) -> str:
@@ -116,3 +139,12 @@ def _duration(seconds: float) -> str:
     if seconds < 120.0:
         return f"{seconds:.0f} s"
     return f"{seconds / 60.0:.0f} min" if seconds < 7200.0 else f"{seconds / 3600.0:.1f} h"
+
+
+#: What a page can quote, by name.
+PARTS: dict[str, Callable[[Score], str]] = {
+    "score": summary,
+    "score-counts": counts,
+    "score-matrix": matrix,
+    "score-sources": sources,
+}

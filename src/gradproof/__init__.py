@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from gradproof.checks.cases import CoupledCase, GaussianCase, TabularCase
     from gradproof.checks.estimator import Biased, Checked, assert_unbiased, check_estimator
     from gradproof.checks.evidence import Evidence
+    from gradproof.checks.held import CheckedSurrogate, check_surrogate
+    from gradproof.checks.invariances import Swept, check_invariances
+    from gradproof.checks.sampler import SamplerTest
+    from gradproof.checks.sequential import MeanTest
     from gradproof.checks.text import TextOptions, prepare_text, text_subject
     from gradproof.checks.verify import Verification, replay, verify
     from gradproof.derivations.claims import CLAIMS, Claim
@@ -35,17 +39,21 @@ __all__ = [
     "BackendMissing",
     "Biased",
     "Checked",
+    "CheckedSurrogate",
     "Claim",
     "Continuous",
     "CorpusError",
     "CoupledCase",
     "Evidence",
     "GaussianCase",
+    "MeanTest",
     "NotAGradient",
     "NotEnumerable",
     "Quadratics",
     "Restless",
+    "SamplerTest",
     "Subject",
+    "Swept",
     "Table",
     "TabularCase",
     "TextOptions",
@@ -53,6 +61,8 @@ __all__ = [
     "Verification",
     "assert_unbiased",
     "check_estimator",
+    "check_invariances",
+    "check_surrogate",
     "entry_moments",
     "moments_table",
     "prepare_text",
@@ -67,6 +77,10 @@ _HOMES = {
     "gradproof.checks.cases": ("CoupledCase", "GaussianCase", "TabularCase"),
     "gradproof.checks.estimator": ("Biased", "Checked", "assert_unbiased", "check_estimator"),
     "gradproof.checks.evidence": ("Evidence",),
+    "gradproof.checks.held": ("CheckedSurrogate", "check_surrogate"),
+    "gradproof.checks.invariances": ("Swept", "check_invariances"),
+    "gradproof.checks.sampler": ("SamplerTest",),
+    "gradproof.checks.sequential": ("MeanTest",),
     "gradproof.checks.text": ("TextOptions", "prepare_text", "text_subject"),
     "gradproof.checks.verify": ("Verification", "replay", "verify"),
     "gradproof.derivations.claims": ("CLAIMS", "Claim"),

@@ -35,6 +35,7 @@ GRADPROOF = sorted({command for command in COMMANDS if command.startswith("gradp
 #: What makes a command of the README short enough for a test.
 SHORT = {
     "verify": ["--examples", "2", "--jobs", "1", "--model", "seqdgm"],
+    "score": ["--only", "numpy/batch-mean", "--right-runs", "1", "--jobs", "1"],
     "train": ["--steps", "2", "--hidden", "2", "--stages", "none"],
 }
 
@@ -62,6 +63,9 @@ def test_gradproof_commands_run(
     arguments = shlex.split(command)[1:]
     if arguments[0] == "baseline" and "--new" not in arguments:
         assert CliRunner().invoke(main, ["baseline", "--new", "mine.py"]).exit_code == 0
+    if arguments[0] == "estimator" and "--new" not in arguments:
+        new = ["estimator", "--new", "reinforce.py"]
+        assert CliRunner().invoke(main, new).exit_code == 0
     if arguments == ["derive"]:
         arguments += ["labelled"]
     if "--resume" in arguments:
@@ -89,6 +93,14 @@ def test_other_commands_are_what_ci_runs() -> None:
 def test_python_blocks_run(block: str) -> None:
     """The library examples run as they stand."""
     subprocess.run([sys.executable, "-c", block], check=True, capture_output=True)
+
+
+@pytest.mark.torch
+def test_the_first_example_prints_what_is_quoted() -> None:
+    """To the last digit that rounding leaves alone."""
+    run = [sys.executable, "-c", blocks("python")[0]]
+    printed = subprocess.run(run, check=True, capture_output=True, text=True).stdout
+    assert printed.strip() == blocks("text")[0].strip()
 
 
 @pytest.mark.parametrize("path", sorted(set(re.findall(r"\]\(([\w/]+\.md)\)", README))))
