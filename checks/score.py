@@ -153,7 +153,7 @@ def _tried(row: Row) -> _Tried:
     return _Tried(
         row,
         problem,
-        _law(row, found.exact),
+        law_of(row, found.exact),
         found.verdict == REFUTED,
         seconds,
         found.paths,
@@ -165,7 +165,12 @@ def _since(started: float) -> float:
     return time.perf_counter() - started
 
 
-def _law(row: Row, exact: Mapping[str, np.ndarray]) -> Law:
+def law_of(row: Row, exact: Mapping[str, np.ndarray]) -> Law:
+    """The law of a row's estimator, and the time of a plain run.
+
+    Args:
+        exact: gradients of the names and shapes that there should be.
+    """
     problem = row.make()
     runner = Runner(problem.estimate, problem.inputs, wrt=problem.wrt, reset=problem.reset)
     chances, gradients = [], []

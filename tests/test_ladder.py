@@ -263,7 +263,7 @@ PLANTED = {
     "report computes": (
         {"reports/a.py": "from gradproof.checks import evidence, evidence_of_more\n"},
         "reports/a.py:1: imports gradproof.checks.evidence_of_more, but gradproof.reports may know "
-        "only gradproof.checks.evidence, gradproof.checks.records; ",
+        "only gradproof.checks.evidence, gradproof.checks.records, gradproof.checks.scores; ",
     ),
     "under a type checker's condition": (
         {"derivations/a.py": "import typing\nif typing.TYPE_CHECKING: import gradproof.checks\n"},

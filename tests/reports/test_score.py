@@ -1,0 +1,79 @@
+"""The score's pages: they say what the record says, and the record is of today's catalogue."""
+
+from pathlib import Path
+
+import pytest
+
+from gradproof.checks.catalogue import ROWS
+from gradproof.checks.score import WAYS
+from gradproof.checks.scores import Said, Score, Scored, Way, score_from_json
+from gradproof.reports import score as report
+
+ROOT = Path(__file__).resolve().parents[2]
+RECORD = score_from_json((ROOT / "docs" / "score.json").read_text(encoding="utf-8"))
+
+SMALL = Score(
+    ways=(Way("ours", "exactly", True), Way("theirs", "roughly", False)),
+    rows=(
+        Scored("numpy/a", True, "A.", "a paper", "mean", 0.0,
+               {"ours": Said(0.0, 1, 9.0, 0.1), "theirs": Said(0.25, 4, 100.0, 100.0)}),
+        Scored("numpy/b", False, "B.", "a library", "mean", 0.5,
+               {"ours": Said(1.0, 1, 9.0, 0.1), "theirs": Said(0.5, 4, 100.0, 8000.0)}),
+        Scored("torch/b", False, "B.", "a library", "variance", 0.0,
+               {"ours": Said(0.0, 1, 9.0, 0.1), "theirs": None}),
+    ),
+    seed="1",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/score.md"])
+def test_no_number_was_typed(name):
+    """Each marked place is what the record gives."""
+    page = (ROOT / name).read_text(encoding="utf-8")
+    assert report.filled(page, RECORD) == page, f"{name} is stale; run `python benchmarks/score.py`"
+    assert "<!-- score -->" in page
+
+
+def test_the_record_is_of_todays_catalogue_and_ways():
+    """A row that was added or changed is scored anew."""
+    known = {row.key: (row.right, row.statement, row.source, row.sees) for row in ROWS.values()}
+    found = {row.key: (row.right, row.statement, row.source, row.sees) for row in RECORD.rows}
+    assert found == known, "run `gradproof score --json docs/score.json` as docs/score.md says"
+    assert RECORD.ways == tuple(WAYS)
+
+
+def test_the_record_holds_what_is_claimed_of_it():
+    """Every bug of the mean, at least forty; no false alarm in ten thousand runs."""
+    assert RECORD.as_claimed
+    of_mean = {r.key.split("/")[1] for r in RECORD.rows if not r.right and r.sees == "mean"}
+    assert len(of_mean) >= 40
+    assert RECORD.runs("sequential") >= 10_000
+    assert RECORD.false_alarms("sequential") == 0.0
+
+
+def test_totals_are_averages_over_runs():
+    """What cannot be asked is not counted as missed."""
+    lines = report.summary(SMALL).splitlines()
+    assert lines[2] == "| ours | 1 of 2 | 1 | 0 | 0 of 1 | 0 s | exactly |"
+    assert lines[3] == "| theirs | 0.5 of 2 | 0.5 | 1 | 0.2 of 1 | 2.2 h | roughly |"
+    assert "1 bugs and 1 right estimators" in report.counts(SMALL)
+
+
+def test_rows_and_sources_are_all_there():
+    """Each estimator, and each kind once."""
+    matrix = report.matrix(SMALL).splitlines()
+    assert matrix[2:] == [
+        "| numpy/a | right | 0 | 0% | 25% |",
+        "| numpy/b | wrong | 50.0% | 100% | 50% |",
+        "| torch/b | wrong (variance) | 0 | 0% | - |",
+    ]
+    assert report.sources(SMALL).splitlines()[2:] == [
+        "| a | A. | a paper |",
+        "| b | B. | a library |",
+    ]
+
+
+def test_tables_for_a_terminal_have_the_same_rows():
+    """One for ways, one for estimators."""
+    assert report.summary_table(SMALL).row_count == 2
+    assert report.row_table(SMALL).row_count == 3
