@@ -152,7 +152,9 @@ def check_invariances(
     if "rows" in taken and sentences:
         alone = [moments(rows=[each]) for each in range(sentences)]
         share = 1.0 / sentences if averaged else 1.0
-        total = {key: share * sum(one.mean[key] for one in alone) for key in plain.mean}
+        total = {
+            key: share * np.sum([one.mean[key] for one in alone], axis=0) for key in plain.mean
+        }
         found["sentences"] = _compared(total, plain.mean, [plain, *alone], name)
     if not found:
         raise TypeError(

@@ -107,7 +107,7 @@ def score(
         raise ValueError(
             f"no rows {', '.join(unknown) or 'are given'}: the catalogue has {', '.join(ROWS)}"
         )
-    entropy = np.random.SeedSequence(seed).entropy if seed is None else seed
+    entropy: Any = np.random.SeedSequence().entropy if seed is None else seed
     given = [(key, entropy, on_right if ROWS[key].right else on_bugs) for key in chosen]
     done = (
         (score_row(*each) for each in given)

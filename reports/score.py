@@ -100,7 +100,7 @@ def matrix(score: Score) -> str:
 def sources(score: Score) -> str:
     """A row for each kind of estimator: what it is, and where it was seen."""
     lines = ["| estimator | what it is | seen in |", "|---|---|---|"]
-    told = {}
+    told: dict[str, Scored] = {}
     for row in score.rows:
         told.setdefault(row.key.split("/", 1)[1], row)
     for name, row in told.items():
