@@ -89,7 +89,10 @@ class Checked:
         """A paragraph: what came out, where it is worst, and what to do next."""
         if self.method == "sampled":
             verdict = "unbiased as far as could be seen" if self.unbiased else self.verdict
-            return "\n".join([f"{self.name}: {verdict}.", *self.notes])
+            lines = [f"{self.name}: {verdict}.", *self.notes]
+            if self.verdict == UNDECIDED:
+                lines.append("Take more draws to tell, or enumerate a smaller problem.")
+            return "\n".join(lines)
         found = worst_of(self.comparisons)
         entry = f"{self.worst.parameter}{list(self.worst.index) if self.worst.index else ''}"
         lines = [
@@ -101,13 +104,19 @@ class Checked:
         ]
         if found.note:
             lines.append(found.note)
-        unseen = unresolved(self.comparisons)
-        if self.verdict == UNDECIDED and unseen:
-            lines.append(
-                f"An error of {COARSEST:.0%} would not have been seen in {', '.join(unseen)}: too "
-                "small beside what rounding can do there."
-            )
+        if self.verdict == UNDECIDED:
+            lines.append(self._advice())
         return "\n".join([*lines, *self.notes])
+
+    def _advice(self) -> str:
+        """What to do about a verdict that is none."""
+        unseen = unresolved(self.comparisons)
+        if not unseen:
+            return "Rounding alone might be so large: use double precision."
+        return (
+            f"An error of {COARSEST:.0%} would not have been seen in {', '.join(unseen)}. If that "
+            "gradient is zero, leave it out of what is compared; if not, use double precision."
+        )
 
 
 class Biased(AssertionError):

@@ -10,7 +10,7 @@ import re
 import sys
 import traceback
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,9 @@ from rich.table import Table
 from rich.text import Text
 
 from gradproof.checks.estimator import Checked, check_estimator
-from gradproof.checks.evidence import COARSEST, UNDECIDED, unresolved
 from gradproof.checks.gradients import Mutates
 from gradproof.checks.objective import NotDifferentiable
+from gradproof.checks.sequential import ALPHA
 from gradproof.estimators.replay import MOST_PATHS, NotAGradient, NotEnumerable
 
 from . import options, user_file
@@ -115,12 +115,30 @@ def _given(command: Callable[..., None]) -> Callable[..., None]:
     show_default=True,
     help="Paths, each an outcome of all draws, that may be run at most.",
 )
+@click.option(
+    "--draws",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default="none, and what cannot be enumerated is an error",
+    help="Samples that may be taken where draws cannot be enumerated.",
+)
+@click.option(
+    "--alpha",
+    type=click.FloatRange(0.0, 1.0, min_open=True, max_open=True),
+    default=ALPHA,
+    show_default=True,
+    help="Chance of a false alarm, of a sampled verdict.",
+)
+@options.SEED
 @click.option("--json", "json_file", metavar="FILE", help="Write what was found here.")
 @options.TRACEBACK
 def command(
     target: str | None,
     new_file: str | None,
     paths: int,
+    draws: int,
+    alpha: float,
+    seed: int | None,
     json_file: str | None,
     show_traceback: bool,
     **names: str | None,
@@ -136,6 +154,10 @@ def command(
     its probability: mean and standard deviation are exact, and a verdict has no false alarm in it.
     The table has the worst entry of each parameter; a bound is what rounding can explain.
 
+    With --draws an estimator that cannot be enumerated, since it draws normal numbers or too much
+    at once, is sampled until its mean is refuted or there are as many draws. What is printed says
+    what the verdict rests on; a bound is the smallest bias that would have been seen then.
+
     Exit status: 0 if it is unbiased, 1 if not, or if it cannot be told from rounding, 2 if it
     cannot be checked, 130 if it was interrupted.
     """
@@ -150,11 +172,10 @@ def command(
         estimate, module = user_file.load(str(target), "estimator", "reinforce")
         given = read(module, names)
         with progress() as report:
-            checked = _checked(str(target), estimate, module, given, paths, report)
+            limits = {"paths": paths, "draws": draws, "alpha": alpha, "seed": seed}
+            checked = _checked(str(target), estimate, module, given, limits, report)
     show(table(checked))
     click.echo(f"\n{checked.explain()}")
-    for line in unseen(checked):
-        click.echo(line)
     click.echo(f"From the file, too: {', '.join(given.values())}.")
     if json_file is not None:
         with clear_errors(show_traceback):
@@ -193,7 +214,7 @@ def _checked(
     estimate: Callable[..., Any],
     module: types.ModuleType,
     given: dict[str, str],
-    paths: int,
+    limits: Mapping[str, Any],
     report: Callable[[int, int, str], None] | None,
 ) -> Checked:
     name = target.rpartition(":")[2]
@@ -205,8 +226,8 @@ def _checked(
             _check_call(called, getattr(module, called), inputs)
         if "wrt" in found:
             found["wrt"] = _made(found["wrt"])
-        found["reset"] = _counted(found.get("reset"), report, paths)
-        return check_estimator(estimate, inputs, **found, paths=paths, name=name)
+        found["reset"] = _counted(found.get("reset"), report, limits["paths"])
+        return check_estimator(estimate, inputs, **found, **limits, name=name)
     except FileError:
         raise
     except (Exception, SystemExit) as error:
@@ -265,7 +286,7 @@ def blame(error: BaseException, target: str, module: types.ModuleType) -> str:
     said = str(error) or "without a message"
     notes = "".join(f"; {note}" for note in getattr(error, "__notes__", ()))
     # The library's arguments are the command's options.
-    said = re.sub(rf"\b({'|'.join(GIVEN)}|paths)=(?![\w'\"])", r"--\1", said + notes)
+    said = re.sub(rf"\b({'|'.join(GIVEN)}|paths|draws)=(?![\w'\"])", r"--\1", said + notes)
     return f"{place}: {kind}{said}" + ("" if ours else "; --traceback shows more")
 
 
@@ -298,18 +319,6 @@ def table(checked: Checked) -> Table:
             f"{spread:.3e}",
         )
     return made
-
-
-def unseen(checked: Checked) -> list[str]:
-    """Why it is undecided, and what to do, if it is."""
-    if checked.verdict != UNDECIDED:
-        return []
-    if names := unresolved(checked.comparisons):
-        return [
-            f"An error of {COARSEST:.0%} would not have been seen in {', '.join(names)}. If that "
-            "gradient is zero, leave it out of what is compared; if not, use double precision."
-        ]
-    return ["Rounding alone might be so large: use double precision."]
 
 
 def to_json(checked: Checked, target: str) -> str:

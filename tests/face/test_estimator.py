@@ -292,3 +292,14 @@ def test_modules_of_torch(tmp_path, name):
     assert found.exit_code == 0, found.output
     assert "weight[" in found.output
     assert "bias[" in found.output
+
+
+def test_what_cannot_be_enumerated_is_sampled_if_that_is_asked_for(mine):
+    """With --draws; without, the message says so."""
+    found = run(f"{mine}:continuous")
+    assert found.exit_code == 2
+    assert "pass --draws to sample it instead" in found.stderr
+    found = run(f"{mine}:continuous", "--draws", "50", "--seed", "1")
+    assert found.exit_code == 1
+    assert "It was sampled, for Generator.normal draws what has no outcomes" in found.output
+    assert "Take more draws to tell" in found.output
