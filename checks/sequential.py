@@ -41,6 +41,7 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtri
 
+from .bets import Book, Moments, RangeBook, Ranges, Spreads, diagonal
 from .evidence import NothingCompared
 
 #: Chance of a false alarm, of a whole test, unless told otherwise.
@@ -52,19 +53,11 @@ POWER = 0.9
 #: Part of the false alarms that may come from a range that was learnt too narrow.
 SHARE = 0.1
 
-#: Most of a bettor's wealth that one draw may cost. Beyond a half little is gained (Waudby-Smith
-#: and Ramdas take the same), and a bettor who can lose all never comes back.
-MOST_LOST = 0.5
-
 #: Roundings, all in one direction, that a sample may be off by; see :mod:`.estimator`.
 ROUNDINGS = 1000.0
 
 #: Beyond this many coordinates the matrix of their scatter costs more than its direction finds.
 MOST_JOINT = 256
-
-#: Directions in which nothing varies are bet on as if they had this part of the usual variance: far
-#: above rounding, far below what is estimated from any feasible number of draws.
-RIDGE = 1e-9
 
 #: Bets are made anew when the draws have grown by this part.
 RENEWAL = 1 / 8
@@ -202,8 +195,8 @@ class MeanTest:
             self.alarm = 1.0 / (alpha * (1.0 - SHARE))
             self.stretch = math.ceil(math.log(2 * size / (SHARE * alpha)) / rarest)
         self._joint = 1 < size <= MOST_JOINT and not (sd is not None and covariance is None)
-        self._moments = _Moments(size, self._joint)
-        self._book: _Book | None = None
+        self._moments = Moments(size, self._joint)
+        self._book: Book | None = None
         self._wealth = np.zeros(size + self._joint)  # its logarithm
         self._weights = _weights(size, self._joint)
         self._until = self._learnt = self.stretch
@@ -351,7 +344,7 @@ class MeanTest:
             )
             self._book, self._wealth, self._bets = None, np.zeros_like(self._wealth), 0
             self._learnt = self._moments.count + self.stretch
-        elif isinstance(self._given, _Ranges):
+        elif isinstance(self._given, Ranges):
             low, high = self._given.low[where], self._given.high[where]
             raise BeyondRange(
                 f"{told}, beyond the range from {low:.6e} to {high:.6e} that was given: either the "
@@ -372,7 +365,7 @@ class MeanTest:
         assert self._precision is not None  # a sample was read
         return ROUNDINGS * self._precision
 
-    def _open(self, book: _Book) -> None:
+    def _open(self, book: Book) -> None:
         """Begin to bet, unless the exact mean is where no mean can be."""
         self._book = book
         if self._joint:
@@ -392,7 +385,7 @@ class MeanTest:
         low, high = self._moments.low, self._moments.high
         more = (self.widen - 1.0) * (high - low)
         size = np.abs(self.exact) + np.maximum(np.abs(low), np.abs(high))
-        self._open(_RangeBook(low - more, high + more, self._rounding() * size))
+        self._open(RangeBook(low - more, high + more, self._rounding() * size))
 
     def _renew(self) -> None:
         """Make new bets, from all draws so far, and say when the next are due."""
@@ -427,7 +420,7 @@ class MeanTest:
         unlucky = float(ndtri(self.power))
         unit = (unlucky + math.sqrt(unlucky**2 + 2.0 * need)) / math.sqrt(bets)
         other = math.sqrt(max(0.0, 1.0 - unit**2))
-        spread = np.sqrt(_diagonal(self._book.scatter(self._moments)))
+        spread = np.sqrt(diagonal(self._book.scatter(self._moments)))
         most = self._book.largest()
         with np.errstate(divide="ignore", invalid="ignore"):
             shift = spread * np.divide(unit, other)
@@ -438,210 +431,7 @@ class MeanTest:
         return self._book.charge + np.where(allowed, shift, forced)
 
 
-class _Moments:
-    """Mean, scatter and extremes of the draws, as they grow."""
-
-    def __init__(self, size: int, joint: bool) -> None:
-        self.count = 0
-        self.mean = np.zeros(size)
-        self.square = np.zeros((size, size) if joint else size)
-        self.low, self.high = np.full(size, np.inf), np.full(size, -np.inf)
-
-    def add(self, part: np.ndarray) -> None:
-        """Chan's update: nothing is subtracted from a sum of squares."""
-        if not len(part):
-            return
-        mean = part.mean(axis=0)
-        step, total = mean - self.mean, self.count + len(part)
-        weight = len(part) * self.count / total
-        self.square += _square(part - mean, self.square.ndim)
-        self.square += weight * _square(step[None], self.square.ndim)
-        self.mean = self.mean + step * (len(part) / total)
-        self.low = np.minimum(self.low, part.min(axis=0))
-        self.high = np.maximum(self.high, part.max(axis=0))
-        self.count = total
-
-    def variance(self) -> np.ndarray:
-        """By coordinate, without bias; 0 for one draw."""
-        return _diagonal(self.square) / max(1, self.count - 1)
-
-
-@dataclasses.dataclass(frozen=True)
-class _Ranges:
-    """Ranges that are known for certain."""
-
-    low: np.ndarray
-    high: np.ndarray
-
-    assumption = (
-        "no sample can lie outside of the range that was given, and the mean of each, given those "
-        "before, is the same"
-    )
-
-    def book(self, exact: np.ndarray, rounding: float) -> _Book:
-        """Of bets on differences from the exact mean."""
-        size = np.maximum.reduce([np.abs(self.low), np.abs(self.high), np.abs(exact)])
-        return _RangeBook(self.low - exact, self.high - exact, rounding * size)
-
-
-@dataclasses.dataclass(frozen=True)
-class _Spreads:
-    """Variances, or a covariance, that are not exceeded."""
-
-    scatter: np.ndarray
-
-    assumption = (
-        "no variance exceeds the one that was given, and the mean of each sample, given those "
-        "before, is the same"
-    )
-
-    def book(self, exact: np.ndarray, rounding: float) -> _Book:
-        """Of bets on differences from the exact mean."""
-        size = np.abs(exact) + np.sqrt(_diagonal(self.scatter))
-        return _SpreadBook(self.scatter, rounding * size)
-
-
-class _Book:
-    """Bets of all bettors: a stake for each coordinate, and stakes on all for the direction.
-
-    A stake s on a coordinate wins ``s x - |s| charge`` by a sample that is off by x: nothing or
-    less on average, if the mean is off by no more than the charge, which rounding may do.
-    """
-
-    def __init__(self, low: np.ndarray, high: np.ndarray, charge: np.ndarray) -> None:
-        self.low, self.high, self.charge = low, high, charge
-        self.stakes = np.zeros_like(charge)
-        self.direction: np.ndarray | None = None
-
-    def inside(self, part: np.ndarray) -> np.ndarray:
-        """Which numbers are finite, and where they were assumed to be."""
-        between = (part >= self.low - self.charge) & (part <= self.high + self.charge)
-        return between & np.isfinite(part)
-
-    def renew(self, moments: _Moments) -> None:
-        """Kelly's stakes, by the mean and scatter that were seen so far."""
-        scatter, mean = self.scatter(moments), moments.mean
-        variance, noise = _diagonal(scatter), 1.0 / moments.count
-        one = np.divide(mean, variance, out=np.zeros_like(mean), where=variance > 0.0)
-        one = one * _prudent(one * mean, np.abs(one) * self.charge, noise)
-        self.stakes = one * _at_most(MOST_LOST, self.losses(one))
-        if scatter.ndim == 2:
-            way = _whitened(scatter, mean)
-            way = way * _prudent(way @ mean, np.abs(way) @ self.charge, mean.size * noise)
-            self.direction = way * _at_most(MOST_LOST, self.losses(way).sum())
-
-    def gains(self, part: np.ndarray) -> np.ndarray:
-        """By what each bettor's logarithm of wealth grows with each draw: (B, bettors)."""
-        won = part * self.stakes - np.abs(self.stakes) * self.charge
-        if self.direction is None:
-            return self.settle(won)
-        joint = part @ self.direction - np.abs(self.direction) @ self.charge
-        return self.settle(np.column_stack([won, joint]))
-
-    def scatter(self, moments: _Moments) -> np.ndarray:
-        """Variances (P,), or the covariance if there is a bet on a direction."""
-        raise NotImplementedError
-
-    def losses(self, stakes: np.ndarray) -> np.ndarray:
-        """The most that each stake can lose by one draw; 0 where it does not matter."""
-        raise NotImplementedError
-
-    def largest(self) -> np.ndarray:
-        """The largest stake, by coordinate, that may be made either way."""
-        raise NotImplementedError
-
-    def settle(self, won: np.ndarray) -> np.ndarray:
-        """Logarithmic growth, of what was won as part of the wealth."""
-        raise NotImplementedError
-
-
-class _RangeBook(_Book):
-    """Wealth is multiplied by 1 + what is won: fair, and positive within the range."""
-
-    def scatter(self, moments: _Moments) -> np.ndarray:
-        """What was seen, and one draw more that has the largest variance a range allows."""
-        extra = (self.high - self.low) ** 2 / 4.0
-        square = moments.square
-        return (square + (np.diag(extra) if square.ndim == 2 else extra)) / (moments.count + 1)
-
-    def losses(self, stakes: np.ndarray) -> np.ndarray:
-        """A sample may be the charge beyond the range, and the charge is lost too."""
-        return np.maximum(
-            -stakes * (self.low - 2.0 * self.charge), -stakes * (self.high + 2.0 * self.charge)
-        )
-
-    def largest(self) -> np.ndarray:
-        """By the longer side of the range."""
-        reach = np.maximum(-self.low, self.high) + 2.0 * self.charge
-        return np.divide(MOST_LOST, reach, out=np.full_like(reach, np.inf), where=reach > 0.0)
-
-    def settle(self, won: np.ndarray) -> np.ndarray:
-        """See the class."""
-        return np.log1p(won)
-
-
-class _SpreadBook(_Book):
-    """Wealth is multiplied by Catoni's 1 + y + y^2/2, or its mirror image, and the variance paid.
-
-    If y = won has mean m in [-2c, 0], with c what was charged, and its variance is v at most, then
-    E[1 + y + y^2/2] <= exp((v + 4 c^2)/2), and the mirror image 1/(1 - y + y^2/2) is smaller.
-    """
-
-    def __init__(self, covariance: np.ndarray, charge: np.ndarray) -> None:
-        reach = np.where(_diagonal(covariance) > 0.0, np.inf, 0.0)
-        super().__init__(-reach, reach, charge)
-        self._covariance = covariance
-
-    def scatter(self, moments: _Moments) -> np.ndarray:
-        """What was given."""
-        return self._covariance
-
-    def losses(self, stakes: np.ndarray) -> np.ndarray:
-        """None: the influence of a draw is bounded by the logarithm."""
-        return np.zeros_like(stakes)
-
-    def largest(self) -> np.ndarray:
-        """Any."""
-        return np.full_like(self.charge, np.inf)
-
-    def settle(self, won: np.ndarray) -> np.ndarray:
-        """See the class."""
-        pay = self.stakes**2 * (_diagonal(self._covariance) + 4.0 * self.charge**2)
-        if self.direction is not None:
-            left = 2.0 * np.abs(self.direction) @ self.charge
-            joint = self.direction @ self._covariance @ self.direction + left**2
-            pay = np.append(pay, joint)
-        return np.sign(won) * np.log1p(np.abs(won) + won**2 / 2.0) - pay / 2.0
-
-
-def _prudent(edge: Any, charge: Any, noise: float) -> Any:
-    """What part of Kelly's stake to make; ``edge`` is the squared mean in units of the scatter.
-
-    Of the edge that was seen, noise alone makes 1/n for each dimension: it is taken off, as James
-    and Stein 1961 do, so that a right mean is hardly bet on. So is what is charged.
-    """
-    edge = np.asarray(edge)
-    worth = np.maximum(0.0, edge - charge - noise)
-    part: np.ndarray = np.divide(
-        worth, edge * (1.0 + edge), out=np.zeros_like(edge), where=worth > 0.0
-    )
-    return part
-
-
-def _at_most(most: float, losses: Any) -> Any:
-    """By what to multiply stakes that can lose so much, if they may lose ``most``."""
-    return most / np.maximum(most, losses)
-
-
-def _whitened(scatter: np.ndarray, mean: np.ndarray) -> np.ndarray:
-    """Inverse scatter times mean: the direction in which it is the most standard errors away."""
-    unit = np.sqrt(np.diagonal(scatter))
-    unit = np.where(unit > 0.0, unit, 1.0)
-    likeness = scatter / unit / unit[:, None] + RIDGE * np.eye(unit.size)
-    return np.linalg.solve(likeness, mean / unit) / unit
-
-
-def _given(size: int, low: Any, high: Any, sd: Any, covariance: Any) -> _Ranges | _Spreads | None:
+def _given(size: int, low: Any, high: Any, sd: Any, covariance: Any) -> Ranges | Spreads | None:
     """What is known of the samples, checked.
 
     Raises:
@@ -656,14 +446,14 @@ def _given(size: int, low: Any, high: Any, sd: Any, covariance: Any) -> _Ranges 
         low, high = _spread_out("low", low, size), _spread_out("high", high, size)
         if (low > high).any():
             raise ValueError(f"low exceeds high in coordinate {int(np.argmax(low > high))}")
-        return _Ranges(low, high)
+        return Ranges(low, high)
     if sd is not None:
         sd = _spread_out("sd", sd, size)
         if (sd < 0.0).any():
             raise ValueError(f"sd of coordinate {int(np.argmin(sd))} is {sd.min()}, negative")
-        return _Spreads(sd**2)
+        return Spreads(sd**2)
     if covariance is not None:
-        return _Spreads(_checked_covariance(covariance, size))
+        return Spreads(_checked_covariance(covariance, size))
     return None
 
 
@@ -703,15 +493,6 @@ def _weights(size: int, joint: bool) -> np.ndarray:
     if not joint:
         return np.full(size, -math.log(size))
     return np.append(np.full(size, -math.log(2.0 * size)), math.log(0.5))
-
-
-def _diagonal(scatter: np.ndarray) -> np.ndarray:
-    return np.diagonal(scatter) if scatter.ndim == 2 else scatter
-
-
-def _square(rows: np.ndarray, dimensions: int) -> np.ndarray:
-    """Sum over rows of their squares, or of their outer products."""
-    return rows.T @ rows if dimensions == 2 else np.einsum("bp,bp->p", rows, rows)
 
 
 def log_sum(logarithms: np.ndarray) -> Any:
