@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import inspect
 import os
 import shlex
 import zlib
@@ -81,7 +80,7 @@ class Checks:
         self, estimate: Callable[..., Any], inputs: Sequence[Any], options: Mapping[str, Any]
     ) -> tuple[Checked, dict[str, Any]]:
         __tracebackhide__ = True
-        used = self._defaults() | dict(options)
+        used = self._defaults(samples=bool(options.get("draws"))) | dict(options)
         self._made += 1
         try:
             checked = gradproof.check_estimator(estimate, inputs, **used)
@@ -91,21 +90,20 @@ class Checks:
             error.add_note(self._again(estimate, inputs, used, snippet.draws_before(error)))
             raise
         self._sampled += checked.method == "sampled"
-        self._record(**_facts(checked), alpha=float(used.get("alpha", 0.0)))
+        alpha = used.get("alpha", 0.0) if checked.method == "sampled" else 0.0
+        self._record(**_facts(checked), alpha=float(alpha))
         return checked, used
 
-    def _defaults(self) -> dict[str, Any]:
-        """What the call need not give, as far as a check takes it."""
+    def _defaults(self, *, samples: bool) -> dict[str, Any]:
+        """What the call need not give: chance and seed are for what may be sampled."""
         config = self._item.config
+        paths = self._marked.get("paths", config.option.gradproof_paths)
+        given = {} if paths is None else {"paths": paths}
+        if not samples:
+            return given
         # Halves of halves: however many checks of a test sample, they share what is the test's.
         share = self._marked.get("alpha", config.option.gradproof_alpha / self._sharers())
-        wanted = {
-            "paths": self._marked.get("paths", config.option.gradproof_paths),
-            "alpha": share / 2.0 ** (self._sampled + 1),
-            "seed": self._seed(),
-        }
-        taken = inspect.signature(gradproof.check_estimator).parameters
-        return {key: value for key, value in wanted.items() if key in taken and value is not None}
+        return given | {"alpha": share / 2.0 ** (self._sampled + 1), "seed": self._seed()}
 
     def _sharers(self) -> int:
         # A test that asks for the fixture by getfixturevalue is not counted.

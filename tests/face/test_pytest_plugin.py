@@ -81,36 +81,44 @@ def test_many(gradproof):
 SAMPLED = """
 import dataclasses
 import json
-import pathlib
-
-@dataclasses.dataclass(frozen=True)
-class Sampled(package.Checked):
-    detectable: float = 0.0
 
 enumerated = package.check_estimator
 
 @pytest.fixture(autouse=True)
 def sampling(monkeypatch, request):
-    def check(estimate, inputs, *, exact, alpha, seed, paths=9):
-        found = vars(enumerated(estimate, inputs, exact=exact))
+    def check(estimate, inputs, *, exact, alpha, seed, draws, paths=9):
+        found = enumerated(estimate, inputs, exact=exact)
         with open("given.txt", "a") as file:
             print(json.dumps([request.node.nodeid, alpha, seed]), file=file)
-        return Sampled(**found | {"method": "sampled"}, detectable=0.01)
+        return dataclasses.replace(found, method="sampled", detectable=0.01)
     monkeypatch.setattr(package, "check_estimator", check)
 
 def test_one(gradproof):
     for _ in range(3):
-        gradproof.assert_unbiased(right, [theta], exact=exact)
+        gradproof.assert_unbiased(right, [theta], exact=exact, draws=5)
 
 @pytest.mark.parametrize("number", [1, 2])
 def test_two(gradproof, number):
-    gradproof.assert_unbiased(right, [theta], exact=exact)
+    gradproof.assert_unbiased(right, [theta], exact=exact, draws=5)
 
 @pytest.mark.gradproof(alpha=1e-9)
 def test_own_alpha(gradproof):
-    gradproof.assert_unbiased(right, [theta], exact=exact)
+    gradproof.assert_unbiased(right, [theta], exact=exact, draws=5)
 
 def test_none(): ...
+"""
+
+NORMAL = """
+rng = np.random.default_rng()
+
+def noisy(theta):
+    return theta + rng.uniform(1.0, 3.0, 3)
+
+def test_enough(gradproof):
+    gradproof.assert_unbiased(noisy, [theta], exact=theta + 2.0, draws=40_000)
+
+def test_too_few(gradproof):
+    gradproof.assert_unbiased(noisy, [theta], exact=theta + 2.0, draws=50)
 """
 
 REVERSED = "def pytest_collection_modifyitems(items): items.reverse()"
@@ -287,6 +295,17 @@ def given(pytester):
     for test, *numbers in rows:
         found.setdefault(test.removeprefix("test_mine.py::"), []).append(numbers)
     return found
+
+
+def test_sampling_is_summarised(session):
+    """A test that asks for draws has alpha and seed of the session, and says what it could see."""
+    result = session(NORMAL, options=["--gradproof-seed=7"])
+    result.assert_outcomes(passed=1, failed=1)
+    told = "sampled: 2 checks, which would have seen a bias of inf; chance of a false alarm"
+    assert told in "\n".join(section(result))
+    text = str(result.stdout)
+    assert "Once more: pytest test_mine.py::test_too_few --gradproof-seed=7" in text
+    assert "draws=50, exact=" in text
 
 
 def test_sampled_checks_share_the_false_alarms(session, pytester):
