@@ -305,7 +305,7 @@ def test_sampling_is_summarised(session):
     assert told in "\n".join(section(result))
     text = str(result.stdout)
     assert "Once more: pytest test_mine.py::test_too_few --gradproof-seed=7" in text
-    assert "draws=50, exact=" in text
+    assert "draws=50).explain())" in text
 
 
 def test_sampled_checks_share_the_false_alarms(session, pytester):
