@@ -147,11 +147,11 @@ def check_estimator(
     Estimand: the gradient of the expected cost: ``exact``, or that of the mean of ``objective``.
     Estimator: ``estimate``, unmodified. It is run once for each outcome of its discrete draws, and
     each run is weighed by the probability of its draws, so that mean and variance have no noise.
-    Valid when: every draw is discrete and made by a function of PyTorch, NumPy or JAX that is
+    Valid when: every draw is discrete and made by a function of PyTorch, NumPy, JAX or Theano that is
     looked up in its module (``torch.multinomial``, ``torch.bernoulli``, what
     ``torch.distributions`` draws with them, ``torch.randint``, ``torch.randperm``, the same of
-    ``numpy.random``, of its generators and of ``jax.random``, and comparisons of NumPy's
-    ``random()``). Anything else that draws is an error, or a reason to sample.
+    ``numpy.random``, of its generators and of ``jax.random``, comparisons of NumPy's ``random()``,
+    and Theano's ``RandomStreams``). Anything else that draws is an error, or a reason to sample.
 
     Args:
         estimate: called with ``inputs``; returns gradients (an array, a tensor, or a mapping,
