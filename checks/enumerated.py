@@ -24,6 +24,9 @@ from .gradients import complete
 #: operations of other people's code cannot be counted; a thousand is far from what is ever seen.
 ROUNDINGS = 1000.0
 
+#: Paths that are run twice, to see that the same draws give the same gradient.
+REPEATED = 256
+
 #: The weights of all paths must add up to one within the precision of their probabilities.
 MASS_ROUNDINGS = 100.0
 
@@ -44,7 +47,7 @@ class Moments:
         """Add a run."""
         weight = path.weight
         seen = named(path.value)
-        self._seen |= set(self.mean) if set(seen) == {"gradient"} else set(seen)
+        self._seen |= set(self.mean) if len(seen) == len(self.mean) == 1 else set(seen)
         self._precision = max(self._precision, path.precision, precision(path.value))
         self.mass += weight
         self.count += 1
@@ -64,9 +67,15 @@ class Moments:
         found = float(self._size[key].max(initial=0.0))
         return found if np.isfinite(found) else 0.0
 
+    def bounds(self, key: str) -> np.ndarray:
+        """What rounding can do to each entry of the mean."""
+        size = np.where(np.isfinite(self._size[key]), self._size[key], 0.0)
+        found: np.ndarray = ROUNDINGS * self._precision * size
+        return found
+
     def bound(self, key: str) -> float:
-        """What rounding can do to an entry of the mean."""
-        return ROUNDINGS * self._precision * self.size(key)
+        """What rounding can do to any entry of the mean."""
+        return float(self.bounds(key).max(initial=0.0))
 
     def note(self, key: str) -> str:
         """What is wrong with a parameter's gradients apart from their mean."""
@@ -126,6 +135,10 @@ def enumerate_paths(
     with np.errstate(invalid="ignore"):  # NaN and infinities are found, and named
         for path in walk(run, intercept, most=most):
             first = first or path
+            # All are repeated while they are few, then every one whose number is a power of two.
+            count = 0 if sums is None else sums.count
+            if count < REPEATED or not count & (count - 1):
+                _check_repeats(path, follow(run, intercept, path.choices))
             sums = sums or Moments(named(path.value))
             sums.add(path)
         if first is None or sums is None:

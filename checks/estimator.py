@@ -140,6 +140,7 @@ def check_estimator(
     rarest: float = RAREST,
     seed: int | None = None,
     reset: Callable[[], object] | None = None,
+    returns: str | None = None,
     name: str | None = None,
 ) -> Checked:
     """Is the mean of a gradient estimator the gradient that it estimates?
@@ -147,8 +148,8 @@ def check_estimator(
     Estimand: the gradient of the expected cost: ``exact``, or that of the mean of ``objective``.
     Estimator: ``estimate``, unmodified. It is run once for each outcome of its discrete draws, and
     each run is weighed by the probability of its draws, so that mean and variance have no noise.
-    Valid when: every draw is discrete and made by a function of PyTorch, NumPy, JAX or Theano that is
-    looked up in its module (``torch.multinomial``, ``torch.bernoulli``, what
+    Valid when: every draw is discrete and made by a function of PyTorch, NumPy, JAX or Theano that
+    is looked up in its module (``torch.multinomial``, ``torch.bernoulli``, what
     ``torch.distributions`` draws with them, ``torch.randint``, ``torch.randperm``, the same of
     ``numpy.random``, of its generators and of ``jax.random``, comparisons of NumPy's ``random()``,
     and Theano's ``RandomStreams``). Anything else that draws is an error, or a reason to sample.
@@ -167,6 +168,7 @@ def check_estimator(
         rarest: the least probability of an outcome that a sampled verdict allows for.
         seed: of the generators that frameworks have of their own, for a sampled verdict.
         reset: called before each run, for an estimator that keeps something.
+        returns: ``gradient`` or ``surrogate``, for a tensor of one number that could be either.
 
     Raises:
         NotEnumerable: for draws that cannot be walked through, or a run that is not repeatable.
@@ -177,7 +179,7 @@ def check_estimator(
     """
     started = time.perf_counter()
     label = name or str(getattr(estimate, "__qualname__", type(estimate).__name__))
-    runner = Runner(estimate, inputs, wrt=wrt, reset=reset)
+    runner = Runner(estimate, inputs, wrt=wrt, reset=reset, returns=returns)
     known, errors = _known(exact, objective, inputs, runner, paths, reset)
     try:
         moments = enumerate_paths(runner, estimate, known, most=paths)
@@ -188,17 +190,19 @@ def check_estimator(
         raise type(error)(f"{error}; pass draws= to sample it instead") from error
     comparisons = []
     for key, value in known.items():
-        bound = moments.bound(key) + float(np.max(errors.get(key, 0.0), initial=0.0))
-        size = max(float(np.abs(value).max(initial=0.0)), moments.size(key))
-        one = compare(key, moments.mean[key], value, bound, label, signal=size)
-        comparisons.append(dataclasses.replace(one, note=moments.note(key) or one.note))
+        bounds = moments.bounds(key) + errors.get(key, 0.0)
+        one = _compare(key, moments.mean[key], value, bounds, label)
+        # What is zero exactly has the size of what cancels.
+        size = float(np.abs(value).max(initial=0.0)) or moments.size(key)
+        note = moments.note(key) or one.note
+        comparisons.append(dataclasses.replace(one, signal=size, note=note))
     worst = worst_of(comparisons)
     return Checked(
         name=label,
         verdict=_verdict(comparisons, worst),
         method="enumerated",
         comparisons=tuple(comparisons),
-        worst=_bias(worst.what, moments.mean[worst.what], known[worst.what]),
+        worst=_bias(worst.what, moments.mean[worst.what], known[worst.what], error=worst.error),
         mean=moments.mean,
         variance=moments.variance(),
         exact=known,
@@ -224,6 +228,18 @@ def assert_unbiased(
     return checked
 
 
+def _compare(
+    key: str, mean: np.ndarray, exact: np.ndarray, bounds: np.ndarray, label: str
+) -> Comparison:
+    """The entry with the largest error in units of its own bound."""
+    if not mean.size or not np.isfinite(mean).all():
+        return compare(key, mean, exact, float(np.max(bounds, initial=0.0)), label)
+    off = np.abs(mean - exact)
+    ratios = np.divide(off, bounds, out=np.where(off > 0.0, np.inf, 0.0), where=bounds > 0.0)
+    at = np.unravel_index(int(ratios.argmax()), off.shape)
+    return Comparison(key, mean.size, float(off[at]), float(bounds[at]), 0.0, label)
+
+
 def _of_samples(
     name: str, known: Mapping[str, np.ndarray], found: Sampled, seconds: float, why: str
 ) -> Checked:
@@ -235,7 +251,7 @@ def _of_samples(
         size = float(np.abs(value).max(initial=0.0))
         seen = float(test.detectable[part].max(initial=0.0))
         if start <= test.worst < part.stop:
-            worst = _bias(key, found.mean[key], value, test.worst - start)
+            worst = _bias(key, found.mean[key], value, place=test.worst - start)
         comparisons.append(
             Comparison(key, value.size, error, min(seen, FAR), size, name, kind="sampled")
         )
@@ -293,10 +309,14 @@ def _float_arrays(inputs: Sequence[Any]) -> dict[str, np.ndarray]:
     return {"gradient": next(iter(found.values()))} if len(found) == 1 else found
 
 
-def _bias(key: str, mean: np.ndarray, exact: np.ndarray, place: int | None = None) -> Bias:
+def _bias(
+    key: str, mean: np.ndarray, exact: np.ndarray, *, error: float = 0.0, place: int | None = None
+) -> Bias:
+    """The entry that is off by so much, or at that place."""
     off = np.abs(mean - exact)
     if place is None:
-        place = int(np.argmax(np.where(np.isnan(off), np.inf, off))) if off.size else 0
+        off = np.where(np.isnan(off), np.inf, off)
+        place = int(np.argmax(off == error)) if (off == error).any() else int(np.argmax(off))
     index = tuple(int(each) for each in np.unravel_index(place, off.shape)) if off.ndim else ()
     return Bias(key, index, float(mean[index]), float(exact[index]))
 

@@ -8,7 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from gradproof.estimators.replay import NotAGradient, named
+from gradproof.estimators.replay import NotAGradient, copied, named
+
+#: How what an estimator returns may be read.
+READ = ("gradient", "surrogate")
 
 
 class Mutates(ValueError):
@@ -25,6 +28,7 @@ class Runner:
         wrt: whose gradients are read, if it does not return them: a module, a tensor, or a mapping
             or sequence of tensors. None: the tensors and modules of the inputs that need gradients.
         reset: called before each run, to forget what the last one left.
+        returns: ``gradient`` or ``surrogate``, for a tensor of one number that could be either.
     """
 
     def __init__(
@@ -34,7 +38,16 @@ class Runner:
         *,
         wrt: Any = None,
         reset: Callable[[], object] | None = None,
+        returns: str | None = None,
     ) -> None:
+        if not isinstance(inputs, list | tuple):
+            raise TypeError(
+                f"inputs is {inputs!r:.60}, expected a list or tuple of what the estimator is "
+                "called with"
+            )
+        if returns not in (None, *READ):
+            raise ValueError(f"returns is {returns!r}, expected one of {', '.join(READ)}")
+        self._returns = returns
         if not callable(estimate):
             raise TypeError(f"estimate = {estimate!r:.60}, expected something to call")
         self._estimate, self._inputs, self._reset = estimate, list(inputs), reset
@@ -50,8 +63,8 @@ class Runner:
         """Tensors whose gradients are read, by name."""
         return self._leaves
 
-    def __call__(self) -> Any:
-        """What one run returns or leaves, as it is.
+    def __call__(self) -> dict[str, np.ndarray]:
+        """What one run returns or leaves, in copies by name.
 
         Raises:
             Mutates: if an input is another one afterwards.
@@ -61,18 +74,27 @@ class Runner:
             self._reset()
         for leaf in self._leaves.values():
             leaf.grad = None
-        before = [_copy(array) for array in _arrays(self._inputs)]
+        kept = [*_arrays(self._inputs), *self._leaves.values()]
+        before = [_copy(array) for array in kept]
         found = self._estimate(*self._inputs)
-        for old, new in zip(before, _arrays(self._inputs), strict=True):
+        for old, new in zip(before, kept, strict=True):
             if not np.array_equal(old, _copy(new), equal_nan=True):
                 raise Mutates(
-                    "the estimator changes an input that it is given; let it work on a copy, or "
-                    "put it back with reset="
+                    "the estimator changes an input that it is given, or a parameter; let it work "
+                    "on a copy, or put it back with reset="
                 )
-        return self._gradient(found)
+        return copied(self._gradient(found))
 
     def _gradient(self, found: Any) -> Any:
-        if _is_surrogate(found):
+        left = {name: leaf.grad for name, leaf in self._leaves.items()}
+        if (
+            _is_number(found)
+            and self._returns is None
+            and any(value is not None for value in left.values())
+        ):
+            return left  # after backward() the loss may be returned too
+        if _is_surrogate(found) and self._returns != "gradient":
+            self._check_one_way(found)
             if not self._leaves:
                 raise NotAGradient(
                     "the estimator returns a surrogate, a tensor of one number, and there is "
@@ -84,13 +106,21 @@ class Runner:
             return dict(zip(self._leaves, values, strict=True))
         if found is not None:
             return found
-        left = {name: leaf.grad for name, leaf in self._leaves.items()}
         if all(value is None for value in left.values()):
             raise NotAGradient(
                 "the estimator returns nothing and leaves no gradient: let it return its gradients "
                 "or a surrogate, or call backward() and pass wrt= (a module or tensors)"
             )
-        return {name: None if value is None else value.clone() for name, value in left.items()}
+        return left
+
+    def _check_one_way(self, found: Any) -> None:
+        """A tensor of one number is a surrogate, or the gradient of a parameter of one number."""
+        shapes = {tuple(leaf.shape) for leaf in self._leaves.values()}
+        if self._returns is None and shapes == {tuple(found.shape)}:
+            raise NotAGradient(
+                "the estimator returns a tensor of one number that has a graph, and there is one "
+                "parameter of that shape: pass returns='surrogate' or returns='gradient'"
+            )
 
 
 def complete(value: Any, like: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -100,8 +130,8 @@ def complete(value: Any, like: Mapping[str, np.ndarray]) -> dict[str, np.ndarray
         ValueError: for a name or a shape that the others do not have.
     """
     found = named(value)
-    if set(found) == {"gradient"} and len(like) == 1:
-        found = {next(iter(like)): found["gradient"]}
+    if len(found) == len(like) == 1:  # whatever the two are called
+        found = {next(iter(like)): next(iter(found.values()))}
     unknown = sorted(set(found) - set(like))
     if unknown:
         raise ValueError(
@@ -110,10 +140,18 @@ def complete(value: Any, like: Mapping[str, np.ndarray]) -> dict[str, np.ndarray
         )
     for name, array in found.items():
         if array.shape != like[name].shape:
+            loss = "; is it the loss? return its tensor, or nothing after backward()"
             raise ValueError(
                 f"{name} has shape {array.shape}, and its exact gradient {like[name].shape}"
+                f"{'' if array.shape else loss}"
             )
     return {name: found.get(name, np.zeros_like(array)) for name, array in like.items()}
+
+
+def _is_number(found: Any) -> bool:
+    return isinstance(found, int | float) or (
+        getattr(found, "shape", None) is not None and int(np.prod(tuple(found.shape))) == 1
+    )
 
 
 def _is_surrogate(found: Any) -> bool:
@@ -153,6 +191,8 @@ def _arrays(value: Any) -> Iterator[Any]:
 
 
 def _copy(array: Any) -> np.ndarray:
-    plain = array.detach().cpu().numpy() if hasattr(array, "detach") else array
-    copy: np.ndarray = np.array(plain)
+    if hasattr(array, "detach"):
+        array = array.detach().cpu()
+        array = (array.float() if str(array.dtype) == "torch.bfloat16" else array).numpy()
+    copy: np.ndarray = np.array(array)
     return copy

@@ -8,13 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from gradproof.estimators.replay import MOST_PATHS, intercepted, walk
+from gradproof.estimators.replay import MOST_PATHS, Restless, intercepted, walk
 
 #: Steps, in units of the fifth root of the precision: where a fourth-order error meets rounding.
 STEP = 1.0
 
 #: Roundings that the value of a cost may be off by, all in one direction.
 ROUNDINGS = 100.0
+
+#: Slopes to the two sides that differ by more than this share are those of a kink, if they do so
+#: however near: a thousand times what a step's curvature comes to where it is mild.
+KINK = 1e-3
 
 #: Runs of a cost that differences may take before they are not worth waiting for.
 MOST_RUNS = 2_000_000
@@ -73,6 +77,11 @@ def by_differences(
         return total, size, count
 
     value, size, count = expected()
+    if expected() != (value, size, count):
+        raise Restless(
+            "the mean of the objective is another one when it is enumerated again: something is "
+            "drawn that is not intercepted, or kept from one run to the next; pass reset="
+        )
     if 4 * entries * count > MOST_RUNS:
         raise NotDifferentiable(
             f"{entries:,} parameters and {count:,} paths need {4 * entries * count:,} runs of the "
@@ -80,10 +89,11 @@ def by_differences(
         )
     gradient, error = {}, {}
     for name, leaf in leaves.items():
-        found = [_entry(leaf, place, lambda: expected()[0], size) for place in range(_count(leaf))]
         shape = np.shape(_plain(leaf))
-        gradient[name] = np.array([slope for slope, _ in found]).reshape(shape)
-        error[name] = np.array([off for _, off in found]).reshape(shape)
+        gradient[name], error[name] = np.zeros(shape), np.zeros(shape)
+        for index in np.ndindex(*shape):
+            found = _slope(_Entry(leaf, index, name), lambda: expected()[0], value, size)
+            gradient[name][index], error[name][index] = found
     return Differences(gradient, error, value)
 
 
@@ -101,42 +111,78 @@ def _run(
     return float(np.reshape(found, ()))
 
 
-def _entry(
-    leaf: Any, place: int, expected: Callable[[], float], size: float
+class _Entry:
+    """One entry of an array or tensor, moved in place and put back."""
+
+    def __init__(self, leaf: Any, index: tuple[int, ...], name: str) -> None:
+        self._of = leaf if isinstance(leaf, np.ndarray) else leaf.data
+        self._index = index
+        self.name = f"{name}{list(index) if index else ''}"
+        self.before = self._of[index].item()
+        self.eps = float(np.finfo(_plain(leaf).dtype).eps)
+
+    def at(self, value: float, expected: Callable[[], float]) -> tuple[float, float]:
+        """Where it was moved to, as it was rounded, and the expectation there.
+
+        Raises:
+            NotDifferentiable: if the array cannot be written to, or there is no expectation there.
+        """
+        try:
+            self._of[self._index] = value
+        except ValueError as error:
+            raise NotDifferentiable(
+                f"{self.name} cannot be moved to be differenced: {error}; pass exact= instead, or "
+                "a copy"
+            ) from error
+        try:
+            return self._of[self._index].item(), expected()
+        except ValueError as error:
+            raise NotDifferentiable(
+                f"the objective cannot be run where {self.name} is {value:.6g} in place of "
+                f"{self.before:.6g}, to be differenced: {error}; pass exact= instead"
+            ) from error
+        finally:
+            self._of[self._index] = self.before
+
+
+def _slope(
+    entry: _Entry, expected: Callable[[], float], value: float, size: float
 ) -> tuple[float, float]:
-    """The slope by one entry, and what it may be off by."""
-    flat = _flat(leaf)
-    before = flat[place].item()
-    eps = float(np.finfo(_plain(leaf).dtype).eps)
-    step = STEP * eps**0.2 * max(1.0, abs(before))
-    try:
-        near, far = (_central(flat, place, before, width, expected) for width in (0.5 * step, step))
-    finally:
-        flat[place] = before
-    slope = (4.0 * near - far) / 3.0
+    """The slope by one entry, and what it may be off by.
+
+    Raises:
+        NotDifferentiable: at a kink.
+    """
+    step = STEP * entry.eps**0.2 * max(1.0, abs(entry.before))
     # The cost's own precision is that of what it is computed from.
-    return slope, abs(slope - near) * eps**0.2 + 4.0 * ROUNDINGS * eps * (size + 1e-300) / step
+    rounding = 4.0 * ROUNDINGS * entry.eps * size / step
+    (near, near_jump), (far, far_jump) = (
+        _central(entry, width, expected, value) for width in (0.5 * step, step)
+    )
+    # Where it is smooth, slopes to both sides differ by half as much for half the step.
+    if near_jump > max(0.6 * far_jump, KINK * (abs(near) + abs(far)), rounding):
+        raise NotDifferentiable(
+            f"the mean of the objective has a kink within {step:.1e} of {entry.name}: slopes to "
+            f"its two sides differ by {near_jump:.3g}; pass exact= instead, or move it"
+        )
+    slope = (4.0 * near - far) / 3.0
+    return slope, abs(slope - near) * entry.eps**0.2 + rounding
 
 
 def _central(
-    flat: Any, place: int, before: float, step: float, expected: Callable[[], float]
-) -> float:
-    values, points = [], []
-    for moved in (before + step, before - step):
-        flat[place] = moved
-        points.append(flat[place].item())  # as it was rounded
-        values.append(expected())
-    return (values[0] - values[1]) / (points[0] - points[1])
-
-
-def _count(leaf: Any) -> int:
-    return int(leaf.size if isinstance(leaf, np.ndarray) else leaf.numel())
-
-
-def _flat(leaf: Any) -> Any:
-    """All entries in a row, sharing memory."""
-    return leaf.reshape(-1) if isinstance(leaf, np.ndarray) else leaf.data.view(-1)
+    entry: _Entry, step: float, expected: Callable[[], float], value: float
+) -> tuple[float, float]:
+    """The slope, and by how much those to the two sides differ."""
+    (above, high), (below, low) = (
+        entry.at(entry.before + sign * step, expected) for sign in (1.0, -1.0)
+    )
+    sides = (high - value) / (above - entry.before), (value - low) / (entry.before - below)
+    return (high - low) / (above - below), abs(sides[0] - sides[1])
 
 
 def _plain(value: Any) -> np.ndarray:
     return np.asarray(value.detach().cpu().numpy() if hasattr(value, "detach") else value)
+
+
+def _count(leaf: Any) -> int:
+    return int(leaf.size if isinstance(leaf, np.ndarray) else leaf.numel())

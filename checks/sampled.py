@@ -48,7 +48,7 @@ def sample(
             afterwards. None: they go on from where they are.
 
     Raises:
-        ValueError: for fewer than one draw, or gradients that do not fit.
+        ValueError: for too few draws to test anything, or gradients that do not fit.
     """
     if draws < 1:
         raise ValueError(f"draws is {draws}, expected at least 1")
@@ -62,6 +62,12 @@ def sample(
             if test is None:
                 step = max(precision(value) for value in values)
                 test = MeanTest(target, alpha=alpha, rarest=rarest, precision=step)
+                if test.stretch >= draws:
+                    raise ValueError(
+                        f"draws is {draws:,}, and {test.stretch:,} are needed to know the range of "
+                        f"what is drawn before anything is tested: take more, or allow for fewer "
+                        f"rare outcomes (rarest={rarest:g})"
+                    )
             block = np.stack([_flat(complete(value, exact)) for value in values])
             count += len(block)
             total += (block - target).sum(axis=0)

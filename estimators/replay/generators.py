@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import gc
+import random
 import types
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -39,9 +40,8 @@ class Kept:
     def __init__(self, *functions: object) -> None:
         seen: set[int] = set()
         self._places = [place for function in functions for place in _places(function, seen, DEPTH)]
-        self._watched = [
-            each for each in gc.get_objects() if type(each) is Generator
-        ]  # also those that were found: what was copied from a place draws on
+        # Also those that were found: what was copied from a place draws on.
+        self._watched = [each for each in gc.get_objects() if _moves(type(each))]
 
     @contextlib.contextmanager
     def walked(self, walker: Walker) -> Iterator[None]:
@@ -50,27 +50,46 @@ class Kept:
         Raises:
             Continuous: if one that is watched has moved.
         """
-        before = [each.bit_generator.state for each in self._watched]
+        before = [_state(each) for each in self._watched]
         with contextlib.ExitStack() as stack:
             for place in self._places:
                 stack.callback(place.put, place.value)
                 place.put(Walked(walker))
             yield
         if any(
-            not _same(state, each.bit_generator.state)
+            not _same(state, _state(each))
             for state, each in zip(before, self._watched, strict=True)
         ):
             raise Continuous(
-                "a generator of NumPy moved that could not be found where the estimator keeps it; "
-                "pass it among the inputs, or keep it in an attribute, a closure or a global"
+                "a generator of NumPy or of Python's random moved that is not walked through: a "
+                "RandomState, a Random, or one that could not be found where the estimator keeps "
+                "it; pass a numpy.random.Generator among the inputs, or keep it in an attribute, a "
+                "closure or a global"
             )
+
+
+#: Whatever has a state that moves when it is drawn from.
+_KINDS = (Generator, np.random.RandomState, random.Random)
+
+
+def _moves(kind: type) -> bool:
+    # What asks the operating system has no state to be watched, and what asks a walker none.
+    return issubclass(kind, _KINDS) and not issubclass(kind, (random.SystemRandom, Walked))
+
+
+def _state(generator: Any) -> Any:
+    if isinstance(generator, Generator):
+        return generator.bit_generator.state
+    if isinstance(generator, np.random.RandomState):
+        return generator.get_state(legacy=False)
+    return generator.getstate()
 
 
 def _same(first: Any, second: Any) -> bool:
     """Whether two states are the same: mappings of numbers and arrays."""
     if isinstance(first, dict):
         return all(_same(value, second[key]) for key, value in first.items())
-    return bool(np.array_equal(first, second))
+    return first == second if isinstance(first, tuple) else bool(np.array_equal(first, second))
 
 
 def _places(value: Any, seen: set[int], depth: int) -> Iterator[Place]:
@@ -118,13 +137,21 @@ def _of_function(function: types.FunctionType) -> Iterator[tuple[Any, Callable[[
     for place, each in enumerate(function.__defaults__ or ()):
         yield each, functools.partial(_put_default, function, place)
     yield from _of_mapping(function.__kwdefaults__ or {})
-    for name in function.__code__.co_names:
+    for name in _names(function.__code__):
         if name in function.__globals__:
             put = functools.partial(function.__globals__.__setitem__, name)
             yield function.__globals__[name], put
     for cell in function.__closure__ or ():
         with contextlib.suppress(ValueError):  # an empty cell
             yield cell.cell_contents, functools.partial(setattr, cell, "cell_contents")
+
+
+def _names(code: types.CodeType) -> Iterator[str]:
+    """Of globals and attributes, also those of comprehensions and functions within."""
+    yield from code.co_names
+    for each in code.co_consts:
+        if isinstance(each, types.CodeType):
+            yield from _names(each)
 
 
 def _of_mapping(mapping: dict[Any, Any]) -> Iterator[tuple[Any, Callable[[Any], object]]]:

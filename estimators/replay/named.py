@@ -28,6 +28,17 @@ def named(value: object) -> ByName:
     return dict(_leaves(value, ""))
 
 
+def copied(value: object) -> ByName:
+    """The same in copies of their own type: what is returned may be written to by the next run.
+
+    Raises:
+        NotAGradient: as :func:`named`.
+    """
+    named(value)
+    return {name or "gradient": np.array(_array(leaf)) for name, leaf in _items(value, "")
+            if leaf is not None}  # fmt: skip
+
+
 def precision(value: object) -> float:
     """The coarsest precision of what an estimator returned: the step from 1 to the next number."""
     steps = [np.finfo(array.dtype).eps for array in _typed(value) if array.dtype.kind == "f"]

@@ -10,11 +10,7 @@ from typing import Any
 import numpy as np
 
 from .patch import patched
-from .walk import Continuous, Walker
-
-#: What a generator can draw that has outcomes to count; all else that it draws is refused.
-_KEPT = frozenset({"bit_generator", "spawn"})
-
+from .walk import EPS, Continuous, Walker
 
 #: NumPy's own class, which may be replaced where people look it up.
 Generator = np.random.Generator
@@ -30,8 +26,6 @@ class Uniform:
     of what is left below p. Whatever needs the number itself is refused.
     """
 
-    __array_ufunc__ = None  # NumPy is not to take it for a number
-
     def __init__(self, walker: Walker, what: str) -> None:
         self._walker, self._what = walker, what
         self._low, self._high = 0.0, 1.0
@@ -39,16 +33,16 @@ class Uniform:
     def _below(self, bound: Any) -> Any:
         if np.ndim(bound):
             # From the largest on: what is decided there leaves less to be decided below.
-            flat = np.asarray(bound, np.float64).reshape(-1)
+            flat = np.asarray(bound).reshape(-1)
             found = np.empty(flat.shape, bool)
             for place in np.argsort(-flat):
                 found[place] = self._below(flat[place])
             return found.reshape(np.shape(bound))
-        edge = float(bound)
+        edge, step = float(bound), _precision(bound)
         if edge >= self._high or edge <= self._low:
             return edge >= self._high
         share = (edge - self._low) / (self._high - self._low)
-        below = self._walker.choose((1.0 - share, share), self._what) == 1
+        below = self._walker.choose((1.0 - share, share), self._what, step) == 1
         self._low, self._high = (self._low, edge) if below else (edge, self._high)
         return below
 
@@ -66,8 +60,6 @@ class Uniform:
 
 class Uniforms:
     """An array of such numbers, compared entry by entry."""
-
-    __array_ufunc__ = None
 
     def __init__(self, walker: Walker, what: str, shape: Sequence[int]) -> None:
         self._entries = np.empty(shape, object)
@@ -88,7 +80,7 @@ class Uniforms:
         return len(self._entries)
 
     def _compared(self, bound: Any, how: Callable[[Uniform, Any], Any]) -> np.ndarray:
-        both: Any = np.broadcast_arrays(self._entries, np.asarray(bound, np.float64))
+        both: Any = np.broadcast_arrays(self._entries, np.asarray(bound))
         entries, bounds = both
         found = np.empty(entries.shape, bool)
         for place in np.ndindex(*entries.shape):
@@ -106,16 +98,37 @@ class Uniforms:
     __ge__ = __gt__
 
 
-def _refuse(uniform: Uniform | Uniforms, *_: Any) -> Any:
+def _refuse(uniform: Uniform | Uniforms, *_: Any, **__: Any) -> Any:
     raise Continuous(
         f"{uniform._what}() is used other than compared with <, <=, > or >=: it has no outcomes to "
         "count"
     )
 
 
+def _compared(
+    uniform: Uniform | Uniforms, function: Any, method: str, *inputs: Any, **_: Any
+) -> Any:
+    """What NumPy asks of a number in one of its functions: comparisons are known."""
+    how = {"less": "lt", "less_equal": "le", "greater": "gt", "greater_equal": "ge"}
+    turned = {"lt": "gt", "le": "ge", "gt": "lt", "ge": "le"}
+    name = how.get(function.__name__)
+    if name is None or method != "__call__":
+        return _refuse(uniform)
+    first, second = inputs
+    if first is uniform:
+        return getattr(uniform, f"__{name}__")(second)
+    return getattr(uniform, f"__{turned[name]}__")(first)
+
+
+#: Python's operations on a number that need it itself.
+_REFUSED = (
+    "array", "float", "int", "bool", "eq", "ne", "hash", "neg", "pow", "add", "radd", "sub", "rsub",
+    "mul", "rmul", "truediv", "rtruediv", "floordiv", "mod", "abs", "round", "array_function",
+)  # fmt: skip
+
 for _kind in (Uniform, Uniforms):
-    for _operation in ("array", "float", "int", "bool", "eq", "ne", "hash", "neg", "pow", "add",
-                       "radd", "sub", "rsub", "mul", "rmul", "truediv", "rtruediv"):  # fmt: skip
+    setattr(_kind, "__array_ufunc__", _compared)  # noqa: B010 - as those below
+    for _operation in _REFUSED:
         setattr(_kind, f"__{_operation}__", _refuse)
 
 
@@ -137,14 +150,20 @@ class _Discrete:
         """Entries of an array, or numbers below ``a``."""
         values = np.arange(a) if np.ndim(a) == 0 else np.asarray(a)
         count = values.shape[axis]
+        draws = 1 if size is None else int(np.prod(size))
+        if p is None and not replace and not shuffle:
+            raise Continuous(f"{self._what}choice(shuffle=False) has an order of NumPy's own")
+        step = EPS if p is None else _precision(p)
         left = np.full(count, 1.0 / count) if p is None else np.array(p, np.float64)
-        if abs(left.sum() - 1.0) > SUM:
+        if abs(left.sum() - 1.0) > max(SUM, step**0.5):
             raise ValueError("Probabilities do not sum to 1")  # as NumPy does
+        if not replace and draws > np.count_nonzero(left):
+            raise ValueError("Cannot take a larger sample than population")  # as NumPy does
         if left.shape != (count,):
             raise ValueError("a and p must have same size")  # as NumPy does
-        drawn = []
-        for _ in range(1 if size is None else int(np.prod(size))):
-            drawn.append(self._walker.choose(left / left.sum(), f"{self._what}choice"))
+        drawn: list[int] = []
+        for _ in range(draws):
+            drawn.append(self._walker.choose(left / left.sum(), f"{self._what}choice", step))
             if not replace:
                 left[drawn[-1]] = 0.0
         places = drawn[0] if size is None else np.reshape(drawn, size)
@@ -193,14 +212,15 @@ class _Discrete:
 
     def multinomial(self, n: int, pvals: Any, size: Any = None) -> Any:
         """Of one trial each: a one where it came out."""
-        chances = np.asarray(pvals, np.float64)
+        chances, step = np.array(pvals, np.float64), _precision(pvals)
         if np.ndim(n) or chances.ndim != 1:
             raise Continuous(f"{self._what}multinomial with arrays of trials is not walked through")
+        chances[-1] = max(0.0, 1.0 - chances[:-1].sum())  # NumPy gives the last what is left
         rows = []
         for _ in range(1 if size is None else int(np.prod(size))):
             row = np.zeros(len(chances), np.int64)
             for _ in range(int(n)):
-                row[self._walker.choose(chances, f"{self._what}multinomial")] += 1
+                row[self._walker.choose(chances, f"{self._what}multinomial", step)] += 1
             rows.append(row)
         return rows[0] if size is None else np.reshape(rows, (*np.atleast_1d(size), len(chances)))
 
@@ -232,11 +252,24 @@ class Walked(_Discrete, Generator):  # type: ignore[misc]  # overloads of NumPy
         Generator.__init__(self, np.random.PCG64(0))
         self._walker, self._what = walker, what
 
+    def spawn(self, n_children: int) -> list[Walked]:
+        """Generators that ask the same walker."""
+        return [Walked(self._walker, self._what) for _ in range(n_children)]
+
+    def __copy__(self) -> Walked:
+        return Walked(self._walker, self._what)
+
+    def __deepcopy__(self, _: object) -> Walked:
+        return Walked(self._walker, self._what)
+
+    def __reduce__(self) -> Any:
+        raise Continuous("a generator is written down, and what is read from that is not seen")
+
     def __getattribute__(self, name: str) -> Any:
         # Public methods that are still NumPy's own draw what has no outcomes to count.
         if (
             not name.startswith("_")
-            and name not in _KEPT
+            and name != "spawn"
             and not hasattr(_Discrete, name)
             and hasattr(Generator, name)
         ):
@@ -261,8 +294,8 @@ def numpy_draws(walker: Walker) -> Iterator[None]:
         "random_sample": legacy.random,
         "rand": lambda *shape: legacy.random(shape or None),
         "default_rng": lambda *_, **__: Walked(walker),
-        "RandomState": _refused("RandomState"),
-        "Generator": _anew(walker),
+        "RandomState": _stands_for(np.random.RandomState, _refused("RandomState")),
+        "Generator": _stands_for(Generator, lambda *_, **__: Walked(walker)),
     }
     kept = {
         *replacements,
@@ -287,17 +320,26 @@ def numpy_draws(walker: Walker) -> Iterator[None]:
         )
 
 
-def _anew(walker: Walker) -> type:
-    """Stands for the class of generators: new ones ask the walker, and all are of it."""
+def _stands_for(real: type, made: Callable[..., Any]) -> type:
+    """Stands for a class: calls make something else, and all that is of the class is of this."""
 
     class Kind(type):
         def __instancecheck__(cls, instance: object) -> bool:
-            return isinstance(instance, Generator)
+            return isinstance(instance, real)
 
-        def __call__(cls, *_: Any, **__: Any) -> Walked:
-            return Walked(walker)
+        def __subclasscheck__(cls, subclass: type) -> bool:
+            return issubclass(subclass, real)
 
-    return Kind("Generator", (), {})
+        def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+            return made(*args, **kwargs)
+
+        def __or__(cls, other: Any) -> Any:
+            return real | other
+
+        def __ror__(cls, other: Any) -> Any:
+            return other | real
+
+    return Kind(real.__name__, (), {})
 
 
 def _refused(name: str) -> Callable[..., Any]:
@@ -320,6 +362,12 @@ def _same(first: tuple[Any, Any], second: tuple[Any, Any]) -> bool:
         and numpy["state"]["pos"] == then["state"]["pos"]
         and numpy["has_gauss"] == then["has_gauss"]
     )
+
+
+def _precision(chances: Any) -> float:
+    """The step from 1 to the next number, of what chances are given in."""
+    kind = np.asarray(chances).dtype
+    return float(np.finfo(kind).eps) if kind.kind == "f" else EPS
 
 
 def _binomial(trials: int, chance: float) -> np.ndarray:

@@ -7,8 +7,10 @@ another outcome. So every path is run once, in whatever order and number it draw
 
 from __future__ import annotations
 
+import contextvars
 import dataclasses
 import math
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Generic, NamedTuple, TypeVar
@@ -37,7 +39,16 @@ class TooManyPaths(NotEnumerable):
 
 
 class Continuous(NotEnumerable):
-    """Something is drawn that has no outcomes to count, or that cannot be intercepted."""
+    """Something is drawn that has no outcomes to count, or that cannot be intercepted.
+
+    The run that it is raised in notes it: code that catches all errors draws all the same.
+    """
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)
+        walker = _walking.get()
+        if walker is not None:
+            walker.refused.append(self)
 
 
 class Restless(NotEnumerable):
@@ -80,6 +91,8 @@ class Walker:
         self._told = told
         self.choices: list[Choice] = []
         self.precision = EPS
+        self.refused: list[Continuous] = []
+        self._process = os.getpid()
 
     def choose(self, probabilities: object, what: str, precision: float = EPS) -> int:
         """The outcome of a draw.
@@ -93,6 +106,8 @@ class Walker:
             ValueError: if they are none.
             Restless: if they are not those of the run that is repeated up to here.
         """
+        if os.getpid() != self._process:
+            raise Continuous(f"{what} draws in another process, whose draws cannot be told")
         known = _checked(probabilities, what)
         self.precision = max(self.precision, precision)
         place = len(self.choices)
@@ -111,6 +126,9 @@ class Walker:
         return taken
 
 
+#: The walker of the run that is under way, if there is one.
+_walking: contextvars.ContextVar[Walker | None] = contextvars.ContextVar("walking", default=None)
+
 #: Lets whatever draws ask a walker, until it is left.
 Intercept = Callable[[Walker], AbstractContextManager[object]]
 
@@ -127,6 +145,8 @@ def walk(
         TooManyPaths: if there are more.
         Restless: if a run does not go on as before after the same draws.
     """
+    if most < 1:
+        raise ValueError(f"paths is {most}, expected at least 1")
     told: list[Choice] | None = []
     for count in range(most + 1):
         if told is None:
@@ -145,15 +165,21 @@ def follow(run: Callable[[], T], intercept: Intercept, told: Sequence[Choice]) -
     """One path, of which the first draws are told.
 
     Raises:
+        Continuous: for what was refused, also if the run went on.
         Restless: if it ends before they are all asked for.
     """
     walker = Walker(told)
+    token = _walking.set(walker)
     try:
         with intercept(walker):
             value = run()
+        if walker.refused:  # and caught by the code that was run
+            raise walker.refused[0]
     except Exception as error:
         error.add_note(f"draws so far: {_listed(walker.choices)}")
         raise
+    finally:
+        _walking.reset(token)
     if len(walker.choices) < len(told):
         raise Restless(
             f"a run ended after {len(walker.choices)} draws, and after the same draws it went on "

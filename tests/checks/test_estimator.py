@@ -1,12 +1,15 @@
 """Anyone's estimator: verdicts on right and wrong ones, and a defined answer to all else."""
 
+import copy
 import dataclasses
+import pickle
+import random
 
 import numpy as np
 import pytest
 
 from gradproof import Biased, assert_unbiased, check_estimator
-from gradproof.checks.evidence import HOLDS, REFUTED, NothingCompared
+from gradproof.checks.evidence import HOLDS, REFUTED, UNDECIDED, NothingCompared
 from gradproof.checks.gradients import Mutates
 from gradproof.checks.objective import NotDifferentiable
 from gradproof.estimators.backends import load
@@ -234,6 +237,164 @@ def test_an_objective_that_is_none_is_an_error():
         check_estimator(estimate, (np.zeros(600_000),), objective=lambda theta: 1.0)
 
 
+# ------------------------------------------------------------------ what a reviewer found
+
+
+def test_a_bound_wider_than_the_gradient_is_no_verdict():
+    """A cost with a large offset, in single precision: nothing could be seen."""
+    rng = np.random.default_rng()
+    p = softmax(THETA)
+
+    def half(theta):
+        y = rng.choice(3, p=p)
+        return ((0.5 * COST[y] + 1e6) * (np.eye(3)[y] - p)).astype(np.float32)
+
+    found = check_estimator(half, (THETA,), exact=exact(THETA))
+    assert found.verdict == UNDECIDED
+    assert "would not have been seen in gradient" in found.explain()
+
+
+def test_each_entry_has_a_bound_of_its_own():
+    """A small one with the wrong sign beside a large one."""
+    rng = np.random.default_rng()
+    known = np.array([1.0, 1e-5])
+
+    def estimate():
+        return np.array([1.0, -1e-5], np.float32) * np.float32(2.0 * rng.integers(2))
+
+    found = check_estimator(estimate, exact=known)
+    assert found.verdict == REFUTED
+    assert found.worst.index == (1,)
+
+
+def test_arrays_that_are_no_row_of_memory_are_differenced():
+    """A transpose; one that cannot be written to is an error."""
+    rng = np.random.default_rng()
+    w = np.arange(4.0).reshape(2, 2).T * 0.3
+
+    def cost(w):
+        return 3.0 * (rng.random() < 1.0 / (1.0 + np.exp(-w.sum())))
+
+    def right(w):
+        p = 1.0 / (1.0 + np.exp(-w.sum()))
+        y = float(rng.random() < p)
+        return np.full((2, 2), 3.0 * y * (y - p))
+
+    assert check_estimator(right, (w,), objective=cost).unbiased
+    assert not check_estimator(lambda w: 0.0 * w, (w,), objective=cost).unbiased
+    w.flags.writeable = False
+    with pytest.raises(NotDifferentiable, match=r"gradient\[0, 0\] cannot be moved"):
+        check_estimator(right, (w,), objective=cost)
+
+
+def test_a_refusal_that_is_caught_is_one():
+    """Code that goes on after any error draws all the same."""
+    rng = np.random.default_rng()
+
+    def estimate():
+        try:
+            noise = rng.normal()
+        except RuntimeError:
+            noise = 0.0
+        return noise + rng.integers(2)
+
+    with pytest.raises(Continuous, match=r"Generator\.normal"):
+        check_estimator(estimate, exact=0.5)
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda rng: copy.deepcopy(rng).random() < 0.5,
+        lambda rng: rng.spawn(1)[0].random() < 0.5,
+        lambda rng: next(rng.random() < 0.5 for _ in range(1)),
+    ],
+    ids=["copy", "spawn", "comprehension"],
+)
+def test_generators_that_come_of_others_are_walked_through(draw):
+    """None of them is taken for a constant."""
+    rng = np.random.default_rng()
+    assert check_estimator(lambda: 2.0 * draw(rng), exact=1.0).paths == 2
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda rng: rng.bit_generator.random_raw() % 2,
+        lambda rng: pickle.loads(pickle.dumps(rng)).integers(2),
+        lambda rng: rng.choice(3, 2, replace=False, shuffle=False)[0],
+        lambda rng: LEGACY.rand() < 0.5,
+        lambda rng: RANDOM.random() < 0.5,
+    ],
+    ids=["raw", "pickled", "not shuffled", "RandomState", "Random"],
+)
+def test_what_else_draws_is_refused(draw):
+    """Also behind a gate that is shut on the first path."""
+    rng = np.random.default_rng()
+    with pytest.raises(Continuous):
+        check_estimator(lambda: 4.0 * rng.integers(2) * draw(rng), exact=1.0)
+
+
+LEGACY, RANDOM = np.random.RandomState(0), random.Random(0)
+
+
+def test_a_buffer_that_is_written_again_is_read_in_time():
+    """What was returned before is not what is in it now."""
+    rng, buffer = np.random.default_rng(), np.zeros(1)
+
+    def estimate():
+        buffer[:] = 2.0 + rng.uniform(-1.0, 1.0)
+        return buffer
+
+    assert check_estimator(estimate, exact=np.array([2.0]), draws=40_000, seed=0).unbiased
+    kept = np.zeros(1)
+
+    def grows():
+        kept[0] += rng.integers(2)
+        return kept
+
+    with pytest.raises(Restless):
+        check_estimator(grows, exact=np.array([0.5]))
+
+
+def test_what_changes_on_some_path_only_is_noticed():
+    """Every path is run twice, while they are few."""
+    rng, calls = np.random.default_rng(), iter(range(1000))
+    with pytest.raises(Restless, match="the same draws gave another gradient"):
+        check_estimator(lambda: float(rng.integers(2) * next(calls)), exact=0.5)
+
+    def cost(theta):
+        return float(rng.random() < softmax(theta)[0]) * next(calls)
+
+    with pytest.raises(Restless, match="the mean of the objective is another one"):
+        check_estimator(estimator(), (THETA,), objective=cost)
+
+
+def test_a_kink_is_no_slope():
+    """Differences would give the mean of both sides, and no bound."""
+    rng = np.random.default_rng()
+
+    def cost(theta):
+        return abs(theta[0]) * rng.integers(2)
+
+    for at in (0.0, 2e-4):
+        with pytest.raises(NotDifferentiable, match=r"kink within .* of gradient\[0\]"):
+            check_estimator(lambda x: np.sign(x), (np.array([at]),), objective=cost)
+
+
+def test_calls_that_make_no_sense_are_errors():
+    """Inputs that are none, paths that are none, a way to read that is none."""
+    estimate = estimator()
+    with pytest.raises(TypeError, match=r"inputs is .*, expected a list or tuple"):
+        check_estimator(estimate, THETA, exact=exact)
+    with pytest.raises(ValueError, match="paths is 0, expected at least 1"):
+        check_estimator(estimate, (THETA,), exact=exact, paths=0)
+    with pytest.raises(ValueError, match="returns is 'loss', expected one of gradient, surrogate"):
+        check_estimator(estimate, (THETA,), exact=exact, returns="loss")
+    with pytest.raises(ValueError, match="is it the loss"):
+        check_estimator(lambda x: 3.0, (THETA,), exact=exact)
+
+
 @pytest.mark.torch
 class TestTorch:
     """Estimators of PyTorch, which leave gradients in three ways."""
@@ -278,6 +439,44 @@ class TestTorch:
         found = check_estimator(of_module, (module,), objective=cost)
         assert found.unbiased
         assert list(found.mean) == ["weight"]
+
+    def test_one_number_with_a_graph_is_asked_about(self):
+        """A surrogate, or the gradient of a parameter of one number."""
+        theta = self.torch.tensor([0.4], dtype=self.torch.double, requires_grad=True)
+        p = 1.0 / (1.0 + np.exp(-0.4))
+        known = np.array([3.0 * p * (1.0 - p)])
+
+        def gradient(theta):
+            p = self.torch.sigmoid(theta)
+            y = self.torch.bernoulli(p)
+            return (3.0 * y + 1.0) * (y - p)
+
+        with pytest.raises(NotAGradient, match="pass returns='surrogate' or returns='gradient'"):
+            check_estimator(gradient, (theta,), exact=known)
+        assert check_estimator(gradient, (theta,), exact=known, returns="gradient").unbiased
+
+    def test_the_loss_may_be_returned_after_backward(self):
+        """What is left in .grad is the gradient then."""
+
+        def leaves(logits):
+            loss = self.surrogate(logits)
+            loss.backward()
+            return loss.item()
+
+        assert check_estimator(leaves, (self.logits,), exact=exact(THETA)).unbiased
+
+    def test_an_optimiser_in_the_middle_is_noticed(self):
+        """Also of a module that is no input, and on a path that comes late."""
+        module = self.torch.nn.Linear(3, 3, bias=False).double()
+        steps = self.torch.optim.SGD(module.parameters(), lr=0.1)
+        x = self.torch.tensor([1.0, 2.0, -1.0]).double()
+
+        def estimate():
+            self.surrogate(module(x)).backward()
+            steps.step()
+
+        with pytest.raises(Mutates, match="or a parameter"):
+            check_estimator(estimate, wrt=module, exact=np.zeros((3, 3)))
 
     def test_what_has_no_gradient_is_an_error(self):
         """Nothing returned and nothing left; a surrogate of nothing."""

@@ -96,17 +96,32 @@ def test_an_inverse_of_a_distribution_function_is_walked_through():
     )
 
 
+def test_numpy_may_compare_from_the_other_side():
+    """An array or a number of NumPy on the left, or its own function."""
+    rng = np.random.default_rng()
+    sums = np.cumsum([0.2, 0.5, 0.3])
+    third = {0: 0.2, 1: 0.5, 2: 0.3}
+    assert chances(lambda: int((sums < rng.random()).sum())) == pytest.approx(third)
+    assert chances(lambda: bool(np.float64(0.25) > rng.random())) == {True: 0.25, False: 0.75}
+    assert chances(lambda: bool(np.less(rng.random(), 0.25))) == {True: 0.25, False: 0.75}
+    both = chances(lambda: tuple(np.array([0.5, 0.25]) >= rng.random(2)))
+    assert both[True, True] == pytest.approx(0.125)
+
+
 @pytest.mark.parametrize(
     "use",
     [
         lambda u: u * 2.0,
+        lambda u: 2.0 * u,
+        lambda u: np.multiply(2.0, u),
+        lambda u: abs(u),
         lambda u: np.log(u),
         lambda u: float(u),
         lambda u: u == 0.5,
         lambda u: np.searchsorted([0.2, 0.7], u),
         lambda u: 1.0 - u,
     ],
-    ids=["times", "log", "float", "equal", "searchsorted", "one minus"],
+    ids=["times", "twice", "multiply", "abs", "log", "float", "equal", "searchsorted", "one minus"],
 )
 def test_a_uniform_number_that_is_used_otherwise_is_an_error(use):
     """It has no outcomes to count."""
@@ -201,7 +216,7 @@ def test_generators_that_are_kept_further_away(run, count):
     """They are found, or it is said that one was not: never is a draw taken for a constant."""
     for _ in range(8):  # one draw in two is what it was the time before
         if count is None:
-            with pytest.raises(Continuous, match="a generator of NumPy moved that could not be"):
+            with pytest.raises(Continuous, match="a generator of NumPy or of"):
                 paths(run)
         else:
             assert len(paths(run)) == count

@@ -117,8 +117,8 @@ def noisy(theta):
 def test_enough(gradproof):
     gradproof.assert_unbiased(noisy, [theta], exact=theta + 2.0, draws=40_000)
 
-def test_too_few(gradproof):
-    gradproof.assert_unbiased(noisy, [theta], exact=theta + 2.0, draws=50)
+def test_too_large(gradproof):
+    gradproof.assert_unbiased(noisy, [theta], exact=theta + 3.0, draws=40_000)
 """
 
 REVERSED = "def pytest_collection_modifyitems(items): items.reverse()"
@@ -301,11 +301,11 @@ def test_sampling_is_summarised(session):
     """A test that asks for draws has alpha and seed of the session, and says what it could see."""
     result = session(NORMAL, options=["--gradproof-seed=7"])
     result.assert_outcomes(passed=1, failed=1)
-    told = "sampled: 2 checks, which would have seen a bias of inf; chance of a false alarm"
+    told = "sampled: 2 checks, which would have seen a bias of"
     assert told in "\n".join(section(result))
     text = str(result.stdout)
-    assert "Once more: pytest test_mine.py::test_too_few --gradproof-seed=7" in text
-    assert "draws=50).explain())" in text
+    assert "Once more: pytest test_mine.py::test_too_large --gradproof-seed=7" in text
+    assert "draws=40000).explain())" in text
 
 
 def test_sampled_checks_share_the_false_alarms(session, pytester):
