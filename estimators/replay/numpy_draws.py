@@ -252,7 +252,7 @@ class Walked(_Discrete, Generator):  # type: ignore[misc]  # overloads of NumPy
         Generator.__init__(self, np.random.PCG64(0))
         self._walker, self._what = walker, what
 
-    def spawn(self, n_children: int) -> list[Walked]:
+    def spawn(self, n_children: int) -> list[np.random.Generator]:
         """Generators that ask the same walker."""
         return [Walked(self._walker, self._what) for _ in range(n_children)]
 

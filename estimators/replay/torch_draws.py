@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from .patch import patched
-from .walk import Continuous, Walker
+from .walk import EPS, Continuous, Walker
 
 #: A tensor of PyTorch.
 Tensor = Any
@@ -91,11 +91,15 @@ class _Draws:
         """Of each row of chances, so many outcomes: one after the other."""
         if input.dim() not in (1, 2):
             raise RuntimeError("prob_dist must be 1 or 2 dim")  # as PyTorch does
-        step = self._torch.finfo(input.dtype).eps
+        step = self._step(input)
         rows = input.detach().double().cpu().numpy().reshape(-1, input.shape[-1])
         drawn = [self._row(row, num_samples, replacement, step) for row in rows]
         found = self._torch.tensor(drawn, dtype=self._torch.long, device=input.device)
         return _given(found.reshape(*input.shape[:-1], num_samples), out)
+
+    def _step(self, chances: Tensor) -> float:
+        """The precision of what chances are given in."""
+        return float(self._torch.finfo(chances.dtype).eps) if chances.is_floating_point() else EPS
 
     def _row(self, chances: np.ndarray, count: int, replacement: bool, step: float) -> list[int]:
         left, drawn = chances.copy(), []
@@ -121,28 +125,30 @@ class _Draws:
 
     def bernoulli_(self, tensor: Tensor, p: Any = 0.5, *, generator: Any = None) -> Tensor:
         """The same, in place."""
-        chances = self._torch.as_tensor(p).expand(tensor.shape)
+        plain = {} if isinstance(p, self._torch.Tensor) else {"dtype": self._torch.double}
+        chances = self._torch.as_tensor(p, **plain).expand(tensor.shape)
         return tensor.copy_(self._zeros_and_ones(chances))
 
     def _zeros_and_ones(self, chances: Tensor) -> Tensor:
         flat = chances.detach().double().cpu().numpy().reshape(-1)
-        step = self._torch.finfo(chances.dtype).eps
+        step = self._step(chances)
         drawn = [self._walker.choose((1.0 - one, one), "torch.bernoulli", step) for one in flat]
         found = self._torch.tensor(drawn, dtype=self._torch.double, device=chances.device)
         return found.reshape(chances.shape)
 
     def randint(self, *args: Any, generator: Any = None, **kwargs: Any) -> Tensor:
         """Whole numbers, each as likely: (high, size) or (low, high, size)."""
-        given = [*args]
-        size = kwargs.pop("size", None) or given.pop()
+        given, out = [*args], kwargs.pop("out", None)
+        size = tuple(kwargs.pop("size") if "size" in kwargs else given.pop())
         bounds = [*given, *(kwargs.pop(name) for name in ("low", "high") if name in kwargs)]
-        low, high = bounds if len(bounds) == 2 else (0, *bounds)
+        low, high = map(int, bounds if len(bounds) == 2 else (0, *bounds))
         drawn = self._uniform(low, high, math.prod(size), "torch.randint")
         made = {"dtype": self._torch.long, **{k: v for k, v in kwargs.items() if v is not None}}
-        return self._torch.tensor(drawn, **made).reshape(*size)
+        return _given(self._torch.tensor(drawn, **made).reshape(size), out)
 
-    def random_(self, tensor: Tensor, *bounds: int, generator: Any = None) -> Tensor:
+    def random_(self, tensor: Tensor, *bounds: int, generator: Any = None, **named: int) -> Tensor:
         """Whole numbers, each as likely, in place: (to) or (from, to)."""
+        bounds = (*bounds, *(named[name] for name in ("from", "to") if name in named))
         if not bounds:
             raise Continuous("Tensor.random_ without bounds has too many outcomes to count")
         low, high = bounds if len(bounds) == 2 else (0, *bounds)
@@ -150,6 +156,8 @@ class _Draws:
         return tensor.copy_(self._torch.tensor(drawn).reshape(tensor.shape))
 
     def _uniform(self, low: int, high: int, count: int, what: str) -> list[int]:
+        if high <= low:
+            raise RuntimeError(f"random_ expects 'from' to be less than 'to', got {low} and {high}")
         each = np.full(high - low, 1.0 / (high - low))
         return [low + self._walker.choose(each, what) for _ in range(count)]
 

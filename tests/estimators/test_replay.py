@@ -362,6 +362,12 @@ class TestTorch:
             {2: 1 / 3, 3: 1 / 3, 4: 1 / 3}
         )
         assert chances(lambda: torch.randint(high=2, size=(1,)).item()) == {0: 0.5, 1: 0.5}
+        assert chances(lambda: torch.randint(2, ()).item()) == {0: 0.5, 1: 0.5}
+        assert len(paths(lambda: torch.randint(0, 2, (2,), out=torch.empty(0).long()).sum())) == 4
+        assert chances(lambda: torch.empty(1).random_(1, to=3).item()) == {1: 0.5, 2: 0.5}
+        assert chances(lambda: torch.tensor([1, 3]).multinomial(1).item()) == {0: 0.25, 1: 0.75}
+        with pytest.raises(RuntimeError, match="to be less than 'to', got 3 and 3"):
+            paths(lambda: torch.randint(3, 3, (1,)))
         assert chances(lambda: tuple(torch.randperm(3).tolist()))[1, 0, 2] == pytest.approx(1 / 6)
         assert chances(lambda: torch.empty(1).random_(2).item()) == {0: 0.5, 1: 0.5}
         out = torch.empty(0, dtype=torch.long)
