@@ -6,6 +6,7 @@ import contextlib
 import functools
 import gc
 import random
+import sys
 import types
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -74,7 +75,10 @@ _KINDS = (Generator, np.random.RandomState, random.Random)
 
 def _moves(kind: type) -> bool:
     # What asks the operating system has no state to be watched, and what asks a walker none.
-    return issubclass(kind, _KINDS) and not issubclass(kind, (random.SystemRandom, Walked))
+    if not issubclass(kind, _KINDS) or issubclass(kind, (random.SystemRandom, Walked)):
+        return False
+    # Theano's random variables move states of this kind also while their draws ask the walker.
+    return not (issubclass(kind, np.random.RandomState) and "theano" in sys.modules)
 
 
 def _state(generator: Any) -> Any:
