@@ -12,7 +12,8 @@ UNITS: tuple[Unit, ...] = get_args(Unit)
 
 # A punctuation mark is a token of its own. The set is spelled out, and not "neither
 # letter nor space", because the vowel signs of Indic scripts are no letters to `re`.
-_MARKS = r"!-/:-@\[-`{-~¡«»¿\u2010-\u205e\u3001-\u303f"
+# Separators of lines and a narrow space lie among the marks, and are white space.
+_MARKS = r"!-/:-@\[-`{-~¡«»¿\u2010-\u2027\u202a-\u202e\u2030-\u205e\u3001-\u303f"
 _WORD = re.compile(rf"[{_MARKS}]|[^\s{_MARKS}]+")
 _GLUE: dict[Unit, str] = {"character": "", "word": " "}
 

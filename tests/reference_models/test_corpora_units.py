@@ -1,7 +1,7 @@
 """How texts are cut into characters and words."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gradproof.reference_models.corpora import CorpusError
@@ -43,6 +43,7 @@ def test_a_text_that_is_not_blank_has_a_token(unit, text):
 
 
 @given(text=st.text())
+@example(text="a\u2028b\u2029c\u202fd")
 def test_words_lose_white_space_only(text):
     """The words of a text, run together, are its characters without white space."""
     kept = [token for token in tokenise(text, "character") if not token.isspace()]
