@@ -14,13 +14,12 @@ from gradproof.estimators.replay import MOST_PATHS, Continuous, TooManyPaths, na
 from .enumerated import enumerate_paths
 from .evidence import (
     COARSEST,
-    GAP,
     HOLDS,
     REFUTED,
     UNDECIDED,
     Comparison,
     compare,
-    judge,
+    judge_exact,
     unresolved,
     worst_of,
 )
@@ -199,7 +198,7 @@ def check_estimator(
     worst = worst_of(comparisons)
     return Checked(
         name=label,
-        verdict=_verdict(comparisons, worst),
+        verdict=judge_exact(comparisons),
         method="enumerated",
         comparisons=tuple(comparisons),
         worst=_bias(worst.what, moments.mean[worst.what], known[worst.what], error=worst.error),
@@ -319,10 +318,3 @@ def _bias(
         place = int(np.argmax(off == error)) if (off == error).any() else int(np.argmax(off))
     index = tuple(int(each) for each in np.unravel_index(place, off.shape)) if off.ndim else ()
     return Bias(key, index, float(mean[index]), float(exact[index]))
-
-
-def _verdict(comparisons: Sequence[Comparison], found: Comparison) -> str:
-    # A gradient that is zero for sure, and found so, is a gradient: nothing could have been seen.
-    if all(one.error == 0.0 for one in comparisons):
-        return HOLDS
-    return REFUTED if found.ratio > GAP else judge(comparisons)

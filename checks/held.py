@@ -24,7 +24,7 @@ from gradproof.estimators.replay import (
 from gradproof.estimators.replay.held import Declared, Stop, holding, retake
 
 from .enumerated import ROUNDINGS
-from .evidence import HOLDS, Comparison, compare, compare_sets, judge, worst_of
+from .evidence import HOLDS, Comparison, compare, compare_sets, judge_exact, worst_of
 from .gradients import Mutates, Runner, complete
 from .objective import MOST_RUNS, NotDifferentiable
 from .objective import ROUNDINGS as VALUE_ROUNDINGS
@@ -201,7 +201,7 @@ def check_surrogate(
     worst = worst_of(comparisons)
     return CheckedSurrogate(
         name=label,
-        verdict=_verdict(comparisons),
+        verdict=judge_exact(comparisons),
         order=order,
         comparisons=comparisons,
         worst=found.places.get(worst.what),
@@ -496,11 +496,6 @@ def _place(what: str, found: np.ndarray, known: np.ndarray) -> Difference:
     place = np.argmax(np.where(np.isnan(off), np.inf, off)) if off.size else 0
     index = tuple(int(each) for each in np.unravel_index(place, off.shape)) if off.ndim else ()
     return Difference(what, index, float(found[index]), float(known[index]))
-
-
-def _verdict(comparisons: Sequence[Comparison]) -> str:
-    # Where every derivative is zero for sure, and found so, nothing could have been seen.
-    return HOLDS if all(one.error == 0.0 for one in comparisons) else judge(comparisons)
 
 
 def _named(names: tuple[str, ...]) -> str:

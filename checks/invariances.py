@@ -17,7 +17,7 @@ import numpy as np
 from gradproof.estimators.replay import MOST_PATHS
 
 from .enumerated import Moments, enumerate_paths
-from .evidence import GAP, HOLDS, REFUTED, Comparison, compare, judge, worst_of
+from .evidence import HOLDS, REFUTED, UNDECIDED, Comparison, compare, judge_exact, worst_of
 from .gradients import Runner
 
 #: What is added to a cost or a baseline: no round number, and of the size of many costs.
@@ -88,7 +88,7 @@ class Swept:
     @property
     def verdict(self) -> str:
         """Refuted if one is; holds if all do."""
-        for verdict in (REFUTED, "undecided"):
+        for verdict in (REFUTED, UNDECIDED):
             if verdict in self.verdicts.values():
                 return verdict
         return HOLDS
@@ -165,7 +165,7 @@ def check_invariances(
     return Swept(
         name=name,
         comparisons=found,
-        verdicts={key: _verdict(one) for key, one in found.items()},
+        verdicts={key: judge_exact([one]) for key, one in found.items()},
         not_run=tuple(key for key in known if key not in found),
     )
 
@@ -193,9 +193,3 @@ def _compared(expected: Means, found: Means, moments: Sequence[Moments], name: s
         size = max(one.size(key) for one in moments)
         comparisons.append(compare(key, found[key], value, bound, name, signal=size))
     return worst_of(comparisons)
-
-
-def _verdict(one: Comparison) -> str:
-    if one.error == 0.0:
-        return HOLDS
-    return REFUTED if one.ratio > GAP else judge([one])

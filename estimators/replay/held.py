@@ -20,7 +20,7 @@ from typing import Any, NoReturn, TypeVar
 import numpy as np
 
 from .patch import patched
-from .walk import EPS, Choice, Intercept, NotEnumerable, Restless, Walker
+from .walk import EPS, Choice, Intercept, NotEnumerable, Restless, Walker, under
 
 T = TypeVar("T")
 
@@ -82,8 +82,7 @@ def retake(run: Callable[[], T], intercept: Intercept, told: Sequence[Choice]) -
         Restless: if it does not ask for these draws and no others.
     """
     walker = Replayed(told)
-    with intercept(walker):
-        value = run()
+    value = under(walker, run, intercept)
     if len(walker.choices) < len(told):
         raise Restless(
             f"a run at moved parameters ended after {len(walker.choices)} draws, and before it "

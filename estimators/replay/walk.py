@@ -169,17 +169,7 @@ def follow(run: Callable[[], T], intercept: Intercept, told: Sequence[Choice]) -
         Restless: if it ends before they are all asked for.
     """
     walker = Walker(told)
-    token = _walking.set(walker)
-    try:
-        with intercept(walker):
-            value = run()
-        if walker.refused:  # and caught by the code that was run
-            raise walker.refused[0]
-    except Exception as error:
-        error.add_note(f"draws so far: {_listed(walker.choices)}")
-        raise
-    finally:
-        _walking.reset(token)
+    value = under(walker, run, intercept)
     if len(walker.choices) < len(told):
         raise Restless(
             f"a run ended after {len(walker.choices)} draws, and after the same draws it went on "
@@ -187,6 +177,26 @@ def follow(run: Callable[[], T], intercept: Intercept, told: Sequence[Choice]) -
             "let the estimator start afresh each time, or pass reset="
         )
     return Path(tuple(walker.choices), value, walker.precision)
+
+
+def under(walker: Walker, run: Callable[[], T], intercept: Intercept) -> T:
+    """What a run returns whose draws this walker decides.
+
+    Raises:
+        Continuous: for what was refused, also if the run went on.
+    """
+    token = _walking.set(walker)
+    try:
+        with intercept(walker):
+            value = run()
+        if walker.refused:  # and caught by the code that was run
+            raise walker.refused[0]
+        return value
+    except Exception as error:
+        error.add_note(f"draws so far: {_listed(walker.choices)}")
+        raise
+    finally:
+        _walking.reset(token)
 
 
 def _next(choices: Sequence[Choice]) -> list[Choice] | None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gradproof.estimators.backends import load
-from gradproof.estimators.replay import Restless, intercepted, walk
+from gradproof.estimators.replay import Continuous, NotEnumerable, Restless, intercepted, walk
 from gradproof.estimators.replay.held import NotHeld, Replayed, holding, retake
 from gradproof.estimators.replay.walk import Choice
 
@@ -465,3 +465,16 @@ def test_jax_tracers_are_refused(monkeypatch):
     message = r"stop_gradient returned a JVPTracer, .* inside a transform"
     with pytest.raises(NotHeld, match=message), holding():
         stub.lax.stop_gradient(tracer)
+
+
+def test_a_refusal_that_is_caught_is_one_at_moved_parameters_too():
+    """The draws of one path are retaken by what follows a path: it forgets no refusal either."""
+
+    def run():
+        try:
+            return np.random.default_rng().normal()
+        except NotEnumerable:
+            return 0.0
+
+    with pytest.raises(Continuous, match=r"Generator\.normal"):
+        retake(run, intercepted(run), [])
