@@ -57,13 +57,15 @@ class Checked:
     ``method`` is ``enumerated`` or ``sampled``. ``mean`` and ``variance`` are over all paths, by
     parameter; ``exact`` is what the mean should be. ``paths`` were run, of at most ``draws`` draws;
     or as many ``draws`` were sampled, and ``detectable`` is the smallest bias that would have been
-    seen in any entry. ``notes`` are facts that no verdict hangs on.
+    seen in any entry. ``places`` are the entries that ``comparisons`` are of, by parameter.
+    ``notes`` are facts that no verdict hangs on.
     """
 
     name: str
     verdict: str
     method: str
     comparisons: tuple[Comparison, ...]
+    places: Mapping[str, tuple[int, ...]]
     worst: Bias
     mean: Mapping[str, np.ndarray]
     variance: Mapping[str, np.ndarray]
@@ -187,10 +189,10 @@ def check_estimator(
             found = sample(runner, known, draws=draws, alpha=alpha, rarest=rarest, seed=seed)
             return _of_samples(label, known, found, time.perf_counter() - started, str(error))
         raise type(error)(f"{error}; pass draws= to sample it instead") from error
-    comparisons = []
+    comparisons, places = [], {}
     for key, value in known.items():
         bounds = moments.bounds(key) + errors.get(key, 0.0)
-        one = _compare(key, moments.mean[key], value, bounds, label)
+        one, places[key] = _compare(key, moments.mean[key], value, bounds, label)
         # What is zero exactly has the size of what cancels.
         size = float(np.abs(value).max(initial=0.0)) or moments.size(key)
         note = moments.note(key) or one.note
@@ -201,7 +203,8 @@ def check_estimator(
         verdict=judge_exact(comparisons),
         method="enumerated",
         comparisons=tuple(comparisons),
-        worst=_bias(worst.what, moments.mean[worst.what], known[worst.what], error=worst.error),
+        places=places,
+        worst=_bias(worst.what, places[worst.what], moments.mean, known),
         mean=moments.mean,
         variance=moments.variance(),
         exact=known,
@@ -229,33 +232,42 @@ def assert_unbiased(
 
 def _compare(
     key: str, mean: np.ndarray, exact: np.ndarray, bounds: np.ndarray, label: str
-) -> Comparison:
-    """The entry with the largest error in units of its own bound."""
-    if not mean.size or not np.isfinite(mean).all():
-        return compare(key, mean, exact, float(np.max(bounds, initial=0.0)), label)
+) -> tuple[Comparison, tuple[int, ...]]:
+    """The entry with the largest error in units of its own bound, and where it is."""
     off = np.abs(mean - exact)
-    ratios = np.divide(off, bounds, out=np.where(off > 0.0, np.inf, 0.0), where=bounds > 0.0)
-    at = np.unravel_index(int(ratios.argmax()), off.shape)
-    return Comparison(key, mean.size, float(off[at]), float(bounds[at]), 0.0, label)
+    if not off.size or not np.isfinite(off).all():
+        whole = compare(key, mean, exact, float(np.max(bounds, initial=0.0)), label)
+        return whole, _farthest(off)
+    at = _farthest(np.divide(off, bounds, out=np.where(off > 0.0, np.inf, 0.0), where=bounds > 0.0))
+    return Comparison(key, mean.size, float(off[at]), float(bounds[at]), 0.0, label), at
+
+
+def _farthest(off: np.ndarray) -> tuple[int, ...]:
+    """Where something is largest, or no number; nowhere in an empty array."""
+    place = int(np.argmax(np.where(np.isnan(off), np.inf, off))) if off.size else 0
+    return tuple(int(each) for each in np.unravel_index(place, off.shape)) if off.size else ()
 
 
 def _of_samples(
     name: str, known: Mapping[str, np.ndarray], found: Sampled, seconds: float, why: str
 ) -> Checked:
-    test, start, comparisons = found.test, 0, []
-    worst = None
+    test, start, comparisons, places = found.test, 0, [], {}
+    guilty = ""
     for key, value in known.items():
         part = slice(start, start + value.size)
-        error = float(np.abs(found.mean[key] - value).max(initial=0.0))
+        off = np.abs(found.mean[key] - value)
+        places[key] = _farthest(off)
         size = float(np.abs(value).max(initial=0.0))
         seen = float(test.detectable[part].max(initial=0.0))
         if start <= test.worst < part.stop:
-            worst = _bias(key, found.mean[key], value, place=test.worst - start)
+            guilty, at = key, np.unravel_index(test.worst - start, value.shape)
+            places[key] = tuple(int(each) for each in at)
+        error = float(off[places[key]]) if off.size else 0.0
+        error = np.inf if np.isnan(error) else error
         comparisons.append(
             Comparison(key, value.size, error, min(seen, FAR), size, name, kind="sampled")
         )
         start = part.stop
-    assert worst is not None
     seen, size = float(test.detectable.max()), max(one.signal for one in comparisons)
     verdict = REFUTED if test.rejected else HOLDS if seen <= SEEN * size else UNDECIDED
     return Checked(
@@ -263,7 +275,8 @@ def _of_samples(
         verdict=verdict,
         method="sampled",
         comparisons=tuple(comparisons),
-        worst=worst,
+        places=places,
+        worst=_bias(guilty, places[guilty], found.mean, known),
         mean=found.mean,
         variance=found.variance,
         exact=known,
@@ -309,12 +322,6 @@ def _float_arrays(inputs: Sequence[Any]) -> dict[str, np.ndarray]:
 
 
 def _bias(
-    key: str, mean: np.ndarray, exact: np.ndarray, *, error: float = 0.0, place: int | None = None
+    key: str, at: tuple[int, ...], mean: Mapping[str, np.ndarray], exact: Mapping[str, np.ndarray]
 ) -> Bias:
-    """The entry that is off by so much, or at that place."""
-    off = np.abs(mean - exact)
-    if place is None:
-        off = np.where(np.isnan(off), np.inf, off)
-        place = int(np.argmax(off == error)) if (off == error).any() else int(np.argmax(off))
-    index = tuple(int(each) for each in np.unravel_index(place, off.shape)) if off.ndim else ()
-    return Bias(key, index, float(mean[index]), float(exact[index]))
+    return Bias(key, at, float(mean[key][at]), float(exact[key][at]))

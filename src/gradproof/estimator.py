@@ -304,10 +304,9 @@ def table(checked: Checked) -> Table:
         made.add_column(column, justify="left" if column == "parameter" else "right")
     for one in checked.comparisons:
         mean, exact = checked.mean[one.what], checked.exact[one.what]
-        off = np.abs(mean - exact)
-        if not off.size:
+        if not mean.size:
             continue
-        at = np.unravel_index(np.argmax(np.where(np.isnan(off), np.inf, off)), off.shape)
+        at = checked.places[one.what]
         entry = f"[{', '.join(map(str, at))}]" if at else ""
         spread = math.sqrt(checked.variance[one.what][at])
         made.add_row(

@@ -264,7 +264,9 @@ def test_each_entry_has_a_bound_of_its_own():
 
     found = check_estimator(estimate, exact=known)
     assert found.verdict == REFUTED
-    assert found.worst.index == (1,)
+    assert found.worst.index == found.places["gradient"] == (1,)
+    (one,) = found.comparisons
+    assert one.error == abs(found.mean["gradient"][1] - known[1])
 
 
 def test_arrays_that_are_no_row_of_memory_are_differenced():

@@ -84,3 +84,16 @@ def test_a_seed_is_kept_and_undone():
     assert not np.array_equal(sample(run, known, seed=6, **options).mean["gradient"], first)
     with pytest.raises(ValueError, match="draws is 0, expected at least 1"):
         sample(run, known, draws=0, alpha=1e-6, rarest=1e-3)
+
+
+def test_nan_in_a_sample_is_refuted():
+    """With the draw at which it came."""
+    rng = np.random.default_rng()
+
+    def estimate():
+        return np.array([1.0 + rng.uniform(-0.1, 0.1), np.nan])
+
+    found = check_estimator(estimate, exact=np.ones(2), draws=40_000)
+    assert found.verdict == REFUTED
+    assert found.worst.index == (1,)
+    assert "draw 1 of coordinate 1 is NaN, and so is the mean" in found.explain()
