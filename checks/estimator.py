@@ -23,7 +23,7 @@ from .evidence import (
     unresolved,
     worst_of,
 )
-from .gradients import Runner
+from .gradients import Runner, float_arrays
 from .objective import by_differences
 from .sampled import Sampled, sample
 from .sequential import ALPHA
@@ -302,7 +302,7 @@ def _known(
             "draws and returns a cost, whose mean is enumerated)"
         )
     if objective is not None:
-        leaves = runner.leaves or _float_arrays(inputs)
+        leaves = runner.leaves or float_arrays(inputs)
         found = by_differences(objective, inputs, leaves, paths=paths, reset=reset)
         return dict(found.gradient), found.error
     known = named(exact(*inputs) if callable(exact) else exact)
@@ -310,15 +310,6 @@ def _known(
         if not np.isfinite(value).all():
             raise ValueError(f"exact gradient of {key} is not finite: {value!r:.60}")
     return known, {}
-
-
-def _float_arrays(inputs: Sequence[Any]) -> dict[str, np.ndarray]:
-    found = {
-        str(place): each
-        for place, each in enumerate(inputs)
-        if isinstance(each, np.ndarray) and each.dtype.kind == "f"
-    }
-    return {"gradient": next(iter(found.values()))} if len(found) == 1 else found
 
 
 def _bias(

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gradproof.estimators.replay import NotAGradient, copied, named
+from gradproof.estimators.replay import NotAGradient, array_of, copied, named
 
 #: How what an estimator returns may be read.
 READ = ("gradient", "surrogate")
@@ -74,11 +74,14 @@ class Runner:
             self._reset()
         for leaf in self._leaves.values():
             leaf.grad = None
-        kept = [*_arrays(self._inputs), *self._leaves.values()]
-        before = [_copy(array) for array in kept]
+        # Each once: parameters are often among the inputs.
+        kept = {
+            id(each): each for each in (*_arrays(self._inputs), *self._leaves.values())
+        }.values()
+        before = [np.array(array_of(array)) for array in kept]
         found = self._estimate(*self._inputs)
         for old, new in zip(before, kept, strict=True):
-            if not np.array_equal(old, _copy(new), equal_nan=True):
+            if not np.array_equal(old, array_of(new), equal_nan=True):
                 raise Mutates(
                     "the estimator changes an input that it is given, or a parameter; let it work "
                     "on a copy, or put it back with reset="
@@ -148,6 +151,21 @@ def complete(value: Any, like: Mapping[str, np.ndarray]) -> dict[str, np.ndarray
     return {name: found.get(name, np.zeros_like(array)) for name, array in like.items()}
 
 
+def float_arrays(inputs: Sequence[Any]) -> dict[str, np.ndarray]:
+    """Arrays of real numbers among the inputs, by place; ``gradient`` if there is one alone."""
+    found = {
+        str(place): each
+        for place, each in enumerate(inputs)
+        if isinstance(each, np.ndarray) and each.dtype.kind == "f"
+    }
+    return {"gradient": next(iter(found.values()))} if len(found) == 1 else found
+
+
+def flat(gradient: Mapping[str, np.ndarray]) -> np.ndarray:
+    """All entries of all parameters in a row."""
+    return np.concatenate([np.ravel(value) for value in gradient.values()])
+
+
 def _is_number(found: Any) -> bool:
     return isinstance(found, int | float) or (
         getattr(found, "shape", None) is not None and int(np.prod(tuple(found.shape))) == 1
@@ -188,11 +206,3 @@ def _arrays(value: Any) -> Iterator[Any]:
     elif isinstance(value, tuple | list):
         for each in value:
             yield from _arrays(each)
-
-
-def _copy(array: Any) -> np.ndarray:
-    if hasattr(array, "detach"):
-        array = array.detach().cpu()
-        array = (array.float() if str(array.dtype) == "torch.bfloat16" else array).numpy()
-    copy: np.ndarray = np.array(array)
-    return copy

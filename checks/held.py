@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import math
 import sys
 import time
 import warnings
@@ -17,26 +16,20 @@ from gradproof.estimators.replay import (
     MOST_PATHS,
     Path,
     Restless,
+    array_of,
     intercepted,
-    precision,
     walk,
 )
 from gradproof.estimators.replay.held import Declared, Stop, holding, retake
 
+from .differences import Known, coarsest, derivatives
 from .enumerated import ROUNDINGS
 from .evidence import HOLDS, Comparison, compare, compare_sets, judge_exact, worst_of
-from .gradients import Mutates, Runner, complete
-from .objective import MOST_RUNS, NotDifferentiable
-from .objective import ROUNDINGS as VALUE_ROUNDINGS
+from .gradients import Mutates, Runner, complete, float_arrays
+from .objective import MOST_RUNS, Expectation, NotDifferentiable, one_number
 
 #: Derivatives of one order by what they are by: one name, or two.
 Derivatives = dict[tuple[str, ...], np.ndarray]
-
-#: Derivatives with what each entry may be off by.
-Known = dict[tuple[str, ...], tuple[np.ndarray, np.ndarray]]
-
-#: What is moved: an array or tensor, and a place in it.
-Entry = tuple[Any, tuple[int, ...]]
 
 #: Stops that are named in an explanation; the others are counted.
 NAMED = 6
@@ -229,19 +222,19 @@ class _Subject:
     ) -> None:
         self._surrogate, self._inputs, self._leaves = surrogate, tuple(inputs), leaves
         self._held, self._order, self._gradient, self._reset = held, order, gradient, reset
-        self._before = {name: _plain(leaf).copy() for name, leaf in leaves.items()}
+        self._before = {name: array_of(leaf).copy() for name, leaf in leaves.items()}
         self._runs = 0
         self.intercept = intercepted(surrogate, gradient)
-        self.eps = max(precision(array) for array in self._before.values())
+        self.eps = coarsest(self._before)
 
     def first(self) -> tuple[Any, tuple[Stop, ...]]:
         """The value as it is, and what its stops gave."""
         with holding(declared=self._held) as keeper:
             value = self._run(self._surrogate)
         for name, leaf in self._leaves.items():
-            if not np.array_equal(self._before[name], _plain(leaf), equal_nan=True):
+            if not np.array_equal(self._before[name], array_of(leaf), equal_nan=True):
                 raise Mutates(f"the surrogate changes {name}; let it work on a copy")
-        _number(value, "the surrogate")
+        one_number(value, "the surrogate")
         return value, tuple(keeper.stops)
 
     def on(self, path: Path[Any]) -> tuple[Derivatives, Known, set[str]]:
@@ -260,9 +253,9 @@ class _Subject:
                 return self._run(self._surrogate)
 
         def value_of() -> float:
-            return _number(retake(frozen, self.intercept, path.choices), "the surrogate")
+            return one_number(retake(frozen, self.intercept, path.choices), "the surrogate")
 
-        here = _number(value, "the surrogate")
+        here = one_number(value, "the surrogate")
         again = value_of()
         if here != again:
             raise Restless(
@@ -273,15 +266,8 @@ class _Subject:
 
     def exact(self, objective: Callable[..., Any], paths: int) -> Known:
         """The derivatives of the enumerated mean of an objective."""
-        intercept = intercepted(objective)
-
-        def expected() -> float:
-            total = 0.0
-            for path in walk(lambda: self._run(objective), intercept, most=paths):
-                total += path.weight * _number(path.value, "the objective")
-            return total
-
-        return self._differences(expected, abs(expected()))
+        mean = Expectation(objective, self._inputs, paths=paths, reset=self._before_run)
+        return self._differences(lambda: mean().value, mean.settled().size)
 
     def gradcheck(self, path: Path[Any]) -> Gradcheck:
         """PyTorch's own verdict on the same function, with the draws of one path."""
@@ -301,7 +287,7 @@ class _Subject:
                 return Gradcheck(False, _one_line([error, *(each.message for each in said)]))
             finally:  # it leaves them moved where the function raises an error
                 for name, leaf in self._leaves.items():
-                    _data(leaf).copy_(torch.as_tensor(self._before[name]))
+                    leaf.data.copy_(torch.as_tensor(self._before[name]))
         return Gradcheck(True, _one_line([each.message for each in said]))
 
     def notes(self) -> list[str]:
@@ -311,6 +297,10 @@ class _Subject:
         return []
 
     def _run(self, function: Any) -> Any:
+        self._before_run()
+        return function(*self._inputs)
+
+    def _before_run(self) -> None:
         self._runs += 1
         if self._runs > MOST_RUNS:
             raise NotDifferentiable(
@@ -319,81 +309,9 @@ class _Subject:
             )
         if self._reset is not None:
             self._reset()
-        return function(*self._inputs)
 
     def _differences(self, value: Callable[[], float], size: float) -> Known:
-        found: dict[tuple[str, ...], tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
-        for order in range(1, self._order + 1):
-            for names in itertools.combinations_with_replacement(self._leaves, order):
-                found[names] = self._by(names, value)
-            if order == 1:
-                # The terms of a value may cancel, and its parameters are rounded: so much is lost.
-                size += sum(
-                    float(np.abs(self._before[name] * slope).sum())
-                    for (name,), (slope, _, _) in found.items()
-                )
-        return {
-            names: (slope, rest + rounds * size) for names, (slope, rest, rounds) in found.items()
-        }
-
-    def _by(
-        self, names: tuple[str, ...], value: Callable[[], float]
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """What :func:`_difference` says, by the entries of one or two parameters."""
-        shape = tuple(each for name in names for each in self._before[name].shape)
-        found = np.zeros((3, *shape))
-        data = [_data(self._leaves[name]) for name in names]
-        cuts = np.cumsum([self._before[name].ndim for name in names])[:-1]
-        for index in np.ndindex(shape):
-            places = [tuple(map(int, each)) for each in np.split(np.array(index, int), cuts)]
-            entries = list(zip(data, places, strict=True))
-            found[(slice(None), *index)] = _difference(entries, value, self.eps)
-        return found[0], found[1], found[2]
-
-
-def _difference(
-    entries: Sequence[Entry], value: Callable[[], float], eps: float
-) -> tuple[float, float, float]:
-    """A derivative by each of these entries in turn.
-
-    And what it may be off by: by itself, and for each unit of the size of what is differenced.
-    """
-    order = len(entries)
-    # Where an error of fourth order meets rounding, which is divided by the step for each order.
-    share = eps ** (1.0 / (4 + order))
-    before = [data[place].item() for data, place in entries]
-    # Powers of two, so that moving there and back rounds as little as can be.
-    steps = [2.0 ** round(math.log2(share * max(1.0, abs(each)))) for each in before]
-    try:
-        near, far = (_central(entries, before, steps, part, value) for part in (0.5, 1.0))
-    finally:
-        _put(entries, before)
-    slope = (4.0 * near - far) / 3.0
-    # For each order the half step doubles what rounds, and extrapolation adds a third of near.
-    rounds = 2.0**order * 2.0 * VALUE_ROUNDINGS * eps / math.prod(steps)
-    # What a half step is off by exceeds what is left after extrapolation by the squared step.
-    return slope, abs(slope - near) * share, rounds
-
-
-def _central(
-    entries: Sequence[Entry],
-    before: Sequence[float],
-    steps: Sequence[float],
-    part: float,
-    value: Callable[[], float],
-) -> float:
-    total = 0.0
-    for signs in itertools.product((1.0, -1.0), repeat=len(entries)):
-        _put(entries, before)
-        for (data, place), sign, step in zip(entries, signs, steps, strict=True):
-            data[place] += sign * part * step  # twice, where both are the same entry
-        total += math.prod(signs) * value()
-    return total / math.prod(2.0 * part * step for step in steps)
-
-
-def _put(entries: Sequence[Entry], values: Sequence[float]) -> None:
-    for (data, place), value in zip(entries, values, strict=True):
-        data[place] = value
+        return derivatives(value, size, self._leaves, self._before, self._order)
 
 
 def _automatic(value: Any, leaves: Mapping[str, Any], order: int) -> tuple[Derivatives, set[str]]:
@@ -423,7 +341,7 @@ def _slopes(value: Any, leaves: Mapping[str, Any], *, again: bool) -> dict[str, 
 
 
 def _filled(slope: Any, leaf: Any) -> np.ndarray:
-    return np.zeros(tuple(leaf.shape)) if slope is None else _plain(slope).astype(np.float64)
+    return np.zeros(tuple(leaf.shape)) if slope is None else array_of(slope).astype(np.float64)
 
 
 class _Means:
@@ -507,13 +425,8 @@ def _parameters(
 ) -> Mapping[str, Any]:
     leaves = Runner(surrogate, inputs, wrt=wrt).leaves
     if not leaves and gradient is not None:
-        arrays = {
-            str(place): each
-            for place, each in enumerate(inputs)
-            if isinstance(each, np.ndarray) and each.dtype.kind == "f"
-        }
-        leaves = {"gradient": next(iter(arrays.values()))} if len(arrays) == 1 else arrays
-    if not sum(_plain(leaf).size for leaf in leaves.values()):
+        leaves = float_arrays(inputs)
+    if not sum(array_of(leaf).size for leaf in leaves.values()):
         raise NotDifferentiable(
             "there is nothing to differentiate by: pass tensors that require gradients as inputs "
             "or wrt=, or arrays of real numbers together with gradient="
@@ -535,22 +448,6 @@ def _wanted(
     if unknown:
         raise ValueError(f"reaches names {', '.join(unknown)}; there are {', '.join(leaves)}")
     return wanted
-
-
-def _number(value: Any, what: str) -> float:
-    plain = _plain(value)
-    if plain.size != 1 or plain.dtype.kind not in "fiub" or not np.isfinite(plain).all():
-        raise NotDifferentiable(f"{what} returned {value!r:.60}, expected one finite number")
-    return float(plain.reshape(()))
-
-
-def _data(leaf: Any) -> Any:
-    """What can be written to, entry by entry."""
-    return leaf if isinstance(leaf, np.ndarray) else leaf.data
-
-
-def _plain(value: Any) -> np.ndarray:
-    return np.asarray(value.detach().cpu().numpy() if hasattr(value, "detach") else value)
 
 
 def _one_line(messages: Iterable[object]) -> str:

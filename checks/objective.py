@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gradproof.estimators.replay import MOST_PATHS, Restless, intercepted, walk
+from gradproof.estimators.replay import MOST_PATHS, Restless, array_of, intercepted, walk
 
 #: Steps, in units of the fifth root of the precision: where a fourth-order error meets rounding.
 STEP = 1.0
@@ -58,57 +58,105 @@ def by_differences(
         NotDifferentiable: if there is nothing to move, too much, or the cost is no finite number.
         NotEnumerable: as :func:`gradproof.estimators.replay.walk`.
     """
-    entries = sum(map(_count, leaves.values()))
+    for name, leaf in leaves.items():
+        if str(leaf.dtype) == "torch.bfloat16":
+            raise NotDifferentiable(
+                f"{name} is in bfloat16, too coarse for differences: use double"
+            )
+    entries = sum(array_of(leaf).size for leaf in leaves.values())
     if not entries:
         raise NotDifferentiable(
             "objective= needs something to be differentiated by: pass tensors that require "
             "gradients or arrays of real numbers as inputs, or wrt="
         )
-    inputs = list(inputs)  # so that a generator among them can be replaced
-    intercept = intercepted(objective, [inputs])
-
-    def expected() -> tuple[float, float, int]:
-        total = size = 0.0
-        count = 0
-        for path in walk(lambda: _run(objective, inputs, reset), intercept, most=paths):
-            total += path.weight * path.value
-            size += path.weight * abs(path.value)
-            count += 1
-        return total, size, count
-
-    value, size, count = expected()
-    if expected() != (value, size, count):
-        raise Restless(
-            "the mean of the objective is another one when it is enumerated again: something is "
-            "drawn that is not intercepted, or kept from one run to the next; pass reset="
-        )
-    if 4 * entries * count > MOST_RUNS:
+    expectation = Expectation(objective, inputs, paths=paths, reset=reset)
+    mean = expectation.settled()
+    runs = 4 * entries * mean.paths
+    if runs > MOST_RUNS:
         raise NotDifferentiable(
-            f"{entries:,} parameters and {count:,} paths need {4 * entries * count:,} runs of the "
-            f"objective, more than {MOST_RUNS:,}: pass exact= instead, or a smaller problem"
+            f"{entries:,} parameters and {mean.paths:,} paths need {runs:,} runs of the objective, "
+            f"more than {MOST_RUNS:,}: pass exact= instead, or a smaller problem"
         )
     gradient, error = {}, {}
     for name, leaf in leaves.items():
-        shape = np.shape(_plain(leaf))
+        shape = np.shape(array_of(leaf))
         gradient[name], error[name] = np.zeros(shape), np.zeros(shape)
         for index in np.ndindex(*shape):
-            found = _slope(_Entry(leaf, index, name), lambda: expected()[0], value, size)
+            found = _slope(_Entry(leaf, index, name), lambda: expectation().value, mean)
             gradient[name][index], error[name][index] = found
-    return Differences(gradient, error, value)
+    return Differences(gradient, error, mean.value)
 
 
-def _run(
-    objective: Callable[..., Any], inputs: Sequence[Any], reset: Callable[[], object] | None
-) -> float:
-    if reset is not None:
-        reset()
-    found = _plain(objective(*inputs))
-    if np.size(found) != 1 or not np.isfinite(found).all():
-        raise NotDifferentiable(
-            f"the objective returned {found!r:.60}, expected one finite number: the cost of the "
-            "outcomes drawn"
-        )
-    return float(np.reshape(found, ()))
+@dataclasses.dataclass(frozen=True)
+class Mean:
+    """An enumerated mean: its value, what is added up in it without signs, over how many paths."""
+
+    value: float
+    size: float
+    paths: int
+
+
+class Expectation:
+    """The mean of what an objective returns, over the outcomes of what it draws.
+
+    Args:
+        objective: draws, and returns a number; called with ``inputs``.
+        paths: that may be run at most.
+        reset: called before each run.
+    """
+
+    def __init__(
+        self,
+        objective: Callable[..., Any],
+        inputs: Sequence[Any],
+        *,
+        paths: int,
+        reset: Callable[[], object] | None,
+    ) -> None:
+        self._objective, self._paths, self._reset = objective, paths, reset
+        self._inputs = list(inputs)  # so that a generator among them can be replaced
+        self._intercept = intercepted(objective, [self._inputs])
+
+    def __call__(self) -> Mean:
+        """Enumerate it, with the inputs as they are now."""
+        total = size = 0.0
+        count = 0
+        for path in walk(self._run, self._intercept, most=self._paths):
+            total += path.weight * path.value
+            size += path.weight * abs(path.value)
+            count += 1
+        return Mean(total, size, count)
+
+    def settled(self) -> Mean:
+        """Enumerate it twice.
+
+        Raises:
+            Restless: if it comes to something else.
+        """
+        mean = self()
+        if self() != mean:
+            raise Restless(
+                "the mean of the objective is another one when it is enumerated again: something "
+                "is drawn that is not intercepted, or kept from one run to the next; pass reset="
+            )
+        return mean
+
+    def _run(self) -> float:
+        if self._reset is not None:
+            self._reset()
+        return one_number(self._objective(*self._inputs), "the objective")
+
+
+def one_number(value: Any, what: str) -> float:
+    """What ``what`` returned, as a number.
+
+    Raises:
+        NotDifferentiable: if it is not one finite number.
+    """
+    found = array_of(value)
+    if found.size != 1 or found.dtype.kind not in "fiub" or not np.isfinite(found).all():
+        raise NotDifferentiable(f"{what} returned {value!r:.60}, expected one finite number")
+    return float(found.reshape(()))
 
 
 class _Entry:
@@ -119,7 +167,7 @@ class _Entry:
         self._index = index
         self.name = f"{name}{list(index) if index else ''}"
         self.before = self._of[index].item()
-        self.eps = float(np.finfo(_plain(leaf).dtype).eps)
+        self.eps = float(np.finfo(array_of(leaf).dtype).eps)
 
     def at(self, value: float, expected: Callable[[], float]) -> tuple[float, float]:
         """Where it was moved to, as it was rounded, and the expectation there.
@@ -145,9 +193,7 @@ class _Entry:
             self._of[self._index] = self.before
 
 
-def _slope(
-    entry: _Entry, expected: Callable[[], float], value: float, size: float
-) -> tuple[float, float]:
+def _slope(entry: _Entry, expected: Callable[[], float], mean: Mean) -> tuple[float, float]:
     """The slope by one entry, and what it may be off by.
 
     Raises:
@@ -155,9 +201,9 @@ def _slope(
     """
     step = STEP * entry.eps**0.2 * max(1.0, abs(entry.before))
     # The cost's own precision is that of what it is computed from.
-    rounding = 4.0 * ROUNDINGS * entry.eps * size / step
+    rounding = 4.0 * ROUNDINGS * entry.eps * mean.size / step
     (near, near_jump), (far, far_jump) = (
-        _central(entry, width, expected, value) for width in (0.5 * step, step)
+        _central(entry, width, expected, mean.value) for width in (0.5 * step, step)
     )
     # Where it is smooth, slopes to both sides differ by half as much for half the step.
     if near_jump > max(0.6 * far_jump, KINK * (abs(near) + abs(far)), rounding):
@@ -178,11 +224,3 @@ def _central(
     )
     sides = (high - value) / (above - entry.before), (value - low) / (entry.before - below)
     return (high - low) / (above - below), abs(sides[0] - sides[1])
-
-
-def _plain(value: Any) -> np.ndarray:
-    return np.asarray(value.detach().cpu().numpy() if hasattr(value, "detach") else value)
-
-
-def _count(leaf: Any) -> int:
-    return int(leaf.size if isinstance(leaf, np.ndarray) else leaf.numel())

@@ -13,7 +13,7 @@ import numpy as np
 
 from gradproof.estimators.replay import precision
 
-from .gradients import complete
+from .gradients import complete, flat
 from .sequential import MeanFound, MeanTest
 
 #: Samples of the first block; each further one is twice as large, up to the last of these.
@@ -52,7 +52,7 @@ def sample(
     """
     if draws < 1:
         raise ValueError(f"draws is {draws}, expected at least 1")
-    target = _flat(exact)
+    target = flat(exact)
     count, total, square = 0, np.zeros_like(target), np.zeros_like(target)
     test: MeanTest | None = None
     with _seeded(seed):
@@ -68,7 +68,7 @@ def sample(
                         f"what is drawn before anything is tested: take more, or allow for fewer "
                         f"rare outcomes (rarest={rarest:g})"
                     )
-            block = np.stack([_flat(complete(value, exact)) for value in values])
+            block = np.stack([flat(complete(value, exact)) for value in values])
             count += len(block)
             total += (block - target).sum(axis=0)
             square += ((block - target) ** 2).sum(axis=0)
@@ -99,10 +99,6 @@ def _seeded(seed: int | None) -> Iterator[None]:
         random.seed(seed)
         np.random.seed(seed % 2**32)  # noqa: NPY002 - people draw from it
         yield
-
-
-def _flat(gradient: Mapping[str, np.ndarray]) -> np.ndarray:
-    return np.concatenate([np.ravel(value) for value in gradient.values()])
 
 
 def _named(flat: np.ndarray, like: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

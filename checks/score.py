@@ -22,7 +22,7 @@ from gradproof.estimators.replay import intercepted, named, walk
 from .catalogue import ROWS, Problem, Row
 from .estimator import check_estimator
 from .evidence import REFUTED
-from .gradients import Runner, complete
+from .gradients import Runner, complete, flat
 from .pool import in_processes
 from .scores import Said, Score, Scored, Way
 from .sequential import MeanTest
@@ -176,16 +176,12 @@ def law_of(row: Row, exact: Mapping[str, np.ndarray]) -> Law:
     chances, gradients = [], []
     for path in walk(runner, intercepted(problem.estimate)):
         chances.append(path.weight)
-        gradients.append(_flat(complete(path.value, exact)))
+        gradients.append(flat(complete(path.value, exact)))
     started = time.perf_counter()
     for _ in range(TIMED):
         named(runner())
     weights = np.array(chances)
-    return Law(weights / weights.sum(), np.stack(gradients), _flat(exact), _since(started) / TIMED)
-
-
-def _flat(gradient: Mapping[str, np.ndarray]) -> np.ndarray:
-    return np.concatenate([np.ravel(value) for value in gradient.values()])
+    return Law(weights / weights.sum(), np.stack(gradients), flat(exact), _since(started) / TIMED)
 
 
 # ------------------------------------------------------------------ the ways

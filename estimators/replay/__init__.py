@@ -1,7 +1,7 @@
 """Exhaustive replay: anyone's estimator, run once for every outcome of its discrete draws."""
 
 from .intercept import intercepted
-from .named import NotAGradient, copied, named, precision
+from .named import NotAGradient, array_of, copied, named, precision
 from .walk import (
     MOST_PATHS,
     Continuous,
@@ -23,6 +23,7 @@ __all__ = [
     "Restless",
     "TooManyPaths",
     "Walker",
+    "array_of",
     "copied",
     "follow",
     "intercepted",

@@ -35,7 +35,7 @@ def copied(value: object) -> ByName:
         NotAGradient: as :func:`named`.
     """
     named(value)
-    return {name or "gradient": np.array(_array(leaf)) for name, leaf in _items(value, "")
+    return {name or "gradient": np.array(array_of(leaf)) for name, leaf in _items(value, "")
             if leaf is not None}  # fmt: skip
 
 
@@ -46,14 +46,14 @@ def precision(value: object) -> float:
 
 
 def _typed(value: object) -> list[np.ndarray]:
-    return [_array(leaf) for _, leaf in _items(value, "") if leaf is not None]
+    return [array_of(leaf) for _, leaf in _items(value, "") if leaf is not None]
 
 
 def _leaves(value: object, name: str) -> Iterator[tuple[str, np.ndarray]]:
     for path, leaf in _items(value, name):
         if leaf is None:
             continue
-        array = _array(leaf)
+        array = array_of(leaf)
         if array.dtype.kind not in "fiub":
             raise NotAGradient(
                 f"{path or 'the gradient'} is {leaf!r:.60} of type {type(leaf).__name__}, expected "
@@ -82,7 +82,8 @@ def _numbers(value: Sequence[Any]) -> bool:
     return len(value) > 0 and all(isinstance(each, int | float) for each in value)
 
 
-def _array(leaf: Any) -> np.ndarray:
+def array_of(leaf: Any) -> np.ndarray:
+    """The values of an array or tensor of any framework; it may share their memory."""
     if hasattr(leaf, "detach"):  # a tensor of PyTorch, wherever it is
         leaf = leaf.detach()
         leaf = leaf.to_dense() if getattr(leaf, "is_sparse", False) else leaf
