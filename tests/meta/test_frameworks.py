@@ -68,6 +68,7 @@ def in_largest(change):
 #: name: what becomes of the gradients, and the note that goes with it.
 CORRUPTIONS = {
     "one part in a hundred": (scaled(1.01), ""),
+    "one part in a thousand": (scaled(1.001), ""),
     "one part in a million": (scaled(1.0 + 1e-6), ""),
     "another sign": (scaled(-1.0), ""),
     "twice": (scaled(2.0), ""),
@@ -92,8 +93,11 @@ SQUARED = ("another sign", "a NaN", "an infinity")
 #: Corruptions that a check cannot see, or cannot finish with, and why.
 UNSEEN = {
     "baseline.variance": SQUARED,
-    # Sums over parameters have one shape, and are as wide as what they are made of.
-    **dict.fromkeys(TOTALS, (*SQUARED, "another shape", "single precision")),
+    # Sums over parameters have one shape, and are as wide as what they are made of. What cancels in
+    # a difference of two of them leaves less than six digits for one draw of parameters in hundred.
+    **dict.fromkeys(
+        TOTALS, (*SQUARED, "another shape", "single precision", "one part in a million")
+    ),
     # It adds estimates up before it compares them.
     "renormalised": ("another shape",),
     "higher_order": ("another shape",),
