@@ -2,6 +2,7 @@
 
 from .intercept import intercepted
 from .named import NotAGradient, array_of, copied, named, precision
+from .numpy_draws import SEEDED
 from .walk import (
     MOST_PATHS,
     Continuous,
@@ -16,6 +17,7 @@ from .walk import (
 
 __all__ = [
     "MOST_PATHS",
+    "SEEDED",
     "Continuous",
     "NotAGradient",
     "NotEnumerable",

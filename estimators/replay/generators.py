@@ -20,7 +20,7 @@ from .walk import Continuous, Walker
 DEPTH = 4
 
 #: Objects of these packages are not looked into: they are large, and keep no generator of NumPy.
-CLOSED = ("torch", "numpy", "jax", "jaxlib", "theano", "autograd", "scipy")
+CLOSED = ("torch", "numpy", "jax", "jaxlib", "theano", "pytensor", "autograd", "scipy")
 
 
 class Place(NamedTuple):
@@ -57,8 +57,9 @@ class Kept:
                 stack.callback(place.put, place.value)
                 place.put(Walked(walker))
             yield
+        left = {place: state for place, (_, state) in walker.moved.items()}
         if any(
-            not _same(state, _state(each))
+            not _same(left.get(id(each), state), _state(each))
             for state, each in zip(before, self._watched, strict=True)
         ):
             raise Continuous(

@@ -11,6 +11,7 @@ from typing import Any
 from .generators import Kept
 from .jax_draws import jax_draws
 from .numpy_draws import numpy_draws
+from .pytensor_draws import pytensor_draws
 from .theano_draws import theano_draws
 from .torch_draws import torch_draws
 from .walk import Walker
@@ -19,6 +20,7 @@ from .walk import Walker
 DRAWS: dict[str, Callable[[Any, Walker], AbstractContextManager[object]]] = {
     "torch": torch_draws,
     "jax": jax_draws,
+    "pytensor": pytensor_draws,
     "theano": theano_draws,
 }
 

@@ -18,6 +18,9 @@ Generator = np.random.Generator
 #: How far chances may be from summing to 1: the square root of the precision, as NumPy has it.
 SUM = 1.5e-8
 
+#: What the draws of a generator are called that a run makes from a seed.
+SEEDED = "seeded"
+
 
 class Uniform:
     """A number between 0 and 1 of which only comparisons are known.
@@ -206,7 +209,7 @@ class _Discrete:
         trials, chances = np.broadcast_to(n, shape), np.broadcast_to(p, shape)
         found = np.empty(np.shape(trials), np.int64)
         for place in np.ndindex(*found.shape):
-            known = _binomial(int(trials[place]), float(chances[place]))
+            known = binomial_chances(int(trials[place]), float(chances[place]))
             found[place] = self._walker.choose(known, f"{self._what}binomial")
         return found[()]
 
@@ -293,7 +296,7 @@ def numpy_draws(walker: Walker) -> Iterator[None]:
         "randint": legacy.integers,
         "random_sample": legacy.random,
         "rand": lambda *shape: legacy.random(shape or None),
-        "default_rng": lambda *_, **__: Walked(walker),
+        "default_rng": lambda seed=None: Walked(walker, _made_from(seed)),
         "RandomState": _stands_for(np.random.RandomState, _refused("RandomState")),
         "Generator": _stands_for(Generator, lambda *_, **__: Walked(walker)),
     }
@@ -318,6 +321,12 @@ def numpy_draws(walker: Walker) -> Iterator[None]:
             "a generator of NumPy or of Python's random moved: something was drawn that cannot be "
             "intercepted, such as random.random(), or a function that was imported by its own name"
         )
+
+
+def _made_from(seed: object) -> str:
+    """What a generator that is made in a run is called; whole numbers are seeds."""
+    seeded = isinstance(seed, int) or np.asarray(seed).dtype.kind in "iu"
+    return f"{SEEDED} Generator." if seeded else "Generator."
 
 
 def _stands_for(real: type, made: Callable[..., Any]) -> type:
@@ -370,7 +379,7 @@ def _precision(chances: Any) -> float:
     return float(np.finfo(kind).eps) if kind.kind == "f" else EPS
 
 
-def _binomial(trials: int, chance: float) -> np.ndarray:
+def binomial_chances(trials: int, chance: float) -> np.ndarray:
     """Chances of each count, by adding one trial after the other."""
     known = np.ones(1)
     for _ in range(trials):

@@ -14,7 +14,8 @@ def patched(owner: Any, replacements: Mapping[str, Any]) -> Iterator[None]:
     What was there is put back in reverse order, so that one may be inside another. Attributes that
     the owner inherits are taken off it again.
     """
-    before = [(name, name in vars(owner), getattr(owner, name)) for name in replacements]
+    # As it is kept: a class method is more than what a class gives when it is asked for one.
+    before = [(name, name in vars(owner), vars(owner).get(name)) for name in replacements]
     try:
         for name, value in replacements.items():
             setattr(owner, name, value)

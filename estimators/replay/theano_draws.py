@@ -19,9 +19,18 @@ from typing import Any
 
 import numpy as np
 
-from .numpy_draws import _binomial
+from .outcomes import (
+    Draws,
+    below,
+    binomials,
+    choices,
+    chosen,
+    integers,
+    multinomials,
+    permutations,
+)
 from .patch import patched
-from .walk import EPS, Continuous, Walker
+from .walk import Continuous, Walker
 
 #: A variable, a node, or an op of Theano; or None, where there is none.
 Symbolic = Any
@@ -45,7 +54,7 @@ def theano_draws(theano: Any, walker: Walker) -> Iterator[None]:
     Raises:
         Continuous: if a function is called that draws what cannot be walked through.
     """
-    draws = _Draws(walker)
+    draws = Draws(walker, "Theano")
     random = theano.tensor.raw_random
     function = theano.compile.function_module.Function
     call = function.__call__
@@ -98,7 +107,7 @@ def check(function: Any) -> None:
 
 
 #: Of the walks that are under way, one inside the other: what their draws ask.
-_ASKED: list[_Draws] = []
+_ASKED: list[Draws] = []
 
 
 class _Numpy:
@@ -115,13 +124,13 @@ class _Numpy:
 
 
 @contextlib.contextmanager
-def _looked_up(kind: Any, draws: _Draws) -> Iterator[None]:
+def _looked_up(kind: Any, draws: Draws) -> Iterator[None]:
     """Another ``exec_fn`` for all random ops: a property comes before what is kept in an object."""
     before = vars(kind).get("exec_fn")
 
     def get(op: Any) -> Callable[..., Any]:
         real = vars(op)["exec_fn"]
-        return functools.wraps(real)(functools.partial(draws.state, op, real))
+        return functools.wraps(real)(functools.partial(_state, draws, op, real))
 
     def put(op: Any, value: Any) -> None:
         vars(op)["exec_fn"] = value
@@ -139,140 +148,31 @@ def _looked_up(kind: Any, draws: _Draws) -> Iterator[None]:
 # ------------------------------------------------------------------ what is drawn
 
 
-class _Draws:
-    """The draws of one run; each is known by the state, or the uniform numbers, that it uses."""
-
-    def __init__(self, walker: Walker) -> None:
-        self._walker = walker
-        self._seen: dict[bytes, tuple[Any, np.ndarray]] = {}
-
-    def state(self, op: Any, real: Callable[..., Any], state: Any, *given: Any) -> np.ndarray:
-        """A draw from a state of NumPy: Theano's own moves the state, and has the shape."""
-        _, words, place, *_ = state.get_state()
-        key = words.tobytes() + int(place).to_bytes(2, "little")
-        like = np.asarray(real(state, *given))
-        name = _name(op)
-        if name not in STATES:
-            raise Continuous(_of_state(name))
-        return self.ask(key, name, given[:-1], like)
-
-    def ask(self, key: bytes, name: str, given: tuple[Any, ...], like: np.ndarray) -> np.ndarray:
-        """Outcomes in the shape of others; the same of the same key."""
-        if not like.size:
-            return like
-        arrays = [np.asarray(each) for each in given]
-        asked = (name, like.shape, *((each.shape, each.tobytes()) for each in arrays))
-        before, found = self._seen.get(key, (asked, None))
-        if before != asked:
-            raise Continuous(
-                f"Theano draws by {name} from a state that {before[0]} drew from: the two hang on "
-                "each other in a way that nobody knows; let each have a state of its own, and let "
-                "it be updated"
-            )
-        if found is None:
-            kind = STATES.get(name) or UNIFORMS[name]
-            found = kind(self._choose, *given, like)
-            self._seen[key] = asked, found
-        return found.copy()
-
-    def _choose(self, chances: Any, what: str) -> int:
-        known = np.asarray(chances)
-        step = float(np.finfo(known.dtype).eps) if known.dtype.kind == "f" else EPS
-        return self._walker.choose(known.astype(np.float64), f"theano {what}", step)
-
-
-#: Asks the walker: chances of each outcome, and what draws.
-Choose = Callable[[Any, str], int]
-
-
-def _binomials(choose: Choose, n: Any, p: Any, like: np.ndarray) -> np.ndarray:
-    """How many of n come out; zeros and ones where n is one."""
-    trials, chances = np.broadcast_to(n, like.shape), np.broadcast_to(p, like.shape)
-    width = np.result_type(chances.dtype, np.float32)  # as exact as what is given
-    found = np.empty_like(like)
-    for place in np.ndindex(*like.shape):
-        known = _binomial(int(trials[place]), float(chances[place]))
-        found[place] = choose(known.astype(width), "binomial")
-    return found
-
-
-def _multinomials(choose: Choose, n: Any, pvals: Any, like: np.ndarray) -> np.ndarray:
-    """So many of each row, one after the other: counts; one-hot where n is one.
-
-    By the chances as they are given: Theano takes 5e-5 off them, for the last outcome, where they
-    sum to more than one by a rounding.
-    """
-    trials, chances = np.broadcast_to(n, like.shape[:-1]), np.broadcast_to(pvals, like.shape)
-    found = np.zeros_like(like)
-    for place in np.ndindex(*like.shape[:-1]):
-        for _ in range(int(trials[place])):
-            found[place][choose(chances[place], "multinomial")] += 1
-    return found
-
-
-def _integers(choose: Choose, low: Any, high: Any, like: np.ndarray) -> np.ndarray:
-    """Whole numbers from the lowest to the highest, each as likely."""
-    lows, highs = np.broadcast_to(low, like.shape), np.broadcast_to(high, like.shape)
-    found = np.empty_like(like)
-    for place in np.ndindex(*like.shape):
-        count = int(highs[place] - lows[place] + 1)
-        found[place] = lows[place] + choose(np.full(count, 1.0 / count), "random_integers")
-    return found
-
-
-def _choices(choose: Choose, a: Any, replace: Any, p: Any, like: np.ndarray) -> np.ndarray:
-    """Entries of a vector, or numbers below ``a``."""
-    values = np.arange(a) if np.ndim(a) == 0 else np.asarray(a)
-    left = np.array(p) if np.size(p) else np.full(len(values), 1.0 / len(values))
-    places = _row(choose, left, like.size, bool(replace), "choice")
-    return values[places].reshape(like.shape)
-
-
-def _permutations(choose: Choose, n: Any, like: np.ndarray) -> np.ndarray:
-    """The first n numbers, in any order, in the last axis."""
-    each = np.full(int(n), 1.0 / int(n))
-    rows = [_row(choose, each, int(n), False, "permutation") for _ in range(like.size // int(n))]
-    return np.reshape(rows, like.shape)
-
-
-def _chosen(choose: Choose, p: Any, like: np.ndarray) -> np.ndarray:
-    """Of each row of chances as many outcomes as there are columns, none of them twice."""
-    rows = [_row(choose, row, like.shape[1], False, "choice") for row in p]
-    return np.array(rows, like.dtype)
-
-
-def _row(choose: Choose, chances: np.ndarray, count: int, replace: bool, what: str) -> list[int]:
-    left, drawn = chances.copy(), []
-    for _ in range(count):
-        drawn.append(choose(left / left.sum(), what))
-        if not replace:
-            left[drawn[-1]] = 0.0
-    return drawn
-
-
-def _below(choose: Choose, p: Any, like: np.ndarray) -> np.ndarray:
-    """Whether a uniform number is below each chance."""
-    one = np.clip(np.broadcast_to(p, like.shape), 0.0, 1.0)  # as it comes out with any other
-    found = np.empty_like(like)
-    for place in np.ndindex(*like.shape):
-        found[place] = choose(np.stack([1 - one[place], one[place]]), "binomial") == 1
-    return found
+def _state(draws: Draws, op: Any, real: Callable[..., Any], state: Any, *given: Any) -> np.ndarray:
+    """A draw from a state of NumPy: Theano's own moves the state, and has the shape."""
+    _, words, place, *_ = state.get_state()
+    key = words.tobytes() + int(place).to_bytes(2, "little")
+    like = np.asarray(real(state, *given))
+    name = _name(op)
+    if name not in STATES:
+        raise Continuous(_of_state(name))
+    return draws.ask(key, name, STATES[name], given[:-1], like)
 
 
 #: What ``RandomStreams`` draw, by the function of NumPy or of Theano that draws it.
 STATES: dict[str, Callable[..., np.ndarray]] = {
-    "binomial": _binomials,
-    "multinomial_helper": _multinomials,
-    "random_integers_helper": _integers,
-    "choice_helper": _choices,
-    "permutation_helper": _permutations,
+    "binomial": binomials,
+    "multinomial_helper": multinomials,
+    "random_integers_helper": integers,
+    "choice_helper": choices,
+    "permutation_helper": permutations,
 }
 
 #: What ``MRG_RandomStreams`` draw, by the op that has the uniform numbers.
 UNIFORMS: dict[str, Callable[..., np.ndarray]] = {
-    "MultinomialFromUniform": lambda choose, pvals, n, like: _multinomials(choose, n, pvals, like),
-    "ChoiceFromUniform": lambda choose, p, _, like: _chosen(choose, p, like),
-    "LT": _below,
+    "MultinomialFromUniform": lambda choose, pvals, n, like: multinomials(choose, n, pvals, like),
+    "ChoiceFromUniform": lambda choose, p, _, like: chosen(choose, p, like),
+    "LT": below,
 }
 
 
@@ -310,7 +210,8 @@ def _asked(theano: Any) -> type:
                 chances, uniform, count = inputs
                 given, plain = [chances, count], outputs[0][0]
             if _ASKED:
-                plain = _ASKED[-1].ask(np.asarray(uniform).tobytes(), name, tuple(given), plain)
+                key, kind = np.asarray(uniform).tobytes(), UNIFORMS[name]
+                plain = _ASKED[-1].ask(key, name, kind, tuple(given), plain)
             outputs[0][0] = np.asarray(plain)
 
     return Asked

@@ -92,6 +92,8 @@ class Walker:
         self.choices: list[Choice] = []
         self.precision = EPS
         self.refused: list[Continuous] = []
+        #: Generators that were moved by draws which asked, by id, with the state they were left in.
+        self.moved: dict[int, tuple[object, object]] = {}
         self._process = os.getpid()
 
     def choose(self, probabilities: object, what: str, precision: float = EPS) -> int:
