@@ -9,6 +9,7 @@ import numpy as np
 
 from gradproof.estimators.replay import (
     MOST_PATHS,
+    SEEDED,
     Path,
     Restless,
     follow,
@@ -34,13 +35,14 @@ MASS_ROUNDINGS = 100.0
 class Moments:
     """Weighted sums over paths, as they grow."""
 
-    def __init__(self, known: Mapping[str, np.ndarray]) -> None:
+    def __init__(self, known: Mapping[str, np.ndarray], coarsest: float = 0.0) -> None:
         self.mean = {key: np.zeros_like(value) for key, value in known.items()}
         self._square = {key: np.zeros_like(value) for key, value in known.items()}
         self._size = {key: np.zeros_like(value) for key, value in known.items()}
         self._seen: set[str] = set()
         self._bad: dict[str, str] = {}
-        self._precision = 0.0
+        self._precision = coarsest
+        self._seeded = False
         self.mass, self.count, self.draws = 0.0, 0, 0
 
     def add(self, path: Path[Any]) -> None:
@@ -52,6 +54,7 @@ class Moments:
         self.mass += weight
         self.count += 1
         self.draws = max(self.draws, len(path.choices))
+        self._seeded |= any(choice.what.startswith(SEEDED) for choice in path.choices)
         for key, value in complete(path.value, self.mean).items():
             if not np.isfinite(value).all():
                 what = "NaN" if np.isnan(value).any() else "infinite"
@@ -88,6 +91,11 @@ class Moments:
         found = []
         if not self.draws:
             found.append("Nothing was drawn: there is one path, and no variance.")
+        if self._seeded:
+            found.append(
+                "A generator is made from a seed in each run: it is walked through as if it drew "
+                "anew, and draws the same each time if the seed is the same."
+            )
         if self._precision > 1e-10:  # coarser than double precision, by far
             found.append(
                 "It runs in single precision: in double precision a smaller bias could be seen."
@@ -116,6 +124,7 @@ def enumerate_paths(
     like: Mapping[str, np.ndarray] | None = None,
     *,
     most: int = MOST_PATHS,
+    coarsest: float = 0.0,
 ) -> Moments:
     """Mean and variance of what a run returns, over the outcomes of all that it draws.
 
@@ -124,12 +133,13 @@ def enumerate_paths(
         estimate: whose generators are walked through: what ``run`` calls.
         like: arrays of the names and shapes that there should be. None: those of the first path.
         most: paths that may be run.
+        coarsest: precision that is at least to be allowed for.
 
     Raises:
         NotEnumerable: for draws that cannot be walked through, or a run that is not repeatable.
         NotAGradient, ValueError: for what does not fit.
     """
-    sums: Moments | None = None if like is None else Moments(like)
+    sums: Moments | None = None if like is None else Moments(like, coarsest)
     first: Path[Any] | None = None
     intercept = intercepted(estimate, run)
     with np.errstate(invalid="ignore"):  # NaN and infinities are found, and named
@@ -139,7 +149,7 @@ def enumerate_paths(
             count = 0 if sums is None else sums.count
             if count < REPEATED or not count & (count - 1):
                 _check_repeats(path, follow(run, intercept, path.choices))
-            sums = sums or Moments(named(path.value))
+            sums = sums or Moments(named(path.value), coarsest)
             sums.add(path)
         if first is None or sums is None:
             raise ValueError(f"most = {most}, expected at least one path")

@@ -40,6 +40,11 @@ RAREST = 1e-3
 FAR = 1e300
 
 
+#: Relative errors below this are such as arithmetic in single precision makes: roundings of 6e-8,
+#: some hundreds of them.
+SINGLE = 1e-4
+
+
 @dataclasses.dataclass(frozen=True)
 class Bias:
     """Where a mean is farthest from what it should be, in units of what may be."""
@@ -97,8 +102,8 @@ class Checked:
         found = worst_of(self.comparisons)
         entry = f"{self.worst.parameter}{list(self.worst.index) if self.worst.index else ''}"
         lines = [
-            f"{self.name}: {'unbiased' if self.unbiased else self.verdict}, by {self.paths:,} "
-            f"paths of at most {self.draws} draws.",
+            f"{self.name}: {'unbiased' if self.unbiased else self.verdict}, by "
+            f"{_count(self.paths, 'path')} of at most {_count(self.draws, 'draw')}.",
             f"mean of {entry} is {self.worst.mean:.6e}, should be {self.worst.exact:.6e}: off by "
             f"{found.error:.1e}, at most {found.bound:.1e} is rounding, and gradients are of size "
             f"{found.signal:.1e}.",
@@ -107,13 +112,18 @@ class Checked:
             lines.append(found.note)
         if self.verdict == UNDECIDED:
             lines.append(self._advice())
+        elif self.verdict == REFUTED and found.error < SINGLE * found.signal:
+            lines.append(
+                "An error so small may be rounding of single precision: if it is computed in that, "
+                "pass precision=np.finfo(np.float32).eps."
+            )
         return "\n".join([*lines, *self.notes])
 
     def _advice(self) -> str:
         """What to do about a verdict that is none."""
         unseen = unresolved(self.comparisons)
         if not unseen:
-            return "Rounding alone might be so large: use double precision."
+            return "Rounding alone might be so large: use double precision, or say precision=."
         return (
             f"An error of {COARSEST:.0%} would not have been seen in {', '.join(unseen)}. If that "
             "gradient is zero, leave it out of what is compared; if not, use double precision."
@@ -126,6 +136,10 @@ class Biased(AssertionError):
     def __init__(self, checked: Checked) -> None:
         super().__init__(checked.explain())
         self.checked = checked
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def check_estimator(
@@ -142,6 +156,7 @@ def check_estimator(
     seed: int | None = None,
     reset: Callable[[], object] | None = None,
     returns: str | None = None,
+    precision: float = 0.0,
     name: str | None = None,
 ) -> Checked:
     """Is the mean of a gradient estimator the gradient that it estimates?
@@ -149,11 +164,12 @@ def check_estimator(
     Estimand: the gradient of the expected cost: ``exact``, or that of the mean of ``objective``.
     Estimator: ``estimate``, unmodified. It is run once for each outcome of its discrete draws, and
     each run is weighed by the probability of its draws, so that mean and variance have no noise.
-    Valid when: every draw is discrete and made by a function of PyTorch, NumPy, JAX or Theano that
-    is looked up in its module (``torch.multinomial``, ``torch.bernoulli``, what
+    Valid when: every draw is discrete and made by a function of PyTorch, NumPy, JAX, Theano or
+    PyTensor that is looked up in its module (``torch.multinomial``, ``torch.bernoulli``, what
     ``torch.distributions`` draws with them, ``torch.randint``, ``torch.randperm``, the same of
     ``numpy.random``, of its generators and of ``jax.random``, comparisons of NumPy's ``random()``,
-    and Theano's ``RandomStreams``). Anything else that draws is an error, or a reason to sample.
+    Theano's ``RandomStreams``, and PyTensor's random variables). Anything else that draws is an
+    error, or a reason to sample.
 
     Args:
         estimate: called with ``inputs``; returns gradients (an array, a tensor, or a mapping,
@@ -170,6 +186,9 @@ def check_estimator(
         seed: of the generators that frameworks have of their own, for a sampled verdict.
         reset: called before each run, for an estimator that keeps something.
         returns: ``gradient`` or ``surrogate``, for a tensor of one number that could be either.
+        precision: of the coarsest arithmetic within, as the step from 1 to the next number:
+            ``np.finfo(np.float32).eps`` for a model in single precision whose gradients are turned
+            into double. Default: that of the gradients and probabilities as they are given.
 
     Raises:
         NotEnumerable: for draws that cannot be walked through, or a run that is not repeatable.
@@ -179,14 +198,26 @@ def check_estimator(
     Reference: the estimator's mean is sum over draws of p(draw) g(draw) by definition.
     """
     started = time.perf_counter()
+    if not 0.0 <= precision < 1.0:
+        raise ValueError(
+            f"precision is {precision!r}, expected a step such as 1.2e-7 (single precision), or 0"
+        )
     label = name or str(getattr(estimate, "__qualname__", type(estimate).__name__))
     runner = Runner(estimate, inputs, wrt=wrt, reset=reset, returns=returns)
     known, errors = _known(exact, objective, inputs, runner, paths, reset)
     try:
-        moments = enumerate_paths(runner, estimate, known, most=paths)
+        moments = enumerate_paths(runner, estimate, known, most=paths, coarsest=precision)
     except (Continuous, TooManyPaths) as error:
         if draws:
-            found = sample(runner, known, draws=draws, alpha=alpha, rarest=rarest, seed=seed)
+            found = sample(
+                runner,
+                known,
+                draws=draws,
+                alpha=alpha,
+                rarest=rarest,
+                seed=seed,
+                coarsest=precision,
+            )
             return _of_samples(label, known, found, time.perf_counter() - started, str(error))
         raise type(error)(f"{error}; pass draws= to sample it instead") from error
     comparisons, places = [], {}

@@ -37,6 +37,7 @@ def sample(
     alpha: float,
     rarest: float,
     seed: int | None = None,
+    coarsest: float = 0.0,
 ) -> Sampled:
     """Run an estimator until its mean is rejected, or for as many draws as there may be.
 
@@ -46,6 +47,7 @@ def sample(
         alpha, rarest: as of :class:`.sequential.MeanTest`.
         seed: of the generators that PyTorch, NumPy and Python have of their own; they are as before
             afterwards. None: they go on from where they are.
+        coarsest: precision that is at least to be allowed for.
 
     Raises:
         ValueError: for too few draws to test anything, or gradients that do not fit.
@@ -60,7 +62,7 @@ def sample(
         while count < draws:
             values = [run() for _ in range(min(size, draws - count))]
             if test is None:
-                step = max(precision(value) for value in values)
+                step = max(coarsest, *(precision(value) for value in values))
                 test = MeanTest(target, alpha=alpha, rarest=rarest, precision=step)
                 if test.stretch >= draws:
                     raise ValueError(

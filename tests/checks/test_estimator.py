@@ -54,7 +54,57 @@ def test_a_right_estimator_holds():
     second = p @ draws**2 - (p @ draws) ** 2
     assert found.variance["gradient"] == pytest.approx(second, rel=1e-12)  # sums in another order
     assert found.total_variance == pytest.approx(second.sum(), rel=1e-12)
-    assert "estimate: unbiased, by 3 paths of at most 1 draws" in found.explain()
+    assert "estimate: unbiased, by 3 paths of at most 1 draw." in found.explain()
+
+
+def in_single_precision(theta, factor=1.0):
+    """Computed in single precision, and turned into double: nothing shows that it was."""
+    p = softmax(theta.astype(np.float32))
+    y = RNG.choice(3, p=np.float64(p) / np.float64(p).sum())
+    return factor * np.float64(COST.astype(np.float32)[y] * (np.eye(3, dtype=np.float32)[y] - p))
+
+
+RNG = np.random.default_rng()
+
+
+def test_the_precision_of_what_is_inside_can_be_told():
+    """A model in single precision is refuted by a rounding otherwise; a bias still is with it."""
+    found = check_estimator(in_single_precision, (THETA,), exact=exact)
+    assert found.verdict != HOLDS
+    assert "say precision=" in found.explain() or "pass precision=" in found.explain()
+    step = float(np.finfo(np.float32).eps)
+    found = check_estimator(in_single_precision, (THETA,), exact=exact, precision=step)
+    assert found.verdict == HOLDS, found.explain()
+    found = check_estimator(in_single_precision, (THETA, 1.01), exact=exact2, precision=step)
+    assert found.verdict == REFUTED
+
+
+def exact2(theta, _factor):
+    """The gradient, whatever the factor."""
+    return exact(theta)
+
+
+@pytest.mark.parametrize("precision", [-1e-7, 1.0, np.nan])
+def test_a_precision_that_is_none_is_an_error(precision):
+    """Named, with what is expected."""
+    with pytest.raises(ValueError, match="expected a step such as"):
+        check_estimator(estimator(), (THETA,), exact=exact, precision=precision)
+
+
+@pytest.mark.parametrize(
+    ("seed", "said"), [(7, True), ([1, 2], True), (2**70, True), (None, False)]
+)
+def test_a_generator_that_is_seeded_in_each_run_is_told_of(seed, said):
+    """It is walked through as if it drew anew: the mean is right, and what is drawn is not."""
+
+    def estimate(theta):
+        p = softmax(theta)
+        y = np.random.default_rng(seed).choice(3, p=p)
+        return COST[y] * (np.eye(3)[y] - p)
+
+    found = check_estimator(estimate, (THETA,), exact=exact)
+    assert found.verdict == HOLDS
+    assert ("A generator is made from a seed in each run" in found.explain()) is said
 
 
 def test_a_wrong_one_is_refuted_and_named():
