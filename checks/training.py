@@ -92,6 +92,11 @@ def begin(task: Task, folder: Path, schedule: Schedule, *, resume: bool) -> Chec
         path = last_checkpoint(folder)
         point = files.read(path)
         files.check(point, task, path)
+        if schedule.steps < point.state.step:
+            raise ValueError(
+                f"{folder} holds a run of {point.state.step} steps, and --steps asks for "
+                f"{schedule.steps} in all: ask for more, or leave it out"
+            )
         return dataclasses.replace(point, schedule=schedule)
     try:
         folder.mkdir(parents=True, exist_ok=True)

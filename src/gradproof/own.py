@@ -13,7 +13,7 @@ from rich.text import Text
 
 from gradproof.checks.curve import curve
 from gradproof.checks.evidence import HOLDS
-from gradproof.checks.own_baseline import ADVICE, ROUNDS, STEPS, Finding, examine
+from gradproof.checks.own_baseline import ADVICE, ROUNDS, SENTENCES, STEPS, Finding, examine
 from gradproof.checks.text import TextOptions, prepare_text, text_subject
 from gradproof.checks.verify import fresh_seed
 from gradproof.estimators.backends import load
@@ -121,6 +121,11 @@ def command(
     show(variance_table(finding))
     for line in places(finding):
         click.echo(line)
+    if len(finding.values) < SENTENCES:
+        click.echo(
+            f"\nOnly one sentence was looked at: with {SENTENCES} there are too many ways to label "
+            "them. What B takes from other sentences is not seen; use data of fewer labels for that"
+        )
     click.echo(f"\n{summary(finding)}; seed {seed}")
     with clear_errors(show_traceback):
         if figure is not None:

@@ -421,6 +421,14 @@ def test_a_folder_with_a_run_is_not_overwritten(text, folder):
 
 
 @pytest.mark.torch
+def test_fewer_steps_than_were_gone_is_an_error(text, folder):
+    """Nothing could be done, and nothing is."""
+    train(small(text), folder, Schedule(steps=2, every=1))
+    with pytest.raises(ValueError, match="a run of 2 steps, and --steps asks for 1 in all"):
+        train(small(text), folder, Schedule(steps=1, every=1), resume=True)
+
+
+@pytest.mark.torch
 def test_training_that_diverges_stops_and_keeps_the_last_checkpoint(text, folder):
     """The message says after which step, and what to change."""
     task = small(text, learning_rate=1e4)

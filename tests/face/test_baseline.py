@@ -63,6 +63,15 @@ def test_a_biased_one_may_not(wrong):
     assert "leave the sentence's own loss out of B" in found.output
 
 
+def test_many_labels_leave_one_sentence_and_that_is_said(tmp_path):
+    """With 61 labels two sentences cannot be labelled in all ways."""
+    path = tmp_path / "ones.py"
+    path.write_text("import numpy as np\ndef ones(x): return np.ones(len(x.lengths))\n", "utf-8")
+    found = run(f"{path}:ones", "--data", "names-61")
+    assert found.exit_code == 0, found.output
+    assert "Only one sentence was looked at: with 2 there are too many ways" in found.output
+
+
 @pytest.mark.torch
 def test_a_leak_in_torch_is_named(tmp_path):
     """A file that imports torch gets tensors, and the parameter that leaks is named."""
