@@ -21,8 +21,9 @@ from .gradient import Gradient
 #: A tensor of PyTorch.
 Tensor = Any
 
-#: Entries of gradients that are formed at a time: what stays in a processor's cache.
-FORMED = 400_000
+#: Entries of gradients that are formed at a time: enough that what is done with them outweighs that
+#: it is begun, and little beside a model's own memory.
+FORMED = 1_600_000
 
 
 @dataclasses.dataclass(frozen=True)
