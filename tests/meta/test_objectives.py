@@ -42,9 +42,10 @@ def u_without_log_q(ops, log_q, losses):
 
 
 def u_off_by_a_millionth(ops, log_q, losses):
-    """U times 1 + 1e-6."""
+    """U with each of its terms larger by a millionth: an error that does not cancel as U may."""
     terms = ops.transpose(losses) + objective.finite(ops, log_q)
-    return (1.0 + 1e-6) * ops.sum(ops.exp(log_q) * terms, axis=-1)
+    size = ops.where(terms > 0.0, terms, -terms)
+    return ops.sum(ops.exp(log_q) * (terms + 1e-6 * size), axis=-1)
 
 
 def costs(*, alpha_on_loss=False, sign=-1.0, divide_by_labelled=False, labelled_twice=False):
