@@ -19,6 +19,7 @@ import numpy as np
 
 from gradproof.estimators.replay import intercepted, named, walk
 
+from .beyond import is_wrong
 from .catalogue import ROWS, Problem, Row
 from .estimator import check_estimator
 from .evidence import REFUTED
@@ -77,7 +78,7 @@ class _Tried:
     refuted: bool
     seconds: float
     paths: int
-    bias: float
+    bias: float | None
 
 
 def score(
@@ -146,7 +147,7 @@ def _tried(row: Row) -> _Tried:
         # An answer too, where the catalogue says so; what else is raised is a bug of the catalogue.
         if row.raises is None or not isinstance(error, row.raises):
             raise
-        return _Tried(row, problem, None, True, _since(started), 0, 0.0)
+        return _Tried(row, problem, None, True, _since(started), 0, None)
     seconds = _since(started)
     size = max((float(np.abs(each).max()) for each in found.exact.values()), default=0.0)
     off = max(float(np.abs(found.mean[key] - each).max()) for key, each in found.exact.items())
@@ -157,7 +158,7 @@ def _tried(row: Row) -> _Tried:
         found.verdict == REFUTED,
         seconds,
         found.paths,
-        off / size if size and np.isfinite(off) else 0.0,
+        off / size if size and np.isfinite(off) else None,
     )
 
 
@@ -189,6 +190,12 @@ def law_of(row: Row, exact: Mapping[str, np.ndarray]) -> Law:
 
 def _replay(tried: _Tried, _rng: np.random.Generator, _runs: int) -> Said:
     return Said(float(tried.refuted), 1, float(tried.paths), tried.seconds)
+
+
+def _beyond(tried: _Tried, _rng: np.random.Generator, _runs: int) -> Said | None:
+    started = time.perf_counter()
+    wrong = is_wrong(tried.row)
+    return None if wrong is None else Said(float(wrong), 1, 0.0, _since(started))
 
 
 def _sequential(tried: _Tried, rng: np.random.Generator, runs: int) -> Said | None:
@@ -262,6 +269,12 @@ def _sampled(tried: _Tried, runs: int, draws: int, wrong: Callable[[Law], bool])
 #: Each way, and what runs it: one row each.
 WAYS: dict[Way, Callable[[_Tried, np.random.Generator, int], Said | None]] = {
     Way("replay", "gradproof: the estimator's own code on every path, exactly", True): _replay,
+    Way(
+        "beyond",
+        "gradproof: where no mean shows it, the exact variance, plain draws, or what the gradient "
+        "reaches",
+        True,
+    ): _beyond,
     Way(
         "sequential",
         f"gradproof: a test on at most {MOST_DRAWS:,} draws that may stop at any, with the exact "

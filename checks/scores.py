@@ -27,7 +27,8 @@ class Said:
 class Scored:
     """One row: what it is, the bias of its mean, and what each way says of it; None: cannot tell.
 
-    ``bias`` is the largest error of the exact mean over the largest entry of the exact gradient.
+    ``bias`` is the largest error of the exact mean over the largest entry of the exact gradient;
+    None where there is no such mean.
     """
 
     key: str
@@ -35,7 +36,7 @@ class Scored:
     statement: str
     source: str
     sees: str
-    bias: float
+    bias: float | None
     said: Mapping[str, Said | None]
 
 
@@ -76,11 +77,19 @@ class Score:
 
     @property
     def as_claimed(self) -> bool:
-        """No false alarm of our ways, and every bug of the mean seen by the first of them."""
+        """No false alarm of our ways, and every bug seen; those of the mean by the first."""
         ours = [way.id for way in self.ways if way.ours]
-        of_mean = [row for row in self.rows if not row.right and row.sees == "mean"]
         quiet = all(self.false_alarms(way) == 0.0 for way in ours)
-        return quiet and all(_wrong(row, ours[0]) == 1.0 for row in of_mean)
+        of_mean = [row for row in self.rows if not row.right and row.sees == "mean"]
+        exact = all(_wrong(row, ours[0]) == 1.0 for row in of_mean)
+        return quiet and exact and self.seen == self.bugs
+
+    @property
+    def seen(self) -> int:
+        """Bugs that one of our ways sees in every run."""
+        ours = [way.id for way in self.ways if way.ours]
+        bugs = [row for row in self.rows if not row.right]
+        return sum(max(_wrong(row, way) for way in ours) == 1.0 for row in bugs)
 
     @property
     def bugs(self) -> int:

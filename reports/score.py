@@ -64,8 +64,8 @@ def counts(score: Score) -> str:
     return textwrap.fill(
         f"{len(ids[False])} bugs and {len(ids[True])} right estimators, most of them in PyTorch "
         f"and in NumPy: {score.bugs} and {len(score.rows) - score.bugs} rows. {of_mean} of the "
-        f"bugs are biases of the mean, and the others show elsewhere. Runs on right estimators: "
-        f"{runs}.",
+        f"bugs are biases of the mean, and the others show elsewhere; gradproof's ways together "
+        f"see {score.seen} of {score.bugs}. Runs on right estimators: {runs}.",
         WIDTH,
     )
 
@@ -115,6 +115,8 @@ def _kind(row: Scored) -> str:
 
 
 def _bias(row: Scored) -> str:
+    if row.bias is None:
+        return "-"
     return "0" if row.right or row.bias == 0.0 else f"{row.bias:.1%}"
 
 

@@ -75,18 +75,20 @@ def command(
     100,000 draws within 5 %, a mean of 10,000 within 3 standard errors. Prints what each way
     caught, missed and raised a false alarm at, and the time that it takes for one run on each.
 
-    Exit status: 0 if gradproof's ways raise no false alarm and enumeration sees every bug that is
-    one of the mean, 1 if not, 2 if the command cannot be run, 130 if it was interrupted.
+    Exit status: 0 if gradproof's ways raise no false alarm and see every bug, by the mean over all
+    draws or beyond it, 1 if not, 2 if the command cannot be run, 130 if it was interrupted.
     """
     with clear_errors(show_traceback), progress() as report:
         if json_file is not None:
             check_writable(json_file)
-        keys = [key for key in ROWS if not only or key in only or key.split("/")[0] in only]
-        if not keys:
+        frameworks = {key.split("/")[0] for key in ROWS}
+        unknown = [each for each in only if each not in ROWS and each not in frameworks]
+        if unknown:
             raise ValueError(
-                f"--only {', '.join(only)} names no estimator; frameworks are "
-                f"{', '.join(sorted({key.split('/')[0] for key in ROWS}))}"
+                f"--only {', '.join(unknown)} names no estimator; frameworks are "
+                f"{', '.join(sorted(frameworks))}, and --rows prints the estimators of one"
             )
+        keys = [key for key in ROWS if not only or key in only or key.split("/")[0] in only]
         found = run_score(
             keys,
             seed=seed,

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from gradproof import check_estimator
-from gradproof.estimators.replay import Continuous, intercepted, walk
+from gradproof.estimators.replay import Continuous, Walker, intercepted, walk
 
 pytestmark = pytest.mark.libraries
 
@@ -185,7 +185,7 @@ def test_every_other_sampler_is_refused_by_its_name(jax):
 def test_only_what_draws_is_replaced(jax):
     """Whatever works with keys stays; all other functions of jax.random are replaced."""
     before = {name: value for name, value in vars(jax.random).items() if callable(value)}
-    with intercepted()(walker=None):
+    with intercepted()(Walker()):
         same = {name for name, value in before.items() if getattr(jax.random, name) is value}
     assert {name for name in same if name[0] != "_" and not name.endswith("_p")} == {
         *("PRNGKey", "clone", "fold_in", "key", "key_data", "key_dtype", "key_impl", "split"),
@@ -257,7 +257,7 @@ def test_a_trace_that_outlives_its_walk(jax):
         keep.append(jax.make_jaxpr(lambda key: jax.random.categorical(key, LOGITS))(key))
 
     key = jax.random.key(0)
-    with intercepted()(walker=None):
+    with intercepted()(Walker()):
         run()
     with pytest.raises(Continuous, match="traced in a walk"):
         jax.core.eval_jaxpr(keep[0].jaxpr, keep[0].consts, key)

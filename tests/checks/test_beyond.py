@@ -1,0 +1,46 @@
+"""What no mean shows is seen by the check that a row names, and not in what is right."""
+
+import dataclasses
+
+import pytest
+
+from gradproof.checks import beyond
+from gradproof.checks.catalogue import ROWS
+
+from .test_catalogue import cases
+
+
+def another(row):
+    """A bug that neither the mean shows nor an error stops."""
+    return not row.right and row.sees != "mean" and row.raises is None
+
+
+@pytest.mark.parametrize("row", cases(of=another))
+def test_what_no_mean_shows_is_seen(row):
+    """Each by the check that its row names."""
+    assert beyond.is_wrong(row) is True
+
+
+@pytest.mark.parametrize("row", cases(of=lambda row: row.right))
+def test_nothing_more_is_asked_of_right_ones(row):
+    """Their rows name none."""
+    assert beyond.is_wrong(row) is None
+
+
+RIGHT = [
+    ("numpy/samples-averaged", "variance"),
+    ("numpy/no-baseline", "variance"),
+    ("numpy/no-baseline", "sampler"),
+    ("numpy/samples-averaged", "sampler"),
+    pytest.param("torch/no-baseline", "variance", marks=pytest.mark.torch),
+    pytest.param("torch/no-baseline", "sampler", marks=pytest.mark.torch),
+    pytest.param("torch/no-baseline", "reach", marks=pytest.mark.torch),
+]
+
+
+@pytest.mark.parametrize(("key", "sees"), RIGHT)
+def test_these_checks_pass_right_estimators(monkeypatch, key, sees):
+    """Held against itself, none varies more, draws otherwise, or leaves a parameter out."""
+    row = dataclasses.replace(ROWS[key], sees=sees)
+    monkeypatch.setitem(beyond.PEERS, row.id, row.id)
+    assert beyond.is_wrong(row) is False
