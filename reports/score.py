@@ -60,7 +60,11 @@ def counts(score: Score) -> str:
     ids = {right: {row.key.split("/")[1] for row in score.rows if row.right is right}
            for right in (True, False)}  # fmt: skip
     of_mean = sum(not row.right and row.sees == "mean" for row in score.rows)
-    runs = ", ".join(f"{score.runs(way.id):,} of {way.id}" for way in score.ways if way.ours)
+    runs = ", ".join(
+        f"{score.runs(way.id):,} of {way.id}"
+        for way in score.ways
+        if way.ours and score.runs(way.id)
+    )
     return textwrap.fill(
         f"{len(ids[False])} bugs and {len(ids[True])} right estimators, most of them in PyTorch "
         f"and in NumPy: {score.bugs} and {len(score.rows) - score.bugs} rows. {of_mean} of the "
