@@ -26,6 +26,7 @@ def derivatives(
     leaves: Mapping[str, Any],
     before: Mapping[str, np.ndarray],
     order: int,
+    eps: float,
 ) -> Known:
     """The derivatives of a value by arrays or tensors, which are moved in place and put back.
 
@@ -37,8 +38,8 @@ def derivatives(
         value: of the leaves as they are when it is called.
         size: what is added up in a value comes to at most this.
         before: the leaves' entries, as NumPy has them.
+        eps: the precision of the least precise, as the step from 1 to the next number.
     """
-    eps = coarsest(before)
     found: dict[tuple[str, ...], tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
     for each in range(1, order + 1):
         for names in itertools.combinations_with_replacement(leaves, each):

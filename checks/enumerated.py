@@ -28,6 +28,10 @@ ROUNDINGS = 1000.0
 #: Paths that are run twice, to see that the same draws give the same gradient.
 REPEATED = 256
 
+#: Times that a run without any draw is repeated: if something was drawn that was not seen, chances
+#: are that it comes out another way.
+ALONE = 64
+
 #: The weights of all paths must add up to one within the precision of their probabilities.
 MASS_ROUNDINGS = 100.0
 
@@ -153,7 +157,8 @@ def enumerate_paths(
             sums.add(path)
         if first is None or sums is None:
             raise ValueError(f"most = {most}, expected at least one path")
-        _check_repeats(first, follow(run, intercept, first.choices))
+        for _ in range(1 if sums.draws else ALONE):
+            _check_repeats(first, follow(run, intercept, first.choices))
     sums.check_mass()
     return sums
 

@@ -24,7 +24,7 @@ from .evidence import (
     worst_of,
 )
 from .gradients import Runner, float_arrays
-from .objective import by_differences
+from .objective import by_differences, check_precision
 from .sampled import Sampled, sample
 from .sequential import ALPHA
 
@@ -198,13 +198,10 @@ def check_estimator(
     Reference: the estimator's mean is sum over draws of p(draw) g(draw) by definition.
     """
     started = time.perf_counter()
-    if not 0.0 <= precision < 1.0:
-        raise ValueError(
-            f"precision is {precision!r}, expected a step such as 1.2e-7 (single precision), or 0"
-        )
+    check_precision(precision)
     label = name or str(getattr(estimate, "__qualname__", type(estimate).__name__))
     runner = Runner(estimate, inputs, wrt=wrt, reset=reset, returns=returns)
-    known, errors = _known(exact, objective, inputs, runner, paths, reset)
+    known, errors = _known(exact, objective, inputs, runner, paths, reset, precision)
     try:
         moments = enumerate_paths(runner, estimate, known, most=paths, coarsest=precision)
     except (Continuous, TooManyPaths) as error:
@@ -326,6 +323,7 @@ def _known(
     runner: Runner,
     paths: int,
     reset: Callable[[], object] | None,
+    precision: float,
 ) -> tuple[dict[str, np.ndarray], Mapping[str, np.ndarray]]:
     if (exact is None) == (objective is None):
         raise TypeError(
@@ -334,7 +332,9 @@ def _known(
         )
     if objective is not None:
         leaves = runner.leaves or float_arrays(inputs)
-        found = by_differences(objective, inputs, leaves, paths=paths, reset=reset)
+        found = by_differences(
+            objective, inputs, leaves, paths=paths, reset=reset, coarsest=precision
+        )
         return dict(found.gradient), found.error
     known = named(exact(*inputs) if callable(exact) else exact)
     for key, value in known.items():

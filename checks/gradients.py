@@ -72,8 +72,16 @@ class Runner:
         """
         if self._reset is not None:
             self._reset()
+        given = {name: leaf.grad for name, leaf in self._leaves.items()}
         for leaf in self._leaves.values():
             leaf.grad = None
+        try:
+            return self._run()
+        finally:  # what the user had there is no concern of ours
+            for name, leaf in self._leaves.items():
+                leaf.grad = given[name]
+
+    def _run(self) -> dict[str, np.ndarray]:
         # Each once: parameters are often among the inputs.
         kept = {
             id(each): each for each in (*_arrays(self._inputs), *self._leaves.values())

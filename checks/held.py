@@ -26,7 +26,7 @@ from .differences import Known, coarsest, derivatives
 from .enumerated import ROUNDINGS
 from .evidence import HOLDS, Comparison, compare, compare_sets, judge_exact, worst_of
 from .gradients import Mutates, Runner, complete, float_arrays
-from .objective import MOST_RUNS, Expectation, NotDifferentiable, one_number
+from .objective import MOST_RUNS, Expectation, NotDifferentiable, check_precision, one_number
 
 #: Derivatives of one order by what they are by: one name, or two.
 Derivatives = dict[tuple[str, ...], np.ndarray]
@@ -117,6 +117,7 @@ def check_surrogate(
     gradient: Callable[..., Any] | None = None,
     paths: int = MOST_PATHS,
     reset: Callable[[], object] | None = None,
+    precision: float = 0.0,
     name: str | None = None,
 ) -> CheckedSurrogate:
     """Is the automatic derivative of a surrogate the derivative with its stopped terms held?
@@ -155,6 +156,7 @@ def check_surrogate(
             is not PyTorch. What is zero on every path counts as not reached.
         paths: that may be run at most.
         reset: called before each run, for a surrogate that keeps something.
+        precision: of the coarsest arithmetic within, as of :func:`.estimator.check_estimator`.
 
     Raises:
         NotHeld: for a stop whose value cannot be kept, or a declared function that is not called.
@@ -169,7 +171,8 @@ def check_surrogate(
     label = name or str(getattr(surrogate, "__qualname__", type(surrogate).__name__))
     leaves = _parameters(surrogate, inputs, wrt, gradient)
     wanted = _wanted(reaches, leaves, order, gradient)
-    subject = _Subject(surrogate, inputs, leaves, tuple(held), order, gradient, reset)
+    check_precision(precision)
+    subject = _Subject(surrogate, inputs, leaves, tuple(held), order, gradient, reset, precision)
     found = _Found(label)
     first: Path[Any] | None = None
     stops: tuple[Stop, ...] = ()
@@ -219,13 +222,14 @@ class _Subject:
         order: int,
         gradient: Callable[..., Any] | None,
         reset: Callable[[], object] | None,
+        precision: float,
     ) -> None:
         self._surrogate, self._inputs, self._leaves = surrogate, tuple(inputs), leaves
         self._held, self._order, self._gradient, self._reset = held, order, gradient, reset
         self._before = {name: array_of(leaf).copy() for name, leaf in leaves.items()}
         self._runs = 0
         self.intercept = intercepted(surrogate, gradient)
-        self.eps = coarsest(self._before)
+        self.eps = max(precision, coarsest(self._before))
 
     def first(self) -> tuple[Any, tuple[Stop, ...]]:
         """The value as it is, and what its stops gave."""
@@ -311,7 +315,7 @@ class _Subject:
             self._reset()
 
     def _differences(self, value: Callable[[], float], size: float) -> Known:
-        return derivatives(value, size, self._leaves, self._before, self._order)
+        return derivatives(value, size, self._leaves, self._before, self._order, self.eps)
 
 
 def _automatic(value: Any, leaves: Mapping[str, Any], order: int) -> tuple[Derivatives, set[str]]:

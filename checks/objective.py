@@ -37,6 +37,18 @@ class NotDifferentiable(ValueError):
     """An expected cost that cannot be differenced."""
 
 
+def check_precision(precision: object) -> None:
+    """Whether this is a precision that somebody may tell.
+
+    Raises:
+        ValueError: if not.
+    """
+    if not isinstance(precision, int | float | np.floating) or not 0.0 <= precision < 1.0:
+        raise ValueError(
+            f"precision is {precision!r}, expected a step such as 1.2e-7 (single precision), or 0"
+        )
+
+
 def by_differences(
     objective: Callable[..., Any],
     inputs: Sequence[Any],
@@ -44,6 +56,7 @@ def by_differences(
     *,
     paths: int = MOST_PATHS,
     reset: Callable[[], object] | None = None,
+    coarsest: float = 0.0,
 ) -> Differences:
     """The gradient of E[objective], over the outcomes of what it draws.
 
@@ -53,6 +66,7 @@ def by_differences(
     Args:
         objective: draws, and returns a number; called with ``inputs``.
         leaves: arrays or tensors among or behind the inputs, moved in place and put back.
+        coarsest: precision that is at least to be allowed for.
 
     Raises:
         NotDifferentiable: if there is nothing to move, too much, or the cost is no finite number.
@@ -82,7 +96,7 @@ def by_differences(
         shape = np.shape(array_of(leaf))
         gradient[name], error[name] = np.zeros(shape), np.zeros(shape)
         for index in np.ndindex(*shape):
-            found = _slope(_Entry(leaf, index, name), lambda: expectation().value, mean)
+            found = _slope(_Entry(leaf, index, name, coarsest), lambda: expectation().value, mean)
             gradient[name][index], error[name][index] = found
     return Differences(gradient, error, mean.value)
 
@@ -162,12 +176,12 @@ def one_number(value: Any, what: str) -> float:
 class _Entry:
     """One entry of an array or tensor, moved in place and put back."""
 
-    def __init__(self, leaf: Any, index: tuple[int, ...], name: str) -> None:
+    def __init__(self, leaf: Any, index: tuple[int, ...], name: str, coarsest: float) -> None:
         self._of = leaf if isinstance(leaf, np.ndarray) else leaf.data
         self._index = index
         self.name = f"{name}{list(index) if index else ''}"
         self.before = self._of[index].item()
-        self.eps = float(np.finfo(array_of(leaf).dtype).eps)
+        self.eps = max(coarsest, float(np.finfo(array_of(leaf).dtype).eps))
 
     def at(self, value: float, expected: Callable[[], float]) -> tuple[float, float]:
         """Where it was moved to, as it was rounded, and the expectation there.

@@ -23,11 +23,23 @@ DEPTH = 4
 CLOSED = ("torch", "numpy", "jax", "jaxlib", "theano", "pytensor", "autograd", "scipy")
 
 
-class Place(NamedTuple):
-    """Where a generator is kept, and how another one is put there."""
+#: NumPy's functions and classes that draw or make what draws, by id, with their names.
+_BY_NAME = {
+    id(getattr(np.random, name)): name
+    for name in np.random.__all__
+    if callable(getattr(np.random, name))
+}
 
-    value: Generator
+
+class Place(NamedTuple):
+    """Where a generator is kept, and how another one is put there.
+
+    With a name it is a function of ``numpy.random`` that was imported by that.
+    """
+
+    value: Any
     put: Callable[[Any], object]
+    name: str = ""
 
 
 class Kept:
@@ -55,7 +67,8 @@ class Kept:
         with contextlib.ExitStack() as stack:
             for place in self._places:
                 stack.callback(place.put, place.value)
-                place.put(Walked(walker))
+                # What stands in NumPy's module by now asks the walker.
+                place.put(getattr(np.random, place.name) if place.name else Walked(walker))
             yield
         left = {place: state for place, (_, state) in walker.moved.items()}
         if any(
@@ -105,6 +118,8 @@ def _places(value: Any, seen: set[int], depth: int) -> Iterator[Place]:
     for each, put in _held(value):
         if isinstance(each, Generator):
             yield Place(each, put)
+        elif id(each) in _BY_NAME and put is not _refuse:
+            yield Place(each, put, _BY_NAME[id(each)])
         else:
             yield from _places(each, seen, depth - 1)
 
@@ -132,7 +147,8 @@ def _held(value: Any) -> Iterator[tuple[Any, Callable[[Any], object]]]:
                 yield each, _refuse
     elif type(value).__module__.split(".")[0] not in CLOSED:
         for name, each in list(getattr(value, "__dict__", {}).items()):
-            yield each, functools.partial(setattr, value, name)
+            # Past a frozen dataclass's own.
+            yield each, functools.partial(object.__setattr__, value, name)
         call = vars(type(value)).get("__call__")
         if isinstance(call, types.FunctionType):
             yield call, _refuse

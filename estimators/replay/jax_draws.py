@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from .patch import patched
-from .walk import Continuous, Walker
+from .walk import EPS, Continuous, Walker
 
 #: An array of JAX, traced or not.
 Array = Any
@@ -292,7 +292,8 @@ class _Draws:
                 "in a way that nobody knows; split the key"
             )
         if found is None:
-            step = float(self._jax.numpy.finfo(weights.dtype).eps)
+            real = self._jax.numpy.issubdtype(weights.dtype, self._jax.numpy.floating)
+            step = float(self._jax.numpy.finfo(weights.dtype).eps) if real else EPS
             found = [self._row(row, count, replace, what, step) for row in rows]
             self._seen[key.tobytes()] = asked, found
         return self._jax.numpy.asarray(found, int).reshape(*known.shape[:-1], count)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .named import array_of
 from .patch import patched
 from .walk import EPS, Continuous, Walker
 
@@ -34,6 +35,9 @@ class Uniform:
         self._low, self._high = 0.0, 1.0
 
     def _below(self, bound: Any) -> Any:
+        if hasattr(bound, "detach"):  # a tensor of PyTorch; what comes out is one too
+            found = self._below(array_of(bound))
+            return bound.detach().new_tensor(found).bool()
         if np.ndim(bound):
             # From the largest on: what is decided there leaves less to be decided below.
             flat = np.asarray(bound).reshape(-1)
@@ -41,13 +45,15 @@ class Uniform:
             for place in np.argsort(-flat):
                 found[place] = self._below(flat[place])
             return found.reshape(np.shape(bound))
+        # As of a number of NumPy, or of Python: they add up in different ways.
+        kind = np.bool_ if isinstance(bound, np.generic | np.ndarray) else bool
         edge, step = float(bound), _precision(bound)
         if edge >= self._high or edge <= self._low:
-            return edge >= self._high
+            return kind(edge >= self._high)
         share = (edge - self._low) / (self._high - self._low)
         below = self._walker.choose((1.0 - share, share), self._what, step) == 1
         self._low, self._high = (self._low, edge) if below else (edge, self._high)
-        return below
+        return kind(below)
 
     def __lt__(self, bound: Any) -> Any:
         return self._below(bound)
@@ -56,7 +62,7 @@ class Uniform:
 
     def __gt__(self, bound: Any) -> Any:
         found = self._below(bound)
-        return ~found if isinstance(found, np.ndarray) else not found
+        return not found if isinstance(found, bool) else ~found
 
     __ge__ = __gt__
 
@@ -210,7 +216,7 @@ class _Discrete:
         found = np.empty(np.shape(trials), np.int64)
         for place in np.ndindex(*found.shape):
             known = binomial_chances(int(trials[place]), float(chances[place]))
-            found[place] = self._walker.choose(known, f"{self._what}binomial")
+            found[place] = self._walker.choose(known, f"{self._what}binomial", _precision(p))
         return found[()]
 
     def multinomial(self, n: int, pvals: Any, size: Any = None) -> Any:
@@ -249,21 +255,37 @@ class _Discrete:
 
 
 class Walked(_Discrete, Generator):  # type: ignore[misc]  # overloads of NumPy
-    """A generator of NumPy whose draws ask a walker."""
+    """A generator of NumPy whose draws ask a walker.
+
+    A copy draws what it was copied from does, so that only one of the two may draw.
+    """
 
     def __init__(self, walker: Walker, what: str = "Generator.") -> None:
         Generator.__init__(self, np.random.PCG64(0))
-        self._walker, self._what = walker, what
+        self._asked, self._what = walker, what
+        self._copied: list[list[object]] = []
+
+    @property
+    def _walker(self) -> Walker:  # type: ignore[override]  # asked for at each draw
+        for drawing in self._copied:
+            if not drawing:
+                drawing.append(self)
+            elif drawing[0] is not self:
+                self._asked.rewind("a generator and its copy: both draw the same")
+        return self._asked
 
     def spawn(self, n_children: int) -> list[np.random.Generator]:
         """Generators that ask the same walker."""
-        return [Walked(self._walker, self._what) for _ in range(n_children)]
+        return [Walked(self._asked, self._what) for _ in range(n_children)]
 
     def __copy__(self) -> Walked:
-        return Walked(self._walker, self._what)
+        copy, drawing = Walked(self._asked, self._what), list[object]()
+        copy._copied = [*self._copied, drawing]
+        self._copied.append(drawing)
+        return copy
 
     def __deepcopy__(self, _: object) -> Walked:
-        return Walked(self._walker, self._what)
+        return self.__copy__()
 
     def __reduce__(self) -> Any:
         raise Continuous("a generator is written down, and what is read from that is not seen")
@@ -287,7 +309,7 @@ def numpy_draws(walker: Walker) -> Iterator[None]:
     Raises:
         Continuous: if something is drawn that cannot be walked through.
     """
-    legacy = Walked(walker, "numpy.random.")
+    legacy, made = Walked(walker, "numpy.random."), _Made(walker)
     replacements: dict[str, Any] = {
         name: getattr(legacy, name)
         for name in ("choice", "binomial", "multinomial", "permutation", "shuffle", "random")
@@ -296,9 +318,9 @@ def numpy_draws(walker: Walker) -> Iterator[None]:
         "randint": legacy.integers,
         "random_sample": legacy.random,
         "rand": lambda *shape: legacy.random(shape or None),
-        "default_rng": lambda seed=None: Walked(walker, _made_from(seed)),
+        "default_rng": made.of,
         "RandomState": _stands_for(np.random.RandomState, _refused("RandomState")),
-        "Generator": _stands_for(Generator, lambda *_, **__: Walked(walker)),
+        "Generator": _stands_for(Generator, made.of),
     }
     kept = {
         *replacements,
@@ -314,8 +336,20 @@ def numpy_draws(walker: Walker) -> Iterator[None]:
         if name not in kept and name[0].islower() and callable(getattr(np.random, name))
     }
     before = _states()
-    with patched(np.random, replacements):
+    replacements |= {
+        name: _watched(getattr(np.random, name), f"numpy.random.{name}", walker, before)
+        for name in ("seed", "set_state")
+    }
+    python = {
+        name: _watched(getattr(random, name), f"random.{name}", walker, before)
+        for name in ("seed", "setstate")
+    }
+    with patched(np.random, replacements), patched(random, python):
         yield
+    _check_still(before)
+
+
+def _check_still(before: tuple[Any, Any]) -> None:
     if not _same(before, _states()):
         raise Continuous(
             "a generator of NumPy or of Python's random moved: something was drawn that cannot be "
@@ -323,10 +357,50 @@ def numpy_draws(walker: Walker) -> Iterator[None]:
         )
 
 
-def _made_from(seed: object) -> str:
-    """What a generator that is made in a run is called; whole numbers are seeds."""
-    seeded = isinstance(seed, int) or np.asarray(seed).dtype.kind in "iu"
-    return f"{SEEDED} Generator." if seeded else "Generator."
+def _watched(
+    real: Callable[..., Any], what: str, walker: Walker, before: tuple[Any, Any]
+) -> Callable[..., Any]:
+    """What sets a state: nothing must have moved, and the same may be drawn from here on."""
+
+    def set_state(*args: Any, **kwargs: Any) -> Any:
+        _check_still(before)
+        found = real(*args, **kwargs)
+        walker.rewind(what)
+        return found
+
+    return set_state
+
+
+class _Made:
+    """Generators that are made in a run. Two from one seed draw the same."""
+
+    def __init__(self, walker: Walker) -> None:
+        self._walker = walker
+        self._seeds: set[str] = set()
+
+    def of(self, seed: Any = None) -> Generator:
+        """One from a seed, a sequence of seeds, or what has a state."""
+        if isinstance(seed, Generator):
+            return seed
+        known = _seed(seed)
+        if known is not None:
+            if known in self._seeds:
+                raise Continuous(
+                    f"two generators of NumPy are made from {seed!r:.60} in one run: they draw the "
+                    "same, and not numbers of their own; make one, or spawn() them"
+                )
+            self._seeds.add(known)
+        whole = isinstance(seed, int) or np.asarray(seed).dtype.kind in "iu"
+        return Walked(self._walker, f"{SEEDED} Generator." if whole else "Generator.")
+
+
+def _seed(seed: Any) -> str | None:
+    """What tells one seed from another; None if there is none."""
+    if isinstance(seed, np.random.SeedSequence):
+        return repr((seed.entropy, seed.spawn_key))
+    if isinstance(seed, np.random.BitGenerator):
+        return repr(seed.state)
+    return None if seed is None else repr(np.asarray(seed).tolist())
 
 
 def _stands_for(real: type, made: Callable[..., Any]) -> type:

@@ -47,8 +47,8 @@ def integers(choose: Choose, low: Any, high: Any, like: np.ndarray) -> np.ndarra
     lows, highs = np.broadcast_to(low, like.shape), np.broadcast_to(high, like.shape)
     found = np.empty_like(like)
     for place in np.ndindex(*like.shape):
-        count = int(highs[place] - lows[place] + 1)
-        found[place] = lows[place] + choose(np.full(count, 1.0 / count), "random_integers")
+        count = int(highs[place]) - int(lows[place]) + 1  # of any width
+        found[place] = int(lows[place]) + choose(np.full(count, 1.0 / count), "random_integers")
     return found
 
 

@@ -142,7 +142,9 @@ KINDS: dict[str, Callable[..., np.ndarray]] = {
     "binomial": _swapped(binomials),
     "categorical": _categories,
     "choice_without_replacement": _choices,
-    "integers": lambda _, choose, low, high, like: integers(choose, low, high - 1, like),
+    "integers": lambda _, choose, low, high, like: integers(
+        choose, low, np.asarray(high, object) - 1, like
+    ),
     "multinomial": _swapped(multinomials),
     "permutation": _permutations,
 }

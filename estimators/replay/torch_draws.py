@@ -22,6 +22,8 @@ Tensor = Any
 #: Functions of ``torch``, and methods of a tensor, that draw what has no outcomes to count, or too
 #: many kinds of them.
 CONTINUOUS = ("rand", "rand_like", "randn", "randn_like", "normal", "poisson", "binomial")
+#: Those that set the state of PyTorch's generator.
+SETS = ("set_rng_state", "manual_seed", "seed")
 IN_PLACE = ("normal_", "uniform_", "exponential_", "geometric_", "cauchy_", "log_normal_")
 
 
@@ -46,14 +48,37 @@ def torch_draws(torch: Any, walker: Walker) -> Iterator[None]:
         "random_": _method(draws.random_),
     } | {name: _refused(f"Tensor.{name}") for name in IN_PLACE}
     before = _states(torch)
-    with patched(torch, functions), patched(torch.Tensor, methods):
+    sets = {name: _watched(torch, name, walker, before) for name in SETS}
+    with (
+        patched(torch, functions | sets),
+        patched(torch.random, sets),
+        patched(torch.Tensor, methods),
+    ):
         yield
-    # Whatever draws in compiled code, dropout among it, moves a generator.
+    _check_still(torch, before)
+
+
+def _check_still(torch: Any, before: list[Tensor]) -> None:
+    """Whatever draws in compiled code, dropout among it, moves a generator."""
     if any(not torch.equal(old, new) for old, new in zip(before, _states(torch), strict=True)):
         raise Continuous(
             "PyTorch's generator moved: something was drawn that cannot be intercepted, such as "
             "dropout, or a function that was imported by its own name (from torch import ...)"
         )
+
+
+def _watched(torch: Any, name: str, walker: Walker, before: list[Tensor]) -> Callable[..., Any]:
+    """What sets the generator's state: it must not have moved, and may draw the same from here."""
+    real, where = getattr(torch, name), {"is": before}
+
+    def set_state(*args: Any, **kwargs: Any) -> Any:
+        _check_still(torch, where["is"])
+        found = real(*args, **kwargs)
+        where["is"] = _states(torch)
+        walker.rewind(f"torch.{name}")
+        return found
+
+    return set_state
 
 
 def _states(torch: Any) -> list[Tensor]:
@@ -78,6 +103,18 @@ class _Draws:
 
     def __init__(self, torch: Any, walker: Walker) -> None:
         self._torch, self._walker = torch, walker
+        self._states: set[bytes] = set()
+
+    def _move(self, generator: Any) -> None:
+        """Draw from a generator of one's own as PyTorch would, to see where it draws the same."""
+        if generator is None:
+            return
+        state = generator.get_state().numpy().tobytes()
+        if state in self._states:
+            self._walker.rewind("a torch.Generator was set to a state that was drawn from")
+        self._states.add(state)
+        where = generator.device
+        self._torch.ops.aten.rand.generator([1], generator=generator, device=where)
 
     def multinomial(
         self,
@@ -89,6 +126,7 @@ class _Draws:
         out: Tensor | None = None,
     ) -> Tensor:
         """Of each row of chances, so many outcomes: one after the other."""
+        self._move(generator)
         if input.dim() not in (1, 2):
             raise RuntimeError("prob_dist must be 1 or 2 dim")  # as PyTorch does
         step = self._step(input)
@@ -120,11 +158,13 @@ class _Draws:
         out: Tensor | None = None,
     ) -> Tensor:
         """Zeros and ones of these chances."""
+        self._move(generator)
         chances = input if p is None else self._torch.full_like(input, p)
         return _given(self._zeros_and_ones(chances).to(input.dtype), out)
 
     def bernoulli_(self, tensor: Tensor, p: Any = 0.5, *, generator: Any = None) -> Tensor:
         """The same, in place."""
+        self._move(generator)
         plain = {} if isinstance(p, self._torch.Tensor) else {"dtype": self._torch.double}
         chances = self._torch.as_tensor(p, **plain).expand(tensor.shape)
         return tensor.copy_(self._zeros_and_ones(chances))
@@ -138,6 +178,7 @@ class _Draws:
 
     def randint(self, *args: Any, generator: Any = None, **kwargs: Any) -> Tensor:
         """Whole numbers, each as likely: (high, size) or (low, high, size)."""
+        self._move(generator)
         given, out = [*args], kwargs.pop("out", None)
         size = tuple(kwargs.pop("size") if "size" in kwargs else given.pop())
         bounds = [*given, *(kwargs.pop(name) for name in ("low", "high") if name in kwargs)]
@@ -148,6 +189,7 @@ class _Draws:
 
     def random_(self, tensor: Tensor, *bounds: int, generator: Any = None, **named: int) -> Tensor:
         """Whole numbers, each as likely, in place: (to) or (from, to)."""
+        self._move(generator)
         bounds = (*bounds, *(named[name] for name in ("from", "to") if name in named))
         if not bounds:
             raise Continuous("Tensor.random_ without bounds has too many outcomes to count")
@@ -165,6 +207,7 @@ class _Draws:
         self, n: int, *, generator: Any = None, out: Tensor | None = None, **kwargs: Any
     ) -> Tensor:
         """The first n numbers in any order."""
+        self._move(generator)
         left = list(range(n))
         drawn = [
             left.pop(self._walker.choose(np.full(len(left), 1.0 / len(left)), "torch.randperm"))

@@ -94,7 +94,13 @@ class Walker:
         self.refused: list[Continuous] = []
         #: Generators that were moved by draws which asked, by id, with the state they were left in.
         self.moved: dict[int, tuple[object, object]] = {}
+        self._rewound = ""
         self._process = os.getpid()
+
+    def rewind(self, what: str) -> None:
+        """Note that a generator may draw again what it drew: nothing may be drawn from now on."""
+        if self.choices:
+            self._rewound = what
 
     def choose(self, probabilities: object, what: str, precision: float = EPS) -> int:
         """The outcome of a draw.
@@ -110,6 +116,12 @@ class Walker:
         """
         if os.getpid() != self._process:
             raise Continuous(f"{what} draws in another process, whose draws cannot be told")
+        if self._rewound:
+            raise Continuous(
+                f"{what} draws after {self._rewound}: it may draw again what was drawn before, "
+                "which is no draw of its own; draw once and keep what was drawn, or let every draw "
+                "have numbers of its own"
+            )
         known = _checked(probabilities, what)
         self.precision = max(self.precision, precision)
         place = len(self.choices)

@@ -89,7 +89,12 @@ def test_ctrl_c_ends_all_processes_without_a_traceback(seconds: int) -> None:
     """An interrupted run ends at once with one line, also where it runs in several processes."""
     command = [sys.executable, "-m", "gradproof", "verify", "--jobs", "2", "--backend", "autograd"]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        # A shell's background jobs are deaf to it, and so is what they start.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         _wait_for_children(process.pid)
         time.sleep(seconds)
