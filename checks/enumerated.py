@@ -152,13 +152,13 @@ def enumerate_paths(
             # All are repeated while they are few, then every one whose number is a power of two.
             count = 0 if sums is None else sums.count
             if count < REPEATED or not count & (count - 1):
-                _check_repeats(path, follow(run, intercept, path.choices))
+                _check_repeats(path, follow(run, intercept, path.choices, most))
             sums = sums or Moments(named(path.value), coarsest)
             sums.add(path)
         if first is None or sums is None:
             raise ValueError(f"most = {most}, expected at least one path")
         for _ in range(1 if sums.draws else ALONE):
-            _check_repeats(first, follow(run, intercept, first.choices))
+            _check_repeats(first, follow(run, intercept, first.choices, most))
     sums.check_mass()
     return sums
 

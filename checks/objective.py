@@ -78,6 +78,11 @@ def by_differences(
                 f"{name} is in bfloat16, too coarse for differences: use double"
             )
     entries = sum(array_of(leaf).size for leaf in leaves.values())
+    if leaves and not entries:
+        raise NotDifferentiable(
+            f"{', '.join(leaves)} has no entries: there is nothing to be differentiated by; pass "
+            "at least one sentence or parameter"
+        )
     if not entries:
         raise NotDifferentiable(
             "objective= needs something to be differentiated by: pass tensors that require "

@@ -67,8 +67,8 @@ def sample(
                 if test.stretch >= draws:
                     raise ValueError(
                         f"draws is {draws:,}, and {test.stretch:,} are needed to know the range of "
-                        f"what is drawn before anything is tested: take more, or allow for fewer "
-                        f"rare outcomes (rarest={rarest:g})"
+                        f"what is drawn before anything is tested: take more, or in Python leave "
+                        f"out outcomes that are likelier than {rarest:g} (rarest=)"
                     )
             block = np.stack([flat(complete(value, exact)) for value in values])
             count += len(block)

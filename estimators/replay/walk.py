@@ -85,13 +85,15 @@ class Walker:
 
     Args:
         told: the draws of which the outcome is given, in order.
+        most: paths that may be run.
     """
 
-    def __init__(self, told: Sequence[Choice] = ()) -> None:
-        self._told = told
+    def __init__(self, told: Sequence[Choice] = (), most: int = MOST_PATHS) -> None:
+        self._told, self._most = told, most
+        self._open = 0
         self.choices: list[Choice] = []
         self.precision = EPS
-        self.refused: list[Continuous] = []
+        self.refused: list[NotEnumerable] = []
         #: Generators that were moved by draws which asked, by id, with the state they were left in.
         self.moved: dict[int, tuple[object, object]] = {}
         self._rewound = ""
@@ -137,6 +139,16 @@ class Walker:
         else:
             taken = next(place for place, chance in enumerate(known) if chance > 0.0)
         self.choices.append(Choice(what, known, taken))
+        # Each draw that could have come out another way is where another path begins.
+        self._open += known[taken] < 1.0
+        if self._open >= self._most:
+            error = TooManyPaths(
+                f"one path has made {self._open:,} draws and has not ended, so that there are more "
+                f"than {self._most:,} paths; code that draws until something comes out has paths "
+                "without end: allow more of them (paths=), or sample"
+            )
+            self.refused.append(error)
+            raise error
         return taken
 
 
@@ -170,19 +182,21 @@ def walk(
                 f"{most:,} paths were run, and there are more; allow more of them (paths=), draw "
                 "less at once (fewer sentences, fewer outcomes), or sample"
             )
-        path = follow(run, intercept, told)
+        path = follow(run, intercept, told, most)
         yield path
         told = _next(path.choices)
 
 
-def follow(run: Callable[[], T], intercept: Intercept, told: Sequence[Choice]) -> Path[T]:
+def follow(
+    run: Callable[[], T], intercept: Intercept, told: Sequence[Choice], most: int = MOST_PATHS
+) -> Path[T]:
     """One path, of which the first draws are told.
 
     Raises:
         Continuous: for what was refused, also if the run went on.
         Restless: if it ends before they are all asked for.
     """
-    walker = Walker(told)
+    walker = Walker(told, most)
     value = under(walker, run, intercept)
     if len(walker.choices) < len(told):
         raise Restless(

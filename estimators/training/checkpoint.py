@@ -139,7 +139,7 @@ def read(path: Path) -> Checkpoint:
     except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(
             f"{path} is no checkpoint, or not whole ({type(error).__name__}: {error}); delete it "
-            "and resume from the one before, or train into another folder"
+            "and resume from the one before, if it is there, or train into another folder"
         ) from error
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -70,11 +71,14 @@ def write_template(file: str, template: str, command: str, name: str) -> None:
     """Write a file to begin with, in which ``{file}`` is its own name.
 
     Raises:
+        FileError: if its name does not end in .py.
         OSError: if it is there already, or cannot be written.
     """
     path = Path(file)
+    if path.suffix != ".py":
+        raise FileError(f"{path} would be no Python file; its name must end in .py")
     check_writable(file)
     if path.exists():
         raise FileExistsError(f"{path} is there already; choose another name")
     write_whole(path, template.replace("{file}", path.name))
-    click.echo(f"wrote {path}; try: gradproof {command} {path}:{name}")
+    click.echo(f"wrote {path}; try: gradproof {command} {shlex.quote(f'{path}:{name}')}")

@@ -13,7 +13,7 @@ import pytest
 from numpy.random import default_rng  # as people import it
 
 from gradproof import check_estimator, check_surrogate
-from gradproof.estimators.replay import Continuous, intercepted, walk
+from gradproof.estimators.replay import Continuous, TooManyPaths, intercepted, walk
 
 P = 0.6
 
@@ -143,6 +143,38 @@ def test_probabilities_in_single_precision_are_as_exact_as_that():
     rng, p = np.random.default_rng(), np.float32(0.3)
     estimate = lambda theta: np.asarray(float(rng.binomial(1, p)) / 0.3 * theta[0])  # noqa: E731
     assert check_estimator(estimate, (np.ones(1),), exact=np.array(1.0)).unbiased
+
+
+def test_a_loop_without_end_is_stopped(tmp_path):
+    """Each of its draws is where another path begins: there are more than may be run."""
+    rng = np.random.default_rng()
+
+    def until(theta):
+        while rng.integers(2) == 0:
+            pass
+        return theta
+
+    with pytest.raises(TooManyPaths, match="one path has made 50 draws and has not ended"):
+        check_estimator(until, (np.ones(2),), exact=np.ones(2), paths=50)
+
+    def caught(theta):
+        try:
+            return until(theta)
+        except RuntimeError:  # as code does that tries again
+            return theta
+
+    with pytest.raises(TooManyPaths):
+        check_estimator(caught, (np.ones(2),), exact=np.ones(2), paths=50)
+    found = check_estimator(until, (np.ones(2),), exact=np.ones(2), paths=50, draws=60_000)
+    assert found.method == "sampled"
+    # What is certain is no place where another path begins.
+    certain = check_estimator(
+        lambda theta: theta * sum(rng.binomial(1, 1.0) for _ in range(99)) / 99,
+        (np.ones(2),),
+        exact=np.ones(2),
+        paths=50,
+    )
+    assert certain.unbiased
 
 
 # ------------------------------------------------------------------ PyTorch
