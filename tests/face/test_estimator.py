@@ -124,6 +124,16 @@ def test_the_template_passes(tmp_path):
     assert "From the file, too: objective, inputs." in found.output
 
 
+def test_a_template_is_not_written_where_it_could_not_be_run(tmp_path):
+    """Only a name that ends in .py can be; what is to be typed next is quoted if it must be."""
+    refused = run("--new", tmp_path / "mine.txt")
+    assert refused.exit_code == 2
+    assert "would be no Python file; its name must end in .py" in refused.stderr
+    assert not list(tmp_path.iterdir())
+    spaced = run("--new", tmp_path / "my own.py")
+    assert f"gradproof estimator '{tmp_path / 'my own.py'}:reinforce'" in spaced.output
+
+
 def test_the_template_passes_with_what_it_has_in_comments(tmp_path):
     """Its exact gradient agrees, and is used instead of the objective."""
     path = tmp_path / "mine.py"
