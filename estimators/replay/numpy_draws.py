@@ -11,6 +11,7 @@ import numpy as np
 
 from .named import array_of
 from .patch import patched
+from .still import Still
 from .walk import EPS, Continuous, Walker
 
 #: NumPy's own class, which may be replaced where people look it up.
@@ -21,6 +22,12 @@ SUM = 1.5e-8
 
 #: What the draws of a generator are called that a run makes from a seed.
 SEEDED = "seeded"
+
+#: What is said if a generator moved all the same.
+MOVED = (
+    "a generator of NumPy or of Python's random moved: something was drawn that cannot be "
+    "intercepted, such as random.random(), or a function that was imported by its own name"
+)
 
 
 class Uniform:
@@ -335,40 +342,18 @@ def numpy_draws(walker: Walker) -> Iterator[None]:
         for name in np.random.__all__
         if name not in kept and name[0].islower() and callable(getattr(np.random, name))
     }
-    before = _states()
+    still = Still(walker, _states, _same, MOVED)
     replacements |= {
-        name: _watched(getattr(np.random, name), f"numpy.random.{name}", walker, before)
+        name: still.setting(getattr(np.random, name), f"numpy.random.{name}")
         for name in ("seed", "set_state")
     }
     python = {
-        name: _watched(getattr(random, name), f"random.{name}", walker, before)
+        name: still.setting(getattr(random, name), f"random.{name}")
         for name in ("seed", "setstate")
     }
     with patched(np.random, replacements), patched(random, python):
         yield
-    _check_still(before)
-
-
-def _check_still(before: tuple[Any, Any]) -> None:
-    if not _same(before, _states()):
-        raise Continuous(
-            "a generator of NumPy or of Python's random moved: something was drawn that cannot be "
-            "intercepted, such as random.random(), or a function that was imported by its own name"
-        )
-
-
-def _watched(
-    real: Callable[..., Any], what: str, walker: Walker, before: tuple[Any, Any]
-) -> Callable[..., Any]:
-    """What sets a state: nothing must have moved, and the same may be drawn from here on."""
-
-    def set_state(*args: Any, **kwargs: Any) -> Any:
-        _check_still(before)
-        found = real(*args, **kwargs)
-        walker.rewind(what)
-        return found
-
-    return set_state
+    still.check()
 
 
 class _Made:

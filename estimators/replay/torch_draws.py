@@ -7,6 +7,7 @@ Categorical, OneHotCategorical, Multinomial and Bernoulli are walked through wit
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from .patch import patched
+from .still import Still
 from .walk import EPS, Continuous, Walker
 
 #: A tensor of PyTorch.
@@ -25,6 +27,13 @@ CONTINUOUS = ("rand", "rand_like", "randn", "randn_like", "normal", "poisson", "
 #: Those that set the state of PyTorch's generator.
 SETS = ("set_rng_state", "manual_seed", "seed")
 IN_PLACE = ("normal_", "uniform_", "exponential_", "geometric_", "cauchy_", "log_normal_")
+
+
+#: Whatever draws in compiled code, dropout among it, moves a generator.
+MOVED = (
+    "PyTorch's generator moved: something was drawn that cannot be intercepted, such as dropout, "
+    "or a function that was imported by its own name (from torch import ...)"
+)
 
 
 @contextlib.contextmanager
@@ -47,38 +56,19 @@ def torch_draws(torch: Any, walker: Walker) -> Iterator[None]:
         "bernoulli_": _method(draws.bernoulli_),
         "random_": _method(draws.random_),
     } | {name: _refused(f"Tensor.{name}") for name in IN_PLACE}
-    before = _states(torch)
-    sets = {name: _watched(torch, name, walker, before) for name in SETS}
+    still = Still(walker, lambda: _states(torch), functools.partial(_same, torch), MOVED)
+    sets = {name: still.setting(getattr(torch, name), f"torch.{name}") for name in SETS}
     with (
         patched(torch, functions | sets),
         patched(torch.random, sets),
         patched(torch.Tensor, methods),
     ):
         yield
-    _check_still(torch, before)
+    still.check()
 
 
-def _check_still(torch: Any, before: list[Tensor]) -> None:
-    """Whatever draws in compiled code, dropout among it, moves a generator."""
-    if any(not torch.equal(old, new) for old, new in zip(before, _states(torch), strict=True)):
-        raise Continuous(
-            "PyTorch's generator moved: something was drawn that cannot be intercepted, such as "
-            "dropout, or a function that was imported by its own name (from torch import ...)"
-        )
-
-
-def _watched(torch: Any, name: str, walker: Walker, before: list[Tensor]) -> Callable[..., Any]:
-    """What sets the generator's state: it must not have moved, and may draw the same from here."""
-    real, where = getattr(torch, name), {"is": before}
-
-    def set_state(*args: Any, **kwargs: Any) -> Any:
-        _check_still(torch, where["is"])
-        found = real(*args, **kwargs)
-        where["is"] = _states(torch)
-        walker.rewind(f"torch.{name}")
-        return found
-
-    return set_state
+def _same(torch: Any, before: list[Tensor], after: list[Tensor]) -> bool:
+    return all(torch.equal(old, new) for old, new in zip(before, after, strict=True))
 
 
 def _states(torch: Any) -> list[Tensor]:

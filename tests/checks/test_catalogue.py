@@ -5,6 +5,7 @@ import collections
 import numpy as np
 import pytest
 
+from gradproof.checks.beyond import PEERS
 from gradproof.checks.catalogue import ROWS
 from gradproof.checks.estimator import check_estimator
 from gradproof.checks.evidence import HOLDS, REFUTED
@@ -14,9 +15,6 @@ SMALLEST = 0.01
 
 #: Bugs that leave no number at all.
 NOT_A_NUMBER = {"masked-by-product"}
-
-#: Of an estimator whose mean is right: the one that it should be, whose variance is less.
-PEERS = {"outer-product-sum": "no-baseline", "samples-repeated": "samples-averaged"}
 
 
 def cases(*, of=lambda row: True):

@@ -97,6 +97,19 @@ def test_what_is_copied_and_draws_alone_may_draw():
     assert len(outcomes(original)) == 4
 
 
+def test_a_state_that_is_set_for_a_while_and_put_back_is_no_hindrance():
+    """As people do who draw by a seed: nothing is drawn after it is put back."""
+
+    def run():
+        state = np.random.get_state()  # noqa: NPY002 - as people do
+        np.random.seed(0)  # noqa: NPY002
+        found = int(np.random.binomial(1, P))  # noqa: NPY002
+        np.random.set_state(state)  # noqa: NPY002
+        return found
+
+    assert outcomes(run) == {0: 0.4, 1: P}
+
+
 def test_functions_that_were_imported_by_name_are_walked_through():
     """``from numpy.random import default_rng`` is the same as its long name."""
     assert outcomes(lambda: coin(default_rng())) == {0: 0.4, 1: P}
