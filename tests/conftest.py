@@ -2,6 +2,7 @@
 
 import os
 import secrets
+from importlib import import_module
 from importlib.util import find_spec
 
 import pytest
@@ -27,6 +28,25 @@ def pytest_configure(config):
     """Choose a seed unless one was given, so that the header can name it."""
     if config.option.hypothesis_seed is None:
         config.option.hypothesis_seed = str(secrets.randbits(32))
+
+
+@pytest.fixture
+def library():
+    """Imports a module that belongs to tox's environment ``libraries``, or skips.
+
+    Where GRADPROOF_MUST_HAVE_LIBRARIES is set, one that is missing is an error.
+    """
+
+    def load(name):
+        if find_spec(name) is None:
+            if os.environ.get("GRADPROOF_MUST_HAVE_LIBRARIES"):
+                raise ModuleNotFoundError(
+                    f"GRADPROOF_MUST_HAVE_LIBRARIES is set, and {name} is not installed here"
+                )
+            pytest.skip(f"{name} is not installed here")
+        return import_module(name)
+
+    return load
 
 
 def pytest_report_header(config):

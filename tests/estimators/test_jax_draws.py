@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
-from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -21,15 +19,9 @@ SHARES = np.exp(LOGITS) / np.exp(LOGITS).sum()
 
 
 @pytest.fixture(autouse=True)
-def jax():
-    """JAX, or a skip; an error where the environment demands it."""
-    if find_spec("jax") is None:
-        if os.environ.get("GRADPROOF_MUST_HAVE_LIBRARIES"):
-            raise ModuleNotFoundError("jax is demanded here, and not installed")
-        pytest.skip("jax is not installed here")
-    import jax
-
-    return jax
+def jax(library):
+    """JAX."""
+    return library("jax")
 
 
 def paths(run):

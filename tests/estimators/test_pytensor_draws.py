@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from importlib.util import find_spec
-
 import numpy as np
 import pytest
 
@@ -26,16 +23,11 @@ MODES = ["FAST_COMPILE", "CVM"]
 
 
 @pytest.fixture(autouse=True)
-def pytensor():
-    """PyTensor, or a skip; an error where the environment demands it."""
-    if find_spec("pytensor") is None:
-        if os.environ.get("GRADPROOF_MUST_HAVE_LIBRARIES"):
-            raise ModuleNotFoundError("pytensor is demanded here, and not installed")
-        pytest.skip("pytensor is not installed here")
-    import pytensor
-    import pytensor.tensor.random
-
-    return pytensor
+def pytensor(library):
+    """PyTensor; its draws are not loaded by the package alone."""
+    found = library("pytensor")
+    library("pytensor.tensor.random")
+    return found
 
 
 @pytest.fixture
