@@ -31,10 +31,10 @@ class Ranges:
         "before, is the same"
     )
 
-    def book(self, exact: np.ndarray, rounding: float) -> Book:
-        """Of bets on differences from the exact mean."""
+    def book(self, exact: np.ndarray, rounding: float, off: np.ndarray) -> Book:
+        """Of bets on differences from the exact mean, which may be ``off`` itself."""
         size = np.maximum.reduce([np.abs(self.low), np.abs(self.high), np.abs(exact)])
-        return RangeBook(self.low - exact, self.high - exact, rounding * size)
+        return RangeBook(self.low - exact, self.high - exact, rounding * _largest(size), off)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,10 +48,10 @@ class Spreads:
         "before, is the same"
     )
 
-    def book(self, exact: np.ndarray, rounding: float) -> Book:
-        """Of bets on differences from the exact mean."""
+    def book(self, exact: np.ndarray, rounding: float, off: np.ndarray) -> Book:
+        """Of bets on differences from the exact mean, which may be ``off`` itself."""
         size = np.abs(exact) + np.sqrt(diagonal(self.scatter))
-        return SpreadBook(self.scatter, rounding * size)
+        return SpreadBook(self.scatter, rounding * _largest(size) + off)
 
 
 class Moments:
@@ -86,17 +86,25 @@ class Book:
     """Bets of all bettors: a stake for each coordinate, and stakes on all for the direction.
 
     A stake s on a coordinate wins ``s x - |s| charge`` by a sample that is off by x: nothing or
-    less on average, if the mean is off by no more than the charge, which rounding may do.
+    less on average, if the mean is off by no more than the charge. That is what rounding may do to
+    a sample, and what the exact mean may be off by itself.
+
+    Args:
+        low, high: between which samples lie, as differences from the exact mean.
+        rounding: by how much more they may be off.
+        off: by how much the exact mean may be.
     """
 
-    def __init__(self, low: np.ndarray, high: np.ndarray, charge: np.ndarray) -> None:
-        self.low, self.high, self.charge = low, high, charge
-        self.stakes = np.zeros_like(charge)
+    def __init__(
+        self, low: np.ndarray, high: np.ndarray, rounding: np.ndarray, off: np.ndarray
+    ) -> None:
+        self.low, self.high, self.rounding, self.charge = low, high, rounding, rounding + off
+        self.stakes = np.zeros_like(self.charge)
         self.direction: np.ndarray | None = None
 
     def inside(self, part: np.ndarray) -> np.ndarray:
         """Which numbers are finite, and where they were assumed to be."""
-        between = (part >= self.low - self.charge) & (part <= self.high + self.charge)
+        between = (part >= self.low - self.rounding) & (part <= self.high + self.rounding)
         return between & np.isfinite(part)
 
     def renew(self, moments: Moments) -> None:
@@ -146,19 +154,50 @@ class RangeBook(Book):
         return (square + (np.diag(extra) if square.ndim == 2 else extra)) / (moments.count + 1)
 
     def losses(self, stakes: np.ndarray) -> np.ndarray:
-        """A sample may be the charge beyond the range, and the charge is lost too."""
-        return np.maximum(
-            -stakes * (self.low - 2.0 * self.charge), -stakes * (self.high + 2.0 * self.charge)
-        )
+        """A sample may be a rounding beyond the range, and the charge is lost too."""
+        more = self.rounding + self.charge
+        return np.maximum(-stakes * (self.low - more), -stakes * (self.high + more))
 
     def largest(self) -> np.ndarray:
         """By the longer side of the range."""
-        reach = np.maximum(-self.low, self.high) + 2.0 * self.charge
+        reach = np.maximum(-self.low, self.high) + self.rounding + self.charge
         return np.divide(MOST_LOST, reach, out=np.full_like(reach, np.inf), where=reach > 0.0)
 
     def settle(self, won: np.ndarray) -> np.ndarray:
         """See the class."""
         return np.log1p(won)
+
+
+def learnt(
+    moments: Moments,
+    exact: np.ndarray,
+    *,
+    rounding: float,
+    off: np.ndarray,
+    widen: float,
+    groups: np.ndarray,
+) -> RangeBook:
+    """Bets within the range of what was seen, widened.
+
+    The exact mean is counted in, so that it is always where a mean can be: what was drawn on one
+    side of it only is a reason to bet, and none to be certain. Coordinates of one group have one
+    scale: an entry that is small because its label is rare will be as large as others when that
+    label comes.
+
+    Args:
+        rounding: in units of the size of a sample.
+        widen: ``widen - 1`` lengths are added at either end: of its own range, or of the longest of
+            its group; where nothing in a group varies, of the longest of all.
+        groups: a number for each coordinate, (P,), from 0.
+    """
+    low, high = np.minimum(moments.low, 0.0), np.maximum(moments.high, 0.0)
+    seen = moments.high - moments.low
+    longest = np.zeros(int(groups.max()) + 1)
+    np.maximum.at(longest, groups, seen)
+    scale = np.where(longest > 0.0, longest, longest.max())[groups]
+    more = (widen - 1.0) * np.maximum(high - low, scale)
+    size = np.abs(exact) + np.maximum(-low, high)
+    return RangeBook(low - more, high + more, rounding * _largest(size), off)
 
 
 class SpreadBook(Book):
@@ -170,7 +209,8 @@ class SpreadBook(Book):
 
     def __init__(self, covariance: np.ndarray, charge: np.ndarray) -> None:
         reach = np.where(diagonal(covariance) > 0.0, np.inf, 0.0)
-        super().__init__(-reach, reach, charge)
+        # What never varies is where its mean is, and may be off by as much.
+        super().__init__(-reach, reach, charge, np.zeros_like(charge))
         self._covariance = covariance
 
     def scatter(self, moments: Moments) -> np.ndarray:
@@ -193,6 +233,11 @@ class SpreadBook(Book):
             joint = self.direction @ self._covariance @ self.direction + left**2
             pay = np.append(pay, joint)
         return np.sign(won) * np.log1p(np.abs(won) + won**2 / 2.0) - pay / 2.0
+
+
+def _largest(size: np.ndarray) -> np.ndarray:
+    """The largest of all, for each: what cancels in one entry is of the size of another."""
+    return np.full_like(size, size.max(initial=0.0))
 
 
 def _prudent(edge: Any, charge: Any, noise: float) -> Any:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from gradproof.estimators.enumeration.estimator import Estimator
+
 from .catalogue import ROWS, Row
 from .estimator import Checked, check_estimator
 from .evidence import REFUTED
-from .gradients import Runner
 from .held import check_surrogate
-from .sampled import sample
+from .sampled import RepeatedSamples, sample
 from .sequential import ALPHA
 
 #: By the id of a row: another of its framework to hold it against. Of a variance the right
@@ -21,15 +22,22 @@ PEERS = {
 #: A variance that is larger by less than this would be no mistake worth a row.
 LARGER = 1.5
 
-#: Plain runs, by the framework's own generator, and the chance of the rarest outcome that matters
-#: to them. A generator that is seeded in each call shows as soon as anything is tested at all.
+#: Plain runs, by the framework's own generator, and the probability of the rarest outcome that
+#: matters to them. A generator that is seeded in each call shows as soon as anything is tested.
 DRAWS, RAREST = 5_000, 0.01
 
 
 def is_wrong(row: Row) -> bool | None:
     """Whether the check that a row names in ``sees`` says that it is wrong; None: there is none."""
-    look = {"variance": _varies_more, "sampler": _draws_otherwise, "reach": _does_not_reach}
-    return look[row.sees](row) if row.sees in look else None
+    look = {
+        "variance": _varies_more,
+        "sampler": _draws_otherwise,
+        "reach": _does_not_reach,
+        "state": _leaves_changed,
+    }
+    if row.raises is not None or row.sees not in look:
+        return None
+    return look[row.sees](row)
 
 
 def _varies_more(row: Row) -> bool:
@@ -40,8 +48,11 @@ def _varies_more(row: Row) -> bool:
 def _draws_otherwise(row: Row) -> bool:
     """The mean of plain runs, against the exact gradient."""
     problem, exact = row.make(), _checked(row).exact
-    runner = Runner(problem.estimate, problem.inputs, wrt=problem.wrt, reset=problem.reset)
-    found = sample(runner, exact, draws=DRAWS, alpha=ALPHA, rarest=RAREST)
+    estimator = Estimator(problem.estimate, problem.inputs, wrt=problem.wrt, reset=problem.reset)
+    try:
+        found = sample(estimator, exact, draws=DRAWS, alpha=ALPHA, rarest=RAREST)
+    except RepeatedSamples:
+        return True
     return found.test.rejected
 
 
@@ -52,6 +63,11 @@ def _does_not_reach(row: Row) -> bool:
     names = [str(place) for place in range(len(problem.inputs))]
     found = check_surrogate(problem.surrogate, problem.inputs, reaches=names)
     return found.verdict == REFUTED and set(found.reached) < set(names)
+
+
+def _leaves_changed(row: Row) -> bool:
+    """Whether anything is other after a run than before it."""
+    return bool(_checked(row).changed)
 
 
 def _peer(row: Row) -> Row:

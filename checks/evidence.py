@@ -20,6 +20,10 @@ GAP = 16.0
 COARSEST = 1e-2
 
 
+#: In place of infinity, where a bound must be a number.
+FAR = 1e300
+
+
 @dataclasses.dataclass(frozen=True)
 class Comparison:
     """A number, or an array of them, against what it should be.
@@ -28,7 +32,10 @@ class Comparison:
     shape that does not fit, for an error that a framework raised); ``bound`` what rounding can
     explain; ``signal`` the size of what is compared, so that bound/signal is the smallest relative
     error that could have been seen. ``kind`` is the kind of subject, a text model or the drawn
-    cases: what could have been seen on one says nothing of another.
+    cases: what could have been seen on one says nothing of another. ``coarsest`` is there where
+    each
+    entry has a bound and a size of its own: the smallest relative error that every entry could have
+    shown, and ``unseen`` names those that could not have shown one part in a hundred.
 
     Raises:
         ValueError: if one of the three is NaN, or a bound or signal infinite: neither is within a
@@ -43,6 +50,8 @@ class Comparison:
     subject: str
     note: str = ""
     kind: str = ""
+    coarsest: float | None = None
+    unseen: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         finite = math.isfinite(self.bound) and math.isfinite(self.signal)
@@ -63,6 +72,8 @@ class Comparison:
     @property
     def resolution(self) -> float:
         """Smallest relative error that could have been seen; infinite where there is no signal."""
+        if self.coarsest is not None:
+            return self.coarsest
         return self.bound / self.signal if self.signal > 0.0 else math.inf
 
 
@@ -180,11 +191,14 @@ def resolution(comparisons: Iterable[Comparison]) -> float:
 
 def unresolved(comparisons: Iterable[Comparison]) -> tuple[str, ...]:
     """The quantities that could not have shown one part in a hundred, each with its kind."""
-    return tuple(
-        f"{what} of {kind}" if kind else what
-        for (kind, what), seen in resolutions(comparisons).items()
-        if seen > COARSEST
-    )
+    comparisons = list(comparisons)
+    entries = {(one.kind, one.what): one.unseen for one in comparisons if one.unseen}
+    found: list[str] = []
+    for (kind, what), seen in resolutions(comparisons).items():
+        if seen > COARSEST:
+            of = f" of {kind}" if kind else ""
+            found.extend(f"{each}{of}" for each in entries.get((kind, what), (what,)))
+    return tuple(found)
 
 
 def judge(comparisons: Sequence[Comparison]) -> str:
@@ -230,6 +244,84 @@ def compare(
     if math.isnan(error):
         error, note = math.inf, f"{what} is NaN in {int(np.isnan(difference).sum())} entries"
     return Comparison(what, found.size, error, bound, size, subject, note)
+
+
+#: Entries that are named one by one.
+NAMED = 4
+
+#: What cancels, or vanishes beside other gradients, to half of the digits that double precision has
+#: is zero: no gradient that anybody follows is so small by chance. In single precision nothing can
+#: be told to be so small.
+VANISHING = float(np.finfo(np.float64).eps) ** 0.5
+
+
+def compare_entries(
+    what: str,
+    found: np.ndarray,
+    expected: np.ndarray,
+    bounds: np.ndarray,
+    subject: str,
+    *,
+    sizes: np.ndarray,
+    scale: float = 0.0,
+    own_error: np.ndarray | float = 0.0,
+) -> tuple[Comparison, tuple[int, ...]]:
+    """Compare arrays of which each entry has a bound of its own, and where it is worst.
+
+    An entry that should be zero has the size of what cancels in it; where nothing is there on any
+    path, the two agree and there is nothing more to be seen.
+
+    Args:
+        bounds: what rounding can explain, by entry.
+        sizes: what is added up in each entry, without signs.
+        scale: the largest size of any entry of anything that is compared beside it.
+        own_error: what the expected may be off by itself: what is smaller may as well be zero, if
+            it vanishes beside what cancels in it, or beside ``scale``.
+
+    Shape:
+        ``found``, ``expected``, ``bounds`` and ``sizes`` alike; ``own_error`` alike or ().
+    """
+    size = float(np.abs(expected).max(initial=0.0))
+    if found.shape != expected.shape or not found.size or not np.isfinite(found).all():
+        whole = compare(what, found, expected, float(np.max(bounds, initial=0.0)), subject)
+        if found.shape != expected.shape or not found.size:
+            return whole, ()
+        place = np.unravel_index(int(np.argmin(np.isfinite(found))), found.shape)
+        return dataclasses.replace(whole, signal=size), tuple(int(each) for each in place)
+    off = np.abs(found - expected)
+    ratio = np.divide(off, bounds, out=np.where(off > 0.0, np.inf, 0.0), where=bounds > 0.0)
+    at = tuple(int(each) for each in np.unravel_index(int(np.argmax(ratio)), off.shape))
+    maybe = np.abs(expected) <= own_error
+    # What comes out as zero need not be, unless it is known to no error at all.
+    known = (expected == 0.0) & (np.broadcast_to(own_error, off.shape) == 0.0)
+    zero = known | (maybe & (bounds <= VANISHING * sizes))
+    signals = np.where(zero, sizes, np.abs(expected))
+    with np.errstate(over="ignore"):  # of numbers near the smallest
+        seen = np.divide(bounds, signals, out=np.full(off.shape, np.inf), where=signals > 0.0)
+    nothing = (expected == 0.0) & (sizes == 0.0)
+    noise = maybe & (sizes <= bounds) & (bounds <= VANISHING * max(scale, float(sizes.max())))
+    seen = np.where(nothing | noise, 0.0, seen)
+    blind = np.argwhere(seen > COARSEST)
+    unseen = tuple(entry(what, place) for place in blind[:NAMED])
+    if len(blind) > NAMED:
+        unseen = (*unseen, f"{len(blind) - NAMED:,} more of {what}")
+    one = Comparison(
+        what,
+        found.size,
+        float(off[at]),
+        float(bounds[at]),
+        float(signals[at]),
+        subject,
+        coarsest=float(seen.max()),
+        unseen=unseen,
+    )
+    return one, at
+
+
+def entry(what: str, index: Iterable[int]) -> str:
+    """The name of one entry."""
+    places = [int(each) for each in index]
+    return f"{what}{places}" if places else what
 
 
 def compare_sets(

@@ -2,37 +2,75 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from gradproof.estimators.replay import (
-    MOST_PATHS,
-    Path,
-    Restless,
-    array_of,
-    intercepted,
-    walk,
+from gradproof.estimators.enumeration.differences import (
+    KINK,
+    SMOOTH,
+    Function,
+    NotMovable,
+    Slopes,
+    derivatives,
 )
-from gradproof.estimators.replay.held import Declared, Stop, holding, retake
+from gradproof.estimators.enumeration.estimator import Estimator, float_arrays
+from gradproof.estimators.enumeration.gradients import Layout, array_of, named
+from gradproof.estimators.enumeration.gradients import precision as coarsest
+from gradproof.estimators.enumeration.handling import Handling
+from gradproof.estimators.enumeration.rounding import ROUNDINGS
+from gradproof.estimators.enumeration.run import (
+    KEPT,
+    MOST_PATHS,
+    NotReproducible,
+    Path,
+    repeat,
+)
+from gradproof.estimators.enumeration.run import paths as paths_of
+from gradproof.estimators.enumeration.state import State
+from gradproof.estimators.enumeration.stops import Declared, Stop, holding
 
-from .differences import Known, coarsest, derivatives
-from .enumerated import ROUNDINGS
-from .evidence import HOLDS, Comparison, compare, compare_sets, judge_exact, worst_of
-from .gradients import Mutates, Runner, complete, float_arrays
+from .evidence import (
+    COARSEST,
+    FAR,
+    HOLDS,
+    UNDECIDED,
+    Comparison,
+    compare_entries,
+    compare_sets,
+    entry,
+    judge,
+    unresolved,
+    worst_of,
+)
 from .objective import MOST_RUNS, Expectation, NotDifferentiable, check_precision, one_number
 
 #: Derivatives of one order by what they are by: one name, or two.
 Derivatives = dict[tuple[str, ...], np.ndarray]
 
+#: What they should be, by differences.
+Known = dict[tuple[str, ...], Slopes]
+
+#: Roundings of an automatic derivative that nothing cancels in.
+OWN = 4.0
+
+#: Second differences leave a third of the digits. A second derivative that is zero to automatic
+#: differentiation, and beside others to so many digits, is zero: most pairs of entries have none.
+NONE = float(np.finfo(np.float64).eps) ** (1.0 / 3.0)
+
 #: Stops that are named in an explanation; the others are counted.
 NAMED = 6
+
+
+class Mutates(ValueError):
+    """A surrogate that changes what it is differentiated by."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,14 +125,18 @@ class CheckedSurrogate:
         found = worst_of(self.comparisons)
         where = f"{self.paths:,} path{'s' if self.paths > 1 else ''}"
         lines = [f"{self.name}: {self.verdict}, on {where}; held: {self._held()}."]
-        if found.note:
-            lines.append(found.note)
+        notes = dict.fromkeys(one.note for one in self.comparisons if one.note)
+        lines.extend(list(notes)[:NAMED])
         if self.worst is not None:
             index = list(self.worst.index) or ""
             lines.append(
                 f"{self.worst.what}{index} is {self.worst.found:.6e}, should be "
                 f"{self.worst.expected:.6e}: off by {found.error:.1e}, at most {found.bound:.1e} "
                 f"is rounding, and derivatives are of size {found.signal:.1e}."
+            )
+        if self.verdict == UNDECIDED and (unseen := unresolved(self.comparisons)):
+            lines.append(
+                f"An error of {COARSEST:.0%} would not have been seen in {', '.join(unseen)}."
             )
         lines.append(f"The gradient reaches {', '.join(self.reached) or 'nothing'}.")
         return "\n".join([*lines, f"{self.gradcheck}.", *self.notes])
@@ -126,8 +168,8 @@ def check_surrogate(
     theta0, and whose draws keep their outcomes: by fourth-order differences of its values.
     Estimator: automatic differentiation, PyTorch's or ``gradient``; on every path of the draws.
     Valid when: the surrogate is smooth around theta0, draws as :func:`.estimator.check_estimator`
-    asks, and passes stops that :func:`gradproof.estimators.replay.held.holding` lists, or declares
-    others with ``held``. A stop that is not known moves, and right surrogates are refuted.
+    asks, and passes stops that :func:`gradproof.estimators.enumeration.stops.holding` lists, or
+    declares others with ``held``. A stop that is not known moves, and right surrogates are refuted.
 
     What it sees: a stop that is ignored; a backward pass that is wrong; gradients that reach what
     they should not, or not what they should (``reaches``). ``gradcheck`` moves the stopped terms
@@ -160,7 +202,7 @@ def check_surrogate(
 
     Raises:
         NotHeld: for a stop whose value cannot be kept, or a declared function that is not called.
-        NotEnumerable: as :func:`gradproof.estimators.replay.walk`.
+        NotEnumerable: as :func:`.estimator.check_estimator`.
         NotDifferentiable: if there is nothing to move, too much, or the value is no finite number.
         Mutates: if a run changes what it is differentiated by.
         TypeError, ValueError: for other arguments that do not fit.
@@ -178,32 +220,51 @@ def check_surrogate(
     stops: tuple[Stop, ...] = ()
     reached: set[str] = set()
     sums = _Means()
-    for path in walk(subject.first, subject.intercept, most=paths):
-        automatic, expected, touched = subject.on(path)
-        if first is None:
-            first, stops = path, path.value[1]
-        reached |= touched
-        sums.add(path, automatic)
-        for one, (known, error) in expected.items():
-            found.add(_named(one), automatic[one], known, error, subject.eps)
-    assert first is not None
-    if objective is not None:
-        for one, (known, error) in subject.exact(objective, paths).items():
-            mean = sums.mean[one]
-            found.add(f"mean of {_named(one)}", mean, known, error, subject.eps, sums.size[one])
+    with subject.run():
+        for path in subject.paths(paths):
+            automatic, expected, touched = subject.on(path)
+            if first is None:
+                first, stops = path, path.value[1]
+            reached |= touched
+            sums.add(path, automatic)
+            sizes = {one: np.abs(each) for one, each in automatic.items()}
+            for one, slopes in expected.items():
+                found.add(
+                    _named(one),
+                    automatic[one],
+                    slopes,
+                    subject.eps,
+                    sizes[one],
+                    _scale(sizes, one),
+                    second=len(one) > 1,
+                )
+        assert first is not None
+        if objective is not None:
+            for one, slopes in subject.exact(objective, paths).items():
+                what, scale = f"mean of {_named(one)}", _scale(sums.size, one)
+                found.add(
+                    what,
+                    sums.mean[one],
+                    slopes,
+                    subject.eps,
+                    sums.size[one],
+                    scale,
+                    second=len(one) > 1,
+                )
+        gradcheck = subject.gradcheck(first)
     if wanted is not None:
         found.sets("the gradient", reached, wanted)
     comparisons = found.comparisons()
     worst = worst_of(comparisons)
     return CheckedSurrogate(
         name=label,
-        verdict=judge_exact(comparisons),
+        verdict=judge(comparisons),
         order=order,
         comparisons=comparisons,
         worst=found.places.get(worst.what),
         reached=tuple(each for each in leaves if each in reached),
         stops=stops,
-        gradcheck=subject.gradcheck(first),
+        gradcheck=gradcheck,
         paths=sums.count,
         seconds=time.perf_counter() - started,
         notes=tuple(subject.notes()),
@@ -228,8 +289,29 @@ class _Subject:
         self._held, self._order, self._gradient, self._reset = held, order, gradient, reset
         self._before = {name: array_of(leaf).copy() for name, leaf in leaves.items()}
         self._runs = 0
-        self.intercept = intercepted(surrogate, gradient)
-        self.eps = max(precision, coarsest(self._before))
+        self._handling: Handling | None = None
+        self._exhausted: NotDifferentiable | None = None
+        self.eps = max(precision, coarsest(self._before))  # as the engine has it
+
+    @contextlib.contextmanager
+    def run(self) -> Iterator[None]:
+        """Draws are handled until this is left, and whatever was moved is put back then."""
+        state = State(self._surrogate, self._gradient, self._inputs, self._leaves)
+        try:
+            with Handling(self._surrogate, self._gradient) as self._handling:
+                yield
+        finally:
+            self._handling = None
+            state.restore()
+
+    @property
+    def _perform(self) -> Any:
+        assert self._handling is not None  # it is run
+        return self._handling.perform
+
+    def paths(self, most: int) -> Iterator[Path[Any]]:
+        """Each path of the surrogate once."""
+        return paths_of(self.first, self._perform, most=most)
 
     def first(self) -> tuple[Any, tuple[Stop, ...]]:
         """The value as it is, and what its stops gave."""
@@ -247,8 +329,9 @@ class _Subject:
         if self._gradient is None:
             automatic, touched = _automatic(value, self._leaves, self._order)
         else:
-            given = retake(lambda: self._run(self._gradient), self.intercept, path.choices)
-            one = complete(given, self._before)
+            given = repeat(lambda: self._run(self._gradient), self._perform, path.choices)
+            layout = Layout(self._before)
+            one = layout.split(layout.row(named(given.value)))
             automatic = {(key,): array for key, array in one.items()}
             touched = {key for key, array in one.items() if np.any(array)}
 
@@ -257,21 +340,29 @@ class _Subject:
                 return self._run(self._surrogate)
 
         def value_of() -> float:
-            return one_number(retake(frozen, self.intercept, path.choices), "the surrogate")
+            found = repeat(frozen, self._perform, path.choices)
+            return one_number(found.value, "the surrogate")
 
         here = one_number(value, "the surrogate")
         again = value_of()
         if here != again:
-            raise Restless(
-                f"the same draws and stops gave {again!r} after {here!r}: something is drawn that "
-                "is not intercepted, or kept from one run to the next; pass reset="
-            )
-        return automatic, self._differences(value_of, abs(here)), touched
+            raise NotReproducible(f"the same draws and stops gave {again!r} after {here!r}: {KEPT}")
+
+        def value_and_size() -> tuple[float, float]:
+            return (value := value_of()), abs(value)
+
+        return automatic, self._differences(value_and_size), touched
 
     def exact(self, objective: Callable[..., Any], paths: int) -> Known:
         """The derivatives of the enumerated mean of an objective."""
-        mean = Expectation(objective, self._inputs, paths=paths, reset=self._before_run)
-        return self._differences(lambda: mean().value, mean.settled().size)
+        expectation = Expectation(objective, self._inputs, paths=paths, reset=self._before_run)
+        expectation.settled()
+
+        def value_and_size() -> tuple[float, float]:
+            mean = expectation()
+            return mean.value, mean.size
+
+        return self._differences(value_and_size)
 
     def gradcheck(self, path: Path[Any]) -> Gradcheck:
         """PyTorch's own verdict on the same function, with the draws of one path."""
@@ -281,7 +372,8 @@ class _Subject:
             return Gradcheck(None, "it differentiates functions of PyTorch only")
 
         def function(*_: Any) -> Any:  # the tensors that it moves are those that the inputs hold
-            return retake(lambda: self._run(self._surrogate), self.intercept, path.choices)
+            again = repeat(lambda: self._run(self._surrogate), self._perform, path.choices)
+            return again.value
 
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
@@ -307,15 +399,22 @@ class _Subject:
     def _before_run(self) -> None:
         self._runs += 1
         if self._runs > MOST_RUNS:
-            raise NotDifferentiable(
+            self._exhausted = NotDifferentiable(
                 f"more than {MOST_RUNS:,} runs were needed; pass a smaller problem, fewer "
                 "parameters (wrt=), or draws that are made already"
             )
+            raise self._exhausted
         if self._reset is not None:
             self._reset()
 
-    def _differences(self, value: Callable[[], float], size: float) -> Known:
-        return derivatives(value, size, self._leaves, self._before, self._order, self.eps)
+    def _differences(self, function: Function) -> Known:
+        try:
+            found = derivatives(function, self._leaves, order=self._order, eps=self.eps)
+        except NotMovable as error:
+            raise NotDifferentiable(str(error)) from error
+        if self._exhausted is not None:  # to differences it is a point that has no value
+            raise self._exhausted
+        return found
 
 
 def _automatic(value: Any, leaves: Mapping[str, Any], order: int) -> tuple[Derivatives, set[str]]:
@@ -353,16 +452,15 @@ class _Means:
 
     def __init__(self) -> None:
         self.mean: Derivatives = {}
-        self.size: dict[tuple[str, ...], float] = {}
+        self.size: Derivatives = {}
         self.count = 0
 
     def add(self, path: Path[Any], found: Derivatives) -> None:
         """Add a path."""
         self.count += 1
         for key, value in found.items():
-            self.mean[key] = self.mean.get(key, 0.0) + path.weight * value
-            size = float(np.abs(value).max(initial=0.0))
-            self.size[key] = self.size.get(key, 0.0) + path.weight * size
+            self.mean[key] = self.mean.get(key, 0.0) + path.probability * value
+            self.size[key] = self.size.get(key, 0.0) + path.probability * np.abs(value)
 
 
 class _Found:
@@ -371,7 +469,9 @@ class _Found:
     def __init__(self, label: str) -> None:
         self._label = label
         self._worst: dict[str, Comparison] = {}
-        self._sizes: dict[str, float] = {}
+        self._coarsest: dict[str, float] = {}
+        self._unseen: dict[str, dict[str, None]] = {}
+        self._notes: dict[str, str] = {}
         self._sets: list[Comparison] = []
         self.places: dict[str, Difference] = {}
 
@@ -379,22 +479,68 @@ class _Found:
         self,
         what: str,
         found: np.ndarray,
-        known: np.ndarray,
-        error: np.ndarray,
+        slopes: Slopes,
         eps: float,
-        size: float = 0.0,
+        sizes: np.ndarray,
+        scale: float,
+        *,
+        second: bool = False,
     ) -> None:
-        """Compare the derivatives of one path, or their mean."""
-        size = max(size, float(np.abs(known).max(initial=0.0)))
-        bound = float(error.max(initial=0.0)) + ROUNDINGS * eps * size
-        if not np.isfinite(known).all():
-            raise NotDifferentiable(f"the differences by {what} are not finite at moved parameters")
-        one = compare(what, found, known, bound, self._label, signal=size)
-        self._sizes[what] = max(self._sizes.get(what, 0.0), size)
+        """Compare the derivatives of one path, or their mean, entry by entry.
+
+        Args:
+            sizes: what is added up in each entry, without signs.
+            scale: the largest of anything beside them.
+            second: whether they are second derivatives.
+        """
+        told = slopes.kind == SMOOTH
+        self._note(what, found, slopes)
+        # What cannot be told agrees with anything, and resolves nothing.
+        expected = np.where(np.isfinite(slopes.value), slopes.value, found)
+        bounds = np.where(told, slopes.error + OWN * eps * sizes, FAR)
+        if second:
+            none = (found == 0.0) & (np.abs(expected) <= slopes.error)
+            none &= slopes.error <= NONE * scale
+            expected, sizes = np.where(none, 0.0, expected), np.where(none, 0.0, sizes)
+        # What cancels inside automatic differentiation is not known, and matters to few entries.
+        off = np.abs(found - expected) > bounds
+        bounds = np.where(off, bounds + ROUNDINGS * eps * scale, bounds)
+        one, at = compare_entries(
+            what,
+            found,
+            expected,
+            bounds,
+            self._label,
+            sizes=np.where(told, sizes, np.maximum(sizes, np.finfo(np.float64).tiny)),
+            scale=scale,
+            own_error=slopes.error,
+        )
+        self._coarsest[what] = max(self._coarsest.get(what, 0.0), one.resolution)
+        self._unseen.setdefault(what, {}).update(dict.fromkeys(one.unseen))
         old = self._worst.get(what)
         if old is None or worst_of([old, one]) is not old:
             self._worst[what] = one
-            self.places[what] = _place(what, found, known)
+            # An empty array has no place to be worst in.
+            pair = (float(found[at]), float(expected[at])) if found.size else (0.0, 0.0)
+            self.places[what] = Difference(what, at, *pair)
+
+    def _note(self, what: str, found: np.ndarray, slopes: Slopes) -> None:
+        """Say why the first entry that cannot be told is not, on the first path that has one."""
+        places = np.argwhere(slopes.kind != SMOOTH)
+        if not len(places) or what in self._notes:
+            return
+        at = tuple(int(each) for each in places[0])
+        if slopes.kind[at] == KINK:
+            why = "not differentiable there"
+            if np.isfinite(slopes.left[at]):
+                why = (
+                    f"{why}: slopes to its two sides are {slopes.left[at]:.6g} and "
+                    f"{slopes.right[at]:.6g}, and automatic differentiation has {found[at]:.6g}"
+                )
+        else:
+            why = f"not to be told: {slopes.reasons.get(at, 'no step does')}"
+        more = f" (so are {len(places) - 1:,} more of its entries)" if len(places) > 1 else ""
+        self._notes[what] = f"{entry(what, at)} is {why}{more}."
 
     def sets(self, what: str, found: set[str], expected: set[str]) -> None:
         """Compare what is reached."""
@@ -403,21 +549,23 @@ class _Found:
         self._sets.append(dataclasses.replace(one, note=note))
 
     def comparisons(self) -> tuple[Comparison, ...]:
-        """All, in order.
-
-        A parameter that the value does not depend on has a derivative of zero, beside which nothing
-        could be seen: the largest derivative on any path, by any parameter, is the measure.
-        """
-        size = max(self._sizes.values(), default=0.0)
-        found = [dataclasses.replace(one, signal=size) for one in self._worst.values()]
+        """All, in order; each with what could have been seen in every entry, on every path."""
+        found = [
+            dataclasses.replace(
+                one,
+                coarsest=self._coarsest[what],
+                unseen=tuple(self._unseen[what])[:NAMED],
+                note=one.note or self._notes.get(what, ""),
+            )
+            for what, one in self._worst.items()
+        ]
         return (*found, *self._sets)
 
 
-def _place(what: str, found: np.ndarray, known: np.ndarray) -> Difference:
-    off = np.abs(found - known)
-    place = np.argmax(np.where(np.isnan(off), np.inf, off)) if off.size else 0
-    index = tuple(int(each) for each in np.unravel_index(place, off.shape)) if off.ndim else ()
-    return Difference(what, index, float(found[index]), float(known[index]))
+def _scale(sizes: Derivatives, like: tuple[str, ...]) -> float:
+    """The largest of all of one order."""
+    alike = (each for key, each in sizes.items() if len(key) == len(like))
+    return max((float(each.max(initial=0.0)) for each in alike), default=0.0)
 
 
 def _named(names: tuple[str, ...]) -> str:
@@ -427,7 +575,7 @@ def _named(names: tuple[str, ...]) -> str:
 def _parameters(
     surrogate: Callable[..., Any], inputs: Sequence[Any], wrt: Any, gradient: Any
 ) -> Mapping[str, Any]:
-    leaves = Runner(surrogate, inputs, wrt=wrt).leaves
+    leaves = Estimator(surrogate, inputs, wrt=wrt).leaves
     if not leaves and gradient is not None:
         leaves = float_arrays(inputs)
     if not sum(array_of(leaf).size for leaf in leaves.values()):

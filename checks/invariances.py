@@ -7,6 +7,7 @@ that is none.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import inspect
 from collections.abc import Callable, Mapping, Sequence
@@ -14,11 +15,21 @@ from typing import Any
 
 import numpy as np
 
-from gradproof.estimators.replay import MOST_PATHS
+from gradproof.estimators.enumeration.enumeration import Enumeration
+from gradproof.estimators.enumeration.estimator import Estimator
+from gradproof.estimators.enumeration.run import MOST_PATHS
+from gradproof.estimators.enumeration.spread import Bounds
 
-from .enumerated import Moments, enumerate_paths
-from .evidence import HOLDS, REFUTED, UNDECIDED, Comparison, compare, judge_exact, worst_of
-from .gradients import Runner
+from .evidence import (
+    FAR,
+    HOLDS,
+    REFUTED,
+    UNDECIDED,
+    Comparison,
+    compare_entries,
+    judge,
+    worst_of,
+)
 
 #: What is added to a cost or a baseline: no round number, and of the size of many costs.
 SHIFT = 2.71
@@ -138,24 +149,26 @@ def check_invariances(
     """
     taken = set(inspect.signature(make).parameters)
     name = str(getattr(make, "__qualname__", type(make).__name__))
-
-    def moments(**changes: Any) -> Moments:
-        estimate = make(**changes)
-        return enumerate_paths(Runner(estimate, inputs, wrt=wrt), estimate, most=paths)
-
-    plain = moments()
     found: dict[str, Comparison] = {}
-    for row in _rows(classes):
-        if row.keyword in taken:
-            other = moments(**{row.keyword: row.value})
-            found[row.id] = _compared(row.expected(plain.mean), other.mean, [plain, other], name)
-    if "rows" in taken and sentences:
-        alone = [moments(rows=[each]) for each in range(sentences)]
-        share = 1.0 / sentences if averaged else 1.0
-        total = {
-            key: share * np.sum([one.mean[key] for one in alone], axis=0) for key in plain.mean
-        }
-        found["sentences"] = _compared(total, plain.mean, [plain, *alone], name)
+    with contextlib.ExitStack() as stack:
+
+        def mean(**changes: Any) -> _Mean:
+            estimator = Estimator(make(**changes), inputs, wrt=wrt)
+            enumeration = stack.enter_context(Enumeration(estimator, paths))
+            return _Mean(enumeration, estimator)
+
+        plain = mean()
+        for row in _rows(classes):
+            if row.keyword in taken:
+                other = mean(**{row.keyword: row.value})
+                found[row.id] = _compared(row.expected(plain.mean), other, [plain], name)
+        if "rows" in taken and sentences:
+            alone = [mean(rows=[each]) for each in range(sentences)]
+            share = 1.0 / sentences if averaged else 1.0
+            total = {
+                key: share * np.sum([one.mean[key] for one in alone], axis=0) for key in plain.mean
+            }
+            found["sentences"] = _compared(total, plain, alone, name)
     if not found:
         raise TypeError(
             f"{name} takes none of the keywords cost, baseline, steps, rows (with sentences=) and "
@@ -165,7 +178,7 @@ def check_invariances(
     return Swept(
         name=name,
         comparisons=found,
-        verdicts={key: judge_exact([one]) for key, one in found.items()},
+        verdicts={key: judge([one]) for key, one in found.items()},
         not_run=tuple(key for key in known if key not in found),
     )
 
@@ -185,11 +198,57 @@ def _statement(name: str) -> str:
     return known.get(name, "the mean of all sentences is that of each alone, together")
 
 
-def _compared(expected: Means, found: Means, moments: Sequence[Moments], name: str) -> Comparison:
-    """The worst of all parameters."""
+class _Mean:
+    """The mean of one estimator, with what rounding may do to it."""
+
+    def __init__(self, enumeration: Enumeration, estimator: Estimator) -> None:
+        self._moments = enumeration.moments()
+        self._layout = self._moments.layout
+        self.mean = self._layout.split(self._moments.mean())
+        self.sizes = self._layout.split(self._moments.size())
+        self._bounds = Bounds(enumeration, self._moments, estimator.precision)
+
+    def bounds(self, measured: bool) -> Means:
+        """By parameter and entry."""
+        spread = self._bounds.best() if measured else self._bounds.wide
+        return self._layout.split(np.where(np.isfinite(spread.bound), spread.bound, FAR))
+
+    def least(self) -> Means:
+        """What adding up alone may do."""
+        return self._layout.split(self._bounds.least)
+
+
+def _compared(expected: Means, found: _Mean, others: Sequence[_Mean], name: str) -> Comparison:
+    """The worst of all parameters; bounds are measured where the cheap ones do not decide."""
+    one = _with_bounds(expected, found, others, name, measured=False)
+    means = [found, *others]
+    surely = all(
+        (np.abs(found.mean[key] - value) <= sum(each.least()[key] for each in means)).all()
+        for key, value in expected.items()
+    )
+    if surely and judge([one]) == HOLDS:
+        return one
+    return _with_bounds(expected, found, others, name, measured=True)
+
+
+def _with_bounds(
+    expected: Means, found: _Mean, others: Sequence[_Mean], name: str, *, measured: bool
+) -> Comparison:
     comparisons = []
+    means = [found, *others]
+    known = [each.bounds(measured) for each in means]
+    scale = max(float(size.max(initial=0.0)) for each in means for size in each.sizes.values())
     for key, value in expected.items():
-        bound = sum(one.bound(key) for one in moments) * max(1.0, abs(SCALE))
-        size = max(one.size(key) for one in moments)
-        comparisons.append(compare(key, found[key], value, bound, name, signal=size))
-    return worst_of(comparisons)
+        # Of a mean that is scaled, so is what it may be off by.
+        bound = np.minimum(sum(each[key] for each in known) * max(1.0, abs(SCALE)), FAR)
+        own = np.minimum(sum(each[key] for each in known[1:]) * max(1.0, abs(SCALE)), FAR)
+        sizes = np.max([each.sizes[key] for each in means], axis=0)
+        comparisons.append(
+            compare_entries(
+                key, found.mean[key], value, bound, name, sizes=sizes, scale=scale, own_error=own
+            )[0]
+        )
+    # An entry that could not have been seen to be off counts, whichever is the worst.
+    worst = worst_of(comparisons)
+    coarsest = max(comparisons, key=lambda each: each.resolution)
+    return dataclasses.replace(worst, coarsest=coarsest.resolution, unseen=coarsest.unseen)

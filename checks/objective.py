@@ -1,44 +1,72 @@
-"""The exact gradient of an expected cost, by differences of its enumerated expectation."""
+"""The exact gradient of an expected cost.
+
+By the framework's own differentiation of what is enumerated, where that can be had: differences
+along a few directions bear witness to it, which know nothing of graphs. By differences of the
+enumerated mean, entry by entry, where it cannot.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from gradproof.estimators.replay import MOST_PATHS, Restless, array_of, intercepted, walk
+from gradproof.estimators.enumeration.differences import (
+    KINK,
+    SMOOTH,
+    NotMovable,
+    Slope,
+    along,
+    cost,
+    direction,
+    gradient,
+)
+from gradproof.estimators.enumeration.enumeration import Enumeration
+from gradproof.estimators.enumeration.expectation import (
+    Expectation,
+    Mean,
+    NotDifferentiable,
+    ObjectiveGradient,
+    one_number,
+)
+from gradproof.estimators.enumeration.gradients import array_of
+from gradproof.estimators.enumeration.handling import Handling
+from gradproof.estimators.enumeration.run import MOST_PATHS, NotEnumerable
+from gradproof.estimators.enumeration.spread import Bounds
 
-#: Steps, in units of the fifth root of the precision: where a fourth-order error meets rounding.
-STEP = 1.0
-
-#: Roundings that the value of a cost may be off by, all in one direction.
-ROUNDINGS = 100.0
-
-#: Slopes to the two sides that differ by more than this share are those of a kink, if they do so
-#: however near: a thousand times what a step's curvature comes to where it is mild.
-KINK = 1e-3
+from .evidence import GAP, entry
 
 #: Runs of a cost that differences may take before they are not worth waiting for.
 MOST_RUNS = 2_000_000
 
+#: Runs that witnesses may take beyond the first: a direction for each parameter, where that is
+#: cheap.
+WITNESS_RUNS = 5_000
+
+#: Values that a derivative along a line takes, as a rule.
+VALUES = 12
+
+ByName = Mapping[str, np.ndarray]
+
 
 @dataclasses.dataclass(frozen=True)
-class Differences:
-    """A gradient by differences, by parameter, and what each of its entries may be off by."""
+class MeanGradient:
+    """The gradient of an enumerated mean, by parameter, and what each of its entries may be off by.
 
-    gradient: Mapping[str, np.ndarray]
-    error: Mapping[str, np.ndarray]
-    value: float
+    ``measure`` returns a better ``error``, at a cost; None if there is none. ``how`` says in words
+    where the gradient comes from.
+    """
 
-
-class NotDifferentiable(ValueError):
-    """An expected cost that cannot be differenced."""
+    gradient: ByName
+    error: ByName
+    how: str
+    measure: Callable[[], ByName] | None = None
 
 
 def check_precision(precision: object) -> None:
-    """Whether this is a precision that somebody may tell.
+    """Whether this is a precision that somebody may state.
 
     Raises:
         ValueError: if not.
@@ -49,7 +77,7 @@ def check_precision(precision: object) -> None:
         )
 
 
-def by_differences(
+def gradient_of_mean(
     objective: Callable[..., Any],
     inputs: Sequence[Any],
     leaves: Mapping[str, Any],
@@ -57,25 +85,40 @@ def by_differences(
     paths: int = MOST_PATHS,
     reset: Callable[[], object] | None = None,
     coarsest: float = 0.0,
-) -> Differences:
+    tell: Callable[[], object] | None = None,
+) -> MeanGradient:
     """The gradient of E[objective], over the outcomes of what it draws.
 
-    Estimand: d/dtheta sum over paths of p(theta) f(theta); both p and f are run anew at each theta.
-    Valid when: it is smooth around theta, and every draw can be enumerated.
+    Estimand: d/dtheta sum over paths of p(theta) f(theta); both p and f depend on theta.
+    Valid when: it is differentiable at theta, and every draw can be enumerated.
 
     Args:
         objective: draws, and returns a number; called with ``inputs``.
         leaves: arrays or tensors among or behind the inputs, moved in place and put back.
         coarsest: precision that is at least to be allowed for.
+        tell: called once a run, to tell of it.
 
     Raises:
-        NotDifferentiable: if there is nothing to move, too much, or the cost is no finite number.
-        NotEnumerable: as :func:`gradproof.estimators.replay.walk`.
+        NotDifferentiable: if there is nothing to move, too much, a kink, or no finite number.
+        NotEnumerable: for draws that no handler can answer.
     """
+    _check_leaves(leaves)
+    expectation = Expectation(
+        objective, inputs, beside=(dict(leaves),), paths=paths, reset=reset, tell=tell
+    )
+    with Handling():  # handlers stay where they are, from one enumeration to the next
+        mean = expectation.settled()
+        found = _automatic(objective, inputs, leaves, paths, reset)
+        if found is not None and _witnessed(expectation, mean, leaves, found, coarsest):
+            return found
+        return _by_differences(expectation, mean, leaves, coarsest, lost=found is not None)
+
+
+def _check_leaves(leaves: Mapping[str, Any]) -> None:
     for name, leaf in leaves.items():
-        if str(leaf.dtype) == "torch.bfloat16":
+        if str(leaf.dtype) in ("torch.bfloat16", "torch.float16", "float16"):
             raise NotDifferentiable(
-                f"{name} is in bfloat16, too coarse for differences: use double"
+                f"{name} is in {leaf.dtype}, too coarse for differences: use double"
             )
     entries = sum(array_of(leaf).size for leaf in leaves.values())
     if leaves and not entries:
@@ -88,158 +131,158 @@ def by_differences(
             "objective= needs something to be differentiated by: pass tensors that require "
             "gradients or arrays of real numbers as inputs, or wrt="
         )
-    expectation = Expectation(objective, inputs, paths=paths, reset=reset)
-    mean = expectation.settled()
-    runs = 4 * entries * mean.paths
-    if runs > MOST_RUNS:
+
+
+def _automatic(
+    objective: Callable[..., Any],
+    inputs: Sequence[Any],
+    leaves: Mapping[str, Any],
+    paths: int,
+    reset: Callable[[], object] | None,
+) -> MeanGradient | None:
+    """By PyTorch's differentiation; None where it has no graph of it all."""
+    if not all(hasattr(leaf, "detach") for leaf in leaves.values()):
+        return None
+    code = ObjectiveGradient(objective, inputs, leaves, reset=reset)
+    like = {name: array_of(leaf) for name, leaf in leaves.items()}
+    step = max(float(np.finfo(array.dtype).eps) for array in like.values())
+    try:
+        with Enumeration(code, paths) as enumeration:
+            moments = enumeration.moments(like)
+    except NotEnumerable:
+        raise
+    except (RuntimeError, TypeError, ValueError, NotImplementedError):
+        # It runs as it is, but not with its stop-gradients released, or without a graph.
+        return None
+    layout = moments.layout
+    value = layout.split(moments.mean())
+    if not all(np.isfinite(each).all() for each in value.values()):
+        return None
+
+    def measure() -> ByName:
+        with Enumeration(code, paths) as again:
+            bounds = Bounds(again, again.moments(like), step)
+            return layout.split(bounds.best().bound)
+
+    error = layout.split(Bounds(enumeration, moments, step).least)
+    how = "by PyTorch's differentiation of the enumerated objective, witnessed by differences"
+    return MeanGradient(value, error, how, measure)
+
+
+def _witnessed(
+    expectation: Expectation,
+    mean: Mean,
+    leaves: Mapping[str, Any],
+    found: MeanGradient,
+    coarsest: float,
+) -> bool:
+    """Whether differences agree.
+
+    Raises:
+        NotDifferentiable: at a kink, or where no direction tells.
+    """
+    told, why = 0, ""
+    for towards in _directions(leaves, mean.paths):
+        slope = _along(expectation, leaves, towards, coarsest)
+        if slope.kind == KINK:
+            raise NotDifferentiable(_kinked("along a line through the parameters", slope))
+        if slope.kind != SMOOTH:
+            why = slope.reason
+            continue
+        told += 1
+        automatic = sum(float((found.gradient[name] * way).sum()) for name, way in towards.items())
+        rounding = sum(float((found.error[name] * abs(way)).sum()) for name, way in towards.items())
+        if abs(slope.value - automatic) > GAP * (slope.error + rounding):
+            return False
+    if not told:
         raise NotDifferentiable(
-            f"{entries:,} parameters and {mean.paths:,} paths need {runs:,} runs of the objective, "
-            f"more than {MOST_RUNS:,}: pass exact= instead, or a smaller problem"
+            f"the mean of the objective has no slope that differences can tell: {why}; pass exact= "
+            "instead"
         )
-    gradient, error = {}, {}
+    return True
+
+
+def _directions(leaves: Mapping[str, Any], paths: int) -> Iterator[Mapping[str, np.ndarray]]:
+    """Two of everything together; or one of that, and one of each parameter."""
+    yield direction(leaves)
+    if len(leaves) == 1 or VALUES * paths * len(leaves) > WITNESS_RUNS:
+        yield direction(leaves, 1)
+        return
     for name, leaf in leaves.items():
-        shape = np.shape(array_of(leaf))
-        gradient[name], error[name] = np.zeros(shape), np.zeros(shape)
-        for index in np.ndindex(*shape):
-            found = _slope(_Entry(leaf, index, name, coarsest), lambda: expectation().value, mean)
-            gradient[name][index], error[name][index] = found
-    return Differences(gradient, error, mean.value)
+        yield direction({name: leaf}, 1)
 
 
-@dataclasses.dataclass(frozen=True)
-class Mean:
-    """An enumerated mean: its value, what is added up in it without signs, over how many paths."""
-
-    value: float
-    size: float
-    paths: int
-
-
-class Expectation:
-    """The mean of what an objective returns, over the outcomes of what it draws.
-
-    Args:
-        objective: draws, and returns a number; called with ``inputs``.
-        paths: that may be run at most.
-        reset: called before each run.
-    """
-
-    def __init__(
-        self,
-        objective: Callable[..., Any],
-        inputs: Sequence[Any],
-        *,
-        paths: int,
-        reset: Callable[[], object] | None,
-    ) -> None:
-        self._objective, self._paths, self._reset = objective, paths, reset
-        self._inputs = list(inputs)  # so that a generator among them can be replaced
-        self._intercept = intercepted(objective, [self._inputs])
-
-    def __call__(self) -> Mean:
-        """Enumerate it, with the inputs as they are now."""
-        total = size = 0.0
-        count = 0
-        for path in walk(self._run, self._intercept, most=self._paths):
-            total += path.weight * path.value
-            size += path.weight * abs(path.value)
-            count += 1
-        return Mean(total, size, count)
-
-    def settled(self) -> Mean:
-        """Enumerate it twice.
-
-        Raises:
-            Restless: if it comes to something else.
-        """
-        mean = self()
-        if self() != mean:
-            raise Restless(
-                "the mean of the objective is another one when it is enumerated again: something "
-                "is drawn that is not intercepted, or kept from one run to the next; pass reset="
-            )
-        return mean
-
-    def _run(self) -> float:
-        if self._reset is not None:
-            self._reset()
-        return one_number(self._objective(*self._inputs), "the objective")
+def _along(
+    expectation: Expectation,
+    leaves: Mapping[str, Any],
+    towards: Mapping[str, np.ndarray],
+    coarsest: float,
+) -> Slope:
+    try:
+        return along(lambda: _value(expectation), leaves, towards, eps=coarsest)
+    except NotMovable as error:
+        raise NotDifferentiable(f"{error}; pass exact= instead, or a copy") from error
 
 
-def one_number(value: Any, what: str) -> float:
-    """What ``what`` returned, as a number.
-
-    Raises:
-        NotDifferentiable: if it is not one finite number.
-    """
-    found = array_of(value)
-    if found.size != 1 or found.dtype.kind not in "fiub" or not np.isfinite(found).all():
-        raise NotDifferentiable(f"{what} returned {value!r:.60}, expected one finite number")
-    return float(found.reshape(()))
+def _value(expectation: Expectation) -> tuple[float, float]:
+    mean = expectation()
+    return mean.value, mean.size
 
 
-class _Entry:
-    """One entry of an array or tensor, moved in place and put back."""
-
-    def __init__(self, leaf: Any, index: tuple[int, ...], name: str, coarsest: float) -> None:
-        self._of = leaf if isinstance(leaf, np.ndarray) else leaf.data
-        self._index = index
-        self.name = f"{name}{list(index) if index else ''}"
-        self.before = self._of[index].item()
-        self.eps = max(coarsest, float(np.finfo(array_of(leaf).dtype).eps))
-
-    def at(self, value: float, expected: Callable[[], float]) -> tuple[float, float]:
-        """Where it was moved to, as it was rounded, and the expectation there.
-
-        Raises:
-            NotDifferentiable: if the array cannot be written to, or there is no expectation there.
-        """
-        try:
-            self._of[self._index] = value
-        except ValueError as error:
-            raise NotDifferentiable(
-                f"{self.name} cannot be moved to be differenced: {error}; pass exact= instead, or "
-                "a copy"
-            ) from error
-        try:
-            return self._of[self._index].item(), expected()
-        except ValueError as error:
-            raise NotDifferentiable(
-                f"the objective cannot be run where {self.name} is {value:.6g} in place of "
-                f"{self.before:.6g}, to be differenced: {error}; pass exact= instead"
-            ) from error
-        finally:
-            self._of[self._index] = self.before
-
-
-def _slope(entry: _Entry, expected: Callable[[], float], mean: Mean) -> tuple[float, float]:
-    """The slope by one entry, and what it may be off by.
-
-    Raises:
-        NotDifferentiable: at a kink.
-    """
-    step = STEP * entry.eps**0.2 * max(1.0, abs(entry.before))
-    # The cost's own precision is that of what it is computed from.
-    rounding = 4.0 * ROUNDINGS * entry.eps * mean.size / step
-    (near, near_jump), (far, far_jump) = (
-        _central(entry, width, expected, mean.value) for width in (0.5 * step, step)
-    )
-    # Where it is smooth, slopes to both sides differ by half as much for half the step.
-    if near_jump > max(0.6 * far_jump, KINK * (abs(near) + abs(far)), rounding):
-        raise NotDifferentiable(
-            f"the mean of the objective has a kink within {step:.1e} of {entry.name}: slopes to "
-            f"its two sides differ by {near_jump:.3g}; pass exact= instead, or move it"
+def _by_differences(
+    expectation: Expectation, mean: Mean, leaves: Mapping[str, Any], coarsest: float, *, lost: bool
+) -> MeanGradient:
+    runs = cost({name: array_of(leaf) for name, leaf in leaves.items()}) * mean.paths
+    if runs > MOST_RUNS:
+        why = (
+            "part of the objective depends on the parameters in a way that PyTorch's "
+            "differentiation does not see (.item(), NumPy), and "
+            if lost
+            else ""
         )
-    slope = (4.0 * near - far) / 3.0
-    return slope, abs(slope - near) * entry.eps**0.2 + rounding
-
-
-def _central(
-    entry: _Entry, step: float, expected: Callable[[], float], value: float
-) -> tuple[float, float]:
-    """The slope, and by how much those to the two sides differ."""
-    (above, high), (below, low) = (
-        entry.at(entry.before + sign * step, expected) for sign in (1.0, -1.0)
+        raise NotDifferentiable(
+            f"{why}its parameters and {mean.paths:,} paths need {runs:,} runs of the objective for "
+            f"differences, more than {MOST_RUNS:,}: pass exact= instead, or a smaller problem"
+        )
+    try:
+        found = gradient(lambda: _value(expectation), leaves, eps=coarsest)
+    except NotMovable as error:
+        raise NotDifferentiable(f"{error}; pass exact= instead, or a copy") from error
+    for name, slopes in found.items():
+        for place in zip(*np.nonzero(slopes.kind != SMOOTH), strict=True):
+            index = tuple(int(each) for each in place)
+            if slopes.kind[index] == KINK:
+                sides = float(slopes.left[index]), float(slopes.right[index])
+                raise NotDifferentiable(
+                    f"the mean of the objective is not differentiable at {entry(name, index)}: it "
+                    f"has a kink there, slopes to the two sides are {sides[0]:.6g} and "
+                    f"{sides[1]:.6g}; pass exact= instead, or move it"
+                )
+            raise NotDifferentiable(
+                f"the slope of the mean of the objective by {entry(name, index)} cannot be told: "
+                f"{slopes.reasons.get(index, 'no step does')}; pass exact= instead"
+            )
+    return MeanGradient(
+        {name: slopes.value for name, slopes in found.items()},
+        {name: slopes.error for name, slopes in found.items()},
+        "by differences of the enumerated objective",
     )
-    sides = (high - value) / (above - entry.before), (value - low) / (entry.before - below)
-    return (high - low) / (above - below), abs(sides[0] - sides[1])
+
+
+def _kinked(where: str, slope: Slope) -> str:
+    return (
+        f"the mean of the objective is not differentiable {where}: it has a kink there, slopes to "
+        f"the two sides are {slope.left:.6g} and {slope.right:.6g}; pass exact= instead, or move "
+        "the parameters"
+    )
+
+
+__all__ = [
+    "MOST_RUNS",
+    "Expectation",
+    "MeanGradient",
+    "NotDifferentiable",
+    "check_precision",
+    "gradient_of_mean",
+    "one_number",
+]

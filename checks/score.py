@@ -17,13 +17,14 @@ from typing import Any
 
 import numpy as np
 
-from gradproof.estimators.replay import intercepted, named, walk
+from gradproof.estimators.enumeration.enumeration import Enumeration
+from gradproof.estimators.enumeration.estimator import Estimator
+from gradproof.estimators.enumeration.gradients import Layout
 
 from .beyond import is_wrong
 from .catalogue import ROWS, Problem, Row
 from .estimator import check_estimator
 from .evidence import REFUTED
-from .gradients import Runner, complete, flat
 from .pool import in_processes
 from .scores import Said, Score, Scored, Way
 from .sequential import MeanTest
@@ -173,16 +174,21 @@ def law_of(row: Row, exact: Mapping[str, np.ndarray]) -> Law:
         exact: gradients of the names and shapes that there should be.
     """
     problem = row.make()
-    runner = Runner(problem.estimate, problem.inputs, wrt=problem.wrt, reset=problem.reset)
+    estimator = Estimator(problem.estimate, problem.inputs, wrt=problem.wrt, reset=problem.reset)
+    layout = Layout(exact)
     chances, gradients = [], []
-    for path in walk(runner, intercepted(problem.estimate)):
-        chances.append(path.weight)
-        gradients.append(flat(complete(path.value, exact)))
-    started = time.perf_counter()
-    for _ in range(TIMED):
-        named(runner())
+    with Enumeration(estimator) as enumeration:
+        for path in enumeration.paths():
+            chances.append(path.probability)
+            gradients.append(layout.row(path.value))
+    with estimator.kept():
+        started = time.perf_counter()
+        for _ in range(TIMED):
+            layout.row(estimator())
+            estimator.settle()
+        seconds = _since(started) / TIMED
     weights = np.array(chances)
-    return Law(weights / weights.sum(), np.stack(gradients), flat(exact), _since(started) / TIMED)
+    return Law(weights / weights.sum(), np.stack(gradients), layout.row(exact), seconds)
 
 
 # ------------------------------------------------------------------ the ways

@@ -4,7 +4,7 @@ For estimators whose draws cannot be enumerated. Whoever tests a mean by z-score
 sample's own variance is near the true one; with a label of probability 1e-4 that is false for
 thousands of draws, and right code shows |z| = 20. Here the test bets instead: a bettor stakes part
 of a wealth of 1, before each draw, on a coordinate's being too large or too small, at odds that are
-fair if the mean is exact. Then wealth is a nonnegative martingale, and the chance that it ever
+fair if the mean is exact. Then wealth is a nonnegative martingale, and the probability that it ever
 reaches 1/alpha is at most alpha (Ville 1939), whenever one looks.
 
 Odds are fair whatever the bettor believes, but nobody may owe more than he has, and that takes an
@@ -18,10 +18,25 @@ offer, from the strongest to the weakest:
 - neither: the range is learnt from a first stretch of draws on which nothing is bet, so long that
   every outcome of probability ``rarest`` or more is in it, and then widened.
 
+What is learnt is no knowledge. An outcome of probability 1e-5 is not seen in 20,000 draws, four
+times of five, and may be most of the mean. So a verdict by a learnt range is conditional, and
+``condition`` has the words for it: if no outcome rarer than ``rarest`` lies far beyond all others.
+It is empty where the probabilities of all outcomes of all draws of a sample were seen; then the
+stretch has them all. The path to an end of a coordinate's range was drawn, or it leaves what was
+drawn at its i-th draw, by an outcome that could have come out and did not. To get there had a
+probability p, and n samples without it have (1 - p)^n: at most beta, if n is log(1/beta)/p or more.
+Let beta be delta/(2 P i (i + 1)), and add up over i: both ends of all P coordinates were drawn with
+probability 1 - delta. This needs a number that p is not below, such as the least product of the
+probabilities of the rarest outcomes on a path that was drawn, and a number that i is not above, the
+most draws on such a path. It needs nothing of what was not drawn.
+
 The bettors are one for each coordinate, and one for a direction: inverse scatter times mean error,
 both of past draws. It finds what is small in every coordinate, and what cancels over coordinates.
 The mean of their wealths is a wealth too, and that pays for all coordinates at once, however they
 depend on each other; no correction is needed (Vovk and Wang 2021).
+
+The exact mean may be off as well, by ``exact_error`` at most: then it is tested whether the mean is
+as near to it as that, and a bettor pays what this can win him.
 
 References:
     Bahadur and Savage 1956, The nonexistence of certain statistical procedures in nonparametric
@@ -41,13 +56,14 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtri
 
-from .bets import Book, Moments, RangeBook, Ranges, Spreads, diagonal
+from .bets import Book, Moments, Ranges, diagonal, learnt
 from .evidence import NothingCompared
+from .knowledge import MOST_JOINT, grouped, knowledge, spread_out, vector
 
-#: Chance of a false alarm, of a whole test, unless told otherwise.
+#: Probability of a false alarm, of a whole test, unless told otherwise.
 ALPHA = 1e-6
 
-#: Chance to see the smallest bias that a record names, unless told otherwise.
+#: Probability to see the smallest bias that a record names, unless told otherwise.
 POWER = 0.9
 
 #: Part of the false alarms that may come from a range that was learnt too narrow.
@@ -55,9 +71,6 @@ SHARE = 0.1
 
 #: Roundings, all in one direction, that a sample may be off by; see :mod:`.estimator`.
 ROUNDINGS = 1000.0
-
-#: Beyond this many coordinates the matrix of their scatter costs more than its direction finds.
-MOST_JOINT = 256
 
 #: Bets are made anew when the draws have grown by this part.
 RENEWAL = 1 / 8
@@ -81,7 +94,9 @@ class MeanFound:
     itself. ``detectable`` is, by coordinate, the smallest shift of the mean that would have been
     seen with probability ``power`` in as many draws (a normal approximation; infinite before
     anything was bet). ``reason`` says why it was rejected if no bet was needed. ``draws`` are
-    counted up to the one that decided, ``bets`` those of them that were bet on.
+    counted up to the one that decided, ``bets`` those of them that were bet on. ``condition`` is
+    what the verdict hangs on, after an "if", where that was not known; empty where it was.
+    ``assumption`` is all that must hold for ``alpha`` to be the probability of a false alarm.
 
     Shape:
         ``detectable`` and ``standard_errors`` (P,).
@@ -102,6 +117,7 @@ class MeanFound:
     detectable: np.ndarray
     standard_errors: np.ndarray
     assumption: str
+    condition: str = ""
     reason: str = ""
     notes: tuple[str, ...] = ()
 
@@ -110,6 +126,8 @@ class MeanFound:
         verdict = "the mean is not the exact one" if self.rejected else "nothing found"
         if not self.rejected and not self.bets:
             verdict = "undecided, nothing was bet yet"
+        elif self.condition:
+            verdict += f", if {self.condition}"
         lines = [
             f"{verdict}: evidence {self.evidence:.3e}, alarm at {self.alarm:.3e}, after "
             f"{self.draws:,} draws.",
@@ -132,7 +150,7 @@ class MeanFound:
 class MeanTest:
     """Anytime-valid test that samples have the exact mean, in all coordinates at once.
 
-    Estimand: whether E[sample] = ``exact``, up to ``ROUNDINGS`` roundings.
+    Estimand: whether E[sample] = ``exact``, up to ``exact_error`` and ``ROUNDINGS`` roundings.
     Estimator: the mean wealth of the bettors of this module, rejecting at 1/``alpha``.
     Valid when: samples are independent draws of one distribution, and what ``assumption`` says of
     it holds. With ranges or standard deviations it is enough that they hold for each draw given
@@ -140,21 +158,27 @@ class MeanTest:
 
     Args:
         exact: what the mean should be.
-        alpha: chance of a false alarm, of the whole test, at whatever draw it is stopped.
+        exact_error: what it may be off by, by coordinate or one for all.
+        alpha: probability of a false alarm, of the whole test, at whatever draw it is stopped.
         low, high: between which every sample lies, for certain, by coordinate or one for all.
         sd: that no standard deviation exceeds, by coordinate or one for all; there is no bet on a
             direction then.
         covariance: instead, that the covariance does not exceed.
         rarest: with none of these, the least probability of an outcome that matters. On the first
-            ``log(2P/(alpha/10))/rarest`` draws nothing is bet: with probability 1 - alpha/10 less
-            than ``rarest`` is left out at either end of the range that they have.
+            ``stretch`` draws, ``log(2P/(alpha/10))/rarest``, nothing is bet: with probability 1 -
+            alpha/10 less than ``rarest`` is left out at either end of the range that they have.
+            :meth:`expect` says that outcomes are rarer, or what is known of them.
         widen: with none of these, how far outcomes may lie that are rarer: ``widen - 1`` lengths of
-            that range beyond it. 2 is a guess at what makes one outcome outdo all others.
+            that range beyond it, or of the longest range of its group. 2 is a guess at what makes
+            one outcome outdo all others.
+        groups: numbers from 0, equal for coordinates of one scale, such as entries of one
+            parameter. None: all are.
         power: for which the smallest visible bias is stated.
         precision: of the arithmetic that the samples come from. Default: of the first samples.
 
     Shape:
-        ``exact`` (P,); ``low``, ``high`` and ``sd`` (P,) or (); ``covariance`` (P, P).
+        ``exact`` and ``groups`` (P,); ``exact_error``, ``low``, ``high`` and ``sd`` (P,) or ();
+        ``covariance`` (P, P).
 
     Raises:
         TypeError, ValueError: for arguments that do not fit together.
@@ -166,6 +190,7 @@ class MeanTest:
         self,
         exact: Any,
         *,
+        exact_error: Any = 0.0,
         alpha: float = ALPHA,
         low: Any = None,
         high: Any = None,
@@ -173,10 +198,11 @@ class MeanTest:
         covariance: Any = None,
         rarest: float = 1e-4,
         widen: float = 2.0,
+        groups: Any = None,
         power: float = POWER,
         precision: float | None = None,
     ) -> None:
-        self.exact = _vector("exact", exact)
+        self.exact = vector("exact", exact)
         for name, value in (("alpha", alpha), ("rarest", rarest), ("power", power)):
             if not 0.0 < value < 1.0:
                 raise ValueError(f"{name} is {value}, should be between 0 and 1")
@@ -186,14 +212,21 @@ class MeanTest:
             raise ValueError(f"precision is {precision}, should be 0 or a small positive number")
         size = self.exact.size
         self.alpha, self.power, self.rarest, self.widen = alpha, power, rarest, widen
+        self.exact_error = spread_out("exact_error", exact_error, size)
+        if (self.exact_error < 0.0).any():
+            raise ValueError(f"exact_error is {self.exact_error.min()}, should not be negative")
+        self._groups = grouped(groups, size)
+        #: Draws on which nothing is bet, because the range is learnt from them.
         self.stretch = 0
+        self._depth = 0
         #: The wealth at which the mean is rejected.
         self.alarm = 1.0 / alpha
-        self._precision = precision
-        self._given = _given(size, low, high, sd, covariance)
+        #: Of the arithmetic that samples come from; None before there are any.
+        self.precision = precision
+        self._given = knowledge(size, low, high, sd, covariance)
         if self._given is None:
             self.alarm = 1.0 / (alpha * (1.0 - SHARE))
-            self.stretch = math.ceil(math.log(2 * size / (SHARE * alpha)) / rarest)
+            self.stretch = stretch(size, alpha, rarest)
         self._joint = 1 < size <= MOST_JOINT and not (sd is not None and covariance is None)
         self._moments = Moments(size, self._joint)
         self._book: Book | None = None
@@ -208,14 +241,46 @@ class MeanTest:
 
     @property
     def assumption(self) -> str:
-        """What must hold for ``alpha`` to be the chance of a false alarm."""
+        """What must hold for ``alpha`` to be the probability of a false alarm."""
         if self._given is not None:
             return self._given.assumption
+        if self._depth:
+            return (
+                "draws are independent, and all that is random is drawn where the probabilities "
+                f"of outcomes were seen, by which no path is less likely than {self.rarest:g}"
+            )
         return (
             "draws are independent, and in each coordinate no outcome is farther than "
-            f"{self.widen - 1:g} times its length from an interval that leaves out a probability "
-            f"below {self.rarest:g} at either end"
+            f"{self.widen - 1:g} times the longest range of its group from an interval that has "
+            f"the exact mean and leaves out a probability below {self.rarest:g} at either end"
         )
+
+    @property
+    def condition(self) -> str:
+        """The part of it that nobody knows; empty if that is none."""
+        if self._given is not None or self._depth:
+            return ""
+        return f"no outcome rarer than {self.rarest:g} lies far beyond all others"
+
+    def expect(self, rarest: float, *, depth: int = 0) -> None:
+        """Learn the range on as many draws as show all outcomes of a probability, or of a larger.
+
+        Args:
+            rarest: their least probability.
+            depth: where the probabilities of all outcomes of all draws were seen: the most draws
+                that were made for one sample, and then ``rarest`` is the least probability of a
+                path through outcomes that could have come out. 0: they were not.
+
+        Raises:
+            ValueError: for a probability that is none, or if no range is learnt any more.
+        """
+        if not 0.0 < rarest <= 1.0:
+            raise ValueError(f"rarest is {rarest}, should be above 0 and at most 1")
+        if self._given is not None or self._book is not None:
+            raise ValueError("the range is known, and cannot be learnt on other draws")
+        self.rarest, self._depth = rarest, depth
+        self.stretch = self._learnt = stretch(self.exact.size, self.alpha, rarest, depth)
+        self._until = min(self._until, self._learnt)
 
     def feed(self, samples: Any) -> bool:
         """Take samples; whether the mean is rejected, so that drawing may stop.
@@ -269,6 +334,8 @@ class MeanTest:
             detectable=self._detectable(),
             standard_errors=errors,
             assumption=self.assumption,
+            # What is decided without a bet needs no range that was learnt.
+            condition="" if self.reason else self.condition,
             reason=self.reason,
             notes=tuple(self._notes),
         )
@@ -289,16 +356,16 @@ class MeanTest:
             raise ValueError(
                 f"samples have shape {block.shape}, should be ({size},) or (B, {size})"
             )
-        if self._precision is None:
+        if self.precision is None:
             kind = block.dtype if block.dtype.kind == "f" else np.float64
-            self._precision = float(np.finfo(kind).eps)
+            self.precision = float(np.finfo(kind).eps)
         return np.atleast_2d(block).astype(np.float64) - self.exact
 
     def _take(self, part: np.ndarray) -> int:
         """Take the first draws of a part, up to the first that is unlike the others; how many."""
         moments = self._moments
         if not moments.count and self._given is not None:
-            self._open(self._given.book(self.exact, self._rounding()))
+            self._open(self._given.book(self.exact, self._rounding(), self.exact_error))
         inside = self._book.inside(part) if self._book else np.isfinite(part)
         odd = np.flatnonzero(~inside.all(axis=1))
         usual = part[: odd[0]] if odd.size else part
@@ -337,13 +404,7 @@ class MeanTest:
             self._refuse(where, f"{told.rpartition(' is ')[0]} is {kind}, and so is the mean.")
         elif self._given is None:
             self._moments.add(sample[None])
-            self._notes.append(
-                f"{told}, far beyond all that was seen: an outcome rarer than {self.rarest:g} "
-                "matters, the assumption is false. All evidence was dropped, and the range is "
-                "learnt anew; a smaller rarest= waits for such outcomes."
-            )
-            self._book, self._wealth, self._bets = None, np.zeros_like(self._wealth), 0
-            self._learnt = self._moments.count + self.stretch
+            self._surprised(told)
         elif isinstance(self._given, Ranges):
             low, high = self._given.low[where], self._given.high[where]
             raise BeyondRange(
@@ -356,14 +417,31 @@ class MeanTest:
                 where, f"{told}, should be {self.exact[where]:.6e} each time: its sd is given as 0."
             )
 
+    def _surprised(self, told: str) -> None:
+        """Learn the range once more, as if outcomes that are half as likely mattered.
+
+        What was won is dropped, and what was lost is not: so it remains a wealth that is 1 or less
+        on average.
+        """
+        self._notes.append(
+            f"{told}, far beyond all that was seen: an outcome rarer than {self.rarest:g} matters, "
+            "the assumption is false. All evidence was dropped, and the range is learnt anew, on "
+            "twice as many draws."
+        )
+        self._book, self._bets = None, 0
+        self._wealth = np.minimum(self._wealth, 0.0)
+        self.rarest, self._depth = self.rarest / 2.0, 0
+        self.stretch = stretch(self.exact.size, self.alpha, self.rarest)
+        self._learnt = self._moments.count + self.stretch
+
     def _refuse(self, where: int, reason: str) -> None:
         """Reject without a bet."""
         self.rejected, self._culprit, self.reason = True, where, reason
 
     def _rounding(self) -> float:
         """What rounding can do to a sample, in units of its size."""
-        assert self._precision is not None  # a sample was read
-        return ROUNDINGS * self._precision
+        assert self.precision is not None  # a sample was read
+        return ROUNDINGS * self.precision
 
     def _open(self, book: Book) -> None:
         """Begin to bet, unless the exact mean is where no mean can be."""
@@ -382,10 +460,15 @@ class MeanTest:
 
     def _learn(self) -> None:
         """A range, from all draws so far."""
-        low, high = self._moments.low, self._moments.high
-        more = (self.widen - 1.0) * (high - low)
-        size = np.abs(self.exact) + np.maximum(np.abs(low), np.abs(high))
-        self._open(RangeBook(low - more, high + more, self._rounding() * size))
+        book = learnt(
+            self._moments,
+            self.exact,
+            rounding=self._rounding(),
+            off=self.exact_error,
+            widen=self.widen,
+            groups=self._groups,
+        )
+        self._open(book)
 
     def _renew(self) -> None:
         """Make new bets, from all draws so far, and say when the next are due."""
@@ -431,61 +514,15 @@ class MeanTest:
         return self._book.charge + np.where(allowed, shift, forced)
 
 
-def _given(size: int, low: Any, high: Any, sd: Any, covariance: Any) -> Ranges | Spreads | None:
-    """What is known of the samples, checked.
+def stretch(size: int, alpha: float, rarest: float, depth: int = 0) -> int:
+    """Draws that a range is learnt from; see :class:`MeanTest` and :meth:`MeanTest.expect`.
 
-    Raises:
-        TypeError: for half a range, or more than one kind of knowledge.
-        ValueError: for numbers or shapes that cannot be.
+    Args:
+        size: coordinates, P.
     """
-    if (low is None) != (high is None):
-        raise TypeError("pass both low= and high=, or neither")
-    if sum(each is not None for each in (low, sd, covariance)) > 1:
-        raise TypeError("pass one of low= with high=, sd= and covariance=, or none of them")
-    if low is not None:
-        low, high = _spread_out("low", low, size), _spread_out("high", high, size)
-        if (low > high).any():
-            raise ValueError(f"low exceeds high in coordinate {int(np.argmax(low > high))}")
-        return Ranges(low, high)
-    if sd is not None:
-        sd = _spread_out("sd", sd, size)
-        if (sd < 0.0).any():
-            raise ValueError(f"sd of coordinate {int(np.argmin(sd))} is {sd.min()}, negative")
-        return Spreads(sd**2)
-    if covariance is not None:
-        return Spreads(_checked_covariance(covariance, size))
-    return None
-
-
-def _checked_covariance(covariance: Any, size: int) -> np.ndarray:
-    """Finite, symmetric, of a right shape; its diagonal only, where no direction is bet on."""
-    found = np.asarray(covariance, dtype=np.float64)
-    if found.shape != (size, size) or not np.isfinite(found).all():
-        raise ValueError(f"covariance has shape {found.shape}, should be finite, {(size, size)}")
-    least = float(np.linalg.eigvalsh(found)[0])
-    # What rounding makes of an eigenvalue 0, in single precision: it may come from there.
-    rounding = size * float(np.finfo(np.float32).eps) * float(np.abs(found).max())
-    if np.abs(found - found.T).max() > rounding or least < -rounding:
-        raise ValueError(f"covariance is none: not symmetric, or an eigenvalue is {least:.3e}")
-    return found if 1 < size <= MOST_JOINT else np.diagonal(found).copy()
-
-
-def _vector(name: str, value: Any) -> np.ndarray:
-    found = np.array(value, dtype=np.float64)  # a copy: the caller may go on with his
-    if found.ndim != 1 or not found.size:
-        raise ValueError(f"{name} has shape {found.shape}, should be (P,) with P of 1 or more")
-    if not np.isfinite(found).all():
-        raise ValueError(f"{name} is not finite in coordinate {int(np.argmin(np.isfinite(found)))}")
-    return found
-
-
-def _spread_out(name: str, value: Any, size: int) -> np.ndarray:
-    """One number for all coordinates, or one for each."""
-    found = np.asarray(value, dtype=np.float64)
-    found = _vector(name, np.full(size, found) if found.ndim == 0 else found)
-    if found.size != size:
-        raise ValueError(f"{name} has shape {found.shape}, should be ({size},)")
-    return found
+    ends = 2.0 * size * max(1, depth * (depth + 1))
+    draws = math.log(ends / (SHARE * alpha)) / rarest
+    return math.ceil(min(draws, 2.0**62))  # beyond this nobody draws, and few can count
 
 
 def _weights(size: int, joint: bool) -> np.ndarray:

@@ -16,6 +16,15 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 FACE = Path("src", "gradproof")
 BACKENDS = "gradproof.estimators.backends"
+
+#: Where else frameworks are imported: to handle their draws, and to move their roundings.
+HANDLERS = (
+    "gradproof.estimators.enumeration.frameworks",
+    "gradproof.estimators.enumeration.rounding",
+)
+
+#: What runs anyone's estimator, and knows nothing of the note, its models and baselines.
+ENUMERATION = "gradproof.estimators.enumeration"
 FRAMEWORKS = frozenset({"jax", "pytensor", "theano", "torch"})
 DRAWING = frozenset({"matplotlib"})  # a third of the time that a command takes to start
 
@@ -145,7 +154,7 @@ def framework(found: Import) -> str | None:
     top = found.target.partition(".")[0]
     if top not in FRAMEWORKS:
         return None
-    if found.importer and not below(found.importer, BACKENDS):
+    if found.importer and not below(found.importer, BACKENDS, *HANDLERS):
         return f"imports {top}, which only {BACKENDS} may; add what is needed to an adapter there"
     if not found.in_function:
         return (
@@ -190,7 +199,19 @@ def upwards(found: Import) -> str | None:
     )
 
 
-RULES = (copy_from_root, framework, drawing, local, upwards)
+def of_the_note(found: Import) -> str | None:
+    """Whoever enumerates anyone's estimator knows itself only."""
+    if not below(found.importer, ENUMERATION) or not below(found.target, "gradproof"):
+        return None
+    if below(found.target, ENUMERATION):
+        return None
+    return (
+        f"imports {found.target}, but {ENUMERATION} knows nothing of the rest; take it as an "
+        "argument"
+    )
+
+
+RULES = (copy_from_root, framework, drawing, local, upwards, of_the_note)
 
 
 def cycle(imports: list[Import], modules: set[str]) -> list[str]:
@@ -291,6 +312,16 @@ PLANTED = {
         "checks/a.py:2: imports torch, which only gradproof.estimators.backends may; "
         "add what is needed to an adapter there",
     ),
+    "enumeration that knows a model": (
+        {"estimators/enumeration/a.py": "from gradproof.reference_models import x\n"},
+        "estimators/enumeration/a.py:1: imports gradproof.reference_models.x, but "
+        "gradproof.estimators.enumeration knows nothing of the rest; take it as an argument",
+    ),
+    "enumeration that knows a backend": (
+        {"estimators/enumeration/a.py": "from .. import backends\n"},
+        "estimators/enumeration/a.py:1: imports gradproof.estimators.backends, but "
+        "gradproof.estimators.enumeration knows nothing of the rest; take it as an argument",
+    ),
     "framework at the top of a backend": (
         {"estimators/backends/a.py": "try:\n    from theano import tensor\nfinally: ...\n"},
         "estimators/backends/a.py:2: imports theano when the file loads, which fails where theano "
@@ -338,6 +369,9 @@ ALLOWED = {
     "own room": {"reports/a.py": "from . import b\nfrom gradproof.checks.evidence import E\n"},
     "a namesake": {"checks/a.py": "from .reports import x\n", "checks/reports.py": ""},
     "the face": {"src/gradproof/a.py": "from . import reports\nfrom .checks import x\n"},
+    "framework where draws are handled": {
+        "estimators/enumeration/frameworks/jax.py": "def f():\n    import jax\n"
+    },
     "framework in a backend": {"estimators/backends/torch.py": "def f():\n    import torch.func\n"},
     "framework in a test": {"tests/a.py": "def test_f():\n    import torch\n"},
     "drawing in a function": {"reports/a.py": "def f():\n    import matplotlib.colors\n"},
@@ -354,7 +388,9 @@ ALLOWED = {
 def plant(root: Path, sources: dict[str, str]) -> None:
     """Write the smallest tree that has every room, and these sources in it."""
     rooms = {f"{folder}/__init__.py": "" for folder in [FACE.as_posix(), *LADDER]}
-    for name, text in (rooms | {"estimators/backends/__init__.py": ""} | sources).items():
+    packages = {f"estimators/{name}/__init__.py": "" for name in ("backends", "enumeration")}
+    packages |= {"estimators/enumeration/frameworks/__init__.py": ""}
+    for name, text in (rooms | packages | sources).items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")

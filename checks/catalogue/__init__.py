@@ -10,10 +10,14 @@ from . import (
     detaching,
     distributions,
     entropy,
+    heads,
+    objectives,
     off_policy,
+    precision,
     relaxations,
     rl,
     several_samples,
+    sources,
     state,
     subsets,
     surrogates,
@@ -35,6 +39,10 @@ _FILES = (
     relaxations,
     rl,
     state,
+    objectives,
+    precision,
+    sources,
+    heads,
 )
 
 _ALL = tuple(itertools.chain.from_iterable(file.ROWS for file in _FILES))

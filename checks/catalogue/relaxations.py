@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gradproof.estimators.replay import Continuous
+from gradproof.estimators.enumeration.run import UnsupportedDraw
 
 from .row import Makes, right, wrong
 from .scene import FEATURES, TARGETS, N, Tensors, by_hand, tensors
@@ -300,6 +300,6 @@ ROWS = (
         "Tucker et al. (2017), REBAR, with its conditional noise turned round",
         {"torch": tensors(_rebar, (BIT,), _mean(CURVE))},
         sees="identity",
-        raises=Continuous,
+        raises=UnsupportedDraw,
     ),
 )

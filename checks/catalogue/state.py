@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from gradproof.estimators.replay import Restless
-
-from ..gradients import Mutates
-from .row import Problem, wrong
+from .row import Makes, Problem, right, wrong
 from .scene import (
     FEATURES,
     SENTENCES,
+    TABLE,
     VALUES,
     WEIGHTS,
     Tensors,
@@ -23,25 +22,115 @@ from .scene import (
     expected,
     pathwise,
     score,
+    scored,
     softmax,
     tensors,
     to_weights,
 )
 
+# ------------------------------------------------------------------ signals that keep something
 
-def _keeps_mean() -> Problem:
-    """A running mean without a way to forget it."""
-    kept = [0.9]
 
-    def estimate(s: Tensors, w: Any, v: Any) -> Any:
+class _EarlierMean:
+    """Cost less a running mean of the costs of earlier runs."""
+
+    def __init__(self) -> None:
+        self._kept = 0.9
+
+    def __call__(self, f: Any, _x: Any) -> Any:
+        signal = f - self._kept
+        self._kept = 0.8 * self._kept + 0.2 * float(f.mean())
+        return signal
+
+
+class _FirstCost:
+    """Cost less that of the first run there ever was."""
+
+    def __init__(self) -> None:
+        self._kept: float | None = None
+
+    def __call__(self, f: Any, _x: Any) -> Any:
+        if self._kept is None:
+            self._kept = float(f.mean())
+        return f - self._kept
+
+
+class _LargestSoFar:
+    """Cost over the largest magnitude so far, that of this run among them."""
+
+    def __init__(self) -> None:
+        self._kept = 0.0
+
+    def __call__(self, f: Any, _x: Any) -> Any:
+        self._kept = max(self._kept, float(abs(f).max()))
+        return f / self._kept
+
+
+class _BestSoFar:
+    """Cost less the least so far, that of this run among them."""
+
+    def __init__(self) -> None:
+        self._kept = np.inf
+
+    def __call__(self, f: Any, _x: Any) -> Any:
+        self._kept = min(self._kept, float(f.min()))
+        return f - self._kept
+
+
+def _keeping(start: Callable[[], Any]) -> Makes:
+    """Estimators of a signal that keeps something, and no way to forget it."""
+
+    def makes(name: str) -> Callable[[], Problem]:
+        return lambda: scored(start())[name]()
+
+    return {name: makes(name) for name in ("torch", "numpy")}
+
+
+# ------------------------------------------------------------------ what runs move
+
+
+def _steps() -> Problem:
+    """Gradients by backward(), and an optimizer that takes its step at once."""
+    s = Tensors()
+    w, v = leaves = [s.constant(each).requires_grad_() for each in (WEIGHTS, VALUES)]
+    optimizer = s.torch.optim.Adam(leaves, lr=0.1)
+
+    def estimate(*_: Any) -> None:
+        optimizer.zero_grad()
         log_q = s.log_q(w)
         y = s.draw(log_q)
         f = s.cost(v, y)
-        signal = f.detach() - kept[0]
-        kept[0] = 0.8 * kept[0] + 0.2 * float(f.detach().mean())
-        return (signal * s.at(log_q, y) + f).mean()
+        (f.detach() * s.at(log_q, y) + f).mean().backward()
+        optimizer.step()
 
-    return tensors(estimate)()
+    return Problem(estimate, (w, v), exact=exact(expected, (WEIGHTS, VALUES)))
+
+
+#: Shift of each feature after it was normalised over sentences, (D,).
+SHIFTS = np.array([0.6, -0.25])
+
+
+def _normalised(w: Any, shifts: Any) -> Any:
+    """The mean cost of labels whose logits are of features normalised over the sentences."""
+    spread = np.sqrt(FEATURES.var(axis=0) + 1e-5)  # what PyTorch adds
+    hidden = (FEATURES - FEATURES.mean(axis=0)) / spread + shifts
+    return (softmax(hidden @ w) * TABLE).sum() / len(TABLE)
+
+
+def _normalises() -> Problem:
+    """Batch normalisation as it trains: it keeps running statistics, which no gradient uses."""
+    s = Tensors()
+    norm = s.torch.nn.BatchNorm1d(FEATURES.shape[1]).double()
+    norm.weight.requires_grad_(False)  # as large as it is
+    norm.bias.data = s.constant(SHIFTS)
+
+    def surrogate(w: Any, _shifts: Any) -> Any:
+        log_q = (norm(s.x) @ w).log_softmax(dim=-1)
+        y = s.draw(log_q)
+        return (s.at(s.table, y) * s.at(log_q, y)).mean()
+
+    inputs = s.constant(WEIGHTS).requires_grad_(), norm.bias
+    return Problem(surrogate, inputs, exact=exact(_normalised, (WEIGHTS, SHIFTS)))
 
 
 def _adds_up() -> Problem:
@@ -76,7 +165,7 @@ def _centres_tensor_in_place(s: Tensors, w: Any, v: Any) -> Any:
 
 
 def _seeds() -> Problem:
-    """A generator that is seeded at each call: enumerated it is right, run it draws no chance."""
+    """A generator that is seeded at each call: enumerated it is right, run it draws alike."""
 
     def estimate(w: Any, v: Any) -> Any:
         q = softmax(FEATURES @ w)
@@ -88,14 +177,44 @@ def _seeds() -> Problem:
     return Problem(estimate, inputs, exact=exact(expected, inputs))
 
 
+_OWN_DRAW = "textbook mistake: a baseline that depends on the draw that it is subtracted from"
+
 ROWS = (
-    *wrong(
+    *right(
         "mean-kept",
-        "A running mean that is kept from run to run, and no way to reset it.",
+        "A running mean of the costs of earlier runs is kept from run to run.",
         "the kind of state that Storchastic MovingAverageBaseline keeps",
-        {"torch": _keeps_mean},
-        sees="state",
-        raises=Restless,
+        _keeping(_EarlierMean),
+    ),
+    *right(
+        "optimizer-steps",
+        "The optimizer takes its step in the same function, after backward().",
+        "training steps as most tutorials have them",
+        {"torch": _steps},
+    ),
+    *right(
+        "batch-norm-training",
+        "Batch normalisation in training mode moves its running statistics in each run.",
+        "torch.nn.BatchNorm1d, which is in training mode unless told otherwise",
+        {"torch": _normalises},
+    ),
+    *wrong(
+        "first-cost-kept",
+        "The baseline is set once, to the first cost there ever is: in the first run its own.",
+        _OWN_DRAW,
+        _keeping(_FirstCost),
+    ),
+    *wrong(
+        "largest-so-far",
+        "Costs are divided by the largest magnitude so far, this run's own among them.",
+        "rewards scaled by a running maximum; " + _OWN_DRAW,
+        _keeping(_LargestSoFar),
+    ),
+    *wrong(
+        "best-so-far",
+        "The baseline is the least cost so far, this run's own among them.",
+        "neural combinatorial search with a best-so-far baseline; " + _OWN_DRAW,
+        _keeping(_BestSoFar),
     ),
     *wrong(
         "gradients-add-up",
@@ -103,7 +222,6 @@ ROWS = (
         "textbook mistake: backward() without zero_grad()",
         {"numpy": _adds_up},
         sees="state",
-        raises=Restless,
     ),
     *wrong(
         "parameters-changed",
@@ -111,7 +229,6 @@ ROWS = (
         "textbook mistake",
         {"torch": tensors(_centres_tensor_in_place), "numpy": by_hand(_centres_in_place)},
         sees="state",
-        raises=Mutates,
     ),
     *wrong(
         "seeded-each-time",

@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from gradproof.derivations.claims import CLAIMS, Claim
     from gradproof.estimators.backends import BackendMissing
     from gradproof.estimators.engine import entry_moments, moments_table
-    from gradproof.estimators.quadratic import Quadratics
-    from gradproof.estimators.replay import (
-        Continuous,
-        NotAGradient,
+    from gradproof.estimators.enumeration.gradients import NotAGradient
+    from gradproof.estimators.enumeration.run import (
         NotEnumerable,
-        Restless,
+        NotReproducible,
         TooManyPaths,
+        UnsupportedDraw,
     )
+    from gradproof.estimators.quadratic import Quadratics
     from gradproof.estimators.subject import Subject
     from gradproof.estimators.table import Table
     from gradproof.reference_models.corpora import CorpusError
@@ -41,7 +41,6 @@ __all__ = [
     "Checked",
     "CheckedSurrogate",
     "Claim",
-    "Continuous",
     "CorpusError",
     "CoupledCase",
     "Evidence",
@@ -49,8 +48,8 @@ __all__ = [
     "MeanTest",
     "NotAGradient",
     "NotEnumerable",
+    "NotReproducible",
     "Quadratics",
-    "Restless",
     "SamplerTest",
     "Subject",
     "Swept",
@@ -58,6 +57,7 @@ __all__ = [
     "TabularCase",
     "TextOptions",
     "TooManyPaths",
+    "UnsupportedDraw",
     "Verification",
     "assert_unbiased",
     "check_estimator",
@@ -86,14 +86,14 @@ _HOMES = {
     "gradproof.derivations.claims": ("CLAIMS", "Claim"),
     "gradproof.estimators.backends": ("BackendMissing",),
     "gradproof.estimators.engine": ("entry_moments", "moments_table"),
-    "gradproof.estimators.quadratic": ("Quadratics",),
-    "gradproof.estimators.replay": (
-        "Continuous",
-        "NotAGradient",
+    "gradproof.estimators.enumeration.gradients": ("NotAGradient",),
+    "gradproof.estimators.enumeration.run": (
         "NotEnumerable",
-        "Restless",
+        "NotReproducible",
         "TooManyPaths",
+        "UnsupportedDraw",
     ),
+    "gradproof.estimators.quadratic": ("Quadratics",),
     "gradproof.estimators.subject": ("Subject",),
     "gradproof.estimators.table": ("Table",),
     "gradproof.reference_models.corpora": ("CorpusError",),

@@ -20,10 +20,13 @@ from rich.table import Table
 from rich.text import Text
 
 from gradproof.checks.estimator import Checked, check_estimator
-from gradproof.checks.gradients import Mutates
+from gradproof.checks.held import Mutates
 from gradproof.checks.objective import NotDifferentiable
+from gradproof.checks.rarity import TooFewDraws
+from gradproof.checks.sampled import RepeatedSamples
 from gradproof.checks.sequential import ALPHA
-from gradproof.estimators.replay import MOST_PATHS, NotAGradient, NotEnumerable
+from gradproof.estimators.enumeration.gradients import NotAGradient
+from gradproof.estimators.enumeration.run import MOST_PATHS, NotEnumerable
 
 from . import options, user_file
 from .console import (
@@ -47,7 +50,14 @@ GIVEN = {
 }
 
 #: Errors that are about the estimator and say so; all others are the user's, or about the call.
-OURS = (NotEnumerable, NotAGradient, Mutates, NotDifferentiable)
+OURS = (
+    NotEnumerable,
+    NotAGradient,
+    Mutates,
+    NotDifferentiable,
+    RepeatedSamples,
+    TooFewDraws,
+)
 
 TEMPLATE = '''"""A gradient estimator for `gradproof estimator {file}:reinforce`."""
 
@@ -226,8 +236,7 @@ def _checked(
             _check_call(called, getattr(module, called), inputs)
         if "wrt" in found:
             found["wrt"] = _made(found["wrt"])
-        found["reset"] = _counted(found.get("reset"), report, limits["paths"])
-        return check_estimator(estimate, inputs, **found, **limits, name=name)
+        return check_estimator(estimate, inputs, **found, **limits, name=name, progress=report)
     except FileError:
         raise
     except (Exception, SystemExit) as error:
@@ -255,24 +264,6 @@ def _check_call(name: str, function: Any, inputs: tuple[Any, ...]) -> None:
             f"{name}{inspect.signature(function)} cannot be called with {count}: {error}; give "
             "them as `inputs = (...)` in the file, or with --inputs NAME"
         ) from error
-
-
-def _counted(
-    reset: Callable[[], object] | None, report: Callable[[int, int, str], None] | None, most: int
-) -> Callable[[], object] | None:
-    """The same, telling of each run: nothing else is called once a run."""
-    if report is None:
-        return reset
-    done = 0
-
-    def start() -> None:
-        nonlocal done
-        done += 1
-        report(done, max(done, most), "runs, at most")
-        if reset is not None:
-            reset()
-
-    return start
 
 
 def blame(error: BaseException, target: str, module: types.ModuleType) -> str:

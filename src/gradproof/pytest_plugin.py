@@ -27,7 +27,9 @@ from . import snippet
 if TYPE_CHECKING:
     from gradproof.checks.estimator import Checked
 
-#: Chance that any sampled check of a session raises a false alarm, unless told otherwise.
+#: Probability that any sampled check of a test raises a false alarm, unless told otherwise. It is
+#: that of each test, whatever stands beside it: else a test that passes alone would need more draws
+#: in a larger session.
 ALPHA = 1e-6
 
 #: Under this name a test's report carries what was found: also from worker to controller, and
@@ -95,19 +97,15 @@ class Checks:
         return checked, used
 
     def _defaults(self, *, samples: bool) -> dict[str, Any]:
-        """What the call need not give: chance and seed are for what may be sampled."""
+        """What the call need not give: alpha and seed are for what may be sampled."""
         config = self._item.config
         paths = self._marked.get("paths", config.option.gradproof_paths)
         given = {} if paths is None else {"paths": paths}
         if not samples:
             return given
         # Halves of halves: however many checks of a test sample, they share what is the test's.
-        share = self._marked.get("alpha", config.option.gradproof_alpha / self._sharers())
-        return given | {"alpha": share / 2.0 ** (self._sampled + 1), "seed": self._seed()}
-
-    def _sharers(self) -> int:
-        # A test that asks for the fixture by getfixturevalue is not counted.
-        return max(1, self._item.config.pluginmanager.get_plugin(SESSION).sharers)
+        whole = self._marked.get("alpha", config.option.gradproof_alpha)
+        return given | {"alpha": whole / 2.0 ** (self._sampled + 1), "seed": self._seed()}
 
     def _seed(self) -> int:
         """Of this check: the same in any order of tests, and on any worker."""
@@ -153,6 +151,7 @@ def _facts(checked: Checked) -> dict[str, Any]:
         "off": float(worst.error),
         "bound": float(worst.bound),
         "detectable": _largest(getattr(checked, "detectable", None)),
+        "condition": str(getattr(checked, "condition", "")),
     }
 
 
@@ -204,8 +203,8 @@ def pytest_addoption(parser: Any) -> None:
         type=_chance,
         default=ALPHA,
         metavar="P",
-        help=f"Chance of a false alarm in the whole session, shared by all tests that sample; "
-        f"checks by enumeration need none. Default: {ALPHA:g}.",
+        help=f"Probability of a false alarm in each test that samples; checks by enumeration need "
+        f"none. Default: {ALPHA:g}.",
     )
     group.addoption(
         "--gradproof-seed",
@@ -233,7 +232,7 @@ def pytest_configure(config: Any) -> None:
     config.addinivalue_line(
         "markers",
         "gradproof(paths, alpha): options of the test's checks of gradient estimators; alpha is "
-        "the chance of a false alarm in the test.",
+        "the probability of a false alarm in the test.",
     )
     if config.option.gradproof_seed is None:
         # Not from random's own generator: others seed that, and read it.
@@ -242,17 +241,17 @@ def pytest_configure(config: Any) -> None:
 
 
 class Session:
-    """What one session found. ``sharers``: the tests that share its chance of a false alarm."""
+    """What one session found."""
 
     def __init__(self) -> None:
-        self.sharers = 0
         self._records: list[dict[str, Any]] = []
         self._failed: set[str] = set()
 
     def pytest_collection_modifyitems(self, items: list[Any]) -> None:
-        """Count the sharers; all workers collect the same."""
-        asking = [item for item in items if "gradproof" in getattr(item, "fixturenames", ())]
-        self.sharers = sum("alpha" not in _marked(item) for item in asking)
+        """Look at all marks, before anything is run."""
+        for item in items:
+            if "gradproof" in getattr(item, "fixturenames", ()):
+                _marked(item)
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         """Gather what a test found, wherever it ran."""
@@ -279,10 +278,12 @@ def summary(records: Sequence[Mapping[str, Any]], seed: int) -> Iterator[str]:
         paths = sum(found["paths"] for found in walked)
         yield f"enumerated: {len(walked)} checks, {paths:,} paths"
     if sampled := [found for found in done if found["method"] == "sampled"]:
+        conditions = dict.fromkeys(found["condition"] for found in sampled if found["condition"])
         yield (
             f"sampled: {len(sampled)} checks, which would have seen a bias of "
-            f"{max(found['detectable'] for found in sampled):.1e}; chance of a false alarm in any "
-            f"of them at most {sum(found['alpha'] for found in sampled):.1e}; seed {seed}"
+            f"{max(found['detectable'] for found in sampled):.1e}; probability of a false alarm in "
+            f"any of them at most {sum(found['alpha'] for found in sampled):.1e}"
+            f"{', if ' if conditions else ''}{' and '.join(conditions)}; seed {seed}"
         )
     bad = [found for found in records if found.get("verdict") != "holds"]
     if expected := sum(not found["failed"] for found in bad):
@@ -296,7 +297,8 @@ def _trouble(found: Mapping[str, Any]) -> str:
     if "error" in found:
         return f"not checked, {found['error'].splitlines()[0]}"
     why = "rounding" if found["method"] == "enumerated" else "chance"
+    condition = f", if {found['condition']}" if found["condition"] else ""
     return (
-        f"{found['verdict']}, {found['worst']} is off by {found['off']:.1e}, at most "
+        f"{found['verdict']}{condition}, {found['worst']} is off by {found['off']:.1e}, at most "
         f"{found['bound']:.1e} is {why}"
     )

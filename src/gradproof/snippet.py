@@ -31,7 +31,7 @@ def lines(
     Args:
         file: of the test.
         known: the names in it.
-        draws: :class:`gradproof.estimators.replay.walk.Choice` each; none: check it.
+        draws: the outcomes that were taken, by number; none: check it.
     """
     function = _written(estimate, known)
     if function == UNKNOWN:
@@ -39,12 +39,8 @@ def lines(
     given = ", ".join(_written(each, known) for each in inputs)
     named = "".join(f", {key}={_written(value, known)}" for key, value in options.items())
     if draws:
-        head = (
-            "from gradproof.estimators.replay import follow, intercepted\n"
-            "from gradproof.estimators.replay.walk import Choice\n"
-        )
-        told = ", ".join(f"Choice{tuple(each)!r}" for each in draws)
-        code = f"follow(lambda: {function}({given}), intercepted({function}), [{told}])"
+        head = "from gradproof.estimators.enumeration.enumeration import run_at\n"
+        code = f"run_at({function}, [{given}], outcomes={list(draws)!r})"
     else:
         head = "from gradproof import check_estimator\n"
         code = f"print(check_estimator({function}, [{given}]{named}).explain())"
@@ -97,9 +93,9 @@ def draws_before(error: BaseException) -> tuple[Any, ...]:
     for trace in _traces(error.__traceback__):
         frame = trace.tb_frame
         module = frame.f_globals.get("__name__")
-        if module == "gradproof.estimators.replay.walk" and "walker" in frame.f_locals:
-            found = tuple(frame.f_locals["walker"].choices)
-        of_estimator |= module == "gradproof.checks.gradients"
+        if module == "gradproof.estimators.enumeration.handling" and "run" in frame.f_locals:
+            found = tuple(choice.taken for choice in frame.f_locals["run"].choices)
+        of_estimator |= module == "gradproof.checks.estimator"
     return found if of_estimator else ()
 
 

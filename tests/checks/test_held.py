@@ -12,12 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gradproof.checks.evidence import HOLDS, REFUTED
-from gradproof.checks.gradients import Mutates
-from gradproof.checks.held import check_surrogate
+from gradproof.checks.held import Mutates, check_surrogate
 from gradproof.checks.objective import NotDifferentiable
 from gradproof.estimators.backends import load
-from gradproof.estimators.replay import Restless, TooManyPaths
-from gradproof.estimators.replay.held import NotHeld
+from gradproof.estimators.enumeration.run import NotReproducible, TooManyPaths
+from gradproof.estimators.enumeration.stops import NotHeld
 
 
 class Toy:
@@ -414,7 +413,7 @@ def test_the_record_is_frozen(toy):
         ({"reaches": ["psi"]}, ValueError, "reaches names psi; there are theta, phi"),
         ({"held": ["cost"]}, TypeError, "expected pairs of an object and a name"),
         ({"held": [(SimpleNamespace(cost=abs), "cost")]}, NotHeld, "declared as held, and never"),
-        ({"paths": 2}, TooManyPaths, "2 paths were run, and there are more"),
+        ({"paths": 2}, TooManyPaths, "more than 2 paths"),
         ({"wrt": 3.0}, TypeError, "wrt is 3.0"),
         ({"wrt": None}, NotDifferentiable, "nothing to differentiate by"),
     ],
@@ -465,7 +464,7 @@ def test_what_is_kept_from_run_to_run_is_an_error_unless_it_is_reset(torch, toy)
         seen.append(1.0)
         return len(seen) * toy.theta.sum()
 
-    with pytest.raises(Restless, match="the same draws and stops gave"):
+    with pytest.raises(NotReproducible, match="the same draws and stops gave"):
         check_surrogate(surrogate, wrt=toy.wrt)
     assert check_surrogate(surrogate, wrt=toy.wrt, reset=seen.clear).verdict == HOLDS
 

@@ -7,13 +7,16 @@ import pytest
 
 from gradproof.checks.catalogue import ROWS
 from gradproof.checks.estimator import check_estimator
-from gradproof.checks.gradients import Runner
 from gradproof.checks.score import WAYS, law_of, score
 from gradproof.checks.scores import Score, score_from_json, score_to_json
 from gradproof.checks.sequential import MeanTest
-from gradproof.estimators.replay import named
+from gradproof.estimators.enumeration.estimator import Estimator
+from gradproof.estimators.enumeration.gradients import Layout
 
 RIGHT, WRONG, STATE = "numpy/constant-baseline", "numpy/batch-mean", "numpy/gradients-add-up"
+
+#: One of which no mean can be had.
+REFUSED = "numpy/entropy-of-the-system"
 
 
 def timeless(found):
@@ -33,18 +36,22 @@ def timeless(found):
 
 def few(*keys, **options):
     """A score of some rows, with few runs."""
-    return score(keys or (RIGHT, WRONG, STATE), on_bugs=2, on_right=2, **options)
+    return score(keys or (RIGHT, WRONG, STATE, REFUSED), on_bugs=2, on_right=2, **options)
 
 
 def test_bugs_are_caught_and_right_estimators_are_not():
-    """Enumeration sees the bug, and what is kept from run to run, which nothing else can ask."""
+    """Enumeration sees the bug or refuses it; a look at the state sees what is kept."""
     found = few(seed=1)
     by_key = {row.key: row for row in found.rows}
-    assert found.caught("replay") == found.bugs == 2
+    assert found.bugs == found.seen == 3
+    assert found.caught("replay") == 2
+    assert by_key[STATE].said["replay"].wrong == 0.0
+    assert by_key[STATE].said["beyond"].wrong == 1.0
     assert found.false_alarms("replay") == found.false_alarms("sequential") == 0
     assert by_key[WRONG].said["sequential"].wrong == 1.0
     assert by_key[WRONG].bias == pytest.approx(0.178, abs=5e-4)  # as printed, to three places
-    assert by_key[STATE].said["sequential"] is None
+    assert by_key[REFUSED].said["sequential"] is by_key[REFUSED].said["beyond"] is None
+    assert by_key[REFUSED].bias is None
     assert by_key[RIGHT].bias < 1e-14
     assert found.as_claimed
     assert found.runs("sequential") == 2
@@ -115,13 +122,11 @@ def test_drawing_from_a_law_is_running_the_estimator():
     problem = row.make()
     known = check_estimator(problem.estimate, problem.inputs, **problem.options())
     law = law_of(row, known.exact)
-    run = Runner(problem.estimate, problem.inputs, reset=problem.reset)
+    run, layout = Estimator(problem.estimate, problem.inputs), Layout(known.exact)
     covariance = law.covariance()
     test = MeanTest(law.chances @ law.gradients, alpha=1e-9, covariance=covariance)
     for _ in range(10):
-        values = [named(run()) for _ in range(100)]
-        block = [np.concatenate([np.ravel(each) for each in one.values()]) for one in values]
-        assert not test.feed(np.stack(block))
+        assert not test.feed(np.stack([layout.row(run()) for _ in range(100)]))
     mean, error = law.mean_and_error(np.random.default_rng(), 100_000)
     # Six standard errors, once in 5 10^8 for each of a few entries.
     assert (np.abs(mean - law.chances @ law.gradients) <= 6.0 * error + 1e-12).all()

@@ -144,6 +144,7 @@ def test_what_is_no_number_has_no_mean(known, at, value, word, rng):
     assert one.worst == 2
     assert not math.isfinite(one.mean)
     assert f"draw {at + 1} of coordinate 2 is {word}" in one.explain()
+    assert one.condition == ""  # whatever is rare
 
 
 def test_no_samples_are_no_evidence():
@@ -177,14 +178,103 @@ def test_a_coordinate_that_never_varies_and_is_wrong_is_rejected_by_its_first_dr
         assert words in one.explain()
 
 
-def test_without_knowledge_it_is_rejected_when_the_range_was_learnt(rng):
-    """No draw was anywhere near the exact mean."""
-    samples = signs(rng, enough(rarest=0.05))
+def test_a_range_that_was_learnt_is_a_reason_to_bet_and_none_to_be_certain(rng):
+    """No draw was anywhere near the exact mean: it takes bets nevertheless, and a condition."""
+    samples = signs(rng, enough(rarest=0.05) + 1000)
     samples[:, 4] = 0.1
     one = found(samples, alpha=RARE, rarest=0.05)
     assert one.rejected
-    assert one.draws == MeanTest(np.zeros(SIZE), alpha=RARE, rarest=0.05).stretch
-    assert (one.worst, one.bets, one.evidence) == (4, 0, math.inf)
+    assert one.draws > MeanTest(np.zeros(SIZE), alpha=RARE, rarest=0.05).stretch
+    assert one.bets > 0
+    assert one.alarm <= one.evidence < math.inf
+    assert (one.worst, one.reason) == (4, "")
+    assert one.condition == "no outcome rarer than 0.05 lies far beyond all others"
+    assert f"the mean is not the exact one, if {one.condition}: " in one.explain()
+
+
+def test_an_entry_whose_label_never_came_has_the_scale_of_the_others(rng):
+    """A right mean, of which a label of 1e-5 makes all there is in one entry."""
+    p, cost = np.array([0.6, 0.39999, 0.00001]), np.array([1.0, 2.0, 5.0])
+    exact = p * (cost - p @ cost)
+    labels = rng.choice(2, size=6000, p=[0.6, 0.4])  # the third does not come
+    samples = cost[labels, None] * (np.eye(3)[labels] - p)
+    options = {"alpha": RARE, "rarest": 0.01}
+    assert not found(samples, exact, **options).rejected
+    # Had that entry no scale but its own, what never came would be taken for impossible.
+    alone = found(samples, exact, groups=[0, 0, 1], **options)
+    assert alone.rejected
+    assert alone.worst == 2
+    assert alone.condition
+
+
+def test_a_group_in_which_nothing_varies_has_the_scale_of_the_largest(rng):
+    """A whole parameter may belong to a label that did not come."""
+    samples = np.column_stack([signs(rng, enough(rarest=0.05), 4), np.zeros(enough(rarest=0.05))])
+    exact = np.array([0.0, 0.0, 0.0, 0.0, 1e-5])
+    options = {"alpha": RARE, "rarest": 0.05}
+    assert not found(samples, exact, groups=[0, 0, 0, 0, 1], **options).rejected
+
+
+@pytest.mark.parametrize("knowledge", [{"low": -2.0, "high": 2.0}, {"sd": 1.0}])
+def test_what_is_given_is_no_condition(knowledge, rng):
+    """Whoever gives it knows it; the record says that all rests on it."""
+    one = found(signs(rng, 100), alpha=RARE, **knowledge)
+    assert one.condition == ""
+    assert "that was given" in one.assumption
+
+
+def test_outcomes_whose_probabilities_were_seen_are_no_condition(rng):
+    """So many draws that all outcomes are among them, but for a tenth of alpha."""
+    test = MeanTest(np.zeros(SIZE), alpha=RARE)
+    test.expect(0.5, depth=1)
+    assert test.stretch == math.ceil(math.log(2 * SIZE * 2 / (RARE / 10)) / 0.5)
+    test.expect(0.25, depth=2)
+    assert test.stretch == math.ceil(math.log(2 * SIZE * 6 / (RARE / 10)) / 0.25)
+    assert test.feed(signs(rng, test.stretch + 1000) + 1.0)
+    one = test.found()
+    assert one.condition == ""
+    assert "the mean is not the exact one: evidence" in one.explain()
+    assert "by which no path is less likely than 0.25" in one.assumption
+    with pytest.raises(ValueError, match="the range is known"):
+        test.expect(0.1)
+
+
+def test_rarer_outcomes_may_be_expected_while_the_range_is_learnt(rng):
+    """Then nothing is bet before as many draws as they take."""
+    test = MeanTest(np.zeros(SIZE), alpha=RARE, rarest=0.05)
+    before = test.stretch
+    test.feed(signs(rng, before - 1))
+    test.expect(0.01)
+    assert test.stretch == pytest.approx(5 * before, rel=0.01)
+    test.feed(signs(rng, test.stretch - before + 1))
+    assert test.found().bets == 0
+    test.feed(signs(rng, 10))
+    assert test.found().bets == 10
+    for probability in (0.0, 1.5, math.nan):
+        with pytest.raises(ValueError, match=f"rarest is {probability}"):
+            MeanTest([0.0]).expect(probability)
+
+
+def test_an_exact_mean_may_be_off_by_what_is_said(known, rng):
+    """As much is no reason to reject it, ten times as much is; also by coordinate."""
+    samples = signs(rng, enough(**known) + 4000) + 0.05
+    options = {"alpha": RARE, **known}
+    assert not found(samples, exact_error=0.05, **options).rejected
+    assert not found(samples, exact_error=np.full(SIZE, 0.06), **options).rejected
+    samples[:, 1] += 0.45
+    for error in (0.05, [0.05, 0.05, 0.05, 0.05, 0.05], [1.0, 0.05, 1.0, 1.0, 1.0]):
+        one = found(samples, exact_error=error, **options)
+        assert one.rejected
+        assert one.worst == 1
+
+
+def test_what_never_varies_may_be_off_as_the_exact_mean_is():
+    """By a range of no length, or a standard deviation of 0; one sample is enough beyond that."""
+    for options in ({"low": 1.001, "high": 1.001}, {"sd": 0.0}):
+        samples = np.full((50, 1), 1.001)
+        assert found(samples, [1.0], **options).rejected
+        assert not found(samples, [1.0], exact_error=0.0011, **options).rejected
+        assert found(samples, [1.0], exact_error=0.0009, **options).rejected
 
 
 def test_before_the_range_was_learnt_nothing_is_decided(rng):
@@ -208,9 +298,14 @@ def test_an_outcome_that_was_not_to_be_expected_drops_the_evidence(rng):
     surprise = np.zeros(SIZE)
     surprise[1] = 100.0
     assert test.found().bets == 50
+    before, rarest = test.stretch, test.rarest
     assert not test.feed(surprise)
     one = test.found()
     assert one.bets == 0
+    assert one.evidence <= 1.0
+    assert test.rarest == rarest / 2.0
+    assert test.stretch == pytest.approx(2 * before, abs=1)
+    assert one.condition == "no outcome rarer than 0.025 lies far beyond all others"
     assert "coordinate 1 is 1.000000e+02" in one.explain()
     assert "assumption is false" in one.explain()
     assert not test.feed(signs(rng, test.stretch))
@@ -287,6 +382,12 @@ def test_a_record_is_frozen(rng):
         ([[0.0]], {"rarest": -1.0}, ValueError, "rarest is -1.0"),
         ([[0.0]], {"precision": -1.0}, ValueError, "precision is -1.0"),
         ([[0.0]], {"widen": 0.5}, ValueError, "widen is 0.5"),
+        ([[0.0]], {"exact_error": -1.0}, ValueError, "exact_error is -1.0"),
+        ([[0.0]], {"exact_error": math.inf}, ValueError, "exact_error is not finite"),
+        ([[0.0]], {"exact_error": [1.0, 1.0]}, ValueError, "exact_error has shape"),
+        ([[0.0]], {"groups": [0, 1]}, ValueError, "groups has shape"),
+        ([[0.0]], {"groups": [0.5]}, ValueError, "groups has shape"),
+        ([[0.0]], {"groups": [-1]}, ValueError, "groups has shape"),
         ([[0.0]], {"low": 0.0}, TypeError, "both low= and high="),
         ([[0.0]], {"low": 0.0, "high": 1.0, "sd": 1.0}, TypeError, "one of"),
         ([[0.0]], {"low": 1.0, "high": 0.0}, ValueError, "low exceeds high in coordinate 0"),

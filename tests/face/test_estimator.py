@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from gradproof.cli import main
+from gradproof.estimators.enumeration.enumeration import REPEATS
 
 # Three outcomes with these chances and costs; the estimand is q (c - E[c]) = (-1/2, 0, 1/2).
 FILE = """
@@ -172,8 +173,10 @@ def test_a_table_and_a_record(mine, tmp_path):
         (["still"], "Nothing was drawn"),
         (["keeps", "--reset", "forget"], "keeps: unbiased"),
         (["some", "--exact", "exact_of_a"], "some: unbiased"),
+        (["some", "--exact", "pair"], "some: unbiased"),
+        (["mutates"], "Each run changes inputs[0]"),
     ],
-    ids=["objective", "class", "uneven", "still", "reset", "some"],
+    ids=["objective", "class", "uneven", "still", "reset", "some", "none expected", "mutates"],
 )
 def test_unbiased_ones(mine, arguments, words):
     """Exit status 0, also where draws come and go, or a parameter has no gradient."""
@@ -187,9 +190,9 @@ def test_unbiased_ones(mine, arguments, words):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["doubled"], ["doubled: refuted", "-1.000000e+00", "-5.000000e-01"]),
-        (["not_a_number"], ["gradient is NaN where Generator.choice -> 1 (chance 0.25)"]),
-        (["some", "--exact", "pair"], ["undecided", "would not have been seen in b"]),
+        (["doubled"], ["doubled: refuted", "1.000000e+00", "5.000000e-01"]),
+        (["not_a_number"], ["gradient is NaN where Generator.choice -> 1 (probability 0.25)"]),
+        (["some", "--exact", "shifted_pair"], ["some: refuted", "b got no gradient on any path"]),
         (["still", "--exact", "shifted"], ["still: refuted"]),
     ],
     ids=["doubled", "nan", "no gradient", "drawless"],
@@ -197,7 +200,7 @@ def test_unbiased_ones(mine, arguments, words):
 def test_biased_ones(mine, arguments, words):
     """Exit status 1, with the place, the size, and the path if there is one to name."""
     with mine.open("a", encoding="utf-8") as file:
-        file.write("\nshifted = exact + 0.1\n")
+        file.write('\nshifted = exact + 0.1\nshifted_pair = {"a": exact, "b": np.ones(2)}\n')
     found = run(f"{mine}:{arguments[0]}", *arguments[1:])
     assert found.exit_code == 1, found.output
     for each in words:
@@ -222,13 +225,12 @@ UNCHECKABLE = [
     (["bad_call"], "raised ValueError: Probabilities do not sum to 1"),
     (["continuous"], "Generator.normal draws what has no outcomes to count"),
     (["keeps"], "pass --reset"),
-    (["mutates"], "changes an input that it is given"),
     (["text"], "the gradient is 'hello' of type str"),
     (["nothing"], "pass --wrt (a module or tensors)"),
     (["short"], "gradient has shape (2,), and its exact gradient (3,)"),
     (["other"], "returns y, z, which the exact gradient lacks"),
     (["needs"], "needs(theta, more) cannot be called with 1 input"),
-    (["right", "--paths", "2"], "allow more of them (--paths)"),
+    (["right", "--paths", "2"], "allow more paths (--paths)"),
     (["right", "--objective", "infinite"], "expected one finite number"),
     (["right", "--exact", "exact", "--objective", "cost"], "give one of --exact and"),
     (["right", "--exact", "broken"], "raised ZeroDivisionError: float division by zero"),
@@ -262,12 +264,12 @@ def test_a_raised_error_names_its_line(mine):
 
 
 def test_a_long_run_tells_of_each_run(mine, monkeypatch):
-    """Three paths, each again, and the first once more; the file's own reset is still called."""
+    """Three paths, and runs that are made again; the file's own reset is still called."""
     told = []
     telling = contextlib.nullcontext(lambda *what: told.append(what))
     monkeypatch.setattr("gradproof.estimator.progress", lambda: telling)
     assert run(f"{mine}:keeps", "--reset", "forget").exit_code == 0
-    assert told == [(done, 10_000, "runs, at most") for done in range(1, 8)]
+    assert told == [(done, 10_000, "runs, at most") for done in range(1, 3 + REPEATS + 1)]
 
 
 def test_an_interruption_has_its_status(mine):

@@ -308,19 +308,52 @@ def test_sampling_is_summarised(session):
     assert "draws=40000).explain())" in text
 
 
-def test_sampled_checks_share_the_false_alarms(session, pytester):
-    """All of a session together have no more than it allows; a mark's alpha is its test's own."""
+def test_each_test_that_samples_has_its_own_alpha(session, pytester):
+    """Its checks share it; no test beside it does, and the summary adds up what all may."""
     result = session(SAMPLED, options=["--gradproof-alpha=3e-4"])
     result.assert_outcomes(passed=5)
     alphas = {test: [alpha for alpha, _ in rows] for test, rows in given(pytester).items()}
     own = alphas.pop("test_own_alpha")
     assert own == [5e-10]
     shares = {test: sum(each) for test, each in alphas.items()}
-    assert len(alphas["test_one"]) == 3
-    assert max(shares.values()) < 1e-4
+    assert alphas["test_one"] == pytest.approx([1.5e-4, 7.5e-5, 3.75e-5])
+    assert max(shares.values()) < 3e-4
     (line,) = section(result)
-    assert line.startswith("sampled: 6 checks, which would have seen a bias of 1.0e-02; chance of")
+    told = (
+        "sampled: 6 checks, which would have seen a bias of 1.0e-02; probability of a false alarm"
+    )
+    assert line.startswith(told)
     assert f"at most {math.fsum([*shares.values(), *own]):.1e}; seed " in line
+
+
+def test_alphas_do_not_depend_on_the_tests_beside(session, pytester):
+    """A test that is run alone needs no fewer draws than among others."""
+    session(SAMPLED).assert_outcomes(passed=5)
+    among = given(pytester)["test_two[1]"]
+    session(SAMPLED, options=["-k", "test_two and 1"]).assert_outcomes(passed=1, deselected=4)
+    assert [alpha for alpha, _ in given(pytester)["test_two[1]"]] == [alpha for alpha, _ in among]
+
+
+def test_what_a_figure_rests_on_stands_beside_it():
+    """Once, however many checks rest on it; and with the verdict of each that failed."""
+    plugin = importlib.import_module("gradproof.pytest_plugin")
+    rare = "no outcome rarer than 0.001 lies far beyond all others"
+    record = {
+        "test": "test_it", "failed": False, "name": "reinforce", "verdict": "holds",
+        "method": "sampled", "paths": 0, "worst": "gradient[0]", "off": 0.1, "bound": 0.01,
+        "detectable": 0.01, "condition": "", "alpha": 1e-6,
+    }  # fmt: skip
+    (line,) = plugin.summary([record], 7)
+    assert line.endswith("in any of them at most 1.0e-06; seed 7")
+    conditional = record | {"condition": rare}
+    (line,) = plugin.summary([record, conditional, conditional], 7)
+    assert line.endswith(f"in any of them at most 3.0e-06, if {rare}; seed 7")
+    refuted = conditional | {"verdict": "refuted", "failed": True}
+    *_, line = plugin.summary([refuted], 7)
+    assert line == (
+        f"test_it: reinforce: refuted, if {rare}, gradient[0] is off by 1.0e-01, at most 1.0e-02 "
+        "is chance"
+    )
 
 
 @pytest.mark.parametrize(

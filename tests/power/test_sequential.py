@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
+from gradproof.checks.sampled import sample
 from gradproof.checks.sampler import SamplerTest
 from gradproof.checks.sequential import MeanTest
+from gradproof.estimators.enumeration.handling import Handling
 
 #: Chance that one of these tests fails though the rates are as promised.
 MAY_FAIL = 1e-10
@@ -146,6 +148,50 @@ def test_skewed_outcomes_without_knowledge(rng, told):
     table, trials = skewed(rng), 100
     count = alarms(table, rng, trials, 4000, **knowledge("nothing", table))
     told("false alarms, learnt range, skewed", count, trials, most(trials, ALPHA))
+    assert count <= most(trials, ALPHA)
+
+
+def tree(rng):
+    """An estimator that draws once more where it drew what is rare, and its mean."""
+
+    def estimate():
+        for one in (0.3, 0.2):
+            if not rng.choice(2, p=[1.0 - one, one]):
+                return np.array([float(rng.choice(2))])
+        return np.array([50.0])
+
+    return estimate, {"gradient": np.array([0.94 * 0.5 + 0.06 * 50.0])}
+
+
+def test_what_is_said_without_a_condition_is_as_rare_as_promised(rng, told):
+    """Where all draws are seen, though how rare paths are shows only while they are drawn."""
+    trials, count, learnt = 60, 0, 0
+    for _ in range(trials):
+        estimate, exact = tree(rng)
+        with Handling(estimate) as handling:
+            options = {"draws": 1500, "alpha": ALPHA, "rarest": 0.02}  # as rare as paths are
+            found = sample(estimate, exact, perform=handling.perform, **options)
+        assert not found.condition or found.test.notes
+        count += found.test.rejected
+        learnt += not found.test.notes
+    told("false alarms, all draws seen", count, trials, most(trials, ALPHA))
+    assert count <= most(trials, ALPHA)
+    # The whole range is in what was learnt, but for a tenth of alpha.
+    assert trials - learnt <= most(trials, ALPHA / 10)
+
+
+@pytest.mark.parametrize("probability", [3e-4, 1e-5])
+def test_a_label_that_is_rarer_than_assumed_is_seldom_a_bias(probability, rng, told):
+    """Its own entry has the scale of the others; on 40,000 draws, with a condition all the same."""
+    others = np.array([0.6, 0.3, 0.1 - probability])
+    p, cost = np.append(others, probability), np.array([1.0, 3.0, 2.0, 5.0])
+    table = Table(p, cost[:, None] * (np.eye(4) - p))
+    trials, count = 40, 0
+    for _ in range(trials):
+        test = MeanTest(table.exact, alpha=ALPHA, rarest=1e-3)
+        count += test.feed(table.draw(rng, 40_000))
+        assert test.condition
+    told(f"false alarms, label of {probability}", count, trials, most(trials, ALPHA))
     assert count <= most(trials, ALPHA)
 
 

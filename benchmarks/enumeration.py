@@ -1,0 +1,262 @@
+"""What enumerating an estimator costs beside calling it: CPU seconds a path, one thread.
+
+    python benchmarks/enumeration.py [torch] [numpy] [jax] [--rounds R] [--json FILE]
+
+Each row is one estimator with its number of paths. The floor is the bare code in the same run: the
+same function called in a loop, its surrogate differentiated, its gradient turned into an array. A
+check does all of that on every path, asks for outcomes, adds up moments, puts the state back, and
+repeats some runs. The ratio is of the best of R interleaved rounds each, which is what a machine
+that does something else meanwhile disturbs least.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+import tracemalloc
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gradproof import check_estimator
+
+#: What a check may cost beside the bare code, by framework.
+GOALS = {"torch": 1.5, "numpy": 3.0}
+
+#: Calls of the bare code that its time is taken from.
+CALLS = 300
+
+
+class Problem(NamedTuple):
+    """An estimator, its inputs, the exact gradient, and how many paths it has."""
+
+    estimate: Callable[..., Any]
+    inputs: Sequence[Any]
+    exact: Any
+    paths: int
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """In the last axis."""
+    size = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return np.asarray(size / size.sum(axis=-1, keepdims=True))
+
+
+def torch_labels(labels: int, sentences: int = 1) -> Problem:
+    """A score-function surrogate on a table of logits: labels ** sentences paths."""
+    import torch
+
+    rng = np.random.default_rng(0)
+    costs, logits = rng.normal(size=(2, sentences, labels))
+    table, rows = torch.tensor(costs), torch.arange(sentences)
+    leaf = torch.tensor(logits, requires_grad=True)
+
+    def estimate(leaf: Any) -> Any:
+        q = torch.distributions.Categorical(logits=leaf)
+        y = q.sample()
+        return (table[rows, y] * q.log_prob(y)).sum()
+
+    q = softmax(logits)
+    exact = q * (costs - (q * costs).sum(axis=-1, keepdims=True))
+    return Problem(estimate, [leaf], exact, labels**sentences)
+
+
+def torch_episode(steps: int) -> Problem:
+    """REINFORCE on episodes of two actions."""
+    import torch
+
+    rng = np.random.default_rng(0)
+    rewards = torch.tensor(rng.normal(size=(5, 2)))
+    leaf = torch.tensor(rng.normal(size=(5, 2)), requires_grad=True)
+
+    def estimate(leaf: Any) -> Any:
+        state, total, log_p = 0, torch.zeros(()), torch.zeros(())
+        for _ in range(steps):
+            q = torch.distributions.Categorical(logits=leaf[state])
+            action = q.sample()
+            log_p, total = log_p + q.log_prob(action), total + rewards[state, action]
+            state = (state + int(action) + 1) % 5
+        return total.detach() * log_p
+
+    log_q = torch.log_softmax(leaf, -1)
+
+    def value(state: int, left: int) -> Any:
+        if not left:
+            return torch.zeros(())
+        return sum(
+            log_q[state, a].exp() * (rewards[state, a] + value((state + a + 1) % 5, left - 1))
+            for a in range(2)
+        )
+
+    (exact,) = torch.autograd.grad(value(0, steps), leaf)
+    return Problem(estimate, [leaf], exact, 2**steps)
+
+
+def numpy_labels(labels: int) -> Problem:
+    """The score function by hand."""
+    rng, drawing = np.random.default_rng(0), np.random.default_rng(1)
+    costs, logits = rng.normal(size=(2, labels))
+
+    def estimate(logits: np.ndarray) -> np.ndarray:
+        q = softmax(logits)
+        y = drawing.choice(labels, p=q)
+        score = -q
+        score[y] += 1.0
+        return np.asarray(costs[y] * score)
+
+    q = softmax(logits)
+    return Problem(estimate, [logits], q * (costs - q @ costs), labels)
+
+
+def numpy_coins(coins: int) -> Problem:
+    """Independent coins, drawn one by one: 2 ** coins paths."""
+    rng, drawing = np.random.default_rng(0), np.random.default_rng(1)
+    costs, logits = rng.normal(size=(2, coins))
+
+    def estimate(logits: np.ndarray) -> np.ndarray:
+        p = 1.0 / (1.0 + np.exp(-logits))
+        y = np.array([drawing.random() < each for each in p])
+        return np.asarray((costs @ y) * (y - p))
+
+    p = 1.0 / (1.0 + np.exp(-logits))
+    return Problem(estimate, [logits], costs * p * (1.0 - p), 2**coins)
+
+
+def jax_labels(labels: int) -> Problem:
+    """A jitted gradient of a surrogate that draws by a key."""
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+    rng = np.random.default_rng(0)
+    costs, logits = rng.normal(size=(2, labels))
+    table, key = jax.numpy.asarray(costs), jax.random.key(0)
+
+    def surrogate(logits: Any) -> Any:
+        y = jax.random.categorical(key, logits)
+        return table[y] * jax.nn.log_softmax(logits)[y]
+
+    q = softmax(logits)
+    exact = q * (costs - q @ costs)
+    return Problem(jax.jit(jax.grad(surrogate)), [jax.numpy.asarray(logits)], exact, labels)
+
+
+#: By framework: what each row is called, and what makes it.
+ROWS: dict[str, dict[str, Callable[[], Problem]]] = {
+    "torch": {
+        "1,000 labels": lambda: torch_labels(1000),
+        "4 labels, 5 sentences": lambda: torch_labels(4, 5),
+        "2 labels, 13 sentences": lambda: torch_labels(2, 13),
+        "episodes of 10 actions": lambda: torch_episode(10),
+        "10 labels, 5 sentences": lambda: torch_labels(10, 5),
+    },
+    "numpy": {
+        "1,000 labels": lambda: numpy_labels(1000),
+        "10 coins": lambda: numpy_coins(10),
+        "16 coins": lambda: numpy_coins(16),
+    },
+    "jax": {
+        "100 labels": lambda: jax_labels(100),
+        "1,000 labels": lambda: jax_labels(1000),
+    },
+}
+
+
+def bare(problem: Problem, calls: int = CALLS) -> float:
+    """CPU seconds of one call, as people call it."""
+    torch: Any = sys.modules.get("torch")
+    started = time.process_time()
+    for _ in range(calls):
+        found = problem.estimate(*problem.inputs)
+        if torch is not None and isinstance(found, torch.Tensor) and found.requires_grad:
+            (found,) = torch.autograd.grad(found, problem.inputs)
+        np.asarray(found)
+    return (time.process_time() - started) / calls
+
+
+def checked(problem: Problem) -> float:
+    """CPU seconds a path of a check.
+
+    Raises:
+        RuntimeError: if it does not hold, or there are more or fewer paths.
+    """
+    started = time.process_time()
+    found = check_estimator(
+        problem.estimate, problem.inputs, exact=problem.exact, paths=problem.paths
+    )
+    seconds = time.process_time() - started
+    if not found.unbiased or found.paths != problem.paths:
+        raise RuntimeError(f"{found.paths} paths, expected {problem.paths}: {found.explain()}")
+    return seconds / problem.paths
+
+
+def memory(problem: Problem) -> float:
+    """Megabytes that a check of it has at most, as Python counts them."""
+    tracemalloc.start()
+    try:
+        checked(problem)
+        return tracemalloc.get_traced_memory()[1] / 2**20
+    finally:
+        tracemalloc.stop()
+
+
+def measure(framework: str, name: str, rounds: int) -> dict[str, Any]:
+    """One row."""
+    problem = ROWS[framework][name]()
+    bare(problem, 3)  # what is loaded or compiled when it is first called
+    times = [(bare(problem), checked(problem)) for _ in range(rounds)]
+    floor, check = (min(each) for each in zip(*times, strict=True))
+    small = problem.paths <= 10_000  # where counting memory takes no minutes
+    return {
+        "framework": framework,
+        "estimator": name,
+        "paths": problem.paths,
+        "bare": floor,
+        "check": check,
+        "ratio": check / floor,
+        "megabytes": memory(problem) if small else None,
+        "goal": GOALS.get(framework),
+    }
+
+
+def main() -> None:
+    """Print a table, and write the record if asked to."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("frameworks", nargs="*", default=["torch", "numpy"])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    unknown = sorted(set(given.frameworks) - set(ROWS))
+    if unknown or given.rounds < 1:
+        parser.error(f"frameworks are {', '.join(ROWS)}; --rounds is 1 or more")
+    if "torch" in given.frameworks:
+        import torch
+
+        torch.set_num_threads(1)
+    print(
+        f"{'':32s}{'paths':>8s}{'bare us':>10s}{'check us':>10s}{'ratio':>8s}{'goal':>6s}{'MB':>7s}"
+    )
+    rows = []
+    for framework in given.frameworks:
+        for name in ROWS[framework]:
+            row = measure(framework, name, given.rounds)
+            rows.append(row)
+            goal = "" if row["goal"] is None else f"{row['goal']:g}"
+            size = "" if row["megabytes"] is None else f"{row['megabytes']:.1f}"
+            missed = " MISSED" if row["goal"] and row["ratio"] > row["goal"] else ""
+            print(
+                f"{framework + ': ' + name:32s}{row['paths']:8,d}{row['bare'] * 1e6:10.0f}"
+                f"{row['check'] * 1e6:10.0f}{row['ratio']:8.2f}{goal:>6s}{size:>7s}{missed}",
+                flush=True,
+            )
+    if given.json:
+        given.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,215 @@
+"""All paths of an estimator, from the state that it was given in."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any, TypeVar, cast
+
+import numpy as np
+
+from .estimator import Code
+from .gradients import Layout, array_of, named
+from .handling import Handling
+from .moments import Moments
+from .patches import Patches
+from .places import kept_values
+from .rounding import observed
+from .run import (
+    KEPT,
+    MOST_PATHS,
+    Choice,
+    NotReproducible,
+    NumberedRun,
+    Path,
+    follow,
+    paths,
+    repeat,
+)
+
+T = TypeVar("T")
+
+#: Runs that are made again, at least, to see that the same outcomes give the same gradient. A draw
+#: that no handler sees and that changes the gradient with probability q passes for a constant with
+#: (1 - 2 q (1 - q)) to this power: one in a million for a fair coin. Rarer ones have nothing but
+#: their generators to give them away, which are watched in these runs.
+REPEATS = 20
+
+#: Paths at the beginning of which each is repeated; after these, those whose number is a power of
+#: two, so that what shows late is seen while it is still cheap.
+FIRST = 16
+
+#: Runs of an estimator that draws nothing as far as can be seen: it would be a rare one, and more
+#: likely something is drawn unseen.
+ALONE = 64
+
+
+class Enumeration:
+    """Runs code on every path, as long as ``with`` lasts; all is as before afterwards.
+
+    Args:
+        code: an estimator, or another function.
+        most: paths that may be run.
+    """
+
+    def __init__(self, code: Code, most: int = MOST_PATHS) -> None:
+        self._code, self._most = code, most
+        self._stack = contextlib.ExitStack()
+        self._handling: Handling | None = None
+        #: Runs that were made again.
+        self.repeats = 0
+
+    def __enter__(self) -> Enumeration:
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(self._code.kept())
+            self._handling = stack.enter_context(Handling(*self._code.roots))
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+
+    @property
+    def handling(self) -> Handling:
+        """Of what the code draws."""
+        assert self._handling is not None  # it was entered
+        return self._handling
+
+    def paths(self) -> Iterator[Path[Any]]:
+        """Each path once. What it returned is good until the next is asked for."""
+        for path in paths(self._code, self.handling.perform, most=self._most):
+            yield path
+            self._code.settle()
+
+    def repeat(self, choices: Sequence[Choice]) -> Path[Any]:
+        """A path again, whatever its probabilities have become; :meth:`settle` must follow."""
+        return repeat(self._code, self.handling.perform, choices)
+
+    def again(self, choices: Sequence[Choice]) -> Path[Any]:
+        """The same path again, watched for draws that no handler sees; likewise."""
+        self.repeats += 1
+        return follow(self._code, self.handling.watched, choices, self._most)
+
+    @property
+    def changed(self) -> tuple[str, ...]:
+        """Names of what runs left changed, and was put back."""
+        return tuple(dict.fromkeys((*self._code.changed, *self.handling.changed)))
+
+    @contextlib.contextmanager
+    def observed(self) -> Iterator[None]:
+        """Arrays of NumPy that the code is given, or keeps, are such as tell what is done to them.
+
+        Their roundings can be moved; see :mod:`.rounding`. They share their memory with what was
+        there, which is back afterwards.
+        """
+        patches = Patches()
+        inputs = self._code.inputs
+        try:
+            self._code.inputs = [_observed(each) for each in inputs]
+            for value, put in kept_values(self._code.function):
+                if isinstance(value, np.ndarray) and value.dtype.kind == "f":
+                    with contextlib.suppress(TypeError, AttributeError):  # it stays as it is
+                        patches.call(put, observed(value), value)
+            with self._code.going_on():
+                yield
+        finally:
+            patches.undo()
+            self._code.inputs = inputs
+
+    @contextlib.contextmanager
+    def after(self, runs: Sequence[Sequence[Choice]]) -> Iterator[bool]:
+        """The state is that after some runs, by their outcomes, until this is left.
+
+        False if they changed the inputs themselves: it is another problem then.
+        """
+        before = self._code.inputs_now()
+
+        def run_once() -> None:
+            for choices in runs:
+                repeat(self._code, self.handling.perform, choices)
+
+        with self.handling.after(run_once), self._code.going_on():
+            yield self._code.same_inputs(before)
+
+    def settle(self) -> None:
+        """Put back what the last run moved."""
+        self._code.settle()
+
+    def moments(self, like: Mapping[str, np.ndarray] | None = None) -> Moments:
+        """Mean and variance of an estimator's gradients over all paths.
+
+        Args:
+            like: arrays of the names and shapes that there should be. None: those of the first
+                path that is reached.
+
+        Raises:
+            NotEnumerable: for draws that no handler can answer, or a run that is not reproducible.
+            NotAGradient, ValueError: for what does not fit.
+        """
+        moments = None if like is None else Moments(Layout(like))
+        first: Path[Any] | None = None
+        for path in self.paths():
+            first = first or path
+            moments = moments or Moments(self._layout(path.value))
+            before = moments.layout.row(path.value)
+            moments.add(path)
+            count = moments.count
+            if count <= FIRST or not count & (count - 1):
+                self._check(path, before, moments.layout)
+            if count == 1:
+                start = before
+        assert moments is not None  # there is one path at least
+        assert first is not None
+        while self.repeats < (REPEATS if moments.draws else ALONE):
+            self._check(first, start, moments.layout)
+            self.settle()
+        moments.check_mass()
+        return moments
+
+    def _layout(self, value: Any) -> Layout:
+        """Of all that may get a gradient, as far as that is known; else of what a path has."""
+        leaves = {name: array_of(leaf) for name, leaf in self._code.leaves.items()}
+        return Layout(leaves if value.keys() <= leaves.keys() else named(value))
+
+    def _check(self, path: Path[Any], row: np.ndarray, layout: Layout) -> None:
+        """The same outcomes must give the same gradient, or something else is drawn or is kept."""
+        self.settle()
+        again = self.again(path.choices)
+        other = layout.row(again.value)
+        longer = len(again.choices) != len(path.choices)
+        if longer or not np.array_equal(row, other, equal_nan=True):
+            raise NotReproducible(
+                f"the same outcomes gave another gradient when they were repeated: {KEPT}"
+            )
+
+
+def _observed(value: Any) -> Any:
+    """An input, of which arrays are observed, also in collections."""
+    if type(value) in (list, tuple):
+        return type(value)(_observed(each) for each in value)
+    if type(value) is dict:
+        return {key: _observed(each) for key, each in value.items()}
+    return observed(value) if isinstance(value, np.ndarray) else value
+
+
+def run_at(
+    function: Callable[..., T], inputs: Sequence[Any] = (), *, outcomes: Sequence[int] = ()
+) -> T:
+    """What a function returns if its draws come out as given.
+
+    Args:
+        outcomes: of its draws, in order, by number; those beyond these take the first possible one.
+
+    Raises:
+        ValueError: for the number of an outcome that there is not.
+        NotEnumerable: for draws that no handler can answer.
+    """
+    code = Code(function, inputs, called="function")
+    with code.kept(), Handling(*code.roots) as handling:
+        return cast("T", handling.perform(code, NumberedRun(outcomes)))

@@ -1,0 +1,357 @@
+"""Calls an estimator that is somebody's own, reads its gradient, and puts back what it moved."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from .gradients import NotAGradient, array_of, arrays_by_name, precision
+from .outcomes import EPS
+from .run import NotReproducible, current_run, outside
+from .state import State, StepGradients, gradients_before_step
+
+#: How what an estimator returns may be read.
+READ = ("gradient", "surrogate", "grad")
+
+
+class Code:
+    """Somebody's function, called with its inputs, each time from the state that it was given in.
+
+    Args:
+        function: is called with ``inputs``.
+        reset: called before each run, to forget what the last one left.
+        beside: what else the function may move, such as parameters.
+
+    Raises:
+        TypeError: for inputs that are no list or tuple, or what cannot be called.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        inputs: Sequence[Any] = (),
+        *,
+        reset: Callable[[], object] | None = None,
+        beside: Sequence[Any] = (),
+        called: str = "estimate",
+    ) -> None:
+        if not isinstance(inputs, list | tuple):
+            raise TypeError(
+                f"inputs is {inputs!r:.60}, expected a list or tuple of what the estimator is "
+                "called with"
+            )
+        if not callable(function):
+            raise TypeError(f"{called} = {function!r:.60}, expected something to call")
+        if reset is not None and not callable(reset):
+            raise TypeError(f"reset = {reset!r:.60}, expected something to call")
+        self.function, self.inputs, self._reset = function, list(inputs), reset
+        self._beside = list(beside)
+        self._state: State | None = None
+        self._runs = 0
+        #: What a run left changed, and was put back, in order of appearance.
+        self.changed: dict[str, None] = {}
+        #: Is called once a run, to tell of it.
+        self.tell: Callable[[], object] | None = None
+
+    @property
+    def leaves(self) -> Mapping[str, Any]:
+        """Tensors that gradients are by, by name; none that are known of."""
+        return {}
+
+    @property
+    def roots(self) -> tuple[Any, ...]:
+        """What draws, or keeps what draws."""
+        return self.function, self._reset, self.inputs, self._beside
+
+    @contextlib.contextmanager
+    def kept(self, *, generators: bool = True) -> Iterator[None]:
+        """The state is that of now, for each run and at the end, until this is left.
+
+        Args:
+            generators: whether generators are put back too.
+        """
+        if self._state is not None:  # within another
+            yield
+            return
+        self._state, self._runs = self._state_now(generators), 0
+        try:
+            yield
+            self._settle(thorough=True)
+        finally:
+            self._state.restore()
+            self._state = None
+
+    def _state_now(self, generators: bool) -> State:
+        """As it is now."""
+        beside = self._beside
+        return State(
+            self.function, self._reset, generators=generators, inputs=self.inputs, wrt=beside
+        )
+
+    def __call__(self) -> Any:
+        """What one run returns. The state is put back by :meth:`settle`."""
+        if self.tell is not None:
+            with outside():  # whoever tells of runs is no part of them
+                self.tell()
+        if self._reset is not None:
+            self._reset()
+        return self.function(*self.inputs)
+
+    def settle(self) -> None:
+        """Put back what the last run moved.
+
+        Raises:
+            NotReproducible: if something changed that was not seen to change at first.
+        """
+        self._runs += 1
+        # What costs much to compare is compared while runs are few, and then ever more rarely;
+        # whatever stays changed is seen at the end.
+        self._settle(thorough=self._runs <= 8 or not self._runs & (self._runs - 1))
+
+    def _settle(self, thorough: bool) -> None:
+        if self._state is None:
+            return
+        found = self._state.settle()
+        late = self._state.settle(thorough=True) if thorough else ()
+        self.changed.update(dict.fromkeys((*found, *late)))
+        if late and self._runs > 8:
+            raise NotReproducible(
+                f"{', '.join(late[:4])} changed in some run, which was not seen at once, so that "
+                "runs "
+                "after it began in another state; pass reset= to set it back, or keep it smaller"
+            )
+
+    def inputs_now(self) -> list[np.ndarray]:
+        """Copies of the arrays and tensors that it is given, and of those beside."""
+        return [np.array(array_of(each)) for each in arrays_in((self.inputs, self._beside))]
+
+    def same_inputs(self, before: Sequence[np.ndarray]) -> bool:
+        """Whether they are the same now."""
+        now = self.inputs_now()
+        return len(now) == len(before) and all(
+            np.array_equal(old, new, equal_nan=old.dtype.kind in "fc")
+            for old, new in zip(before, now, strict=True)
+        )
+
+    @contextlib.contextmanager
+    def going_on(self) -> Iterator[None]:
+        """The state is that of now instead, until this is left; then it is that of before again."""
+        before, changed, runs = self._state, dict(self.changed), self._runs
+        self._state, self._runs = self._state_now(True), 0
+        try:
+            yield
+            self._settle(thorough=True)
+        finally:
+            self._state.restore()
+            self._state, self._runs = before, runs
+            if before is not None:
+                before.restore()
+            self.changed = changed
+
+
+class Estimator(Code):
+    """One estimate at a time.
+
+    Args:
+        function: draws, and returns gradients; or returns nothing and leaves them in ``.grad``; or
+            returns a surrogate, a tensor of one number that is differentiated here.
+        inputs: what it is called with.
+        wrt: whose gradients are read, if it does not return them: a module, a tensor, or a mapping
+            or sequence of tensors. None: the tensors and modules of the inputs that need gradients.
+        reset: called before each run, to forget what the last one left.
+        returns: ``gradient``, ``surrogate`` or ``grad`` (what it leaves in ``.grad``), where that
+            is not clear by itself.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        inputs: Sequence[Any] = (),
+        *,
+        wrt: Any = None,
+        reset: Callable[[], object] | None = None,
+        returns: str | None = None,
+    ) -> None:
+        super().__init__(function, inputs, reset=reset, beside=() if wrt is None else (wrt,))
+        if returns not in (None, *READ):
+            raise ValueError(f"returns is {returns!r}, expected one of {', '.join(READ)}")
+        self._returns = returns
+        self._leaves = dict(leaves_of(self.inputs if wrt is None else wrt, ""))
+        if wrt is not None and not self._leaves:
+            raise TypeError(
+                f"wrt is {wrt!r:.60}, expected a module, a tensor that requires a gradient, or a "
+                "mapping or sequence of such tensors"
+            )
+        #: Steps that an optimizer took in a run, at most.
+        self.steps = 0
+        #: The coarsest precision of what was returned, as the step from 1 to the next number.
+        self.precision = EPS
+        self._before: StepGradients | None = None
+
+    @property
+    def resets(self) -> bool:
+        """Whether each run is said to start afresh."""
+        return self._reset is not None
+
+    @property
+    def leaves(self) -> Mapping[str, Any]:
+        """Tensors whose gradients are read, by name."""
+        return self._leaves
+
+    def _state_now(self, generators: bool) -> State:
+        # Gradients that are there already belong to nobody's run, and those of a run are no state.
+        return State(
+            self.function,
+            self._reset,
+            generators=generators,
+            leaves=self._leaves,
+            inputs=self.inputs,
+            wrt=self._beside,
+        )
+
+    @contextlib.contextmanager
+    def kept(self, *, generators: bool = True) -> Iterator[None]:
+        """See the base class; and gradients are taken down before optimizers step."""
+        with super().kept(generators=generators), gradients_before_step(self._leaves) as steps:
+            self._before = steps
+            try:
+                yield
+            finally:
+                self._before = None
+
+    def __call__(self) -> dict[str, Any]:
+        """What one run returns or leaves: arrays by name, None for what was not reached.
+
+        They may share memory with what the estimator keeps, and are good until it is run again.
+
+        Raises:
+            NotAGradient: if there is no gradient to be read.
+        """
+        for leaf in self._leaves.values():
+            leaf.grad = None
+        if self._before is not None:
+            self._before.start()
+        found = self._gradient(super().__call__())
+        if self._runs < 16 or not self._runs & (self._runs - 1):  # it hardly changes
+            self.precision = max(self.precision, precision(found))
+        return arrays_by_name(found)
+
+    def _gradient(self, found: Any) -> Any:
+        """What is to be read, as it is."""
+        if self._before is None:
+            left = {name: leaf.grad for name, leaf in self._leaves.items()}
+        else:
+            left = self._before.read()
+            self.steps = max(self.steps, self._before.steps)
+        filled = any(value is not None for value in left.values())
+        if self._returns == "grad" or (self._returns is None and filled and self._is_left(found)):
+            return self._left(left)
+        if _is_surrogate(found) and self._returns != "gradient":
+            self._check_one_way(found)
+            return self._differentiated(found)
+        return self._left(left) if found is None else found
+
+    def _is_left(self, found: Any) -> bool:
+        """Whether the gradient is what stands in ``.grad``, where something does.
+
+        Raises:
+            NotAGradient: if it may be that, or what is returned.
+        """
+        if found is None or not _is_number(found):
+            return found is None
+        if not _is_surrogate(found):
+            return True  # after backward() the loss may be returned too, as a number
+        run = current_run()
+        done = [] if run is None else run.memory.get("backward", [])
+        if any(found is each for each in done):
+            return True  # the loss that was differentiated
+        raise NotAGradient(
+            "the estimator returns a tensor of one number that has a graph, and leaves gradients "
+            "in .grad as well, by backward() of something else: pass returns='surrogate' if what "
+            "it "
+            "returns is to be differentiated, or returns='grad' if the gradients are those in .grad"
+        )
+
+    def _left(self, left: Mapping[str, Any]) -> Mapping[str, Any]:
+        if all(value is None for value in left.values()):
+            raise NotAGradient(
+                "the estimator returns nothing and leaves no gradient: let it return its gradients "
+                "or a surrogate, or call backward() and pass wrt= (a module or tensors)"
+            )
+        return left
+
+    def _differentiated(self, surrogate: Any) -> dict[str, Any]:
+        if not self._leaves:
+            raise NotAGradient(
+                "the estimator returns a surrogate, a tensor of one number, and there is nothing "
+                "to differentiate it by: pass wrt=, or tensors that require gradients"
+            )
+        torch: Any = sys.modules["torch"]  # it is imported, or there would be no tensor
+        leaves = list(self._leaves.values())
+        values = torch.autograd.grad(surrogate, leaves, allow_unused=True)
+        return dict(zip(self._leaves, values, strict=True))
+
+    def _check_one_way(self, found: Any) -> None:
+        """A tensor of one number is a surrogate, or the gradient of a parameter of one number."""
+        shapes = {tuple(leaf.shape) for leaf in self._leaves.values()}
+        if self._returns is None and shapes == {tuple(found.shape)}:
+            raise NotAGradient(
+                "the estimator returns a tensor of one number that has a graph, and there is one "
+                "parameter of that shape: pass returns='surrogate' or returns='gradient'"
+            )
+
+
+def arrays_in(value: Any) -> Iterator[Any]:
+    """Every array and tensor in collections and modules."""
+    if hasattr(value, "named_parameters"):
+        yield from value.parameters()
+    elif isinstance(value, np.ndarray) or hasattr(value, "detach"):
+        yield value
+    elif isinstance(value, Mapping):
+        for each in value.values():
+            yield from arrays_in(each)
+    elif isinstance(value, tuple | list):
+        for each in value:
+            yield from arrays_in(each)
+
+
+def float_arrays(inputs: Sequence[Any]) -> dict[str, np.ndarray]:
+    """Arrays of real numbers among the inputs, by place; ``gradient`` if there is one alone."""
+    found = {
+        str(place): each
+        for place, each in enumerate(inputs)
+        if isinstance(each, np.ndarray) and each.dtype.kind == "f"
+    }
+    return {"gradient": next(iter(found.values()))} if len(found) == 1 else found
+
+
+def _is_number(found: Any) -> bool:
+    return isinstance(found, int | float) or (
+        getattr(found, "shape", None) is not None and int(np.prod(tuple(found.shape))) == 1
+    )
+
+
+def _is_surrogate(found: Any) -> bool:
+    return getattr(found, "requires_grad", False) and found.numel() == 1
+
+
+def leaves_of(value: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """Tensors of PyTorch that need gradients, by name."""
+    if hasattr(value, "named_parameters"):
+        for key, leaf in value.named_parameters():
+            if leaf.requires_grad:
+                yield f"{name}.{key}" if name else key, leaf
+    elif getattr(value, "requires_grad", False) and getattr(value, "is_leaf", False):
+        yield name or "gradient", value
+    elif isinstance(value, Mapping):
+        for key, each in value.items():
+            yield from leaves_of(each, f"{name}.{key}" if name else str(key))
+    elif isinstance(value, tuple | list):
+        alone = len(value) == 1
+        for place, each in enumerate(value):
+            inner = str(place) if not name else f"{name}.{place}"
+            yield from leaves_of(each, name if alone else inner)

@@ -1,0 +1,162 @@
+"""The mean of an objective over the outcomes of what it draws, and the gradient of that mean."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from .enumeration import Enumeration
+from .estimator import Code
+from .gradients import array_of
+from .moments import Total
+from .released import released
+from .run import KEPT, MOST_PATHS, NotReproducible, current_run
+
+
+class NotDifferentiable(ValueError):
+    """An expected cost that has no derivative, or none that can be found."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Mean:
+    """An enumerated mean: its value, what is added up in it without signs, over how many paths."""
+
+    value: float
+    size: float
+    paths: int
+
+
+class Expectation:
+    """The mean of what an objective returns.
+
+    Estimand: sum over paths of p(path) f(path), with the inputs as they are when it is called.
+
+    Args:
+        objective: draws, and returns a number; called with ``inputs``.
+        beside: what else it may move, such as parameters.
+        paths: that may be run at most.
+        reset: called before each run.
+        tell: called once a run, to tell of it.
+    """
+
+    def __init__(
+        self,
+        objective: Callable[..., Any],
+        inputs: Sequence[Any],
+        *,
+        beside: Sequence[Any] = (),
+        paths: int = MOST_PATHS,
+        reset: Callable[[], object] | None = None,
+        tell: Callable[[], object] | None = None,
+    ) -> None:
+        self._code = Code(objective, inputs, reset=reset, beside=beside, called="objective")
+        self._code.tell = tell
+        self._most = paths
+        self.runs = 0
+
+    def __call__(self) -> Mean:
+        """Enumerate it, with the inputs as they are now.
+
+        Raises:
+            NotDifferentiable: if it is not one finite number.
+            NotEnumerable: for draws that no handler can answer.
+        """
+        total, size, count = Total(), 0.0, 0
+        with Enumeration(self._code, self._most) as enumeration:
+            for path in enumeration.paths():
+                value = one_number(path.value, "the objective")
+                total.add(path.probability * value)
+                size += path.probability * abs(value)
+                count += 1
+        self.runs += count
+        return Mean(total.value, size, count)
+
+    def settled(self) -> Mean:
+        """Enumerate it twice.
+
+        Raises:
+            NotReproducible: if it comes to something else.
+        """
+        mean = self()
+        if self() != mean:
+            raise NotReproducible(
+                f"the mean of the objective is another one when it is enumerated again: {KEPT}"
+            )
+        return mean
+
+    @property
+    def changed(self) -> Mapping[str, None]:
+        """What a run left changed, and was put back."""
+        return self._code.changed
+
+
+class GraphLost(NotDifferentiable):
+    """An objective whose draws or cost the framework cannot differentiate."""
+
+
+class ObjectiveGradient(Code):
+    """One path's part of the gradient of the mean of an objective, by PyTorch's differentiation.
+
+    Estimand: d/dtheta sum over paths of p(theta) f(theta).
+    Estimator: f d log p + d f on each path, of which the weighted sum is taken.
+    Valid when: PyTorch computes both f and the probabilities of what is drawn, from the parameters
+    on. What it stops or takes out of the graph by ``detach``, ``no_grad`` or ``data`` is put back
+    into it; what becomes a number of Python or NumPy is lost, and has to be found by a witness.
+
+    Args:
+        leaves: tensors that are differentiated by, by name.
+    """
+
+    def __init__(
+        self,
+        objective: Callable[..., Any],
+        inputs: Sequence[Any],
+        leaves: Mapping[str, Any],
+        *,
+        reset: Callable[[], object] | None = None,
+    ) -> None:
+        super().__init__(objective, inputs, reset=reset, beside=(dict(leaves),), called="objective")
+        self._leaves = leaves
+
+    def __call__(self) -> dict[str, Any]:
+        """Arrays by name; None for what is not reached.
+
+        Raises:
+            GraphLost: if something was drawn by probabilities that are not PyTorch's.
+        """
+        torch: Any = sys.modules["torch"]  # or there would be no tensors
+        run = current_run()
+        assert run is not None  # it is run path by path
+        run.graph = []
+        with released():
+            cost = super().__call__()
+            value = one_number(cost, "the objective")
+            if not run.whole_graph:
+                raise GraphLost("something is drawn by probabilities that PyTorch does not compute")
+            terms = [value * log for log in run.graph if log.requires_grad]
+            if getattr(cost, "requires_grad", False):
+                terms.append(cost.reshape(()))
+            leaves = list(self._leaves.values())
+            if not terms:
+                return dict.fromkeys(self._leaves)
+            slopes = torch.autograd.grad(sum(terms), leaves, allow_unused=True)
+        return {
+            name: None if slope is None else array_of(slope)
+            for name, slope in zip(self._leaves, slopes, strict=True)
+        }
+
+
+def one_number(value: Any, what: str) -> float:
+    """What ``what`` returned, as a number.
+
+    Raises:
+        NotDifferentiable: if it is not one finite number.
+    """
+    found = array_of(value)
+    if found.size != 1 or found.dtype.kind not in "fiub" or not np.isfinite(found).all():
+        raise NotDifferentiable(f"{what} returned {value!r:.60}, expected one finite number")
+    return float(found.reshape(()))

@@ -1,0 +1,114 @@
+"""What a framework has to say of itself so that its draws can be handled.
+
+Adding a framework: write one class in a file of its own that derives from :class:`Framework`, and
+name it in ``FRAMEWORKS``. It says
+
+- what draws, and what answers instead: ``install`` puts handlers on, made by :func:`handle`, once
+for
+  all enumerations that are under way. An answer asks ``run.choose(outcomes)`` for each draw, with
+  outcomes of :mod:`..outcomes`, or raises :class:`..run.UnsupportedDraw`;
+- which of these are functions that people import by their own names (``by_name``);
+- what a run must have or must leave (``start``, ``finish``): what the framework remembers during a
+  run belongs into ``run.memory``, generators that draw go through :func:`..generators.draw_from`;
+- what is to be seen at the end of an enumeration (``begin``, ``end``).
+
+Stop-gradients are in :mod:`..stops`, and how results are moved by rounding in :mod:`..rounding`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, ClassVar
+
+from ..patches import Patches
+from ..run import Run, SampledRun, UnsupportedDraw, current_run, outside
+
+
+class Framework:
+    """One framework's draws.
+
+    Args:
+        module: the framework itself, which is imported already.
+    """
+
+    #: The module whose presence says that the framework may draw.
+    name: ClassVar[str] = ""
+
+    def __init__(self, module: Any) -> None:
+        self.module = module
+        #: Whether a run lets everything draw as ever, so that generators move.
+        self._sampled = False
+        #: Names of what runs changed and the framework put back itself, but for states of draws.
+        self.changed: dict[str, None] = {}
+
+    def install(self, patches: Patches) -> None:
+        """Put handlers on. Only one object of the class does, for all that are there."""
+
+    def by_name(self) -> Iterable[tuple[Any, Any]]:
+        """Functions that may have been imported by their own names, and their handlers."""
+        return ()
+
+    def begin(self) -> None:
+        """An enumeration begins; handlers are installed."""
+
+    def note(self, run: Run) -> None:
+        """A run is to begin, of this kind."""
+        self._sampled = self._sampled or run.samples
+
+    def start(self, run: Run, watched: bool) -> None:
+        """A run begins. ``watched``: draws are to be looked for that no handler sees."""
+
+    def finish(self, run: Run, watched: bool) -> None:
+        """It ended, or failed."""
+
+    @contextlib.contextmanager
+    def after(self, run_once: Callable[[], object]) -> Iterator[None]:
+        """What the framework puts back itself is as a run leaves it, until this is left.
+
+        Args:
+            run_once: performs that run.
+        """
+        run_once()
+        yield
+
+    def end(self, failed: bool) -> None:
+        """The enumeration ended, or failed; handlers are installed still."""
+
+
+def handle(
+    real: Callable[..., Any],
+    answer: Callable[..., Any],
+    elsewhere: Callable[..., object] | None = None,
+) -> Callable[..., Any]:
+    """A handler that stands for a function.
+
+    Args:
+        answer: given the run, and the function's arguments, returns what it would.
+        elsewhere: is called with the arguments where no run is under way.
+    """
+
+    @functools.wraps(real, assigned=("__name__", "__doc__"), updated=())
+    def handler(*args: Any, **kwargs: Any) -> Any:
+        run = current_run()
+        if run is None:
+            if elsewhere is not None:
+                elsewhere(*args, **kwargs)
+            return real(*args, **kwargs)
+        if isinstance(run, SampledRun):
+            run.observe(lambda: answer(run, *args, **kwargs))
+            with outside():  # what it does inside is its own business
+                return real(*args, **kwargs)
+        return answer(run, *args, **kwargs)
+
+    return handler
+
+
+def refuse(why: str) -> Callable[..., Any]:
+    """An answer to what has no outcomes to count."""
+
+    def answer(*_: Any, **__: Any) -> Any:
+        raise UnsupportedDraw(why)
+
+    return answer

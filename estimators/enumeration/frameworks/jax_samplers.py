@@ -1,0 +1,327 @@
+"""What JAX's samplers draw by a key, as outcomes of numbers that have values.
+
+A sampler describes one call: it is the same for all runs, so that code may be compiled with it.
+Which outcomes come out is asked when the call's arguments have values, in whatever order that is.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..outcomes import EPS, Coin, Outcomes, Table, Uniform, binomial, weighted
+from ..run import Run, UnsupportedDraw
+
+#: How far parameters may be apart that were computed twice, in steps of their precision: a sum of n
+#: terms in another order is off by about the root of n roundings, and layers are 4 096 wide.
+RECOMPUTED = 64.0
+
+#: Asked for the outcome of one draw.
+Choose = Callable[[Outcomes], int]
+
+
+@dataclasses.dataclass(frozen=True)
+class Sampler:
+    """One call of a sampler.
+
+    Args:
+        what: draws, for messages.
+        shape: of what one key draws.
+        dtype: of the same.
+        step: the precision of what it is given, as the step from 1 to the next number.
+    """
+
+    what: str
+    shape: tuple[int, ...]
+    dtype: Any
+    step: float = EPS
+
+    def parameters(self, *given: np.ndarray) -> tuple[np.ndarray, ...]:
+        """What the probabilities follow from, of the arguments."""
+        return tuple(each.astype(np.float64) for each in given)
+
+    def drawn(self, choose: Choose, *known: np.ndarray) -> Any:
+        """What comes out, with these parameters; its shape may be another one of as many."""
+        raise NotImplementedError
+
+    def same(self, before: Sequence[np.ndarray], now: Sequence[np.ndarray]) -> bool:
+        """Whether parameters are the same, or the same but for rounding."""
+        limit = RECOMPUTED * self.step
+        return all(
+            one.shape == other.shape and bool(np.all(np.abs(one - other) <= limit))
+            for one, other in zip(before, now, strict=True)
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Weighted(Sampler):
+    """Places in the last axis of an array of weights, (*rows, K).
+
+    Args:
+        softmax: whether they are logarithms.
+        times: places of each row, none of them twice. None: one for each entry of the shape, to
+            which the rows are broadcast.
+    """
+
+    softmax: bool = False
+    times: int | None = None
+
+    def parameters(self, *given: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Probabilities, (*rows, K).
+
+        Raises:
+            ValueError: for a row that has none.
+        """
+        known = given[0].astype(np.float64)
+        if self.softmax:
+            with np.errstate(invalid="ignore"):  # of what is not finite, and refused below
+                known = np.exp(known - known.max(axis=-1, keepdims=True))
+            total = known.sum(axis=-1, keepdims=True)
+            good = (total >= 1.0).all()  # the largest is one; false of NaN
+        else:
+            total = known.sum(axis=-1, keepdims=True)
+            good = (known >= 0.0).all() and ((total > 0.0) & (total < math.inf)).all()
+        if not good:
+            for row in known.reshape(-1, known.shape[-1]):
+                weighted(self.what, row)
+        return (known / total,)
+
+    def drawn(self, choose: Choose, *known: np.ndarray) -> Any:
+        """See the base class."""
+        (rows,) = known
+        if rows.ndim == 1 and self.times is None:
+            one = Table(self.what, rows, self.step)
+            return [choose(one) for _ in range(math.prod(self.shape))]
+        flat = rows.reshape(-1, rows.shape[-1])
+        if self.times is not None:
+            found = [self._apart(choose, row, self.times) for row in flat]
+            return np.moveaxis(np.reshape(found, (*rows.shape[:-1], self.times)), -1, 0)
+        outcomes = [Table(self.what, row, self.step) for row in flat]
+        places = np.arange(len(flat)).reshape(rows.shape[:-1])
+        return [choose(outcomes[row]) for row in np.broadcast_to(places, self.shape).flat]
+
+    def _apart(self, choose: Choose, row: np.ndarray, times: int) -> list[int]:
+        left, found = row.copy(), []
+        for _ in range(times):
+            found.append(choose(weighted(self.what, left, self.step)))
+            left[found[-1]] = 0.0
+        return found
+
+
+@dataclasses.dataclass(frozen=True)
+class Coins(Sampler):
+    """Zeros and ones, with the probabilities of ones."""
+
+    def parameters(self, *given: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Probabilities. JAX compares a number between 0 and 1 with what it is given."""
+        return (np.clip(given[0].astype(np.float64), 0.0, 1.0),)
+
+    def drawn(self, choose: Choose, *known: np.ndarray) -> Any:
+        """See the base class."""
+        ones = np.broadcast_to(known[0], self.shape).flat
+        return [choose(Coin(self.what, float(one), self.step)) for one in ones]
+
+
+@dataclasses.dataclass(frozen=True)
+class Signs(Sampler):
+    """1 or -1."""
+
+    def drawn(self, choose: Choose, *_: np.ndarray) -> Any:
+        """See the base class."""
+        coin = Coin(self.what, 0.5)
+        return [2 * choose(coin) - 1 for _ in range(math.prod(self.shape))]
+
+
+@dataclasses.dataclass(frozen=True)
+class Whole(Sampler):
+    """Whole numbers, each as likely: from the first argument up to, and without, the second."""
+
+    def parameters(self, *given: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Bounds, as whole numbers of any size."""
+        return tuple(each.astype(object) for each in given)
+
+    def drawn(self, choose: Choose, *known: np.ndarray) -> Any:
+        """See the base class."""
+        kind = np.iinfo(self.dtype)
+        first, last = int(kind.min), int(kind.max)
+        found = []
+        lows, highs = (np.broadcast_to(each, self.shape).flat for each in known)
+        for low, high in zip(lows, highs, strict=True):
+            low, high = max(first, min(last, int(low))), min(last + 1, int(high))
+            # JAX gives the lower bound where there is nothing between.
+            found.append(low + choose(Uniform(self.what, max(1, high - low))))
+        return found
+
+
+@dataclasses.dataclass(frozen=True)
+class Orders(Sampler):
+    """Rows of places of so many, in any order and none twice; the last axis is a row."""
+
+    count: int = 0
+    size: int = 0
+
+    def drawn(self, choose: Choose, *_: np.ndarray) -> Any:
+        """See the base class."""
+        rows = math.prod(self.shape) // self.size if self.size else 0
+        return [self._row(choose) for _ in range(rows)]
+
+    def _row(self, choose: Choose) -> list[int]:
+        moved: dict[int, int] = {}
+        found = []
+        for place in range(self.size):
+            other = place + choose(Uniform(self.what, self.count - place))
+            # As if the places stood in a row, and each that was drawn were swapped to the front.
+            found.append(moved.get(other, other))
+            moved[other] = moved.get(place, place)
+        return found
+
+
+@dataclasses.dataclass(frozen=True)
+class Successes(Sampler):
+    """How many of so many trials come out, with the probability of each."""
+
+    def drawn(self, choose: Choose, *known: np.ndarray) -> Any:
+        """See the base class."""
+        trials, ones = (np.broadcast_to(each, self.shape).flat for each in known)
+        pairs = zip(trials, ones, strict=True)
+        return [self._one(choose, float(many), float(one)) for many, one in pairs]
+
+    def _one(self, choose: Choose, trials: float, one: float) -> float:
+        if not (trials >= 0.0 and 0.0 <= one <= 1.0):
+            return math.nan  # as JAX does
+        if trials == math.inf:
+            return math.inf  # as JAX does
+        return choose(binomial(self.what, int(trials), one, self.step))
+
+
+@dataclasses.dataclass(frozen=True)
+class Counts(Sampler):
+    """How often each place comes out in so many trials, by weights in the last axis."""
+
+    def drawn(self, choose: Choose, *known: np.ndarray) -> Any:
+        """See the base class."""
+        trials, weights = known
+        rows = np.broadcast_to(weights, self.shape).reshape(-1, self.shape[-1])
+        many = np.broadcast_to(trials, self.shape[:-1]).flat
+        return [self._row(choose, int(n), row) for n, row in zip(many, rows, strict=True)]
+
+    def _row(self, choose: Choose, trials: int, weights: np.ndarray) -> list[int]:
+        if trials == 1:
+            taken = choose(weighted(self.what, weights, self.step))
+            return [int(place == taken) for place in range(weights.size)]
+        found, left = [0] * weights.size, trials
+        for place in range(weights.size):
+            rest = float(weights[place:].sum())
+            if left and rest > 0.0:
+                one = float(weights[place]) / rest
+                found[place] = choose(binomial(self.what, left, min(1.0, one), self.step))
+                left -= found[place]
+        return found
+
+
+@dataclasses.dataclass(frozen=True)
+class Uncounted(Sampler):
+    """What has no outcomes to count. It is described all the same: shapes may be all that is asked.
+
+    Args:
+        what: is the reason.
+    """
+
+    def drawn(self, choose: Choose, *_: np.ndarray) -> Any:
+        """Nothing.
+
+        Raises:
+            UnsupportedDraw: always.
+        """
+        raise UnsupportedDraw(self.what)
+
+
+class _Made(NamedTuple):
+    """What was drawn by a key."""
+
+    sampler: Sampler
+    known: tuple[np.ndarray, ...]
+    found: np.ndarray
+
+
+class Keys:
+    """What one run drew, by key."""
+
+    def __init__(self) -> None:
+        self._made: dict[Hashable, _Made] = {}
+
+    def draw(
+        self,
+        run: Run,
+        sampler: Sampler,
+        generator: str,
+        data: np.ndarray,
+        given: Sequence[np.ndarray],
+    ) -> np.ndarray:
+        """What a sampler draws by each of some keys.
+
+        Args:
+            generator: that the keys are of; the same numbers are another key of another one.
+            data: (*keys, words).
+            given: arguments, with axes for the keys in front.
+
+        Raises:
+            UnsupportedDraw: if a key drew anything else before. What the two draws are to each
+                other nobody knows. If it drew the same, it draws the same outcome again.
+        """
+        rows = data.shape[:-1]
+        if not rows:
+            return self._one(run, sampler, (generator, data.tobytes()), given, of_rows=False)
+        found = np.empty((*rows, *sampler.shape), sampler.dtype)
+        for row in np.ndindex(*rows):
+            key = generator, data[row].tobytes()
+            found[row] = self._one(run, sampler, key, [each[row] for each in given], of_rows=True)
+        return found
+
+    def _one(
+        self, run: Run, sampler: Sampler, key: Hashable, given: Sequence[np.ndarray], of_rows: bool
+    ) -> np.ndarray:
+        known = sampler.parameters(*given)
+        made = None if run.samples else self._made.get(key)
+        if made is None:
+            found = np.asarray(sampler.drawn(_Asking(run, key), *known), sampler.dtype)
+            made = _Made(sampler, known, found.reshape(sampler.shape))
+            self._made[key] = made
+        elif made.sampler != sampler or not sampler.same(made.known, known):
+            raise UnsupportedDraw(_used_again(sampler, made.sampler, of_rows))
+        return made.found
+
+
+def _used_again(sampler: Sampler, before: Sampler, of_rows: bool) -> str:
+    if sampler != before:
+        return (
+            f"{sampler.what} draws with a key that {before.what} drew with: the two hang on each "
+            "other in a way that nobody knows; split the key"
+        )
+    if of_rows:
+        return (
+            f"{sampler.what} draws with one key for all rows of a vmap, and with other "
+            "probabilities in each: the rows hang on each other in a way that nobody knows; split "
+            "the key, and map over the keys too"
+        )
+    return (
+        f"{sampler.what} draws with a key that it drew with before, and with other probabilities: "
+        "the two draws hang on each other in a way that nobody knows; split the key"
+    )
+
+
+class _Asking:
+    """Asks a run for the outcomes of one call, each under the key and its place."""
+
+    __slots__ = ("_key", "_place", "_run")
+
+    def __init__(self, run: Run, key: Hashable) -> None:
+        self._run, self._key, self._place = run, key, 0
+
+    def __call__(self, outcomes: Outcomes) -> int:
+        self._place += 1
+        return self._run.choose(outcomes, (self._key, self._place))

@@ -1,0 +1,338 @@
+"""NumPy's draws: by its own functions, and by any Generator or RandomState wherever it is kept.
+
+Methods are handled in the classes themselves, so that it does not matter how a generator is
+reached,
+nor whether it existed before. Only a method that was looked up before and is kept, and a function
+that was imported by its own name, must be found where they are; see :mod:`..places`.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from ..generators import BITS, Watched, bits_of, draw_from, set_by
+from ..outcomes import EPS, Uniform, binomial, tables, weighted
+from ..patches import Patches
+from ..run import Run, UnsupportedDraw
+from ..uniforms import uniform
+from .framework import Framework, handle, refuse
+
+#: How far probabilities may be from adding up to 1: the root of the precision, as NumPy has it.
+SUM = 1.5e-8
+
+#: Methods of the two classes that draw nothing.
+NOT_DRAWS = {"bit_generator", "get_state", "seed", "set_state", "spawn"}
+
+
+class Drawing:
+    """One generator in a run: what it draws is asked for, and its state moves on.
+
+    Args:
+        what: the class or module that people call, for messages.
+    """
+
+    __slots__ = ("_bits", "_run", "_what")
+
+    def __init__(self, run: Run, generator: Any, what: str) -> None:
+        self._run, self._bits, self._what = run, bits_of(generator), what
+
+    def _begin(self, name: str) -> str:
+        """A draw begins; its name."""
+        what = f"{self._what}.{name}"
+        draw_from(self._run, self._bits, BITS, what)
+        return what
+
+    def choice(
+        self,
+        a: Any,
+        size: Any = None,
+        replace: bool = True,
+        p: Any = None,
+        axis: int = 0,
+        shuffle: bool = True,
+    ) -> Any:
+        """Entries of an array, or numbers below ``a``."""
+        what = self._begin("choice")
+        values = None if np.ndim(a) == 0 else np.asarray(a)
+        count = int(a) if values is None else values.shape[axis]
+        draws = 1 if size is None else int(np.prod(size))
+        if count < 1 and draws:
+            raise ValueError("a must be a positive integer or a non-empty array")  # as NumPy does
+        if p is None and not replace and not shuffle:
+            raise UnsupportedDraw(f"{what}(shuffle=False) has an order of NumPy's own")
+        places = self._places(what, count, draws, replace, p)
+        found = np.reshape(np.asarray(places, np.int64), () if size is None else size)
+        if values is None:
+            return int(found) if size is None else found
+        return values.take(found, axis=axis)
+
+    def _places(self, what: str, count: int, draws: int, replace: bool, p: Any) -> list[int]:
+        if p is None:
+            if not replace and draws > count:
+                raise ValueError("Cannot take a larger sample than population")  # as NumPy does
+            if not replace:
+                return self._apart(what, count, draws)
+            return [self._run.choose(Uniform(what, count)) for _ in range(draws)]
+        given = np.array(p, np.float64)
+        step = _precision(p)
+        if given.shape != (count,):
+            raise ValueError("a and p must have same size")  # as NumPy does
+        if not abs(given.sum() - 1.0) <= max(SUM, step**0.5):
+            raise ValueError("Probabilities do not sum to 1")  # as NumPy does
+        if not replace and draws > np.count_nonzero(given):
+            raise ValueError("Fewer non-zero entries in p than size")  # as NumPy does
+        return drawn_by_weight(self._run, what, given, draws, replace, step)
+
+    def _apart(self, what: str, count: int, draws: int) -> list[int]:
+        """Places without one of them twice, in order; none are listed that are not drawn."""
+        moved: dict[int, int] = {}
+        found = []
+        for place in range(draws):
+            other = place + self._run.choose(Uniform(what, count - place))
+            # As if the places stood in a row, and each that was drawn were swapped to the front.
+            found.append(moved.get(other, other))
+            moved[other] = moved.get(place, place)
+        return found
+
+    def integers(
+        self,
+        low: Any,
+        high: Any = None,
+        size: Any = None,
+        dtype: Any = np.int64,
+        endpoint: bool = False,
+        name: str = "integers",
+    ) -> Any:
+        """Whole numbers, each as likely."""
+        what = self._begin(name)
+        shape: Any = size
+        if np.ndim(low) or np.ndim(high):
+            shape = np.broadcast_shapes(np.shape(low), np.shape(high)) if size is None else size
+        lows = np.broadcast_to(0 if high is None else low, () if shape is None else shape)
+        highs = np.broadcast_to(low if high is None else high, lows.shape)
+        found = np.empty(lows.shape, object)
+        for place in np.ndindex(*lows.shape):
+            first, count = int(lows[place]), int(highs[place]) - int(lows[place]) + bool(endpoint)
+            if count < 1:
+                raise ValueError("low >= high")  # as NumPy does
+            found[place] = first + self._run.choose(Uniform(what, count))
+        if shape is None and dtype in (int, bool):
+            return dtype(found[()])
+        return found.astype(dtype)[()]
+
+    def random(self, size: Any = None, dtype: Any = np.float64, out: Any = None) -> Any:
+        """Numbers between 0 and 1, to be compared."""
+        what = self._begin("random")
+        if out is not None:
+            raise UnsupportedDraw(f"{what}(out=...) needs the numbers themselves")
+        return uniform(self._run, what, size)
+
+    def uniform(self, low: Any = 0.0, high: Any = 1.0, size: Any = None) -> Any:
+        """Numbers between two others, to be compared."""
+        what = self._begin("uniform")
+        if np.ndim(low) or np.ndim(high):
+            raise UnsupportedDraw(f"{what} with arrays as bounds needs the numbers themselves")
+        return uniform(self._run, what, size, float(low), float(high))
+
+    def binomial(self, n: Any, p: Any, size: Any = None) -> Any:
+        """Of one trial each: zeros and ones. Of more, how many come out."""
+        what = self._begin("binomial")
+        shape = np.broadcast_shapes(np.shape(n), np.shape(p)) if size is None else size
+        trials, each = np.broadcast_to(n, shape), np.broadcast_to(p, shape)
+        step = _precision(p)
+        found = np.empty(np.shape(trials), np.int64)
+        for place in np.ndindex(*found.shape):
+            outcomes = binomial(what, int(trials[place]), float(each[place]), step)
+            found[place] = self._run.choose(outcomes)
+        return found[()]
+
+    def multinomial(self, n: Any, pvals: Any, size: Any = None) -> Any:
+        """Of one trial each: a one where it came out."""
+        what = self._begin("multinomial")
+        rows = np.array(pvals, np.float64)
+        if rows.shape[-1] == 0 or np.any(rows[..., :-1].sum(axis=-1) > 1.0 + 1e-12):
+            raise ValueError("sum(pvals[:-1].astype(np.float64)) > 1.0")  # as NumPy does
+        # NumPy gives the last what is left.
+        rows[..., -1] = np.maximum(0.0, 1.0 - rows[..., :-1].sum(axis=-1))
+        batch = np.broadcast_shapes(np.shape(n), rows.shape[:-1])
+        shape = batch if size is None else tuple(np.atleast_1d(size))
+        rows = np.broadcast_to(rows, (*shape, rows.shape[-1]))
+        trials = np.broadcast_to(n, shape)
+        found = np.zeros(rows.shape, np.int64)
+        for place in np.ndindex(*shape):
+            (outcomes,) = tables(what, rows[place][None], _precision(pvals))
+            for _ in range(int(trials[place])):
+                found[place][self._run.choose(outcomes)] += 1
+        return found
+
+    def permutation(self, x: Any, axis: int = 0) -> Any:
+        """The same in any order."""
+        what = self._begin("permutation")
+        values = np.arange(x) if np.ndim(x) == 0 else np.asarray(x)
+        order = self._order(what, values.shape[axis])
+        return values.take(np.asarray(order, np.int64), axis=axis)
+
+    def shuffle(self, x: Any, axis: int = 0) -> None:
+        """The same in any order, in place."""
+        what = self._begin("shuffle")
+        order = self._order(what, x.shape[axis] if isinstance(x, np.ndarray) else len(x))
+        if self._run.samples:  # it is only looked at
+            return
+        if isinstance(x, np.ndarray):
+            x[...] = x.take(np.asarray(order, np.int64), axis=axis)
+        else:
+            x[:] = [x[place] for place in order]
+
+    def _order(self, what: str, count: int) -> list[int]:
+        return self._apart(what, count, count)
+
+
+class LegacyDrawing(Drawing):
+    """The same of a RandomState, whose methods have other names for some."""
+
+    __slots__ = ()
+
+    def randint(self, low: Any, high: Any = None, size: Any = None, dtype: Any = int) -> Any:
+        """Whole numbers below ``high``."""
+        return self.integers(low, high, size, dtype, name="randint")
+
+    def random_integers(self, low: Any, high: Any = None, size: Any = None) -> Any:
+        """Whole numbers up to ``high``."""
+        first, last = (1, low) if high is None else (low, high)
+        return self.integers(first, last, size, int, True, name="random_integers")
+
+    def random_sample(self, size: Any = None) -> Any:
+        """Numbers between 0 and 1, to be compared."""
+        return self.random(size)
+
+    def rand(self, *shape: int) -> Any:
+        """The same, of a shape."""
+        return self.random(shape or None)
+
+
+def _public(kind: type) -> set[str]:
+    return {name for name in vars(kind) if not name.startswith("_")}
+
+
+#: By the class of NumPy: what draws in its place, and what it is called in messages.
+KINDS: dict[type, tuple[type[Drawing], str]] = {
+    np.random.Generator: (Drawing, "Generator"),
+    np.random.RandomState: (LegacyDrawing, "RandomState"),
+}
+
+
+class Numpy(Framework):
+    """NumPy's generators and functions."""
+
+    name = "numpy"
+
+    def __init__(self, module: Any) -> None:
+        super().__init__(module)
+        self._handlers: list[tuple[Any, Any]] = []
+        self._watched = Watched()
+
+    def install(self, patches: Patches) -> None:
+        """Handle the methods of the two classes, and the module's functions."""
+        ELSEWHERE.clear()
+        for kind, (drawing, called) in KINDS.items():
+            for name in _public(kind) - NOT_DRAWS:
+                real = vars(kind)[name]
+                patches.method(kind, name, _method(real, drawing, name, called))
+        for name in ("seed", "set_state"):
+            real = vars(np.random.RandomState)[name]
+            setter = set_by(real, BITS, ELSEWHERE, bits_of)
+            patches.method(np.random.RandomState, name, setter)
+        raw = vars(np.random.BitGenerator)["random_raw"]
+        bits = refuse("random_raw draws bits, which have no outcomes to count")
+        patches.method(np.random.BitGenerator, "random_raw", handle(raw, bits))
+        legacy = np.random.mtrand._rand
+        for name in np.random.__all__:
+            real = getattr(np.random, name)
+            if getattr(real, "__self__", None) is legacy and name not in NOT_DRAWS:
+                handler = _function(real, legacy, name)
+            elif name in ("seed", "set_state"):
+                handler = functools.partial(getattr(np.random.RandomState, name), legacy)
+            else:
+                continue
+            patches.attribute(np.random, name, handler)
+            self._handlers.append((real, handler))
+
+    def by_name(self) -> Iterable[tuple[Any, Any]]:
+        """The functions of ``numpy.random``."""
+        return self._handlers
+
+    def begin(self) -> None:
+        """Watch the generator that NumPy has of its own."""
+        self._watched.add(_legacy_bits(), BITS)
+
+    def finish(self, run: Run, watched: bool) -> None:
+        """Look whether something was drawn unseen."""
+        if watched:
+            self._watched.check(ELSEWHERE)
+
+    def end(self, failed: bool) -> None:
+        """Look whether something was drawn unseen."""
+        if not (failed or self._sampled):
+            self._watched.check(ELSEWHERE)
+
+
+#: Bit generators that somebody drew from outside of any run while handlers were installed.
+ELSEWHERE: set[int] = set()
+
+
+def _legacy_bits() -> Any:
+    return np.random.mtrand._rand._bit_generator
+
+
+def _method(real: Any, kind: type[Drawing], name: str, called: str) -> Callable[..., Any]:
+    """A handler for a method of a class of NumPy."""
+    if not hasattr(kind, name):
+        why = f"{called}.{name} draws what has no outcomes to count"
+        return handle(real, refuse(why), _drawn_elsewhere)
+    drawing = getattr(kind, name)
+
+    def answer(run: Run, generator: Any, *args: Any, **kwargs: Any) -> Any:
+        return drawing(kind(run, generator, called), *args, **kwargs)
+
+    return handle(real, answer, _drawn_elsewhere)
+
+
+def _drawn_elsewhere(generator: Any, *_: Any, **__: Any) -> None:
+    ELSEWHERE.add(id(bits_of(generator)))
+
+
+def _function(real: Any, legacy: Any, name: str) -> Callable[..., Any]:
+    """A handler for a function of ``numpy.random``, a method of a RandomState of its own."""
+    if not hasattr(LegacyDrawing, name):
+        why = f"numpy.random.{name} draws what has no outcomes to count"
+        return handle(real, refuse(why), lambda *_, **__: _drawn_elsewhere(legacy))
+    drawing = getattr(LegacyDrawing, name)
+
+    def answer(run: Run, *args: Any, **kwargs: Any) -> Any:
+        return drawing(LegacyDrawing(run, legacy, "numpy.random"), *args, **kwargs)
+
+    return handle(real, answer, lambda *_, **__: _drawn_elsewhere(legacy))
+
+
+def drawn_by_weight(
+    run: Run, what: str, weights: np.ndarray, draws: int, replace: bool, step: float
+) -> list[int]:
+    """Places that come out one after the other, by weights, (K,)."""
+    if replace:
+        outcomes = weighted(what, weights, step) if draws else None
+        return [run.choose(outcomes) for _ in range(draws)] if outcomes else []
+    left, drawn = np.array(weights, np.float64), []
+    for _ in range(draws):
+        drawn.append(run.choose(weighted(what, left, step)))
+        left[drawn[-1]] = 0.0
+    return drawn
+
+
+def _precision(given: Any) -> float:
+    """The step from 1 to the next number, of what probabilities are given in."""
+    kind = np.asarray(given).dtype
+    return float(np.finfo(kind).eps) if kind.kind == "f" else EPS

@@ -1,0 +1,260 @@
+"""Draws of Python's own ``random`` are handled; the operating system's entropy is refused."""
+
+from __future__ import annotations
+
+import bisect
+import importlib
+import itertools
+import os
+import random
+import secrets
+import sys
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from ..generators import PYTHON, Watched, draw_from, set_by
+from ..outcomes import Coin, Uniform, binomial, weighted
+from ..patches import Patches
+from ..run import Run, current_run, outside
+from ..uniforms import uniform
+from .framework import Framework, handle, refuse
+
+#: Modules whose names for temporary files are no draws of anybody's estimator.
+UNRELATED = ("tempfile",)
+
+
+def _floats(run: Run, generator: random.Random) -> Any:
+    draw_from(run, generator, PYTHON, "random.random")
+    return uniform(run, "random.random", None)
+
+
+def _uniform(run: Run, generator: random.Random, a: float, b: float) -> Any:
+    draw_from(run, generator, PYTHON, "random.uniform")
+    return uniform(run, "random.uniform", None, float(a), float(b))
+
+
+def _below(run: Run, generator: random.Random, n: int) -> int:
+    """What ``choice``, ``randrange``, ``randint`` and ``shuffle`` draw by."""
+    draw_from(run, generator, PYTHON, "random.randrange")
+    return run.choose(Uniform("random.randrange", n))
+
+
+def _bits(run: Run, generator: random.Random, k: int) -> int:
+    draw_from(run, generator, PYTHON, "random.getrandbits")
+    return run.choose(Uniform("random.getrandbits", 1 << k))
+
+
+def _sample(
+    run: Run,
+    generator: random.Random,
+    population: Sequence[Any],
+    k: int,
+    *,
+    counts: Iterable[int] | None = None,
+) -> list[Any]:
+    """Some of a population, none of them twice, in order."""
+    draw_from(run, generator, PYTHON, "random.sample")
+    if not isinstance(population, Sequence):
+        raise TypeError("Population must be a sequence.  For dicts or sets, use sorted(d).")
+    ends = None if counts is None else list(itertools.accumulate(counts))
+    size = ends[-1] if ends else len(population)
+    if not 0 <= k <= size:
+        raise ValueError("Sample larger than population or is negative")  # as Python does
+    moved: dict[int, int] = {}
+    found = []
+    for place in range(k):
+        other = place + run.choose(Uniform("random.sample", size - place))
+        found.append(moved.get(other, other))
+        moved[other] = moved.get(place, place)
+    if ends is not None:
+        return [population[bisect.bisect(ends, each)] for each in found]
+    return [population[each] for each in found]
+
+
+def _choices(
+    run: Run,
+    generator: random.Random,
+    population: Sequence[Any],
+    weights: Iterable[float] | None = None,
+    *,
+    cum_weights: Iterable[float] | None = None,
+    k: int = 1,
+) -> list[Any]:
+    """So many of a population, each by its weight."""
+    draw_from(run, generator, PYTHON, "random.choices")
+    if cum_weights is not None:
+        if weights is not None:
+            raise TypeError("Cannot specify both weights and cumulative weights")
+        ends = [0.0, *(float(each) for each in cum_weights)]
+        weights = [after - before for before, after in itertools.pairwise(ends)]
+    if weights is None:
+        return [
+            population[run.choose(Uniform("random.choices", len(population)))] for _ in range(k)
+        ]
+    given = [float(each) for each in weights]
+    if len(given) != len(population):
+        raise ValueError("The number of weights does not match the population")
+    outcomes = weighted("random.choices", given)
+    return [population[run.choose(outcomes)] for _ in range(k)]
+
+
+def _binomial(run: Run, generator: random.Random, n: int = 1, p: float = 0.5) -> int:
+    draw_from(run, generator, PYTHON, "random.binomialvariate")
+    return run.choose(binomial("random.binomialvariate", n, float(p)))
+
+
+def _coin(run: Run, generator: random.Random) -> bool:
+    return bool(run.choose(Coin("random.getrandbits", 0.5)))
+
+
+#: What answers, by the method of ``random.Random``.
+ANSWERS: dict[str, Callable[..., Any]] = {
+    "random": _floats,
+    "uniform": _uniform,
+    "_randbelow": _below,
+    "getrandbits": _bits,
+    "sample": _sample,
+    "choices": _choices,
+    "binomialvariate": _binomial,
+}
+
+#: Methods that are as Python wrote them: they draw by the others.
+WRITTEN = ("choice", "randrange", "randint", "shuffle")
+
+#: Methods of it that have no outcomes to count.
+UNCOUNTED = (
+    "betavariate", "expovariate", "gammavariate", "gauss", "lognormvariate", "normalvariate",
+    "paretovariate", "randbytes", "triangular", "vonmisesvariate", "weibullvariate",
+)  # fmt: skip
+
+#: What asks the operating system, by where it is looked up.
+ENTROPY: tuple[tuple[Any, tuple[str, ...]], ...] = (
+    (os, ("urandom", "getrandom")),
+    (
+        secrets,
+        ("choice", "randbelow", "randbits", "token_bytes", "token_hex", "token_urlsafe"),
+    ),
+    (random.SystemRandom, ("random", "getrandbits", "randbytes")),
+    (uuid, ("uuid1", "uuid4")),
+)
+
+
+class Stdlib(Framework):
+    """Python's ``random``, and the operating system."""
+
+    name = "random"
+
+    def __init__(self, module: Any) -> None:
+        super().__init__(module)
+        self._handlers: list[tuple[Any, Any]] = []
+        self._watched = Watched()
+
+    def install(self, patches: Patches) -> None:
+        """Handle the class's methods, and the module's functions, which are those of an object."""
+        ELSEWHERE.clear()
+        own = random._inst
+        functions = {name: getattr(random, name) for name in dir(random)}
+        functions = {
+            name: real for name, real in functions.items() if getattr(real, "__self__", None) is own
+        }
+        for name in (*ANSWERS, *UNCOUNTED):
+            real = getattr(random.Random, name, None)
+            if real is not None:  # later versions of Python have more
+                patches.attribute(random.Random, name, self._method(real, name))
+        for name in ("seed", "setstate"):
+            real = getattr(random.Random, name)
+            patches.attribute(random.Random, name, _setter(real))
+        for name, real in functions.items():
+            if name in (*ANSWERS, *UNCOUNTED, *WRITTEN, "seed", "setstate"):
+                handler = getattr(own, name)
+                patches.attribute(random, name, handler)
+                self._handlers.append((real, handler))
+        for owner, names in ENTROPY:
+            for name in names:
+                real = vars(owner).get(name)
+                if real is None:
+                    continue
+                where = f"{getattr(owner, '__qualname__', owner.__name__)}.{name}"
+                handler = handle(
+                    real,
+                    refuse(
+                        f"{where} draws entropy from the operating system, which has no outcomes "
+                        "to count, and no seed; draw by a generator"
+                    ),
+                )
+                patches.attribute(owner, name, handler)
+                if owner is not random.SystemRandom:
+                    self._handlers.append((real, handler))
+
+        load = importlib._bootstrap._find_and_load  # type: ignore[attr-defined]
+        patches.attribute(importlib._bootstrap, "_find_and_load", _outside_of_runs(load))
+
+    def _method(self, real: Any, name: str) -> Callable[..., Any]:
+        why = f"random.{name} draws what has no outcomes to count"
+        answer = ANSWERS.get(name, refuse(why))
+
+        def elsewhere(generator: random.Random, *_: Any, **__: Any) -> None:
+            ELSEWHERE.add(id(generator))
+
+        handler = handle(real, answer, elsewhere)
+
+        def method(generator: random.Random, *args: Any, **kwargs: Any) -> Any:
+            # SystemRandom inherits some of these, and draws by its own.
+            if isinstance(generator, random.SystemRandom) or _unrelated():
+                return real(generator, *args, **kwargs)
+            return handler(generator, *args, **kwargs)
+
+        return method
+
+    def by_name(self) -> Iterable[tuple[Any, Any]]:
+        """The functions of the modules."""
+        return self._handlers
+
+    def begin(self) -> None:
+        """Watch the generator that Python has of its own."""
+        self._watched.add(random._inst, PYTHON)
+
+    def finish(self, run: Run, watched: bool) -> None:
+        """Look whether something was drawn unseen."""
+        if watched:
+            self._watched.check(ELSEWHERE)
+
+    def end(self, failed: bool) -> None:
+        """Look whether something was drawn unseen."""
+        if not (failed or self._sampled):
+            self._watched.check(ELSEWHERE)
+
+
+def _setter(real: Callable[..., Any]) -> Callable[..., Any]:
+    """A handler for what sets a generator's state; one that is just being made has none yet."""
+    setter = set_by(real, PYTHON, ELSEWHERE)
+
+    def set_state(generator: random.Random, *args: Any, **kwargs: Any) -> Any:
+        made = hasattr(generator, "gauss_next")
+        return (setter if made else real)(generator, *args, **kwargs)
+
+    return set_state
+
+
+def _outside_of_runs(load: Callable[..., Any]) -> Callable[..., Any]:
+    """What a module draws when it is imported for the first time is no draw of the run."""
+
+    def find_and_load(*args: Any) -> Any:
+        if current_run() is None:
+            return load(*args)
+        with outside():
+            return load(*args)
+
+    return find_and_load
+
+
+#: Generators that somebody drew from outside of any run while handlers were installed.
+ELSEWHERE: set[int] = set()
+
+
+def _unrelated() -> bool:
+    """Whether a module asks that draws for itself."""
+    if current_run() is None:
+        return False
+    return sys._getframe(2).f_globals.get("__name__") in UNRELATED

@@ -1,0 +1,453 @@
+"""PyTorch's discrete draws.
+
+``torch.distributions`` draw by ``torch.multinomial`` and ``torch.bernoulli``, so that their
+Categorical, OneHotCategorical, Multinomial and Bernoulli are enumerated with these.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import math
+import sys
+from collections.abc import Callable, Iterable
+from types import FrameType
+from typing import Any
+
+import numpy as np
+
+from ..generators import Kind, Watched, draw_from, set_by
+from ..outcomes import EPS, Coin, Uniform, binomial, weighted, weighted_rows
+from ..patches import Patches
+from ..run import Run, UnsupportedDraw, current_run
+from .framework import Framework, handle, refuse
+from .torch_compile import COMPILER, known_to_script, run_as_written
+from .torch_imports import LateImports
+from .torch_transforms import Transforms
+
+#: A tensor of PyTorch.
+Tensor = Any
+
+#: Functions of ``torch`` that draw what has no outcomes to count, or too many kinds of them.
+UNCOUNTED = (
+    "rand", "rand_like", "randn", "randn_like", "normal", "poisson", "_standard_gamma",
+    "_sample_dirichlet",
+)  # fmt: skip
+#: The same of a tensor.
+UNCOUNTED_IN_PLACE = (
+    "normal_", "uniform_", "exponential_", "geometric_", "cauchy_", "log_normal_",
+)  # fmt: skip
+
+#: Within these modules PyTorch draws seeds of generators, which are no draws of an estimator: what
+#: is drawn by such a generator is.
+SEEDING = "torch.utils.data."
+#: Seeds that are handed out there begin here, where nobody else's are.
+FIRST_SEED = 1 << 62
+
+
+class Torch(Framework):
+    """PyTorch's functions and methods."""
+
+    name = "torch"
+
+    def __init__(self, module: Any) -> None:
+        super().__init__(module)
+        self._handlers: list[tuple[Any, Any]] = []
+        self._kind = _kind(module)
+        self._watched = Watched()
+        self._modes: list[contextlib.AbstractContextManager[object]] = []
+
+    def install(self, patches: Patches) -> None:
+        """Handle functions of ``torch`` and methods of a tensor."""
+        torch, draws = self.module, _Draws(self.module, self._kind)
+        ELSEWHERE.clear()
+        functions: dict[str, Callable[..., Any]] = {
+            "multinomial": draws.multinomial,
+            "bernoulli": draws.bernoulli,
+            "binomial": draws.binomial,
+            "randint": draws.randint,
+            "randint_like": draws.randint_like,
+            "randperm": draws.randperm,
+        }
+        methods: dict[str, Callable[..., Any]] = {
+            "multinomial": draws.multinomial,
+            "bernoulli": draws.bernoulli,
+            "bernoulli_": draws.bernoulli_,
+            "random_": draws.random_,
+        }
+        transforms = Transforms(torch, {**functions, **methods})
+        places: list[tuple[Any, str, Any, Any]] = []
+        for owner, answers, names, where in (
+            (torch, functions, UNCOUNTED, "torch"),
+            (torch.Tensor, methods, UNCOUNTED_IN_PLACE, "Tensor"),
+        ):
+            for name in (*answers, *names):
+                real = getattr(owner, name)
+                why = f"{where}.{name} draws what has no outcomes to count"
+                answer = answers.get(name)
+                answer = transforms.answer(real, answer) if answer else refuse(why)
+                handler = handle(real, self._seen(answer), self._elsewhere)
+                if name == "random_":
+                    seed = handle(real, self._seen(draws.seed), self._elsewhere)
+                    handler = _seeding(handler, seed)
+                patches.attribute(owner, name, handler)
+                places.append((owner, name, real, handler))
+                if owner is torch:
+                    self._handlers.append((real, handler))
+        # The one place where PyTorch itself has imported such a function by its name.
+        patches.attribute(torch.utils.data.dataset, "randperm", torch.randperm)
+        known_to_script(torch, self._handlers, patches)
+        run_as_written(patches)
+        then = {COMPILER: lambda: run_as_written(patches)}
+        LateImports("torch", places, then).install(patches)
+
+        generator = type(torch.default_generator)
+        for name in ("manual_seed", "seed", "set_state", "graphsafe_set_state", "set_offset"):
+            real = vars(generator).get(name)
+            if real is not None:  # older versions have fewer
+                patches.method(generator, name, set_by(real, self._kind, ELSEWHERE))
+        patches.attribute(torch.autograd, "backward", _remembering(torch.autograd.backward))
+
+    def _elsewhere(self, *_: Any, generator: Any = None, **__: Any) -> None:
+        ELSEWHERE.add(id(self.module.default_generator if generator is None else generator))
+
+    def _seen(self, answer: Callable[..., Any]) -> Callable[..., Any]:
+        """An answer, in which nothing that draws is looked for."""
+
+        def seen(run: Run, *args: Any, **kwargs: Any) -> Any:
+            run.memory["torch answers"] = run.memory.get("torch answers", 0) + 1
+            try:
+                return answer(run, *args, **kwargs)
+            finally:
+                run.memory["torch answers"] -= 1
+
+        return seen
+
+    def by_name(self) -> Iterable[tuple[Any, Any]]:
+        """The functions of ``torch``."""
+        return self._handlers
+
+    def begin(self) -> None:
+        """Watch the generator that PyTorch has of its own."""
+        self._watched.add(self.module.default_generator, self._kind)
+
+    def start(self, run: Run, watched: bool) -> None:
+        """Look for operations that draw."""
+        if watched and not run.samples:
+            mode = _watching(self.module)(run)
+            mode.__enter__()
+            self._modes.append(mode)
+
+    def finish(self, run: Run, watched: bool) -> None:
+        """No longer."""
+        if watched and not run.samples:
+            self._modes.pop().__exit__(None, None, None)
+            self._watched.check(ELSEWHERE)
+
+    def end(self, failed: bool) -> None:
+        """Look whether something was drawn unseen."""
+        if not (failed or self._sampled):
+            self._watched.check(ELSEWHERE)
+
+
+#: Generators that somebody drew from outside of any run while handlers were installed.
+ELSEWHERE: set[int] = set()
+
+
+@functools.cache
+def _kind(torch: Any) -> Kind:
+    """How PyTorch's generators are read and moved."""
+    kind, rand = type(torch.default_generator), torch._C._VariableFunctions.rand
+    read, write = kind.get_state, kind.set_state
+
+    def move(generator: Any) -> None:
+        # By a function that no handler stands for: methods of a tensor are looked up anew by
+        # PyTorch where a mode is active that sees all functions.
+        rand(1, generator=generator, device=generator.device)
+
+    return Kind(
+        "a generator of PyTorch",
+        read,
+        lambda state: state.numpy().tobytes(),
+        write,
+        move,
+    )
+
+
+@functools.cache
+def _watching(torch: Any) -> Callable[[Run], contextlib.AbstractContextManager[object]]:
+    """A mode that sees every operation, and refuses those that draw unless a handler makes them."""
+    drawing = torch.Tag.nondeterministic_seeded
+
+    class Watching(torch.utils._python_dispatch.TorchDispatchMode):
+        # Conditionals and loops of PyTorch, whose operations are seen inside.
+        supports_higher_order_operators = True
+
+        def __init__(self, run: Run) -> None:
+            super().__init__()
+            self._run = run
+
+        def __torch_dispatch__(  # the name is PyTorch's
+            self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            given = kwargs or {}
+            if drawing in getattr(func, "tags", ()) and not self._run.memory.get("torch answers"):
+                _refuse_operation(func, args, given)
+            return func(*args, **given)
+
+    return Watching
+
+
+def _refuse_operation(func: Any, args: Any, kwargs: Any) -> None:
+    name = str(func).removesuffix(".default")
+    if "dropout" in name and (args[1] if len(args) > 1 else kwargs.get("p", 1.0)) == 0.0:
+        return  # nothing is dropped
+    what = "dropout, by " if "dropout" in name or _in_dropout() else ""
+    raise UnsupportedDraw(
+        f"PyTorch drew by {what}{name}, which no handler sees: only its Python functions "
+        "multinomial, bernoulli, binomial, randint, randperm, and what is built on these, can be "
+        "asked for an outcome"
+    )
+
+
+def _in_dropout() -> bool:
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if "dropout" in frame.f_code.co_name:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _remembering(real: Callable[..., Any]) -> Callable[..., Any]:
+    """``backward``, which notes in the run what it was asked for."""
+
+    def backward(tensors: Any, *args: Any, **kwargs: Any) -> Any:
+        run = current_run()
+        if run is not None:
+            roots = [tensors] if hasattr(tensors, "backward") else list(tensors)
+            run.memory.setdefault("backward", []).extend(roots)
+        return real(tensors, *args, **kwargs)
+
+    return backward
+
+
+def _seeding(handler: Callable[..., Any], seed: Callable[..., Any]) -> Callable[..., Any]:
+    """A handler of ``random_``, or of the seeds that PyTorch draws by it."""
+
+    def random_(tensor: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        if not args and _is_seed(sys._getframe(1)):
+            return seed(tensor, *args, **kwargs)
+        return handler(tensor, *args, **kwargs)
+
+    return random_
+
+
+def _is_seed(frame: Any) -> bool:
+    return str(frame.f_globals.get("__name__")).startswith(SEEDING)
+
+
+class _Draws:
+    """What answers for PyTorch's functions; their arguments are theirs, after the run."""
+
+    def __init__(self, torch: Any, kind: Kind) -> None:
+        self._torch, self._kind = torch, kind
+
+    def _begin(self, run: Run, generator: Any, what: str) -> None:
+        draw_from(run, generator or self._torch.default_generator, self._kind, what)
+
+    def multinomial(
+        self,
+        run: Run,
+        input: Tensor,
+        num_samples: int = 1,
+        replacement: bool = False,
+        *,
+        generator: Any = None,
+        out: Tensor | None = None,
+    ) -> Tensor:
+        """Of each row of weights, so many outcomes: one after the other."""
+        what = "torch.multinomial"
+        self._begin(run, generator, what)
+        if input.dim() not in (1, 2):
+            raise RuntimeError("prob_dist must be 1 or 2 dim")  # as PyTorch does
+        if num_samples < 1:
+            raise RuntimeError("cannot sample n_sample <= 0 samples")  # as PyTorch does
+        step = self._step(input)
+        rows = input.detach().double().cpu().numpy().reshape(-1, input.shape[-1])
+        if num_samples == 1 or replacement:
+            drawn = [
+                [run.choose(outcomes) for _ in range(num_samples)]
+                for outcomes in weighted_rows(what, rows, step)
+            ]
+        else:
+            drawn = [self._apart(run, what, row, num_samples, step) for row in rows]
+        if run.graph is not None:
+            given = input.reshape(-1, input.shape[-1])
+            log = self._log_weights(given, drawn, replacement)
+            run.note_graph(log, 0 if _lost(given, log) else len(rows) * num_samples)
+        found = self._torch.tensor(drawn, dtype=self._torch.long, device=input.device)
+        return _given(found.reshape(*input.shape[:-1], num_samples), out)
+
+    def _step(self, given: Tensor) -> float:
+        """The precision of what probabilities are given in."""
+        return float(self._torch.finfo(given.dtype).eps) if given.is_floating_point() else EPS
+
+    def _apart(
+        self, run: Run, what: str, weights: np.ndarray, count: int, step: float
+    ) -> list[int]:
+        """Outcomes of one row, none of them twice."""
+        if count > np.count_nonzero(weights):
+            raise UnsupportedDraw(
+                f"{what} draws {count} of {np.count_nonzero(weights)} outcomes that have a "
+                "probability, without replacement: what PyTorch gives for the others is no draw"
+            )
+        left, drawn = weights.copy(), []
+        for _ in range(count):
+            drawn.append(run.choose(weighted(what, left, step)))
+            left[drawn[-1]] = 0.0
+        return drawn
+
+    def _log_weights(self, rows: Tensor, drawn: list[list[int]], replacement: bool) -> Tensor:
+        """The logarithm of the probability of what was drawn from each row."""
+        places = self._torch.tensor(drawn, dtype=self._torch.long, device=rows.device)
+        taken = rows.gather(1, places)
+        left = rows.sum(1, keepdim=True)
+        if not replacement:
+            left = left - (taken.cumsum(1) - taken)
+        return (taken / left).log().sum()
+
+    def _log_coins(self, given: Tensor, drawn: Tensor) -> Tensor:
+        """The same of coins."""
+        taken = self._torch.where(drawn != 0.0, given, 1.0 - given)
+        return taken.log().sum()
+
+    def bernoulli(
+        self,
+        run: Run,
+        input: Tensor,
+        p: float | None = None,
+        *,
+        generator: Any = None,
+        out: Tensor | None = None,
+    ) -> Tensor:
+        """Zeros and ones of these probabilities."""
+        self._begin(run, generator, "torch.bernoulli")
+        given = input if p is None else self._torch.full_like(input, p)
+        found = self._zeros_and_ones(run, given).to(input.dtype)
+        if p is None and out is None and input.requires_grad and self._torch.is_grad_enabled():
+            found = found + 0.0 * input  # PyTorch differentiates a coin too, to zero
+        return _given(found, out)
+
+    def bernoulli_(
+        self, run: Run, tensor: Tensor, p: Any = 0.5, *, generator: Any = None
+    ) -> Tensor:
+        """The same, in place."""
+        self._begin(run, generator, "torch.bernoulli")
+        plain = {} if isinstance(p, self._torch.Tensor) else {"dtype": self._torch.double}
+        given = self._torch.as_tensor(p, **plain).expand(tensor.shape)
+        found = self._zeros_and_ones(run, given)
+        return tensor if run.samples else tensor.copy_(found)
+
+    def _zeros_and_ones(self, run: Run, given: Tensor) -> Tensor:
+        if not given.is_floating_point():
+            raise NotImplementedError(f"bernoulli of {given.dtype} is not implemented by PyTorch")
+        flat = given.detach().double().cpu().numpy().reshape(-1)
+        step = self._step(given)
+        # Each that is certain is no draw; most may be.
+        drawn = (flat == 1.0).astype(np.float64)
+        open_places = np.flatnonzero((flat != 0.0) & (flat != 1.0)).tolist()
+        for place in open_places:
+            drawn[place] = run.choose(Coin("torch.bernoulli", float(flat[place]), step))
+        found = self._torch.from_numpy(drawn).to(given.device).reshape(given.shape)
+        if run.graph is not None:
+            log = self._log_coins(given, found)
+            run.note_graph(log, 0 if _lost(given, log) else len(open_places))
+        return found
+
+    def binomial(self, run: Run, count: Tensor, prob: Tensor, generator: Any = None) -> Tensor:
+        """How many of so many trials come out."""
+        self._begin(run, generator, "torch.binomial")
+        trials, given = self._torch.broadcast_tensors(count, prob)
+        step = self._step(prob)
+        drawn = [
+            run.choose(binomial("torch.binomial", int(n), p, step))
+            for n, p in zip(
+                trials.detach().double().reshape(-1).tolist(),
+                given.detach().double().reshape(-1).tolist(),
+                strict=True,
+            )
+        ]
+        return self._torch.tensor(drawn, dtype=prob.dtype, device=prob.device).reshape(given.shape)
+
+    def randint(self, run: Run, *args: Any, generator: Any = None, **kwargs: Any) -> Tensor:
+        """Whole numbers, each as likely: (high, size) or (low, high, size)."""
+        self._begin(run, generator, "torch.randint")
+        given, out = [*args], kwargs.pop("out", None)
+        size = tuple(kwargs.pop("size") if "size" in kwargs else given.pop())
+        bounds = [*given, *(kwargs.pop(name) for name in ("low", "high") if name in kwargs)]
+        low, high = map(int, bounds if len(bounds) == 2 else (0, *bounds))
+        drawn = self._uniform(run, low, high, math.prod(size), "torch.randint")
+        made = {"dtype": self._torch.long, **{k: v for k, v in kwargs.items() if v is not None}}
+        return _given(self._torch.tensor(drawn, **made).reshape(size), out)
+
+    def randint_like(self, run: Run, input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        """The same, in the shape and type of another tensor."""
+        like = {"dtype": input.dtype, "device": input.device}
+        given = {key: value for key, value in kwargs.items() if value is not None}
+        return self.randint(run, *args, size=tuple(input.shape), **{**like, **given})
+
+    def random_(
+        self, run: Run, tensor: Tensor, *bounds: int, generator: Any = None, **named: int
+    ) -> Tensor:
+        """Whole numbers, each as likely, in place: (to) or (from, to)."""
+        self._begin(run, generator, "Tensor.random_")
+        bounds = (*bounds, *(named[name] for name in ("from", "to") if named.get(name) is not None))
+        if not bounds:
+            raise UnsupportedDraw("Tensor.random_ without bounds has too many outcomes to count")
+        low, high = bounds if len(bounds) == 2 else (0, *bounds)
+        drawn = self._uniform(run, low, high, tensor.numel(), "Tensor.random_")
+        if run.samples:  # it is only looked at
+            return tensor
+        return tensor.copy_(self._torch.tensor(drawn).reshape(tensor.shape))
+
+    def seed(self, run: Run, tensor: Tensor, *, generator: Any = None) -> Tensor:
+        """A number that PyTorch seeds a generator with: another each time, the same in each run."""
+        self._begin(run, generator, "a loader of data")
+        run.memory["torch seeds"] = number = run.memory.get("torch seeds", FIRST_SEED) + 1
+        return tensor.fill_(number)
+
+    def _uniform(self, run: Run, low: int, high: int, count: int, what: str) -> list[int]:
+        if high <= low:
+            raise RuntimeError(f"random_ expects 'from' to be less than 'to', got {low} and {high}")
+        outcomes = Uniform(what, high - low)
+        return [low + run.choose(outcomes) for _ in range(count)]
+
+    def randperm(
+        self,
+        run: Run,
+        n: int,
+        *,
+        generator: Any = None,
+        out: Tensor | None = None,
+        **kwargs: Any,
+    ) -> Tensor:
+        """The first n numbers in any order."""
+        self._begin(run, generator, "torch.randperm")
+        order = list(range(n)) if n <= 1 << 20 else range(n)
+        drawn: list[int] = []
+        for place in range(n):
+            other = place + run.choose(Uniform("torch.randperm", n - place))
+            order[place], order[other] = order[other], order[place]  # type: ignore[index]
+            drawn.append(order[place])
+        made = {"dtype": self._torch.long, **{k: v for k, v in kwargs.items() if v is not None}}
+        return _given(self._torch.tensor(drawn, **made), out)
+
+
+def _lost(given: Tensor, log: Tensor) -> bool:
+    """Whether probabilities have a derivative, and their logarithm has none."""
+    return bool(given.requires_grad) and not log.requires_grad
+
+
+def _given(found: Tensor, out: Tensor | None) -> Tensor:
+    return found if out is None else out.resize_(found.shape).copy_(found)

@@ -1,0 +1,262 @@
+"""Generators that a run draws from: none may draw the same numbers twice.
+
+A handler answers a draw and leaves the numbers of the generator unused, but it moves the generator
+on by one. So whatever a generator was copied from, set back to, spawned or seeded with, shows in
+its
+state: where something is drawn from a state that was drawn from before, the two draws are the same
+numbers, and no draws of their own. After the run every generator is where it was before.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import random
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .run import Run, UnsupportedDraw, current_run
+
+
+class Kind(NamedTuple):
+    """How the state of one kind of generator is read, written, and moved on.
+
+    ``read`` returns what ``write`` takes; ``key`` makes of it what can be compared.
+    """
+
+    name: str
+    read: Callable[[Any], Any]
+    key: Callable[[Any], bytes]
+    write: Callable[[Any, Any], object]
+    move: Callable[[Any], object]
+
+
+class Streams:
+    """The states that one run drew from."""
+
+    def __init__(self) -> None:
+        self.keys: set[bytes] = set()
+        #: The generators, by identity, with the state that each was found in.
+        self.moved: dict[int, tuple[Any, Any, Kind]] = {}
+        #: The same, with the state that each first drew from.
+        self.drawn: dict[int, tuple[Any, bytes]] = {}
+
+    @staticmethod
+    def of(run: Run) -> Streams:
+        """Those of a run."""
+        found = run.memory.get("streams")
+        if found is None:
+            found = run.memory["streams"] = Streams()
+        assert isinstance(found, Streams)
+        return found
+
+    def draw(self, generator: Any, kind: Kind, what: str) -> None:
+        """Note a draw, and move the generator on.
+
+        Raises:
+            UnsupportedDraw: if its state was drawn from before.
+        """
+        state = kind.read(generator)
+        key = kind.key(state)
+        if key in self.keys:
+            raise UnsupportedDraw(
+                f"{what} draws from a state that was drawn from before in the same run: a "
+                "generator "
+                "was copied, set back, or made twice from one seed, and draws the same numbers "
+                "again, which is no draw of its own; draw once and keep what was drawn, or give "
+                "each its own stream (spawn(), other seeds)"
+            )
+        self.keys.add(key)
+        if id(generator) not in self.moved:
+            self.moved[id(generator)] = generator, state, kind
+        if id(generator) not in self.drawn:
+            self.drawn[id(generator)] = generator, key
+        kind.move(generator)
+
+    def note(self, generator: Any, kind: Kind) -> None:
+        """Remember the state of a generator that is about to be set."""
+        if id(generator) not in self.moved:
+            self.moved[id(generator)] = generator, kind.read(generator), kind
+
+    def put_back(self) -> None:
+        """Every generator where it was."""
+        for generator, state, kind in self.moved.values():
+            kind.write(generator, state)
+
+
+def draw_from(run: Run, generator: Any, kind: Kind, what: str) -> None:
+    """Note that a run draws from a generator, and move that on by one; a run that samples draws.
+
+    Raises:
+        UnsupportedDraw: if it draws the same numbers again.
+    """
+    if not run.samples:
+        Streams.of(run).draw(generator, kind, what)
+
+
+def set_by(
+    real: Callable[..., Any],
+    kind: Kind,
+    elsewhere: set[int],
+    of: Callable[[Any], Any] | None = None,
+) -> Callable[..., Any]:
+    """A handler for what sets the state of a generator, its first argument, which it puts back.
+
+    Args:
+        elsewhere: takes generators that are set where no run is under way.
+        of: what is drawn from, of the argument; None: the argument itself.
+    """
+
+    @functools.wraps(real, assigned=("__name__", "__doc__"), updated=())
+    def setter(generator: Any, *args: Any, **kwargs: Any) -> Any:
+        run, found = current_run(), generator if of is None else of(generator)
+        if run is None:
+            elsewhere.add(id(found))
+        elif not run.samples:
+            Streams.of(run).note(found, kind)
+        return real(generator, *args, **kwargs)
+
+    return setter
+
+
+class Seeds:
+    """Whether generators come from a fixed seed in each run, over a whole enumeration.
+
+    In truth such an estimator draws the same each time. It is enumerated as if it drew anew, and
+    that is said.
+    """
+
+    def __init__(self) -> None:
+        self._first: dict[bytes, Any] = {}
+        self.seeded = False
+
+    def look(self, streams: Streams) -> None:
+        """Compare the states in which a run found its generators with those of earlier runs."""
+        for place, (generator, key) in streams.drawn.items():
+            _, found, kind = streams.moved[place]
+            before = self._first.setdefault(key, generator)
+            # Another generator in the same state was made anew, from the same seed; the same one in
+            # another state than the run found it in was set.
+            self.seeded = self.seeded or before is not generator or kind.key(found) != key
+
+
+class Watched:
+    """Generators that are held to move only by draws which a handler sees."""
+
+    def __init__(self) -> None:
+        self._before: list[tuple[Any, Any, Kind]] = []
+
+    def add(self, generator: Any, kind: Kind) -> None:
+        """Keep an eye on one."""
+        self._before.append((generator, kind.read(generator), kind))
+
+    def check(self, elsewhere: set[int]) -> None:
+        """All are where they were, but those that somebody else drew from meanwhile.
+
+        Raises:
+            UnsupportedDraw: if not. They are put back all the same.
+        """
+        moved = []
+        for generator, state, kind in self._before:
+            if id(generator) in elsewhere:
+                continue
+            if kind.key(kind.read(generator)) != kind.key(state):
+                kind.write(generator, state)
+                moved.append(kind.name)
+        if moved:
+            raise UnsupportedDraw(
+                f"{moved[0]} moved: something was drawn from it that no handler sees, such as by "
+                "compiled code, by a method that was looked up before and is kept where it cannot "
+                "be found, or by another thread"
+            )
+
+
+# ------------------------------------------------------------------ NumPy
+
+#: Before a handler stands for it.
+_random_raw = vars(np.random.BitGenerator)["random_raw"]
+
+
+def bits_of(generator: Any) -> Any:
+    """The bit generator that a Generator or a RandomState draws from."""
+    found = getattr(generator, "bit_generator", None)
+    return generator._bit_generator if found is None else found
+
+
+def _spans(bits: Any) -> tuple[tuple[int, int], ...]:
+    """Where in memory the state of a bit generator is, and how many bytes; () if that is not known.
+
+    To read or write it as NumPy's mapping takes ten to thirty times as long.
+    """
+    kind, address = type(bits), bits.ctypes.state_address
+    if kind is np.random.MT19937:
+        return ((address, _TWISTER_BYTES),)
+    if kind in (np.random.PCG64, np.random.PCG64DXSM):
+        # A pointer to two numbers of 128 bits, whether there is half a number left, and which.
+        return (ctypes.c_void_p.from_address(address).value or 0, 32), (address + 8, 8)
+    return ()
+
+
+#: Of the Mersenne Twister: 624 words and a place among them.
+_TWISTER_BYTES = 4 * 624 + 4
+
+
+def _read_bits(bits: Any) -> Any:
+    spans = _spans(bits) if type(bits) in _known_kinds() else ()
+    if not spans:
+        return bits.state
+    return b"".join([ctypes.string_at(*span) for span in spans])
+
+
+def _write_bits(bits: Any, state: Any) -> None:
+    if not isinstance(state, bytes):
+        bits.state = state
+        return
+    start = 0
+    for address, size in _spans(bits):
+        ctypes.memmove(address, state[start : start + size], size)
+        start += size
+
+
+@functools.cache
+def _known_kinds() -> frozenset[type]:
+    """The bit generators whose memory is laid out as supposed, which is tried."""
+    return frozenset(
+        kind
+        for kind in (np.random.MT19937, np.random.PCG64, np.random.PCG64DXSM)
+        if _is_laid_out(kind)
+    )
+
+
+def _is_laid_out(kind: Any) -> bool:
+    first, other = kind(1), kind(2)
+    np.random.Generator(first).bit_generator.random_raw(3)
+    for bits in (first, other):
+        bits.state = {**bits.state, **({} if kind is np.random.MT19937 else {"has_uint32": 1})}
+    saved = b"".join([ctypes.string_at(*span) for span in _spans(first)])
+    _write_bits(other, saved)
+    return repr(other.state) == repr(first.state)
+
+
+def _key_of_bits(state: Any) -> bytes:
+    return state if isinstance(state, bytes) else repr(state).encode()
+
+
+#: A bit generator of NumPy, which Generators and RandomStates may share.
+BITS = Kind("a generator of NumPy", _read_bits, _key_of_bits, _write_bits, _random_raw)
+
+
+# ------------------------------------------------------------------ Python
+
+_python_random = random.Random.__mro__[1].random  # type: ignore[attr-defined]  # in C, never replaced
+
+#: ``random.Random``.
+PYTHON = Kind(
+    "a generator of Python's random",
+    random.Random.getstate,
+    lambda state: repr((hash(state[1]), state[1][-1], state[2])).encode(),
+    random.Random.setstate,
+    _python_random,
+)

@@ -1,0 +1,194 @@
+"""Draws are handled once for a whole enumeration, not anew for each path.
+
+While handlers are installed, each looks up the run that is under way in its own thread and context,
+and asks it; where there is none it falls through to what it stands for. So another thread draws as
+ever, and an enumeration may run inside of another.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Any, TypeVar
+
+from .frameworks import FRAMEWORKS, Framework
+from .generators import Seeds, Streams
+from .patches import Patches
+from .places import Places
+from .run import NotEnumerable, Run, _current, shown
+
+T = TypeVar("T")
+
+
+class Handling:
+    """Handlers for what some code draws, from ``with`` to its end.
+
+    A framework that is not imported draws nothing, and is left alone.
+
+    Args:
+        roots: functions, objects and collections of them, in which functions are looked for that
+            were imported by their own names, and methods of generators that are kept.
+
+    Raises:
+        UnsupportedDraw: at its end, if a generator moved that no handler was asked for.
+    """
+
+    def __init__(self, *roots: object) -> None:
+        self._roots = roots
+        self._frameworks: list[Framework] = []
+        #: Whether what draws is made from a fixed seed in each run.
+        self.seeds = Seeds()
+
+    def __enter__(self) -> Handling:
+        self._frameworks = [
+            kind(sys.modules[name]) for name, kind in FRAMEWORKS.items() if name in sys.modules
+        ]
+        _install(self._frameworks)
+        try:
+            self._places = Patches()
+            replaced = {
+                id(real): (real, handler)
+                for each in _installed.frameworks.values()
+                for real, handler in each.by_name()
+            }
+            Places(self._roots, replaced).replace(self._places)
+            for each in self._frameworks:
+                each.begin()
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            for each in self._frameworks:
+                each.end(failed=kind is not None)
+        finally:
+            self._end()
+
+    def _end(self) -> None:
+        try:
+            self._places.undo()
+        finally:
+            _uninstall(self._frameworks)
+
+    def perform(self, code: Callable[[], T], run: Run, *, watched: bool = False) -> T:
+        """What code returns, each draw of which asks a run.
+
+        Args:
+            watched: whether draws are looked for that no handler sees; it takes longer.
+
+        Raises:
+            UnsupportedDraw: for what was refused, also if the code went on.
+            NotReproducible: as :class:`.run.Run`.
+        """
+        token = _current.set(run)
+        started: list[Framework] = []
+        try:
+            for each in self._frameworks:
+                started.append(each)
+                each.note(run)
+                each.start(run, watched)
+            try:
+                value = code()
+            finally:
+                streams = Streams.of(run)
+                self.seeds.look(streams)
+                streams.put_back()
+                for each in reversed(started):
+                    each.finish(run, watched)
+            if run.refused:  # and caught by the code that was run
+                raise run.refused[0]
+            run.ended()
+            return value
+        except NotEnumerable as error:
+            if run.refused and run.refused[0] is not error:
+                raise run.refused[0] from error
+            error.add_note(f"draws so far: {shown(run.choices)}")
+            raise
+        except Exception as error:
+            if run.refused:  # and wrapped in an error of a framework's own
+                raise run.refused[0] from error
+            error.add_note(f"draws so far: {shown(run.choices)}")
+            raise
+        finally:
+            _current.reset(token)
+
+    @property
+    def changed(self) -> tuple[str, ...]:
+        """Names of what runs changed and frameworks put back themselves."""
+        return tuple(name for each in self._frameworks for name in each.changed)
+
+    @contextlib.contextmanager
+    def after(self, run_once: Callable[[], object]) -> Iterator[None]:
+        """What frameworks put back themselves is as a run leaves it, until this is left."""
+        run = run_once
+        with contextlib.ExitStack() as stack:
+            for each in self._frameworks:
+                run = functools.partial(stack.enter_context, each.after(run))
+            run()
+            yield
+
+    def watched(self, code: Callable[[], T], run: Run) -> T:
+        """The same, while draws are looked for that no handler sees."""
+        return self.perform(code, run, watched=True)
+
+
+class _Installed:
+    """The handlers of this process: put on by the first who needs them, taken off by the last."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.frameworks: dict[str, Framework] = {}
+        self.patches: dict[str, Patches] = {}
+        self.users: dict[str, int] = {}
+
+
+_installed = _Installed()
+
+
+def _install(frameworks: list[Framework]) -> None:
+    done: list[Framework] = []
+    with _installed.lock:
+        try:
+            for each in frameworks:
+                if not _installed.users.get(each.name):
+                    _installed.patches[each.name] = patches = Patches()
+                    _installed.frameworks[each.name] = each
+                    _installed.users[each.name] = 0
+                    each.install(patches)
+                _installed.users[each.name] += 1
+                done.append(each)
+        except BaseException:
+            for name, patches in _installed.patches.items():
+                if not _installed.users[name]:
+                    patches.undo()
+            _uninstall(done)
+            raise
+
+
+def _uninstall(frameworks: list[Framework]) -> None:
+    with _installed.lock:
+        for each in frameworks:
+            _installed.users[each.name] -= 1
+            if not _installed.users[each.name]:
+                _installed.patches.pop(each.name).undo()
+                del _installed.frameworks[each.name]
+
+
+def handled(real: Any) -> bool:
+    """Whether handlers are installed that stand for something; for tests."""
+    return any(
+        real is each
+        for framework in _installed.frameworks.values()
+        for each, _ in framework.by_name()
+    )

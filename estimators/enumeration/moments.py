@@ -1,0 +1,203 @@
+"""Exact moments of anyone's estimator: weighted sums over all paths."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from .gradients import Layout
+from .outcomes import EPS
+from .run import Choice, NotReproducible, Path
+
+#: Paths whose gradients are added up at once, and the numbers that these may come to: two
+#: megabytes.
+BLOCK, CELLS = 64, 2**18
+
+#: The probabilities of all paths add up to one within so many roundings for each draw: the
+#: probabilities of one draw are rounded when they are made, normalised, and multiplied.
+ROUNDINGS_OF_A_DRAW = 100.0
+
+#: Paths that are remembered with their outcomes, the likeliest: what rounding does inside is
+#: measured on these.
+REMEMBERED = 32
+
+
+class Moments:
+    """Weighted sums over paths, as they grow. Memory does not grow with the number of paths.
+
+    Args:
+        layout: the names and shapes of gradients.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        rows = max(1, min(BLOCK, CELLS // max(1, layout.size)))
+        self._rows = np.zeros((rows, layout.size))
+        self._weights = np.zeros(rows)
+        self._paths: list[tuple[Choice, ...]] = []
+        self._filled = 0
+        self._sum, self._lost = np.zeros(layout.size), np.zeros(layout.size)
+        self._center = np.zeros(layout.size)
+        self._square = np.zeros(layout.size)
+        self._size, self._largest = np.zeros(layout.size), np.zeros(layout.size)
+        self._mass, self._added = Total(), 0.0
+        self._likeliest: list[tuple[float, int, tuple[Choice, ...]]] = []
+        self._bad: dict[str, str] = {}
+        self._reached: set[str] = set()
+        self._precision, self._step = EPS, 0.0
+        self.count, self.draws = 0, 0
+
+    def add(self, path: Path[Mapping[str, Any]]) -> None:
+        """Add a run: gradients by name; None for what it does not reach.
+
+        Raises:
+            ValueError: for names or shapes that do not fit.
+        """
+        weight = path.probability
+        place = self._filled
+        self._reached |= self.layout.write(path.value, self._rows[place])
+        self._weights[place] = weight
+        self._paths.append(path.choices)
+        self._filled += 1
+        self.count += 1
+        self.draws = max(self.draws, len(path.choices))
+        self._precision = max(self._precision, path.precision)
+        self._mass.add(weight)
+        self._remember(weight, path.choices)
+        if self._filled == len(self._weights):
+            self._flush()
+
+    def _remember(self, weight: float, choices: tuple[Choice, ...]) -> None:
+        kept = self._likeliest
+        if len(kept) < REMEMBERED:
+            heapq.heappush(kept, (weight, -self.count, choices))
+        elif weight > kept[0][0]:
+            heapq.heapreplace(kept, (weight, -self.count, choices))
+
+    def _flush(self) -> None:
+        """Add up the paths that are waiting."""
+        count, self._filled = self._filled, 0
+        if not count:
+            return
+        weights, rows = self._weights[:count], self._rows[:count]
+        with np.errstate(over="ignore", invalid="ignore"):  # found, and named
+            if not np.isfinite(rows).all():
+                self._note_bad(weights, rows)
+            sizes = np.abs(rows)
+            total, before = float(weights.sum()), self._added
+            self._add_exactly(weights @ rows)
+            self._size += weights @ sizes
+            np.maximum(self._largest, sizes.max(axis=0), out=self._largest)
+            if total > 0.0:  # paths may be too unlikely for a number
+                center = (weights @ rows) / total
+                step = center - self._center
+                share = total / (total + before)
+                # Chan's: nothing is subtracted from a sum of squares.
+                self._square += weights @ (rows - center) ** 2
+                if before > 0.0:
+                    self._square += before * share * step**2
+                self._center = self._center + share * step
+                self._added = before + total
+        self._paths.clear()
+
+    def _add_exactly(self, part: np.ndarray) -> None:
+        """Neumaier's: what a sum loses by rounding is kept beside it."""
+        total = self._sum + part
+        large = np.abs(self._sum) >= np.abs(part)
+        self._lost += np.where(large, (self._sum - total) + part, (part - total) + self._sum)
+        self._sum = total
+
+    def _note_bad(self, weights: np.ndarray, rows: np.ndarray) -> None:
+        for key, part in self.layout.parts.items():
+            if key in self._bad:
+                continue
+            wrong = ~np.isfinite(rows[:, part]).all(axis=1)
+            if wrong.any():
+                row = int(np.argmax(wrong))
+                what = "NaN" if np.isnan(rows[row, part]).any() else "infinite"
+                path = Path(self._paths[row], None)
+                self._bad[key] = f"{key} is {what} where {path} (probability {weights[row]:.3g})"
+
+    @property
+    def mass(self) -> float:
+        """The probability of all paths together."""
+        return self._mass.value
+
+    @property
+    def precision(self) -> float:
+        """The coarsest of the probabilities, as the step from 1 to the next number."""
+        return self._precision
+
+    def mean(self) -> np.ndarray:
+        """Of each entry, in the order of the layout, (P,)."""
+        self._flush()
+        with np.errstate(invalid="ignore"):
+            found = self._sum + self._lost
+        # What is infinite has no rest.
+        found = np.where(np.isfinite(self._lost), found, self._sum)
+        return np.asarray(found / self.mass if self.mass > 0.0 else found)
+
+    def variance(self) -> np.ndarray:
+        """Of each entry, (P,); infinite where it is beyond the largest number."""
+        self._flush()
+        return self._square / self.mass if self.mass > 0.0 else self._square
+
+    def size(self) -> np.ndarray:
+        """The mean magnitude of each entry, (P,)."""
+        self._flush()
+        return np.where(np.isfinite(self._size), self._size, 0.0)
+
+    def largest(self) -> np.ndarray:
+        """The largest magnitude of each entry on any path, (P,)."""
+        self._flush()
+        return np.where(np.isfinite(self._largest), self._largest, 0.0)
+
+    def likeliest(self) -> Sequence[tuple[float, tuple[Choice, ...]]]:
+        """The probability and the outcomes of some paths, the likeliest first."""
+        return [(weight, choices) for weight, _, choices in sorted(self._likeliest, reverse=True)]
+
+    def note(self, key: str) -> str:
+        """What is wrong with a parameter's gradients apart from their mean."""
+        self._flush()
+        if key in self._bad:
+            return self._bad[key]
+        return "" if key in self._reached else f"{key} got no gradient on any path"
+
+    def check_mass(self) -> None:
+        """All paths together are certain.
+
+        Raises:
+            NotReproducible: if they are not: some were not run.
+        """
+        allowed = ROUNDINGS_OF_A_DRAW * self._precision * max(1, self.draws)
+        if not abs(self.mass - 1.0) <= allowed:
+            raise NotReproducible(
+                f"the probabilities of {self.count:,} paths add up to {self.mass:.17g}, expected 1 "
+                f"within {allowed:.1e}: what is drawn, or by which probabilities, is not the same "
+                "from run to run"
+            )
+
+
+class Total:
+    """A sum of numbers without its rounding: what is lost is kept beside it (Neumaier's)."""
+
+    def __init__(self) -> None:
+        self._sum = self._lost = 0.0
+
+    def add(self, value: float) -> None:
+        """Add a number."""
+        total = self._sum + value
+        if abs(self._sum) >= abs(value):
+            self._lost += (self._sum - total) + value
+        else:
+            self._lost += (value - total) + self._sum
+        self._sum = total
+
+    @property
+    def value(self) -> float:
+        """The sum so far."""
+        return self._sum + self._lost if math.isfinite(self._lost) else self._sum

@@ -1,0 +1,436 @@
+"""What a draw may come out as: a distribution over numbered outcomes, never a list of them.
+
+A draw of two thousand million equally likely numbers is as small here as a coin. Outcomes are
+numbered from 0; what a number stands for is the business of whoever asks.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+#: The step from 1 to the next number in double precision.
+EPS = float(np.finfo(np.float64).eps)
+
+#: How far probabilities that somebody gives may be from adding up to one: those of single precision
+#: by some hundred roundings. Of coarser ones each is off by half a step of itself, and so is the
+#: sum of all; twice that for what made them, and twice again for whatever adds them up.
+UNNORMALISED = 1e-5
+UNNORMALISED_STEPS = 4.0
+
+
+class Outcomes:
+    """A distribution over outcomes 0 .. count - 1.
+
+    Args:
+        what: draws, for messages.
+        precision: of the probabilities as they were given, as the step from 1 to the next number.
+    """
+
+    __slots__ = ("precision", "what")
+
+    def __init__(self, what: str, precision: float = EPS) -> None:
+        self.what, self.precision = what, precision
+
+    @property
+    def count(self) -> int:
+        """How many outcomes are numbered, possible or not."""
+        raise NotImplementedError
+
+    @property
+    def possible(self) -> int:
+        """How many have a probability above zero."""
+        raise NotImplementedError
+
+    @property
+    def rarest(self) -> float:
+        """The least probability above zero."""
+        raise NotImplementedError
+
+    def probability(self, outcome: int) -> float:
+        """Of one outcome."""
+        raise NotImplementedError
+
+    def after(self, outcome: int) -> int | None:
+        """The next possible outcome; the first after -1; None after the last."""
+        raise NotImplementedError
+
+    def at(self, share: float) -> int:
+        """The outcome in which the cumulative probability reaches a share of 1."""
+        raise NotImplementedError
+
+    def key(self) -> object:
+        """Equal for equal distributions, and only for these."""
+        raise NotImplementedError
+
+    def same(self, other: Outcomes) -> bool:
+        """Whether the other is the same draw by the same probabilities."""
+        return type(self) is type(other) and self.what == other.what and self.key() == other.key()
+
+    def __str__(self) -> str:
+        shown = ", ".join(f"{self.probability(each):.3g}" for each in range(min(6, self.count)))
+        return f"{self.what} with probabilities ({shown}{', ...' if self.count > 6 else ''})"
+
+
+class Coin(Outcomes):
+    """Outcome 1 with a probability, outcome 0 otherwise.
+
+    Raises:
+        ValueError: for a probability that is none.
+    """
+
+    __slots__ = ("_one", "_zero")
+
+    def __init__(
+        self, what: str, one: float, precision: float = EPS, zero: float | None = None
+    ) -> None:
+        super().__init__(what, precision)
+        if not 0.0 <= one <= 1.0:
+            raise ValueError(
+                f"{what} draws with probability {one!r}, expected a number from 0 to 1"
+            )
+        self._one = one
+        self._zero = 1.0 - one if zero is None else zero
+
+    @property
+    def count(self) -> int:
+        """Two."""
+        return 2
+
+    @property
+    def possible(self) -> int:
+        """One where the coin has two equal sides."""
+        return (self._one > 0.0) + (self._zero > 0.0)
+
+    @property
+    def rarest(self) -> float:
+        """The less likely side."""
+        return min(each for each in (self._one, self._zero) if each > 0.0)
+
+    def probability(self, outcome: int) -> float:
+        """Of 0 or of 1."""
+        return self._one if outcome else self._zero
+
+    def after(self, outcome: int) -> int | None:
+        """See the base class."""
+        if outcome < 0 and self._zero > 0.0:
+            return 0
+        return 1 if outcome < 1 and self._one > 0.0 else None
+
+    def at(self, share: float) -> int:
+        """1 in the upper part."""
+        return int(share >= self._zero) if self._one > 0.0 else 0
+
+    def key(self) -> object:
+        """The probability of 1."""
+        return self._one
+
+
+class Uniform(Outcomes):
+    """So many outcomes, all as likely; as many as a machine word holds, or more.
+
+    Raises:
+        ValueError: for none.
+    """
+
+    __slots__ = ("_count",)
+
+    def __init__(self, what: str, count: int) -> None:
+        super().__init__(what)
+        if count < 1:
+            raise ValueError(f"{what} draws one of {count} outcomes, expected at least one")
+        self._count = count
+
+    @property
+    def count(self) -> int:
+        """As given."""
+        return self._count
+
+    @property
+    def possible(self) -> int:
+        """All of them."""
+        return self._count
+
+    @property
+    def rarest(self) -> float:
+        """That of each."""
+        return 1.0 / self._count
+
+    def probability(self, outcome: int) -> float:
+        """The same of each."""
+        return 1.0 / self._count
+
+    def after(self, outcome: int) -> int | None:
+        """See the base class."""
+        return outcome + 1 if outcome + 1 < self._count else None
+
+    def at(self, share: float) -> int:
+        """By division."""
+        return min(int(share * self._count), self._count - 1)
+
+    def key(self) -> object:
+        """How many."""
+        return self._count
+
+
+class Table(Outcomes):
+    """One probability an outcome.
+
+    Args:
+        probabilities: (K,), which add up to one; made by :func:`table` and :func:`tables`.
+    """
+
+    __slots__ = ("_known", "_possible")
+
+    def __init__(self, what: str, probabilities: np.ndarray, precision: float = EPS) -> None:
+        super().__init__(what, precision)
+        self._known = probabilities
+        self._possible = 0
+
+    @property
+    def count(self) -> int:
+        """K."""
+        return self._known.size
+
+    @property
+    def possible(self) -> int:
+        """Those above zero."""
+        if not self._possible:  # there is one at least
+            self._possible = int(np.count_nonzero(self._known))
+        return self._possible
+
+    @property
+    def rarest(self) -> float:
+        """The smallest above zero."""
+        return float(self._known[self._known > 0.0].min())
+
+    def probability(self, outcome: int) -> float:
+        """As given."""
+        return float(self._known[outcome])
+
+    def after(self, outcome: int) -> int | None:
+        """See the base class."""
+        place = outcome + 1
+        if place < self._known.size and self._known[place] > 0.0:
+            return place  # the usual case, without a search
+        left = np.flatnonzero(self._known[place:])
+        return place + int(left[0]) if left.size else None
+
+    def at(self, share: float) -> int:
+        """By the cumulative sum."""
+        place = int(np.searchsorted(np.cumsum(self._known), share, side="right"))
+        place = min(place, self._known.size - 1)
+        # The sum may end a rounding below 1, and outcomes that cannot be have no width.
+        return place if self._known[place] > 0.0 else int(np.flatnonzero(self._known)[-1])
+
+    def key(self) -> object:
+        """The numbers themselves."""
+        return self._known.tobytes()
+
+
+def table(what: str, probabilities: Any, precision: float | None = None) -> Table:
+    """A draw by probabilities that somebody gives.
+
+    Args:
+        probabilities: of each outcome, (K,); normalised if their sum is not quite 1.
+        precision: of these. None: that of their type.
+
+    Raises:
+        ValueError: if they are none.
+    """
+    given = np.asarray(probabilities)
+    if given.ndim != 1:
+        raise ValueError(
+            f"{what} draws with probabilities of shape {given.shape}, expected one a outcome, (K,)"
+        )
+    return tables(what, given[None], precision)[0]
+
+
+def tables(what: str, rows: Any, precision: float | None = None) -> list[Table]:
+    """A draw for each row of probabilities; see :func:`table`.
+
+    Shape:
+        ``rows`` (N, K).
+
+    Raises:
+        ValueError: for a row that is no distribution.
+    """
+    given = np.asarray(rows)
+    step = _precision(given) if precision is None else precision
+    known = given.astype(np.float64)
+    if not known.size:
+        if len(known):
+            raise ValueError(f"{what} draws one of no outcomes, expected at least one")
+        return []
+    totals = known.sum(axis=-1)
+    # Both comparisons are false of NaN.
+    off = max(UNNORMALISED, UNNORMALISED_STEPS * step)
+    if not (known.min() >= 0.0 and np.abs(totals - 1.0).max() <= off):
+        good = (known.min(axis=-1) >= 0.0) & (np.abs(totals - 1.0) <= off)
+        _refuse(what, known[int(np.argmin(good))])
+    if step > EPS or np.any(np.abs(totals - 1.0) > EPS):
+        known = known / totals[:, None]
+    return [Table(what, row, step) for row in known]
+
+
+def _refuse(what: str, row: np.ndarray) -> None:
+    total = float(row.sum())
+    if not np.isfinite(row).all() or (row < 0.0).any() or total <= 0.0:
+        raise ValueError(
+            f"{what} draws with probabilities {row.tolist()!r:.80}, expected finite numbers that "
+            "are not negative, and not all zero"
+        )
+    raise ValueError(f"{what} draws with probabilities that sum to {total:.6g}, expected 1")
+
+
+def weighted_rows(what: str, rows: np.ndarray, precision: float) -> list[Table]:
+    """A draw for each row of weights, (N, K), in double precision.
+
+    Raises:
+        ValueError: for weights that are negative, not finite or all zero.
+    """
+    if not len(rows):
+        return []
+    totals = rows.sum(axis=-1)
+    if not (rows.shape[-1] and rows.min() >= 0.0 and 0.0 < totals.min() <= totals.max() < math.inf):
+        for row in rows:
+            weighted(what, row, precision)
+    return [Table(what, row, precision) for row in rows / totals[:, None]]
+
+
+def weighted(what: str, weights: Any, precision: float | None = None) -> Table:
+    """A draw by weights, (K,), which need not add up to one.
+
+    Raises:
+        ValueError: for weights that are negative, not finite or all zero.
+    """
+    given = np.asarray(weights)
+    step = _precision(given) if precision is None else precision
+    known = given.astype(np.float64)
+    total = float(known.sum())
+    if not (known.ndim == 1 and known.size and known.min() >= 0.0 and 0.0 < total < math.inf):
+        _refuse(what, np.atleast_1d(known).reshape(-1))
+    return Table(what, known / total, step)
+
+
+def binomial(what: str, trials: int, one: float, precision: float = EPS) -> Outcomes:
+    """How many of so many trials come out 1.
+
+    Raises:
+        ValueError: for a negative number of trials, or a probability that is none.
+    """
+    if trials < 0:
+        raise ValueError(f"{what} draws of {trials} trials, expected 0 or more")
+    if trials == 1:
+        return Coin(what, one, precision)
+    if not 0.0 <= one <= 1.0:
+        raise ValueError(f"{what} draws with probability {one!r}, expected a number from 0 to 1")
+    if one in (0.0, 1.0) or not trials:
+        return Certain(what, int(trials * one), trials + 1)
+    return Binomial(what, trials, one, precision)
+
+
+class Certain(Outcomes):
+    """One outcome of several that cannot be."""
+
+    __slots__ = ("_count", "_outcome")
+
+    def __init__(self, what: str, outcome: int, count: int) -> None:
+        super().__init__(what)
+        self._outcome, self._count = outcome, count
+
+    @property
+    def count(self) -> int:
+        """As given."""
+        return self._count
+
+    @property
+    def possible(self) -> int:
+        """One."""
+        return 1
+
+    @property
+    def rarest(self) -> float:
+        """One."""
+        return 1.0
+
+    def probability(self, outcome: int) -> float:
+        """One or zero."""
+        return float(outcome == self._outcome)
+
+    def after(self, outcome: int) -> int | None:
+        """See the base class."""
+        return self._outcome if outcome < self._outcome else None
+
+    def at(self, share: float) -> int:
+        """The one."""
+        return self._outcome
+
+    def key(self) -> object:
+        """Which, of how many."""
+        return self._outcome, self._count
+
+
+class Binomial(Outcomes):
+    """A number of successes, 0 to ``trials``; probabilities are formed when they are asked for."""
+
+    __slots__ = ("_one", "_table", "_trials")
+
+    def __init__(self, what: str, trials: int, one: float, precision: float = EPS) -> None:
+        super().__init__(what, precision)
+        self._trials, self._one = trials, one
+        self._table: Table | None = None
+
+    @property
+    def count(self) -> int:
+        """One more than the trials."""
+        return self._trials + 1
+
+    @property
+    def possible(self) -> int:
+        """All, though some may be too rare for a number."""
+        return self._trials + 1
+
+    @property
+    def rarest(self) -> float:
+        """At one of the two ends."""
+        return max(min(self._one, 1.0 - self._one) ** self._trials, math.ulp(0.0))
+
+    def _formed(self) -> Table:
+        if self._table is None:
+            known = _binomials(self._trials, self._one)
+            self._table = Table(self.what, known / known.sum(), self.precision)
+        return self._table
+
+    def probability(self, outcome: int) -> float:
+        """Of so many successes."""
+        return self._formed().probability(outcome)
+
+    def after(self, outcome: int) -> int | None:
+        """See the base class."""
+        return self._formed().after(outcome)
+
+    def at(self, share: float) -> int:
+        """By the cumulative sum."""
+        return self._formed().at(share)
+
+    def key(self) -> object:
+        """The parameters."""
+        return self._trials, self._one
+
+
+def _binomials(trials: int, one: float) -> np.ndarray:
+    """Probabilities of 0 to ``trials`` successes, up to a factor: ratios from the likeliest on."""
+    mode = min(int((trials + 1) * one), trials)
+    up, down = np.arange(mode, trials), np.arange(mode, 0, -1)
+    odds = one / (1.0 - one)
+    above = np.cumprod((trials - up) / (up + 1.0) * odds)
+    below = np.cumprod(down / (trials - down + 1.0) / odds)
+    return np.concatenate([below[::-1], np.ones(1), above])
+
+
+def _precision(given: np.ndarray) -> float:
+    """The step from 1 to the next number, of what probabilities are given in."""
+    return float(np.finfo(given.dtype).eps) if given.dtype.kind == "f" else EPS

@@ -1,0 +1,72 @@
+"""Stop-gradients that stop nothing: an objective is differentiated as the function it is.
+
+The mean of an objective depends on the parameters by way of everything that it computes, also of
+what it detaches, or computes without gradients: all of that moves when the parameters do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from .patches import Patches
+from .run import current_run
+
+
+@contextlib.contextmanager
+def released() -> Iterator[None]:
+    """PyTorch's stop-gradients pass gradients on, until this is left."""
+    torch: Any = sys.modules.get("torch")
+    if torch is None:
+        yield
+        return
+    patches = Patches()
+    try:
+        _release(torch, patches)
+        with torch.enable_grad():
+            yield
+    finally:
+        patches.undo()
+
+
+def _release(torch: Any, patches: Patches) -> None:
+    tensor = torch.Tensor
+    detach = tensor.detach
+    mode = torch.autograd.grad_mode.inference_mode
+
+    def instead(real: Callable[..., Any], other: Callable[..., Any]) -> Callable[..., Any]:
+        """Another function in a run; the real one in other threads."""
+
+        def function(*args: Any, **kwargs: Any) -> Any:
+            return (real if current_run() is None else other)(*args, **kwargs)
+
+        return function
+
+    def itself(value: Any) -> Any:
+        return value
+
+    def of_number(real: Callable[..., Any]) -> Callable[..., Any]:
+        # What becomes a number of Python or NumPy is a constant, whether or not it is meant to be.
+        return lambda value, *args, **kwargs: real(detach(value), *args, **kwargs)
+
+    def copied(value: Any, *args: Any, **kwargs: Any) -> Any:
+        if getattr(value, "requires_grad", False):
+            return value.clone()
+        return tensor_of(value, *args, **kwargs)
+
+    tensor_of, data = torch.tensor, tensor.data
+    for name in ("numpy", "item", "tolist", "__float__", "__int__", "__array__"):
+        real = getattr(tensor, name)
+        patches.attribute(tensor, name, instead(real, of_number(real)))
+    patches.attribute(tensor, "detach", instead(detach, itself))
+    patches.attribute(tensor, "data", property(instead(data.__get__, itself), data.__set__))
+    patches.attribute(torch, "detach", instead(torch.detach, itself))
+    patches.attribute(torch, "tensor", instead(torch.tensor, copied))
+    # Both no_grad() and set_grad_enabled() end there.
+    switch = torch._C._set_grad_enabled
+    patches.attribute(torch._C, "_set_grad_enabled", instead(switch, lambda _: None))
+    for name in ("__enter__", "__exit__"):
+        real = getattr(mode, name)
+        patches.attribute(mode, name, instead(real, lambda *_: None))

@@ -1,0 +1,34 @@
+"""Stochastic arithmetic: what rounding inside somebody's code can do to its result, measured.
+
+Every floating-point result inside is moved at random by as much as rounding could have moved it,
+and a little more; what the final result then spreads over is what rounding can have done to it.
+"""
+
+from .arithmetic import perturbation
+from .deviations import (
+    FACTOR,
+    ROUNDINGS,
+    RUNS,
+    Deviations,
+    measured,
+    spread,
+    unmeasured_bound,
+)
+from .observed import is_observed, observed
+from .perturbation import Perturbation
+from .ulps import Steps
+
+__all__ = [
+    "FACTOR",
+    "ROUNDINGS",
+    "RUNS",
+    "Deviations",
+    "Perturbation",
+    "Steps",
+    "is_observed",
+    "measured",
+    "observed",
+    "perturbation",
+    "spread",
+    "unmeasured_bound",
+]

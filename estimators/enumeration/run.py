@@ -1,0 +1,418 @@
+"""Code that is run once for every outcome of its draws, as a model checker runs its choices.
+
+Whatever draws asks the :class:`Run` that is under way for an outcome. A run takes the outcomes of
+its prefix first, then the first possible one of each further draw; the next run differs in the last
+draw that has another outcome. So every path is run once, in whatever order and number it draws.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import dataclasses
+import math
+import os
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from .outcomes import EPS, Outcomes, Uniform
+
+T = TypeVar("T")
+
+#: Paths that are run at most, if nobody says otherwise.
+MOST_PATHS = 10_000
+
+
+class NotEnumerable(RuntimeError):
+    """Code whose paths cannot be run one by one."""
+
+
+class TooManyPaths(NotEnumerable):
+    """There are more paths than may be run."""
+
+
+class UnsupportedDraw(NotEnumerable):
+    """Something is drawn that has no outcomes to count, or that no handler can answer.
+
+    The run that it is raised in notes it: code that catches all errors draws all the same.
+    """
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)
+        run = current_run()
+        if run is not None:
+            run.refused.append(self)
+
+
+class NotReproducible(NotEnumerable):
+    """The same outcomes were not followed by the same: something is drawn unseen, or kept."""
+
+
+#: What an error says that is kept from run to run.
+KEPT = (
+    "something is drawn that no handler sees, or kept from one run to the next where it cannot be "
+    "put back; let the estimator start afresh each time, or pass reset="
+)
+
+
+class Choice(NamedTuple):
+    """One draw: its outcomes, and the one that was taken.
+
+    ``key`` identifies a draw that may be made in any order, as one by a key of JAX; None: draws are
+    told apart by their order.
+    """
+
+    outcomes: Outcomes
+    taken: int
+    key: Hashable = None
+
+    @property
+    def probability(self) -> float:
+        """Of the outcome that was taken."""
+        return self.outcomes.probability(self.taken)
+
+    def __str__(self) -> str:
+        return f"{self.outcomes.what} -> {self.taken}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Path(Generic[T]):
+    """One run: its draws in order, and what it returned."""
+
+    choices: tuple[Choice, ...]
+    value: T
+
+    @property
+    def probability(self) -> float:
+        """Of these outcomes; 0 where it is too small for a number."""
+        product = math.prod(choice.probability for choice in self.choices)
+        return product if product > 0.0 else math.exp(self.log_probability)
+
+    @property
+    def log_probability(self) -> float:
+        """Its natural logarithm, which is a number however many draws there are."""
+        return math.fsum(math.log(choice.probability) for choice in self.choices)
+
+    @property
+    def precision(self) -> float:
+        """The coarsest of its probabilities, as the step from 1 to the next number."""
+        return max((choice.outcomes.precision for choice in self.choices), default=EPS)
+
+    def __str__(self) -> str:
+        return shown(self.choices)
+
+
+class Run:
+    """Answers the draws of one run.
+
+    Args:
+        prefix: draws of which the outcome is given, in order.
+        most: paths that may be run in all; a path that shows that there are more ends at once.
+    """
+
+    #: Whether outcomes are drawn at random, so that what cannot be enumerated draws as ever.
+    samples = False
+
+    def __init__(self, prefix: Sequence[Choice] = (), most: int = MOST_PATHS) -> None:
+        self._ordered = [place for place, choice in enumerate(prefix) if choice.key is None]
+        self._keyed = {
+            choice.key: place for place, choice in enumerate(prefix) if choice.key is not None
+        }
+        self._prefix, self._place = prefix, 0
+        #: The draws of the prefix as they were made, and those beyond it.
+        self._made: list[Choice | None] = [None] * len(prefix)
+        self._beyond: list[Choice] = []
+        self._most = most
+        self._paths = 1
+        self._process = os.getpid()
+        self.choices: list[Choice] = []
+        self.refused: list[NotEnumerable] = []
+        #: Logarithms of the probabilities that were taken, with what they are differentiated by;
+        #: None where nobody wants to differentiate. See :meth:`note_graph`.
+        self.graph: list[Any] | None = None
+        self._in_graph = 0
+        #: What frameworks remember while the run is under way, by a name of theirs.
+        self.memory: dict[str, Any] = {}
+
+    def choose(self, outcomes: Outcomes, key: Hashable = None) -> int:
+        """The outcome of a draw.
+
+        Args:
+            key: of a draw that may be made in any order.
+
+        Raises:
+            NotReproducible: if it is another draw than in the run that is repeated up to here.
+            TooManyPaths: if there are more than may be run, as far as can be told by now.
+            UnsupportedDraw: if a copy of this process draws.
+        """
+        if os.getpid() != self._process:
+            raise UnsupportedDraw(
+                f"{outcomes.what} draws in another process, which cannot be told the outcome"
+            )
+        place = self._given(key)
+        if place is None:
+            choice = Choice(outcomes, self._free(outcomes), key)
+            self._beyond.append(choice)
+        else:
+            given = self._prefix[place]
+            choice = Choice(self._check(outcomes, given), given.taken, key)
+            self._made[place] = choice
+        self.choices.append(choice)
+        self._count(choice.outcomes)
+        return choice.taken
+
+    def in_order(self) -> tuple[Choice, ...]:
+        """All draws, those of the prefix first: the next path differs in the last of these.
+
+        Draws that have a key may be made in any order, and must keep the one they were found in.
+        """
+        return (*(choice for choice in self._made if choice is not None), *self._beyond)
+
+    def note_graph(self, log_probability: Any, draws: int) -> None:
+        """Keep the logarithm of the probability of draws, such as can be differentiated."""
+        if self.graph is not None:
+            self.graph.append(log_probability)
+            self._in_graph += draws
+
+    @property
+    def whole_graph(self) -> bool:
+        """Whether all draws are in the graph but those whose probabilities no parameter moves."""
+        return self._in_graph >= sum(
+            not isinstance(choice.outcomes, Uniform) for choice in self.choices
+        )
+
+    def ended(self) -> None:
+        """The code has returned.
+
+        Raises:
+            NotReproducible: if draws of the prefix were not made.
+        """
+        left = [*self._ordered[self._place :], *self._keyed.values()]
+        if left:
+            raise NotReproducible(
+                f"a run ended after {len(self.choices)} draws, and after the same outcomes it went "
+                f"on with {self._prefix[left[0]].outcomes.what}: {KEPT}"
+            )
+
+    def _given(self, key: Hashable) -> int | None:
+        """The place of a draw in the prefix; None beyond it."""
+        if key is not None:
+            return self._keyed.pop(key, None)
+        if self._place == len(self._ordered):
+            return None
+        self._place += 1
+        return self._ordered[self._place - 1]
+
+    def _free(self, outcomes: Outcomes) -> int:
+        """The outcome of a draw beyond the prefix."""
+        if outcomes.possible > self._most:
+            self._stop(
+                f"{outcomes.what} draws one of {outcomes.possible:,} outcomes, so that there are "
+                f"more than {self._most:,} paths; draw from fewer, allow more paths (paths=), or "
+                "sample; a number that only seeds a generator need not be drawn: keep a generator"
+            )
+        first = outcomes.after(-1)
+        assert first is not None  # a distribution has an outcome
+        return first
+
+    def _check(self, outcomes: Outcomes, given: Choice) -> Outcomes:
+        """The outcomes of a draw of the prefix: those of before, which know more of themselves."""
+        if not outcomes.same(given.outcomes):
+            raise NotReproducible(
+                f"draw {len(self.choices) + 1} was {given.outcomes}, and after the same outcomes "
+                f"it is {outcomes}: {KEPT}"
+            )
+        return given.outcomes
+
+    def _count(self, outcomes: Outcomes) -> None:
+        # Each outcome that was not taken is where at least one other path begins.
+        self._paths += outcomes.possible - 1
+        if self._paths > self._most:
+            self._stop(
+                f"one path has made {len(self.choices):,} draws, from which at least "
+                f"{self._paths:,} paths go out, more than {self._most:,}; code that draws until "
+                "something comes out has paths without end: allow more of them (paths=), draw less "
+                "at once, or sample"
+            )
+
+    def _stop(self, why: str) -> None:
+        error = TooManyPaths(why)
+        self.refused.append(error)
+        raise error
+
+
+class RepeatedRun(Run):
+    """Takes the same outcomes as another run, whatever their probabilities have become.
+
+    At moved parameters, or with rounding moved, probabilities are others; so each draw must only be
+    by the same function, of as many outcomes, and there must be no more draws.
+    """
+
+    def _free(self, outcomes: Outcomes) -> int:
+        raise NotReproducible(
+            f"draw {len(self.choices) + 1} was no more draw, and in a run with other parameters it "
+            f"is {outcomes.what} of {outcomes.count} outcomes: what is drawn next depends on more "
+            "than the draws before"
+        )
+
+    def _check(self, outcomes: Outcomes, given: Choice) -> Outcomes:
+        was = given.outcomes
+        if (was.what, was.count) != (outcomes.what, outcomes.count):
+            raise NotReproducible(
+                f"draw {len(self.choices) + 1} was {was.what} of {was.count} outcomes, and in a "
+                f"run with other parameters it is {outcomes.what} of {outcomes.count} outcomes: "
+                "what is drawn next depends on more than the draws before"
+            )
+        return outcomes
+
+    def _count(self, outcomes: Outcomes) -> None:
+        pass  # the path is known, and one only
+
+
+class NumberedRun(Run):
+    """Takes outcomes by their numbers, in order; and the first possible ones after these."""
+
+    def __init__(self, numbers: Sequence[int]) -> None:
+        super().__init__(most=2**63)
+        self._numbers = list(numbers)
+
+    def _free(self, outcomes: Outcomes) -> int:
+        if len(self.choices) >= len(self._numbers):
+            return super()._free(outcomes)
+        number = self._numbers[len(self.choices)]
+        if not 0 <= number < outcomes.count or outcomes.probability(number) == 0.0:
+            raise ValueError(
+                f"outcome {number} is given for draw {len(self.choices) + 1}, {outcomes}, which "
+                "has "
+                f"{outcomes.count} outcomes"
+            )
+        return number
+
+    def _count(self, outcomes: Outcomes) -> None:
+        pass  # nothing is enumerated
+
+
+class SampledRun(Run):
+    """Lets everything draw as ever, and sees how rare outcomes can be.
+
+    ``rarest`` is the least probability of any outcome that could have come out, of any one draw;
+    ``unknown`` says of which draws that is not known.
+    """
+
+    samples = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rarest = 1.0
+        self.unknown: dict[str, None] = {}
+
+    def observe(self, draw: Callable[[], object]) -> None:
+        """Look at a draw that is about to be made: what it asks for, not what it returns."""
+        try:
+            draw()
+        except NotEnumerable as error:
+            self.unknown[str(error)] = None
+        finally:
+            self.refused.clear()
+
+    def _free(self, outcomes: Outcomes) -> int:
+        self.rarest = min(self.rarest, outcomes.rarest)
+        return outcomes.at(0.5)
+
+    def _count(self, outcomes: Outcomes) -> None:
+        pass  # nothing is enumerated
+
+
+#: The run that is under way in this thread and context, if there is one.
+_current: contextvars.ContextVar[Run | None] = contextvars.ContextVar("run", default=None)
+
+#: What draws calls it each time; a context variable's own method is the fastest there is.
+current_run = _current.get
+
+
+@contextlib.contextmanager
+def outside() -> Iterator[None]:
+    """No run is under way until this is left: what draws does so as ever."""
+    token = _current.set(None)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def paths(
+    code: Callable[[], T], perform: Callable[[Callable[[], T], Run], T], *, most: int = MOST_PATHS
+) -> Iterator[Path[T]]:
+    """Every path of some code that has a probability at all.
+
+    Args:
+        perform: runs it while its draws ask a run.
+        most: paths that may be run.
+
+    Raises:
+        ValueError: for a number of paths that is none.
+        TooManyPaths: if there are more.
+        NotReproducible: if a run does not go on as before after the same outcomes.
+    """
+    if type(most) is not int or most < 1:
+        raise ValueError(f"paths is {most!r}, expected a whole number of at least 1")
+    prefix: list[Choice] | None = []
+    for count in range(most + 1):
+        if prefix is None:
+            return
+        if count == most:
+            raise TooManyPaths(
+                f"{most:,} paths were run, and there are more; allow more of them (paths=), draw "
+                "less at once (fewer sentences, fewer outcomes), or sample"
+            )
+        path = follow(code, perform, prefix, most)
+        yield path
+        prefix = _next(path.choices)
+
+
+def follow(
+    code: Callable[[], T],
+    perform: Callable[[Callable[[], T], Run], T],
+    prefix: Sequence[Choice],
+    most: int = MOST_PATHS,
+) -> Path[T]:
+    """One path, of which the first outcomes are given.
+
+    Raises:
+        UnsupportedDraw: for what was refused, also if the code went on.
+        NotReproducible: if it ends before they are all asked for.
+    """
+    run = Run(prefix, most)
+    value = perform(code, run)
+    return Path(run.in_order(), value)
+
+
+def repeat(
+    code: Callable[[], T], perform: Callable[[Callable[[], T], Run], T], choices: Sequence[Choice]
+) -> Path[T]:
+    """What code returns if its draws have these outcomes, whatever their probabilities are now.
+
+    Raises:
+        NotReproducible: if it does not ask for these draws and no others.
+    """
+    run = RepeatedRun(choices)
+    value = perform(code, run)
+    return Path(run.in_order(), value)
+
+
+def _next(choices: Sequence[Choice]) -> list[Choice] | None:
+    """The prefix of the path after this one; None after the last."""
+    for place in reversed(range(len(choices))):
+        outcomes, taken, key = choices[place]
+        other = outcomes.after(taken)
+        if other is not None:
+            return [*choices[:place], Choice(outcomes, other, key)]
+    return None
+
+
+def shown(choices: Sequence[Choice]) -> str:
+    """Draws and their outcomes in a line; the first and the last of many."""
+    listed = [str(choice) for choice in choices]
+    if len(listed) > 12:
+        listed = [*listed[:6], f"{len(listed) - 12} more", *listed[-6:]]
+    return ", ".join(listed) or "none"

@@ -1,0 +1,180 @@
+"""What rounding inside somebody's code does to an enumerated mean.
+
+Two bounds. The first is of what is added up here, and costs nothing:
+
+    |error of sum_i w_i g_i| <= u B sum_i w_i |g_i|
+
+with u the unit roundoff and B terms in one sum. The second is measured: the likeliest paths are run
+again with every operation's result moved by a random half unit in the last place, the probabilities
+of their draws among them, and what w g is moved by at most in :data:`..rounding.RUNS` runs is what
+rounding may have moved it by already (see :mod:`.rounding`). Where nothing can be measured, a bound
+is left that supposes a thousand roundings of the largest gradient that an entry has on any path:
+what cancels inside (1 - p of an outcome that is almost certain) is of that size where it does not.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from .enumeration import Enumeration
+from .gradients import Layout
+from .moments import BLOCK, Moments
+from .outcomes import EPS
+from .rounding import FACTOR, ROUNDINGS, RUNS, Steps, perturbation, spread
+from .run import Choice
+
+#: Of double precision.
+TINY = math.ulp(0.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Spread:
+    """What each entry of a mean may be off by, and how that is known.
+
+    Shape:
+        ``bound`` (P,).
+    """
+
+    bound: np.ndarray
+    measured: bool
+    paths: int = 0
+    share: float = 0.0
+
+    def __str__(self) -> str:
+        if not self.measured:
+            return f"{ROUNDINGS:,.0f} roundings of the largest gradient on any path"
+        return (
+            f"{FACTOR:g} times what {RUNS} runs with moved roundings move {self.paths:,} "
+            f"path{'' if self.paths == 1 else 's'}, {self.share:.3g} of all by probability"
+        )
+
+
+def summed(moments: Moments, step: float) -> np.ndarray:
+    """What adding up and storing alone may do to each entry, (P,).
+
+    Args:
+        step: from 1 to the next number, of what gradients are returned in.
+    """
+    # Half a step for each of a block's terms, for each draw's probability, and for what is stored.
+    roundings = 0.5 * (BLOCK + 4.0 * max(1, moments.draws)) * EPS + step
+    return np.asarray(roundings * moments.size() + TINY * (BLOCK + 1))
+
+
+def supposed(moments: Moments, step: float, stated: float = 0.0) -> np.ndarray:
+    """What is allowed for where nothing is measured, (P,).
+
+    Args:
+        step: from 1 to the next number, of what gradients and probabilities are given in.
+        stated: the same of the coarsest arithmetic inside, if somebody says so.
+    """
+    coarse = max(step, stated, moments.precision)
+    return np.asarray(ROUNDINGS * (coarse * moments.largest() + TINY))
+
+
+def measured(enumeration: Enumeration, moments: Moments, rng: np.random.Generator) -> Spread | None:
+    """What rounding inside moves, measured on the likeliest paths.
+
+    None if nothing could be moved, or something inside is hidden from it.
+    """
+    layout, steps = moments.layout, Steps(rng)
+    total, weighed = np.zeros(layout.size), np.zeros(layout.size)
+    share, count, underflow = 0.0, 0, 0.0
+    with enumeration.observed():
+        for weight, choices in moments.likeliest():
+            path = enumeration.repeat(choices)
+            base = weight * layout.row(path.value)
+            enumeration.settle()
+            found = _moved_rows(enumeration, layout, choices, steps)
+            if found is None:
+                return None
+            rows, least = found
+            total += spread(rows, base)
+            weighed += np.abs(base)
+            underflow = max(underflow, least)
+            share += weight
+            count += 1
+    if count < moments.count:
+        total = total + _of_the_rest(moments, total, weighed, share)
+    return Spread(FACTOR * (total + underflow), True, count, share)
+
+
+def _moved_rows(
+    enumeration: Enumeration, layout: Layout, choices: Sequence[Choice], steps: Steps
+) -> tuple[list[np.ndarray], float] | None:
+    """A path's weighed gradients with moved roundings, and what underflow took of them at most."""
+    rows: list[np.ndarray] = []
+    failures, least = 0, 0.0
+    while len(rows) < RUNS:
+        try:
+            with perturbation(steps) as moved:
+                other = enumeration.repeat(choices)
+                row = other.probability * layout.row(other.value)
+        except (ArithmeticError, RuntimeError, ValueError):
+            # Moved numbers may be refused by code that takes those that are not; others are tried.
+            failures += 1
+            if failures >= RUNS:
+                return None
+            continue
+        finally:
+            enumeration.settle()
+        if not moved.count or moved.unseen:
+            return None
+        rows.append(row)
+        least = max(least, moved.underflow)
+    return rows, least
+
+
+class Bounds:
+    """What rounding may do to the mean of one enumeration; measured when it is asked for, once.
+
+    Args:
+        stated: as of :func:`supposed`.
+    """
+
+    def __init__(
+        self, enumeration: Enumeration, moments: Moments, step: float, stated: float = 0.0
+    ) -> None:
+        self._enumeration, self._moments, self._stated = enumeration, moments, stated
+        #: What adding up alone may do, (P,): it is within any bound.
+        self.least = summed(moments, step)
+        #: What costs nothing to know: no measured bound is larger but where somebody's code rounds
+        #: in a coarser way than what it returns.
+        self.wide = Spread(self.least + supposed(moments, step, stated), False)
+        self._best: Spread | None = None
+
+    def best(self) -> Spread:
+        """The measured one, if anything can be measured."""
+        if self._best is None:
+            # From a seed: the same check is to say the same each time, to the last digit.
+            found = measured(self._enumeration, self._moments, np.random.default_rng(0))
+            if found is None:
+                self._best = self.wide
+            else:
+                bound = self.least + found.bound
+                if self._stated:  # somebody says that it is coarser inside than can be measured
+                    bound = np.maximum(bound, self.wide.bound)
+                self._best = dataclasses.replace(found, bound=bound)
+        return self._best
+
+
+def _of_the_rest(
+    moments: Moments, total: np.ndarray, weighed: np.ndarray, share: float
+) -> np.ndarray:
+    """What is added for paths that were not measured, as if they were like the others.
+
+    In proportion to their gradients, and at least in proportion to their probability: where things
+    cancel, what they leave says little of the rounding.
+    """
+    rest = np.maximum(moments.size() - weighed, 0.0)
+    ratio = np.divide(total, weighed, out=np.zeros_like(total), where=weighed > 0.0)
+    for part in moments.layout.parts.values():
+        ratio[part] = np.where(weighed[part] > 0.0, ratio[part], ratio[part].max(initial=0.0))
+    with np.errstate(over="ignore", invalid="ignore"):
+        by_size = np.where(rest > 0.0, ratio * rest, 0.0)
+    left = max(0.0, moments.mass - share)
+    by_share = total * (left / share) if share > 0.0 else np.full_like(total, np.inf)
+    return np.maximum(by_size, by_share)

@@ -1,0 +1,300 @@
+"""Variables that are kept: globals, class attributes, closures, slots, and caches of functions."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter, itemgetter
+from types import CellType, FunctionType
+from typing import Any
+
+from .names import Name, Step
+from .raw import mro
+from .record import MISSING, Record, restored, same
+
+
+class Namespace(Record):
+    """Some names of a module, or all names of a class.
+
+    A quick comparison does not see another function, class or module under a name that held one:
+    few estimators replace these, and there are many.
+
+    Args:
+        name: of the module or class; of a module that only its own code was found to refer to, none
+            is needed, and its names are called globals.
+        namespace: what the names stand in.
+        names: those that are watched, with how they are called.
+        absent: names that were not there, and may come to be.
+        whole: whether any other new name counts too.
+        owner: a class whose namespace it is; None: it can be written to itself.
+    """
+
+    __slots__ = ("_absent", "_names", "_owner", "_saved", "_size", "_space", "_write")
+
+    def __init__(
+        self,
+        name: Name,
+        namespace: Mapping[str, Any],
+        names: dict[str, Name],
+        absent: frozenset[str] = frozenset(),
+        *,
+        whole: bool = False,
+        owner: type | None = None,
+    ) -> None:
+        super().__init__(name)
+        self._space, self._names, self._owner = namespace, names, owner
+        self._write: Any = namespace
+        self._saved = {key: namespace[key] for key in names}
+        self._absent = absent
+        self._size = len(namespace) if whole else None
+
+    @property
+    def cost(self) -> int:
+        """As many as are compared quickly."""
+        return 4 + len(self._quick())
+
+    def _quick(self) -> list[str]:
+        return [
+            key
+            for key, value in self._saved.items()
+            if not (key.startswith("__") or _is_definition(value))
+        ]
+
+    @classmethod
+    def compiled(cls, records: Sequence[Namespace]) -> Callable[[], bool]:
+        """As :meth:`.Record.compiled`."""
+        rows = []
+        for each in records:
+            keys = each._quick()
+            if len(keys) == 1:
+                keys *= 2  # one alone would be returned without a tuple
+            if keys:
+                saved = tuple(each._saved[key] for key in keys)
+                rows.append((itemgetter(*keys), each._space, saved))
+        absent = [(each._space.keys(), each._absent) for each in records if each._absent]
+        sizes = [(each._space, each._size) for each in records if each._size is not None]
+        is_ = operator.is_
+
+        def unchanged() -> bool:
+            try:
+                for get, space, saved in rows:
+                    if not all(map(is_, get(space), saved)):
+                        return False
+            except KeyError:
+                return False
+            return all(keys.isdisjoint(names) for keys, names in absent) and all(
+                len(space) == size for space, size in sizes
+            )
+
+        return unchanged
+
+    def moved(self) -> bool:
+        """As :meth:`.Record.moved`."""
+        return (
+            any(self._space.get(key, MISSING) is not value for key, value in self._saved.items())
+            or not self._space.keys().isdisjoint(self._absent)
+            or (self._size is not None and bool(self._new()))
+        )
+
+    def _new(self) -> list[str]:
+        if self._size is not None:
+            return [key for key in tuple(self._space) if key not in self._saved]
+        return [key for key in self._absent if key in self._space]
+
+    def names(self) -> list[str]:
+        """As :meth:`.Record.names`."""
+        changed = [
+            key
+            for key, value in self._saved.items()
+            if not same(self._space.get(key, MISSING), value)
+        ]
+        called = self._names
+        return [
+            *(str(called[key]) for key in changed),
+            *(str(self._call(key)) for key in self._new()),
+        ]
+
+    def _call(self, key: str) -> Name:
+        """The name of what has come to be."""
+        return Name(Step.GLOBAL, key) if self.name.step is Step.GLOBAL else self.name.attribute(key)
+
+    def restore(self) -> None:
+        """As :meth:`.Record.restore`."""
+        for key in self._new():
+            if self._owner is None:
+                del self._write[key]
+            else:
+                type.__delattr__(self._owner, key)
+        for key, before in self._saved.items():
+            now = self._space.get(key, MISSING)
+            value = restored(now, before)
+            if now is not value:
+                if self._owner is None:
+                    self._write[key] = value
+                else:
+                    type.__setattr__(self._owner, key, value)
+
+
+class Cell(Record):
+    """A variable of a function that functions within it share."""
+
+    __slots__ = ("_cell", "_saved")
+
+    def __init__(self, name: Name, cell: CellType) -> None:
+        super().__init__(name)
+        self._cell = cell
+        self._saved = contents(cell)
+
+    @classmethod
+    def compiled(cls, records: Sequence[Cell]) -> Callable[[], bool]:
+        """As :meth:`.Record.compiled`."""
+        full = [each._cell for each in records if each._saved is not MISSING]
+        saved = [each._saved for each in records if each._saved is not MISSING]
+        empty = [each for each in records if each._saved is MISSING]
+        get, is_ = attrgetter("cell_contents"), operator.is_
+
+        def unchanged() -> bool:
+            try:
+                return all(map(is_, map(get, full), saved)) and not any(
+                    each.moved() for each in empty
+                )
+            except ValueError:  # one is empty
+                return False
+
+        return unchanged
+
+    def moved(self) -> bool:
+        """As :meth:`.Record.moved`."""
+        return contents(self._cell) is not self._saved
+
+    def names(self) -> list[str]:
+        """As :meth:`.Record.names`."""
+        return [] if same(contents(self._cell), self._saved) else [str(self.name)]
+
+    def restore(self) -> None:
+        """As :meth:`.Record.restore`."""
+        if self._saved is not MISSING:
+            self._cell.cell_contents = restored(contents(self._cell), self._saved)
+        elif contents(self._cell) is not MISSING:
+            del self._cell.cell_contents
+
+
+class Slot(Record):
+    """An attribute that has a slot in its object.
+
+    Args:
+        descriptor: of the class, by which it is read and written.
+    """
+
+    __slots__ = ("_descriptor", "_saved", "_target")
+
+    def __init__(self, name: Name, target: Any, descriptor: Any) -> None:
+        super().__init__(name)
+        self._target, self._descriptor = target, descriptor
+        self._saved = slot_value(descriptor, target)
+
+    @classmethod
+    def compiled(cls, records: Sequence[Slot]) -> Callable[[], bool]:
+        """As :meth:`.Record.compiled`."""
+        full = [each for each in records if each._saved is not MISSING]
+        empty = [each for each in records if each._saved is MISSING]
+        getters = [each._descriptor.__get__ for each in full]
+        targets = [each._target for each in full]
+        saved = [each._saved for each in full]
+        is_, call = operator.is_, operator.call
+
+        def unchanged() -> bool:
+            try:
+                return all(map(is_, map(call, getters, targets), saved)) and not any(
+                    each.moved() for each in empty
+                )
+            except AttributeError:  # one is empty
+                return False
+
+        return unchanged
+
+    def moved(self) -> bool:
+        """As :meth:`.Record.moved`."""
+        return slot_value(self._descriptor, self._target) is not self._saved
+
+    def names(self) -> list[str]:
+        """As :meth:`.Record.names`."""
+        now = slot_value(self._descriptor, self._target)
+        return [] if same(now, self._saved) else [str(self.name)]
+
+    def restore(self) -> None:
+        """As :meth:`.Record.restore`."""
+        if self._saved is not MISSING:
+            now = slot_value(self._descriptor, self._target)
+            self._descriptor.__set__(self._target, restored(now, self._saved))
+        elif self.moved():
+            self._descriptor.__delete__(self._target)
+
+
+class Cache(Record):
+    """What ``functools.lru_cache`` keeps.
+
+    It can be emptied; what was added to others cannot be told from the rest.
+    """
+
+    __slots__ = ("_saved", "_target")
+
+    def __init__(self, name: Name, target: Any) -> None:
+        super().__init__(name)
+        self._target = target
+        self._saved = self._read()
+
+    def _read(self) -> tuple[int, int]:
+        _, misses, _, size = self._target.cache_info()
+        return misses, size
+
+    @classmethod
+    def compiled(cls, records: Sequence[Cache]) -> Callable[[], bool]:
+        """As :meth:`.Record.compiled`."""
+        return lambda: not any(each.moved() for each in records)
+
+    def moved(self) -> bool:
+        """As :meth:`.Record.moved`."""
+        # It counts from zero after it was emptied.
+        misses, size = self._read()
+        return size != self._saved[1] or (size > 0 and misses != self._saved[0])
+
+    def names(self) -> list[str]:
+        """As :meth:`.Record.names`."""
+        return [str(self.name)]
+
+    def restore(self) -> None:
+        """As :meth:`.Record.restore`.
+
+        Raises:
+            ValueError: if it was not empty.
+        """
+        if self._saved[1] > 0:
+            raise ValueError(f"{self.name} was not empty, and was added to")
+        self._target.cache_clear()
+
+
+def contents(cell: CellType) -> Any:
+    """What a cell holds; MISSING if it is empty."""
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return MISSING
+
+
+def slot_value(descriptor: Any, target: Any) -> Any:
+    """What a slot holds; MISSING if it is empty."""
+    try:
+        return descriptor.__get__(target)
+    except AttributeError:
+        return MISSING
+
+
+def _is_definition(value: Any) -> bool:
+    """Whether something is a function, a class, a module, or what a class makes of a function."""
+    kinds = mro(type(value))
+    return type(value) in (FunctionType, *_DESCRIPTORS) or type in kinds or _MODULE in kinds
+
+
+_MODULE = type(operator)
+_DESCRIPTORS = (property, staticmethod, classmethod, type(len), type(str.join), type(str.__len__))

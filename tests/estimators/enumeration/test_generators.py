@@ -1,0 +1,380 @@
+"""Generators that are set back, copied or seeded in a run.
+
+No two draws are taken for independent that are the same, and nothing hides behind a state that is
+put back.
+"""
+
+import copy
+import dataclasses
+import pickle
+import random
+
+import numpy as np
+import pytest
+from numpy.random import default_rng  # as people import it
+
+from gradproof import check_estimator, check_surrogate
+from gradproof.estimators.enumeration.handling import Handling
+from gradproof.estimators.enumeration.run import TooManyPaths, UnsupportedDraw, paths
+
+P = 0.6
+
+
+def outcomes(run):
+    """Each value with its probability."""
+    found = {}
+    with Handling(run) as handling:
+        for path in paths(run, handling.perform):
+            found[path.value] = found.get(path.value, 0.0) + path.probability
+    return found
+
+
+def coin(rng):
+    """A draw that has outcomes to count."""
+    return int(rng.binomial(1, P))
+
+
+# ------------------------------------------------------------------ NumPy
+
+
+def set_back():
+    """The second coin is the first."""
+    state = np.random.get_state()  # noqa: NPY002 - as people do
+    first = np.random.binomial(1, P)  # noqa: NPY002
+    np.random.set_state(state)  # noqa: NPY002
+    return first, np.random.binomial(1, P)  # noqa: NPY002
+
+
+def copied(make=copy.deepcopy):
+    """So it is here."""
+    rng = np.random.default_rng()
+    other = make(rng)
+    return coin(rng), coin(other)
+
+
+def seeded_twice():
+    """And here."""
+    return coin(np.random.default_rng(0)), coin(np.random.default_rng(0))
+
+
+def made_twice():
+    """And here, by what has a state."""
+    first, second = (np.random.Generator(np.random.PCG64(5)) for _ in range(2))
+    return coin(first), coin(second)
+
+
+def spawned_twice():
+    """Twins of one parent, made twice."""
+    first, second = (np.random.SeedSequence(3).spawn(1)[0] for _ in range(2))
+    return coin(np.random.default_rng(first)), coin(np.random.default_rng(second))
+
+
+def written_down():
+    """What is read from what was written draws the same."""
+    rng = np.random.default_rng()
+    other = pickle.loads(pickle.dumps(rng))
+    return coin(rng), coin(other)
+
+
+def of_python():
+    """The second coin is the first."""
+    state = random.getstate()
+    first = random.random() < P
+    random.setstate(state)
+    return first, random.random() < P
+
+
+def hidden():
+    """Something draws in C."""
+    bits = np.random.mtrand._rand._bit_generator.ctypes
+    return bits.next_uint32(bits.state) % 2
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        set_back,
+        copied,
+        seeded_twice,
+        made_twice,
+        lambda: (coin(np.random.default_rng(0)), coin(np.random.default_rng([0]))),
+        lambda: (coin(np.random.default_rng(0)), coin(np.random.Generator(np.random.PCG64(0)))),
+        spawned_twice,
+        written_down,
+        of_python,
+    ],
+    ids=[
+        "set_back",
+        "deepcopy",
+        "seeded_twice",
+        "made_twice",
+        "list_of_seed",
+        "bit_generator",
+        "spawned_twice",
+        "pickle",
+        "python",
+    ],
+)
+def test_draws_that_are_those_before_are_refused(run):
+    """They hang on each other; independent they would have another mean."""
+    with pytest.raises(UnsupportedDraw, match="draws from a state that was drawn from before"):
+        outcomes(run)
+
+
+def test_what_draws_unseen_is_noticed():
+    """Its generator moves, and is put back."""
+    before = np.random.get_state()[1].copy()  # noqa: NPY002 - it is looked at
+    with pytest.raises(UnsupportedDraw, match="moved: something was drawn from it that no handler"):
+        outcomes(hidden)
+    assert np.array_equal(before, np.random.get_state()[1])  # noqa: NPY002
+
+
+def test_generators_are_where_they_were():
+    """Those that drew, those that were seeded, those of the frameworks and of one's own."""
+    own, old = np.random.default_rng(5), np.random.RandomState(5)
+    alone = random.Random(5)
+
+    def run():
+        np.random.seed(1)  # noqa: NPY002 - people do
+        random.seed(1)
+        drawn = coin(own), int(old.randint(2)), alone.choice("ab"), random.choice("ab")
+        return (*drawn, coin(np.random))
+
+    def states():
+        return [
+            repr(own.bit_generator.state),
+            repr(old.get_state()),
+            repr(np.random.get_state()),  # noqa: NPY002
+            alone.getstate(),
+            random.getstate(),
+        ]
+
+    before = states()
+    assert len(outcomes(run)) == 32
+    assert states() == before
+
+
+def test_what_is_copied_and_draws_alone_may_draw():
+    """One of the two: the copy, or what it was copied from."""
+    assert outcomes(lambda: coin(copy.deepcopy(np.random.default_rng()))) == {0: 0.4, 1: P}
+
+    def original():
+        rng = np.random.default_rng()
+        copy.deepcopy(rng)
+        return coin(rng), coin(rng)
+
+    assert len(outcomes(original)) == 4
+
+
+def test_a_state_that_is_set_for_a_while_and_put_back_is_no_hindrance():
+    """As people do who draw by a seed: nothing is drawn after it is put back."""
+
+    def run():
+        state = np.random.get_state()  # noqa: NPY002 - as people do
+        np.random.seed(0)  # noqa: NPY002
+        found = int(np.random.binomial(1, P))  # noqa: NPY002
+        np.random.set_state(state)  # noqa: NPY002
+        return found
+
+    assert outcomes(run) == {0: 0.4, 1: P}
+
+
+def test_functions_that_were_imported_by_name_are_enumerated():
+    """``from numpy.random import default_rng`` is the same as its long name."""
+    assert outcomes(lambda: coin(default_rng())) == {0: 0.4, 1: P}
+    assert default_rng is np.random.default_rng
+
+
+def test_comparisons_are_of_the_kind_that_numpy_gives():
+    """Of numbers of NumPy they are NumPy's: True + True is True, and ~ is not."""
+    rng, p = np.random.default_rng(), np.float64(P)
+    both = outcomes(lambda: float((rng.random() < p) + (rng.random() < p)))
+    assert both == pytest.approx({0.0: 0.16, 1.0: 0.84})
+    assert outcomes(lambda: bool(~(rng.random() >= p))) == pytest.approx({True: P, False: 0.4})
+    assert outcomes(lambda: int((rng.random() < p).astype(int))) == pytest.approx({0: 0.4, 1: P})
+    plain = outcomes(lambda: (rng.random() < P) + (rng.random() < P))  # of Python's they are not
+    assert plain == pytest.approx({0: 0.16, 1: 0.48, 2: 0.36})
+
+
+def test_a_generator_in_a_frozen_dataclass_is_enumerated():
+    """And put back."""
+
+    @dataclasses.dataclass(frozen=True)
+    class Frozen:
+        rng: np.random.Generator
+
+    held = Frozen(np.random.default_rng())
+    before = held.rng
+    assert outcomes(lambda: coin(held.rng)) == {0: 0.4, 1: P}
+    assert held.rng is before
+
+
+def test_a_run_that_draws_nothing_is_repeated_until_it_would_show():
+    """What comes out another way now and then was drawn by something that is not seen."""
+    count = iter(range(10_000))
+
+    def estimate(theta):
+        return theta * (1.0 + (next(count) % 16 == 15))
+
+    with pytest.raises(RuntimeError, match="gave another gradient when they were repeated"):
+        check_estimator(estimate, (np.ones(2),), exact=np.ones(2))
+
+
+def test_probabilities_in_single_precision_are_as_exact_as_that():
+    """The binomial's too."""
+    rng, p = np.random.default_rng(), np.float32(0.3)
+    estimate = lambda theta: np.asarray(float(rng.binomial(1, p)) / 0.3 * theta[0])  # noqa: E731
+    assert check_estimator(estimate, (np.ones(1),), exact=np.array(1.0)).unbiased
+
+
+def test_a_loop_without_end_is_stopped(tmp_path):
+    """Each of its draws is where another path begins: there are more than may be run."""
+    rng = np.random.default_rng()
+
+    def until(theta):
+        while rng.integers(2) == 0:
+            pass
+        return theta
+
+    with pytest.raises(
+        TooManyPaths, match="one path has made 50 draws, from which at least 51 paths go out"
+    ):
+        check_estimator(until, (np.ones(2),), exact=np.ones(2), paths=50)
+
+    def caught(theta):
+        try:
+            return until(theta)
+        except RuntimeError:  # as code does that tries again
+            return theta
+
+    with pytest.raises(TooManyPaths):
+        check_estimator(caught, (np.ones(2),), exact=np.ones(2), paths=50)
+    found = check_estimator(until, (np.ones(2),), exact=np.ones(2), paths=50, draws=60_000)
+    assert found.method == "sampled"
+    # What is certain is no place where another path begins.
+    certain = check_estimator(
+        lambda theta: theta * sum(rng.binomial(1, 1.0) for _ in range(99)) / 99,
+        (np.ones(2),),
+        exact=np.ones(2),
+        paths=50,
+    )
+    assert certain.unbiased
+
+
+# ------------------------------------------------------------------ PyTorch
+
+
+@pytest.fixture
+def torch():
+    """PyTorch."""
+    return pytest.importorskip("torch")
+
+
+def of_torch(torch, generator=None):
+    """A coin."""
+    return int(torch.bernoulli(torch.tensor(P, dtype=torch.float64), generator=generator))
+
+
+@pytest.mark.torch
+def test_a_state_of_torch_that_is_set_back_is_refused(torch):
+    """Also by fork_rng, and of one's own generator; where nothing is drawn after, it is not."""
+
+    def set_back():
+        state = torch.get_rng_state()
+        first = of_torch(torch)
+        torch.set_rng_state(state)
+        return first, of_torch(torch)
+
+    def forked():
+        with torch.random.fork_rng():
+            first = of_torch(torch)
+        return first, of_torch(torch)
+
+    def seeded():
+        own = torch.Generator()
+        return tuple(of_torch(torch, own.manual_seed(1)) for _ in range(2))
+
+    for run in (set_back, forked, seeded):
+        with pytest.raises(UnsupportedDraw, match="draws from a state that was drawn from before"):
+            outcomes(run)
+
+    def alone():
+        with torch.random.fork_rng():
+            return of_torch(torch)
+
+    assert outcomes(alone) == pytest.approx({0: 0.4, 1: P})
+    own = torch.Generator()
+    assert len(outcomes(lambda: (of_torch(torch, own), of_torch(torch, own)))) == 4
+
+
+@pytest.mark.torch
+def test_dropout_does_not_hide_behind_a_state_that_is_put_back(torch):
+    """It would be taken for a constant, whichever it is."""
+
+    def run(theta):
+        first = of_torch(torch)
+        with torch.random.fork_rng():
+            kept = torch.nn.functional.dropout(torch.ones(1))
+        return theta * first * float(kept)
+
+    with pytest.raises(UnsupportedDraw, match="PyTorch drew by dropout, by aten"):
+        check_estimator(run, (np.ones(1),), exact=np.ones(1))
+
+
+@pytest.mark.torch
+def test_a_checkpoint_that_draws_again_is_refused(torch):
+    """PyTorch sets its generator back to draw the same again, which is not known here."""
+    from torch.utils.checkpoint import checkpoint
+
+    theta = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
+
+    def inner(theta):
+        p = torch.sigmoid(theta)
+        drawn = torch.bernoulli(p.detach())
+        return drawn * p.log() + (1.0 - drawn) * (1.0 - p).log()
+
+    def estimate(theta):
+        return checkpoint(inner, theta, use_reentrant=False)
+
+    with pytest.raises(UnsupportedDraw, match="draws from a state that was drawn from before"):
+        check_estimator(estimate, (theta,), exact=np.array(0.0), returns="surrogate")
+
+
+@pytest.mark.torch
+def test_numbers_of_numpy_compared_with_tensors_are_tensors(torch):
+    """On either side, and whether or not gradients are asked of them."""
+    rng, p = np.random.default_rng(), torch.tensor(P, dtype=torch.float64, requires_grad=True)
+    known = pytest.approx({0.0: 0.4, 1.0: P})
+    assert outcomes(lambda: (rng.random() < p).double().item()) == known
+    assert outcomes(lambda: (p.detach() > rng.random()).double().item()) == known
+
+
+@pytest.mark.torch
+def test_gradients_that_the_user_had_are_there_afterwards(torch):
+    """Also after a check of what calls backward()."""
+    theta = torch.tensor([0.3, 0.1], dtype=torch.float64, requires_grad=True)
+    theta.grad = torch.tensor([7.0, 8.0], dtype=torch.float64)
+    assert check_estimator(lambda t: t.sum().backward(), (theta,), exact=np.ones(2)).unbiased
+    assert theta.grad.tolist() == [7.0, 8.0]
+
+
+@pytest.mark.torch
+def test_single_precision_inside_can_be_told_to_all(torch):
+    """To what differences an objective, and to what checks a surrogate."""
+    theta = torch.tensor([0.2, -0.3, 0.5], dtype=torch.float64, requires_grad=True)
+    cost = torch.tensor([1.0, 4.0, 2.0])
+    step = float(np.finfo(np.float32).eps)
+
+    def surrogate(theta):
+        q = torch.distributions.Categorical(logits=theta.float())
+        y = q.sample()
+        return (100.0 + cost[y]) * q.log_prob(y)
+
+    def objective(theta):
+        return 100.0 + cost[torch.distributions.Categorical(logits=theta.float()).sample()]
+
+    found = check_estimator(surrogate, (theta,), objective=objective, precision=step)
+    assert found.verdict != "refuted", found.explain()
+    found = check_surrogate(surrogate, (theta,), precision=step)
+    assert found.verdict != "refuted", found.explain()
+    assert check_surrogate(surrogate, (theta,)).verdict != "refuted"

@@ -1,0 +1,117 @@
+"""Distributions over numbered outcomes: none is a list that is longer than it need be."""
+
+import math
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from gradproof.estimators.enumeration.outcomes import (
+    Certain,
+    Coin,
+    Uniform,
+    binomial,
+    table,
+    tables,
+    weighted,
+    weighted_rows,
+)
+
+
+def listed(outcomes):
+    """The outcomes that are possible, as an enumeration asks for them."""
+    found, last = [], outcomes.after(-1)
+    while last is not None:
+        found.append(last)
+        last = outcomes.after(last)
+    return found
+
+
+@given(st.lists(st.sampled_from([0.0, 0.25, 0.5, 1.0, 3.0]), min_size=1, max_size=6).filter(any))
+def test_each_possible_outcome_is_named_once(weights):
+    """In order, those of weight zero left out; together they are certain."""
+    outcomes = weighted("draw", weights)
+    assert listed(outcomes) == [place for place, each in enumerate(weights) if each > 0.0]
+    assert outcomes.possible == len(listed(outcomes))
+    total = math.fsum(outcomes.probability(each) for each in listed(outcomes))
+    assert total == pytest.approx(1.0, abs=1e-15)  # a few roundings
+    assert outcomes.rarest == min(outcomes.probability(each) for each in listed(outcomes))
+
+
+@given(st.floats(0.0, 1.0), st.floats(0.0, 1.0, exclude_max=True))
+def test_a_coin_comes_out_by_its_share(one, share):
+    """The upper part of a unit is heads; a side that cannot be never comes out."""
+    coin = Coin("coin", one)
+    assert coin.probability(coin.at(share)) > 0.0
+    assert coin.at(share) == (share >= 1.0 - one if one else 0)
+    assert listed(coin) == [each for each in (0, 1) if coin.probability(each) > 0.0]
+
+
+def test_a_uniform_draw_of_any_size_takes_no_memory():
+    """Of more outcomes than a machine word counts."""
+    outcomes = Uniform("seed", 2**80)
+    assert outcomes.possible == outcomes.count == 2**80
+    assert outcomes.after(2**80 - 1) is None
+    assert outcomes.after(5) == 6
+    assert outcomes.at(0.5) == 2**79
+    assert sys.getsizeof(outcomes) < 200
+
+
+@given(st.integers(2, 300), st.floats(1e-6, 1.0 - 1e-6))
+def test_binomial_probabilities_are_scipys(trials, one):
+    """To rounding: each ratio is off by a few, and there are as many as trials."""
+    outcomes = binomial("binomial", trials, one)
+    expected = stats.binom.pmf(np.arange(trials + 1), trials, one)
+    found = [outcomes.probability(each) for each in range(trials + 1)]
+    assert outcomes.count == trials + 1
+    assert found == pytest.approx(expected, rel=1e-11, abs=1e-300)
+
+
+def test_a_binomial_that_is_certain_has_one_outcome():
+    """And one of one trial is a coin."""
+    assert listed(binomial("binomial", 5, 1.0)) == [5]
+    assert listed(binomial("binomial", 0, 0.5)) == [0]
+    assert isinstance(binomial("binomial", 5, 0.0), Certain)
+    assert isinstance(binomial("binomial", 1, 0.3), Coin)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: table("draw", [0.5, 0.6]), r"sum to 1.1, expected 1"),
+        (lambda: table("draw", [np.nan, 1.0]), "expected finite numbers"),
+        (lambda: table("draw", [-0.5, 1.5]), "expected finite numbers"),
+        (lambda: table("draw", []), "one of no outcomes"),
+        (lambda: table("draw", [[1.0]]), "expected one a outcome"),
+        (lambda: weighted("draw", [0.0, 0.0]), "not all zero"),
+        (lambda: weighted_rows("draw", np.array([[1.0], [-1.0]]), 1e-16), "expected finite"),
+        (lambda: Coin("coin", 1.5), "coin draws with probability 1.5"),
+        (lambda: Uniform("number", 0), "one of 0 outcomes"),
+        (lambda: binomial("binomial", -1, 0.5), "of -1 trials"),
+    ],
+    ids="sum nan negative empty rows zero row coin none trials".split(),  # noqa: SIM905
+)
+def test_what_is_no_distribution_is_an_error(make, message):
+    """It names what draws, and what was given."""
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_probabilities_of_low_precision_may_be_off_by_it():
+    """Those of half precision add up to 1 within its rounding, and are normalised."""
+    given = np.array([0.1, 0.2, 0.7], np.float16)
+    (found,) = tables("draw", given[None])
+    assert math.fsum(found.probability(each) for each in range(3)) == pytest.approx(1.0, abs=1e-15)
+    assert found.precision == np.finfo(np.float16).eps
+
+
+def test_equal_draws_are_the_same_and_others_are_not():
+    """By kind, by what draws, and to the last digit."""
+    assert table("a", [0.5, 0.5]).same(table("a", [0.5, 0.5]))
+    assert not table("a", [0.5, 0.5]).same(table("b", [0.5, 0.5]))
+    assert not table("a", [0.5, 0.5]).same(table("a", [0.5 + 2**-53, 0.5 - 2**-53]))
+    assert not Coin("a", 0.5).same(table("a", [0.5, 0.5]))
+    assert not Uniform("a", 2).same(Uniform("a", 3))
