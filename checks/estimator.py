@@ -116,7 +116,11 @@ class Checked:
                 verdict += f", if {self.condition}"
             lines = [f"{self.name}: {verdict}.", *self.notes]
             if self.verdict == UNDECIDED:
-                lines.append("Take more draws to tell, or enumerate a smaller problem.")
+                lines.append(
+                    "Take more draws to tell (the first of them only teach how far outcomes lie "
+                    "apart), pass rarest= if outcomes that are rarer do not matter, or enumerate a "
+                    "smaller problem."
+                )
             return "\n".join(lines)
         found = worst_of(self.comparisons)
         entry = f"{self.worst.parameter}{list(self.worst.index) if self.worst.index else ''}"

@@ -13,7 +13,12 @@ from gradproof.estimators.enumeration.estimator import Code, Estimator, float_ar
 from gradproof.estimators.enumeration.gradients import Layout, named, precision
 from gradproof.estimators.enumeration.outcomes import EPS
 from gradproof.estimators.enumeration.rounding import FACTOR, RUNS, perturbation, spread
-from gradproof.estimators.enumeration.run import MOST_PATHS, NotEnumerable
+from gradproof.estimators.enumeration.run import (
+    MOST_PATHS,
+    NotEnumerable,
+    TooManyPaths,
+    UnsupportedDraw,
+)
 
 from .objective import gradient_of_mean
 
@@ -86,15 +91,21 @@ def exact_gradient(
         if exact_error is not None:
             raise TypeError("exact_error= belongs to exact=; that of objective= is known")
         leaves = estimator.leaves or float_arrays(estimator.inputs)
-        found = gradient_of_mean(
-            objective,
-            estimator.inputs,
-            leaves,
-            paths=paths,
-            reset=reset,
-            coarsest=precision,
-            tell=estimator.tell,
-        )
+        try:
+            found = gradient_of_mean(
+                objective,
+                estimator.inputs,
+                leaves,
+                paths=paths,
+                reset=reset,
+                coarsest=precision,
+                tell=estimator.tell,
+            )
+        except (UnsupportedDraw, TooManyPaths) as refused:
+            raise type(refused)(
+                f"the objective cannot be enumerated, which it must be also where the estimator is "
+                f"sampled: {refused}; pass exact= instead"
+            ) from refused
         zero = {key: np.zeros_like(value) for key, value in found.gradient.items()}
         return Exact(found.gradient, found.error, zero, found.how, found.measure)
     if callable(exact):

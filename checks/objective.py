@@ -8,7 +8,7 @@ enumerated mean, entry by entry, where it cannot.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,9 +18,9 @@ from gradproof.estimators.enumeration.differences import (
     SMOOTH,
     NotMovable,
     Slope,
+    Slopes,
     along,
     cost,
-    direction,
     gradient,
 )
 from gradproof.estimators.enumeration.enumeration import Enumeration
@@ -106,7 +106,8 @@ def gradient_of_mean(
     expectation = Expectation(
         objective, inputs, beside=(dict(leaves),), paths=paths, reset=reset, tell=tell
     )
-    with Handling():  # handlers stay where they are, from one enumeration to the next
+    # Handlers stay where they are, from one enumeration to the next.
+    with Handling(objective, reset, list(inputs), dict(leaves)):
         mean = expectation.settled()
         found = _automatic(objective, inputs, leaves, paths, reset)
         if found is not None and _witnessed(expectation, mean, leaves, found, coarsest):
@@ -129,7 +130,8 @@ def _check_leaves(leaves: Mapping[str, Any]) -> None:
     if not entries:
         raise NotDifferentiable(
             "objective= needs something to be differentiated by: pass tensors that require "
-            "gradients or arrays of real numbers as inputs, or wrt="
+            "gradients or NumPy arrays of real numbers as inputs, or wrt= (arrays of JAX cannot be "
+            "moved: pass exact=, such as the jax.grad of a mean over all outcomes)"
         )
 
 
@@ -176,13 +178,16 @@ def _witnessed(
     found: MeanGradient,
     coarsest: float,
 ) -> bool:
-    """Whether differences agree.
+    """Whether differences agree: of each entry where these are few, else along some directions.
 
     Raises:
         NotDifferentiable: at a kink, or where no direction tells.
     """
+    arrays = {name: array_of(leaf) for name, leaf in leaves.items()}
+    if cost(arrays) * mean.paths <= WITNESS_RUNS:
+        return _witnessed_by_entries(expectation, leaves, found, coarsest)
     told, why = 0, ""
-    for towards in _directions(leaves, mean.paths):
+    for towards in _directions(arrays, mean.paths):
         slope = _along(expectation, leaves, towards, coarsest)
         if slope.kind == KINK:
             raise NotDifferentiable(_kinked("along a line through the parameters", slope))
@@ -202,14 +207,48 @@ def _witnessed(
     return True
 
 
-def _directions(leaves: Mapping[str, Any], paths: int) -> Iterator[Mapping[str, np.ndarray]]:
-    """Two of everything together; or one of that, and one of each parameter."""
-    yield direction(leaves)
+def _witnessed_by_entries(
+    expectation: Expectation, leaves: Mapping[str, Any], found: MeanGradient, coarsest: float
+) -> bool:
+    slopes, told = _slopes(expectation, leaves, coarsest), 0
+    for name, one in slopes.items():
+        smooth = one.kind == SMOOTH
+        told += int(smooth.sum())
+        _refuse_kinks(name, one)
+        off = np.abs(one.value - found.gradient[name])
+        if (off > GAP * (one.error + found.error[name]))[smooth].any():
+            return False
+    if not told:
+        why = next(reason for one in slopes.values() for reason in one.reasons.values())
+        raise NotDifferentiable(
+            f"the mean of the objective has no slope that differences can tell: {why}; pass exact= "
+            "instead"
+        )
+    return True
+
+
+def _directions(leaves: ByName, paths: int) -> Iterator[ByName]:
+    """Two of everything together; or one of that, and one of each parameter.
+
+    They are drawn anew each time: no pattern of what a graph has lost is orthogonal to them.
+    """
+    rng = np.random.default_rng()
+    entries = sum(array.size for array in leaves.values())
+
+    def towards(names: Iterable[str]) -> ByName:
+        return {
+            name: rng.normal(size=leaves[name].shape)
+            * np.maximum(np.abs(leaves[name]), float(np.abs(leaves[name]).max(initial=0.0)) or 1.0)
+            / entries**0.5
+            for name in names
+        }
+
+    yield towards(leaves)
     if len(leaves) == 1 or VALUES * paths * len(leaves) > WITNESS_RUNS:
-        yield direction(leaves, 1)
+        yield towards(leaves)
         return
-    for name, leaf in leaves.items():
-        yield direction({name: leaf}, 1)
+    for name in leaves:
+        yield towards([name])
 
 
 def _along(
@@ -244,20 +283,11 @@ def _by_differences(
             f"{why}its parameters and {mean.paths:,} paths need {runs:,} runs of the objective for "
             f"differences, more than {MOST_RUNS:,}: pass exact= instead, or a smaller problem"
         )
-    try:
-        found = gradient(lambda: _value(expectation), leaves, eps=coarsest)
-    except NotMovable as error:
-        raise NotDifferentiable(f"{error}; pass exact= instead, or a copy") from error
+    found = _slopes(expectation, leaves, coarsest)
     for name, slopes in found.items():
-        for place in zip(*np.nonzero(slopes.kind != SMOOTH), strict=True):
+        _refuse_kinks(name, slopes)
+        for place in np.argwhere(slopes.kind != SMOOTH):
             index = tuple(int(each) for each in place)
-            if slopes.kind[index] == KINK:
-                sides = float(slopes.left[index]), float(slopes.right[index])
-                raise NotDifferentiable(
-                    f"the mean of the objective is not differentiable at {entry(name, index)}: it "
-                    f"has a kink there, slopes to the two sides are {sides[0]:.6g} and "
-                    f"{sides[1]:.6g}; pass exact= instead, or move it"
-                )
             raise NotDifferentiable(
                 f"the slope of the mean of the objective by {entry(name, index)} cannot be told: "
                 f"{slopes.reasons.get(index, 'no step does')}; pass exact= instead"
@@ -267,6 +297,26 @@ def _by_differences(
         {name: slopes.error for name, slopes in found.items()},
         "by differences of the enumerated objective",
     )
+
+
+def _slopes(
+    expectation: Expectation, leaves: Mapping[str, Any], coarsest: float
+) -> Mapping[str, Slopes]:
+    try:
+        return gradient(lambda: _value(expectation), leaves, eps=coarsest)
+    except NotMovable as error:
+        raise NotDifferentiable(f"{error}; pass exact= instead, or a copy") from error
+
+
+def _refuse_kinks(name: str, slopes: Slopes) -> None:
+    for place in np.argwhere(slopes.kind == KINK):
+        index = tuple(int(each) for each in place)
+        sides = float(slopes.left[index]), float(slopes.right[index])
+        raise NotDifferentiable(
+            f"the mean of the objective is not differentiable at {entry(name, index)}: it has a "
+            f"kink there, slopes to the two sides are {sides[0]:.6g} and {sides[1]:.6g}; pass "
+            "exact= instead, or move it"
+        )
 
 
 def _kinked(where: str, slope: Slope) -> str:

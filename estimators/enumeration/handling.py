@@ -8,6 +8,7 @@ ever, and an enumeration may run inside of another.
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import functools
 import sys
 import threading
@@ -40,6 +41,8 @@ class Handling:
     def __init__(self, *roots: object) -> None:
         self._roots = roots
         self._frameworks: list[Framework] = []
+        self._places = Patches()
+        self._token: contextvars.Token[tuple[frozenset[int], ...]] | None = None
         #: Whether what draws is made from a fixed seed in each run.
         self.seeds = Seeds()
 
@@ -49,19 +52,27 @@ class Handling:
         ]
         _install(self._frameworks)
         try:
-            self._places = Patches()
-            replaced = {
-                id(real): (real, handler)
-                for each in _installed.frameworks.values()
-                for real, handler in each.by_name()
-            }
-            Places(self._roots, replaced).replace(self._places)
+            self._replace()
             for each in self._frameworks:
                 each.begin()
         except BaseException:
             self._end()
             raise
         return self
+
+    def _replace(self) -> None:
+        """Put handlers where the roots keep functions, unless somebody around this one did."""
+        self._places = Patches()
+        mine = frozenset(_identities(self._roots))
+        if any(mine <= known for known in _replaced.get()):
+            return
+        replaced = {
+            id(real): (real, handler)
+            for each in _installed.frameworks.values()
+            for real, handler in each.by_name()
+        }
+        Places(self._roots, replaced).replace(self._places)
+        self._token = _replaced.set((*_replaced.get(), mine))
 
     def __exit__(
         self,
@@ -77,6 +88,8 @@ class Handling:
 
     def _end(self) -> None:
         try:
+            if self._token is not None:
+                _replaced.reset(self._token)
             self._places.undo()
         finally:
             _uninstall(self._frameworks)
@@ -141,6 +154,24 @@ class Handling:
     def watched(self, code: Callable[[], T], run: Run) -> T:
         """The same, while draws are looked for that no handler sees."""
         return self.perform(code, run, watched=True)
+
+
+#: Of the enumerations around this one: in which functions and objects handlers were put.
+_replaced: contextvars.ContextVar[tuple[frozenset[int], ...]] = contextvars.ContextVar(
+    "replaced", default=()
+)
+
+
+def _identities(roots: object) -> Iterator[int]:
+    """Of what may keep functions, in collections and out of them."""
+    if isinstance(roots, tuple | list):
+        for each in roots:
+            yield from _identities(each)
+    elif isinstance(roots, dict):
+        for each in roots.values():
+            yield from _identities(each)
+    elif roots is not None:
+        yield id(roots)
 
 
 class _Installed:

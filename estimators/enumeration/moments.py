@@ -23,7 +23,7 @@ ROUNDINGS_OF_A_DRAW = 100.0
 
 #: Paths that are remembered with their outcomes, the likeliest: what rounding does inside is
 #: measured on these.
-REMEMBERED = 32
+REMEMBERED = 16
 
 
 class Moments:

@@ -92,9 +92,11 @@ def _library_folders() -> tuple[str, ...]:
 
 def _is_users(module: Any) -> bool:
     """Whether a module is neither Python's nor installed: of this process's own scripts."""
-    file = getattr(module, "__file__", None)
-    if getattr(module, "__name__", "") == "__main__":
+    file, name = getattr(module, "__file__", None), getattr(module, "__name__", "")
+    if name == "__main__":
         return True
+    if name.partition(".")[0] == __name__.partition(".")[0]:
+        return False  # our own, also where they are installed as a checkout
     return isinstance(file, str) and not file.startswith(_library_folders())
 
 

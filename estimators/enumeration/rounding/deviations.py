@@ -20,7 +20,7 @@ RUNS = 8
 #: 2e-5 for f = 1, 3e-10 for 4 and 5e-15 for 16. Roundings that all go one way add up to √n/5.5
 #: times what those at random do: 16 covers n = 2,000 of them, and the 256 times from which on a
 #: verdict is "refuted" half a million. Measured on right estimators of real layers in double,
-#: single and half precision (tests/power/test_rounding_spread.py), no error was beyond 2 times the
+#: single and half precision (tests/estimators/enumeration/test_rounding_layers.py), no error was beyond 2 times the
 #: largest deviation, and single sums of 20,000 terms and more reached 5.
 FACTOR = 16.0
 

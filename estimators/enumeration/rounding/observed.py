@@ -75,7 +75,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, ObservedArray):
         return value.view(np.ndarray)
     if isinstance(value, _TYPES):
-        base = type(value).__base__
+        base: Any = type(value).__base__
         number = base.__complex__ if value.dtype.kind == "c" else base.__float__
         return base(number(value))  # not our own, which would count it as lost
     if type(value) in (list, tuple):

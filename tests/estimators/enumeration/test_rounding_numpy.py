@@ -199,12 +199,16 @@ def test_everything_is_as_before_also_after_an_error():
         kinds.append(type(np.array([1.5]) * observed(np.ones(1))))
         kinds.append(type(math.exp(observed(1.5))))
 
-    with pytest.raises(ZeroDivisionError), moving():
-        assert np.zeros is not before["zeros"]
-        thread = threading.Thread(target=beside)
-        thread.start()
-        thread.join()
-        raise ZeroDivisionError
+    def failing():
+        with moving():
+            assert np.zeros is not before["zeros"]
+            thread = threading.Thread(target=beside)
+            thread.start()
+            thread.join()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        failing()
     assert kinds == [np.ndarray, np.ndarray, float]
     for name in ("array", "asarray", "zeros", "ones"):
         assert getattr(np, name) is before[name]
