@@ -23,11 +23,18 @@ import numpy as np
 import numpy.typing as npt
 
 from . import partial_sums
-from .observed import ACTIVE, observed
 from .perturbation import Perturbation
-from .torch_rules import ONE_AT_ZERO, WHOLE, base_name, kind
+from .torch_rules import (
+    GRAIN_OF_INTERPOLATION,
+    INTERPOLATIONS,
+    ONE_AT_ZERO,
+    WHOLE,
+    base_name,
+    kind,
+)
 from .torch_scattered import ScatteredSum
 from .torch_steps import steps_of
+from .torch_switches import observe_numbers, switch_off_fused_layers
 from .ulps import FORMATS, all_whole, move_bits, unrounded
 
 
@@ -42,47 +49,12 @@ def moved_torch(perturbation: Perturbation) -> Iterator[None]:
     torch = sys.modules["torch"]
     compiles = "torch._dynamo" in sys.modules
     with ExitStack() as stack:
-        _switch_off_fused_layers(torch, stack)
+        switch_off_fused_layers(torch, stack)
         if compiles and hasattr(torch.compiler, "set_stance"):
             stack.enter_context(torch.compiler.set_stance("force_eager"))
-        _observe_numbers(torch, stack)
+        observe_numbers(torch, stack)
         stack.enter_context(_mode_type(compiles)(_Arithmetic(torch, perturbation)))
         yield
-
-
-def _observe_numbers(torch: Any, stack: ExitStack) -> None:
-    """Numbers that are taken out of tensors are moved as those of NumPy's are."""
-    for name in ("item", "tolist"):
-        original = getattr(torch.Tensor, name)
-
-        def take(self: Any, original: Any = original) -> Any:
-            numbers = original(self)
-            return numbers if ACTIVE.get() is None else observed(numbers)
-
-        if name in vars(torch.Tensor):
-            stack.callback(setattr, torch.Tensor, name, original)
-        else:
-            stack.callback(delattr, torch.Tensor, name)
-        setattr(torch.Tensor, name, take)
-
-
-def _switch_off_fused_layers(torch: Any, stack: ExitStack) -> None:
-    cuda, distribution = torch.backends.cuda, torch.distributions.Distribution
-
-    def switch(get: Callable[[], bool], put: Callable[[bool], Any], to: bool = False) -> None:
-        if get() is not to:
-            put(to)
-            stack.callback(put, not to)
-
-    switch(torch._C._get_mkldnn_enabled, torch._C._set_mkldnn_enabled)
-    switch(torch._C._get_cudnn_enabled, torch._C._set_cudnn_enabled)
-    switch(torch.backends.mha.get_fastpath_enabled, torch.backends.mha.set_fastpath_enabled)
-    switch(cuda.math_sdp_enabled, cuda.enable_math_sdp, True)
-    switch(cuda.flash_sdp_enabled, cuda.enable_flash_sdp)
-    switch(cuda.mem_efficient_sdp_enabled, cuda.enable_mem_efficient_sdp)
-    if hasattr(cuda, "cudnn_sdp_enabled"):
-        switch(cuda.cudnn_sdp_enabled, cuda.enable_cudnn_sdp)
-    switch(lambda: distribution._validate_args, distribution.set_default_validate_args)
 
 
 @cache
@@ -197,12 +169,13 @@ class _Arithmetic:
     def rounded_in_every_way(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """What is given is moved, and what comes out."""
         written = {id(target) for target in self.targets(func, args, kwargs)}
+        grain = GRAIN_OF_INTERPOLATION if base_name(func).startswith(INTERPOLATIONS) else 1
 
         def moved(value: Any) -> Any:
             if isinstance(value, (list, tuple)):
                 return type(value)([moved(item) for item in value])
             if isinstance(value, self.torch.Tensor) and id(value) not in written:
-                return self.moved(value)
+                return self.moved(value, grain)
             return value
 
         given = {name: moved(value) for name, value in kwargs.items()}

@@ -43,7 +43,7 @@ class Picked:
 def layers(torch, rng):
     """By name, a network of random size and its input; the last layer gives three logits."""
     nn = torch.nn
-    d, h, t, n = (int(size) for size in rng.integers(2, 9, 4))
+    d, h, t, n = (int(size) for size in rng.integers(2, 6, 4))
     size = float(10 ** rng.uniform(-1, 1))
     kinds = (nn.Tanh, nn.ReLU, nn.GELU, nn.SiLU, nn.Sigmoid, nn.Softplus, nn.ELU, nn.Mish)
     act = kinds[rng.integers(len(kinds))]()
