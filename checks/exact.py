@@ -160,13 +160,18 @@ def _moved(code: Code, known: Mapping[str, np.ndarray], runs: int = 1) -> tuple[
     """What moved roundings inside move it by at most, (P,), and how many were moved."""
     rng, layout = np.random.default_rng(0), Layout(known)  # the same each time
     base, most, moved = layout.row(known), np.zeros(layout.size), 0
-    with Enumeration(code) as enumeration:
-        for _ in range(runs):
-            with perturbation(rng) as operations:
-                other = layout.row(named(enumeration.repeat(()).value))
-            enumeration.settle()
-            moved += operations.count
-            most = np.maximum(most, spread([other], base))
+    try:
+        with Enumeration(code) as enumeration:
+            for _ in range(runs):
+                with perturbation(rng) as operations:
+                    other = layout.row(named(enumeration.repeat(()).value))
+                enumeration.settle()
+                if operations.unseen:  # something inside is hidden
+                    return most, 0
+                moved += operations.count
+                most = np.maximum(most, spread([other], base))
+    except Exception:  # noqa: BLE001 - it runs as it is, and not with moved roundings
+        return most, 0
     return most, moved
 
 

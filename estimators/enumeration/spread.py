@@ -8,8 +8,9 @@ with u the unit roundoff and B terms in one sum. The second is measured: the lik
 again with every operation's result moved by a random half unit in the last place, the probabilities
 of their draws among them, and what w g is moved by at most in :data:`..rounding.RUNS` runs is what
 rounding may have moved it by already (see :mod:`.rounding`). Where nothing can be measured, a bound
-is left that supposes a thousand roundings of the largest gradient that an entry has on any path:
-what cancels inside (1 - p of an outcome that is almost certain) is of that size where it does not.
+is left that supposes a thousand roundings of the largest gradient of any parameter on any path: what
+cancels inside (1 - p of an outcome that is almost certain, a bias before batch normalisation) is of
+that size where it does not.
 """
 
 from __future__ import annotations
@@ -72,7 +73,8 @@ def supposed(moments: Moments, step: float, stated: float = 0.0) -> np.ndarray:
         stated: the same of the coarsest arithmetic inside, if somebody says so.
     """
     coarse = max(step, stated, moments.precision)
-    return np.asarray(ROUNDINGS * (coarse * moments.largest() + TINY))
+    largest = float(moments.largest().max(initial=0.0))
+    return np.full(moments.layout.size, ROUNDINGS * (coarse * largest + TINY))
 
 
 def measured(enumeration: Enumeration, moments: Moments, rng: np.random.Generator) -> Spread | None:
@@ -80,7 +82,14 @@ def measured(enumeration: Enumeration, moments: Moments, rng: np.random.Generato
 
     None if nothing could be moved, or something inside is hidden from it.
     """
-    layout, steps = moments.layout, Steps(rng)
+    try:
+        return _measured(enumeration, moments, Steps(rng))
+    except Exception:  # noqa: BLE001 - it runs as it is, and not with arrays that are observed
+        return None
+
+
+def _measured(enumeration: Enumeration, moments: Moments, steps: Steps) -> Spread | None:
+    layout = moments.layout
     total, weighed = np.zeros(layout.size), np.zeros(layout.size)
     share, count, underflow = 0.0, 0, 0.0
     with enumeration.observed():
