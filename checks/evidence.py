@@ -298,7 +298,7 @@ def compare_entries(
     signals = np.where(zero, sizes, np.abs(expected))
     with np.errstate(over="ignore"):  # of numbers near the smallest
         seen = np.divide(bounds, signals, out=np.full(off.shape, np.inf), where=signals > 0.0)
-    nothing = (expected == 0.0) & (sizes == 0.0)
+    nothing = known & (sizes == 0.0)
     noise = maybe & (sizes <= bounds) & (bounds <= VANISHING * max(scale, float(sizes.max())))
     seen = np.where(nothing | noise, 0.0, seen)
     blind = np.argwhere(seen > COARSEST)

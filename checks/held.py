@@ -236,6 +236,8 @@ def check_surrogate(
                     subject.eps,
                     sizes[one],
                     _scale(sizes, one),
+                    level=_level(path),
+                    reached=touched.issuperset(one),
                     second=len(one) > 1,
                 )
         assert first is not None
@@ -249,6 +251,8 @@ def check_surrogate(
                     subject.eps,
                     sums.size[one],
                     scale,
+                    level=0.0,
+                    reached=False,
                     second=len(one) > 1,
                 )
         gradcheck = subject.gradcheck(first)
@@ -484,6 +488,8 @@ class _Found:
         sizes: np.ndarray,
         scale: float,
         *,
+        level: float,
+        reached: bool,
         second: bool = False,
     ) -> None:
         """Compare the derivatives of one path, or their mean, entry by entry.
@@ -491,17 +497,29 @@ class _Found:
         Args:
             sizes: what is added up in each entry, without signs.
             scale: the largest of anything beside them.
+            level: the size of the value itself. Where it does not move at all, it may have moved by
+                half of its last digit.
+            reached: whether the graph leads to what it is differentiated by; where it does not,
+                and nothing moves, there is nothing to be seen.
             second: whether they are second derivatives.
         """
         told = slopes.kind == SMOOTH
         self._note(what, found, slopes)
+        if reached:
+            still = (slopes.value == 0.0) & (slopes.error == 0.0)
+            error = np.where(still, eps * level, slopes.error)
+            slopes = dataclasses.replace(slopes, error=error)
+        else:
+            still = (slopes.value == 0.0) & (found == 0.0)
+            slopes = dataclasses.replace(slopes, error=np.where(still, 0.0, slopes.error))
         # What cannot be told agrees with anything, and resolves nothing.
         expected = np.where(np.isfinite(slopes.value), slopes.value, found)
-        bounds = np.where(told, slopes.error + OWN * eps * sizes, FAR)
+        bounds, own_error = np.where(told, slopes.error + OWN * eps * sizes, FAR), slopes.error
         if second:
             none = (found == 0.0) & (np.abs(expected) <= slopes.error)
             none &= slopes.error <= NONE * scale
             expected, sizes = np.where(none, 0.0, expected), np.where(none, 0.0, sizes)
+            own_error = np.where(none, 0.0, own_error)
         # What cancels inside automatic differentiation is not known, and matters to few entries.
         off = np.abs(found - expected) > bounds
         bounds = np.where(off, bounds + ROUNDINGS * eps * scale, bounds)
@@ -513,7 +531,7 @@ class _Found:
             self._label,
             sizes=np.where(told, sizes, np.maximum(sizes, np.finfo(np.float64).tiny)),
             scale=scale,
-            own_error=slopes.error,
+            own_error=own_error,
         )
         self._coarsest[what] = max(self._coarsest.get(what, 0.0), one.resolution)
         self._unseen.setdefault(what, {}).update(dict.fromkeys(one.unseen))
@@ -560,6 +578,11 @@ class _Found:
             for what, one in self._worst.items()
         ]
         return (*found, *self._sets)
+
+
+def _level(path: Path[Any]) -> float:
+    """The size of a surrogate's value on a path."""
+    return abs(one_number(path.value[0], "the surrogate"))
 
 
 def _scale(sizes: Derivatives, like: tuple[str, ...]) -> float:

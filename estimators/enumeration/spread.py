@@ -8,9 +8,9 @@ with u the unit roundoff and B terms in one sum. The second is measured: the lik
 again with every operation's result moved by a random half unit in the last place, the probabilities
 of their draws among them, and what w g is moved by at most in :data:`..rounding.RUNS` runs is what
 rounding may have moved it by already (see :mod:`.rounding`). Where nothing can be measured, a bound
-is left that supposes a thousand roundings of the largest gradient of any parameter on any path: what
-cancels inside (1 - p of an outcome that is almost certain, a bias before batch normalisation) is of
-that size where it does not.
+is left that supposes a thousand roundings of the largest gradient of any parameter on any path:
+what cancels inside (1 - p of an outcome that is almost certain, a bias before batch normalisation)
+is of that size where it does not.
 """
 
 from __future__ import annotations
