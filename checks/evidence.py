@@ -215,15 +215,6 @@ def judge(comparisons: Sequence[Comparison]) -> str:
     return HOLDS
 
 
-def judge_exact(comparisons: Sequence[Comparison]) -> str:
-    """The verdict, where zero may be the answer: all errors zero hold, whatever could be seen.
-
-    Raises:
-        NothingCompared: for zero comparisons.
-    """
-    return HOLDS if worst_of(comparisons).error == 0.0 else judge(comparisons)
-
-
 def compare(
     what: str, found: Any, expected: Any, bound: float, subject: str, *, signal: float | None = None
 ) -> Comparison:

@@ -4,9 +4,8 @@ Adding a framework: write one class in a file of its own that derives from :clas
 name it in ``FRAMEWORKS``. It says
 
 - what draws, and what answers instead: ``install`` puts handlers on, made by :func:`handle`, once
-for
-  all enumerations that are under way. An answer asks ``run.choose(outcomes)`` for each draw, with
-  outcomes of :mod:`..outcomes`, or raises :class:`..run.UnsupportedDraw`;
+  for all enumerations that are under way. An answer asks ``run.choose(outcomes)`` for each draw,
+  with outcomes of :mod:`..outcomes`, or raises :class:`..run.UnsupportedDraw`;
 - which of these are functions that people import by their own names (``by_name``);
 - what a run must have or must leave (``start``, ``finish``): what the framework remembers during a
   run belongs into ``run.memory``, generators that draw go through :func:`..generators.draw_from`;
@@ -22,6 +21,7 @@ import functools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar
 
+from ..generators import Watched
 from ..patches import Patches
 from ..run import Run, SampledRun, UnsupportedDraw, current_run, outside
 
@@ -75,6 +75,35 @@ class Framework:
 
     def end(self, failed: bool) -> None:
         """The enumeration ended, or failed; handlers are installed still."""
+
+
+class GeneratorFramework(Framework):
+    """A framework that has a generator of its own, which only handlers may move.
+
+    ``begin`` adds that generator to what is watched.
+    """
+
+    #: Generators that somebody drew from outside of any run while handlers were installed.
+    elsewhere: ClassVar[set[int]]
+
+    def __init__(self, module: Any) -> None:
+        super().__init__(module)
+        self._handlers: list[tuple[Any, Any]] = []
+        self._watched = Watched()
+
+    def by_name(self) -> Iterable[tuple[Any, Any]]:
+        """The functions of the module."""
+        return self._handlers
+
+    def finish(self, run: Run, watched: bool) -> None:
+        """Look whether something was drawn unseen."""
+        if watched:
+            self._watched.check(self.elsewhere)
+
+    def end(self, failed: bool) -> None:
+        """Look whether something was drawn unseen."""
+        if not (failed or self._sampled):
+            self._watched.check(self.elsewhere)
 
 
 def handle(

@@ -9,17 +9,17 @@ that was imported by its own name, must be found where they are; see :mod:`..pla
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from ..generators import BITS, Watched, bits_of, draw_from, set_by
+from ..generators import BITS, bits_of, draw_from, set_by
 from ..outcomes import EPS, Uniform, binomial, tables, weighted
 from ..patches import Patches
 from ..run import Run, UnsupportedDraw
 from ..uniforms import uniform
-from .framework import Framework, handle, refuse
+from .framework import GeneratorFramework, handle, refuse
 
 #: How far probabilities may be from adding up to 1: the root of the precision, as NumPy has it.
 SUM = 1.5e-8
@@ -225,15 +225,15 @@ KINDS: dict[type, tuple[type[Drawing], str]] = {
 }
 
 
-class Numpy(Framework):
+#: Bit generators that somebody drew from outside of any run while handlers were installed.
+ELSEWHERE: set[int] = set()
+
+
+class Numpy(GeneratorFramework):
     """NumPy's generators and functions."""
 
     name = "numpy"
-
-    def __init__(self, module: Any) -> None:
-        super().__init__(module)
-        self._handlers: list[tuple[Any, Any]] = []
-        self._watched = Watched()
+    elsewhere = ELSEWHERE
 
     def install(self, patches: Patches) -> None:
         """Handle the methods of the two classes, and the module's functions."""
@@ -261,27 +261,9 @@ class Numpy(Framework):
             patches.attribute(np.random, name, handler)
             self._handlers.append((real, handler))
 
-    def by_name(self) -> Iterable[tuple[Any, Any]]:
-        """The functions of ``numpy.random``."""
-        return self._handlers
-
     def begin(self) -> None:
         """Watch the generator that NumPy has of its own."""
         self._watched.add(_legacy_bits(), BITS)
-
-    def finish(self, run: Run, watched: bool) -> None:
-        """Look whether something was drawn unseen."""
-        if watched:
-            self._watched.check(ELSEWHERE)
-
-    def end(self, failed: bool) -> None:
-        """Look whether something was drawn unseen."""
-        if not (failed or self._sampled):
-            self._watched.check(ELSEWHERE)
-
-
-#: Bit generators that somebody drew from outside of any run while handlers were installed.
-ELSEWHERE: set[int] = set()
 
 
 def _legacy_bits() -> Any:

@@ -13,12 +13,12 @@ import uuid
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from ..generators import PYTHON, Watched, draw_from, set_by
-from ..outcomes import Coin, Uniform, binomial, weighted
+from ..generators import PYTHON, draw_from, set_by
+from ..outcomes import Uniform, binomial, weighted
 from ..patches import Patches
 from ..run import Run, current_run, outside
 from ..uniforms import uniform
-from .framework import Framework, handle, refuse
+from .framework import GeneratorFramework, handle, refuse
 
 #: Modules whose names for temporary files are no draws of anybody's estimator.
 UNRELATED = ("tempfile",)
@@ -104,10 +104,6 @@ def _binomial(run: Run, generator: random.Random, n: int = 1, p: float = 0.5) ->
     return run.choose(binomial("random.binomialvariate", n, float(p)))
 
 
-def _coin(run: Run, generator: random.Random) -> bool:
-    return bool(run.choose(Coin("random.getrandbits", 0.5)))
-
-
 #: What answers, by the method of ``random.Random``.
 ANSWERS: dict[str, Callable[..., Any]] = {
     "random": _floats,
@@ -140,15 +136,15 @@ ENTROPY: tuple[tuple[Any, tuple[str, ...]], ...] = (
 )
 
 
-class Stdlib(Framework):
+#: Generators that somebody drew from outside of any run while handlers were installed.
+ELSEWHERE: set[int] = set()
+
+
+class Stdlib(GeneratorFramework):
     """Python's ``random``, and the operating system."""
 
     name = "random"
-
-    def __init__(self, module: Any) -> None:
-        super().__init__(module)
-        self._handlers: list[tuple[Any, Any]] = []
-        self._watched = Watched()
+    elsewhere = ELSEWHERE
 
     def install(self, patches: Patches) -> None:
         """Handle the class's methods, and the module's functions, which are those of an object."""
@@ -207,23 +203,9 @@ class Stdlib(Framework):
 
         return method
 
-    def by_name(self) -> Iterable[tuple[Any, Any]]:
-        """The functions of the modules."""
-        return self._handlers
-
     def begin(self) -> None:
         """Watch the generator that Python has of its own."""
         self._watched.add(random._inst, PYTHON)
-
-    def finish(self, run: Run, watched: bool) -> None:
-        """Look whether something was drawn unseen."""
-        if watched:
-            self._watched.check(ELSEWHERE)
-
-    def end(self, failed: bool) -> None:
-        """Look whether something was drawn unseen."""
-        if not (failed or self._sampled):
-            self._watched.check(ELSEWHERE)
 
 
 def _setter(real: Callable[..., Any]) -> Callable[..., Any]:
@@ -247,10 +229,6 @@ def _outside_of_runs(load: Callable[..., Any]) -> Callable[..., Any]:
             return load(*args)
 
     return find_and_load
-
-
-#: Generators that somebody drew from outside of any run while handlers were installed.
-ELSEWHERE: set[int] = set()
 
 
 def _unrelated() -> bool:

@@ -10,17 +10,17 @@ import contextlib
 import functools
 import math
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
 import numpy as np
 
-from ..generators import Kind, Watched, draw_from, set_by
+from ..generators import Kind, draw_from, set_by
 from ..outcomes import EPS, Coin, Uniform, binomial, weighted, weighted_rows
 from ..patches import Patches
 from ..run import Run, UnsupportedDraw, current_run
-from .framework import Framework, handle, refuse
+from .framework import GeneratorFramework, handle, refuse
 from .torch_compile import COMPILER, known_to_script, run_as_written
 from .torch_imports import LateImports
 from .torch_transforms import Transforms
@@ -45,16 +45,19 @@ SEEDING = "torch.utils.data."
 FIRST_SEED = 1 << 62
 
 
-class Torch(Framework):
+#: Generators that somebody drew from outside of any run while handlers were installed.
+ELSEWHERE: set[int] = set()
+
+
+class Torch(GeneratorFramework):
     """PyTorch's functions and methods."""
 
     name = "torch"
+    elsewhere = ELSEWHERE
 
     def __init__(self, module: Any) -> None:
         super().__init__(module)
-        self._handlers: list[tuple[Any, Any]] = []
         self._kind = _kind(module)
-        self._watched = Watched()
         self._modes: list[contextlib.AbstractContextManager[object]] = []
 
     def install(self, patches: Patches) -> None:
@@ -123,10 +126,6 @@ class Torch(Framework):
 
         return seen
 
-    def by_name(self) -> Iterable[tuple[Any, Any]]:
-        """The functions of ``torch``."""
-        return self._handlers
-
     def begin(self) -> None:
         """Watch the generator that PyTorch has of its own."""
         self._watched.add(self.module.default_generator, self._kind)
@@ -142,16 +141,7 @@ class Torch(Framework):
         """No longer."""
         if watched and not run.samples:
             self._modes.pop().__exit__(None, None, None)
-            self._watched.check(ELSEWHERE)
-
-    def end(self, failed: bool) -> None:
-        """Look whether something was drawn unseen."""
-        if not (failed or self._sampled):
-            self._watched.check(ELSEWHERE)
-
-
-#: Generators that somebody drew from outside of any run while handlers were installed.
-ELSEWHERE: set[int] = set()
+        super().finish(run, watched and not run.samples)
 
 
 @functools.cache
