@@ -85,7 +85,7 @@ class Path(Generic[T]):
     @property
     def probability(self) -> float:
         """Of these outcomes; 0 where it is too small for a number."""
-        product = math.prod(choice.probability for choice in self.choices)
+        product = math.prod([outcomes.probability(taken) for outcomes, taken, _ in self.choices])
         return product if product > 0.0 else math.exp(self.log_probability)
 
     @property
@@ -114,17 +114,17 @@ class Run:
     samples = False
 
     def __init__(self, prefix: Sequence[Choice] = (), most: int = MOST_PATHS) -> None:
-        self._ordered = [place for place, choice in enumerate(prefix) if choice.key is None]
-        self._keyed = {
-            choice.key: place for place, choice in enumerate(prefix) if choice.key is not None
-        }
+        self._keyed = {key: place for place, (_, _, key) in enumerate(prefix) if key is not None}
+        self._ordered: Sequence[int] = range(len(prefix))
+        if self._keyed:
+            self._ordered = [place for place in self._ordered if prefix[place].key is None]
         self._prefix, self._place = prefix, 0
         #: The draws of the prefix as they were made, and those beyond it.
         self._made: list[Choice | None] = [None] * len(prefix)
-        self._beyond: list[Choice] = []
         self._most = most
-        self._paths = 1
-        self._process = os.getpid()
+        #: Paths that go out from the draws so far; 0: nobody has counted them yet.
+        self._paths = 0
+        self._copy = _copies
         self.choices: list[Choice] = []
         self.refused: list[NotEnumerable] = []
         #: Logarithms of the probabilities that were taken, with what they are differentiated by;
@@ -145,28 +145,37 @@ class Run:
             TooManyPaths: if there are more than may be run, as far as can be told by now.
             UnsupportedDraw: if a copy of this process draws.
         """
-        if os.getpid() != self._process:
+        if self._copy != _copies:
             raise UnsupportedDraw(
                 f"{outcomes.what} draws in another process, which cannot be told the outcome"
             )
         place = self._given(key)
         if place is None:
             choice = Choice(outcomes, self._free(outcomes), key)
-            self._beyond.append(choice)
+            self.choices.append(choice)
+            self._made.append(choice)
+            self._count()
         else:
-            given = self._prefix[place]
-            choice = Choice(self._check(outcomes, given), given.taken, key)
+            choice = self._again(outcomes, self._prefix[place])
+            self.choices.append(choice)
             self._made[place] = choice
-        self.choices.append(choice)
-        self._count(choice.outcomes)
         return choice.taken
+
+    def expected(self) -> Outcomes | None:
+        """Of the next draw, if it was made in an earlier run and draws have an order.
+
+        Whoever finds that the distribution is to be the same need not form it once more.
+        """
+        if self._place == len(self._ordered):
+            return None
+        return self._prefix[self._ordered[self._place]].outcomes
 
     def in_order(self) -> tuple[Choice, ...]:
         """All draws, those of the prefix first: the next path differs in the last of these.
 
         Draws that have a key may be made in any order, and must keep the one they were found in.
         """
-        return (*(choice for choice in self._made if choice is not None), *self._beyond)
+        return tuple([choice for choice in self._made if choice is not None])
 
     def note_graph(self, log_probability: Any, draws: int) -> None:
         """Keep the logarithm of the probability of draws, such as can be differentiated."""
@@ -215,18 +224,21 @@ class Run:
         assert first is not None  # a distribution has an outcome
         return first
 
-    def _check(self, outcomes: Outcomes, given: Choice) -> Outcomes:
-        """The outcomes of a draw of the prefix: those of before, which know more of themselves."""
-        if not outcomes.same(given.outcomes):
+    def _again(self, outcomes: Outcomes, given: Choice) -> Choice:
+        """A draw of the prefix: with the outcomes of before, which know more of themselves."""
+        before = given.outcomes
+        if outcomes is not before and not outcomes.same(before):
             raise NotReproducible(
                 f"draw {len(self.choices) + 1} was {given.outcomes}, and after the same outcomes "
                 f"it is {outcomes}: {KEPT}"
             )
-        return given.outcomes
+        return given
 
-    def _count(self, outcomes: Outcomes) -> None:
+    def _count(self) -> None:
+        """Count a draw beyond the prefix; those of the prefix were counted when they were first."""
         # Each outcome that was not taken is where at least one other path begins.
-        self._paths += outcomes.possible - 1
+        since = self.choices[-1:] if self._paths else self.choices
+        self._paths = (self._paths or 1) + sum([each.outcomes.possible - 1 for each in since])
         if self._paths > self._most:
             self._stop(
                 f"one path has made {len(self.choices):,} draws, from which at least "
@@ -255,7 +267,7 @@ class RepeatedRun(Run):
             "than the draws before"
         )
 
-    def _check(self, outcomes: Outcomes, given: Choice) -> Outcomes:
+    def _again(self, outcomes: Outcomes, given: Choice) -> Choice:
         was = given.outcomes
         if (was.what, was.count) != (outcomes.what, outcomes.count):
             raise NotReproducible(
@@ -263,9 +275,9 @@ class RepeatedRun(Run):
                 f"run with other parameters it is {outcomes.what} of {outcomes.count} outcomes: "
                 "what is drawn next depends on more than the draws before"
             )
-        return outcomes
+        return Choice(outcomes, given.taken, given.key)
 
-    def _count(self, outcomes: Outcomes) -> None:
+    def _count(self) -> None:
         pass  # the path is known, and one only
 
 
@@ -288,7 +300,7 @@ class NumberedRun(Run):
             )
         return number
 
-    def _count(self, outcomes: Outcomes) -> None:
+    def _count(self) -> None:
         pass  # nothing is enumerated
 
 
@@ -319,8 +331,22 @@ class SampledRun(Run):
         self.rarest = min(self.rarest, outcomes.rarest)
         return outcomes.at(0.5)
 
-    def _count(self, outcomes: Outcomes) -> None:
+    def _count(self) -> None:
         pass  # nothing is enumerated
+
+
+#: How often this process was made as a copy of another, which had runs of its own under way. Read
+#: at each draw: to ask the system for the process takes as long as all the rest.
+_copies = 0
+
+
+def _copied() -> None:
+    global _copies
+    _copies += 1
+
+
+if hasattr(os, "register_at_fork"):  # where it is not, processes are not copied
+    os.register_at_fork(after_in_child=_copied)
 
 
 #: The run that is under way in this thread and context, if there is one.

@@ -264,24 +264,35 @@ class _Draws:
         if num_samples < 1:
             raise RuntimeError("cannot sample n_sample <= 0 samples")  # as PyTorch does
         step = self._step(input)
-        rows = input.detach().double().cpu().numpy().reshape(-1, input.shape[-1])
+        rows = self._doubles(input).reshape(-1, input.shape[-1])
         if num_samples == 1 or replacement:
             drawn = [
-                [run.choose(outcomes) for _ in range(num_samples)]
-                for outcomes in weighted_rows(what, rows, step)
+                run.choose(outcomes)
+                for outcomes in weighted_rows(what, rows, step, run.expected())
+                for _ in range(num_samples)
             ]
         else:
-            drawn = [self._apart(run, what, row, num_samples, step) for row in rows]
+            drawn = [
+                place for row in rows for place in self._apart(run, what, row, num_samples, step)
+            ]
+        places = np.array(drawn, np.int64).reshape(*input.shape[:-1], num_samples)
+        found = self._torch.from_numpy(places).to(input.device)
         if run.graph is not None:
             given = input.reshape(-1, input.shape[-1])
-            log = self._log_weights(given, drawn, replacement)
+            log = self._log_weights(given, found.reshape(-1, num_samples), replacement)
             run.note_graph(log, 0 if _lost(given, log) else len(rows) * num_samples)
-        found = self._torch.tensor(drawn, dtype=self._torch.long, device=input.device)
-        return _given(found.reshape(*input.shape[:-1], num_samples), out)
+        return _given(found, out)
 
     def _step(self, given: Tensor) -> float:
         """The precision of what probabilities are given in."""
         return float(self._torch.finfo(given.dtype).eps) if given.is_floating_point() else EPS
+
+    def _doubles(self, given: Tensor) -> np.ndarray:
+        """The numbers themselves, in double precision; perhaps in the same memory."""
+        plain = given.detach()
+        if plain.dtype is not self._torch.double or plain.device.type != "cpu":
+            plain = plain.double().cpu()
+        return np.asarray(plain.numpy())
 
     def _apart(
         self, run: Run, what: str, weights: np.ndarray, count: int, step: float
@@ -298,9 +309,8 @@ class _Draws:
             left[drawn[-1]] = 0.0
         return drawn
 
-    def _log_weights(self, rows: Tensor, drawn: list[list[int]], replacement: bool) -> Tensor:
+    def _log_weights(self, rows: Tensor, places: Tensor, replacement: bool) -> Tensor:
         """The logarithm of the probability of what was drawn from each row."""
-        places = self._torch.tensor(drawn, dtype=self._torch.long, device=rows.device)
         taken = rows.gather(1, places)
         left = rows.sum(1, keepdim=True)
         if not replacement:
@@ -342,7 +352,7 @@ class _Draws:
     def _zeros_and_ones(self, run: Run, given: Tensor) -> Tensor:
         if not given.is_floating_point():
             raise NotImplementedError(f"bernoulli of {given.dtype} is not implemented by PyTorch")
-        flat = given.detach().double().cpu().numpy().reshape(-1)
+        flat = self._doubles(given).reshape(-1)
         step = self._step(given)
         # Each that is certain is no draw; most may be.
         drawn = (flat == 1.0).astype(np.float64)
