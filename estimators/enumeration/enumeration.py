@@ -157,13 +157,13 @@ class Enumeration:
         for path in self.paths():
             first = first or path
             moments = moments or Moments(self._layout(path.value))
-            before = moments.layout.row(path.value)
             moments.add(path)
             count = moments.count
             if count <= FIRST or not count & (count - 1):
-                self._check(path, before, moments.layout)
-            if count == 1:
-                start = before
+                row = moments.layout.row(path.value)
+                self._check(path, row, moments.layout)
+                if count == 1:
+                    start = row
         assert moments is not None  # there is one path at least
         assert first is not None
         while self.repeats < (REPEATS if moments.draws else ALONE):

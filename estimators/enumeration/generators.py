@@ -13,7 +13,7 @@ import ctypes
 import functools
 import random
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -23,7 +23,8 @@ from .run import Run, UnsupportedDraw, current_run
 class Kind(NamedTuple):
     """How the state of one kind of generator is read, written, and moved on.
 
-    ``read`` returns what ``write`` takes; ``key`` makes of it what can be compared.
+    ``read`` returns what ``write`` takes; ``key`` makes of it what can be compared, and ``reader``
+    makes a function that returns the key of what is there, for one generator that draws often.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Kind(NamedTuple):
     key: Callable[[Any], bytes]
     write: Callable[[Any, Any], object]
     move: Callable[[Any], object]
+    reader: Callable[[Any], Callable[[], bytes]]
 
 
 class Streams:
@@ -42,6 +44,9 @@ class Streams:
         self.moved: dict[int, tuple[Any, Any, Kind]] = {}
         #: The same, with the state that each first drew from.
         self.drawn: dict[int, tuple[Any, bytes]] = {}
+        #: Which of them were set before they drew, by identity.
+        self.placed: set[int] = set()
+        self._readers: dict[int, Callable[[], bytes] | None] = {}
 
     @staticmethod
     def of(run: Run) -> Streams:
@@ -49,8 +54,7 @@ class Streams:
         found = run.memory.get("streams")
         if found is None:
             found = run.memory["streams"] = Streams()
-        assert isinstance(found, Streams)
-        return found
+        return cast("Streams", found)
 
     def draw(self, generator: Any, kind: Kind, what: str) -> None:
         """Note a draw, and move the generator on.
@@ -58,8 +62,18 @@ class Streams:
         Raises:
             UnsupportedDraw: if its state was drawn from before.
         """
-        state = kind.read(generator)
-        key = kind.key(state)
+        place = id(generator)
+        if place not in self._readers:
+            state = kind.read(generator)
+            key = kind.key(state)
+            self.moved.setdefault(place, (generator, state, kind))
+            self.drawn.setdefault(place, (generator, key))
+            self._readers[place] = None  # it may draw only once
+        else:
+            read_key = self._readers[place]
+            if read_key is None:
+                read_key = self._readers[place] = kind.reader(generator)
+            key = read_key()
         if key in self.keys:
             raise UnsupportedDraw(
                 f"{what} draws from a state that was drawn from before in the same run: a "
@@ -69,16 +83,13 @@ class Streams:
                 "each its own stream (spawn(), other seeds)"
             )
         self.keys.add(key)
-        if id(generator) not in self.moved:
-            self.moved[id(generator)] = generator, state, kind
-        if id(generator) not in self.drawn:
-            self.drawn[id(generator)] = generator, key
         kind.move(generator)
 
     def note(self, generator: Any, kind: Kind) -> None:
         """Remember the state of a generator that is about to be set."""
         if id(generator) not in self.moved:
             self.moved[id(generator)] = generator, kind.read(generator), kind
+            self.placed.add(id(generator))
 
     def put_back(self) -> None:
         """Every generator where it was."""
@@ -135,11 +146,12 @@ class Seeds:
     def look(self, streams: Streams) -> None:
         """Compare the states in which a run found its generators with those of earlier runs."""
         for place, (generator, key) in streams.drawn.items():
-            _, found, kind = streams.moved[place]
             before = self._first.setdefault(key, generator)
-            # Another generator in the same state was made anew, from the same seed; the same one in
-            # another state than the run found it in was set.
-            self.seeded = self.seeded or before is not generator or kind.key(found) != key
+            # Another generator in the same state was made anew, from the same seed.
+            self.seeded = self.seeded or before is not generator
+            if place in streams.placed:
+                _, found, kind = streams.moved[place]
+                self.seeded = self.seeded or kind.key(found) != key
 
 
 class Watched:
@@ -244,19 +256,41 @@ def _key_of_bits(state: Any) -> bytes:
     return state if isinstance(state, bytes) else repr(state).encode()
 
 
+def _reader_of_bits(bits: Any) -> Callable[[], bytes]:
+    cells = [
+        (ctypes.c_char * size).from_address(address)
+        for address, size in (_spans(bits) if type(bits) in _known_kinds() else ())
+    ]
+    if not cells:
+        return lambda: _key_of_bits(bits.state)
+    first, *others = cells
+    if not others:
+        return lambda: first.raw
+    (second,) = others
+    return lambda: first.raw + second.raw
+
+
 #: A bit generator of NumPy, which Generators and RandomStates may share.
-BITS = Kind("a generator of NumPy", _read_bits, _key_of_bits, _write_bits, _random_raw)
+BITS = Kind(
+    "a generator of NumPy", _read_bits, _key_of_bits, _write_bits, _random_raw, _reader_of_bits
+)
 
 
 # ------------------------------------------------------------------ Python
 
 _python_random = random.Random.__mro__[1].random  # type: ignore[attr-defined]  # in C, never replaced
 
+
+def _key_of_python(state: Any) -> bytes:
+    return repr((hash(state[1]), state[1][-1], state[2])).encode()
+
+
 #: ``random.Random``.
 PYTHON = Kind(
     "a generator of Python's random",
     random.Random.getstate,
-    lambda state: repr((hash(state[1]), state[1][-1], state[2])).encode(),
+    _key_of_python,
     random.Random.setstate,
     _python_random,
+    lambda generator: lambda: _key_of_python(random.Random.getstate(generator)),
 )

@@ -102,6 +102,10 @@ def _numbers(value: Sequence[Any]) -> bool:
 def array_of(leaf: Any) -> np.ndarray:
     """The values of an array or tensor of any framework; it may share their memory."""
     if hasattr(leaf, "detach"):  # a tensor of PyTorch, wherever it is
+        try:
+            return np.asarray(leaf.numpy())  # the usual case
+        except (RuntimeError, TypeError):  # it needs a gradient, or has no type of NumPy's
+            pass
         leaf = leaf.detach()
         leaf = leaf.to_dense() if getattr(leaf, "is_sparse", False) else leaf
         leaf = leaf.float() if str(leaf.dtype) == "torch.bfloat16" else leaf

@@ -41,6 +41,7 @@ class Handling:
     def __init__(self, *roots: object) -> None:
         self._roots = roots
         self._frameworks: list[Framework] = []
+        self._each_run: list[Framework] = []
         self._places = Patches()
         self._token: contextvars.Token[tuple[frozenset[int], ...]] | None = None
         #: Whether what draws is made from a fixed seed in each run.
@@ -50,6 +51,7 @@ class Handling:
         self._frameworks = [
             kind(sys.modules[name]) for name, kind in FRAMEWORKS.items() if name in sys.modules
         ]
+        self._each_run = [each for each in self._frameworks if each.each_run]
         _install(self._frameworks)
         try:
             self._replace()
@@ -107,16 +109,14 @@ class Handling:
         token = _current.set(run)
         started: list[Framework] = []
         try:
-            for each in self._frameworks:
+            for each in self._frameworks if watched or run.samples else self._each_run:
                 started.append(each)
-                each.note(run)
                 each.start(run, watched)
             try:
                 value = code()
             finally:
-                streams = Streams.of(run)
-                self.seeds.look(streams)
-                streams.put_back()
+                self.seeds.look(Streams.of(run))
+                Streams.of(run).put_back()
                 for each in reversed(started):
                     each.finish(run, watched)
             if run.refused:  # and caught by the code that was run

@@ -21,6 +21,17 @@ UNNORMALISED = 1e-5
 UNNORMALISED_STEPS = 4.0
 
 
+_DOUBLE = np.dtype(np.float64)
+
+
+def precision_of(given: Any) -> float:
+    """The step from 1 to the next number, of what probabilities are given in."""
+    kind = given.dtype if isinstance(given, np.ndarray | np.generic) else np.asarray(given).dtype
+    if kind is _DOUBLE or kind.kind != "f":
+        return EPS
+    return float(np.finfo(kind).eps)
+
+
 class Outcomes:
     """A distribution over outcomes 0 .. count - 1.
 
@@ -271,7 +282,7 @@ def tables(what: str, rows: Any, precision: float | None = None) -> list[Table]:
         ValueError: for a row that is no distribution.
     """
     given = np.asarray(rows)
-    step = _precision(given) if precision is None else precision
+    step = precision_of(given) if precision is None else precision
     known = given.astype(np.float64)
     if not known.size:
         if len(known):
@@ -310,11 +321,9 @@ def weighted_rows(
     Raises:
         ValueError: for weights that are negative, not finite or all zero.
     """
-    given = rows.tobytes()
-    if type(before) is Table and before.weights is not None:
-        known, others = before.weights
-        if known == given and 1 + len(others) == len(rows) and _alike(before, what, precision):
-            return [before, *others]
+    known = formed_before(before, what, rows, precision)
+    if known is not None:
+        return known
     if not len(rows):
         return []
     totals = rows.sum(axis=-1)
@@ -322,12 +331,26 @@ def weighted_rows(
         for row in rows:
             _check_weights(what, row)
     tables = [Table(what, row, precision) for row in rows / totals[:, None]]
-    tables[0].weights = Weights(given, tables[1:])
+    tables[0].weights = Weights(rows.tobytes(), tables[1:])
     return tables
 
 
-def _alike(made: Table, what: str, precision: float) -> bool:
-    return made.what == what and made.precision == precision
+def formed_before(
+    before: Outcomes | None, what: str, rows: np.ndarray, precision: float
+) -> list[Table] | None:
+    """What :func:`weighted_rows` made in an earlier run, if it was given the same to the last bit.
+
+    Args:
+        before: the first of what was drawn from there.
+    """
+    if type(before) is not Table or before.weights is None:
+        return None
+    if before.what != what or before.precision != precision:
+        return None
+    given, others = before.weights
+    if given != rows.tobytes() or 1 + len(others) != len(rows):
+        return None
+    return [before, *others]
 
 
 def _check_weights(what: str, row: np.ndarray) -> None:
@@ -344,7 +367,7 @@ def weighted(
         ValueError: for weights that are negative, not finite or all zero.
     """
     given = np.asarray(weights)
-    step = _precision(given) if precision is None else precision
+    step = precision_of(given) if precision is None else precision
     if given.ndim != 1:
         _refuse(what, np.atleast_1d(given.astype(np.float64)).reshape(-1))
     return weighted_rows(what, given.astype(np.float64)[None], step, before)[0]
@@ -464,8 +487,3 @@ def _binomials(trials: int, one: float) -> np.ndarray:
     above = np.cumprod((trials - up) / (up + 1.0) * odds)
     below = np.cumprod(down / (trials - down + 1.0) / odds)
     return np.concatenate([below[::-1], np.ones(1), above])
-
-
-def _precision(given: np.ndarray) -> float:
-    """The step from 1 to the next number, of what probabilities are given in."""
-    return float(np.finfo(given.dtype).eps) if given.dtype.kind == "f" else EPS

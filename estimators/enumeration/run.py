@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
-import dataclasses
 import math
 import os
 from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -75,8 +74,7 @@ class Choice(NamedTuple):
         return f"{self.outcomes.what} -> {self.taken}"
 
 
-@dataclasses.dataclass(frozen=True)
-class Path(Generic[T]):
+class Path(NamedTuple, Generic[T]):
     """One run: its draws in order, and what it returned."""
 
     choices: tuple[Choice, ...]
@@ -96,7 +94,7 @@ class Path(Generic[T]):
     @property
     def precision(self) -> float:
         """The coarsest of its probabilities, as the step from 1 to the next number."""
-        return max((choice.outcomes.precision for choice in self.choices), default=EPS)
+        return max([choice.outcomes.precision for choice in self.choices], default=EPS)
 
     def __str__(self) -> str:
         return shown(self.choices)
@@ -149,8 +147,14 @@ class Run:
             raise UnsupportedDraw(
                 f"{outcomes.what} draws in another process, which cannot be told the outcome"
             )
-        place = self._given(key)
-        if place is None:
+        if key is not None:
+            place = self._keyed.pop(key, -1)
+        elif self._place < len(self._ordered):
+            place = self._ordered[self._place]
+            self._place += 1
+        else:
+            place = -1
+        if place < 0:  # beyond the prefix
             choice = Choice(outcomes, self._free(outcomes), key)
             self.choices.append(choice)
             self._made.append(choice)
@@ -202,15 +206,6 @@ class Run:
                 f"a run ended after {len(self.choices)} draws, and after the same outcomes it went "
                 f"on with {self._prefix[left[0]].outcomes.what}: {KEPT}"
             )
-
-    def _given(self, key: Hashable) -> int | None:
-        """The place of a draw in the prefix; None beyond it."""
-        if key is not None:
-            return self._keyed.pop(key, None)
-        if self._place == len(self._ordered):
-            return None
-        self._place += 1
-        return self._ordered[self._place - 1]
 
     def _free(self, outcomes: Outcomes) -> int:
         """The outcome of a draw beyond the prefix."""

@@ -6,14 +6,13 @@ what is left below p. Whatever needs the number itself is refused.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from .gradients import array_of
-from .outcomes import EPS, Coin
+from .outcomes import EPS, Coin, precision_of
 from .run import Run, UnsupportedDraw
 
 #: A number that a uniform number may be added to or multiplied with.
@@ -121,10 +120,18 @@ class UniformNumber(_Compared):
 
     __slots__ = ()
 
+    def __lt__(self, bound: Any) -> Any:
+        # The usual cases, of which there are many.
+        if self._span == 1.0 and self._offset == 0.0:
+            if type(bound) is np.float64:
+                return np.bool_(self._decide(float(bound), EPS))
+            if type(bound) is float:
+                return self._decide(bound, EPS)
+        return self._below(bound)
+
+    __le__ = __lt__
+
     def _below(self, bound: Any) -> Any:
-        kind = type(bound)
-        if kind is float or kind is np.float64:  # the usual case
-            return self._below_number(bound, kind is not float)
         if isinstance(bound, _Compared):
             return _refuse(self)
         if hasattr(bound, "detach"):  # a tensor of PyTorch; what comes out is one too
@@ -141,21 +148,20 @@ class UniformNumber(_Compared):
 
     def _below_number(self, bound: Any, of_numpy: bool) -> Any:
         edge, turned = self._inside(float(bound))
-        below = self._decide(edge, _precision(bound) if of_numpy else EPS) is not turned
+        below = self._decide(edge, precision_of(bound) if of_numpy else EPS) is not turned
         # As of a number of NumPy, or of Python: they add up in different ways.
         return np.bool_(below) if of_numpy else below
 
     def _decide(self, edge: float, step: float) -> bool:
         """Whether u is below an edge."""
-        low, high = float(self._ends[0]), float(self._ends[1]) or 1.0
-        if math.isnan(edge):
-            return False
-        if edge >= high or edge <= low:
-            return edge >= high
-        share = (edge - low) / (high - low)
-        below = self._run.choose(Coin(self._what, share, step)) == 1
-        self._ends[1 if below else 0] = edge
-        return below
+        low, high = self._ends
+        high = high or 1.0
+        if low < edge < high:
+            share = float((edge - low) / (high - low))
+            below = self._run.choose(Coin(self._what, share, step)) == 1
+            self._ends[1 if below else 0] = edge
+            return below
+        return bool(edge >= high)  # which a NaN is not
 
 
 class UniformNumbers(_Compared):
@@ -251,7 +257,7 @@ class UniformNumbers(_Compared):
             found = self._below(array_of(bound))
             return bound.detach().new_tensor(found).bool()
         edges, turned = self._inside(np.asarray(bound))
-        step = _precision(bound)
+        step = precision_of(bound)
         shape = np.broadcast_shapes(self.shape, edges.shape)
         edges = np.broadcast_to(edges, shape)
         ends = np.broadcast_to(self._ends, (*shape, 2))
@@ -296,13 +302,6 @@ def _unknown(self: _Compared, name: str) -> Any:
 
 
 setattr(_Compared, "__getattr__", _unknown)  # noqa: B010 - as those above
-
-
-def _precision(bound: Any) -> float:
-    if type(bound) is np.float64:
-        return EPS
-    kind = np.asarray(bound).dtype
-    return float(np.finfo(kind).eps) if kind.kind == "f" else EPS
 
 
 def uniform(run: Run, what: str, size: Any, low: float = 0.0, high: float = 1.0) -> Any:

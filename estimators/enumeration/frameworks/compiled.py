@@ -28,7 +28,9 @@ Symbolic = Any
 GENERATORS = (np.random.Generator, np.random.RandomState)
 
 #: States that are put back by who notes them, and only compared by generators.Seeds.
-COMPARED = Kind("a state", bytes, bytes, lambda *_: None, lambda *_: None)
+COMPARED = Kind(
+    "a state", bytes, bytes, lambda *_: None, lambda *_: None, lambda state: lambda: bytes(state)
+)
 
 
 def key_of(state: Any) -> bytes:

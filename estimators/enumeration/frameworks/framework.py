@@ -35,11 +35,12 @@ class Framework:
 
     #: The module whose presence says that the framework may draw.
     name: ClassVar[str] = ""
+    #: Whether ``start`` and ``finish`` are for every run, not only for those that are watched and
+    #: those that sample.
+    each_run: ClassVar[bool] = True
 
     def __init__(self, module: Any) -> None:
         self.module = module
-        #: Whether a run lets everything draw as ever, so that generators move.
-        self._sampled = False
         #: Names of what runs changed and the framework put back itself, but for states of draws.
         self.changed: dict[str, None] = {}
 
@@ -52,10 +53,6 @@ class Framework:
 
     def begin(self) -> None:
         """An enumeration begins; handlers are installed."""
-
-    def note(self, run: Run) -> None:
-        """A run is to begin, of this kind."""
-        self._sampled = self._sampled or run.samples
 
     def start(self, run: Run, watched: bool) -> None:
         """A run begins. ``watched``: draws are to be looked for that no handler sees."""
@@ -85,11 +82,14 @@ class GeneratorFramework(Framework):
 
     #: Generators that somebody drew from outside of any run while handlers were installed.
     elsewhere: ClassVar[set[int]]
+    each_run = False
 
     def __init__(self, module: Any) -> None:
         super().__init__(module)
         self._handlers: list[tuple[Any, Any]] = []
         self._watched = Watched()
+        #: Whether a run let everything draw as ever, so that generators moved.
+        self._sampled = False
 
     def by_name(self) -> Iterable[tuple[Any, Any]]:
         """The functions of the module."""
@@ -97,7 +97,8 @@ class GeneratorFramework(Framework):
 
     def finish(self, run: Run, watched: bool) -> None:
         """Look whether something was drawn unseen."""
-        if watched:
+        self._sampled = self._sampled or run.samples
+        if watched and not run.samples:
             self._watched.check(self.elsewhere)
 
     def end(self, failed: bool) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..generators import BITS, bits_of, draw_from, set_by
-from ..outcomes import EPS, Uniform, binomial, tables, weighted
+from ..outcomes import Uniform, binomial, formed_before, precision_of, tables, weighted
 from ..patches import Patches
 from ..run import Run, UnsupportedDraw
 from ..uniforms import uniform
@@ -65,10 +65,10 @@ class Drawing:
         if p is None and not replace and not shuffle:
             raise UnsupportedDraw(f"{what}(shuffle=False) has an order of NumPy's own")
         places = self._places(what, count, draws, replace, p)
+        if size is None and values is None:
+            return places[0]
         found = np.reshape(np.asarray(places, np.int64), () if size is None else size)
-        if values is None:
-            return int(found) if size is None else found
-        return values.take(found, axis=axis)
+        return found if values is None else values.take(found, axis=axis)
 
     def _places(self, what: str, count: int, draws: int, replace: bool, p: Any) -> list[int]:
         if p is None:
@@ -77,8 +77,12 @@ class Drawing:
             if not replace:
                 return self._apart(what, count, draws)
             return [self._run.choose(Uniform(what, count)) for _ in range(draws)]
-        given = np.array(p, np.float64)
-        step = _precision(p)
+        given = np.asarray(p, np.float64)
+        step = precision_of(p)
+        if replace and draws == 1 and given.shape == (count,):
+            known = formed_before(self._run.expected(), what, given[None], step)
+            if known:  # it was found to be a distribution then
+                return [self._run.choose(known[0])]
         if given.shape != (count,):
             raise ValueError("a and p must have same size")  # as NumPy does
         if not abs(given.sum() - 1.0) <= max(SUM, step**0.5):
@@ -143,7 +147,7 @@ class Drawing:
         what = self._begin("binomial")
         shape = np.broadcast_shapes(np.shape(n), np.shape(p)) if size is None else size
         trials, each = np.broadcast_to(n, shape), np.broadcast_to(p, shape)
-        step = _precision(p)
+        step = precision_of(p)
         found = np.empty(np.shape(trials), np.int64)
         for place in np.ndindex(*found.shape):
             outcomes = binomial(what, int(trials[place]), float(each[place]), step)
@@ -164,7 +168,7 @@ class Drawing:
         trials = np.broadcast_to(n, shape)
         found = np.zeros(rows.shape, np.int64)
         for place in np.ndindex(*shape):
-            (outcomes,) = tables(what, rows[place][None], _precision(pvals))
+            (outcomes,) = tables(what, rows[place][None], precision_of(pvals))
             for _ in range(int(trials[place])):
                 found[place][self._run.choose(outcomes)] += 1
         return found
@@ -305,16 +309,10 @@ def drawn_by_weight(
 ) -> list[int]:
     """Places that come out one after the other, by weights, (K,)."""
     if replace:
-        outcomes = weighted(what, weights, step) if draws else None
+        outcomes = weighted(what, weights, step, run.expected()) if draws else None
         return [run.choose(outcomes) for _ in range(draws)] if outcomes else []
     left, drawn = np.array(weights, np.float64), []
     for _ in range(draws):
         drawn.append(run.choose(weighted(what, left, step)))
         left[drawn[-1]] = 0.0
     return drawn
-
-
-def _precision(given: Any) -> float:
-    """The step from 1 to the next number, of what probabilities are given in."""
-    kind = np.asarray(given).dtype
-    return float(np.finfo(kind).eps) if kind.kind == "f" else EPS

@@ -20,6 +20,7 @@ from ..generators import Kind, draw_from, set_by
 from ..outcomes import EPS, Coin, Uniform, binomial, weighted, weighted_rows
 from ..patches import Patches
 from ..run import Run, UnsupportedDraw, current_run
+from ..torch_modes import not_hidden
 from .framework import GeneratorFramework, handle, refuse
 from .torch_compile import COMPILER, known_to_script, run_as_written
 from .torch_imports import LateImports
@@ -44,6 +45,8 @@ SEEDING = "torch.utils.data."
 #: Seeds that are handed out there begin here, where nobody else's are.
 FIRST_SEED = 1 << 62
 
+#: Under this name a watched run remembers how many answers are under way, one within another.
+ANSWERS = "torch answers"
 
 #: Generators that somebody drew from outside of any run while handlers were installed.
 ELSEWHERE: set[int] = set()
@@ -118,11 +121,13 @@ class Torch(GeneratorFramework):
         """An answer, in which nothing that draws is looked for."""
 
         def seen(run: Run, *args: Any, **kwargs: Any) -> Any:
-            run.memory["torch answers"] = run.memory.get("torch answers", 0) + 1
+            if ANSWERS not in run.memory:  # nobody looks
+                return answer(run, *args, **kwargs)
+            run.memory[ANSWERS] += 1
             try:
                 return answer(run, *args, **kwargs)
             finally:
-                run.memory["torch answers"] -= 1
+                run.memory[ANSWERS] -= 1
 
         return seen
 
@@ -133,6 +138,7 @@ class Torch(GeneratorFramework):
     def start(self, run: Run, watched: bool) -> None:
         """Look for operations that draw."""
         if watched and not run.samples:
+            run.memory[ANSWERS] = 0
             mode = _watching(self.module)(run)
             mode.__enter__()
             self._modes.append(mode)
@@ -141,7 +147,7 @@ class Torch(GeneratorFramework):
         """No longer."""
         if watched and not run.samples:
             self._modes.pop().__exit__(None, None, None)
-        super().finish(run, watched and not run.samples)
+        super().finish(run, watched)
 
 
 @functools.cache
@@ -155,12 +161,16 @@ def _kind(torch: Any) -> Kind:
         # PyTorch where a mode is active that sees all functions.
         rand(1, generator=generator, device=generator.device)
 
+    def key(state: Any) -> bytes:
+        return bytes(state.numpy().tobytes())
+
     return Kind(
         "a generator of PyTorch",
         read,
-        lambda state: state.numpy().tobytes(),
+        key,
         write,
         move,
+        lambda generator: lambda: key(read(generator)),
     )
 
 
@@ -181,11 +191,11 @@ def _watching(torch: Any) -> Callable[[Run], contextlib.AbstractContextManager[o
             self, func: Any, types: Any, args: Any = (), kwargs: Any = None
         ) -> Any:
             given = kwargs or {}
-            if drawing in getattr(func, "tags", ()) and not self._run.memory.get("torch answers"):
+            if drawing in getattr(func, "tags", ()) and not self._run.memory[ANSWERS]:
                 _refuse_operation(func, args, given)
             return func(*args, **given)
 
-    return Watching
+    return not_hidden(Watching)
 
 
 def _refuse_operation(func: Any, args: Any, kwargs: Any) -> None:

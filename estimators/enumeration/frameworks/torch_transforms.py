@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..run import Run, UnsupportedDraw
+from ..torch_modes import not_hidden
 from .torch_compile import refuse_recording
 
 #: Answers a draw: given the run, and the arguments of a function of PyTorch.
@@ -105,4 +106,4 @@ def _answering(torch: Any) -> Callable[..., contextlib.AbstractContextManager[ob
             with torch._C._SetExcludeDispatchKeyGuard(autograd, False):
                 return answer(self._run, *args, **named)
 
-    return Answering
+    return not_hidden(Answering)
