@@ -97,12 +97,11 @@ class Coin(Outcomes):
     def __init__(
         self, what: str, one: float, precision: float = EPS, zero: float | None = None
     ) -> None:
-        super().__init__(what, precision)
         if not 0.0 <= one <= 1.0:
             raise ValueError(
                 f"{what} draws with probability {one!r}, expected a number from 0 to 1"
             )
-        self._one = one
+        self.what, self.precision, self._one = what, precision, one
         self._zero = 1.0 - one if zero is None else zero
 
     @property

@@ -95,9 +95,16 @@ def _is_users(module: Any) -> bool:
     file, name = getattr(module, "__file__", None), getattr(module, "__name__", "")
     if name == "__main__":
         return True
+    if type(file) is str and _is_installed(file):  # as most are
+        return False
     if name.partition(".")[0] == __name__.partition(".")[0]:
         return False  # our own, also where they are installed as a checkout
-    return isinstance(file, str) and not file.startswith(_library_folders())
+    return isinstance(file, str)
+
+
+@functools.lru_cache(maxsize=1 << 14)
+def _is_installed(file: str) -> bool:
+    return file.startswith(_library_folders())
 
 
 def _kept(value: Any, seen: set[int], depth: int) -> Iterator[tuple[Any, Callable[[Any], object]]]:
