@@ -115,3 +115,42 @@ def test_equal_draws_are_the_same_and_others_are_not():
     assert not table("a", [0.5, 0.5]).same(table("a", [0.5 + 2**-53, 0.5 - 2**-53]))
     assert not Coin("a", 0.5).same(table("a", [0.5, 0.5]))
     assert not Uniform("a", 2).same(Uniform("a", 3))
+
+
+ROWS = np.array([[1.0, 3.0], [2.0, 2.0], [1.0, 1.0]])
+
+
+def test_the_same_weights_are_formed_once():
+    """What an earlier run made of the same bits is taken again, as the objects they are."""
+    made = weighted_rows("draw", ROWS, 1e-16)
+    again = weighted_rows("draw", ROWS.copy(), 1e-16, made[0])
+    assert [id(each) for each in again] == [id(each) for each in made]
+    alone = weighted("draw", ROWS[0], 1e-16)
+    assert weighted("draw", list(ROWS[0]), 1e-16, alone) is alone
+
+
+@pytest.mark.parametrize(
+    ("what", "rows", "step", "place"),
+    [
+        pytest.param("other", ROWS, 1e-16, 0, id="another-draw"),
+        pytest.param("draw", ROWS, 1e-7, 0, id="of-another-precision"),
+        pytest.param("draw", ROWS.reshape(2, 3), 1e-16, 0, id="of-another-shape"),
+        pytest.param("draw", np.nextafter(ROWS, 9.0), 1e-16, 0, id="one-bit-away"),
+        pytest.param("draw", ROWS[:2], 1e-16, 0, id="fewer"),
+        pytest.param("draw", ROWS, 1e-16, 1, id="where-another-row-was-drawn"),
+    ],
+)
+def test_other_weights_are_formed_anew(what, rows, step, place):
+    """Whatever differs; they are as if nothing had been there."""
+    before = weighted_rows("draw", ROWS, 1e-16)[place]
+    found = weighted_rows(what, rows, step, before)
+    assert all(each is not before for each in found)
+    fresh = weighted_rows(what, rows, step)
+    assert [each.key() for each in found] == [each.key() for each in fresh]
+
+
+def test_bad_weights_are_refused_beside_good_ones_of_before():
+    """What was formed before answers for itself alone."""
+    before = weighted("draw", [1.0, 1.0])
+    with pytest.raises(ValueError, match="not all zero"):
+        weighted("draw", [0.0, 0.0], None, before)

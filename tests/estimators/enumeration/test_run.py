@@ -316,6 +316,39 @@ def test_a_budget_on_paths_is_kept():
     assert len(paths(lambda: rng.integers(2, size=3).sum(), most=8)) == 8
 
 
+def test_draws_of_the_prefix_count_too_once_another_follows():
+    """A path that goes on where the last one ended shows how many there are before it is run."""
+    rng = np.random.default_rng()
+
+    def more():
+        first = rng.integers(2, size=3).tolist()
+        return first, [rng.integers(4) for _ in range(first[-1])]
+
+    assert len(paths(more, most=20)) == 4 * 1 + 4 * 4
+    with pytest.raises(TooManyPaths, match=r"made 4 draws, from which at least 7 paths go out"):
+        paths(more, most=6)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not copied here")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # nothing is waited for here
+def test_a_copy_of_the_process_cannot_draw():
+    """It is refused there, and the run goes on here."""
+    rng = np.random.default_rng()
+
+    def copied():
+        first = rng.integers(2)
+        child = os.fork()
+        if not child:
+            try:
+                rng.integers(2)
+            except UnsupportedDraw:
+                os._exit(7)
+            os._exit(0)
+        return first, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), rng.integers(2)
+
+    assert [path.value for path in paths(copied)] == [(a, 7, b) for a in (0, 1) for b in (0, 1)]
+
+
 def test_what_is_kept_from_run_to_run_is_noticed():
     """Other chances after the same draws, or fewer draws."""
     rng = np.random.default_rng()

@@ -290,3 +290,25 @@ assert len({float(compiled(torch.tensor(0.5))) for _ in range(60)}) == 2
 def test_the_compiler_may_be_imported_in_a_run(torch):
     """An optimizer does that; nothing of it keeps a handler, and it compiles what draws."""
     subprocess.run([sys.executable, "-c", LATE], check=True)
+
+
+PLAIN = """
+import sys, torch
+from gradproof import check_estimator
+
+x = torch.zeros(2, dtype=torch.double, requires_grad=True)
+costs = torch.tensor([1.0, 3.0])
+
+def estimate(x):
+    q = torch.distributions.Categorical(logits=x)
+    y = q.sample()
+    return costs[y] * q.log_prob(y)
+
+assert check_estimator(estimate, [x], exact=[-0.5, 0.5]).unbiased
+assert "torch._dynamo" not in sys.modules
+"""
+
+
+def test_a_check_loads_no_compiler():
+    """That takes a second and a half, before anything is checked."""
+    subprocess.run([sys.executable, "-c", PLAIN], check=True)
