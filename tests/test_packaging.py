@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -15,19 +16,19 @@ import pytest
 import gradproof
 
 ROOT = Path(__file__).resolve().parents[1]
+FACE = ROOT / "src" / "gradproof"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-FOLDERS = PROJECT["tool"]["setuptools"]["package-dir"]
-# Where each top-level folder is installed, relative to site-packages.
-ROOMS = {folder: Path(*name.split(".")) for name, folder in FOLDERS.items() if name}
-ROOMS["src/gradproof"] = Path("gradproof")
+# The folders at the root, for each of which src/gradproof has a symbolic link.
+ROOMS = ("checks", "derivations", "estimators", "reference_models", "reports")
 
 
 def files_on_disk() -> set[str]:
     """Every file of the package's folders, by the path it is installed under."""
+    places = {FACE: Path("gradproof"), **{ROOT / room: Path("gradproof", room) for room in ROOMS}}
     return {
-        (inside / path.relative_to(ROOT / folder)).as_posix()
-        for folder, inside in ROOMS.items()
-        for path in (ROOT / folder).rglob("*")
+        (inside / path.relative_to(folder)).as_posix()
+        for folder, inside in places.items()
+        for path in folder.rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
 
@@ -41,36 +42,57 @@ def own_files(names) -> set[str]:
     }
 
 
-def test_every_package_is_declared():
-    """The list in pyproject.toml names each folder that has sources, and no other."""
-    on_disk = {".".join(Path(name).parent.parts) for name in files_on_disk() if name[-3:] == ".py"}
-    declared = set(PROJECT["tool"]["setuptools"]["packages"])
-    wrong = {"add": sorted(on_disk - declared), "remove": sorted(declared - on_disk)}
-    assert wrong == {"add": [], "remove": []}, "correct [tool.setuptools] packages"
+def test_each_room_is_linked():
+    """A link to a folder at the root, by a path that is the same in every checkout."""
+    links = {path.name: os.readlink(path) for path in FACE.iterdir() if path.is_symlink()}
+    assert links == {room: f"../../{room}" for room in ROOMS}
 
 
 def test_every_package_has_an_init():
     """A folder of sources without __init__.py would be a namespace that anyone can add to."""
     shipped = files_on_disk()
     folders = {Path(name).parent for name in shipped if name[-3:] == ".py"}
-    assert len(folders) >= len(ROOMS), f"only {folders} hold sources, so rooms went unread"
+    assert len(folders) > len(ROOMS), f"only {folders} hold sources, so rooms went unread"
     assert [f for f in sorted(folders) if (f / "__init__.py").as_posix() not in shipped] == []
+
+
+def copy_project(to: Path) -> None:
+    """What a wheel is built from, with its links."""
+    for folder in ("src", *ROOMS):
+        shutil.copytree(ROOT / folder, to / folder, symlinks=True)
+    for name in ("pyproject.toml", "setup.py", "LICENSE", "README.md"):
+        shutil.copy(ROOT / name, to)
+
+
+def build_wheel(folder: Path) -> subprocess.CompletedProcess[str]:
+    """In that folder, as pip does it."""
+    build = "import setuptools.build_meta as backend; backend.build_wheel('.')"
+    return subprocess.run(
+        [sys.executable, "-c", build], cwd=folder, capture_output=True, text=True, check=False
+    )
+
+
+def test_a_checkout_without_links_says_what_to_set(tmp_path):
+    """Git writes a file with the link's text where links are not allowed; nothing is built then."""
+    copy_project(tmp_path)
+    link = tmp_path / "src" / "gradproof" / "checks"
+    link.unlink()
+    link.write_text("../../checks", encoding="utf-8")
+    run = build_wheel(tmp_path)
+    assert run.returncode
+    last = run.stderr.strip().splitlines()[-1]
+    assert last.startswith("src/gradproof/checks is no symbolic link to checks/"), run.stderr
+    assert "git config core.symlinks true" in last
 
 
 def test_wheel_holds_what_the_folders_hold(tmp_path):
     """A wheel built beside a stale build ships neither more nor less than the folders."""
-    for folder in ROOMS:
-        shutil.copytree(ROOT / folder, tmp_path / folder)
-    for name in ("pyproject.toml", "setup.py", "LICENSE", "README.md"):
-        shutil.copy(ROOT / name, tmp_path)
+    copy_project(tmp_path)
     stale = tmp_path / "build" / "lib" / "gradproof" / "removed_last_year.py"
     stale.parent.mkdir(parents=True)
     stale.write_text("", encoding="utf-8")
 
-    build = "import setuptools.build_meta as backend; backend.build_wheel('.')"
-    run = subprocess.run(
-        [sys.executable, "-c", build], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+    run = build_wheel(tmp_path)
     assert run.returncode == 0, run.stderr
     (wheel,) = tmp_path.glob("*.whl")
     shipped = own_files(zipfile.ZipFile(wheel).namelist())
