@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gradproof.checks.record_files import training_from_json
-from gradproof.checks.records import Training
-from gradproof.figures import save
+from gradproof.checks.variance.record_files import training_from_json
+from gradproof.checks.variance.records import Training
+from gradproof.cli.figures import save
 from gradproof.reports.answer import filled, measured, title
 from gradproof.reports.shares import draw_runs, layout_runs
 

@@ -22,17 +22,17 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from gradproof.checks.records import Scaling
-from gradproof.checks.scaling_files import scaling_to_json
+from gradproof.checks.variance.records import Scaling
+from gradproof.checks.variance.scaling_files import scaling_to_json
 from gradproof.estimators.backends import load
 from gradproof.estimators.backends.torch_backend import TorchOps
 from gradproof.estimators.baselines import BASELINES
-from gradproof.estimators.bench import Bench
-from gradproof.estimators.builds import surrogate
 from gradproof.estimators.engine import entry_moments, moments_table
 from gradproof.estimators.engine.floor import gradient
-from gradproof.estimators.forms import FORMS
-from gradproof.estimators.subject import Subject
+from gradproof.estimators.note.bench import Bench
+from gradproof.estimators.note.builds import surrogate
+from gradproof.estimators.note.forms import FORMS
+from gradproof.estimators.note.subject import Subject
 from gradproof.reference_models.batch import Batch, make_batch
 from gradproof.reference_models.model import Parameters, one_hot
 from gradproof.reference_models.ops import Array, Ops

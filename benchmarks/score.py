@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gradproof.checks.scores import score_from_json
+from gradproof.checks.benchmark.results import score_from_json
 from gradproof.reports.score import filled
 
 ROOT = Path(__file__).resolve().parents[1]

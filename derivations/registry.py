@@ -6,22 +6,20 @@ import difflib
 import functools
 from collections.abc import Callable
 
-from . import (
-    baselines,
-    batches,
-    constants,
-    cost,
-    draws,
-    form,
-    gradients,
-    higher,
-    kl,
-    objectives,
-    structure,
-    variance,
-)
+from . import baseline_form as form
+from . import baseline_unbiased as baselines
+from . import baseline_variance as variance
+from . import batch as batches
+from . import constant_theano as constants
+from . import cost_labels as cost
+from . import gradient as gradients
+from . import higher_order as higher
+from . import kl_closed_form as kl
+from . import objective as objectives
+from . import partition as structure
+from . import renormalised as draws
 from .claims import CLAIMS
-from .derivation import Derivation
+from .kernel.derivation import Derivation
 
 #: One row a claim. A row is a function, so that naming the claims builds none of them.
 DERIVATIONS: dict[str, Callable[[], Derivation]] = {

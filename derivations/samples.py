@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import sympy as sp
 
-from .derivation import Proof, Step
-from .expressions import d, k, mean, s, total
-from .notation import text
+from .kernel.derivation import Proof, Step
+from .kernel.expressions import d, k, mean, s, total
+from .kernel.notation import text
 
 m, n, t, i = sp.symbols("m n t i", integer=True, positive=True)
 G, rho = sp.symbols("G rho", real=True)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from gradproof.checks.records import Captured, Stage, Training
+from gradproof.checks.variance.records import Captured, Stage, Training
 
 from . import marked
 from .stages import BEST, NONE, by_key, labels

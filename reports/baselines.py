@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from gradproof.checks.records import Stage
+from gradproof.checks.variance.records import Stage
 
 from .stages import by_key, labels, mark, pick, places, rows_down, stage_legend
 from .style import GREY, PAGE, Layout, decades, group_style

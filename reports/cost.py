@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gradproof.checks.records import Scaling
+from gradproof.checks.variance.records import Scaling
 
 from .style import GREY, PAGE, Layout, line_style, name_lines
 

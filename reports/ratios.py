@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gradproof.checks.records import RatioMap
+from gradproof.checks.variance.records import RatioMap
 
 from .style import PAGE, Layout
 

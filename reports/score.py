@@ -9,7 +9,7 @@ from collections.abc import Callable
 from rich.table import Table
 from rich.text import Text
 
-from gradproof.checks.scores import Said, Score, Scored, Way
+from gradproof.checks.benchmark.results import Said, Score, Scored, Way
 
 from . import marked
 

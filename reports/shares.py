@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gradproof.checks.records import Stage
+from gradproof.checks.variance.records import Stage
 
 from .stages import (
     BEST,

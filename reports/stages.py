@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from gradproof.checks.records import Captured, Stage
+from gradproof.checks.variance.records import Captured, Stage
 
 from .style import BLACK, SKY, VERMILION
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from gradproof.checks.records import Training
+from gradproof.checks.variance.records import Training
 
 from .stages import BEST, NONE, by_key, labels
 from .style import BLACK, PAGE, Layout, line_style, name_lines

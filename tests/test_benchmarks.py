@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gradproof.checks.scaling_files import scaling_from_json
+from gradproof.checks.variance.scaling_files import scaling_from_json
 
 pytestmark = pytest.mark.torch
 

@@ -36,8 +36,8 @@ LADDER = {
     "checks": ("gradproof.reference_models", "gradproof.derivations", "gradproof.estimators"),
     "reports": (
         "gradproof.checks.evidence",
-        "gradproof.checks.records",
-        "gradproof.checks.scores",
+        "gradproof.checks.variance.records",
+        "gradproof.checks.benchmark.results",
     ),
 }
 
@@ -284,7 +284,8 @@ PLANTED = {
     "report computes": (
         {"reports/a.py": "from gradproof.checks import evidence, evidence_of_more\n"},
         "reports/a.py:1: imports gradproof.checks.evidence_of_more, but gradproof.reports may know "
-        "only gradproof.checks.evidence, gradproof.checks.records, gradproof.checks.scores; ",
+        "only gradproof.checks.evidence, gradproof.checks.variance.records, "
+        "gradproof.checks.benchmark.results; ",
     ),
     "under a type checker's condition": (
         {"derivations/a.py": "import typing\nif typing.TYPE_CHECKING: import gradproof.checks\n"},

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.optimize import least_squares
 
 from ..backends.autograd_backend import AutogradOps
-from ..table import ONE_PASS, Table
+from ..note.label_table import ONE_PASS, Table
 from .affine import Affine
 from .base import Features, Lambda, check_shape
 from .learned import Learned

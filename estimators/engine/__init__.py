@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..backends import load
-from ..exact import reference
-from ..subject import Subject
-from ..table import Table, of_reference
+from ..note.exact import reference
+from ..note.label_table import Table, of_reference
+from ..note.subject import Subject
 from .accumulate import Way, general, table, whatever_fits
 from .entries import Entries, entries
 from .tape import Unstructured

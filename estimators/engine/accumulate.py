@@ -11,9 +11,9 @@ import numpy as np
 from gradproof.reference_models.batch import Batch
 from gradproof.reference_models.model import Model, group_of
 
-from ..exact import check_finite
-from ..subject import Subject
-from ..table import ANALYTIC, ONE_PASS, Table
+from ..note.exact import check_finite
+from ..note.label_table import ANALYTIC, ONE_PASS, Table
+from ..note.subject import Subject
 from . import blocks
 from .general import Formed
 from .gradient import Draws, Gradient, Mean

@@ -14,7 +14,7 @@ import numpy as np
 
 from gradproof.reference_models.model import Parameters
 
-from ..subject import Subject
+from ..note.subject import Subject
 from .accumulate import Run, Way, double, runs
 from .gradient import Gradient
 

@@ -7,7 +7,7 @@ from typing import Any
 from gradproof.reference_models.objective import finite
 
 from ..backends.torch_backend import TorchOps
-from ..subject import Subject
+from ..note.subject import Subject
 from . import blocks
 from .accumulate import double, tensors
 

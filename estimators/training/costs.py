@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from gradproof.estimators.builds import Named, SurrogateBuild, exact_objective
+from gradproof.estimators.note.builds import Named, SurrogateBuild, exact_objective
 from gradproof.reference_models import objective
 from gradproof.reference_models.batch import from_arrays
 from gradproof.reference_models.model import Model

@@ -13,8 +13,8 @@ from gradproof.estimators.backends import Arrays
 from gradproof.estimators.backends.torch_training import torch_training
 from gradproof.estimators.baselines import Baseline
 from gradproof.estimators.baselines.base import Sentences
-from gradproof.estimators.builds import ModelBuild, Named, SurrogateBuild
-from gradproof.estimators.forms import FORMS
+from gradproof.estimators.note.builds import ModelBuild, Named, SurrogateBuild
+from gradproof.estimators.note.forms import FORMS
 from gradproof.reference_models.batch import UNLABELLED, Batch, make_batch
 from gradproof.reference_models.model import Model, every_label, one_hot
 from gradproof.reference_models.ops import Array, Ops

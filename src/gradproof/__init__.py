@@ -9,16 +9,18 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
+from gradproof.extras import what_to_install
+
 if TYPE_CHECKING:
-    from gradproof.checks.cases import CoupledCase, GaussianCase, TabularCase
-    from gradproof.checks.estimator import Biased, Checked, assert_unbiased, check_estimator
     from gradproof.checks.evidence import Evidence
-    from gradproof.checks.held import CheckedSurrogate, check_surrogate
-    from gradproof.checks.invariances import Swept, check_invariances
-    from gradproof.checks.sampler import SamplerTest
-    from gradproof.checks.sequential import MeanTest
-    from gradproof.checks.text import TextOptions, prepare_text, text_subject
-    from gradproof.checks.verify import Verification, replay, verify
+    from gradproof.checks.note.cases import CoupledCase, GaussianCase, TabularCase
+    from gradproof.checks.note.text import TextOptions, prepare_text, text_subject
+    from gradproof.checks.note.verify import Verification, replay, verify
+    from gradproof.checks.sequential.mean_test import MeanTest
+    from gradproof.checks.sequential.sampler_test import SamplerTest
+    from gradproof.checks.user.estimator import Biased, Checked, assert_unbiased, check_estimator
+    from gradproof.checks.user.invariances import Swept, check_invariances
+    from gradproof.checks.user.surrogate import CheckedSurrogate, check_surrogate
     from gradproof.derivations.claims import CLAIMS, Claim
     from gradproof.estimators.backends import BackendMissing
     from gradproof.estimators.engine import entry_moments, moments_table
@@ -29,9 +31,9 @@ if TYPE_CHECKING:
         TooManyPaths,
         UnsupportedDraw,
     )
-    from gradproof.estimators.quadratic import Quadratics
-    from gradproof.estimators.subject import Subject
-    from gradproof.estimators.table import Table
+    from gradproof.estimators.note.label_table import Table
+    from gradproof.estimators.note.parabola import Quadratics
+    from gradproof.estimators.note.subject import Subject
     from gradproof.reference_models.corpora import CorpusError
 
 __all__ = [
@@ -74,15 +76,15 @@ __all__ = [
 #: Where each public name is kept. They are imported when they are asked for: pytest loads this
 #: package in every session, for its plugin, and most sessions verify no gradient.
 _HOMES = {
-    "gradproof.checks.cases": ("CoupledCase", "GaussianCase", "TabularCase"),
-    "gradproof.checks.estimator": ("Biased", "Checked", "assert_unbiased", "check_estimator"),
+    "gradproof.checks.note.cases": ("CoupledCase", "GaussianCase", "TabularCase"),
+    "gradproof.checks.user.estimator": ("Biased", "Checked", "assert_unbiased", "check_estimator"),
     "gradproof.checks.evidence": ("Evidence",),
-    "gradproof.checks.held": ("CheckedSurrogate", "check_surrogate"),
-    "gradproof.checks.invariances": ("Swept", "check_invariances"),
-    "gradproof.checks.sampler": ("SamplerTest",),
-    "gradproof.checks.sequential": ("MeanTest",),
-    "gradproof.checks.text": ("TextOptions", "prepare_text", "text_subject"),
-    "gradproof.checks.verify": ("Verification", "replay", "verify"),
+    "gradproof.checks.user.surrogate": ("CheckedSurrogate", "check_surrogate"),
+    "gradproof.checks.user.invariances": ("Swept", "check_invariances"),
+    "gradproof.checks.sequential.sampler_test": ("SamplerTest",),
+    "gradproof.checks.sequential.mean_test": ("MeanTest",),
+    "gradproof.checks.note.text": ("TextOptions", "prepare_text", "text_subject"),
+    "gradproof.checks.note.verify": ("Verification", "replay", "verify"),
     "gradproof.derivations.claims": ("CLAIMS", "Claim"),
     "gradproof.estimators.backends": ("BackendMissing",),
     "gradproof.estimators.engine": ("entry_moments", "moments_table"),
@@ -93,9 +95,9 @@ _HOMES = {
         "TooManyPaths",
         "UnsupportedDraw",
     ),
-    "gradproof.estimators.quadratic": ("Quadratics",),
-    "gradproof.estimators.subject": ("Subject",),
-    "gradproof.estimators.table": ("Table",),
+    "gradproof.estimators.note.parabola": ("Quadratics",),
+    "gradproof.estimators.note.subject": ("Subject",),
+    "gradproof.estimators.note.label_table": ("Table",),
     "gradproof.reference_models.corpora": ("CorpusError",),
 }
 
@@ -106,7 +108,13 @@ if not TYPE_CHECKING:  # or a type checker would take any name for one of ours
         home = next((home for home, names in _HOMES.items() if name in names), None)
         if home is None:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        found = getattr(importlib.import_module(home), name)
+        try:
+            found = getattr(importlib.import_module(home), name)
+        except ModuleNotFoundError as error:
+            remedy = what_to_install(error)
+            if remedy is None:
+                raise
+            raise ModuleNotFoundError(f"gradproof.{name}: {remedy}", name=error.name) from error
         globals()[name] = found
         return found
 

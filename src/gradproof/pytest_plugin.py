@@ -25,7 +25,7 @@ import gradproof
 from . import snippet
 
 if TYPE_CHECKING:
-    from gradproof.checks.estimator import Checked
+    from gradproof.checks.user.estimator import Checked
 
 #: Probability that any sampled check of a test raises a false alarm, unless told otherwise. It is
 #: that of each test, whatever stands beside it: else a test that passes alone would need more draws

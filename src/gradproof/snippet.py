@@ -95,7 +95,7 @@ def draws_before(error: BaseException) -> tuple[Any, ...]:
         module = frame.f_globals.get("__name__")
         if module == "gradproof.estimators.enumeration.handling" and "run" in frame.f_locals:
             found = tuple(choice.taken for choice in frame.f_locals["run"].choices)
-        of_estimator |= module == "gradproof.checks.estimator"
+        of_estimator |= module == "gradproof.checks.user.estimator"
     return found if of_estimator else ()
 
 

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from gradproof.derivations.derivation import Proof, StepFails
+from gradproof.derivations.kernel.derivation import Proof, StepFails
 from gradproof.derivations.registry import derivation
 
 

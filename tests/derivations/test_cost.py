@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from gradproof.derivations.cost import ONE, c_1, c_2
-from gradproof.derivations.derivation import REFUTED
-from gradproof.derivations.expressions import K
+from gradproof.derivations.cost_labels import ONE, c_1, c_2
+from gradproof.derivations.kernel.derivation import REFUTED
+from gradproof.derivations.kernel.expressions import K
 from gradproof.derivations.registry import derivation
 
 COSTS = {"shared": 7.0, "softmax": 2.0, "loss": 30.0}

@@ -5,9 +5,9 @@ import dataclasses
 import pytest
 import sympy as sp
 
-from gradproof.derivations import rules
-from gradproof.derivations.derivation import PROVED, Counterexample, Proof, Step, StepFails
-from gradproof.derivations.expressions import (
+from gradproof.derivations.kernel import rules
+from gradproof.derivations.kernel.derivation import PROVED, Counterexample, Proof, Step, StepFails
+from gradproof.derivations.kernel.expressions import (
     D,
     Held,
     K,
@@ -22,10 +22,10 @@ from gradproof.derivations.expressions import (
     same,
     total,
 )
-from gradproof.derivations.letters import first_slip
+from gradproof.derivations.kernel.render import as_markdown, as_text
+from gradproof.derivations.kernel.rules import RULES, Rule
+from gradproof.derivations.kernel.well_formed import first_slip
 from gradproof.derivations.registry import derivation
-from gradproof.derivations.render import as_markdown, as_text
-from gradproof.derivations.rules import RULES, Rule
 
 SCORE = D(sp.log(q), e)
 

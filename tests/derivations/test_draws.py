@@ -12,9 +12,9 @@ import sympy as sp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradproof.derivations.derivation import Derivation, Proof, StepFails
-from gradproof.derivations.draws import GRADIENT, renormalised
-from gradproof.derivations.pairs import renormalised_mean
+from gradproof.derivations.kernel.derivation import Derivation, Proof, StepFails
+from gradproof.derivations.renormalised import GRADIENT, renormalised
+from gradproof.derivations.without_replacement import renormalised_mean
 
 #: Sums of some dozen float64 terms, in two orders; none is larger than a thousand.
 ROUNDING = 1e-12

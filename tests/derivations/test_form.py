@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradproof.derivations.derivation import Proof, StepFails
-from gradproof.derivations.form import EXCESS, form
+from gradproof.derivations.baseline_form import EXCESS, form
+from gradproof.derivations.kernel.derivation import Proof, StepFails
 
 #: Sums of some dozen float64 terms, after a least squares fit of four features.
 ROUNDING = 1e-9

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from gradproof.derivations.derivation import REFUTED
-from gradproof.derivations.kl import BETWEEN, COUPLING, STANDARD, TRUE, mu, sigma, v
+from gradproof.derivations.kernel.derivation import REFUTED
+from gradproof.derivations.kl_closed_form import BETWEEN, COUPLING, STANDARD, TRUE, mu, sigma, v
 from gradproof.derivations.registry import derivation
 
 #: Gauss-Hermite quadrature for a standard normal, exact for polynomials of degree 23.

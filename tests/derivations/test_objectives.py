@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from gradproof.derivations.derivation import PROVED, REFUTED
-from gradproof.derivations.expressions import B, D, L, e, lam, mean, q, total
-from gradproof.derivations.gradients import LOG_Q, H, U
-from gradproof.derivations.objectives import N_l, N_u, alpha
+from gradproof.derivations.gradient import LOG_Q, H, U
+from gradproof.derivations.kernel.derivation import PROVED, REFUTED
+from gradproof.derivations.kernel.expressions import B, D, L, e, lam, mean, q, total
+from gradproof.derivations.objective import N_l, N_u, alpha
 from gradproof.derivations.registry import derivation
 
 CLAIMS = {

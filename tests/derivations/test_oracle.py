@@ -6,8 +6,8 @@ import sympy as sp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradproof.derivations.expressions import B, L, d, q, s, total
-from gradproof.derivations.oracle import Oracle
+from gradproof.derivations.kernel.expressions import B, L, d, q, s, total
+from gradproof.derivations.kernel.oracle import Oracle
 from gradproof.derivations.registry import DERIVATIONS, derivation
 
 LOG_Q = sp.log(q)

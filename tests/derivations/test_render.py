@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 
 from gradproof.derivations.claims import CLAIMS
-from gradproof.derivations.derivation import Proof
-from gradproof.derivations.registry import DERIVATIONS, derivation, find_derivations
-from gradproof.derivations.render import (
+from gradproof.derivations.kernel.derivation import Proof
+from gradproof.derivations.kernel.render import (
     as_latex,
     as_markdown,
     as_text,
     latex_document,
     ledger,
 )
+from gradproof.derivations.registry import DERIVATIONS, derivation, find_derivations
 
 LEDGER = Path(__file__).resolve().parents[2] / "docs" / "ledger.md"
 

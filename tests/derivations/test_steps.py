@@ -7,8 +7,8 @@ import itertools
 import pytest
 import sympy as sp
 
-from gradproof.derivations.derivation import Proof, StepFails
-from gradproof.derivations.expressions import E
+from gradproof.derivations.kernel.derivation import Proof, StepFails
+from gradproof.derivations.kernel.expressions import E
 from gradproof.derivations.registry import DERIVATIONS, derivation, derive
 
 claims = pytest.mark.parametrize("claim", DERIVATIONS)

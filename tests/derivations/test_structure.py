@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from gradproof.derivations.derivation import PROVED, Proof
-from gradproof.derivations.expressions import D, L, e, phi, w
-from gradproof.derivations.gradients import LOG_Q
+from gradproof.derivations.gradient import LOG_Q
+from gradproof.derivations.kernel.derivation import PROVED, Proof
+from gradproof.derivations.kernel.expressions import D, L, e, phi, w
+from gradproof.derivations.kernel.numeric_check import at_a_point
 from gradproof.derivations.registry import derivation
-from gradproof.derivations.witness import at_a_point
 
 
 @pytest.mark.parametrize("claim", ["partition.seqdgm", "partition.seqdgm_a", "invariants"])

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradproof.derivations.derivation import Proof, StepFails
-from gradproof.derivations.variance import A1, A2, LEAVE_ONE_OUT, PLUS_ONE, variance
+from gradproof.derivations.baseline_variance import A1, A2, LEAVE_ONE_OUT, PLUS_ONE, variance
+from gradproof.derivations.kernel.derivation import Proof, StepFails
 
 #: Sums of some hundred float64 terms, in two orders; none is larger than a thousand.
 ROUNDING = 1e-11

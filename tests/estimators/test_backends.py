@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gradproof.estimators.backends import load
-from gradproof.estimators.bench import Bench
+from gradproof.estimators.note.bench import Bench
 
 each_backend = pytest.mark.parametrize(
     "backend",

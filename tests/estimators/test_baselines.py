@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradproof.estimators import moments
 from gradproof.estimators.backends import load
 from gradproof.estimators.backends.autograd_backend import AutogradOps
 from gradproof.estimators.baselines import BASELINES
@@ -17,10 +16,11 @@ from gradproof.estimators.baselines.base import Seen, Sentences
 from gradproof.estimators.baselines.batch_mean import RunningMean
 from gradproof.estimators.baselines.learned import Learned
 from gradproof.estimators.baselines.per_token import PerToken
-from gradproof.estimators.bench import Bench
-from gradproof.estimators.exact import reference
-from gradproof.estimators.forms import FORMS
-from gradproof.estimators.subject import Subject
+from gradproof.estimators.note import moments
+from gradproof.estimators.note.bench import Bench
+from gradproof.estimators.note.exact import reference
+from gradproof.estimators.note.forms import FORMS
+from gradproof.estimators.note.subject import Subject
 from gradproof.reference_models.batch import from_arrays, make_batch
 from gradproof.reference_models.tabular import TabularModel
 

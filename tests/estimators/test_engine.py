@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gradproof.checks.cases import tabular_cases, typical_tabular
-from gradproof.checks.text import TextOptions, prepare_text, text_subject
+from gradproof.checks.note.cases import tabular_cases, typical_tabular
+from gradproof.checks.note.text import TextOptions, prepare_text, text_subject
 from gradproof.estimators.backends import load
 from gradproof.estimators.backends.torch_backend import TorchOps
 from gradproof.estimators.engine import (
@@ -23,10 +23,10 @@ from gradproof.estimators.engine.entries import entries
 from gradproof.estimators.engine.general import Formed
 from gradproof.estimators.engine.structured import Block
 from gradproof.estimators.engine.tape import Handle, Tape
-from gradproof.estimators.exact import reference
-from gradproof.estimators.quadratic import quadratics
-from gradproof.estimators.rounding import PASSES
-from gradproof.estimators.table import ANALYTIC, ONE_PASS, of_reference
+from gradproof.estimators.note.exact import reference
+from gradproof.estimators.note.label_table import ANALYTIC, ONE_PASS, of_reference
+from gradproof.estimators.note.parabola import quadratics
+from gradproof.estimators.note.value_bounds import PASSES
 from gradproof.reference_models.model import group_of
 from gradproof.reference_models.tabular import TabularModel, mean_embedding
 

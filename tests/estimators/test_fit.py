@@ -21,9 +21,9 @@ from gradproof.estimators.baselines.fit import (
     goal,
 )
 from gradproof.estimators.baselines.learned import Learned
-from gradproof.estimators.exact import reference
-from gradproof.estimators.subject import Subject
-from gradproof.estimators.table import of_reference
+from gradproof.estimators.note.exact import reference
+from gradproof.estimators.note.label_table import of_reference
+from gradproof.estimators.note.subject import Subject
 from gradproof.reference_models.batch import make_batch
 from gradproof.reference_models.tabular import TabularModel
 

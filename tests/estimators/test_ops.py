@@ -11,9 +11,9 @@ from hypothesis.extra.numpy import arrays
 from scipy import special
 
 from gradproof.estimators.backends import load
-from gradproof.estimators.bench import Bench
-from gradproof.estimators.complex_step import derivative
-from gradproof.estimators.rounding import PASSES, count_roundings, unit_roundoff
+from gradproof.estimators.note.bench import Bench
+from gradproof.estimators.note.complex_step import derivative
+from gradproof.estimators.note.value_bounds import PASSES, count_roundings, unit_roundoff
 from gradproof.reference_models.ops import Ops
 
 each_backend = pytest.mark.parametrize(

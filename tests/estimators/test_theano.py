@@ -159,11 +159,11 @@ COMPILED = """
 import json, numpy as np
 from gradproof.estimators.backends import load
 from gradproof.estimators.baselines import BASELINES
-from gradproof.estimators.bench import Bench
-from gradproof.estimators.builds import surrogate
-from gradproof.estimators.exact import reference
-from gradproof.estimators.forms import FORMS
-from gradproof.estimators.subject import Subject
+from gradproof.estimators.note.bench import Bench
+from gradproof.estimators.note.builds import surrogate
+from gradproof.estimators.note.exact import reference
+from gradproof.estimators.note.forms import FORMS
+from gradproof.estimators.note.subject import Subject
 from gradproof.reference_models.batch import make_batch
 from gradproof.reference_models.seqdgm import SeqDGM
 

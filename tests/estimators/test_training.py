@@ -9,16 +9,16 @@ import os
 import numpy as np
 import pytest
 
-from gradproof.checks.training import train
-from gradproof.estimators import moments
+from gradproof.checks.variance.training import train
 from gradproof.estimators.backends import BackendMissing
 from gradproof.estimators.backends.autograd_backend import AutogradBackend
 from gradproof.estimators.backends.torch_training import torch_training
 from gradproof.estimators.baselines import BASELINES
 from gradproof.estimators.baselines.constant import Constant
-from gradproof.estimators.builds import ModelBuild
-from gradproof.estimators.exact import reference
-from gradproof.estimators.subject import Subject
+from gradproof.estimators.note import moments
+from gradproof.estimators.note.builds import ModelBuild
+from gradproof.estimators.note.exact import reference
+from gradproof.estimators.note.subject import Subject
 from gradproof.estimators.training import checkpoint as files
 from gradproof.estimators.training.options import (
     ENUMERATED,

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from gradproof.checks import registry
 from gradproof.checks.evidence import REFUTED
+from gradproof.checks.note import registry
 from gradproof.cli import main
 from gradproof.derivations.claims import CLAIMS
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from gradproof.checks.record_files import training_to_json
-from gradproof.checks.records import Captured, Scaling, Stage, Training
-from gradproof.checks.scaling_files import scaling_to_json
+from gradproof.checks.variance.record_files import training_to_json
+from gradproof.checks.variance.records import Captured, Scaling, Stage, Training
+from gradproof.checks.variance.scaling_files import scaling_to_json
 from gradproof.cli import main
 
 MAGIC = {".svg": b"<?xml", ".png": b"\x89PNG", ".pdf": b"%PDF"}

@@ -21,7 +21,7 @@ import gradproof as package
 pytest_plugins = ["pytester"]
 
 # Here, or each session in this process would import it for itself, with classes of its own.
-importlib.import_module("gradproof.checks.estimator")
+importlib.import_module("gradproof.checks.user.estimator")
 
 # Three outcomes with these chances and costs; the estimand is q (c - E[c]) = (-1/2, 0, 1/2).
 MINE = """

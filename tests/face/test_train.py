@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from gradproof.checks import training
-from gradproof.checks.record_files import training_from_json
-from gradproof.checks.records import Captured, Stage
+from gradproof.checks.variance import training
+from gradproof.checks.variance.record_files import training_from_json
+from gradproof.checks.variance.records import Captured, Stage
 from gradproof.cli import main
 from gradproof.estimators.training import checkpoint as files
 from gradproof.estimators.training.options import Options, Schedule, make_task

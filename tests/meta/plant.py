@@ -10,17 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gradproof.checks.check import Check
 from gradproof.checks.evidence import Evidence
-from gradproof.checks.registry import CHECKS
-from gradproof.checks.run import run_check
-from gradproof.checks.study import Study
+from gradproof.checks.note.check import Check
+from gradproof.checks.note.registry import CHECKS
+from gradproof.checks.note.run_check import run_check
+from gradproof.checks.note.study import Study
 from gradproof.estimators import backends
 from gradproof.estimators.baselines import BASELINES, Baseline
-from gradproof.estimators.bench import Bench
-from gradproof.estimators.exact import Reference, reference
-from gradproof.estimators.forms import FORMS, Form
-from gradproof.estimators.subject import Subject
+from gradproof.estimators.note.bench import Bench
+from gradproof.estimators.note.exact import Reference, reference
+from gradproof.estimators.note.forms import FORMS, Form
+from gradproof.estimators.note.subject import Subject
 from gradproof.reference_models.batch import make_batch
 from gradproof.reference_models.seqdgm import SeqDGM
 from gradproof.reference_models.seqdgm_a import SeqDGMA

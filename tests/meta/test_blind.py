@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from gradproof.checks.evidence import REFUTED
-from gradproof.checks.registry import CHECKS
+from gradproof.checks.note.registry import CHECKS
 from gradproof.estimators.baselines.batch_mean import BatchMean
 from gradproof.reference_models.seqdgm_a import SeqDGMA
 

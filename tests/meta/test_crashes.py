@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from gradproof.checks.check import Check
 from gradproof.checks.evidence import HOLDS, REFUTED, UNDECIDED, Comparison, compare
-from gradproof.checks.registry import CHECKS
-from gradproof.checks.run import run_check
-from gradproof.checks.study import Study
-from gradproof.estimators.bench import Bench
+from gradproof.checks.note.check import Check
+from gradproof.checks.note.registry import CHECKS
+from gradproof.checks.note.run_check import run_check
+from gradproof.checks.note.study import Study
+from gradproof.estimators.note.bench import Bench
 
 from .plant import TYPICAL, held_checks
 

@@ -14,20 +14,20 @@ import sympy as sp
 from autograd.extend import defvjp, primitive
 from autograd.tracer import getval, isbox
 
-from gradproof.checks import study as studies
-from gradproof.checks.cases import TabularCase
 from gradproof.checks.evidence import HOLDS, REFUTED, UNDECIDED
-from gradproof.checks.registry import CHECKS
-from gradproof.checks.rows import derived
-from gradproof.checks.run import run_check
-from gradproof.checks.study import Study
-from gradproof.derivations.expressions import normal, q, s
-from gradproof.derivations.oracle import Oracle
+from gradproof.checks.note import study as studies
+from gradproof.checks.note.cases import TabularCase
+from gradproof.checks.note.claims import derived
+from gradproof.checks.note.registry import CHECKS
+from gradproof.checks.note.run_check import run_check
+from gradproof.checks.note.study import Study
+from gradproof.derivations.kernel.expressions import normal, q, s
+from gradproof.derivations.kernel.oracle import Oracle
 from gradproof.derivations.registry import derivation
 from gradproof.estimators.baselines.affine import Affine
 from gradproof.estimators.baselines.batch_mean import BatchMean, LeaveOneOut, RunningMean
-from gradproof.estimators.bench import Bench
-from gradproof.estimators.forms import FORMS
+from gradproof.estimators.note.bench import Bench
+from gradproof.estimators.note.forms import FORMS
 
 from .plant import held_checks, kinds_of
 

@@ -5,11 +5,11 @@ import re
 import numpy as np
 import pytest
 
-from gradproof.checks.check import SEQUENCE_MODELS
 from gradproof.checks.evidence import HOLDS, REFUTED, UNDECIDED
-from gradproof.checks.registry import CHECKS
-from gradproof.checks.rows import cost, derived_structure, derived_values
-from gradproof.derivations.oracle import Oracle
+from gradproof.checks.note.check import SEQUENCE_MODELS
+from gradproof.checks.note.claims import cost, derived_structure, derived_values
+from gradproof.checks.note.registry import CHECKS
+from gradproof.derivations.kernel.oracle import Oracle
 from gradproof.derivations.registry import derivation
 from gradproof.estimators.baselines import BASELINES
 from gradproof.estimators.baselines.affine import Affine

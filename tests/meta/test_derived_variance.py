@@ -6,9 +6,11 @@ import re
 import pytest
 
 from gradproof.checks.evidence import HOLDS, REFUTED, UNDECIDED
-from gradproof.checks.rows import derived_variance, pairs
-from gradproof.derivations import draws, form, variance
-from gradproof.derivations.oracle import Oracle
+from gradproof.checks.note.claims import derived_variance, pairs
+from gradproof.derivations import baseline_form as form
+from gradproof.derivations import baseline_variance as variance
+from gradproof.derivations import renormalised as draws
+from gradproof.derivations.kernel.oracle import Oracle
 from gradproof.derivations.registry import derivation
 from gradproof.estimators.baselines.batch_mean import BatchMean
 

@@ -5,13 +5,13 @@ import dataclasses
 import numpy as np
 import pytest
 
-from gradproof.checks import cases
 from gradproof.checks.evidence import REFUTED
-from gradproof.checks.registry import CHECKS
-from gradproof.checks.run import run_check
-from gradproof.checks.study import Study
+from gradproof.checks.note import cases
+from gradproof.checks.note.registry import CHECKS
+from gradproof.checks.note.run_check import run_check
+from gradproof.checks.note.study import Study
 from gradproof.estimators.baselines.batch_mean import BatchMean, LeaveOneOut
-from gradproof.estimators.bench import Bench
+from gradproof.estimators.note.bench import Bench
 from gradproof.reference_models.tabular import TabularModel
 
 from .plant import held_checks

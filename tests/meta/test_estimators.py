@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from gradproof.checks.evidence import HOLDS, REFUTED, UNDECIDED
-from gradproof.checks.registry import CHECKS
+from gradproof.checks.note.registry import CHECKS
 from gradproof.estimators.baselines import BASELINES
 from gradproof.estimators.baselines.affine import Affine
 from gradproof.estimators.baselines.batch_mean import BatchMean, LeaveOneOut, RunningMean
 from gradproof.estimators.baselines.constant import Constant
 from gradproof.estimators.baselines.per_token import PerToken
-from gradproof.estimators.forms import FORMS
+from gradproof.estimators.note.forms import FORMS
 from gradproof.reference_models.objective import entropy
 
 from .plant import TYPICAL, kinds_of

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gradproof.checks.evidence import HOLDS, REFUTED, UNDECIDED
-from gradproof.checks.registry import CHECKS
+from gradproof.checks.note.registry import CHECKS
 from gradproof.estimators.baselines.constant import Constant
 
 from .plant import TYPICAL, held_checks, kinds_of

@@ -19,12 +19,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gradproof.checks import evidence
-from gradproof.checks.catalogue import ROWS
-from gradproof.checks.estimator import Biased, assert_unbiased, check_estimator
+from gradproof.checks.benchmark.bugs import ROWS
 from gradproof.checks.evidence import HOLDS, REFUTED, UNDECIDED, unresolved
-from gradproof.checks.held import check_surrogate
-from gradproof.checks.invariances import check_invariances
-from gradproof.checks.objective import NotDifferentiable
+from gradproof.checks.user.estimator import Biased, assert_unbiased, check_estimator
+from gradproof.checks.user.expected_cost import NotDifferentiable
+from gradproof.checks.user.invariances import check_invariances
+from gradproof.checks.user.surrogate import check_surrogate
 from gradproof.estimators.enumeration import spread
 from gradproof.estimators.enumeration.generators import Streams
 from gradproof.estimators.enumeration.gradients import NotAGradient

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gradproof.checks.evidence import HOLDS, REFUTED, UNDECIDED
-from gradproof.checks.registry import CHECKS
+from gradproof.checks.note.registry import CHECKS
 from gradproof.reference_models.seqdgm import SeqDGM
 from gradproof.reference_models.seqdgm_a import SeqDGMA
 from gradproof.reference_models.tabular import TabularModel

@@ -6,15 +6,15 @@ import re
 import numpy as np
 import pytest
 
-from gradproof.checks.cases import CoupledCase
 from gradproof.checks.evidence import HOLDS, REFUTED, UNDECIDED
-from gradproof.checks.registry import CHECKS
-from gradproof.checks.rows import constant
-from gradproof.checks.rows import objective as objective_rows
-from gradproof.checks.run import run_check
+from gradproof.checks.note.cases import CoupledCase
+from gradproof.checks.note.claims import constant
+from gradproof.checks.note.claims import objective as objective_rows
+from gradproof.checks.note.registry import CHECKS
+from gradproof.checks.note.run_check import run_check
 from gradproof.estimators.baselines import BASELINES
-from gradproof.estimators.exact import Reference
-from gradproof.estimators.forms import FORMS
+from gradproof.estimators.note.exact import Reference
+from gradproof.estimators.note.forms import FORMS
 from gradproof.reference_models import gaussian, objective
 from gradproof.reference_models.seqdgm import SeqDGM
 from gradproof.reference_models.seqdgm_a import SeqDGMA

@@ -6,9 +6,9 @@ import re
 import pytest
 
 from gradproof.checks.evidence import HOLDS, REFUTED, UNDECIDED
-from gradproof.checks.registry import CHECKS
-from gradproof.checks.rows import constant
-from gradproof.estimators.forms import FORMS, Form
+from gradproof.checks.note.claims import constant
+from gradproof.checks.note.registry import CHECKS
+from gradproof.estimators.note.forms import FORMS, Form
 
 pytestmark = [
     pytest.mark.theano,

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import Phase, given, settings, target
 
-from gradproof.checks.cases import TabularCase, tabular_cases, typical_tabular
 from gradproof.checks.evidence import HOLDS
-from gradproof.checks.registry import CHECKS
-from gradproof.checks.study import Study
+from gradproof.checks.note.cases import TabularCase, tabular_cases, typical_tabular
+from gradproof.checks.note.registry import CHECKS
+from gradproof.checks.note.study import Study
 from gradproof.estimators import backends
-from gradproof.estimators.bench import Bench
+from gradproof.estimators.note.bench import Bench
 
 #: Checks of gradients and values that hold on any tabular case with all labels possible.
 RIGHT = [

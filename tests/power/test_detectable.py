@@ -6,7 +6,6 @@ import functools
 import numpy as np
 import pytest
 
-from gradproof.checks.cases import typical_tabular
 from gradproof.checks.evidence import (
     COARSEST,
     GAP,
@@ -17,12 +16,13 @@ from gradproof.checks.evidence import (
     resolution,
     worst_of,
 )
-from gradproof.checks.registry import CHECKS
-from gradproof.checks.study import Study
-from gradproof.checks.text import TextOptions, prepare_text, text_subject
+from gradproof.checks.note.cases import typical_tabular
+from gradproof.checks.note.registry import CHECKS
+from gradproof.checks.note.study import Study
+from gradproof.checks.note.text import TextOptions, prepare_text, text_subject
 from gradproof.estimators import backends
-from gradproof.estimators.bench import Bench
-from gradproof.estimators.exact import reference
+from gradproof.estimators.note.bench import Bench
+from gradproof.estimators.note.exact import reference
 
 #: One check of each way to compare a gradient with an oracle from outside of the framework.
 ORACLES = (

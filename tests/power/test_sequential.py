@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from gradproof.checks.sampled import sample
-from gradproof.checks.sampler import SamplerTest
-from gradproof.checks.sequential import MeanTest
+from gradproof.checks.sequential.mean_test import MeanTest
+from gradproof.checks.sequential.sampler_test import SamplerTest
+from gradproof.checks.user.sampled import sample
 from gradproof.estimators.enumeration.handling import Handling
 
 #: Chance that one of these tests fails though the rates are as promised.

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gradproof.estimators.backends.autograd_backend import AutogradOps
-from gradproof.estimators.rounding import count_roundings, unit_roundoff
+from gradproof.estimators.note.value_bounds import count_roundings, unit_roundoff
 from gradproof.reference_models import lstm
 
 OPS = AutogradOps()

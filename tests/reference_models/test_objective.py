@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gradproof.estimators.backends.autograd_backend import AutogradOps
-from gradproof.estimators.rounding import count_roundings, unit_roundoff
+from gradproof.estimators.note.value_bounds import count_roundings, unit_roundoff
 from gradproof.reference_models import objective
 from gradproof.reference_models.batch import make_batch
 from gradproof.reference_models.model import one_hot

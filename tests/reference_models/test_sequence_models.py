@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from scipy import special, stats
 
 from gradproof.estimators.backends.autograd_backend import AutogradOps
-from gradproof.estimators.builds import all_labels, build, exact_objective
-from gradproof.estimators.rounding import count_roundings, unit_roundoff
-from gradproof.estimators.subject import Subject
+from gradproof.estimators.note.builds import all_labels, build, exact_objective
+from gradproof.estimators.note.subject import Subject
+from gradproof.estimators.note.value_bounds import count_roundings, unit_roundoff
 from gradproof.reference_models import lstm, sequence
 from gradproof.reference_models.batch import BOS, make_batch
 from gradproof.reference_models.model import GROUPS, every_label, group_of

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from gradproof.checks.cases import tabular_cases
+from gradproof.checks.note.cases import tabular_cases
 from gradproof.estimators.backends.autograd_backend import AutogradOps
-from gradproof.estimators.builds import all_labels, build, exact_objective
-from gradproof.estimators.rounding import count_roundings, unit_roundoff
+from gradproof.estimators.note.builds import all_labels, build, exact_objective
+from gradproof.estimators.note.value_bounds import count_roundings, unit_roundoff
 from gradproof.reference_models import objective
 from gradproof.reference_models.batch import make_batch
 from gradproof.reference_models.model import every_label

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gradproof.checks.records import Captured, Stage, Training
+from gradproof.checks.variance.records import Captured, Stage, Training
 
 #: The share of the removable variance that each baseline removes; none and best are always there.
 SHARES = {"none": 0.0, "constant": 0.5, "mlp": 0.8, "best": 1.0}

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gradproof.checks.record_files import training_from_json
+from gradproof.checks.variance.record_files import training_from_json
 from gradproof.estimators.training.options import Options, Schedule
 from gradproof.reports import answer
 from gradproof.reports.stages import by_key

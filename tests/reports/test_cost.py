@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from gradproof.checks.records import Scaling
+from gradproof.checks.variance.records import Scaling
 from gradproof.reports.cost import draw
 
 SCALING = Scaling(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from gradproof.checks.records import RatioMap
+from gradproof.checks.variance.records import RatioMap
 from gradproof.reports.ratios import NARROW, SHADES, draw, layout
 
 RATIOS = RatioMap(

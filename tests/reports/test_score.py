@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from gradproof.checks.catalogue import ROWS
-from gradproof.checks.score import WAYS
-from gradproof.checks.scores import Said, Score, Scored, Way, score_from_json
+from gradproof.checks.benchmark.bugs import ROWS
+from gradproof.checks.benchmark.detection import WAYS
+from gradproof.checks.benchmark.results import Said, Score, Scored, Way, score_from_json
 from gradproof.reports import score as report
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -8,7 +8,7 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from gradproof.checks.records import Captured
+from gradproof.checks.variance.records import Captured
 from gradproof.reports import baselines, shares, stages
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gradproof.checks.objective import gradient_of_mean
+from gradproof.checks.user.expected_cost import gradient_of_mean
 from gradproof.estimators.backends import load
 from gradproof.estimators.enumeration.enumeration import Enumeration
 from gradproof.estimators.enumeration.estimator import Code

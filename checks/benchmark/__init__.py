@@ -1,0 +1,1 @@
+"""Known bugs, and what each way of checking sees of them."""

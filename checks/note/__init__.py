@@ -1,0 +1,1 @@
+"""The claims of the note, each checked in every framework on every case."""

@@ -1,0 +1,156 @@
+"""Claims baseline.reconstruction and baseline.unbiased."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+
+from gradproof.estimators.baselines import BASELINES, Baseline
+from gradproof.estimators.baselines.base import Seen, at_draw
+from gradproof.reference_models import objective
+from gradproof.reference_models.batch import from_arrays
+from gradproof.reference_models.model import Model, every_label
+from gradproof.reference_models.ops import Array, Ops
+
+from ...evidence import HOLDS, REFUTED, Comparison
+from ..check import SEQUENCE_MODELS, Check, drawn
+from ..study import FEW_DRAWS, Study
+
+#: Joint draws that a check runs on the sequence models; above, the tabular cases alone carry it.
+MOST_JOINT = 256
+
+#: Sentences that a coupled baseline is enumerated on, where there are not few draws of them all.
+JOINT_SENTENCES = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class ShiftedObjective:
+    """Sum of U with L + B in place of L: subtracting B from log p(x|..) adds it to L."""
+
+    baseline: Baseline
+    model: Model
+    n: int
+    t: int
+
+    def __call__(
+        self, ops: Ops, parameters: Mapping[str, Array], inputs: Mapping[str, Array]
+    ) -> Array:
+        """Run on framework arrays, with ``draw`` the labels (K, N, K)."""
+        batch = from_arrays(self.n, self.t, inputs)
+        losses = self.model.loss(ops, parameters, batch, inputs["draw"])
+        shift = at_draw(self.baseline, Seen(ops, self.model, parameters, batch, inputs, losses[0]))
+        log_q = self.model.log_q(ops, parameters, batch)
+        return ops.sum(objective.unlabelled(ops, log_q, losses + ops.expand_dims(shift, 0)))
+
+
+def reconstruction(study: Study, name: str) -> list[Comparison]:
+    """The gradient of the shifted U against the gradient of U."""
+    subject, baseline = study.subject, BASELINES[name]
+    lam = study.baseline_inputs(baseline)
+    inputs = subject.inputs(every_label(subject.batch.n, subject.model.classes)) | lam
+    shifted = ShiftedObjective(baseline, subject.model, subject.batch.n, subject.batch.t)
+    found = study.bench.gradient(shifted, subject, inputs)
+    expected = dict(study.reference.gradient)
+    return study.compare_gradient(
+        found, expected, study.names(), extra=largest_baseline(study, lam)
+    )
+
+
+def largest_baseline(study: Study, lam: Mapping[str, np.ndarray]) -> float:
+    """A bound of |B|: lambda and what it is multiplied with at its largest, or the losses."""
+    feature = max(np.abs(study.subject.parameters["e.embedding"]).max(), study.subject.batch.t)
+    by_lambda = sum(float(np.abs(value).sum()) for value in lam.values()) * (1.0 + feature)
+    return float(by_lambda + np.abs(study.reference.loss).max())
+
+
+def unbiased(study: Study, name: str, *, shrunk: bool = False) -> list[Comparison]:
+    """The enumerated mean with a baseline against the exact gradient.
+
+    Args:
+        shrunk: expect the gradient with its score part shrunk to the share that the baseline's
+            formula says is kept, in place of the exact gradient.
+    """
+    baseline = BASELINES[name]
+    if baseline.coupled and joint_draws(study) > FEW_DRAWS:
+        study = study.first(JOINT_SENTENCES)
+        if joint_draws(study) > MOST_JOINT:
+            return []
+    found = study.moments("one-pass", baseline)
+    expected = dict(study.reference.gradient)
+    if shrunk:
+        kept = baseline.kept(study.subject.batch.n)  # type: ignore[attr-defined]
+        lost = loss_part(study)
+        expected = {key: expected[key] - (1.0 - kept) * lost[key] for key in expected}
+    extra = largest_baseline(study, study.baseline_inputs(baseline))
+    return study.compare_gradient(dict(found.mean), expected, study.names(), extra=extra)
+
+
+def joint_draws(study: Study) -> int:
+    """K^N, the ways to label the batch."""
+    return study.subject.model.classes**study.subject.batch.n
+
+
+def loss_part(study: Study) -> dict[str, np.ndarray]:
+    """sum_n E[L s], the part of the gradient that a baseline acts on, by parameter."""
+    known = study.reference
+    weights = np.where(known.probability > 0.0, known.probability * known.loss, 0.0)
+    return {name: np.tensordot(weights, known.score[name], axes=2) for name in known.score}
+
+
+#: Coupled baselines take K^N runs each, and the second model would show nothing that is new.
+ONE_MODEL = ("seqdgm",)
+
+
+def _unbiased_row(name: str, statement: str, expected: str, *, least: int = 1) -> Check:
+    return Check(
+        claim="baseline.unbiased",
+        variant=name,
+        statement=statement,
+        expected=expected,
+        compare=lambda study: unbiased(study, name),
+        **drawn(sentences=(least, 2)),
+        models=ONE_MODEL if BASELINES[name].coupled else SEQUENCE_MODELS,
+    )
+
+
+def _shrink_row(name: str, share: str) -> Check:
+    return Check(
+        claim="baseline.unbiased",
+        variant=f"{name}-share",
+        statement=f"{name} keeps {share} of E[L s]",
+        expected=HOLDS,
+        compare=lambda study: unbiased(study, name, shrunk=True),
+        **drawn(),
+        models=ONE_MODEL,
+    )
+
+
+CHECKS = (
+    Check(
+        claim="baseline.reconstruction",
+        variant="held",
+        statement="U with L + B(x), B affine in the embeddings and held constant",
+        expected=HOLDS,
+        compare=lambda study: reconstruction(study, "affine-embedding"),
+        **drawn(),
+    ),
+    Check(
+        claim="baseline.reconstruction",
+        variant="live",
+        statement="U with L + B(x), B reading the shared embeddings live",
+        expected=REFUTED,
+        compare=lambda study: reconstruction(study, "live"),
+        **drawn(),
+    ),
+    _unbiased_row("constant", "B the same number for every sentence", HOLDS),
+    _unbiased_row("affine-embedding", "B affine in the mean embedding, held constant", HOLDS),
+    _unbiased_row("leave-one-out", "B the mean loss of the other sentences", HOLDS, least=2),
+    _unbiased_row("running-mean", "B a running mean, used before its update", HOLDS),
+    _unbiased_row("live", "B reading the shared embeddings live", REFUTED),
+    _unbiased_row("batch-mean", "B the batch's mean loss, j's own in it", REFUTED),
+    _unbiased_row("running-mean-first", "B a running mean, updated first", REFUTED),
+    _shrink_row("batch-mean", "1 - 1/N"),
+    _shrink_row("running-mean-first", "1 - (1 - d)/N"),
+)

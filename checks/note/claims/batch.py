@@ -1,0 +1,90 @@
+"""Claims batch.one_pass and batch.plus_one."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from gradproof.estimators.baselines import BASELINES
+from gradproof.estimators.note.builds import build, surrogate
+from gradproof.estimators.note.exact import one_at_a_time
+from gradproof.estimators.note.forms import FORMS
+from gradproof.reference_models.model import one_hot
+
+from ...evidence import HOLDS, REFUTED, Comparison
+from ..check import Check, drawn
+from ..study import Study
+from .gradient import negative_entropy
+
+
+def one_pass(study: Study) -> list[Comparison]:
+    """One differentiation of the batch sum against the derived gradient of each sentence alone."""
+    subject, labels, baseline = study.subject, study.draw(), BASELINES["none"]
+    draw = one_hot(labels, subject.model.classes)
+    inputs = subject.inputs(draw) | study.baseline_inputs(baseline)
+    batch_sum = surrogate(FORMS["one-pass"], baseline, subject)
+    found = study.bench.gradient(batch_sum, subject, inputs)
+    return study.compare_gradient(found, one_at_a_time(subject, labels), study.names())
+
+
+def plus_one(study: Study) -> list[Comparison]:
+    """E[(CQ + 1) s], and this framework's gradient of -H, against what scores say it is."""
+    subject, known = study.subject, study.reference
+    inputs = subject.inputs(np.zeros((subject.batch.n, subject.model.classes)))
+    slope = study.bench.gradient(build(negative_entropy, subject), subject, inputs)
+    found = study.moments("plus-one", groups=("e", "w"))
+    names = study.names("e", "w")
+    weights = known.probability * np.where(known.probability > 0.0, known.log_q + 1.0, 0.0)
+    expected = {name: np.tensordot(weights, known.score[name], axes=2) for name in names}
+    enumerated = study.compare_gradient(slope, expected, names)
+    return [
+        *study.compare_gradient(dict(found.mean), expected, names),
+        *(dataclasses.replace(one, what=f"{one.what} of -H") for one in enumerated),
+    ]
+
+
+def zero_mean_score(study: Study) -> list[Comparison]:
+    """E[1 s] against zero: the 1 is a constant baseline."""
+    found = study.moments("score", groups=("e", "w"))
+    zero = {name: np.zeros_like(mean) for name, mean in found.mean.items()}
+    return study.compare_gradient(
+        dict(found.mean), zero, study.names("e", "w"), signal=dict(found.largest)
+    )
+
+
+CHECKS = (
+    Check(
+        claim="batch.one_pass",
+        variant="sum",
+        statement="the gradient of the sum is the sum of each sentence's (L + log q + 1) s + d",
+        expected=HOLDS,
+        compare=one_pass,
+        **drawn(),
+    ),
+    Check(
+        claim="batch.one_pass",
+        variant="batch-statistics",
+        statement="... with batch statistics in a label-dependent layer",
+        expected=REFUTED,
+        compare=one_pass,
+        **drawn(sentences=(2, 2), batch_statistics=True),
+        models=(),
+    ),
+    Check(
+        claim="batch.plus_one",
+        variant="mean",
+        statement="E[(CQ + 1) s] = -dH",
+        expected=HOLDS,
+        compare=plus_one,
+        **drawn(),
+    ),
+    Check(
+        claim="batch.plus_one",
+        variant="constant",
+        statement="E[s] = 0, so the 1 changes no mean",
+        expected=HOLDS,
+        compare=zero_mean_score,
+        **drawn(),
+    ),
+)

@@ -1,0 +1,244 @@
+"""Claims baseline.variance and baseline.form: enumerated variances against derived formulas."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from gradproof.derivations import baseline_form as form
+from gradproof.derivations import baseline_variance as variance
+from gradproof.derivations.registry import derivation
+from gradproof.estimators.baselines.constant import Constant
+from gradproof.estimators.note.forms import FORMS
+from gradproof.estimators.note.moments import Moments
+from gradproof.reference_models.batch import Batch
+
+from ...evidence import HOLDS, REFUTED, Comparison, compare
+from ..check import Check, drawn
+from ..study import Study
+from .derived import Named, apply_oracle, of_sentence
+
+VARIANCE = "rounding: 8 times the largest estimate times what rounding can do to one"
+
+#: Copies of a sentence that serve each other as baselines.
+COPIES = 3
+
+
+#: A number for each sentence. Called coupled, so that the batch stays together.
+GIVEN = Constant("given", coupled=True)
+
+
+def at(study: Study, baseline: np.ndarray, form_name: str = "one-pass") -> Moments:
+    """Exact moments with a given baseline value for each sentence."""
+    return study.moments_with(FORMS[form_name], GIVEN, {"lambda.bias": baseline})
+
+
+def rounded(study: Study, baseline: object) -> np.ndarray:
+    """Baseline values as the subject's dtype has them: formulas must read the same numbers."""
+    per_sentence = np.broadcast_to(np.asarray(baseline, np.float64), (study.subject.batch.n,))
+    return per_sentence.astype(study.subject.dtype)
+
+
+def error_bound(study: Study, name: str, moments: Moments, largest_baseline: float) -> float:
+    """What rounding can do to one entry of a variance.
+
+    An estimate is at most its largest from the mean, twice; squares and the mean of squares double
+    its error each, and so does the formula's difference of two squares.
+    """
+    return 8.0 * moments.largest[name] * study.reference.bound(name, largest_baseline)
+
+
+def variances(study: Study) -> list[Comparison]:
+    """The variance of each entry with a baseline, against the derived quadratic."""
+    baseline = rounded(study, 2.0 + study.rng().standard_normal(study.subject.batch.n))
+    found = at(study, baseline)
+    expected = apply_oracle(
+        derivation("baseline.variance").oracle, study, study.names(), baseline=baseline
+    )
+    return _compare(study, found.variance, expected, found, float(np.abs(baseline).max()))
+
+
+def _compare(
+    study: Study, found: Mapping[str, np.ndarray], expected: Named, moments: Moments, largest: float
+) -> list[Comparison]:
+    return [
+        compare(
+            name,
+            found[name],
+            expected[name],
+            error_bound(study, name, moments, largest),
+            study.name,
+            # Where a variance is zero by cancelling, what cancels is its size.
+            signal=max(float(np.abs(expected[name]).max(initial=0.0)), moments.largest[name] ** 2),
+        )
+        for name in study.names()
+    ]
+
+
+def plus_one(study: Study) -> list[Comparison]:
+    """The (CQ + 1) form's variance less the analytic form's, against the derived difference."""
+    baseline = rounded(study, 2.0 + study.rng().standard_normal(study.subject.batch.n))
+    one, other = at(study, baseline), at(study, baseline, "analytic-entropy")
+    found = {name: one.variance[name] - other.variance[name] for name in study.names()}
+    expected = apply_oracle(variance.PLUS_ONE, study, study.names(), baseline=baseline)
+    larger = dataclasses.replace(
+        one, largest={name: one.largest[name] + other.largest[name] for name in one.largest}
+    )
+    return _compare(study, found, expected, larger, float(np.abs(baseline).max()))
+
+
+def leave_one_out(study: Study) -> list[Comparison]:
+    """Copies of one sentence, each with the others' mean loss as its baseline."""
+    first = study.first(1).subject
+    old = first.batch
+    batch = Batch(
+        COPIES,
+        old.t,
+        np.repeat(old.tokens, COPIES, axis=0),
+        np.repeat(old.mask, COPIES, axis=0),
+        np.repeat(old.labels, COPIES),
+        {name: np.repeat(array, COPIES, axis=0) for name, array in old.noise.items()},
+    )
+    copies = Study(study.bench, first.replace(batch=batch))
+    found = copies.moments("analytic-entropy", "leave-one-out")
+    one = Study(study.bench, first)
+    # With the entropy analytic the return is L alone: log q + 1 is made zero.
+    returns = np.full_like(one.tables.log_q, -1.0)
+    names = study.names()
+    expected = apply_oracle(
+        variance.LEAVE_ONE_OUT, one, names, log_q=returns, draws=np.full(1, COPIES)
+    )
+    whole = {name: COPIES**2 * expected[name] for name in names}  # of the sum, not of its average
+    return _compare(copies, found.variance, whole, found, float(np.abs(one.tables.loss).max()))
+
+
+def best(study: Study) -> tuple[np.ndarray, np.ndarray]:
+    """a2 and the best baseline of each sentence, over all parameters, (N,) each."""
+    moments = []
+    for oracle in (variance.A1, variance.A2):
+        moments.append(
+            [
+                sum(float(of_sentence(oracle, study, name, row).sum()) for name in study.names())
+                for row in range(study.subject.batch.n)
+            ]
+        )
+    a1, a2 = np.array(moments)
+    return a2, np.divide(a1, a2, out=np.zeros_like(a1), where=a2 > 0.0)
+
+
+def trace(study: Study, baseline: np.ndarray) -> tuple[float, float]:
+    """The sum of all variances with a baseline, and what rounding can do to it."""
+    found, largest = at(study, baseline), float(np.abs(baseline).max())
+    total = sum(float(value.sum()) for value in found.variance.values())
+    bound = sum(
+        value.size * error_bound(study, name, found, largest)
+        for name, value in found.variance.items()
+    )
+    return total, bound
+
+
+def interval(study: Study) -> list[Comparison]:
+    """The variance at 0, at the best baseline and at twice that, against the derived parabola."""
+    a2, exact = best(study)
+    optimum, expected = rounded(study, exact), float((a2 * exact**2).sum())
+    nothing, bound_of_nothing = trace(study, rounded(study, 0.0))
+    comparisons = []
+    for what, baseline, less in (("best", optimum, expected), ("twice the best", 2 * optimum, 0.0)):
+        found, bound = trace(study, baseline)
+        # The baseline itself is rounded, and moves the parabola by its slope at that place.
+        slack = study.reference.unit * 4.0 * expected
+        comparisons.append(
+            compare(
+                f"variance at {what}",
+                nothing - found,
+                less,
+                bound + bound_of_nothing + slack,
+                study.name,
+                signal=expected,
+            )
+        )
+    return comparisons
+
+
+def any_baseline(study: Study) -> list[Comparison]:
+    """Whether a baseline on the wrong side of zero makes the variance smaller all the same."""
+    baseline = rounded(study, -best(study)[1])
+    (nothing, first), (found, second) = trace(study, rounded(study, 0.0)), trace(study, baseline)
+    excess = max(0.0, found - nothing)
+    return [
+        compare(
+            "variance above that without", excess, 0.0, first + second, study.name, signal=nothing
+        )
+    ]
+
+
+def captured(study: Study) -> list[Comparison]:
+    """What a baseline leaves above the best one, and the share that it takes, as derived."""
+    a2, optimum = best(study)
+    baseline = rounded(study, optimum + study.rng().standard_normal(len(optimum)))
+    at_best = rounded(study, optimum)
+    arguments = {"a2": a2, "best": optimum, "baseline": baseline.astype(np.float64)}
+    (lowest, first), (found, second), (nothing, third) = (
+        trace(study, value) for value in (at_best, baseline, rounded(study, 0.0))
+    )
+    removable = float((a2 * optimum**2).sum())
+    excess = float(form.EXCESS(**arguments))
+    comparisons = [
+        compare(
+            "variance above the best",
+            found - lowest,
+            excess,
+            first + second + 4.0 * study.reference.unit * removable,  # the best is rounded
+            study.name,
+            signal=max(excess, nothing),
+        )
+    ]
+    if removable > 0.0:  # else there is no share of it
+        share = float(derivation("baseline.form").oracle(**arguments))
+        comparisons.append(
+            compare(
+                "variance taken away",
+                nothing - found,
+                share * removable,
+                second + third,
+                study.name,
+                signal=max(removable, nothing),
+            )
+        )
+    return comparisons
+
+
+def _row(
+    claim: str,
+    variant: str,
+    statement: str,
+    compare_: Callable[[Study], list[Comparison]],
+    expected: str = HOLDS,
+) -> Check:
+    return Check(
+        claim=claim,
+        variant=variant,
+        statement=statement,
+        expected=expected,
+        compare=compare_,
+        **drawn(supports=False),
+        models=(),
+        bound_reason=VARIANCE,
+    )
+
+
+CHECKS = (
+    _row("baseline.variance", "printed", "any B(x) makes it smaller", any_baseline, REFUTED),
+    _row("baseline.variance", "derived", "it is a0 - 2 a1 B + a2 B^2, entry by entry", variances),
+    _row("baseline.variance", "derived-interval", "it is smaller for B in (0, 2 a1/a2)", interval),
+    _row("baseline.variance", "derived-plus-one", "(CQ + 1) against the analytic -dH", plus_one),
+    _row(
+        "baseline.variance",
+        "derived-leave-one-out",
+        "three draws that serve each other as baselines",
+        leave_one_out,
+    ),
+    _row("baseline.form", "derived", "what a form leaves above the best B", captured),
+)

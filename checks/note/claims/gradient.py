@@ -1,0 +1,147 @@
+"""Claims gradient.e, .w and .phi_theta: as printed, corrected, and in batch form."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from gradproof.estimators.note.builds import build
+from gradproof.reference_models import objective
+from gradproof.reference_models.batch import Batch
+from gradproof.reference_models.model import Model, Parameters
+from gradproof.reference_models.ops import Array, Ops
+
+from ...evidence import HOLDS, REFUTED, Comparison
+from ..check import Check, drawn
+from ..study import Study
+
+
+def mean_is_exact(
+    study: Study, form: str, by: tuple[str, ...], of: tuple[str, ...]
+) -> list[Comparison]:
+    """The enumerated mean of a form against the exact gradient of U.
+
+    Args:
+        by: differentiate by these groups, as a line of the note does; none: by all at once.
+        of: compare these groups; none: all of them.
+    """
+    found = study.moments(form, groups=by)
+    return study.compare_gradient(
+        dict(found.mean), dict(study.reference.gradient), study.names(*of)
+    )
+
+
+def entropy(
+    ops: Ops, model: Model, parameters: Parameters, batch: Batch, inputs: Parameters
+) -> Array:
+    """The sum of H over the sentences, a scalar."""
+    return ops.sum(objective.entropy(ops, model.log_q(ops, parameters, batch)))
+
+
+def negative_entropy(
+    ops: Ops, model: Model, parameters: Parameters, batch: Batch, inputs: Parameters
+) -> Array:
+    """The sum of -H over the sentences, a scalar."""
+    return -entropy(ops, model, parameters, batch, inputs)
+
+
+def printed_w(study: Study) -> list[Comparison]:
+    """The w line read to the letter: dH/de is added to the estimate for w.
+
+    Where e's and w's tables have one shape the sum exists and is compared; where they have not, the
+    line is no estimate of anything.
+    """
+    subject, name = study.subject, study.names("w")[0]
+    score_part = study.moments("score-of-loss", groups=("w",)).mean[name]
+    inputs = subject.inputs(np.zeros((subject.batch.n, subject.model.classes)))
+    added = study.bench.gradient(build(entropy, subject), subject, inputs, ("e.embedding",))[
+        "e.embedding"
+    ]
+    if added.shape != score_part.shape:
+        note = (
+            f"dH/de has shape {added.shape} and the estimate for {name} has shape "
+            f"{score_part.shape}: they cannot be added"
+        )
+        return [Comparison(name, 1, math.inf, 0.0, 1.0, study.name, note)]
+    found = {name: score_part + added}
+    return study.compare_gradient(found, dict(study.reference.gradient), [name])
+
+
+#: What the lines for e and w are differentiated by: the score terms reach no other group.
+BY_SCORE = ("e", "w")
+
+
+def printed_excess(study: Study) -> list[Comparison]:
+    """The mean of the line for e as printed, against the exact gradient and twice dH on top."""
+    subject, names = study.subject, study.names("e")
+    inputs = subject.inputs(np.zeros((subject.batch.n, subject.model.classes)))
+    slope = study.bench.gradient(build(entropy, subject), subject, inputs, tuple(names))
+    found = study.moments("printed-entropy", groups=BY_SCORE)
+    exact = study.reference.gradient
+    expected = {name: exact[name] + 2.0 * slope[name] for name in names}
+    return study.compare_gradient(dict(found.mean), expected, names)
+
+
+def _row(
+    claim: str,
+    variant: str,
+    statement: str,
+    expected: str,
+    form: str,
+    *of: str,
+    by: tuple[str, ...] = BY_SCORE,
+) -> Check:
+    return Check(
+        claim=claim,
+        variant=variant,
+        statement=statement,
+        expected=expected,
+        compare=lambda study: mean_is_exact(study, form, by, of),
+        **drawn(),
+    )
+
+
+CHECKS = (
+    _row("gradient.e", "printed", "L ds + dH + dL", REFUTED, "printed-entropy", "e"),
+    Check(
+        claim="gradient.e",
+        variant="printed-excess",
+        statement="L ds + dH + dL is off by 2 dH",
+        expected=HOLDS,
+        compare=printed_excess,
+        **drawn(),
+    ),
+    _row("gradient.e", "corrected", "L ds - dH + dL", HOLDS, "analytic-entropy", "e"),
+    _row("gradient.e", "batch-form", "d[(CL + CQ + 1) log q + L]", HOLDS, "one-pass", "e", by=()),
+    Check(
+        claim="gradient.w",
+        variant="printed",
+        statement="L ds + dH/de, in the line for w",
+        expected=REFUTED,
+        compare=printed_w,
+        **drawn(),
+        models=(),  # on a sequence model no two tables have one shape, and any numbers would do
+    ),
+    _row("gradient.w", "printed-sign", "L ds + dH/dw", REFUTED, "printed-entropy", "w"),
+    _row("gradient.w", "corrected", "L ds - dH/dw", HOLDS, "analytic-entropy", "w"),
+    _row("gradient.w", "batch-form", "d[(CL + CQ + 1) log q]", HOLDS, "score-line", "w", by=("w",)),
+    _row(
+        "gradient.phi_theta",
+        "printed",
+        "dL",
+        HOLDS,
+        "pathwise",
+        "phi",
+        "theta",
+        by=("phi", "theta"),
+    ),
+    _row(
+        "gradient.phi_theta",
+        "batch-form",
+        "the form for e, differentiated once for all groups",
+        HOLDS,
+        "one-pass",
+        by=(),
+    ),
+)

@@ -1,0 +1,166 @@
+"""Claim invariants: nothing but the parameters varies, and padding moves nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from gradproof.estimators.baselines import BASELINES
+from gradproof.estimators.note.builds import all_labels, build, surrogate
+from gradproof.estimators.note.forms import FORMS
+from gradproof.estimators.note.subject import Subject
+from gradproof.reference_models.batch import Batch
+from gradproof.reference_models.model import every_label, one_hot
+
+from ...evidence import HOLDS, Comparison, compare, compare_sets
+from ..check import ROUNDING, Check, drawn
+from ..study import Study
+from .partition import COUNTED, with_noise
+
+#: Columns of padding to add: more than one, so that the last state is not next to a token.
+COLUMNS = 2
+
+
+def estimate(study: Study, subject: Subject) -> dict[str, np.ndarray]:
+    """The one-pass estimate of a subject at the study's drawn labels."""
+    baseline = BASELINES["affine-embedding"]
+    draw = one_hot(study.draw(), subject.model.classes)
+    inputs = subject.inputs(draw) | study.baseline_inputs(baseline)
+    return study.bench.gradient(surrogate(FORMS["one-pass"], baseline, subject), subject, inputs)
+
+
+def values(study: Study, subject: Subject) -> dict[str, np.ndarray]:
+    """log q and L of a subject at every label."""
+    inputs = subject.inputs(every_label(subject.batch.n, subject.model.classes))
+    return study.bench.values(build(all_labels, subject), subject, inputs)
+
+
+def deterministic(study: Study) -> list[Comparison]:
+    """The same values and the same gradient twice, to the last bit.
+
+    A framework that compiles draws what a model hides once, while it builds: there it is the
+    forward values that differ.
+    """
+    once = values(study, study.subject) | estimate(study, study.subject)
+    again = values(study, study.subject) | estimate(study, study.subject)
+    drawable = study.reference.probability > 0.0
+    once["log_q"], again["log_q"] = once["log_q"][drawable], again["log_q"][drawable]
+    return [compare(name, again[name], once[name], 0.0, study.name) for name in once]
+
+
+def noise_used(study: Study) -> list[Comparison]:
+    """Each entry of each noise array, at its sentence, moves a value of that sentence."""
+    subject, rng = study.subject, study.rng()
+    before = values(study, subject)
+    expected, moving = set(), set()
+    for name, needed in where_noise_counts(subject, rng).items():
+        places = [tuple(map(int, place)) for place in np.argwhere(needed)]
+        found = {place for place in places if moves(study, before, name, place, rng)}
+        # An array of which nothing is used goes by its name alone.
+        expected |= {f"{name}{list(place)}" for place in places} if found else {name}
+        moving |= {f"{name}{list(place)}" for place in found}
+    return [compare_sets("noise that moves log q or L", moving, expected, study.name)]
+
+
+def where_noise_counts(subject: Subject, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Each noise array, its axes but the first flattened, true where it may not be ignored.
+
+    Where there is no token an array with an axis of time may be, and should (row ``padding``).
+    """
+    batch = subject.batch
+    longer = subject.model.noise(rng, batch.n, batch.t + 1)
+    found = {}
+    for name, array in batch.noise.items():
+        needed = np.ones(array.shape, dtype=bool)
+        if longer[name].shape != array.shape:
+            needed.reshape(batch.n, batch.t, -1)[batch.mask == 0.0] = False
+        found[name] = needed.reshape(batch.n, -1)
+    return found
+
+
+def moves(
+    study: Study,
+    before: dict[str, np.ndarray],
+    name: str,
+    place: tuple[int, ...],
+    rng: np.random.Generator,
+) -> bool:
+    """Whether moving one entry of a noise array moves log q or L of its sentence."""
+    noise, row = study.subject.batch.noise[name], place[0]
+    old = noise.reshape(len(noise), -1)[place]
+    # A normal step moves what is continuous; noise that is only asked whether it is 1 needs the
+    # other step, which alone could meet an L that is symmetric about 1/2.
+    for new in (old + rng.standard_normal(), 1.0 - old):
+        changed = np.array(noise, order="C")  # so that what is reshaped is a view
+        changed.reshape(len(noise), -1)[place] = new
+        after = values(study, with_noise(study.subject, name, changed))
+        if (after["log_q"][row] != before["log_q"][row]).any():
+            return True
+        if (after["loss"][:, row] != before["loss"][:, row]).any():
+            return True
+    return False
+
+
+def padding(study: Study) -> list[Comparison]:
+    """Two more columns of padding, with random tokens and noise in them."""
+    padded = pad(study.subject, study.rng())
+    before, after = values(study, study.subject), values(study, padded)
+    drawable = study.reference.probability > 0.0
+    bound = study.reference.value_bound()
+    moved = [
+        compare(what, after[key][pick], before[key][pick], bound, study.name)
+        for what, key, pick in (("log q", "log_q", drawable), ("L", "loss", drawable.T))
+    ]
+    return moved + study.compare_gradient(
+        estimate(study, padded), estimate(study, study.subject), study.names()
+    )
+
+
+def pad(subject: Subject, rng: np.random.Generator) -> Subject:
+    """The subject with more padding on the right, and something other than zeros in it."""
+    old, vocabulary = subject.batch, len(subject.parameters["e.embedding"])
+    n, t = old.n, old.t + COLUMNS
+    fresh = subject.model.noise(rng, n, t)
+    noise = {}
+    for name, array in old.noise.items():
+        # Only noise with an axis of time changes its shape with T, and only it is extended.
+        extended = fresh[name].shape != array.shape
+        noise[name] = (
+            np.concatenate([array, fresh[name][:, old.t :]], axis=1) if extended else array
+        )
+    tokens = np.concatenate([old.tokens, rng.integers(0, vocabulary, (n, COLUMNS))], axis=1)
+    mask = np.concatenate([old.mask, np.zeros((n, COLUMNS))], axis=1)
+    batch = Batch(n, t, tokens, mask, old.labels, noise)
+    return dataclasses.replace(subject, batch=batch)
+
+
+CHECKS = (
+    Check(
+        claim="invariants",
+        variant="deterministic",
+        statement="two runs give the same bits",
+        expected=HOLDS,
+        compare=deterministic,
+        **drawn(),
+        bound_reason="the same computation twice: no error at all",
+    ),
+    Check(
+        claim="invariants",
+        variant="noise",
+        statement="all noise of the batch is used: each entry moves a value of its sentence",
+        expected=HOLDS,
+        compare=noise_used,
+        **drawn(),
+        bound_reason=COUNTED,
+    ),
+    Check(
+        claim="invariants",
+        variant="padding",
+        statement="more padding, with garbage in it, moves no value and no gradient",
+        expected=HOLDS,
+        compare=padding,
+        **drawn(),
+        bound_reason=ROUNDING,
+    ),
+)

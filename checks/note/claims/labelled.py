@@ -1,0 +1,79 @@
+"""Claim labelled: the labelled part is differentiated as it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from gradproof.estimators.note import complex_step
+from gradproof.estimators.note.builds import build
+from gradproof.reference_models import objective
+from gradproof.reference_models.batch import Batch
+from gradproof.reference_models.model import Model, one_hot
+from gradproof.reference_models.ops import Array, Ops
+
+from ...evidence import HOLDS, REFUTED, Comparison, compare
+from ..check import Check, drawn
+from ..study import Study
+from .objective import ALPHA
+
+Named = Mapping[str, Array]
+
+
+def labelled_cost(ops: Ops, model: Model, parameters: Named, batch: Batch, inputs: Named) -> Array:
+    """The sum of L - alpha log q at given labels, a scalar."""
+    return ops.sum(objective.labelled(ops, model, parameters, batch, inputs["draw"], ALPHA))
+
+
+def no_score_term(study: Study, *, score_term: bool = False) -> list[Comparison]:
+    """The gradient of the labelled part against pathwise - alpha score, and a complex step.
+
+    Args:
+        score_term: expect L times the score on top, as if the label had been drawn.
+    """
+    subject, known = study.subject, study.reference
+    labels = study.draw()
+    rows = np.arange(subject.batch.n)
+    inputs = subject.inputs(one_hot(labels, subject.model.classes))
+    found = study.bench.gradient(build(labelled_cost, subject), subject, inputs)
+    weight = (known.loss[rows, labels] if score_term else 0.0) - ALPHA
+    expected = {
+        name: known.pathwise[name][rows, labels].sum(axis=0)
+        + np.tensordot(weight * np.ones(len(rows)), known.score[name][rows, labels], axes=1)
+        for name in study.names()
+    }
+    compared = study.compare_gradient(found, expected, study.names())
+    return [*compared, _along(study, inputs, expected)]
+
+
+def _along(study: Study, inputs: Named, expected: dict[str, np.ndarray]) -> Comparison:
+    rng = study.rng()
+    direction = {name: rng.choice([-1.0, 1.0], size=np.shape(g)) for name, g in expected.items()}
+    stepped = complex_step.derivative(
+        build(labelled_cost, study.subject), study.subject.parameters, inputs, direction
+    )
+    found = sum(float((expected[name] * direction[name]).sum()) for name in expected)
+    bound = sum(study.reference.bound(name) * np.size(expected[name]) for name in expected)
+    signal = sum(float(np.abs(gradient).sum()) for gradient in expected.values())
+    return compare("all, along a direction", found, stepped, bound, study.name, signal=signal)
+
+
+CHECKS = (
+    Check(
+        claim="labelled",
+        variant="as-it-stands",
+        statement="d[L - alpha log q] at the known label, no score term",
+        expected=HOLDS,
+        compare=no_score_term,
+        **drawn(supports=False),
+    ),
+    Check(
+        claim="labelled",
+        variant="score-term",
+        statement="... with L ds added, as for a drawn label",
+        expected=REFUTED,
+        compare=lambda study: no_score_term(study, score_term=True),
+        **drawn(supports=False),
+    ),
+)

@@ -1,0 +1,254 @@
+"""Claims partition.seqdgm and partition.seqdgm_a, read off the computation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from gradproof.estimators.note.builds import build
+from gradproof.estimators.note.subject import Subject
+from gradproof.reference_models.batch import Batch
+from gradproof.reference_models.model import GROUPS, Model, every_label, group_of
+from gradproof.reference_models.ops import Array, Ops
+
+from ...evidence import HOLDS, REFUTED, Comparison, compare, compare_sets
+from ..check import Check
+from ..study import Study
+
+Named = Mapping[str, Array]
+
+COUNTED = "a count of names, which must be 0"
+
+#: Passes whose roundings add up where a or h is held in place: two for its mean and spread, before
+#: and after, and the two that are compared, each twice over for what they multiply.
+SEVERAL_PASSES = 16
+
+
+def log_q_alone(ops: Ops, model: Model, parameters: Named, batch: Batch, inputs: Named) -> Named:
+    """log q."""
+    return {"log_q": model.log_q(ops, parameters, batch)}
+
+
+def loss_alone(ops: Ops, model: Model, parameters: Named, batch: Batch, inputs: Named) -> Named:
+    """L."""
+    return {"loss": model.loss(ops, parameters, batch, inputs["draw"])}
+
+
+def latent_h(ops: Ops, model: Model, parameters: Named, batch: Batch, inputs: Named) -> Named:
+    """The sampled h."""
+    return {"h": model.latents(ops, parameters, batch, inputs["draw"])["h"]}
+
+
+def latent_a(ops: Ops, model: Model, parameters: Named, batch: Batch, inputs: Named) -> Named:
+    """The sampled a."""
+    return {"a": model.latents(ops, parameters, batch, inputs["draw"])["a"]}
+
+
+def reached(study: Study, compute: object) -> frozenset[str]:
+    """The parameters that a value of the model depends on."""
+    subject = study.subject
+    inputs = subject.inputs(every_label(subject.batch.n, subject.model.classes))
+    return study.bench.reach(build(compute, subject), subject, inputs)  # type: ignore[arg-type]
+
+
+def groups_read_off(study: Study) -> dict[str, set[str]]:
+    """The four groups by what reaches what: nothing declared is used.
+
+    e reaches both log q and L, w log q alone; phi reaches L through h, theta L past it.
+    """
+    log_q, loss = reached(study, log_q_alone), reached(study, loss_alone)
+    before_h = reached(study, latent_h)
+    return {
+        "e": set(log_q & loss),
+        "w": set(log_q - loss),
+        "phi": set((loss - log_q) & before_h),
+        "theta": set(loss - log_q - before_h),
+    }
+
+
+def partition(study: Study) -> list[Comparison]:
+    """Groups read off the computation against the groups that the names declare."""
+    found = groups_read_off(study)
+    declared = {
+        group: {name for name in study.subject.parameters if group_of(name) == group}
+        for group in GROUPS
+    }
+    return [
+        compare_sets(f"group {group}", found[group], declared[group], study.name)
+        for group in GROUPS
+    ] + moves(study)
+
+
+def moves(study: Study) -> list[Comparison]:
+    """A second witness, in numbers: what reaches log q or L has a derivative that is not zero."""
+    known = study.reference
+    scores = {name for name in known.score if np.abs(known.score[name]).max() > 0.0}
+    paths = {name for name in known.pathwise if np.abs(known.pathwise[name]).max() > 0.0}
+    return [
+        compare_sets("score", scores, reached(study, log_q_alone), study.name),
+        compare_sets("pathwise", paths, reached(study, loss_alone), study.name),
+    ]
+
+
+def only_embeddings_shared(study: Study) -> list[Comparison]:
+    """The shared parameters are the word embeddings and nothing else."""
+    shared = groups_read_off(study)["e"]
+    return [compare_sets("shared", shared, {"e.embedding"}, study.name)]
+
+
+def shared_up_to_a(study: Study) -> list[Comparison]:
+    """The shared parameters are those that the sample of a depends on."""
+    shared = groups_read_off(study)["e"]
+    return [compare_sets("shared", shared, reached(study, latent_a), study.name)]
+
+
+def one_sample_of_a(study: Study) -> list[Comparison]:
+    """One a, of one noise, is all that log q and L have of q(a|x).
+
+    A second draw of a for L would show as noise that moves L alone; another a made of the same
+    noise as values that move while a stands still.
+    """
+    moving = {"log q": noise_that_moves(study, "log_q"), "L": noise_that_moves(study, "loss")}
+    others = {"eps_h", "keep"} & set(study.subject.batch.noise)
+    return [
+        compare_sets("noise of log q", moving["log q"], {"eps_a"}, study.name),
+        compare_sets("noise of L", moving["L"], {"eps_a"} | others, study.name),
+        *same_a_same_values(study),
+    ]
+
+
+def same_a_same_values(study: Study) -> list[Comparison]:
+    """Move q(a|x), and its noise so that a stays: log q stays, and L but for log q(a|x) itself."""
+    moved, rng = dict(study.subject.parameters), study.rng()
+    for name in study.names("e"):
+        if name != "e.embedding":  # which log q and L also read without a
+            moved[name] = moved[name] + 0.1 * rng.standard_normal(moved[name].shape)
+    before = study.subject
+    after = before.replace(parameters=moved)
+    mean, spread = spread_of_a(study, before)
+    mean_after, spread_after = spread_of_a(study, after)
+    noise = before.batch.noise["eps_a"]
+    moved_noise = (mean + spread * noise - mean_after) / spread_after
+    after = with_noise(after, "eps_a", moved_noise)
+    found = [values(study, subject) for subject in (before, after)]
+    density = [
+        -np.sum(0.5 * drawn**2 + np.log(size), axis=-1)
+        for drawn, size in ((noise, spread), (moved_noise, spread_after))
+    ]
+    bound = SEVERAL_PASSES * study.reference.value_bound()
+    return [
+        compare("log q at one a", found[1]["log_q"], found[0]["log_q"], bound, study.name),
+        compare(
+            "L - log q(a|x) at one a",
+            found[1]["loss"] - density[1],
+            found[0]["loss"] - density[0],
+            bound,
+            study.name,
+        ),
+    ]
+
+
+def spread_of_a(study: Study, subject: Subject) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of q(a|x), (N, A): a is affine in its noise."""
+    shape = subject.batch.noise["eps_a"].shape
+    at_zero, at_one = (
+        values(study, with_noise(subject, "eps_a", np.full(shape, size)))["a"][0]
+        for size in (0.0, 1.0)
+    )
+    return at_zero, at_one - at_zero
+
+
+def values(study: Study, subject: Subject) -> dict[str, np.ndarray]:
+    """a, log q and L of a subject."""
+    inputs = subject.inputs(every_label(subject.batch.n, subject.model.classes))
+    return study.bench.values(build(everything, subject), subject, inputs)
+
+
+def everything(ops: Ops, model: Model, parameters: Named, batch: Batch, inputs: Named) -> Named:
+    """a, log q and L."""
+    return {
+        **latent_a(ops, model, parameters, batch, inputs),
+        **log_q_alone(ops, model, parameters, batch, inputs),
+        **loss_alone(ops, model, parameters, batch, inputs),
+    }
+
+
+def with_noise(subject: Subject, name: str, noise: np.ndarray) -> Subject:
+    """The subject with another noise array of that name."""
+    arrays = subject.batch.arrays() | {f"noise.{name}": noise}
+    return subject.replace(batch=subject.batch.with_arrays(arrays))
+
+
+def noise_that_moves(study: Study, which: str) -> set[str]:
+    """The noise arrays on which log q, or L, depends."""
+    subject = study.subject
+    labels = every_label(subject.batch.n, subject.model.classes)
+    compute = build(log_q_alone if which == "log_q" else loss_alone, subject)
+    inputs = subject.inputs(labels)
+    before = study.bench.values(compute, subject, inputs)[which]
+    moved = set()
+    for name in subject.batch.noise:
+        # 1 - x moves every entry but 1/2, and maps 0 and 1 to each other.
+        changed = inputs | {f"noise.{name}": 1.0 - inputs[f"noise.{name}"]}
+        if (study.bench.values(compute, subject, changed)[which] != before).any():
+            moved.add(name)
+    return moved
+
+
+CHECKS = (
+    Check(
+        claim="partition.seqdgm",
+        variant="groups",
+        statement="e, w, phi and theta are what the computation says",
+        expected=HOLDS,
+        compare=partition,
+        models=("seqdgm",),
+        bound_reason=COUNTED,
+    ),
+    Check(
+        claim="partition.seqdgm",
+        variant="embeddings",
+        statement="the classifier shares the embeddings with the rest, and nothing else",
+        expected=HOLDS,
+        compare=only_embeddings_shared,
+        models=("seqdgm",),
+        bound_reason=COUNTED,
+    ),
+    Check(
+        claim="partition.seqdgm_a",
+        variant="groups",
+        statement="e, w, phi and theta are what the computation says",
+        expected=HOLDS,
+        compare=partition,
+        models=("seqdgm-a",),
+        bound_reason=COUNTED,
+    ),
+    Check(
+        claim="partition.seqdgm_a",
+        variant="up-to-a",
+        statement="the classifier shares what comes before the sample of a",
+        expected=HOLDS,
+        compare=shared_up_to_a,
+        models=("seqdgm-a",),
+        bound_reason=COUNTED,
+    ),
+    Check(
+        claim="partition.seqdgm_a",
+        variant="embeddings",
+        statement="the classifier shares the embeddings alone, as in SeqDGM",
+        expected=REFUTED,
+        compare=only_embeddings_shared,
+        models=("seqdgm-a",),
+        bound_reason=COUNTED,
+    ),
+    Check(
+        claim="partition.seqdgm_a",
+        variant="one-sample",
+        statement="one sample of a feeds both q(y|a,x) and L",
+        expected=HOLDS,
+        compare=one_sample_of_a,
+        models=("seqdgm-a",),
+        bound_reason="a count of names, which must be 0; rounding of values: u 16R (1 + M)",
+    ),
+)

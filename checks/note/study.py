@@ -1,0 +1,146 @@
+"""One subject in one framework, with what was computed of it so far."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+
+import numpy as np
+
+from gradproof.estimators.baselines import BASELINES, Baseline
+from gradproof.estimators.note import moments
+from gradproof.estimators.note.bench import Bench
+from gradproof.estimators.note.complex_step import Tables, tables
+from gradproof.estimators.note.exact import Reference, reference
+from gradproof.estimators.note.forms import FORMS, Form
+from gradproof.estimators.note.moments import Moments
+from gradproof.estimators.note.subject import Subject
+
+from ..evidence import Comparison, compare
+
+#: Joint draws that are no dearer than sentence by sentence: three labels, two sentences.
+FEW_DRAWS = 9
+
+
+class Study:
+    """A subject on a bench; what several checks need is computed once.
+
+    Everything random in a check (lambda, a label drawn for an example) comes from :meth:`rng`,
+    whose seed is the subject's, so that a subject is all it takes to repeat a check.
+    """
+
+    def __init__(self, bench: Bench, subject: Subject, known: Reference | None = None) -> None:
+        self.bench, self.subject = bench, subject
+        self._known = known
+        self._first: dict[int, Study] = {}
+        self._moments: dict[tuple[Form, Baseline, tuple[str, ...]], Moments] = {}
+
+    @functools.cached_property
+    def reference(self) -> Reference:
+        """The exact gradient and its parts."""
+        return self._known or reference(self.subject)
+
+    @functools.cached_property
+    def tables(self) -> Tables:
+        """What derived formulas ask for, with no differentiation; for subjects of few entries."""
+        return tables(self.subject)
+
+    @functools.cached_property
+    def name(self) -> str:
+        """The subject in a few words."""
+        return self.subject.describe()
+
+    def first(self, sentences: int) -> Study:
+        """The study of the first few sentences alone, where all of them are too many."""
+        if sentences >= self.subject.batch.n:
+            return self
+        if sentences not in self._first:
+            rows = self.subject.replace(batch=self.subject.batch.rows(slice(sentences)))
+            self._first[sentences] = Study(self.bench, rows)
+        return self._first[sentences]
+
+    def rng(self) -> np.random.Generator:
+        """The generator of this subject, from its start."""
+        return np.random.default_rng(self.subject.seed)
+
+    def draw(self) -> np.ndarray:
+        """Labels (N,) of positive probability, to look at one draw."""
+        probability = self.reference.probability
+        rng = self.rng()
+        return np.array([rng.choice(np.flatnonzero(row > 0.0)) for row in probability])
+
+    def baseline_inputs(self, baseline: Baseline) -> dict[str, np.ndarray]:
+        """Lambda of a baseline, in the subject's dtype."""
+        width = self.subject.parameters["e.embedding"].shape[1]
+        found = baseline.initial(self.rng(), width)
+        return {name: np.asarray(value, self.subject.dtype) for name, value in found.items()}
+
+    def moments(
+        self, form: str | Form, baseline: str | Baseline = "none", groups: tuple[str, ...] = ()
+    ) -> Moments:
+        """Exact moments of a form with a baseline.
+
+        Jointly where the baseline couples sentences, and wherever there are few joint draws: then
+        nothing rests on a baseline's word that it couples none.
+
+        Args:
+            groups: differentiate by the parameters of these groups alone; none: by all of them.
+        """
+        form = FORMS[form] if isinstance(form, str) else form
+        baseline = BASELINES[baseline] if isinstance(baseline, str) else baseline
+        key = (form, baseline, groups)
+        if key not in self._moments:
+            lam = self.baseline_inputs(baseline)
+            self._moments[key] = self.moments_with(form, baseline, lam, groups)
+        return self._moments[key]
+
+    def moments_with(
+        self,
+        form: Form,
+        baseline: Baseline,
+        lam: Mapping[str, np.ndarray],
+        groups: tuple[str, ...] = (),
+    ) -> Moments:
+        """As :meth:`moments`, with a lambda of one's own, and computed anew."""
+        joint_draws = self.subject.model.classes**self.subject.batch.n
+        together = baseline.coupled or joint_draws <= FEW_DRAWS
+        enumerate_draws = moments.joint if together else moments.per_example
+        return enumerate_draws(
+            self.bench,
+            form,
+            baseline,
+            self.subject,
+            lam,
+            self.reference.log_q,
+            tuple(self.names(*groups)),
+        )
+
+    def names(self, *groups: str) -> list[str]:
+        """The subject's parameters in some groups; all of them if none is named."""
+        return [
+            name
+            for name in self.subject.parameters
+            if not groups or name.split(".", 1)[0] in groups
+        ]
+
+    def compare_gradient(
+        self,
+        found: dict[str, np.ndarray],
+        expected: dict[str, np.ndarray],
+        names: list[str],
+        *,
+        extra: float = 0.0,
+        signal: dict[str, float] | None = None,
+    ) -> list[Comparison]:
+        """A comparison for each parameter, bounded by what rounding can do there."""
+        return [
+            compare(
+                name,
+                found[name],
+                expected[name],
+                self.reference.bound(name, extra),
+                self.name,
+                signal=signal[name] if signal else None,
+            )
+            for name in names
+        ]

@@ -1,0 +1,81 @@
+"""What is known of samples before they are drawn: arguments of the test of their mean, checked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .betting import Ranges, Spreads
+
+#: Beyond this many coordinates the matrix of their scatter costs more than its direction finds.
+MOST_JOINT = 256
+
+
+def knowledge(size: int, low: Any, high: Any, sd: Any, covariance: Any) -> Ranges | Spreads | None:
+    """What is known of the samples, checked.
+
+    Raises:
+        TypeError: for half a range, or more than one kind of knowledge.
+        ValueError: for numbers or shapes that cannot be.
+    """
+    if (low is None) != (high is None):
+        raise TypeError("pass both low= and high=, or neither")
+    if sum(each is not None for each in (low, sd, covariance)) > 1:
+        raise TypeError("pass one of low= with high=, sd= and covariance=, or none of them")
+    if low is not None:
+        low, high = spread_out("low", low, size), spread_out("high", high, size)
+        if (low > high).any():
+            raise ValueError(f"low exceeds high in coordinate {int(np.argmax(low > high))}")
+        return Ranges(low, high)
+    if sd is not None:
+        sd = spread_out("sd", sd, size)
+        if (sd < 0.0).any():
+            raise ValueError(f"sd of coordinate {int(np.argmin(sd))} is {sd.min()}, negative")
+        return Spreads(sd**2)
+    if covariance is not None:
+        return Spreads(_checked_covariance(covariance, size))
+    return None
+
+
+def _checked_covariance(covariance: Any, size: int) -> np.ndarray:
+    """Finite, symmetric, of a right shape; its diagonal only, where no direction is bet on."""
+    found = np.asarray(covariance, dtype=np.float64)
+    if found.shape != (size, size) or not np.isfinite(found).all():
+        raise ValueError(f"covariance has shape {found.shape}, should be finite, {(size, size)}")
+    least = float(np.linalg.eigvalsh(found)[0])
+    # What rounding makes of an eigenvalue 0, in single precision: it may come from there.
+    rounding = size * float(np.finfo(np.float32).eps) * float(np.abs(found).max())
+    if np.abs(found - found.T).max() > rounding or least < -rounding:
+        raise ValueError(f"covariance is none: not symmetric, or an eigenvalue is {least:.3e}")
+    return found if 1 < size <= MOST_JOINT else np.diagonal(found).copy()
+
+
+def vector(name: str, value: Any) -> np.ndarray:
+    """Finite numbers, (P,), copied."""
+    found = np.array(value, dtype=np.float64)  # a copy: the caller may go on with his
+    if found.ndim != 1 or not found.size:
+        raise ValueError(f"{name} has shape {found.shape}, should be (P,) with P of 1 or more")
+    if not np.isfinite(found).all():
+        raise ValueError(f"{name} is not finite in coordinate {int(np.argmin(np.isfinite(found)))}")
+    return found
+
+
+def spread_out(name: str, value: Any, size: int) -> np.ndarray:
+    """One number for all coordinates, or one for each."""
+    found = np.asarray(value, dtype=np.float64)
+    found = vector(name, np.full(size, found) if found.ndim == 0 else found)
+    if found.size != size:
+        raise ValueError(f"{name} has shape {found.shape}, should be ({size},)")
+    return found
+
+
+def grouped(groups: Any, size: int) -> np.ndarray:
+    """A number from 0 for each coordinate."""
+    found = np.zeros(size, dtype=np.int64) if groups is None else np.asarray(groups)
+    if found.shape != (size,) or found.dtype.kind not in "iu" or found.min() < 0:
+        raise ValueError(
+            f"groups has shape {found.shape} and type {found.dtype}, should be ({size},) whole "
+            "numbers from 0"
+        )
+    return found

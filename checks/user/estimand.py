@@ -1,0 +1,218 @@
+"""The gradient that is wanted: given, or that of an objective's mean; and what it may be off by."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from gradproof.estimators.enumeration.enumeration import Enumeration
+from gradproof.estimators.enumeration.estimator import Code, Estimator, float_arrays
+from gradproof.estimators.enumeration.gradients import Layout, named, precision
+from gradproof.estimators.enumeration.outcomes import EPS
+from gradproof.estimators.enumeration.rounding import FACTOR, RUNS, perturbation, spread
+from gradproof.estimators.enumeration.run import (
+    MOST_PATHS,
+    NotEnumerable,
+    TooManyPaths,
+    UnsupportedDraw,
+)
+
+from .expected_cost import gradient_of_mean
+
+#: Roundings of a number that is given: of the last operation, and of what it was made from.
+GIVEN = 4.0
+
+#: What differences of a function in double precision are off by, relative to it: the root of a
+#: rounding, where steps forward are best. Numbers of which nobody says where they come from may be
+#: off by so much, and an estimator is not to blame for it.
+DIFFERENCES = EPS**0.5
+
+#: What the best central differences leave beside the largest entry, however small one is.
+CENTRAL = EPS ** (2.0 / 3.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Exact:
+    """The wanted gradient.
+
+    ``error`` is what each entry may be off by; ``unstated`` what it may be off by besides if it was
+    made in a way that nobody spoke of, such as differences: an error that this explains is no
+    bias of anybody's. ``measure`` returns a better ``error``, at a cost. ``how`` says where it
+    comes from.
+
+    Shape:
+        ``value``, ``error`` and ``unstated`` by parameter, alike.
+    """
+
+    value: Mapping[str, np.ndarray]
+    error: Mapping[str, np.ndarray]
+    unstated: Mapping[str, np.ndarray]
+    how: str
+    measure: Callable[[], Mapping[str, np.ndarray]] | None = None
+
+    def measured(self) -> Exact:
+        """With what its own rounding was measured to do, where that can be."""
+        if self.measure is None:
+            return self
+        spread = self.measure()
+        error = {key: np.maximum(value, spread[key]) for key, value in self.error.items()}
+        return dataclasses.replace(self, error=error, measure=None)
+
+
+def exact_gradient(
+    exact: Any,
+    objective: Callable[..., Any] | None,
+    estimator: Estimator,
+    *,
+    exact_error: Any = None,
+    paths: int = MOST_PATHS,
+    reset: Callable[[], object] | None = None,
+    precision: float = 0.0,
+) -> Exact:
+    """What :func:`.estimator.check_estimator` is given, as numbers.
+
+    Args:
+        exact, objective, exact_error: as there; one of the first two.
+        estimator: whose inputs and leaves it is of.
+
+    Raises:
+        TypeError: for both or neither, or an exact gradient that draws.
+        ValueError: for one that is not finite, or an error that does not fit.
+    """
+    if (exact is None) == (objective is None):
+        raise TypeError(
+            "pass one of exact= (the exact gradient, or what returns it) and objective= (what "
+            "draws and returns a cost, whose mean is enumerated)"
+        )
+    if objective is not None:
+        if exact_error is not None:
+            raise TypeError("exact_error= belongs to exact=; that of objective= is known")
+        leaves = estimator.leaves or float_arrays(estimator.inputs)
+        try:
+            found = gradient_of_mean(
+                objective,
+                estimator.inputs,
+                leaves,
+                paths=paths,
+                reset=reset,
+                coarsest=precision,
+                tell=estimator.tell,
+            )
+        except (UnsupportedDraw, TooManyPaths) as refused:
+            raise type(refused)(
+                f"the objective cannot be enumerated, which it must be also where the estimator is "
+                f"sampled: {refused}; pass exact= instead"
+            ) from refused
+        zero = {key: np.zeros_like(value) for key, value in found.gradient.items()}
+        return Exact(found.gradient, found.error, zero, found.how, found.measure)
+    if callable(exact):
+        return _returned(exact, estimator, exact_error)
+    return _given(exact, exact_error)
+
+
+def _given(exact: Any, exact_error: Any) -> Exact:
+    known, step = _finite(named(exact)), precision(exact)
+    error = _rounded(known, step)
+    if exact_error is not None:
+        return Exact(known, _stated(exact_error, known, error), _zeros(known), "as given")
+    unstated = {
+        key: DIFFERENCES * np.abs(value) + CENTRAL * float(np.abs(value).max(initial=0.0))
+        for key, value in known.items()
+    }
+    return Exact(known, error, unstated, "as given")
+
+
+def _returned(exact: Callable[..., Any], estimator: Estimator, exact_error: Any) -> Exact:
+    code = Code(exact, estimator.inputs, beside=(dict(estimator.leaves),), called="exact")
+    before = code.inputs_now()
+    with Enumeration(code) as enumeration:
+        try:
+            path = enumeration.repeat(())
+        except NotEnumerable as refused:
+            raise TypeError(
+                "the exact gradient draws, or cannot be run twice alike, and so is not exact "
+                f"({str(refused).partition(':')[0]}); pass objective= to have the mean of what "
+                "draws enumerated"
+            ) from refused
+        if not code.same_inputs(before):
+            raise ValueError(
+                "the exact gradient changes an input or a parameter, so that it is the gradient at "
+                "another point; let it work on a copy"
+            )
+        known, step = _finite(named(path.value)), precision(path.value)
+    error = _rounded(known, step)
+    if exact_error is not None:
+        return Exact(known, _stated(exact_error, known, error), _zeros(known), "as returned")
+    if not _moved(code, known)[1]:
+        return dataclasses.replace(_given(path.value, None), how="as returned")
+
+    def measure() -> Mapping[str, np.ndarray]:
+        layout = Layout(known)
+        return layout.split(FACTOR * _moved(code, known, RUNS)[0])
+
+    return Exact(known, error, _zeros(known), "as returned", measure)
+
+
+def _moved(code: Code, known: Mapping[str, np.ndarray], runs: int = 1) -> tuple[np.ndarray, int]:
+    """What moved roundings inside move it by at most, (P,), and how many were moved."""
+    rng, layout = np.random.default_rng(0), Layout(known)  # the same each time
+    base, most, moved = layout.row(known), np.zeros(layout.size), 0
+    try:
+        with Enumeration(code) as enumeration:
+            for _ in range(runs):
+                with perturbation(rng) as operations:
+                    other = layout.row(named(enumeration.repeat(()).value))
+                enumeration.settle()
+                if operations.unseen:  # something inside is hidden
+                    return most, 0
+                moved += operations.count
+                most = np.maximum(most, spread([other], base))
+    except Exception:  # noqa: BLE001 - it runs as it is, and not with moved roundings
+        return most, 0
+    return most, moved
+
+
+def _finite(known: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    for key, value in known.items():
+        if not np.isfinite(value).all():
+            raise ValueError(f"exact gradient of {key} is not finite: {value!r:.60}")
+    if not known:
+        raise ValueError("the exact gradient has no entries: there is nothing to compare")
+    return known
+
+
+def _rounded(known: Mapping[str, np.ndarray], step: float) -> dict[str, np.ndarray]:
+    return {key: GIVEN * step * np.abs(value) for key, value in known.items()}
+
+
+def _zeros(known: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {key: np.zeros_like(value) for key, value in known.items()}
+
+
+def _stated(
+    exact_error: Any, known: Mapping[str, np.ndarray], rounded: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """What somebody says that an exact gradient may be off by: a number, or arrays like it."""
+    if isinstance(exact_error, int | float | np.integer | np.floating):
+        given: Mapping[str, Any] = dict.fromkeys(known, float(exact_error))
+    else:
+        given = named(exact_error)
+        if len(given) == len(known) == 1:
+            given = {next(iter(known)): next(iter(given.values()))}
+    if set(given) != set(known):
+        raise ValueError(
+            f"exact_error names {', '.join(given)}, expected a number or {', '.join(known)}"
+        )
+    found = {}
+    for key, value in known.items():
+        one = np.asarray(given[key], np.float64)
+        if one.shape not in ((), value.shape) or not (np.isfinite(one).all() and one.min() >= 0.0):
+            raise ValueError(
+                f"exact_error of {key} is {one!r:.60}, expected finite numbers of 0 or more, of "
+                f"shape () or {value.shape}"
+            )
+        found[key] = np.broadcast_to(one, value.shape) + rounded[key]
+    return found

@@ -1,0 +1,326 @@
+"""Moments of an estimator that is sampled, and a test of its mean that is valid at any time.
+
+Runs are observed while they draw: what the probabilities of outcomes are decides how many draws
+the range of the estimate is learnt from, and whether the verdict is conditional; see
+:mod:`.sequential` and :mod:`.rarity`. Samples that repeat each other are no samples, and no verdict
+comes of them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import numbers
+import random
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from gradproof.estimators.enumeration.gradients import Layout, arrays_by_name, precision
+from gradproof.estimators.enumeration.run import SampledRun
+
+from ..sequential.mean_test import CELLS, ROUNDINGS, MeanFound, MeanTest
+from .jax_keys import Keys
+from .rarity import Rarity
+
+#: Samples of the first block; each further one is twice as large, up to the last of these.
+BLOCKS = 64, 4096
+
+#: Samples that a period is looked for among, and how often it must come back. Of 64 samples or more
+#: those of a fair coin do so by accident once in 1e13, and those of a coin of 0.02, which are rare
+#: and would have to keep time, once in a million.
+LOOKED, PERIODS = 16_384, 4
+
+
+class RepeatedSamples(ValueError):
+    """Samples that repeat each other: whatever draws does not draw anew."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Sampled:
+    """What samples showed: moments by parameter, and what the test found.
+
+    ``condition`` is what the verdict hangs on, after an "if"; empty where it hangs on nothing.
+    ``notes`` are facts that no verdict hangs on.
+    """
+
+    mean: Mapping[str, np.ndarray]
+    variance: Mapping[str, np.ndarray]
+    test: MeanFound
+    notes: tuple[str, ...] = ()
+
+    @property
+    def condition(self) -> str:
+        """That of the test."""
+        return self.test.condition
+
+
+def check_sampling(
+    *, draws: object, alpha: object, rarest: object = None, seed: object = None, least: int = 0
+) -> None:
+    """Whether arguments of a check that samples are any, before anything is run.
+
+    Args:
+        least: the smallest number of draws that makes sense.
+
+    Raises:
+        ValueError: for a value that is none, naming it.
+    """
+    _check_whole("draws", draws, least, None)
+    if seed is not None:
+        _check_whole("seed", seed, 0, 2**64)
+    for name, value in (("alpha", alpha), ("rarest", rarest)):
+        if name == "rarest" and value is None:
+            continue
+        real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+        if not real or not 0.0 < value < 1.0:  # type: ignore[operator]
+            raise ValueError(f"{name} is {value!r}, should be a number between 0 and 1")
+
+
+def _check_whole(name: str, value: object, least: int, end: int | None) -> None:
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise ValueError(f"{name} is {value!r}, expected a whole number")
+    if not least <= int(value):
+        raise ValueError(f"{name} is {value!r}, expected at least {least}")
+    if end is not None and int(value) >= end:
+        raise ValueError(f"{name} is {value!r}, expected less than {end:,}")
+
+
+def sample(
+    run: Callable[[], Any],
+    exact: Mapping[str, np.ndarray],
+    *,
+    draws: int,
+    alpha: float,
+    rarest: float | None = None,
+    exact_error: Mapping[str, np.ndarray] | float = 0.0,
+    low: Mapping[str, np.ndarray] | float | None = None,
+    high: Mapping[str, np.ndarray] | float | None = None,
+    seed: int | None = None,
+    coarsest: float = 0.0,
+    perform: Callable[[Callable[[], Any], SampledRun], Any] | None = None,
+    settle: Callable[[], object] | None = None,
+    keys: Keys | None = None,
+) -> Sampled:
+    """Run an estimator until its mean is rejected, or for as many draws as there may be.
+
+    Args:
+        run: returns gradients of the names and shapes of ``exact``.
+        draws: at most.
+        alpha: as of :class:`.sequential.MeanTest`.
+        rarest: the same; outcomes that are rarer may be left out. None: as rare as any draw's
+            rarest outcome is, as far as that is seen, and ``RAREST`` at most.
+        exact_error: what ``exact`` may be off by.
+        low, high: between which each entry lies, for certain: nothing is learnt then, and the
+            verdict is not conditional.
+        seed: of the generators that PyTorch, NumPy and Python have of their own; they are as before
+            afterwards, also if the estimator raises. None: they go on from where they are.
+            Generators that the estimator has itself go on in either case.
+        coarsest: precision that is at least to be allowed for.
+        perform: runs it while a run observes its draws, as
+            :meth:`..enumeration.handling.Handling.perform`. None: nothing is seen of them.
+        settle: is called when what a run returned was read.
+        keys: of JAX, that are another for each sample.
+
+    Raises:
+        TooFewDraws: for too few to test anything; before anything is run where that is known, after
+            one run where its draws show it, and later only if later draws have rarer outcomes.
+        RepeatedSamples: if all samples are equal, and not the exact gradient, or if they come back
+            in turn.
+        ValueError: for arguments that are none, or gradients that do not fit.
+    """
+    check_sampling(draws=draws, alpha=alpha, rarest=rarest, seed=seed, least=1)
+    layout, rarity = Layout(exact), Rarity(rarest)
+    test = MeanTest(
+        layout.row(exact),
+        exact_error=_row(exact_error, layout),
+        alpha=alpha,
+        rarest=rarity.least,
+        low=None if low is None else _row(low, layout),
+        high=None if high is None else _row(high, layout),
+        groups=_parameters(layout),
+        precision=coarsest,
+    )
+    if test.stretch and perform is None:
+        rarity.plan(test, draws)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_seeded(None if seed is None else int(seed)))
+        if keys is not None:
+            stack.enter_context(keys)
+        return _Sampling(run, layout, test, rarity, perform, settle, keys).finish(draws)
+
+
+class _Sampling:
+    """Samples that are taken, what is known of them, and the test that they are fed to."""
+
+    def __init__(
+        self,
+        run: Callable[[], Any],
+        layout: Layout,
+        test: MeanTest,
+        rarity: Rarity,
+        perform: Callable[[Callable[[], Any], SampledRun], Any] | None,
+        settle: Callable[[], object] | None,
+        keys: Keys | None,
+    ) -> None:
+        self._run, self._layout, self._test, self._rarity = run, layout, test, rarity
+        self._perform, self._settle, self._keys = perform, settle, keys
+        self._count = 0
+        self._total, self._square = np.zeros(layout.size), np.zeros(layout.size)
+        self._first: np.ndarray | None = None
+        self._marks: list[int] = []
+        self._equal = True
+
+    def finish(self, draws: int) -> Sampled:
+        """Take samples until the test has decided, or so many."""
+        size = 1  # the first run shows what is drawn
+        while self._count < draws:
+            rows = np.zeros((min(size, draws - self._count), self._layout.size))
+            learning = self._count < self._test.stretch
+            for row in rows:
+                self._take(row, learning)
+            if learning:
+                self._rarity.plan(self._test, draws)
+            self._add(rows)
+            # What a range that is known refutes at once may be one outcome, again and again.
+            if self._test.feed(rows) and not (self._equal and not self._test.stretch):
+                break
+            size = min(max(2 * size, BLOCKS[0]), BLOCKS[1], max(1, CELLS // self._layout.size))
+        found = self._test.found()
+        self._check_repeats()
+        off = self._total / self._count
+        with np.errstate(over="ignore", invalid="ignore"):
+            variance = self._square / self._count - off**2
+        return Sampled(
+            self._layout.split(self._test.exact + off),
+            self._layout.split(np.maximum(variance, 0.0)),
+            found,
+            self._notes(),
+        )
+
+    def _take(self, row: np.ndarray, learning: bool) -> None:
+        """One sample, into a row (P,)."""
+        if self._keys is not None:
+            self._keys.renew(self._count)
+        if self._perform is None:
+            value = self._run()
+        else:
+            observed = SampledRun() if learning else _Unobserved()
+            value = self._perform(self._run, observed)
+            if learning:
+                self._rarity.see(observed)
+        if self._count < BLOCKS[0]:
+            self._test.precision = max(self._test.precision or 0.0, precision(value))
+        self._layout.write(arrays_by_name(value), row)
+        if self._settle is not None:
+            self._settle()
+        self._count += 1
+        if len(self._marks) < LOOKED:
+            self._marks.append(hash(row.tobytes()))
+
+    def _add(self, rows: np.ndarray) -> None:
+        if self._first is None:
+            self._first = rows[0].copy()
+        self._equal = self._equal and bool((rows == self._first).all())
+        with np.errstate(over="ignore", invalid="ignore"):  # the test names what is no number
+            off = rows - self._test.exact
+            self._total += off.sum(axis=0)
+            self._square += (off**2).sum(axis=0)
+
+    def _check_repeats(self) -> None:
+        """Raise if samples repeat each other, unless that is no harm."""
+        assert self._first is not None
+        if self._count > 1 and self._equal and not self._is_exact(self._first):
+            raise RepeatedSamples(
+                f"all {self._count:,} samples are equal, and not the exact gradient: what differs "
+                f"is rarer than that, or {DRAW}"
+            )
+        period = _period(self._marks)
+        if period > 1:
+            raise RepeatedSamples(f"samples come back in turn, each {period:,} draws later: {DRAW}")
+
+    def _is_exact(self, row: np.ndarray) -> bool:
+        """But for rounding."""
+        exact, step = self._test.exact, self._test.precision or 0.0
+        rounding = ROUNDINGS * step * np.maximum(np.abs(exact), np.abs(row))
+        allowed = self._test.exact_error + rounding
+        return bool((np.abs(row - exact) <= allowed).all())
+
+    def _notes(self) -> tuple[str, ...]:
+        if self._keys is None or not self._keys.count:
+            return ()
+        return (
+            "Keys of JAX that it is given, or keeps, were folded with the number of each sample.",
+        )
+
+
+#: What is wrong where samples repeat each other, and what to do.
+DRAW = (
+    "the same is drawn each time. Do not set a seed in the estimator, nor make a generator or a "
+    "key of JAX from one there; give it the generator or the key as an argument (a key is folded "
+    "with the number of the sample)"
+)
+
+
+class _Unobserved(SampledRun):
+    """What is drawn was seen often enough."""
+
+    def observe(self, draw: Callable[[], object]) -> None:
+        """It is not looked at."""
+
+
+def _row(value: Mapping[str, np.ndarray] | float, layout: Layout) -> np.ndarray:
+    """One number for all entries, or arrays by name: (P,)."""
+    if isinstance(value, Mapping):
+        return layout.row(arrays_by_name(value))
+    return np.full(layout.size, float(value))
+
+
+def _parameters(layout: Layout) -> np.ndarray:
+    """Which entries have one scale, (P,): those of a parameter, and those that stand alone.
+
+    Parameters of one number might as well be the entries of one array, such as one for each label.
+    """
+    found = np.zeros(layout.size, dtype=np.int64)
+    for number, part in enumerate(layout.parts.values(), start=1):
+        found[part] = number if part.stop - part.start > 1 else 0
+    return found
+
+
+def _period(marks: list[int]) -> int:
+    """After how many the same come back, over and over; 0 if they do not.
+
+    By Knuth, Morris and Pratt's: how much of the beginning stands at each place once more.
+    """
+    again = [0] * len(marks)
+    length = 0
+    for place in range(1, len(marks)):
+        while length and marks[place] != marks[length]:
+            length = again[length - 1]
+        length += marks[place] == marks[length]
+        again[place] = length
+    period = len(marks) - length
+    return period if period * PERIODS <= len(marks) >= BLOCKS[0] else 0
+
+
+@contextlib.contextmanager
+def _seeded(seed: int | None) -> Iterator[None]:
+    """The generators that frameworks have of their own, from a seed, and as before afterwards."""
+    if seed is None:
+        yield
+        return
+    torch: Any = sys.modules.get("torch")
+    before = random.getstate(), np.random.get_state()  # noqa: NPY002 - it is put back
+    with contextlib.ExitStack() as stack:
+        stack.callback(random.setstate, before[0])
+        stack.callback(np.random.set_state, before[1])
+        if torch is not None:
+            stack.callback(torch.set_rng_state, torch.get_rng_state())
+            if torch.cuda.is_available() and torch.cuda.is_initialized():
+                stack.callback(torch.cuda.set_rng_state_all, torch.cuda.get_rng_state_all())
+            torch.manual_seed(seed)
+        random.seed(seed)
+        np.random.seed(seed % 2**32)  # noqa: NPY002 - people draw from it
+        yield

@@ -1,0 +1,1 @@
+"""What baselines do to the variance, by the parameter and along a training run."""

@@ -1,0 +1,221 @@
+"""Claim baseline.form: how much of the removable variance each form of baseline removes.
+
+Lambda is fitted on some sentences, and the variance is measured on others, exactly: a table of all
+labels has the variance under every baseline in it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from gradproof.estimators.backends.autograd_backend import AutogradOps
+from gradproof.estimators.baselines import BASELINES
+from gradproof.estimators.baselines.base import Features, features_of
+from gradproof.estimators.baselines.fit import (
+    RUNNING_MEAN,
+    SQUARED_ERROR,
+    VARIANCE,
+    check_features,
+    fit,
+)
+from gradproof.estimators.baselines.learned import Learned
+from gradproof.estimators.note.exact import reference
+from gradproof.estimators.note.label_table import ANALYTIC, ONE_PASS, Table, of_reference
+from gradproof.estimators.note.parabola import Quadratics
+from gradproof.estimators.note.subject import Subject
+
+from .records import Captured, Stage
+
+#: Baselines that are fitted, and by what.
+FITS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("constant", (RUNNING_MEAN, SQUARED_ERROR, VARIANCE)),
+    ("per-token", (RUNNING_MEAN, SQUARED_ERROR, VARIANCE)),
+    ("affine-length", (SQUARED_ERROR, VARIANCE)),
+    ("affine-embedding", (SQUARED_ERROR, VARIANCE)),
+    ("affine-both", (SQUARED_ERROR, VARIANCE)),
+    ("mlp", (SQUARED_ERROR, VARIANCE)),
+)
+
+#: What stands for the fit where there is no lambda, and where B comes from the table itself.
+NO_FIT, EXACT = "none", "exact"
+
+#: A baseline, how it was fitted, the variance that it leaves by group, and the share of sentences
+#: that it helps.
+Row = tuple[str, str, Mapping[str, np.ndarray] | Mapping[str, float], float | None]
+
+#: The share of a variance that is rounding: far below any that one would care to remove.
+ROUNDS = 1e-12
+
+
+def captured(
+    train: Table,
+    train_features: Features,
+    held_out: Table,
+    held_out_features: Features,
+    *,
+    rng: np.random.Generator,
+    form: str = ONE_PASS,
+    per_parameter: Mapping[str, float] | None = None,
+) -> tuple[Captured, ...]:
+    """Every baseline by every fit, fitted on some sentences and measured on others.
+
+    Args:
+        rng: where fits begin that are not linear.
+        form: of the score term, :data:`ONE_PASS` or :data:`ANALYTIC`.
+        per_parameter: the variance that the best B of each parameter entry leaves, by group, where
+            it is known: a table has inner products alone, and no entries.
+
+    Raises:
+        ValueError: if features and tables are not of the same sentences or not finite, or a form
+            is neither of the two.
+    """
+    parabola = held_out.quadratics(form)
+    check_features(held_out_features, len(parabola.centre))
+    rows = [_row(parabola, "none", NO_FIT, 0.0)]
+    for name, ways in FITS:
+        baseline = BASELINES[name]
+        if not isinstance(baseline, Learned):
+            raise TypeError(f"baseline {name!r} does not learn; take it out of FITS")
+        for by in ways:
+            lam = fit(baseline, train_features, train, by, rng, form)
+            value = baseline.at(AutogradOps(), lam, held_out_features)
+            rows.append(_row(parabola, name, by, value))
+    rows += _exact(parabola)
+    if per_parameter is not None:
+        rows.append(("best-per-parameter", EXACT, dict(per_parameter), None))
+    return _with_shares(rows)
+
+
+def captured_by_form(
+    train: Table,
+    train_features: Features,
+    held_out: Table,
+    held_out_features: Features,
+    *,
+    rng: np.random.Generator,
+    per_parameter: Mapping[str, float] | None = None,
+) -> dict[str, tuple[Captured, ...]]:
+    """As :func:`captured`, with (log q + 1) in the score term and with the entropy differentiated.
+
+    The variances of the two are of the same gradient, and may be compared; each share is of what
+    baselines can remove from that form (claim ``batch.plus_one``).
+
+    Args:
+        per_parameter: as in :func:`captured`, of the form :data:`ONE_PASS`.
+    """
+    given = (train, train_features, held_out, held_out_features)
+    return {
+        ONE_PASS: captured(*given, rng=rng, per_parameter=per_parameter),
+        ANALYTIC: captured(*given, rng=rng, form=ANALYTIC),
+    }
+
+
+def stage(
+    train: Subject,
+    held_out: Subject,
+    *,
+    data: str,
+    step: int,
+    rng: np.random.Generator,
+    table: Callable[[Subject], Table] | None = None,
+    per_parameter: Mapping[str, float] | None = None,
+) -> Stage:
+    """Every baseline at the parameters that two subjects share.
+
+    Args:
+        train: a model on the sentences that baselines are fitted on.
+        held_out: the same model at the same parameters on those that they are measured on.
+        data: what the sentences are of.
+        step: how far the parameters were trained.
+        table: what makes a table; None: the slow witness.
+        per_parameter: as in :func:`captured`.
+
+    Raises:
+        ValueError: if the two subjects are not the same model at the same parameters.
+    """
+    _check_same(train, held_out)
+    make = table or witness
+    found = captured_by_form(
+        make(train),
+        sentence_features(train),
+        make(held_out),
+        sentence_features(held_out),
+        rng=rng,
+        per_parameter=per_parameter,
+    )
+    return Stage(
+        model=held_out.model.name,
+        data=data,
+        step=step,
+        sentences=held_out.batch.n,
+        classes=held_out.model.classes,
+        rows=found[ONE_PASS],
+        analytic=found[ANALYTIC],
+    )
+
+
+def witness(subject: Subject) -> Table:
+    """The table from every score and pathwise gradient, by autograd."""
+    return of_reference(reference(subject))
+
+
+def sentence_features(subject: Subject) -> Features:
+    """Lengths and mean embeddings, in float64."""
+    wide = {name: np.asarray(value, np.float64) for name, value in subject.parameters.items()}
+    found = features_of(AutogradOps(), wide, subject.batch)
+    return Features(np.asarray(found.lengths, np.float64), found.embedded)
+
+
+def helped(best: np.ndarray, baseline: np.ndarray | float) -> float:
+    """The share of sentences in whose interval B lies: strictly between 0 and twice the best.
+
+    Shape: ``best`` (N,); ``baseline`` (N,), or one number for all.
+    """
+    return float(np.mean(baseline * (baseline - 2.0 * best) < 0.0))
+
+
+def _row(parabola: Quadratics, name: str, by: str, value: np.ndarray | float) -> Row:
+    return name, by, parabola.variance(value), helped(parabola.best(), value)
+
+
+def _exact(parabola: Quadratics) -> list[Row]:
+    """What only the table knows: the mean return, and the best there is."""
+    return [
+        _row(parabola, "expected-return", EXACT, parabola.centre),
+        _row(parabola, "best", EXACT, parabola.best()),
+        # No B of one number: each group's part of the score term has one of its own.
+        ("best-per-group", EXACT, parabola.least(), None),
+    ]
+
+
+def _with_shares(rows: list[Row]) -> tuple[Captured, ...]:
+    totals = {name: float(sum(map(float, of.values()))) for name, _, of, _ in rows}
+    none, removable = totals["none"], totals["none"] - totals["best"]
+    matters = removable > ROUNDS * none
+    return tuple(
+        Captured(
+            name,
+            by,
+            {group: float(value) for group, value in of.items()},
+            (none - sum(map(float, of.values()))) / removable if matters else math.nan,
+            helps,
+        )
+        for name, by, of, helps in rows
+    )
+
+
+def _check_same(train: Subject, held_out: Subject) -> None:
+    if train.model != held_out.model:
+        raise ValueError(
+            f"fitted on model {train.model.name!r} and measured on {held_out.model.name!r}, or on "
+            "one of other sizes; take the same model for both"
+        )
+    for name, value in train.parameters.items():
+        if not np.array_equal(value, held_out.parameters[name]):
+            raise ValueError(
+                f"parameter {name!r} is not the same where baselines are fitted and where they are "
+                "measured; take both subjects from one stage of training"
+            )

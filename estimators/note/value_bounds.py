@@ -1,0 +1,99 @@
+"""How far rounding alone can move a result: the bound that every exact comparison uses.
+
+A first-order bound: each of R rounded operations adds at most one unit roundoff u of the largest
+magnitude that passes through it. R is counted while the model runs; magnitudes come from the
+per-label scores and pathwise gradients. Nothing is chosen by hand but the factor for reverse mode.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gradproof.reference_models.ops import Array
+
+from ..backends import Arrays, Build
+from ..backends.autograd_backend import AutogradOps
+
+#: Reverse mode runs each operation once forwards and at most twice backwards, and the enumeration
+#: adds its weighted sum: four passes of R roundings.
+PASSES = 4
+
+
+def unit_roundoff(dtype: np.dtype) -> float:
+    """u: half the distance from 1 to the next number."""
+    return float(np.finfo(dtype).eps) / 2.0
+
+
+class Roundings(NamedTuple):
+    """What one forward pass does.
+
+    ``operations`` is R, the roundings on all its paths, a sum of n terms counting as n: longer than
+    any single path, and so an upper bound for each. ``largest`` is the largest finite magnitude
+    of its intermediate results.
+    """
+
+    operations: int
+    largest: float
+
+
+def count_roundings(build: Build, parameters: Arrays, inputs: Arrays) -> Roundings:
+    """Run a build forwards, and watch every operation that NumPy does for it."""
+    counts, sizes = [0], [0.0]
+
+    class Watched(np.ndarray):
+        """An array that reports what NumPy does with it."""
+
+        def __array_ufunc__(self, ufunc: Any, method: str, *args: Any, **kwargs: Any) -> Any:
+            counts.append(_terms(ufunc, method, args, kwargs))
+            plain = [_plain(value) for value in args]
+            result = getattr(ufunc, method)(*plain, **kwargs)
+            sizes.append(_largest(result))
+            # A full sum is a scalar, and what is done to it afterwards counts too.
+            return np.asarray(result).view(Watched)
+
+        def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+            result = super().__array_function__(function, types, args, kwargs)
+            if function is np.dot:
+                counts.append(args[0].shape[-1])
+                sizes.append(_largest(_plain(result)))
+            # NumPy gives some results back as plain arrays, with which the counting would end.
+            return result.view(Watched) if isinstance(result, np.ndarray) else result
+
+    watched = {name: np.array(value).view(Watched) for name, value in parameters.items()}
+    build(_Ops(), watched, inputs)
+    return Roundings(sum(counts), max(sizes))
+
+
+class _Ops(AutogradOps):
+    """NumPy's own joining of arrays: autograd's makes plain arrays of what it joins."""
+
+    def concatenate(self, arrays: Sequence[Array], axis: int) -> Array:
+        """Join along an axis."""
+        return np.concatenate(arrays, axis=axis)
+
+    def stack(self, arrays: Sequence[Array], axis: int) -> Array:
+        """Join along a new axis."""
+        return np.stack(arrays, axis=axis)
+
+
+def _largest(result: Any) -> float:
+    sizes = np.abs(np.asarray(result, dtype=np.float64))
+    return float(np.max(sizes, initial=0.0, where=np.isfinite(sizes)))
+
+
+def _terms(ufunc: Any, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
+    if method != "reduce":
+        return 1
+    if ufunc is not np.add:
+        return 0  # a maximum does not round
+    axis = kwargs.get("axis", 0)
+    return (
+        args[0].size if axis is None else args[0].shape[axis if isinstance(axis, int) else axis[0]]
+    )
+
+
+def _plain(value: Any) -> Any:
+    return value.view(np.ndarray) if isinstance(value, np.ndarray) else value

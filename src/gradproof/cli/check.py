@@ -1,0 +1,327 @@
+"""``gradproof estimator``: a user's gradient estimator from a file, run on every path."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import json
+import math
+import re
+import sys
+import traceback
+import types
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from rich.table import Table
+from rich.text import Text
+
+from gradproof.checks.sequential.mean_test import ALPHA
+from gradproof.checks.user.estimator import Checked, check_estimator
+from gradproof.checks.user.expected_cost import NotDifferentiable
+from gradproof.checks.user.rarity import TooFewDraws
+from gradproof.checks.user.sampled import RepeatedSamples
+from gradproof.checks.user.surrogate import Mutates
+from gradproof.estimators.enumeration.gradients import NotAGradient
+from gradproof.estimators.enumeration.run import MOST_PATHS, NotEnumerable
+
+from . import options, user_file
+from .console import (
+    AS_RECORDED,
+    NOT_AS_RECORDED,
+    check_writable,
+    clear_errors,
+    progress,
+    show,
+    write_whole,
+)
+from .user_file import FileError
+
+#: What a file may give besides the estimator; each is an option too, and its own default.
+GIVEN = {
+    "exact": "The exact gradient: its value, or a function of the inputs that returns it.",
+    "objective": "Instead of it: draws, and returns the cost of one draw.",
+    "inputs": "A tuple, or a function that makes it: what the estimator is called with.",
+    "wrt": "The module or tensors whose gradients are read, if the inputs have them not.",
+    "reset": "Called before each run, to forget what the last one left.",
+}
+
+#: Errors that are about the estimator and say so; all others are the user's, or about the call.
+OURS = (
+    NotEnumerable,
+    NotAGradient,
+    Mutates,
+    NotDifferentiable,
+    RepeatedSamples,
+    TooFewDraws,
+)
+
+TEMPLATE = '''"""A gradient estimator for `gradproof estimator {file}:reinforce`."""
+
+import numpy as np
+
+rng = np.random.default_rng()
+costs = np.array([1.0, 3.0, 2.0])
+
+#: What the functions below are called with, an entry for each argument.
+inputs = (np.array([0.3, -0.2, 0.5]),)
+
+
+def softmax(logits):
+    """Probabilities of the outcomes."""
+    odds = np.exp(logits - logits.max())
+    return odds / odds.sum()
+
+
+def reinforce(logits):
+    """Draws, and returns one estimate of the gradient; it is run once for every outcome.
+
+    Return an array, or a dictionary, list or dataclass of them. With PyTorch, let the inputs be
+    tensors that require gradients, or name a module with `wrt = module`; return gradients or a
+    surrogate to be differentiated, or call backward() and return nothing.
+    """
+    chances = softmax(logits)
+    outcome = rng.choice(len(chances), p=chances)
+    score = np.eye(len(chances))[outcome] - chances
+    return (costs[outcome] - 2.0) * score  # 2.0 is the baseline
+
+
+def objective(logits):
+    """Draws, and returns the cost of one draw: its mean is what the gradient should be of."""
+    return costs[rng.choice(len(costs), p=softmax(logits))]
+
+
+# Where the exact gradient is known, it is better than the objective, and is used instead:
+#
+# def exact(logits):
+#     chances = softmax(logits)
+#     return chances * (costs - chances @ costs)
+#
+# An estimator that keeps something from one run to the next needs a function that forgets it:
+#
+# def reset(): ...
+'''
+
+
+def _given(command: Callable[..., None]) -> Callable[..., None]:
+    """An option of the command for each thing that a file may give."""
+    for key, text in reversed(GIVEN.items()):
+        shown = f"{text}  [default: {key}, if it is there]"
+        command = click.option(f"--{key}", metavar="NAME", help=shown)(command)
+    return command
+
+
+@click.command("check")
+@click.argument("target", required=False, metavar="FILE.py:NAME")
+@click.option("--new", "new_file", metavar="FILE.py", help="Write a template to begin with.")
+@_given
+@click.option(
+    "--paths",
+    type=click.IntRange(min=1),
+    default=MOST_PATHS,
+    show_default=True,
+    help="Paths, each an outcome of all draws, that may be run at most.",
+)
+@click.option(
+    "--draws",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default="none, and what cannot be enumerated is an error",
+    help="Samples that may be taken where draws cannot be enumerated.",
+)
+@click.option(
+    "--alpha",
+    type=click.FloatRange(0.0, 1.0, min_open=True, max_open=True),
+    default=ALPHA,
+    show_default=True,
+    help="Chance of a false alarm, of a sampled verdict.",
+)
+@options.SEED
+@click.option("--json", "json_file", metavar="FILE", help="Write what was found here.")
+@options.TRACEBACK
+def command(
+    target: str | None,
+    new_file: str | None,
+    paths: int,
+    draws: int,
+    alpha: float,
+    seed: int | None,
+    json_file: str | None,
+    show_traceback: bool,
+    **names: str | None,
+) -> None:
+    """Is the mean of a gradient estimator of your own the gradient that it estimates?
+
+    NAME in FILE.py is a function or a class. It draws, with PyTorch or NumPy, and returns
+    gradients, or a surrogate to be differentiated, or leaves gradients in .grad. The file says too
+    what they should be: the gradient itself (exact), or what draws and returns a cost (objective).
+    `--new FILE.py` writes one to begin with.
+
+    The estimator is run as it is, once for every outcome of its draws, and each run is weighed by
+    its probability: mean and standard deviation are exact, and a verdict has no false alarm in it.
+    The table has the worst entry of each parameter; a bound is what rounding can explain.
+
+    With --draws an estimator that cannot be enumerated, since it draws normal numbers or too much
+    at once, is sampled until its mean is refuted or there are as many draws. What is printed says
+    what the verdict rests on; a bound is the smallest bias that would have been seen then.
+
+    Exit status: 0 if it is unbiased, 1 if not, or if it cannot be told from rounding, 2 if it
+    cannot be checked, 130 if it was interrupted.
+    """
+    with clear_errors(show_traceback):
+        if (target is None) == (new_file is None):
+            raise ValueError("give either FILE.py:NAME or --new FILE.py")
+        if new_file is not None:
+            user_file.write_template(new_file, TEMPLATE, "estimator", "reinforce")
+            return
+        if json_file is not None:
+            check_writable(json_file)
+        estimate, module = user_file.load(str(target), "estimator", "reinforce")
+        given = read(module, names)
+        with progress() as report:
+            limits = {"paths": paths, "draws": draws, "alpha": alpha, "seed": seed}
+            checked = _checked(str(target), estimate, module, given, limits, report)
+    show(table(checked))
+    click.echo(f"\n{checked.explain()}")
+    click.echo(f"From the file, too: {', '.join(given.values())}.")
+    if json_file is not None:
+        with clear_errors(show_traceback):
+            write_whole(Path(json_file), to_json(checked, str(target)))
+    sys.exit(AS_RECORDED if checked.unbiased else NOT_AS_RECORDED)
+
+
+def read(module: types.ModuleType, names: dict[str, str | None]) -> dict[str, str]:
+    """The names of what a file gives, by what it is.
+
+    Raises:
+        FileError: if something is asked for that is not there, or nothing says what the gradient
+            should be.
+    """
+    given = {}
+    for key, name in names.items():
+        if hasattr(module, name or key):
+            given[key] = name or key
+        elif name is not None:
+            raise FileError(f"{module.__file__} has no {name!r}, which --{key} names")
+    if names["exact"] and names["objective"]:
+        raise FileError("give one of --exact and --objective: each says what the gradient is")
+    if "exact" in given and "objective" in given:
+        del given["exact" if names["objective"] else "objective"]
+    if not {"exact", "objective"} & given.keys():
+        raise FileError(
+            f"{module.__file__} does not say what the gradient should be: let it have `exact` (the "
+            "gradient, or a function that returns it) or `objective` (draws, and returns a cost), "
+            "or name them with --exact or --objective"
+        )
+    return given
+
+
+def _checked(
+    target: str,
+    estimate: Callable[..., Any],
+    module: types.ModuleType,
+    given: dict[str, str],
+    limits: Mapping[str, Any],
+    report: Callable[[int, int, str], None] | None,
+) -> Checked:
+    name = target.rpartition(":")[2]
+    found = {key: getattr(module, given[key]) for key in given}
+    try:
+        inputs = _made(found.pop("inputs", ()))
+        inputs = tuple(inputs) if isinstance(inputs, tuple | list) else (inputs,)
+        for called in (name, *(given[key] for key in ("exact", "objective") if key in given)):
+            _check_call(called, getattr(module, called), inputs)
+        if "wrt" in found:
+            found["wrt"] = _made(found["wrt"])
+        return check_estimator(estimate, inputs, **found, **limits, name=name, progress=report)
+    except FileError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise FileError(blame(error, target, module)) from error
+
+
+def _made(value: Any) -> Any:
+    """What a function of the file makes; a module of PyTorch is no such function."""
+    return value() if isinstance(value, types.FunctionType) else value
+
+
+def _check_call(name: str, function: Any, inputs: tuple[Any, ...]) -> None:
+    """Find out that there are too few inputs, or too many, before a run does.
+
+    Raises:
+        FileError: if there are.
+    """
+    if not isinstance(function, types.FunctionType):
+        return  # a value, or an object, whose own message must do
+    try:
+        inspect.signature(function).bind(*inputs)
+    except TypeError as error:
+        count = f"{len(inputs)} input{'' if len(inputs) == 1 else 's'}"
+        raise FileError(
+            f"{name}{inspect.signature(function)} cannot be called with {count}: {error}; give "
+            "them as `inputs = (...)` in the file, or with --inputs NAME"
+        ) from error
+
+
+def blame(error: BaseException, target: str, module: types.ModuleType) -> str:
+    """One message: where in the file, what, after which draws."""
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == module.__file__]
+    place = f"{target.rpartition(':')[0]}:{lines[-1]}" if lines else target
+    # Ours are also those about what came out, which are raised where the user's code has ended.
+    ours = isinstance(error, OURS) or (not lines and _is_ours(error))
+    kind = "" if ours else f"raised {type(error).__name__}: "
+    said = str(error) or "without a message"
+    notes = "".join(f"; {note}" for note in getattr(error, "__notes__", ()))
+    # The library's arguments are the command's options.
+    said = re.sub(rf"\b({'|'.join(GIVEN)}|paths|draws)=(?![\w'\"])", r"--\1", said + notes)
+    return f"{place}: {kind}{said}" + ("" if ours else "; --traceback shows more")
+
+
+def _is_ours(error: BaseException) -> bool:
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    return last is not None and str(last.tb_frame.f_globals.get("__name__")).startswith("gradproof")
+
+
+def table(checked: Checked) -> Table:
+    """The worst entry of each parameter."""
+    made = Table()
+    for column in ("parameter", "mean", "exact", "error", "bound", "standard deviation"):
+        made.add_column(column, justify="left" if column == "parameter" else "right")
+    for one in checked.comparisons:
+        mean, exact = checked.mean[one.what], checked.exact[one.what]
+        if not mean.size:
+            continue
+        at = checked.places[one.what]
+        entry = f"[{', '.join(map(str, at))}]" if at else ""
+        spread = math.sqrt(checked.variance[one.what][at])
+        made.add_row(
+            Text(f"{one.what}{entry}"),
+            f"{mean[at]:.6e}",
+            f"{exact[at]:.6e}",
+            f"{one.error:.1e}",
+            f"{one.bound:.1e}",
+            f"{spread:.3e}",
+        )
+    return made
+
+
+def to_json(checked: Checked, target: str) -> str:
+    """The whole record; JSON has no number that is not finite, and gets a string."""
+    whole = {"target": target, "unbiased": checked.unbiased, **dataclasses.asdict(checked)}
+    return json.dumps(_plain(whole), indent=2)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain(value.tolist())
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,147 @@
+"""What every command does alike: output, progress, errors in one line, files written whole."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from gradproof.extras import what_to_install
+
+#: Exit statuses: every verdict as recorded; some verdict not; the command could not be run.
+AS_RECORDED, NOT_AS_RECORDED, UNUSABLE = 0, 1, 2
+
+#: What a shell reports of a command that Ctrl-C ended, and of one whose reader went away.
+INTERRUPTED, UNREAD = 128 + 2, 128 + 13
+
+#: Wide enough for three frameworks when nobody's terminal says otherwise.
+PIPED_WIDTH = 140
+
+
+class Command(click.Group):
+    """A command that ends in one line where it is interrupted, or cannot write what it found."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run, from arguments to exit status."""
+        with _ends_in_one_line():
+            return super().main(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run one command of the group."""
+        # Here too: click makes a status of its own of what it catches on the way to main.
+        with _ends_in_one_line():
+            return super().invoke(ctx)
+
+
+@contextlib.contextmanager
+def _ends_in_one_line() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo("gradproof: interrupted", err=True)
+        sys.exit(INTERRUPTED)
+    except OSError as error:  # all others are met where they are made, by clear_errors
+        _drop_output()
+        if isinstance(error, BrokenPipeError):
+            sys.exit(UNREAD)  # `| head` has read what it wanted: no news for anyone
+        fail(f"cannot write to standard output: {error.strerror}; redirect it elsewhere")
+
+
+def _drop_output() -> None:
+    """Let nothing more be written: Python would try once more, on its way out, and complain."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
+def show(table: Table) -> None:
+    """Print a table: as wide as the terminal, and whole where there is none."""
+    console = Console()
+    if not console.file.isatty():  # Rich takes 80 columns then, which folds the table
+        console.width = PIPED_WIDTH
+    with console.capture() as drawn:
+        console.print(table)
+    # Written as all the rest is: Rich has an exit status of its own for a reader that went away.
+    click.echo(drawn.get(), nl=False, color=True)
+
+
+@contextlib.contextmanager
+def progress() -> Iterator[Callable[[int, int, str], None] | None]:
+    """A bar on standard error while it is a terminal, and nothing where it is not."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield None
+        return
+    columns = (
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}"),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("starting", total=None)
+
+        def report(done: int, total: int, what: str) -> None:
+            bar.update(task, completed=done, total=total, description=what)
+
+        yield report
+
+
+@contextlib.contextmanager
+def clear_errors(show_traceback: bool) -> Iterator[None]:
+    """Turn errors that a user can mend into one message, and keep the traceback for who asks."""
+    try:
+        yield
+    except (ValueError, ImportError, OSError) as error:
+        if show_traceback:
+            traceback.print_exc()
+        remedy = what_to_install(error) if isinstance(error, ModuleNotFoundError) else None
+        fail(remedy or str(error))
+
+
+def fail(message: str) -> NoReturn:
+    """End with a message in one line."""
+    click.echo(f"gradproof: {message}", err=True)
+    sys.exit(UNUSABLE)
+
+
+def check_writable(name: str) -> None:
+    """Find out that a file cannot be written before the work is done."""
+    if not name:
+        raise FileNotFoundError("cannot write evidence: the file's name is ''; give one to --json")
+    if name == "-":
+        raise FileNotFoundError("cannot write to '-', which is no file; give a file's name")
+    path = Path(name)
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise FileNotFoundError(f"cannot write {path}: there is no folder {folder}; make it first")
+    if path.is_dir():
+        raise IsADirectoryError(f"cannot write {path}: it is a folder; give a file's name")
+    if not os.access(path if path.exists() else folder, os.W_OK):
+        raise PermissionError(f"cannot write {path}: no permission; choose another place")
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file so that it is there whole or not at all; a device or a pipe gets the content."""
+    path = path.resolve()
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    raw = content.encode() if isinstance(content, str) else content
+    try:
+        if path.exists() and not path.is_file():
+            path.write_bytes(raw)
+            return
+        draft.write_bytes(raw)
+        draft.replace(path)
+    except OSError as error:
+        raise OSError(f"cannot write {path}: {error.strerror}; choose another place") from error
+    finally:
+        draft.unlink(missing_ok=True)

@@ -1,0 +1,248 @@
+"""``gradproof train``: a semi-supervised model, trained with the surrogate that is verified."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from click.core import ParameterSource
+
+from gradproof.checks.note.verify import fresh_seed
+from gradproof.checks.variance.records import Stage, Training
+from gradproof.checks.variance.removable import stage
+from gradproof.checks.variance.training import RECORD, Measure, last_checkpoint, train
+from gradproof.estimators.backends import Arrays, load
+from gradproof.estimators.baselines import BASELINES
+from gradproof.estimators.engine import entry_moments, moments_table
+from gradproof.estimators.note.subject import Subject
+from gradproof.estimators.training import checkpoint as files
+from gradproof.estimators.training.options import (
+    ESTIMATORS,
+    TRAINABLE_FORMS,
+    Options,
+    Schedule,
+    Task,
+    make_task,
+)
+from gradproof.estimators.training.step import batch_of, largest_class, pick
+from gradproof.reference_models.model import group_of
+from gradproof.reference_models.registry import MODELS
+
+from .console import clear_errors, progress
+
+#: What the help says of each option of a run, in this order.
+HELP = {
+    "model": f"Of {', '.join(MODELS)}.",
+    "data": "Corpus by name (`gradproof data`), or a CSV, TSV or JSONL file.",
+    "estimator": f"Of U, where no label is known: {' or '.join(ESTIMATORS)}.",
+    "form": f"Of the surrogate, if sampled: {' or '.join(TRAINABLE_FORMS)}.",
+    "baseline": f"Subtracted, if sampled. Of {', '.join(BASELINES)}; not those that bias.",
+    "alpha": "Weight of -log q of a known label.",
+    "batch": "Sentences without a label in each step.",
+    "labelled_batch": "Sentences with a label in each step.",
+    "learning_rate": "Adam's.",
+    "labelled": "Texts whose label is seen.  [default: 50 a class, a fifth of all at most]",
+    "held_out": "Texts to measure accuracy on.  [default: 1000, a fifth of all at most]",
+    "length": "Tokens that a sentence is cut to.",
+    "vocabulary": "Tokens that the model knows.",
+    "width": "Size of the embeddings.",
+    "hidden": "Size of each LSTM.",
+    "latent": "Size of h.",
+    "auxiliary": "Size of a (seqdgm-a).",
+    "dropout": "Probability that the decoder does not see the previous token.",
+    "text": "Column of the text, for a file.  [default: text]",
+    "label": "Column of the label, for a file.  [default: label]",
+    "unit": "What a token is, for a file.  [default: word]",
+    "seed": "Repeat a run.  [default: a fresh one]",
+}
+
+#: The types of options whose default is None.
+TYPES: dict[str, Any] = {
+    "labelled": click.IntRange(min=1),
+    "held_out": click.IntRange(min=1),
+    "text": str,
+    "label": str,
+    "unit": click.Choice(["word", "character"]),
+    "seed": click.IntRange(min=0),
+}
+
+#: Named as the other commands name them.
+FLAGS = {"text": "--text-column", "label": "--label-column"}
+
+DEFAULTS = Options().as_dict() | {"seed": None}
+
+
+def _run_options(command: Callable[..., None]) -> Callable[..., None]:
+    """An option of the command for each of a run."""
+    for name, said in reversed(HELP.items()):
+        default = DEFAULTS[name]
+        command = click.option(
+            FLAGS.get(name, f"--{name.replace('_', '-')}"),
+            name,
+            type=TYPES.get(name, type(default)),
+            default=default,
+            show_default=default is not None,
+            help=said,
+        )(command)
+    return command
+
+
+@click.command("train")
+@click.argument("folder", metavar="FOLDER", type=click.Path(path_type=Path, file_okay=False))
+@_run_options
+@click.option("--steps", default=Schedule().steps, show_default=True, help="How many in all.")
+@click.option("--every", default=Schedule().every, show_default=True, help="Steps between looks.")
+@click.option(
+    "--stages",
+    default=",".join(Schedule().stages),
+    show_default=True,
+    metavar="LIST",
+    help="Where to measure the exact variance with every baseline: initial, middle, end, steps; or "
+    "none.",
+)
+@click.option(
+    "--sentences",
+    default=Schedule().sentences,
+    show_default=True,
+    help="At a stage, how many baselines are fitted on, and how many measured on.",
+)
+@click.option(
+    "--processors",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="To compute on; more than one pays off for large models only.",
+)
+@click.option("--resume", is_flag=True, help="Go on with the run in FOLDER, with its options.")
+@click.option("--traceback", "show_traceback", is_flag=True, help="Show where an error came from.")
+@click.pass_context
+def command(
+    context: click.Context,
+    /,
+    folder: Path,
+    steps: int,
+    every: int,
+    stages: str,
+    sentences: int,
+    processors: int,
+    resume: bool,
+    show_traceback: bool,
+    **options: Any,
+) -> None:
+    """Train a semi-supervised model on real text, with PyTorch.
+
+    FOLDER gets record.json (loss, held-out accuracy and, at each stage, the exact variance of the
+    gradient with every baseline) and checkpoints. The same seed gives the same parameters, bit by
+    bit, and so does a run that was stopped and resumed.
+
+    Exit status: 0 if it was trained to the end, 2 if not, 130 if it was interrupted.
+    """
+    with clear_errors(show_traceback):
+        load("torch")  # before anything is read or written
+        schedule = Schedule(steps, every, _listed(stages), sentences)
+        given = {name for name in context.params if _is_given(context, name)}
+        if resume:
+            options, schedule = _resumed(folder, options, schedule, given)
+        elif options["seed"] is None:
+            options["seed"] = fresh_seed()
+        task = make_task(Options(**options))
+        try:
+            with progress() as report:
+                record = train(
+                    task,
+                    folder,
+                    schedule,
+                    resume=resume,
+                    measure=measured_on(task, schedule.sentences),
+                    progress=report,
+                    processors=processors,
+                )
+        except KeyboardInterrupt:
+            click.echo(_stopped(folder), err=True)
+            raise
+    click.echo(summary(record, task, folder))
+
+
+def measured_on(task: Task, sentences: int) -> Measure:
+    """Measures every baseline: fitted on sentences without a label, measured on held-out ones.
+
+    The sentences and their noise are the same at each stage, and what differs is the parameters.
+    """
+
+    def measure(step: int, parameters: Arrays) -> Stage:
+        rng = np.random.default_rng(task.options.seed)
+        split = task.prepared.split
+        fitted, held_out = (
+            Subject(task.model, parameters, batch_of(task, pick(rng, rows, sentences), rng))
+            for rows in (split.unlabelled, split.held_out)
+        )
+        name = task.prepared.corpus.name
+        return stage(
+            fitted,
+            held_out,
+            data=name,
+            step=step,
+            rng=rng,
+            table=moments_table,
+            per_parameter=best_per_parameter(held_out),
+        )
+
+    return measure
+
+
+def best_per_parameter(subject: Subject) -> dict[str, float]:
+    """The variance that the best B of each parameter entry and sentence leaves, by group."""
+    found: dict[str, float] = {}
+    for name, least in entry_moments(subject).least.items():
+        found[group_of(name)] = found.get(group_of(name), 0.0) + float(least.sum())
+    return found
+
+
+def _is_given(context: click.Context, name: str) -> bool:
+    return context.get_parameter_source(name) == ParameterSource.COMMANDLINE
+
+
+def _listed(stages: str) -> tuple[str, ...]:
+    return tuple(each.strip() for each in stages.split(",")) if stages != "none" else ()
+
+
+def _resumed(
+    folder: Path, options: dict[str, Any], schedule: Schedule, given: set[str]
+) -> tuple[dict[str, Any], Schedule]:
+    """The options of the run in a folder, but for those that were given.
+
+    A given one that differs is met when the checkpoint is held against the task.
+    """
+    point = files.read(last_checkpoint(folder))
+    overrides = {name: value for name, value in options.items() if name in given}
+    changes = {name: getattr(schedule, name) for name in vars(schedule) if name in given}
+    return (
+        point.options.as_dict() | overrides,
+        dataclasses.replace(point.schedule, **changes),
+    )
+
+
+def _stopped(folder: Path) -> str:
+    steps = files.steps_in(folder)
+    if not steps:
+        return f"gradproof: stopped before the first checkpoint; {folder} holds no run"
+    return (
+        f"gradproof: stopped; the checkpoint of step {steps[-1]} is whole, go on with: "
+        f"gradproof train {folder} --resume"
+    )
+
+
+def summary(record: Training, task: Task, folder: Path) -> str:
+    """One line: how it went, and what to do next."""
+    steps = int(record.steps[-1])
+    return (
+        f"loss {record.loss[-1]:.4g}, accuracy {record.accuracy[-1]:.3f} on "
+        f"{len(task.prepared.split.held_out)} held-out texts ({largest_class(task):.3f} for who "
+        f"always says the largest class), {steps} steps in {record.seconds[-1]:.3g} s; "
+        f"seed {record.seed}; see {folder / RECORD}, or go on with: gradproof train {folder} "
+        f"--resume --steps {2 * steps}"
+    )

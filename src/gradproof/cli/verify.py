@@ -1,0 +1,132 @@
+"""``gradproof verify``: every claim of the note, in every framework."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gradproof.checks.note.text import TextOptions
+from gradproof.checks.note.verify import verify
+from gradproof.estimators.backends import BACKENDS
+from gradproof.reference_models.registry import MODELS
+from gradproof.reports.table import refutations, summary, surprises, verdict_table
+
+from . import options
+from .console import (
+    AS_RECORDED,
+    NOT_AS_RECORDED,
+    check_writable,
+    clear_errors,
+    progress,
+    show,
+    write_whole,
+)
+
+
+@click.command("verify")
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    metavar="NAME",
+    help=f"Sequence model to verify on: {', '.join(MODELS)}. Repeat for several. Default: all.",
+)
+@click.option(
+    "--data",
+    default="names-8",
+    show_default=True,
+    metavar="NAME|FILE",
+    help="Corpus by name (`gradproof data` lists them), or a CSV, TSV or JSONL file.",
+)
+@click.option("--text-column", help="Column of the text, for a file.  [default: text]")
+@click.option("--label-column", help="Column of the label, for a file.  [default: label]")
+@click.option(
+    "--unit",
+    type=click.Choice(["word", "character"]),
+    help="What a token is, for a file.  [default: word]",
+)
+@click.option(
+    "--backend",
+    "backends",
+    multiple=True,
+    metavar="NAME",
+    help=f"Framework: {', '.join(BACKENDS)}. Repeat for several. Default: all that are installed.",
+)
+@click.option(
+    "--only",
+    multiple=True,
+    metavar="CLAIM[/VARIANT]",
+    help="Settle these claims only, e.g. gradient.e or gradient.e/printed. Repeat for several.",
+)
+@options.SEED
+@click.option(
+    "--examples",
+    type=click.IntRange(min=0),
+    default=20,
+    show_default=True,
+    help="Cases that Hypothesis draws for each check and framework.",
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    default=lambda: os.cpu_count() or 1,
+    show_default="the number of cores",
+    help="Processes to run checks in.",
+)
+@click.option("--explain", is_flag=True, help="Print a counterexample for what is refuted.")
+@click.option("--json", "json_file", metavar="FILE", help="Write evidence here.")
+@options.TRACEBACK
+def command(
+    models: tuple[str, ...],
+    data: str,
+    text_column: str | None,
+    label_column: str | None,
+    unit: Any,
+    backends: tuple[str, ...],
+    only: tuple[str, ...],
+    seed: int | None,
+    examples: int,
+    jobs: int,
+    explain: bool,
+    json_file: str | None,
+    show_traceback: bool,
+) -> None:
+    """Settle the claims about an estimator, on real text and on drawn cases.
+
+    Prints a table of claims and frameworks. `holds` and `refuted` come with the largest error and
+    the bound of what rounding can explain; a verdict that is not the one on record is marked `!`.
+
+    Exit status: 0 if every verdict is the one on record, 1 if not, 2 if the command cannot be run
+    or its output not be written, 130 if it was interrupted.
+    """
+    with clear_errors(show_traceback), progress() as report:
+        if json_file is not None:
+            check_writable(json_file)
+        result = verify(
+            models=models or tuple(MODELS),
+            data=data,
+            backends=backends or None,
+            only=only,
+            seed=seed,
+            examples=examples,
+            options=TextOptions(text=text_column, label=label_column, unit=unit),
+            processes=jobs,
+            progress=report,
+        )
+    show(verdict_table(result.evidence))
+    told = refutations(result.evidence) if explain else []
+    for paragraph in dict.fromkeys([*told, *surprises(result.evidence)]):
+        click.echo(f"\n{paragraph}")
+    for check, reason in result.not_run.items():
+        click.echo(f"not run: {check}: {reason}")
+    for message in result.missing.values():
+        click.echo(f"left out: {message}")
+    click.echo(f"\n{summary(result.evidence, result.seed)}")
+    if json_file is not None:
+        with clear_errors(show_traceback):
+            write_whole(Path(json_file), result.to_json())
+    sys.exit(AS_RECORDED if result.as_expected else NOT_AS_RECORDED)

@@ -1,0 +1,132 @@
+"""The score: what ways say is counted rightly, and drawing from a law is running the estimator."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from gradproof.checks.benchmark.bugs import ROWS
+from gradproof.checks.benchmark.detection import WAYS, law_of, score
+from gradproof.checks.benchmark.results import Score, score_from_json, score_to_json
+from gradproof.checks.sequential.mean_test import MeanTest
+from gradproof.checks.user.estimator import check_estimator
+from gradproof.estimators.enumeration.estimator import Estimator
+from gradproof.estimators.enumeration.gradients import Layout
+
+RIGHT, WRONG, STATE = "numpy/constant-baseline", "numpy/batch-mean", "numpy/gradients-add-up"
+
+#: One of which no mean can be had.
+REFUSED = "numpy/entropy-of-the-system"
+
+
+def timeless(found):
+    """A score without its times."""
+    rows = [
+        dataclasses.replace(
+            row,
+            said={
+                way: said and dataclasses.replace(said, seconds=0.0)
+                for way, said in row.said.items()
+            },
+        )
+        for row in found.rows
+    ]
+    return dataclasses.replace(found, rows=tuple(rows))
+
+
+def few(*keys, **options):
+    """A score of some rows, with few runs."""
+    return score(keys or (RIGHT, WRONG, STATE, REFUSED), on_bugs=2, on_right=2, **options)
+
+
+def test_bugs_are_caught_and_right_estimators_are_not():
+    """Enumeration sees the bug or refuses it; a look at the state sees what is kept."""
+    found = few(seed=1)
+    by_key = {row.key: row for row in found.rows}
+    assert found.bugs == found.seen == 3
+    assert found.caught("replay") == 2
+    assert by_key[STATE].said["replay"].wrong == 0.0
+    assert by_key[STATE].said["beyond"].wrong == 1.0
+    assert found.false_alarms("replay") == found.false_alarms("sequential") == 0
+    assert by_key[WRONG].said["sequential"].wrong == 1.0
+    assert by_key[WRONG].bias == pytest.approx(0.178, abs=5e-4)  # as printed, to three places
+    assert by_key[REFUSED].said["sequential"] is by_key[REFUSED].said["beyond"] is None
+    assert by_key[REFUSED].bias is None
+    assert by_key[RIGHT].bias < 1e-14
+    assert found.as_claimed
+    assert found.runs("sequential") == 2
+
+
+def test_a_false_alarm_or_a_missed_bug_is_no_claim():
+    """What the command's exit status hangs on."""
+    found = few(seed=1)
+
+    def changed(key, wrong):
+        rows = [
+            dataclasses.replace(
+                row,
+                said=row.said | {"replay": dataclasses.replace(row.said["replay"], wrong=wrong)},
+            )
+            if row.key == key
+            else row
+            for row in found.rows
+        ]
+        return dataclasses.replace(found, rows=tuple(rows))
+
+    assert not changed(RIGHT, 1.0).as_claimed
+    assert not changed(WRONG, 0.0).as_claimed
+
+
+def test_the_same_seed_gives_the_same_score_in_any_number_of_processes():
+    """Each row draws from a generator of its own."""
+    first = timeless(few(seed=3))
+    assert first == timeless(few(seed=3))
+    assert first == timeless(few(seed=3, processes=2))
+    assert few().seed != few().seed
+
+
+def test_rows_that_are_none_are_an_error():
+    """Zero rows are no score."""
+    with pytest.raises(ValueError, match="no rows numpy/none: the catalogue has"):
+        few("numpy/none")
+    with pytest.raises(ValueError, match="no rows are given"):
+        score(())
+
+
+def test_a_record_is_read_as_it_was_written():
+    """And nothing else is read."""
+    found = few(seed=1)
+    assert score_from_json(score_to_json(found)) == found
+    for text in ("{", "[]", "{}", '{"ways": [], "rows": [], "seed": "1", "more": 1}'):
+        with pytest.raises(ValueError, match="no record of a score"):
+            score_from_json(text)
+    assert isinstance(found, Score)
+    assert tuple(WAYS) == found.ways
+
+
+def test_a_law_has_the_moments_of_its_estimator():
+    """Mean and covariance of the paths are those that enumeration finds."""
+    row = ROWS[WRONG]
+    problem = row.make()
+    known = check_estimator(problem.estimate, problem.inputs, **problem.options())
+    law = law_of(row, known.exact)
+    mean = np.concatenate([np.ravel(each) for each in known.mean.values()])
+    variance = np.concatenate([np.ravel(each) for each in known.variance.values()])
+    assert law.chances @ law.gradients == pytest.approx(mean, rel=1e-12)  # sums in another order
+    assert np.diag(law.covariance()) == pytest.approx(variance, rel=1e-10)
+
+
+def test_drawing_from_a_law_is_running_the_estimator():
+    """A thousand runs of an estimator have the mean that its law has: or once in 10^9 not."""
+    row = ROWS[WRONG]
+    problem = row.make()
+    known = check_estimator(problem.estimate, problem.inputs, **problem.options())
+    law = law_of(row, known.exact)
+    run, layout = Estimator(problem.estimate, problem.inputs), Layout(known.exact)
+    covariance = law.covariance()
+    test = MeanTest(law.chances @ law.gradients, alpha=1e-9, covariance=covariance)
+    for _ in range(10):
+        assert not test.feed(np.stack([layout.row(run()) for _ in range(100)]))
+    mean, error = law.mean_and_error(np.random.default_rng(), 100_000)
+    # Six standard errors, once in 5 10^8 for each of a few entries.
+    assert (np.abs(mean - law.chances @ law.gradients) <= 6.0 * error + 1e-12).all()

@@ -1,0 +1,590 @@
+"""Anyone's estimator: verdicts on right and wrong ones, and a defined answer to all else."""
+
+import copy
+import dataclasses
+import pickle
+import random
+
+import numpy as np
+import pytest
+
+from gradproof import Biased, assert_unbiased, check_estimator
+from gradproof.checks.evidence import HOLDS, REFUTED, UNDECIDED, NothingCompared
+from gradproof.checks.user.expected_cost import NotDifferentiable
+from gradproof.estimators.backends import load
+from gradproof.estimators.enumeration.gradients import NotAGradient
+from gradproof.estimators.enumeration.run import NotReproducible, TooManyPaths, UnsupportedDraw
+
+THETA = np.array([0.3, -1.0, 0.5])
+COST = np.array([1.0, 2.0, -3.0])
+
+
+def softmax(theta):
+    """Probabilities."""
+    weights = np.exp(theta - theta.max())
+    return weights / weights.sum()
+
+
+def exact(theta):
+    """The gradient of the expected cost."""
+    p = softmax(theta)
+    return p * (COST - p @ COST)
+
+
+def estimator(cost=COST, baseline=0.0, seed=None):
+    """A score-function estimator with a generator of its own."""
+    rng = np.random.default_rng(seed)
+
+    def estimate(theta):
+        p = softmax(theta)
+        y = rng.choice(3, p=p)
+        return (cost[y] - baseline) * (np.eye(3)[y] - p)
+
+    return estimate
+
+
+def test_a_right_estimator_holds():
+    """Its mean and its variance are those that are known."""
+    found = check_estimator(estimator(baseline=0.5), (THETA,), exact=exact)
+    assert found.unbiased
+    assert found.verdict == HOLDS
+    assert (found.paths, found.draws, found.method) == (3, 1, "enumerated")
+    p = softmax(THETA)
+    draws = (COST - 0.5)[:, None] * (np.eye(3) - p)
+    second = p @ draws**2 - (p @ draws) ** 2
+    assert found.variance["gradient"] == pytest.approx(second, rel=1e-12)  # sums in another order
+    assert found.total_variance == pytest.approx(second.sum(), rel=1e-12)
+    assert "estimate: unbiased, by 3 paths of at most 1 draw." in found.explain()
+
+
+def in_single_precision(theta, factor=1.0):
+    """Computed in single precision, and turned into double: nothing shows that it was."""
+    p = softmax(theta.astype(np.float32))
+    y = RNG.choice(3, p=np.float64(p) / np.float64(p).sum())
+    return factor * np.float64(COST.astype(np.float32)[y] * (np.eye(3, dtype=np.float32)[y] - p))
+
+
+def hidden(theta, factor=1.0):
+    """The same by numbers of Python, of which nobody knows how they are rounded."""
+    return in_single_precision(np.array([float(each) for each in theta]), factor)
+
+
+RNG = np.random.default_rng()
+
+
+def test_the_precision_of_what_is_inside_can_be_told():
+    """A model in single precision whose arithmetic is hidden is not refuted by a rounding."""
+    found = check_estimator(in_single_precision, (THETA,), exact=exact)  # it is measured
+    assert found.verdict == HOLDS, found.explain()
+    found = check_estimator(hidden, (THETA,), exact=exact)
+    assert found.verdict == UNDECIDED, found.explain()
+    assert "pass precision=" in found.explain()
+    step = float(np.finfo(np.float32).eps)
+    found = check_estimator(hidden, (THETA,), exact=exact, precision=step)
+    assert found.verdict == HOLDS, found.explain()
+    for estimate in (hidden, in_single_precision):
+        found = check_estimator(estimate, (THETA, 1.01), exact=exact2, precision=step)
+        assert found.verdict == REFUTED
+
+
+def exact2(theta, _factor):
+    """The gradient, whatever the factor."""
+    return exact(theta)
+
+
+@pytest.mark.parametrize("precision", [-1e-7, 1.0, np.nan])
+def test_a_precision_that_is_none_is_an_error(precision):
+    """Named, with what is expected."""
+    with pytest.raises(ValueError, match="expected a step such as"):
+        check_estimator(estimator(), (THETA,), exact=exact, precision=precision)
+
+
+@pytest.mark.parametrize(
+    ("seed", "said"), [(7, True), ([1, 2], True), (2**70, True), (None, False)]
+)
+def test_a_generator_that_is_seeded_in_each_run_is_told_of(seed, said):
+    """It is walked through as if it drew anew: the mean is right, and what is drawn is not."""
+
+    def estimate(theta):
+        p = softmax(theta)
+        y = np.random.default_rng(seed).choice(3, p=p)
+        return COST[y] * (np.eye(3)[y] - p)
+
+    found = check_estimator(estimate, (THETA,), exact=exact)
+    assert found.verdict == HOLDS
+    assert ("A generator is made from a seed in each run" in found.explain()) is said
+
+
+def test_a_wrong_one_is_refuted_and_named():
+    """The entry, its mean, what it should be, and by how much it is off."""
+    wrong = estimator(cost=COST + np.array([0.0, 0.0, 1.0]))
+    with pytest.raises(
+        Biased, match=r"mean of gradient\[2\] is -.*, should be -.*: off by"
+    ) as told:
+        assert_unbiased(wrong, (THETA,), exact=exact(THETA), name="planted")
+    found = told.value.checked
+    assert found.verdict == REFUTED
+    assert found.worst.index == (2,)
+    assert str(told.value).startswith("planted: refuted, by 3 paths")
+
+
+def test_the_mean_of_a_cost_is_differenced():
+    """Instead of an exact gradient: what draws and returns a cost."""
+    rng = np.random.default_rng()
+
+    def cost(theta):
+        return COST[rng.choice(3, p=softmax(theta))]
+
+    theta = THETA.copy()
+    found = check_estimator(estimator(), (theta,), objective=cost)
+    assert found.unbiased
+    assert np.array_equal(theta, THETA)
+    assert found.exact["gradient"] == pytest.approx(
+        exact(THETA), abs=1e-9
+    )  # a thousand times the bound
+    assert not check_estimator(estimator(cost=1.01 * COST), (theta,), objective=cost).unbiased
+
+
+def test_a_dictionary_or_dataclass_of_gradients_is_compared_by_name():
+    """Whatever collection; what is not returned is zero, and said to be."""
+
+    @dataclasses.dataclass
+    class Both:
+        w: np.ndarray
+        b: np.ndarray | None
+
+    known = {"w": exact(THETA), "b": np.zeros(2)}
+    estimate = estimator()
+    assert check_estimator(lambda x: Both(estimate(x), None), (THETA,), exact=known).unbiased
+    known["b"] = np.ones(2)
+    found = check_estimator(lambda x: {"w": estimate(x)}, (THETA,), exact=known)
+    assert found.verdict == REFUTED
+    assert "b got no gradient on any path" in found.explain()
+
+
+def test_names_and_shapes_that_do_not_fit_are_errors():
+    """A mistake in the call is no verdict."""
+    estimate = estimator()
+    with pytest.raises(ValueError, match="the estimator returns v, which the exact gradient lacks"):
+        check_estimator(lambda x: {"v": estimate(x)}, (THETA,), exact={"w": exact(THETA), "b": 0.0})
+    with pytest.raises(
+        ValueError, match=r"gradient has shape \(3,\), and its exact gradient \(2,\)"
+    ):
+        check_estimator(estimate, (THETA,), exact=np.zeros(2))
+    with pytest.raises(ValueError, match="exact gradient of gradient is not finite"):
+        check_estimator(estimate, (THETA,), exact=np.full(3, np.nan))
+    with pytest.raises(TypeError, match=r"pass one of exact= .* and objective="):
+        check_estimator(estimate, (THETA,))
+    with pytest.raises(TypeError, match="expected something to call"):
+        check_estimator(3, exact=1.0)
+    with pytest.raises(NotAGradient, match="the gradient is 'no' of type str"):
+        check_estimator(lambda: "no", exact=1.0)
+    with pytest.raises(NothingCompared):
+        check_estimator(lambda: np.zeros(0), exact=np.zeros(0))
+
+
+def test_an_estimator_that_draws_nothing_is_one_path():
+    """An exact gradient is an estimator too; it is said."""
+    found = check_estimator(exact, (THETA,), exact=exact)
+    assert found.unbiased
+    assert found.paths == 1
+    assert found.total_variance == 0.0
+    assert "Nothing was drawn" in found.explain()
+
+
+def test_a_gradient_that_is_zero_for_sure_is_one():
+    """K = 1: there is nothing to choose."""
+
+    def alone(theta):
+        return np.random.default_rng(0).choice([7.0]) * (1.0 - np.exp(0.0 * theta))
+
+    assert check_estimator(alone, (np.zeros(1),), exact=np.zeros(1)).unbiased
+
+
+def test_nan_on_some_path_is_refuted_with_the_path():
+    """Once in a thousand draws is found for sure."""
+    rng = np.random.default_rng()
+
+    def estimate():
+        y = rng.choice(2, p=[0.999, 0.001])
+        return np.array([1.0, np.nan if y else 1.0])
+
+    found = check_estimator(estimate, exact=np.ones(2))
+    assert found.verdict == REFUTED
+    assert "gradient is NaN where Generator.choice -> 1 (probability 0.001)" in found.explain()
+
+
+def test_an_error_on_some_path_is_the_users_own():
+    """It is told from a verdict, and the draws that lead there are on it."""
+    rng = np.random.default_rng()
+
+    def estimate():
+        if rng.integers(2):
+            raise KeyError("mine")
+        return 1.0
+
+    with pytest.raises(KeyError, match="mine") as told:
+        check_estimator(estimate, exact=1.0)
+    assert any("Generator.integers -> 1" in note for note in told.value.__notes__)
+
+
+def test_a_generator_among_the_inputs_is_walked_through():
+    """As JAX's keys are passed, and as many people pass NumPy's generators."""
+
+    def estimate(theta, rng):
+        p = softmax(theta)
+        y = rng.choice(3, p=p)
+        return COST[y] * (np.eye(3)[y] - p)
+
+    def cost(theta, rng):
+        return COST[rng.choice(3, p=softmax(theta))]
+
+    rng = np.random.default_rng()
+    assert check_estimator(estimate, (THETA, rng), exact=exact(THETA)).paths == 3
+    assert check_estimator(estimate, (THETA.copy(), rng), objective=cost).unbiased
+
+
+def test_what_an_estimator_keeps_is_noticed_and_can_be_reset():
+    """A running mean that its own draw enters is biased at the first step."""
+    kept = {"mean": 0.5}
+    rng = np.random.default_rng()
+
+    def estimate(theta):
+        p = softmax(theta)
+        y = rng.choice(3, p=p)
+        kept["mean"] = 0.9 * kept["mean"] + 0.1 * COST[y]
+        return (COST[y] - kept["mean"]) * (np.eye(3)[y] - p)
+
+    for reset in (None, lambda: kept.update(mean=0.5)):
+        found = check_estimator(estimate, (THETA,), exact=exact, reset=reset)
+        assert found.verdict == REFUTED
+        assert found.mean["gradient"] == pytest.approx(0.9 * exact(THETA))
+        assert found.changed == ("kept['mean']",)
+        assert kept == {"mean": 0.5}
+
+
+def test_an_input_that_changes_is_put_back():
+    """Every run begins where the first did, and it is said."""
+
+    def estimate(theta):
+        theta += 1.0
+        return theta
+
+    given = THETA.copy()
+    found = check_estimator(estimate, (given,), exact=THETA + 1.0)
+    assert found.unbiased
+    assert "Each run changes" in found.explain()
+    assert np.array_equal(given, THETA)
+
+
+def test_too_many_paths_and_continuous_draws_are_errors_with_advice():
+    """A verdict on some of the paths would be none."""
+    rng = np.random.default_rng()
+    with pytest.raises(TooManyPaths, match="allow more of them"):
+        check_estimator(lambda: float(rng.integers(2, size=4).sum()), exact=2.0, paths=15)
+    assert check_estimator(lambda: float(rng.integers(2, size=4).sum()), exact=2.0).unbiased
+    with pytest.raises(UnsupportedDraw, match=r"Generator.normal draws what has no outcomes"):
+        check_estimator(lambda: rng.normal(), exact=0.0)
+
+
+def test_an_objective_that_is_none_is_an_error():
+    """More numbers than one, infinity, nothing to differentiate by, too much of it."""
+    estimate = estimator()
+    for bad in (lambda theta: theta, lambda theta: np.inf):
+        with pytest.raises(NotDifferentiable, match="expected one finite number"):
+            check_estimator(estimate, (THETA,), objective=bad)
+    with pytest.raises(NotDifferentiable, match="needs something to be differentiated by"):
+        check_estimator(lambda: 1.0, objective=lambda: 1.0)
+    with pytest.raises(NotDifferentiable, match="pass exact= instead"):
+        check_estimator(estimate, (np.zeros(600_000),), objective=lambda theta: 1.0)
+
+
+# ------------------------------------------------------------------ what a reviewer found
+
+
+def test_a_bound_wider_than_the_gradient_is_no_verdict():
+    """A cost with a large offset, in single precision: nothing could be seen."""
+    rng = np.random.default_rng()
+    p = softmax(THETA)
+
+    def half(theta):
+        y = rng.choice(3, p=p)
+        return ((0.5 * COST[y] + 1e6) * (np.eye(3)[y] - p)).astype(np.float32)
+
+    found = check_estimator(half, (THETA,), exact=exact(THETA))
+    assert found.verdict == UNDECIDED
+    assert "would not have been seen in gradient" in found.explain()
+
+
+def test_each_entry_has_a_bound_of_its_own():
+    """A small one with the wrong sign beside a large one."""
+    rng = np.random.default_rng()
+    known = np.array([1.0, 1e-5])
+
+    def estimate():
+        return np.array([1.0, -1e-5], np.float32) * np.float32(2.0 * rng.integers(2))
+
+    found = check_estimator(estimate, exact=known)
+    assert found.verdict == REFUTED
+    assert found.worst.index == found.places["gradient"] == (1,)
+    (one,) = found.comparisons
+    assert one.error == abs(found.mean["gradient"][1] - known[1])
+
+
+def test_arrays_that_are_no_row_of_memory_are_differenced():
+    """A transpose; one that cannot be written to is an error."""
+    rng = np.random.default_rng()
+    w = np.arange(4.0).reshape(2, 2).T * 0.3
+
+    def cost(w):
+        return 3.0 * (rng.random() < 1.0 / (1.0 + np.exp(-w.sum())))
+
+    def right(w):
+        p = 1.0 / (1.0 + np.exp(-w.sum()))
+        y = float(rng.random() < p)
+        return np.full((2, 2), 3.0 * y * (y - p))
+
+    assert check_estimator(right, (w,), objective=cost).unbiased
+    assert not check_estimator(lambda w: 0.0 * w, (w,), objective=cost).unbiased
+    w.flags.writeable = False
+    with pytest.raises(NotDifferentiable, match="gradient cannot be moved"):
+        check_estimator(right, (w,), objective=cost)
+
+
+def test_a_refusal_that_is_caught_is_one():
+    """Code that goes on after any error draws all the same."""
+    rng = np.random.default_rng()
+
+    def estimate():
+        try:
+            noise = rng.normal()
+        except RuntimeError:
+            noise = 0.0
+        return noise + rng.integers(2)
+
+    with pytest.raises(UnsupportedDraw, match=r"Generator\.normal"):
+        check_estimator(estimate, exact=0.5)
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda rng: copy.deepcopy(rng).random() < 0.5,
+        lambda rng: rng.spawn(1)[0].random() < 0.5,
+        lambda rng: next(rng.random() < 0.5 for _ in range(1)),
+        lambda rng: pickle.loads(pickle.dumps(rng)).integers(2),
+        lambda rng: LEGACY.rand() < 0.5,
+        lambda rng: RANDOM.random() < 0.5,
+    ],
+    ids=["copy", "spawn", "comprehension", "pickle", "RandomState", "Random"],
+)
+def test_generators_that_come_of_others_are_enumerated(draw):
+    """None of them is taken for a constant."""
+    rng = np.random.default_rng()
+    assert check_estimator(lambda: 2.0 * draw(rng), exact=1.0).paths == 2
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda rng: rng.bit_generator.random_raw() % 2,
+        lambda rng: rng.choice(3, 2, replace=False, shuffle=False)[0],
+        lambda rng: LEGACY.randn() < 0.5,
+        lambda rng: RANDOM.gauss(0.0, 1.0),
+    ],
+    ids=["raw", "not shuffled", "RandomState", "Random"],
+)
+def test_what_else_draws_is_refused(draw):
+    """Also behind a gate that is shut on the first path."""
+    rng = np.random.default_rng()
+    with pytest.raises(UnsupportedDraw):
+        check_estimator(lambda: 4.0 * rng.integers(2) * draw(rng), exact=1.0)
+
+
+LEGACY, RANDOM = np.random.RandomState(0), random.Random(0)
+
+
+def test_a_buffer_that_is_written_again_is_read_in_time():
+    """What was returned before is not what is in it now."""
+    rng, buffer = np.random.default_rng(), np.zeros(1)
+
+    def estimate():
+        buffer[:] = 2.0 + rng.uniform(-1.0, 1.0)
+        return buffer
+
+    assert check_estimator(estimate, exact=np.array([2.0]), draws=40_000, seed=0).unbiased
+    kept = np.zeros(1)
+
+    def grows():
+        kept[0] += rng.integers(2)
+        return kept
+
+    found = check_estimator(grows, exact=np.array([0.5]))
+    assert found.verdict == UNDECIDED  # right from where it is, and not from where a run leaves it
+    assert "runs leave it is off by up to" in found.explain()
+    assert kept[0] == 0.0
+
+
+def test_what_changes_on_some_path_only_is_noticed():
+    """Every path is run twice, while they are few."""
+    rng, calls = np.random.default_rng(), iter(range(10_000))
+    with pytest.raises(NotReproducible, match="the same outcomes gave another gradient"):
+        check_estimator(lambda: float(rng.integers(2) * next(calls)), exact=0.5)
+
+    def cost(theta):
+        return float(rng.random() < softmax(theta)[0]) * next(calls)
+
+    with pytest.raises(NotReproducible, match="the mean of the objective is another one"):
+        check_estimator(estimator(), (THETA,), objective=cost)
+
+
+def test_a_kink_is_no_slope():
+    """Differences would give the mean of both sides, and no bound."""
+    rng = np.random.default_rng()
+
+    def cost(theta):
+        return abs(theta[0]) * rng.integers(2)
+
+    slope = lambda x: 0.5 * np.sign(x)  # noqa: E731 - the mean of the coin is a half
+    with pytest.raises(NotDifferentiable, match=r"kink there, slopes .* are -0.5 and 0.5"):
+        check_estimator(slope, (np.array([0.0]),), objective=cost)
+    for at in (2e-4, -1e-5):  # near a kink there is a slope
+        assert check_estimator(slope, (np.array([at]),), objective=cost).unbiased
+
+
+def test_calls_that_make_no_sense_are_errors():
+    """Inputs that are none, paths that are none, a way to read that is none."""
+    estimate = estimator()
+    with pytest.raises(TypeError, match=r"inputs is .*, expected a list or tuple"):
+        check_estimator(estimate, THETA, exact=exact)
+    with pytest.raises(ValueError, match="paths is 0, expected a whole number of at least 1"):
+        check_estimator(estimate, (THETA,), exact=exact, paths=0)
+    with pytest.raises(ValueError, match="returns is 'loss', expected one of gradient, surrogate"):
+        check_estimator(estimate, (THETA,), exact=exact, returns="loss")
+    with pytest.raises(ValueError, match="is it the loss"):
+        check_estimator(lambda x: 3.0, (THETA,), exact=exact)
+
+
+@pytest.mark.torch
+class TestTorch:
+    """Estimators of PyTorch, which leave gradients in three ways."""
+
+    @pytest.fixture(name="torch", autouse=True)
+    def _torch(self):
+        self.torch = load("torch").torch
+        self.logits = self.torch.tensor(THETA, requires_grad=True)
+        self.cost = self.torch.tensor(COST)
+
+    def surrogate(self, logits):
+        """One number to be differentiated."""
+        draws = self.torch.distributions.Categorical(logits=logits)
+        y = draws.sample()
+        return (self.cost[y] - 0.7) * draws.log_prob(y)
+
+    def objective(self, logits):
+        """The cost of one draw."""
+        return self.cost[self.torch.distributions.Categorical(logits=logits).sample()]
+
+    def test_a_surrogate_is_differentiated(self):
+        """As gradcheck takes a function and its inputs."""
+        assert check_estimator(self.surrogate, (self.logits,), exact=exact(THETA)).unbiased
+        assert check_estimator(self.surrogate, (self.logits,), objective=self.objective).unbiased
+
+    def test_gradients_that_are_left_are_read(self):
+        """After backward(), of tensors or of a module."""
+
+        def leaves():
+            self.surrogate(self.logits).backward()
+
+        assert check_estimator(leaves, wrt=self.logits, exact=exact(THETA)).unbiased
+        module = self.torch.nn.Linear(3, 3, bias=False).double()
+        x = self.torch.tensor([1.0, 2.0, -1.0]).double()
+
+        def of_module(module):
+            self.surrogate(module(x)).backward()
+
+        def cost(module):
+            return self.objective(module(x))
+
+        found = check_estimator(of_module, (module,), objective=cost)
+        assert found.unbiased
+        assert list(found.mean) == ["weight"]
+
+    def test_one_number_with_a_graph_is_asked_about(self):
+        """A surrogate, or the gradient of a parameter of one number."""
+        theta = self.torch.tensor([0.4], dtype=self.torch.double, requires_grad=True)
+        p = 1.0 / (1.0 + np.exp(-0.4))
+        known = np.array([3.0 * p * (1.0 - p)])
+
+        def gradient(theta):
+            p = self.torch.sigmoid(theta)
+            y = self.torch.bernoulli(p)
+            return (3.0 * y + 1.0) * (y - p)
+
+        with pytest.raises(NotAGradient, match="pass returns='surrogate' or returns='gradient'"):
+            check_estimator(gradient, (theta,), exact=known)
+        assert check_estimator(gradient, (theta,), exact=known, returns="gradient").unbiased
+
+    def test_the_loss_may_be_returned_after_backward(self):
+        """What is left in .grad is the gradient then."""
+
+        def leaves(logits):
+            loss = self.surrogate(logits)
+            loss.backward()
+            return loss.item()
+
+        assert check_estimator(leaves, (self.logits,), exact=exact(THETA)).unbiased
+
+    @pytest.mark.parametrize("kind", ["SGD", "Adam"])
+    def test_a_step_of_an_optimizer_is_part_of_no_gradient(self, kind):
+        """What stood in .grad before it is; parameters and optimizer are put back."""
+        module = self.torch.nn.Linear(3, 3, bias=False).double()
+        optimizer = getattr(self.torch.optim, kind)(module.parameters(), lr=0.1)
+        x = self.torch.tensor([1.0, 2.0, -1.0]).double()
+        before = module.weight.detach().clone()
+
+        def estimate():
+            optimizer.zero_grad()
+            self.surrogate(module(x)).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+
+        def cost():
+            q = self.torch.distributions.Categorical(logits=module(x))
+            return self.torch.tensor(COST)[q.sample()]
+
+        found = check_estimator(estimate, wrt=module, objective=cost)
+        assert found.unbiased, found.explain()
+        assert "An optimizer takes a step in each run" in found.explain()
+        assert self.torch.equal(module.weight, before)
+        assert not optimizer.state
+        assert module.weight.grad is None
+
+    def test_what_has_no_gradient_is_an_error(self):
+        """Nothing returned and nothing left; a surrogate of nothing."""
+        with pytest.raises(NotAGradient, match="returns nothing and leaves no gradient"):
+            check_estimator(lambda x: None, (self.logits,), exact=exact(THETA))
+        with pytest.raises(NotAGradient, match="nothing to differentiate it by"):
+            check_estimator(lambda: self.surrogate(self.logits), exact=exact(THETA))
+        with pytest.raises(TypeError, match="wrt is 3, expected a module, a tensor"):
+            check_estimator(self.surrogate, (self.logits,), wrt=3, exact=exact(THETA))
+
+    def test_single_precision_is_said_and_allowed_for(self):
+        """Rounding of single precision is no bias, and a bias of a part in a hundred is one."""
+        logits = self.torch.tensor(THETA, dtype=self.torch.float32, requires_grad=True)
+        found = check_estimator(self.surrogate, (logits,), exact=exact(THETA))
+        assert found.unbiased
+        assert "in double precision a smaller bias could be seen" in found.explain()
+        assert not check_estimator(self.surrogate, (logits,), exact=1.02 * exact(THETA)).unbiased
+
+    def test_a_parameter_that_is_changed_is_put_back(self):
+        """A step by hand."""
+
+        def steps(logits):
+            self.surrogate(logits).backward()
+            with self.torch.no_grad():
+                logits -= 0.1
+
+        before = self.logits.detach().clone()
+        assert check_estimator(steps, (self.logits,), exact=exact(THETA)).unbiased
+        assert self.torch.equal(self.logits, before)

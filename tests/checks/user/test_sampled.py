@@ -1,0 +1,357 @@
+"""Sampled verdicts: where draws cannot be enumerated, with what could have been seen."""
+
+import random
+
+import numpy as np
+import pytest
+
+from gradproof import check_estimator
+from gradproof.checks.evidence import HOLDS, REFUTED, UNDECIDED
+from gradproof.checks.user.rarity import TooFewDraws
+from gradproof.checks.user.sampled import RepeatedSamples, check_sampling, sample
+from gradproof.estimators.enumeration.handling import Handling
+from gradproof.estimators.enumeration.run import TooManyPaths, UnsupportedDraw
+
+
+def estimator(scale=1.0):
+    """Of the gradient of E[(m + u)^2], u uniform on (-1, 1), by the sample itself: 2 (m + u)."""
+    rng = np.random.default_rng()
+    return lambda m: scale * 2.0 * (m + rng.uniform(-1.0, 1.0, np.shape(m)))
+
+
+M = np.array([3.0, -2.0])
+
+
+def test_what_cannot_be_enumerated_is_sampled_if_that_is_asked_for():
+    """The verdict says how, why, on what it rests and what it could have seen."""
+    found = check_estimator(estimator(), (M,), exact=2.0 * M, draws=40_000)
+    assert (found.verdict, found.method, found.paths) == (HOLDS, "sampled", 0)
+    assert found.draws == 40_000
+    assert 0.0 < found.detectable < 0.6
+    told = found.explain()
+    assert ": unbiased as far as could be seen, if no outcome rarer" in told
+    assert "It was sampled, for Generator.uniform" in told
+    assert "Valid if draws are independent" in told
+    assert "would have been seen with probability 0.9" in told
+    with pytest.raises(UnsupportedDraw, match="pass draws= to sample it instead"):
+        check_estimator(estimator(), (M,), exact=2.0 * M)
+
+
+def test_a_bias_is_found_and_sampling_stops():
+    """A fifth too large: long before the last draw that there may be."""
+    found = check_estimator(estimator(1.2), (M,), exact=2.0 * M, draws=200_000)
+    assert found.verdict == REFUTED
+    assert found.draws < 100_000
+    assert found.worst.parameter == "gradient"
+
+
+def test_too_few_samples_decide_nothing():
+    """Before the ranges are known nothing is bet, and that is said before it takes long."""
+    with pytest.raises(ValueError, match=r"draws is 100, and 17,\d+ are needed to know the range"):
+        check_estimator(estimator(), (M,), exact=2.0 * M, draws=100)
+    found = check_estimator(estimator(), (M,), exact=2.0 * M, draws=18_000)
+    assert found.verdict == UNDECIDED
+    assert "Take more draws to tell" in found.explain()
+
+
+def test_too_many_paths_are_sampled_too():
+    """The mean of forty coins."""
+    rng = np.random.default_rng()
+
+    def estimate():
+        return float((rng.random(40) < 0.25).mean())
+
+    with pytest.raises(TooManyPaths):
+        check_estimator(estimate, exact=0.25, paths=100)
+    found = check_estimator(estimate, exact=0.25, paths=100, draws=40_000)
+    assert found.method == "sampled"
+    assert found.verdict == HOLDS
+    # Some of the variance of a mean of coins: within what a tenth of the draws would allow.
+    assert float(found.variance["gradient"]) == pytest.approx(0.25 * 0.75 / 40, rel=0.2)
+
+
+def test_a_seed_is_kept_and_undone():
+    """The generators that NumPy and Python have of their own are as before."""
+
+    def run():
+        return np.array([np.random.rand() + random.random()])  # noqa: NPY002 - people draw so
+
+    known = {"gradient": np.ones(1)}
+    before = random.getstate(), np.random.get_state()[1].copy()  # noqa: NPY002 - it is watched
+    options = {"draws": 50, "alpha": 1e-6, "rarest": 0.5}
+    first, again = (sample(run, known, seed=5, **options).mean["gradient"] for _ in range(2))
+    assert np.array_equal(first, again)
+    assert before[0] == random.getstate()
+    assert np.array_equal(before[1], np.random.get_state()[1])  # noqa: NPY002 - it is watched
+    assert not np.array_equal(sample(run, known, seed=6, **options).mean["gradient"], first)
+
+
+def failing(_):
+    """Draws, and fails at its third run."""
+    value = np.random.rand() + random.random()  # noqa: NPY002 - people draw so
+    failing.runs += 1
+    if failing.runs == 3:
+        raise ZeroDivisionError("the user's own")
+    return np.array([value])
+
+
+def test_a_seed_is_undone_where_the_estimator_fails():
+    """Its own error arrives, and generators are as before."""
+    failing.runs = 0
+    before = random.getstate(), np.random.get_state()[1].copy()  # noqa: NPY002 - it is watched
+    with pytest.raises(ZeroDivisionError, match="the user's own"):
+        sample(
+            lambda: failing(0), {"gradient": np.ones(1)}, draws=50, alpha=0.1, rarest=0.5, seed=1
+        )
+    assert before[0] == random.getstate()
+    assert np.array_equal(before[1], np.random.get_state()[1])  # noqa: NPY002 - it is watched
+
+
+@pytest.mark.torch
+def test_a_seed_is_kept_and_undone_in_pytorch():
+    """Its own generator, as the others."""
+    import torch
+
+    def run():
+        return torch.rand(2, dtype=torch.float64)
+
+    known, options = {"gradient": np.full(2, 0.5)}, {"draws": 50, "alpha": 1e-6, "rarest": 0.5}
+    before = torch.get_rng_state()
+    first, again = (sample(run, known, seed=5, **options).mean["gradient"] for _ in range(2))
+    assert np.array_equal(first, again)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"draws": -1}, "draws is -1, expected at least 0"),
+        ({"draws": 1.5}, "draws is 1.5, expected a whole number"),
+        ({"draws": True}, "draws is True, expected a whole number"),
+        ({"draws": "many"}, "draws is 'many', expected a whole number"),
+        ({"seed": -1}, "seed is -1, expected at least 0"),
+        ({"seed": 2**70}, f"seed is {2**70}, expected less than"),
+        ({"seed": 0.5}, "seed is 0.5, expected a whole number"),
+        ({"alpha": 0}, "alpha is 0, should be a number between 0 and 1"),
+        ({"alpha": float("nan")}, "alpha is nan, should be a number between 0 and 1"),
+        ({"alpha": "small"}, "alpha is 'small', should be a number between 0 and 1"),
+        ({"rarest": 0.0}, "rarest is 0.0, should be a number between 0 and 1"),
+        ({"rarest": 1}, "rarest is 1, should be a number between 0 and 1"),
+    ],
+)
+def test_arguments_that_are_none_are_named(given, words):
+    """Before anything is run."""
+    usual = {"draws": 100, "alpha": 1e-6}
+    check_sampling(**usual, rarest=None, seed=np.int64(3))
+    with pytest.raises(ValueError, match=words):
+        check_sampling(**(usual | given))
+    with pytest.raises(ValueError, match=words.replace("least 0", "least [01]")):
+        sample(lambda: 1 / 0, {"gradient": np.ones(1)}, **(usual | given))
+
+
+def test_no_draws_are_too_few():
+    """There is nothing to be said of none."""
+    with pytest.raises(ValueError, match="draws is 0, expected at least 1"):
+        sample(lambda: 1 / 0, {"gradient": np.ones(1)}, draws=0, alpha=1e-6, rarest=1e-3)
+
+
+# ------------------------------------------------------------------ what draws were seen to do
+
+COSTS = np.array([1.0, 3.0, 2.0])
+
+
+def reinforce(p, noise=0.0, scale=1.0):
+    """An estimator by a label's cost, its exact gradient, and how often it was run."""
+    rng, p, count = np.random.default_rng(), np.asarray(p), [0]
+
+    def estimate():
+        count[0] += 1
+        label = rng.choice(3, p=p)
+        factor = rng.normal(1.0, noise) if noise else 1.0
+        return scale * factor * COSTS[label] * (np.eye(3)[label] - p)
+
+    return estimate, {"gradient": p * (COSTS - p @ COSTS)}, count
+
+
+def observed(estimate, exact, **options):
+    """What is found while handlers look at the draws."""
+    with Handling(estimate) as handling:
+        return sample(estimate, exact, alpha=1e-6, perform=handling.perform, **options)
+
+
+def test_labels_whose_probabilities_are_seen_make_no_condition():
+    """Of a right estimator, and of one whose mean is a fifth too large."""
+    estimate, exact, _ = reinforce([0.5, 0.3, 0.2])
+    found = observed(estimate, exact, draws=4000, rarest=0.01)
+    assert not found.test.rejected
+    assert found.condition == ""
+    assert found.test.bets == pytest.approx(4000 - 18.6 / 0.01, abs=10)
+    found = observed(reinforce([0.5, 0.3, 0.2], scale=1.2)[0], exact, draws=200_000)
+    assert found.test.rejected
+    assert found.condition == ""
+
+
+def test_a_draw_that_has_no_outcomes_makes_a_condition():
+    """A normal number beside the label: the range of what it makes is learnt."""
+    estimate, exact, _ = reinforce([0.5, 0.3, 0.2], noise=0.1)
+    found = observed(estimate, exact, draws=20_000)
+    assert found.condition == "no outcome rarer than 0.001 lies far beyond all others"
+    assert found.condition in found.test.explain()
+    estimate, exact, _ = reinforce([0.5, 0.3, 0.2], noise=0.1)
+    found = observed(estimate, exact, draws=5000, rarest=0.01)
+    assert found.condition == "no outcome rarer than 0.01 lies far beyond all others"
+
+
+def test_a_label_that_is_too_rare_for_the_draws_is_found_by_one_run():
+    """With what it takes; and whoever leaves it out is told so, and is not misled."""
+    estimate, exact, count = reinforce([0.6, 0.39999, 0.00001], noise=0.1)
+    with pytest.raises(TooFewDraws, match=r"draws is 20,000, and 1,790,\d+ are needed"):
+        observed(estimate, exact, draws=20_000)
+    assert count == [1]
+    found = observed(estimate, exact, draws=20_000, rarest=1e-3)
+    assert not found.test.rejected  # though the label is not in four of five such samples
+    assert "no outcome rarer than 0.001" in found.condition
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_entries_of_a_label_that_never_came_have_the_scale_of_the_others(apart):
+    """A right estimator whose draws nobody sees, in one array and in a parameter for each label."""
+    rng, p = np.random.default_rng(), np.array([0.6, 0.39999, 0.00001])
+    labels = iter(rng.choice(2, size=4000, p=[0.6, 0.4]).tolist())  # the third does not come
+    exact = p * (COSTS - p @ COSTS)
+
+    def arranged(row):
+        return {str(each): row[each : each + 1] for each in range(3)} if apart else {"all": row}
+
+    def estimate():
+        label = next(labels)
+        return arranged(COSTS[label] * (np.eye(3)[label] - p))
+
+    found = sample(estimate, arranged(exact), draws=4000, alpha=1e-6, rarest=0.01)
+    assert not found.test.rejected
+    assert found.test.bets > 0
+
+
+def test_a_range_that_is_given_makes_no_condition():
+    """Bets begin at once, and rest on it."""
+    estimate, exact, _ = reinforce([0.5, 0.3, 0.2])
+    for low, high in ((-3.0, 3.0), ({"gradient": np.full(3, -3.0)}, {"gradient": np.full(3, 3.0)})):
+        found = sample(estimate, exact, draws=500, alpha=1e-6, low=low, high=high)
+        assert (found.test.bets, found.condition) == (500, "")
+    wrong = {"gradient": exact["gradient"] + np.array([1.0, 0.0, -1.0])}
+    assert sample(estimate, wrong, draws=5000, alpha=1e-6, low=-3.0, high=3.0).test.rejected
+
+
+def test_each_run_is_settled_once_it_was_read():
+    """What a run left may be put back before the next, and not before it was read."""
+    left = np.zeros(1)
+    order = []
+
+    def run():
+        left[:] = np.random.default_rng().uniform(0.5, 1.5)
+        order.append("run")
+        return left
+
+    def settle():
+        left[:] = -1e9
+        order.append("settle")
+
+    known = {"gradient": np.ones(1)}
+    found = sample(run, known, draws=100, alpha=1e-6, rarest=0.5, settle=settle)
+    assert order == ["run", "settle"] * 100
+    assert 0.5 < found.mean["gradient"] < 1.5
+
+
+def test_what_an_exact_gradient_may_be_off_by_is_no_bias():
+    """Stated for all entries, or by name."""
+    estimate, exact, _ = reinforce([0.5, 0.3, 0.2])
+    wrong = {"gradient": exact["gradient"] + 0.3}
+    options = {"draws": 20_000, "alpha": 1e-6, "rarest": 0.05}
+    assert sample(estimate, wrong, **options).test.rejected
+    for error in (0.3, {"gradient": np.full(3, 0.3)}):
+        assert not sample(estimate, wrong, exact_error=error, **options).test.rejected
+
+
+# ------------------------------------------------------------------ samples that are none
+
+
+def seeded(seeds):
+    """An estimator that makes its generator in each run, from one of these seeds in turn."""
+    count = [0]
+
+    def estimate():
+        rng = np.random.default_rng(seeds[count[0] % len(seeds)])
+        count[0] += 1
+        return np.array([rng.uniform(0.0, 2.0), 1.0])
+
+    return estimate
+
+
+@pytest.mark.parametrize(
+    ("seeds", "words"),
+    [
+        ([3], r"all [\d,]+ samples are equal"),
+        ([3, 4, 5], "samples come back in turn, each 3 draws"),
+    ],
+)
+@pytest.mark.parametrize("range_known", [False, True])
+def test_samples_that_repeat_each_other_give_no_verdict(seeds, words, range_known):
+    """Whatever their mean is; and the message says what to do."""
+    known = {"gradient": np.ones(2)}
+    options = {"low": 0.0, "high": 2.0} if range_known else {"rarest": 0.05}
+    with pytest.raises(RepeatedSamples, match=words) as raised:
+        sample(seeded(seeds), known, draws=2000, alpha=1e-6, **options)
+    assert "Do not set a seed in the estimator" in str(raised.value)
+
+
+def test_a_seed_that_is_set_in_each_run_gives_no_verdict():
+    """Of NumPy's own generator."""
+
+    def estimate():
+        np.random.seed(0)  # noqa: NPY002 - it is the mistake
+        return np.array([np.random.rand()])  # noqa: NPY002 - people draw so
+
+    with pytest.raises(RepeatedSamples, match="are equal"):
+        sample(estimate, {"gradient": np.full(1, 0.5)}, draws=600, alpha=1e-6, rarest=0.05, seed=1)
+
+
+def test_samples_that_are_all_the_exact_gradient_are_right():
+    """As those of a mean's own derivative are, whatever is drawn."""
+    rng = np.random.default_rng()
+
+    def estimate():
+        return np.array([0.1 + 0.0 * rng.normal(), 1.0 + 1e-16])
+
+    known = {"gradient": np.array([0.1, 1.0])}
+    found = sample(estimate, known, draws=600, alpha=1e-6, rarest=0.05)
+    assert not found.test.rejected
+    assert found.test.bets > 0
+    assert np.all(found.test.detectable < 1e-9)
+
+
+def test_rare_samples_are_no_repetition():
+    """Nearly all of them are equal."""
+    rng = np.random.default_rng()
+    known = {"gradient": np.full(1, 0.01)}
+    for _ in range(5):
+        found = sample(
+            lambda: np.array([float(rng.random() < 0.01)]),
+            known,
+            draws=4000,
+            alpha=1e-6,
+            rarest=0.01,
+        )
+        assert not found.test.rejected
+
+
+def test_nan_in_a_sample_is_refuted():
+    """With the draw at which it came."""
+    rng = np.random.default_rng()
+
+    def estimate():
+        return np.array([1.0 + rng.uniform(-0.1, 0.1), np.nan])
+
+    found = check_estimator(estimate, exact=np.ones(2), draws=40_000)
+    assert found.verdict == REFUTED
+    assert found.worst.index == (1,)
+    assert "draw 1 of coordinate 1 is NaN, and so is the mean" in found.explain()

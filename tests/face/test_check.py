@@ -1,0 +1,319 @@
+"""``gradproof estimator``: from a file to a verdict, and what is said of what cannot be checked."""
+
+import contextlib
+import json
+import math
+
+import pytest
+from click.testing import CliRunner
+
+from gradproof.cli import main
+from gradproof.estimators.enumeration.enumeration import REPEATS
+
+# Three outcomes with these chances and costs; the estimand is q (c - E[c]) = (-1/2, 0, 1/2).
+FILE = """
+import itertools
+import numpy as np
+
+rng = np.random.default_rng()
+q = np.array([0.5, 0.25, 0.25])
+c = np.array([1.0, 2.0, 4.0])
+inputs = (np.log(q),)
+exact = q * (c - q @ c)
+pair = {"a": exact, "b": np.zeros(2)}
+calls = itertools.count()
+parameter = object()
+
+
+def softmax(theta):
+    odds = np.exp(theta)
+    return odds / odds.sum()
+
+def score(k): return c[k] * (np.eye(3)[k] - q)
+def right(theta): return score(rng.choice(3, p=q))
+def cost(theta): return c[rng.choice(3, p=softmax(theta))]
+def doubled(theta): return 2.0 * score(rng.choice(3, p=q))
+def some(theta): return {"a": score(rng.choice(3, p=q)), "b": None}
+def still(theta): return exact
+def not_a_number(theta):
+    k = rng.choice(3, p=q)
+    return score(k) * (np.nan if k == 1 else 1.0)
+def uneven(theta):
+    k = rng.choice(3, p=q)
+    if k == 2:
+        return score(k) * (2.0 if rng.random() < 0.5 else 0.0)
+    return score(k)
+def raises(theta):
+    k = rng.choice(3, p=q)
+    if k == 2:
+        raise KeyError("two")
+    return score(k)
+def leaves(theta):
+    k = rng.choice(3, p=q)
+    if k == 1:
+        raise SystemExit(3)
+    return score(k)
+def continuous(theta): return score(0) * rng.normal()
+def keeps(theta): return score(rng.choice(3, p=q)) * next(calls)
+def forget():
+    global calls
+    calls = itertools.count(1)
+def mutates(theta):
+    theta += 1.0
+    return score(rng.choice(3, p=q))
+def text(theta): return "hello"
+def nothing(theta): rng.choice(3, p=q)
+def short(theta): return np.ones(2)
+def other(theta): return {"z": score(rng.choice(3, p=q)), "y": 0.0}
+def needs(theta, more): return score(0)
+def bad_call(theta): return score(rng.choice(3, p=q - 0.3))
+def infinite(theta): return c[rng.choice(3, p=q)] * np.inf
+def broken(theta): return 1.0 / 0.0
+def stopped(theta): raise KeyboardInterrupt
+class Right:
+    def __call__(self, theta): return score(rng.choice(3, p=q))
+"""
+
+TORCH = """
+import torch
+
+layer = torch.nn.Linear(2, 3).double()
+wrt = layer
+x = torch.tensor([1.0, -2.0], dtype=torch.float64)
+costs = torch.tensor([1.0, 2.0, 4.0], dtype=torch.float64)
+
+
+def surrogate():
+    logits = layer(x)
+    q = torch.distributions.Categorical(logits=logits)
+    k = q.sample()
+    return costs[k] * q.log_prob(k)
+
+def backward(): surrogate().backward()
+
+def exact():
+    value = torch.softmax(layer(x), 0) @ costs
+    return dict(zip(["weight", "bias"], torch.autograd.grad(value, layer.parameters())))
+"""
+
+
+def run(*arguments):
+    """The command with these arguments."""
+    return CliRunner().invoke(main, ["estimator", *map(str, arguments)])
+
+
+@pytest.fixture
+def mine(tmp_path):
+    """A file with estimators of the same gradient, right and wrong."""
+    path = tmp_path / "mine.py"
+    path.write_text(FILE, encoding="utf-8")
+    return path
+
+
+def test_the_template_passes(tmp_path):
+    """What --new writes is unbiased, and is not overwritten."""
+    path = tmp_path / "mine.py"
+    written = run("--new", path)
+    assert written.exit_code == 0
+    assert f"gradproof estimator {path}:reinforce" in written.output
+    again = run("--new", path)
+    assert again.exit_code == 2
+    assert "is there already" in again.output
+    found = run(f"{path}:reinforce")
+    assert found.exit_code == 0, found.output
+    assert "reinforce: unbiased" in found.output
+    assert "From the file, too: objective, inputs." in found.output
+
+
+def test_a_template_is_not_written_where_it_could_not_be_run(tmp_path):
+    """Only a name that ends in .py can be; what is to be typed next is quoted if it must be."""
+    refused = run("--new", tmp_path / "mine.txt")
+    assert refused.exit_code == 2
+    assert "would be no Python file; its name must end in .py" in refused.stderr
+    assert not list(tmp_path.iterdir())
+    spaced = run("--new", tmp_path / "my own.py")
+    assert f"gradproof estimator '{tmp_path / 'my own.py'}:reinforce'" in spaced.output
+
+
+def test_the_template_passes_with_what_it_has_in_comments(tmp_path):
+    """Its exact gradient agrees, and is used instead of the objective."""
+    path = tmp_path / "mine.py"
+    run("--new", path)
+    text = path.read_text(encoding="utf-8")
+    commented = "# def exact(logits):\n#     chances = softmax(logits)\n#     return"
+    assert commented in text
+    path.write_text(text.replace(commented, commented.replace("# ", "").replace("#", "")), "utf-8")
+    found = run(f"{path}:reinforce")
+    assert found.exit_code == 0, found.output
+    assert "From the file, too: exact, inputs." in found.output
+
+
+def test_a_table_and_a_record(mine, tmp_path):
+    """The numbers of the worst entry are shown, and all are written."""
+    record = tmp_path / "found.json"
+    found = run(f"{mine}:right", "--json", record)
+    assert found.exit_code == 0, found.output
+    for word in ("parameter", "mean", "exact", "error", "bound", "standard deviation", "gradient["):
+        assert word in found.output
+    written = json.loads(record.read_text(encoding="utf-8"))
+    assert written["unbiased"]
+    assert written["paths"] == 3
+    assert written["exact"]["gradient"] == [-0.5, 0.0, 0.5]
+    # E[(c_k (1[k=0] - q_0))^2] - mean^2, by hand.
+    first = 0.5 * 0.25 + 0.25 * 1.0 + 0.25 * 4.0 - 0.25
+    assert math.isclose(written["variance"]["gradient"][0], first, rel_tol=1e-12)  # few roundings
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["right", "--objective", "cost"], "From the file, too: objective"),
+        (["Right"], "Right: unbiased, by 3 paths"),
+        (["uneven"], "by 4 paths of at most 2 draws"),
+        (["still"], "Nothing was drawn"),
+        (["keeps", "--reset", "forget"], "keeps: unbiased"),
+        (["some", "--exact", "exact_of_a"], "some: unbiased"),
+        (["some", "--exact", "pair"], "some: unbiased"),
+        (["mutates"], "Each run changes inputs[0]"),
+    ],
+    ids=["objective", "class", "uneven", "still", "reset", "some", "none expected", "mutates"],
+)
+def test_unbiased_ones(mine, arguments, words):
+    """Exit status 0, also where draws come and go, or a parameter has no gradient."""
+    with mine.open("a", encoding="utf-8") as file:
+        file.write('\nexact_of_a = {"a": exact}\n')
+    found = run(f"{mine}:{arguments[0]}", *arguments[1:])
+    assert found.exit_code == 0, found.output
+    assert words.replace("objective", "cost") in found.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["doubled"], ["doubled: refuted", "1.000000e+00", "5.000000e-01"]),
+        (["not_a_number"], ["gradient is NaN where Generator.choice -> 1 (probability 0.25)"]),
+        (["some", "--exact", "shifted_pair"], ["some: refuted", "b got no gradient on any path"]),
+        (["still", "--exact", "shifted"], ["still: refuted"]),
+    ],
+    ids=["doubled", "nan", "no gradient", "drawless"],
+)
+def test_biased_ones(mine, arguments, words):
+    """Exit status 1, with the place, the size, and the path if there is one to name."""
+    with mine.open("a", encoding="utf-8") as file:
+        file.write('\nshifted = exact + 0.1\nshifted_pair = {"a": exact, "b": np.ones(2)}\n')
+    found = run(f"{mine}:{arguments[0]}", *arguments[1:])
+    assert found.exit_code == 1, found.output
+    for each in words:
+        assert each in found.output
+
+
+def test_a_record_of_what_is_not_finite(mine, tmp_path):
+    """It is JSON, which has no NaN."""
+    record = tmp_path / "found.json"
+    assert run(f"{mine}:not_a_number", "--json", record).exit_code == 1
+
+    def refuse(name):
+        raise AssertionError(name)
+
+    written = json.loads(record.read_text(encoding="utf-8"), parse_constant=refuse)
+    assert written["mean"]["gradient"] == ["nan", "nan", "nan"]
+
+
+UNCHECKABLE = [
+    (["raises"], "raised KeyError: 'two'; draws so far: Generator.choice -> 2"),
+    (["leaves"], "raised SystemExit: 3"),
+    (["bad_call"], "raised ValueError: Probabilities do not sum to 1"),
+    (["continuous"], "Generator.normal draws what has no outcomes to count"),
+    (["keeps"], "pass --reset"),
+    (["text"], "the gradient is 'hello' of type str"),
+    (["nothing"], "pass --wrt (a module or tensors)"),
+    (["short"], "gradient has shape (2,), and its exact gradient (3,)"),
+    (["other"], "returns y, z, which the exact gradient lacks"),
+    (["needs"], "needs(theta, more) cannot be called with 1 input"),
+    (["right", "--paths", "2"], "allow more paths (--paths)"),
+    (["right", "--objective", "infinite"], "expected one finite number"),
+    (["right", "--exact", "exact", "--objective", "cost"], "give one of --exact and"),
+    (["right", "--exact", "broken"], "raised ZeroDivisionError: float division by zero"),
+    (["right", "--inputs", "broken"], "broken() missing 1 required positional argument"),
+    (["right", "--exact", "none"], "has no 'none', which --exact names"),
+    (["right", "--wrt", "parameter"], "expected a module, a tensor"),
+    (["none"], "has no 'none'; it has"),
+    (["exact"], "expected a function or a class"),
+    ([""], "is not FILE.py:NAME"),
+]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"), UNCHECKABLE, ids=[" ".join(row[0]) or "no name" for row in UNCHECKABLE]
+)
+def test_what_cannot_be_checked_is_an_error(mine, arguments, words):
+    """Exit status 2 and one message, which names the file and the cause."""
+    found = run(f"{mine}:{arguments[0]}", *arguments[1:])
+    assert found.exit_code == 2, found.output
+    assert words in found.stderr
+    (line,) = found.stderr.splitlines()
+    assert line.startswith("gradproof: ")
+    assert "mine.py" in line or "give" in line
+
+
+def test_a_raised_error_names_its_line(mine):
+    """The line of the file, and the traceback for who asks."""
+    line = FILE.splitlines().index('        raise KeyError("two")') + 1
+    assert f"{mine}:{line}: raised KeyError" in run(f"{mine}:raises").stderr
+    assert "Traceback (most recent call last)" in run(f"{mine}:raises", "--traceback").stderr
+
+
+def test_a_long_run_tells_of_each_run(mine, monkeypatch):
+    """Three paths, and runs that are made again; the file's own reset is still called."""
+    told = []
+    telling = contextlib.nullcontext(lambda *what: told.append(what))
+    monkeypatch.setattr("gradproof.cli.check.progress", lambda: telling)
+    assert run(f"{mine}:keeps", "--reset", "forget").exit_code == 0
+    assert told == [(done, 10_000, "runs, at most") for done in range(1, 3 + REPEATS + 1)]
+
+
+def test_an_interruption_has_its_status(mine):
+    """As with every command."""
+    assert run(f"{mine}:stopped").exit_code == 130
+
+
+def test_what_is_no_file_is_an_error(tmp_path):
+    """Neither there, nor runnable, nor saying what the gradient should be."""
+    broken = tmp_path / "broken.py"
+    broken.write_text("1 / 0\n", encoding="utf-8")
+    bare = tmp_path / "bare.py"
+    bare.write_text("def f(): return 1.0\n", encoding="utf-8")
+    for target, words in (
+        (f"{tmp_path}/none.py:x", "`gradproof estimator --new"),
+        (f"{broken}:x", "raised ZeroDivisionError"),
+        (f"{bare}:f", "does not say what the gradient should be"),
+    ):
+        found = run(target)
+        assert found.exit_code == 2
+        assert words in found.stderr
+    assert "give either FILE.py:NAME or --new FILE.py" in run().stderr
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("name", ["surrogate", "backward"])
+def test_modules_of_torch(tmp_path, name):
+    """A surrogate is differentiated, what backward() leaves is read; a module is not called."""
+    path = tmp_path / "net.py"
+    path.write_text(TORCH, encoding="utf-8")
+    found = run(f"{path}:{name}")
+    assert found.exit_code == 0, found.output
+    assert "weight[" in found.output
+    assert "bias[" in found.output
+
+
+def test_what_cannot_be_enumerated_is_sampled_if_that_is_asked_for(mine):
+    """With --draws; without, the message says so."""
+    found = run(f"{mine}:continuous")
+    assert found.exit_code == 2
+    assert "pass --draws to sample it instead" in found.stderr
+    found = run(f"{mine}:continuous", "--draws", "50", "--seed", "1")
+    assert found.exit_code == 2
+    assert "draws is 50, and" in found.stderr
+    found = run(f"{mine}:continuous", "--draws", "25000", "--seed", "1")
+    assert found.exit_code in (0, 1)
+    assert "It was sampled, for Generator.normal draws what has no outcomes" in found.output
