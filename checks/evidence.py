@@ -254,7 +254,7 @@ def compare_entries(
     subject: str,
     *,
     sizes: np.ndarray,
-    scale: float = 0.0,
+    scale: np.ndarray | float = 0.0,
     own_error: np.ndarray | float = 0.0,
 ) -> tuple[Comparison, tuple[int, ...]]:
     """Compare arrays of which each entry has a bound of its own, and where it is worst.
@@ -265,7 +265,7 @@ def compare_entries(
     Args:
         bounds: what rounding can explain, by entry.
         sizes: what is added up in each entry, without signs.
-        scale: the largest size of any entry of anything that is compared beside it.
+        scale: the largest size of any entry of anything that is compared beside it, or beside each.
         own_error: what the expected may be off by itself: what is smaller may as well be zero, if
             it vanishes beside what cancels in it, or beside ``scale``.
 
@@ -290,7 +290,9 @@ def compare_entries(
     with np.errstate(over="ignore"):  # of numbers near the smallest
         seen = np.divide(bounds, signals, out=np.full(off.shape, np.inf), where=signals > 0.0)
     nothing = known & (sizes == 0.0)
-    noise = maybe & (sizes <= bounds) & (bounds <= VANISHING * max(scale, float(sizes.max())))
+    noise = (
+        maybe & (sizes <= bounds) & (bounds <= VANISHING * np.maximum(scale, float(sizes.max())))
+    )
     seen = np.where(nothing | noise, 0.0, seen)
     blind = np.argwhere(seen > COARSEST)
     unseen = tuple(entry(what, place) for place in blind[:NAMED])

@@ -9,13 +9,14 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from gradproof.estimators.enumeration.differences import (
     KINK,
     SMOOTH,
+    UNRESOLVED,
     Function,
     NotMovable,
     Slopes,
@@ -25,10 +26,11 @@ from gradproof.estimators.enumeration.estimator import Estimator, float_arrays
 from gradproof.estimators.enumeration.gradients import Layout, array_of, named
 from gradproof.estimators.enumeration.gradients import precision as coarsest
 from gradproof.estimators.enumeration.handling import Handling
-from gradproof.estimators.enumeration.rounding import ROUNDINGS
+from gradproof.estimators.enumeration.rounding import ROUNDINGS, RUNS, perturbation
 from gradproof.estimators.enumeration.run import (
     KEPT,
     MOST_PATHS,
+    Choice,
     NotReproducible,
     Path,
     repeat,
@@ -61,9 +63,16 @@ Known = dict[tuple[str, ...], Slopes]
 #: Roundings of an automatic derivative that nothing cancels in.
 OWN = 4.0
 
+#: What is rounded to zero is below 2e-308, and steps are not shorter than some 1e-20: an error
+#: below this is that alone.
+STILL = 1e-280
+
 #: Second differences leave a third of the digits. A second derivative that is zero to automatic
 #: differentiation, and beside others to so many digits, is zero: most pairs of entries have none.
 NONE = float(np.finfo(np.float64).eps) ** (1.0 / 3.0)
+
+#: Paths on which an entry could not be seen to be off, that are looked at again beside all others.
+BLIND = 1000
 
 #: Stops that are named in an explanation; the others are counted.
 NAMED = 6
@@ -352,10 +361,37 @@ class _Subject:
         if here != again:
             raise NotReproducible(f"the same draws and stops gave {again!r} after {here!r}: {KEPT}")
 
-        def value_and_size() -> tuple[float, float]:
-            return (value := value_of()), abs(value)
+        inner = 0.0
 
-        return automatic, self._differences(value_and_size), touched
+        def value_and_size() -> tuple[float, float]:
+            return (value := value_of()), max(abs(value), inner)
+
+        expected = self._differences(value_and_size)
+        if not _agree(automatic, expected, self.eps):
+            # What cancels inside may be larger than what comes out of it.
+            moved = self._moved(frozen, path.choices, here)
+            if moved is None and not here:
+                expected = {key: _unknown(automatic[key], each) for key, each in expected.items()}
+            elif moved is not None and moved > self.eps * abs(here):
+                inner = moved / self.eps
+                expected = self._differences(value_and_size)
+        return automatic, expected, touched
+
+    def _moved(
+        self, frozen: Callable[[], Any], choices: Sequence[Choice], here: float
+    ) -> float | None:
+        """What moved roundings inside move a value by at most; None if nothing can be moved."""
+        rng, most = np.random.default_rng(0), 0.0  # the same each time
+        try:
+            for _ in range(RUNS):
+                with perturbation(rng) as moved:
+                    other = repeat(frozen, self._perform, choices).value
+                if moved.unseen or not moved.count:
+                    return None
+                most = max(most, abs(one_number(other, "the surrogate") - here))
+        except Exception:  # noqa: BLE001 - it runs as it is, and not with moved roundings
+            return None
+        return most
 
     def exact(self, objective: Callable[..., Any], paths: int) -> Known:
         """The derivatives of the enumerated mean of an objective."""
@@ -421,6 +457,29 @@ class _Subject:
         return found
 
 
+def _still(slopes: Slopes) -> np.ndarray:
+    """Where a value did not move at all, nor could have but for what is rounded to zero."""
+    return np.asarray((slopes.value == 0.0) & (slopes.error <= STILL))
+
+
+def _agree(found: Derivatives, slopes: Known, eps: float) -> bool:
+    """Whether none is off by more than its error, and none was found on values that stand still."""
+    for key, each in slopes.items():
+        off = np.abs(found[key] - each.value) > each.error + OWN * eps * np.abs(found[key])
+        if np.any(off & (each.kind == SMOOTH)) or np.any(_still(each)):
+            return False
+    return True
+
+
+def _unknown(found: np.ndarray, slopes: Slopes) -> Slopes:
+    """The same; a value that is zero nearby tells nothing where roundings cannot be moved."""
+    lost = _still(slopes) & (found != 0.0)
+    places = [tuple(int(each) for each in at) for at in np.argwhere(lost)]
+    reasons = dict.fromkeys(places, "its value is zero nearby, and its roundings cannot be moved")
+    kind = np.where(lost, UNRESOLVED, slopes.kind)
+    return dataclasses.replace(slopes, kind=kind, reasons={**slopes.reasons, **reasons})
+
+
 def _automatic(value: Any, leaves: Mapping[str, Any], order: int) -> tuple[Derivatives, set[str]]:
     """PyTorch's derivatives of a value, and the names that it leads back to."""
     slopes = _slopes(value, leaves, again=order > 1)
@@ -467,6 +526,37 @@ class _Means:
             self.size[key] = self.size.get(key, 0.0) + path.probability * np.abs(value)
 
 
+class _Compared(NamedTuple):
+    """The derivatives of one path, as :func:`compare_entries` has them."""
+
+    what: str
+    found: np.ndarray
+    expected: np.ndarray
+    bounds: np.ndarray
+    sizes: np.ndarray
+    scale: float
+    own_error: np.ndarray
+
+    def compare(
+        self, label: str, largest: np.ndarray | float = 0.0
+    ) -> tuple[Comparison, tuple[int, ...]]:
+        """Entry by entry.
+
+        Args:
+            largest: what each entry is at most on any path: what is lost beside that is no loss.
+        """
+        return compare_entries(
+            self.what,
+            self.found,
+            self.expected,
+            self.bounds,
+            label,
+            sizes=self.sizes,
+            scale=np.maximum(self.scale, largest),
+            own_error=self.own_error,
+        )
+
+
 class _Found:
     """The worst comparison of each quantity over all paths."""
 
@@ -477,6 +567,8 @@ class _Found:
         self._unseen: dict[str, dict[str, None]] = {}
         self._notes: dict[str, str] = {}
         self._sets: list[Comparison] = []
+        self._largest: dict[str, np.ndarray] = {}
+        self._blind: list[_Compared] = []
         self.places: dict[str, Difference] = {}
 
     def add(
@@ -506,12 +598,10 @@ class _Found:
         told = slopes.kind == SMOOTH
         self._note(what, found, slopes)
         if reached:
-            still = (slopes.value == 0.0) & (slopes.error == 0.0)
-            error = np.where(still, eps * level, slopes.error)
-            slopes = dataclasses.replace(slopes, error=error)
+            still, least = _still(slopes), eps * level
         else:
-            still = (slopes.value == 0.0) & (found == 0.0)
-            slopes = dataclasses.replace(slopes, error=np.where(still, 0.0, slopes.error))
+            still, least = (slopes.value == 0.0) & (found == 0.0), 0.0
+        slopes = dataclasses.replace(slopes, error=np.where(still, least, slopes.error))
         # What cannot be told agrees with anything, and resolves nothing.
         expected = np.where(np.isfinite(slopes.value), slopes.value, found)
         bounds, own_error = np.where(told, slopes.error + OWN * eps * sizes, FAR), slopes.error
@@ -523,24 +613,25 @@ class _Found:
         # What cancels inside automatic differentiation is not known, and matters to few entries.
         off = np.abs(found - expected) > bounds
         bounds = np.where(off, bounds + ROUNDINGS * eps * scale, bounds)
-        one, at = compare_entries(
-            what,
-            found,
-            expected,
-            bounds,
-            self._label,
-            sizes=np.where(told, sizes, np.maximum(sizes, np.finfo(np.float64).tiny)),
-            scale=scale,
-            own_error=own_error,
-        )
+        sizes = np.where(told, sizes, np.maximum(sizes, np.finfo(np.float64).tiny))
+        self._largest[what] = np.maximum(self._largest.get(what, 0.0), np.abs(found))
+        pair = _Compared(what, found, expected, bounds, sizes, scale, own_error)
+        one, at = pair.compare(self._label)
+        if one.unseen and len(self._blind) < BLIND:
+            self._blind.append(pair)  # beside other paths there may be more to be seen
+        else:
+            self._keep(pair, one, at)
+
+    def _keep(self, pair: _Compared, one: Comparison, at: tuple[int, ...]) -> None:
+        what, found, expected = pair.what, pair.found, pair.expected
         self._coarsest[what] = max(self._coarsest.get(what, 0.0), one.resolution)
         self._unseen.setdefault(what, {}).update(dict.fromkeys(one.unseen))
         old = self._worst.get(what)
         if old is None or worst_of([old, one]) is not old:
             self._worst[what] = one
             # An empty array has no place to be worst in.
-            pair = (float(found[at]), float(expected[at])) if found.size else (0.0, 0.0)
-            self.places[what] = Difference(what, at, *pair)
+            both = (float(found[at]), float(expected[at])) if found.size else (0.0, 0.0)
+            self.places[what] = Difference(what, at, *both)
 
     def _note(self, what: str, found: np.ndarray, slopes: Slopes) -> None:
         """Say why the first entry that cannot be told is not, on the first path that has one."""
@@ -568,6 +659,9 @@ class _Found:
 
     def comparisons(self) -> tuple[Comparison, ...]:
         """All, in order; each with what could have been seen in every entry, on every path."""
+        for pair in self._blind:
+            self._keep(pair, *pair.compare(self._label, self._largest[pair.what]))
+        self._blind.clear()
         found = [
             dataclasses.replace(
                 one,

@@ -1,4 +1,4 @@
-"""``gradproof estimator``: from a file to a verdict, and what is said of what cannot be checked."""
+"""``gradproof check``: from a file to a verdict, and what is said of what cannot be checked."""
 
 import contextlib
 import json
@@ -99,7 +99,7 @@ def exact():
 
 def run(*arguments):
     """The command with these arguments."""
-    return CliRunner().invoke(main, ["estimator", *map(str, arguments)])
+    return CliRunner().invoke(main, ["check", *map(str, arguments)])
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ def test_the_template_passes(tmp_path):
     path = tmp_path / "mine.py"
     written = run("--new", path)
     assert written.exit_code == 0
-    assert f"gradproof estimator {path}:reinforce" in written.output
+    assert f"gradproof check {path}:reinforce" in written.output
     again = run("--new", path)
     assert again.exit_code == 2
     assert "is there already" in again.output
@@ -132,7 +132,7 @@ def test_a_template_is_not_written_where_it_could_not_be_run(tmp_path):
     assert "would be no Python file; its name must end in .py" in refused.stderr
     assert not list(tmp_path.iterdir())
     spaced = run("--new", tmp_path / "my own.py")
-    assert f"gradproof estimator '{tmp_path / 'my own.py'}:reinforce'" in spaced.output
+    assert f"gradproof check '{tmp_path / 'my own.py'}:reinforce'" in spaced.output
 
 
 def test_the_template_passes_with_what_it_has_in_comments(tmp_path):
@@ -284,7 +284,7 @@ def test_what_is_no_file_is_an_error(tmp_path):
     bare = tmp_path / "bare.py"
     bare.write_text("def f(): return 1.0\n", encoding="utf-8")
     for target, words in (
-        (f"{tmp_path}/none.py:x", "`gradproof estimator --new"),
+        (f"{tmp_path}/none.py:x", "`gradproof check --new"),
         (f"{broken}:x", "raised ZeroDivisionError"),
         (f"{bare}:f", "does not say what the gradient should be"),
     ):

@@ -19,7 +19,7 @@ from click.testing import CliRunner, Result
 
 from gradproof.checks.evidence import REFUTED
 from gradproof.checks.note import registry
-from gradproof.cli import main
+from gradproof.cli import COMMANDS, main
 from gradproof.derivations.claims import CLAIMS
 
 #: One quick claim in one framework, in this process.
@@ -307,14 +307,15 @@ def test_data_lists_corpora_with_licences() -> None:
     assert "Reuters" in result.stdout
 
 
-@pytest.mark.parametrize("command", [[], ["verify"], ["claims"], ["data"]])
+@pytest.mark.parametrize("command", [[], *([each] for each in COMMANDS)])
 def test_help_is_documentation(command: list[str]) -> None:
     """Every command and every option says what it does."""
     result = run(*command, "--help")
     assert result.exit_code == 0
     name = command[0] if command else None
-    parameters = (main.commands[name] if name else main).params
-    assert all(getattr(parameter, "help", "") for parameter in parameters)
+    parameters = (main.get_command(None, name) if name else main).params
+    options = [each for each in parameters if each.param_type_name == "option"]
+    assert all(option.help for option in options)
 
 
 def test_module_runs() -> None:

@@ -63,8 +63,8 @@ def test_gradproof_commands_run(
     arguments = shlex.split(command)[1:]
     if arguments[0] == "baseline" and "--new" not in arguments:
         assert CliRunner().invoke(main, ["baseline", "--new", "mine.py"]).exit_code == 0
-    if arguments[0] == "estimator" and "--new" not in arguments:
-        new = ["estimator", "--new", "reinforce.py"]
+    if arguments[0] == "check" and "--new" not in arguments:
+        new = ["check", "--new", "reinforce.py"]
         assert CliRunner().invoke(main, new).exit_code == 0
     if arguments == ["derive"]:
         arguments += ["labelled"]

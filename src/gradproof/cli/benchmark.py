@@ -1,4 +1,4 @@
-"""``gradproof score``: every way of checking, on every estimator of the catalogue."""
+"""``gradproof benchmark``: every way of checking, on every estimator of the catalogue."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gradproof.checks.benchmark.bugs import ROWS
 from gradproof.checks.benchmark.detection import ON_BUGS, ON_RIGHT
 from gradproof.checks.benchmark.detection import score as run_score
 from gradproof.checks.benchmark.results import score_to_json
-from gradproof.reports.score import row_table, summary_table
+from gradproof.reports.detection import row_table, summary_table
 
 from . import options
 from .console import (

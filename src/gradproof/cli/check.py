@@ -1,4 +1,4 @@
-"""``gradproof estimator``: a user's gradient estimator from a file, run on every path."""
+"""``gradproof check``: a user's gradient estimator from a file, run on every path."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ OURS = (
     TooFewDraws,
 )
 
-TEMPLATE = '''"""A gradient estimator for `gradproof estimator {file}:reinforce`."""
+TEMPLATE = '''"""A gradient estimator for `gradproof check {file}:reinforce`."""
 
 import numpy as np
 
@@ -175,11 +175,11 @@ def command(
         if (target is None) == (new_file is None):
             raise ValueError("give either FILE.py:NAME or --new FILE.py")
         if new_file is not None:
-            user_file.write_template(new_file, TEMPLATE, "estimator", "reinforce")
+            user_file.write_template(new_file, TEMPLATE, "check", "reinforce")
             return
         if json_file is not None:
             check_writable(json_file)
-        estimate, module = user_file.load(str(target), "estimator", "reinforce")
+        estimate, module = user_file.load(str(target), "check", "reinforce")
         given = read(module, names)
         with progress() as report:
             limits = {"paths": paths, "draws": draws, "alpha": alpha, "seed": seed}

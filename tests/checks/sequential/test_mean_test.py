@@ -114,7 +114,9 @@ def test_how_samples_are_cut_into_blocks_changes_nothing(known, rng):
         ragged.feed(samples[place] if size == 1 else samples[place : place + size])
         place += size
     one, other = once.found(), ragged.found()
-    assert (one.rejected, one.draws, one.worst) == (other.rejected, other.draws, other.worst)
+    assert (one.rejected, one.draws) == (other.rejected, other.draws)
+    # Two coordinates may be as bad as each other to the last digit: then either is the worst.
+    assert one.mean == pytest.approx(other.mean, rel=1e-9)  # of a sum in another order
     # 1e-6: wealth is a product of thousands of factors, and means are summed in another order.
     assert math.log(one.evidence) == pytest.approx(math.log(other.evidence), rel=1e-6)
 

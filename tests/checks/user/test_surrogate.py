@@ -88,7 +88,7 @@ def test_right_surrogates_hold_and_gradcheck_fails_them(toy, form):
     assert found.gradcheck.passed is False
     assert "Jacobian mismatch for output 0" in found.gradcheck.words
     said = found.explain()
-    assert f"{form}: holds, on 3 paths; held: Tensor.detach at test_held.py:" in said
+    assert f"{form}: holds, on 3 paths; held: Tensor.detach at test_surrogate.py:" in said
     assert "torch.autograd.gradcheck fails: Jacobian mismatch" in said
 
 
@@ -133,7 +133,7 @@ def test_a_missing_detach_is_seen_by_declaring_the_term(toy):
     assert found.verdict == REFUTED
     assert found.worst.what == "theta"
     assert "theta[" in found.explain()
-    assert "held: cost at test_held.py:" in found.explain()
+    assert "held: cost at test_surrogate.py:" in found.explain()
     right = check_surrogate(toy.score_only, wrt={"theta": toy.theta}, held=held)
     assert right.verdict == HOLDS
 
@@ -485,3 +485,61 @@ def test_parameters_are_put_back_after_an_error(torch, toy, held):
     with pytest.raises(ZeroDivisionError):
         check_surrogate(surrogate, wrt=toy.wrt)
     assert torch.equal(before, toy.theta)
+
+
+def _of_two_labels(torch, gap):
+    """A surrogate whose cost is zero on one path, with one logit above the other."""
+    logits = torch.tensor([0.0, gap], dtype=torch.double, requires_grad=True)
+
+    def surrogate(logits):
+        q = torch.distributions.Categorical(logits=logits)
+        y = q.sample((2,))
+        return y.sum() * q.log_prob(y).sum()
+
+    return surrogate, logits
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("gap", [0.0, 2.0, 8.0])
+def test_a_path_without_cost_leaves_nothing_to_be_seen(torch, gap):
+    """Its value is zero whatever roundings do, and so is its derivative."""
+    surrogate, logits = _of_two_labels(torch, gap)
+    assert check_surrogate(surrogate, [logits]).verdict == HOLDS
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("gap", [16.0, 25.0, 30.0, 36.0, 40.0, 80.0, 700.0])
+def test_a_value_that_rounding_swallows_refutes_nothing(torch, gap):
+    """At a gap of 30 a value of 1e-13 comes out of numbers of 30: its steps are its rounding."""
+    surrogate, logits = _of_two_labels(torch, gap)
+    assert check_surrogate(surrogate, [logits]).verdict in (HOLDS, UNDECIDED)
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("slope", [1e-3, 1.0])
+def test_a_derivative_of_what_stands_still_is_refuted(torch, slope):
+    """A backward pass of one's own, of a value that is always zero."""
+
+    class Wrong(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 0.0
+
+        @staticmethod
+        def backward(ctx, grad):
+            return grad * slope
+
+    x = torch.tensor([0.3, 0.7], dtype=torch.double, requires_grad=True)
+    found = check_surrogate(lambda x: Wrong.apply(x).sum(), [x])
+    assert found.verdict == REFUTED
+    assert found.worst.found == slope
+
+
+def test_a_value_that_is_zero_where_no_rounding_can_be_moved_tells_nothing():
+    """As of compiled code: a gradient that is not zero is neither right nor wrong there."""
+    x = np.array([0.3, 0.7])
+    found = check_surrogate(lambda x: 0.0, [x], gradient=lambda x: np.array([1e-20, 0.0]))
+    assert found.verdict == UNDECIDED
+    assert "its value is zero nearby, and its roundings cannot be moved" in found.explain()
+    none = check_surrogate(lambda x: 0.0, [x], gradient=lambda x: np.zeros(2))
+    assert none.verdict == HOLDS

@@ -1,7 +1,7 @@
-"""Write docs/score.md and the README's table anew, from the record in docs/score.json.
+"""Write docs/benchmark.md and the README's table anew, from the record in docs/benchmark.json.
 
-    gradproof score --right-runs 102 --bug-runs 4 --json docs/score.json
-    python benchmarks/score.py
+    gradproof benchmark --right-runs 102 --bug-runs 4 --json docs/benchmark.json
+    python benchmarks/detection.py
 
 What is between two marks of a page is written here; all else of it is left alone.
 """
@@ -11,15 +11,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from gradproof.checks.benchmark.results import score_from_json
-from gradproof.reports.score import filled
+from gradproof.reports.detection import filled
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 def main() -> None:
     """Write what the record says."""
-    score = score_from_json((ROOT / "docs" / "score.json").read_text(encoding="utf-8"))
-    for path in (ROOT / "docs" / "score.md", ROOT / "README.md"):
+    score = score_from_json((ROOT / "docs" / "benchmark.json").read_text(encoding="utf-8"))
+    for path in (ROOT / "docs" / "benchmark.md", ROOT / "README.md"):
         path.write_text(filled(path.read_text(encoding="utf-8"), score), encoding="utf-8")
 
 

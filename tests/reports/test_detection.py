@@ -7,10 +7,10 @@ import pytest
 from gradproof.checks.benchmark.bugs import ROWS
 from gradproof.checks.benchmark.detection import WAYS
 from gradproof.checks.benchmark.results import Said, Score, Scored, Way, score_from_json
-from gradproof.reports import score as report
+from gradproof.reports import detection as report
 
 ROOT = Path(__file__).resolve().parents[2]
-RECORD = score_from_json((ROOT / "docs" / "score.json").read_text(encoding="utf-8"))
+RECORD = score_from_json((ROOT / "docs" / "benchmark.json").read_text(encoding="utf-8"))
 
 SMALL = Score(
     ways=(Way("ours", "exactly", True), Way("theirs", "roughly", False)),
@@ -26,11 +26,13 @@ SMALL = Score(
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/score.md"])
+@pytest.mark.parametrize("name", ["README.md", "docs/benchmark.md"])
 def test_no_number_was_typed(name):
     """Each marked place is what the record gives."""
     page = (ROOT / name).read_text(encoding="utf-8")
-    assert report.filled(page, RECORD) == page, f"{name} is stale; run `python benchmarks/score.py`"
+    assert report.filled(page, RECORD) == page, (
+        f"{name} is stale; run `python benchmarks/detection.py`"
+    )
     assert "<!-- score -->" in page
 
 
@@ -38,7 +40,9 @@ def test_the_record_is_of_todays_catalogue_and_ways():
     """A row that was added or changed is scored anew."""
     known = {row.key: (row.right, row.statement, row.source, row.sees) for row in ROWS.values()}
     found = {row.key: (row.right, row.statement, row.source, row.sees) for row in RECORD.rows}
-    assert found == known, "run `gradproof score --json docs/score.json` as docs/score.md says"
+    assert found == known, (
+        "run `gradproof benchmark --json docs/benchmark.json` as docs/benchmark.md says"
+    )
     assert RECORD.ways == tuple(WAYS)
 
 
