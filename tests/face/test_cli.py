@@ -19,7 +19,8 @@ from click.testing import CliRunner, Result
 
 from gradproof.checks.evidence import REFUTED
 from gradproof.checks.note import registry
-from gradproof.cli import COMMANDS, main
+from gradproof.cli import COMMANDS as NAMES
+from gradproof.cli import main
 from gradproof.derivations.claims import CLAIMS
 
 #: One quick claim in one framework, in this process.
@@ -307,7 +308,7 @@ def test_data_lists_corpora_with_licences() -> None:
     assert "Reuters" in result.stdout
 
 
-@pytest.mark.parametrize("command", [[], *([each] for each in COMMANDS)])
+@pytest.mark.parametrize("command", [[], *([each] for each in NAMES)])
 def test_help_is_documentation(command: list[str]) -> None:
     """Every command and every option says what it does."""
     result = run(*command, "--help")
