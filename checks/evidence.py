@@ -169,7 +169,8 @@ def worst_of(comparisons: Sequence[Comparison]) -> Comparison:
             "has the parameters that the claim is about, and the text few enough labels to "
             "enumerate, or draw cases too"
         )
-    return max(comparisons, key=lambda comparison: (comparison.ratio, comparison.error))
+    some = (comparison for comparison in comparisons if comparison.count)
+    return max(some, key=lambda comparison: (comparison.ratio, comparison.error))
 
 
 def resolutions(comparisons: Iterable[Comparison]) -> dict[tuple[str, str], float]:
@@ -275,8 +276,10 @@ def compare_entries(
     size = float(np.abs(expected).max(initial=0.0))
     if found.shape != expected.shape or not found.size or not np.isfinite(found).all():
         whole = compare(what, found, expected, float(np.max(bounds, initial=0.0)), subject)
-        if found.shape != expected.shape or not found.size:
+        if found.shape != expected.shape:
             return whole, ()
+        if not found.size:  # there is nothing that could not have been seen
+            return dataclasses.replace(whole, coarsest=0.0), ()
         place = np.unravel_index(int(np.argmin(np.isfinite(found))), found.shape)
         return dataclasses.replace(whole, signal=size), tuple(int(each) for each in place)
     off = np.abs(found - expected)

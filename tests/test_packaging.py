@@ -122,8 +122,8 @@ def wanted(*tables: list) -> set[str]:
 EXTRAS = PROJECT["project"]["optional-dependencies"]
 GROUPS = PROJECT["dependency-groups"]
 ASKED = {
-    "current.txt": [EXTRAS["torch"], *GROUPS.values()],
-    "theano.txt": [EXTRAS["torch"], EXTRAS["theano"], GROUPS["test"]],
+    "current.txt": [EXTRAS["note"], EXTRAS["torch"], *GROUPS.values()],
+    "theano.txt": [EXTRAS["note"], EXTRAS["torch"], EXTRAS["theano"], GROUPS["test"]],
 }
 
 
@@ -135,3 +135,55 @@ def test_constraints_pin_what_is_asked_for(name, tables):
     assert [pin for pin in pins if not re.fullmatch(r"[\w.-]+==[\w.]+", pin)] == []
     pinned = {pin.partition("==")[0].lower() for pin in pins}
     assert wanted(PROJECT["project"]["dependencies"], *tables) - pinned == set()
+
+
+def test_the_core_needs_four_packages():
+    """Whoever checks an estimator of their own installs no more than these."""
+    assert wanted(PROJECT["project"]["dependencies"]) == {"numpy", "scipy", "click", "rich"}
+
+
+CORE = """
+import sys
+
+MISSING = {"autograd", "faker", "hypothesis", "matplotlib", "sympy", "theano", "torch"}
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in MISSING:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Missing())
+
+import numpy as np
+from gradproof import check_estimator
+
+rng = np.random.default_rng()
+assert check_estimator(lambda x: 2.0 * x * rng.integers(2), [np.ones(2)], exact=[1.0, 1.0]).unbiased
+try:
+    from gradproof import verify
+except ModuleNotFoundError as error:
+    assert "pip install 'gradproof[note]'" in str(error), error
+else:
+    raise AssertionError("it was imported")
+
+from click.testing import CliRunner
+from gradproof.cli import main
+
+shown = CliRunner().invoke(main, ["--help"])
+assert shown.exit_code == 0, shown.output
+assert "check" in shown.output
+told = CliRunner().invoke(main, ["verify", "--only", "kl"])
+assert told.exit_code == 2
+assert "is not installed; pip install 'gradproof[note]'" in told.output, told.output
+new = CliRunner().invoke(main, ["check", "--help"])
+assert new.exit_code == 0
+assert "Cannot be run" not in new.output
+"""
+
+
+def test_the_core_works_without_the_rest(tmp_path):
+    """What needs an extra says which; all else runs."""
+    run = subprocess.run(
+        [sys.executable, "-c", CORE], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr

@@ -15,7 +15,6 @@ from gradproof.estimators.baselines.base import Sentences, plain
 from gradproof.estimators.baselines.own import (
     BaselineError,
     Own,
-    blamed,
     copied,
     in_torch,
     like,
@@ -25,6 +24,7 @@ from gradproof.estimators.note.bench import Bench
 from gradproof.estimators.note.forms import FORMS
 from gradproof.estimators.note.parabola import Quadratics, quadratics
 from gradproof.estimators.note.subject import Subject
+from gradproof.estimators.user_code import blamed
 from gradproof.reference_models.model import group_of
 from gradproof.reference_models.ops import Array, Ops
 from gradproof.reference_models.tabular import mean_embedding
@@ -229,7 +229,7 @@ def learned(own: Own, study: Study) -> Own | None:
         returns = x.losses + like(known.log_q[rows, labels] + 1.0, x.losses)
         for name, learn, given in (("update", update, x.losses), ("fit", fit, returns)):
             if learn is not None:
-                with blamed(function, f"{name} of baseline {own.name!r}"):
+                with blamed(function, f"{name} of baseline {own.name!r}", BaselineError):
                     learn(x, given)
     return dataclasses.replace(own, function=function)
 

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import dataclasses
-import sys
-import traceback
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,10 +12,11 @@ import numpy as np
 from gradproof.reference_models.ops import Array
 
 from ..backends import load
+from ..user_code import UserCodeError, blamed
 from .base import NothingLearned, Seen, Sentences, plain
 
 
-class BaselineError(ValueError):
+class BaselineError(UserCodeError):
     """A baseline of the user's that is not one: the message says what it returned, or raised."""
 
 
@@ -77,27 +74,10 @@ class Own(NothingLearned):
         """What the user's function gives, with the checks of :meth:`value`."""
         function = copied(self.function, self.name)
         read = {field.name: _copy(getattr(x, field.name)) for field in dataclasses.fields(x)}
-        with blamed(function, f"baseline {self.name!r}"):
+        with blamed(function, f"baseline {self.name!r}", BaselineError):
             found = function(Sentences(**read))
         check_values(found, (len(x.lengths),), self.name)
         return found
-
-
-@contextlib.contextmanager
-def blamed(function: object, what: str) -> Iterator[None]:
-    """Tell whatever a user's function raises as an error of the user's, with the line it is on."""
-    try:
-        yield
-    except (Exception, SystemExit) as error:
-        code = getattr(function, "__code__", None)
-        module = sys.modules.get(type(function).__module__)
-        file = code.co_filename if code else getattr(module, "__file__", None)
-        frames = traceback.extract_tb(error.__traceback__)
-        lines = [frame.lineno for frame in frames if frame.filename == file]
-        place = f" at {Path(file).name}:{lines[-1]}" if file and lines else ""
-        raise BaselineError(
-            f"{what} raised {type(error).__name__}{place}: {error}; --traceback shows more"
-        ) from error
 
 
 def copied(function: Callable[[Sentences], Any], name: str) -> Callable[[Sentences], Any]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from .estimator import Code
 from .gradients import Layout, array_of, named
-from .handling import Handling
+from .handling import ONE_AT_A_TIME, Handling
 from .moments import Moments
 from .patches import Patches
 from .places import kept_values
@@ -20,6 +20,7 @@ from .run import (
     KEPT,
     MOST_PATHS,
     Choice,
+    LaterRun,
     NotReproducible,
     NumberedRun,
     Path,
@@ -62,8 +63,11 @@ class Enumeration:
 
     def __enter__(self) -> Enumeration:
         with contextlib.ExitStack() as stack:
+            stack.enter_context(ONE_AT_A_TIME)
+            stack.callback(setattr, self._code, "elsewhere", self._code.elsewhere)
             stack.enter_context(self._code.kept())
             self._handling = stack.enter_context(Handling(*self._code.roots))
+            self._code.elsewhere = self._handling.elsewhere
             self._stack = stack.pop_all()
         return self
 
@@ -132,7 +136,7 @@ class Enumeration:
 
         def run_once() -> None:
             for choices in runs:
-                repeat(self._code, self.handling.perform, choices)
+                self.handling.perform(self._code, LaterRun(choices))
 
         with self.handling.after(run_once), self._code.going_on():
             yield self._code.same_inputs(before)
@@ -166,9 +170,12 @@ class Enumeration:
                     start = row
         assert moments is not None  # there is one path at least
         assert first is not None
-        while self.repeats < (REPEATS if moments.draws else ALONE):
+        # Once at least: what came late may have changed what the first path gives.
+        once = moments.count > 1
+        while once or self.repeats < (REPEATS if moments.draws else ALONE):
             self._check(first, start, moments.layout)
             self.settle()
+            once = False
         moments.check_mass()
         return moments
 
@@ -183,10 +190,26 @@ class Enumeration:
         again = self.again(path.choices)
         other = layout.row(again.value)
         longer = len(again.choices) != len(path.choices)
-        if longer or not np.array_equal(row, other, equal_nan=True):
+        if longer or not (_same(row, other) or self._is_watching(path, row, other, layout)):
             raise NotReproducible(
                 f"the same outcomes gave another gradient when they were repeated: {KEPT}"
             )
+
+    def _is_watching(
+        self, path: Path[Any], row: np.ndarray, other: np.ndarray, layout: Layout
+    ) -> bool:
+        """Whether a gradient is another only because it is watched, and so each time.
+
+        Some operations of PyTorch (prod) are differentiated in another way then.
+        """
+        self.settle()
+        plain = layout.row(self.repeat(path.choices).value)
+        self.settle()
+        return _same(row, plain) and _same(other, layout.row(self.again(path.choices).value))
+
+
+def _same(row: np.ndarray, other: np.ndarray) -> bool:
+    return np.array_equal(row, other, equal_nan=True)
 
 
 def _observed(value: Any) -> Any:

@@ -9,13 +9,20 @@ from typing import Any
 
 import numpy as np
 
-from .gradients import NotAGradient, array_of, arrays_by_name, precision
+from .generators import drawn_unseen
+from .gradients import NotAGradient, Returned, array_of, arrays_by_name, by_name, precision
 from .outcomes import EPS
-from .run import NotReproducible, current_run, outside
+from .run import NotReproducible, UnsupportedDraw, current_run, outside
 from .state import State, StepGradients, gradients_before_step
 
 #: How what an estimator returns may be read.
 READ = ("gradient", "surrogate", "grad")
+
+#: What is to be said of what is returned with a graph, and is not one number.
+GRAPH = (
+    "what it returns is a tensor of several numbers that has a graph, and is read as a gradient; "
+    "if it is a surrogate for each sample, return its mean or sum"
+)
 
 
 class Code:
@@ -54,6 +61,9 @@ class Code:
         self._runs = 0
         #: What a run left changed, and was put back, in order of appearance.
         self.changed: dict[str, None] = {}
+        #: Whether somebody else draws from a generator, by its identity; None while draws are not
+        #: handled, and move generators.
+        self.elsewhere: Callable[[int], bool] | None = None
         #: Is called once a run, to tell of it.
         self.tell: Callable[[], object] | None = None
 
@@ -118,6 +128,12 @@ class Code:
         found = self._state.settle()
         late = self._state.settle(thorough=True) if thorough else ()
         self.changed.update(dict.fromkeys((*found, *late)))
+        if self.elsewhere is None:
+            return
+        for generator, name in self._state.moved_generators.items():
+            # Whatever a handler answers is put back by whoever handles draws.
+            if not self.elsewhere(generator):
+                raise UnsupportedDraw(drawn_unseen(name))
         if late and self._runs > 8:
             raise NotReproducible(
                 f"{', '.join(late[:4])} changed in some run, which was not seen at once, so that "
@@ -180,7 +196,7 @@ class Estimator(Code):
         if returns not in (None, *READ):
             raise ValueError(f"returns is {returns!r}, expected one of {', '.join(READ)}")
         self._returns = returns
-        self._leaves = dict(leaves_of(self.inputs if wrt is None else wrt, ""))
+        self._leaves = by_name(leaves_of(self.inputs if wrt is None else wrt), "parameters")
         if wrt is not None and not self._leaves:
             raise TypeError(
                 f"wrt is {wrt!r:.60}, expected a module, a tensor that requires a gradient, or a "
@@ -190,6 +206,11 @@ class Estimator(Code):
         self.steps = 0
         #: The coarsest precision of what was returned, as the step from 1 to the next number.
         self.precision = EPS
+        #: Whether some run returned a tensor of several numbers that has a graph.
+        self.has_graph = False
+        #: Whether some run left its gradients in ``.grad``, where others stood at first.
+        self.cleared = False
+        self._stood = any(_stands(leaf) for leaf in self._leaves.values())
         self._before: StepGradients | None = None
 
     @property
@@ -238,7 +259,19 @@ class Estimator(Code):
         found = self._gradient(super().__call__())
         if self._runs < 16 or not self._runs & (self._runs - 1):  # it hardly changes
             self.precision = max(self.precision, precision(found))
-        return arrays_by_name(found)
+        return self._by_name(found)
+
+    def _by_name(self, found: Any) -> dict[str, Any]:
+        arrays = arrays_by_name(found)
+        graph = getattr(found, "requires_grad", False) and not _is_number(found)
+        graph = graph and self._returns is None
+        if not graph and not getattr(arrays, "in_order", False):
+            return arrays
+        value = Returned(arrays)
+        value.in_order, value.leaves = getattr(arrays, "in_order", False), tuple(self._leaves)
+        if graph:
+            self.has_graph, value.hint = True, f"; {GRAPH}"
+        return value
 
     def _gradient(self, found: Any) -> Any:
         """What is to be read, as it is."""
@@ -248,14 +281,18 @@ class Estimator(Code):
             left = self._before.read()
             self.steps = max(self.steps, self._before.steps)
         filled = any(value is not None for value in left.values())
-        if self._returns == "grad" or (self._returns is None and filled and self._is_left(found)):
+        if self._returns == "grad" or (
+            self._returns is None and filled and self._is_left(found, left)
+        ):
             return self._left(left)
         if _is_surrogate(found) and self._returns != "gradient":
             self._check_one_way(found)
             return self._differentiated(found)
+        if self._returns == "surrogate":
+            _refuse_surrogate(found)
         return self._left(left) if found is None else found
 
-    def _is_left(self, found: Any) -> bool:
+    def _is_left(self, found: Any, left: Mapping[str, Any]) -> bool:
         """Whether the gradient is what stands in ``.grad``, where something does.
 
         Raises:
@@ -264,6 +301,7 @@ class Estimator(Code):
         if found is None or not _is_number(found):
             return found is None
         if not _is_surrogate(found):
+            _check_number(found, left)
             return True  # after backward() the loss may be returned too, as a number
         run = current_run()
         done = [] if run is None else run.memory.get("backward", [])
@@ -282,6 +320,7 @@ class Estimator(Code):
                 "the estimator returns nothing and leaves no gradient: let it return its gradients "
                 "or a surrogate, or call backward() and pass wrt= (a module or tensors)"
             )
+        self.cleared = self.cleared or self._stood
         return left
 
     def _differentiated(self, surrogate: Any) -> dict[str, Any]:
@@ -289,6 +328,13 @@ class Estimator(Code):
             raise NotAGradient(
                 "the estimator returns a surrogate, a tensor of one number, and there is nothing "
                 "to differentiate it by: pass wrt=, or tensors that require gradients"
+            )
+        frozen = [name for name, leaf in self._leaves.items() if not leaf.requires_grad]
+        if frozen:
+            raise NotAGradient(
+                f"{', '.join(frozen[:4])} required a gradient when the check began, and does not "
+                "when the estimator returns its surrogate (requires_grad_(False) was called on "
+                "it): call that before the check, or pass wrt= without it"
             )
         torch: Any = sys.modules["torch"]  # it is imported, or there would be no tensor
         leaves = list(self._leaves.values())
@@ -339,19 +385,62 @@ def _is_surrogate(found: Any) -> bool:
     return getattr(found, "requires_grad", False) and found.numel() == 1
 
 
-def leaves_of(value: Any, name: str) -> Iterator[tuple[str, Any]]:
-    """Tensors of PyTorch that need gradients, by name."""
+def _check_number(found: Any, left: Mapping[str, Any]) -> None:
+    """A number beside a gradient of one number in ``.grad``: the loss, or another gradient.
+
+    Raises:
+        NotAGradient: if it may be either, and these are not the same.
+    """
+    (alone, *others) = left.values()
+    if others or int(np.prod(tuple(alone.shape))) != 1:
+        return
+    number, gradient = (array_of(each).reshape(()) for each in (found, alone))
+    if number == gradient or (number != number and gradient != gradient):
+        return  # however it is read
+    raise NotAGradient(
+        "the estimator returns one number and leaves the gradient of one parameter of one number "
+        "in .grad, which is another: pass returns='grad' if the gradient is that in .grad (and the "
+        "number the loss, say), or returns='gradient' if it is what it returns"
+    )
+
+
+def _refuse_surrogate(found: Any) -> None:
+    """What is no surrogate.
+
+    Raises:
+        NotAGradient: always, saying why.
+    """
+    shape = getattr(found, "shape", None)
+    if shape is not None and int(np.prod(tuple(shape))) != 1:
+        why = f"a tensor of shape {tuple(shape)}, and a surrogate is one number: return its mean "
+        why += "or sum"
+    elif shape is not None or isinstance(found, int | float):
+        why = "a number that has no graph to be differentiated: is it detached?"
+    else:
+        why = f"{found!r:.60}, and a surrogate is a tensor of one number that has a graph"
+    raise NotAGradient(f"returns='surrogate', and the estimator returns {why}")
+
+
+def _stands(leaf: Any) -> bool:
+    """Whether a tensor has a gradient that is not zero."""
+    return leaf.grad is not None and bool(array_of(leaf.grad).any())
+
+
+def leaves_of(
+    value: Any, name: str = "", keys: tuple[Any, ...] = ()
+) -> Iterator[tuple[str, tuple[Any, ...], Any]]:
+    """Tensors of PyTorch that need gradients, each with its name and the keys that lead to it."""
     if hasattr(value, "named_parameters"):
         for key, leaf in value.named_parameters():
             if leaf.requires_grad:
-                yield f"{name}.{key}" if name else key, leaf
+                yield f"{name}.{key}" if name else key, (*keys, key), leaf
     elif getattr(value, "requires_grad", False) and getattr(value, "is_leaf", False):
-        yield name or "gradient", value
+        yield name or "gradient", keys, value
     elif isinstance(value, Mapping):
         for key, each in value.items():
-            yield from leaves_of(each, f"{name}.{key}" if name else str(key))
+            yield from leaves_of(each, f"{name}.{key}" if name else str(key), (*keys, key))
     elif isinstance(value, tuple | list):
         alone = len(value) == 1
         for place, each in enumerate(value):
             inner = str(place) if not name else f"{name}.{place}"
-            yield from leaves_of(each, name if alone else inner)
+            yield from leaves_of(each, name if alone else inner, (*keys, place))

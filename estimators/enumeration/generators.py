@@ -35,6 +35,12 @@ class Kind(NamedTuple):
     reader: Callable[[Any], Callable[[], bytes]]
 
 
+def identity(generator: Any) -> int:
+    """What a generator is known by: PyTorch hands out new objects of Python for one of its own."""
+    own = getattr(generator, "_cdata", None)
+    return id(generator) if own is None else int(own)
+
+
 class Streams:
     """The states that one run drew from."""
 
@@ -47,6 +53,9 @@ class Streams:
         #: Which of them were set before they drew, by identity.
         self.placed: set[int] = set()
         self._readers: dict[int, Callable[[], bytes] | None] = {}
+        #: Those that only handlers move: where each began or was last set, and how often it was
+        #: moved since.
+        self._begun: dict[int, list[Any]] = {}
 
     @staticmethod
     def of(run: Run) -> Streams:
@@ -62,12 +71,13 @@ class Streams:
         Raises:
             UnsupportedDraw: if its state was drawn from before.
         """
-        place = id(generator)
+        place = identity(generator)
         if place not in self._readers:
             state = kind.read(generator)
             key = kind.key(state)
             self.moved.setdefault(place, (generator, state, kind))
             self.drawn.setdefault(place, (generator, key))
+            self._begun.setdefault(place, [state, 0])
             self._readers[place] = None  # it may draw only once
         else:
             read_key = self._readers[place]
@@ -83,13 +93,42 @@ class Streams:
                 "each its own stream (spawn(), other seeds)"
             )
         self.keys.add(key)
+        self._begun[place][1] += 1
         kind.move(generator)
 
     def note(self, generator: Any, kind: Kind) -> None:
         """Remember the state of a generator that is about to be set."""
-        if id(generator) not in self.moved:
-            self.moved[id(generator)] = generator, kind.read(generator), kind
-            self.placed.add(id(generator))
+        if identity(generator) not in self.moved:
+            self.moved[identity(generator)] = generator, kind.read(generator), kind
+            self.placed.add(identity(generator))
+
+    def set(self, generator: Any, kind: Kind) -> None:
+        """Note that a generator was set; see :meth:`note`, which comes before."""
+        self._begun[identity(generator)] = [kind.read(generator), 0]
+
+    def moves_freely(self, generator: Any) -> None:
+        """Note that something moves a generator by itself, as it must."""
+        self._begun.pop(identity(generator), None)
+
+    def stray(self, elsewhere: Callable[[int], bool]) -> str:
+        """What kind of generator is not where handled draws left it; empty if all are.
+
+        To be asked at the end of a run: they are put back by :meth:`put_back`.
+
+        Args:
+            elsewhere: whether somebody else draws from one, by identity.
+        """
+        for place, (state, moves) in self._begun.items():
+            generator, _, kind = self.moved[place]
+            if elsewhere(place):
+                continue
+            now = kind.key(kind.read(generator))
+            kind.write(generator, state)
+            for _ in range(moves):
+                kind.move(generator)
+            if kind.key(kind.read(generator)) != now:
+                return kind.name
+        return ""
 
     def put_back(self) -> None:
         """Every generator where it was."""
@@ -124,9 +163,13 @@ def set_by(
     def setter(generator: Any, *args: Any, **kwargs: Any) -> Any:
         run, found = current_run(), generator if of is None else of(generator)
         if run is None:
-            elsewhere.add(id(found))
+            elsewhere.add(identity(found))
         elif not run.samples:
-            Streams.of(run).note(found, kind)
+            streams = Streams.of(run)
+            streams.note(found, kind)
+            result = real(generator, *args, **kwargs)
+            streams.set(found, kind)
+            return result
         return real(generator, *args, **kwargs)
 
     return setter
@@ -172,17 +215,22 @@ class Watched:
         """
         moved = []
         for generator, state, kind in self._before:
-            if id(generator) in elsewhere:
+            if identity(generator) in elsewhere:
                 continue
             if kind.key(kind.read(generator)) != kind.key(state):
                 kind.write(generator, state)
                 moved.append(kind.name)
         if moved:
-            raise UnsupportedDraw(
-                f"{moved[0]} moved: something was drawn from it that no handler sees, such as by "
-                "compiled code, by a method that was looked up before and is kept where it cannot "
-                "be found, or by another thread"
-            )
+            raise UnsupportedDraw(drawn_unseen(moved[0]))
+
+
+def drawn_unseen(name: str) -> str:
+    """What is said of a generator that moved by itself."""
+    return (
+        f"{name} moved: something was drawn from it that no handler sees, such as by dropout or "
+        "other operations that draw inside, by compiled code, by a method of it that was looked up "
+        "before and is kept where it cannot be found, or by another thread"
+    )
 
 
 # ------------------------------------------------------------------ NumPy
@@ -215,18 +263,51 @@ def _spans(bits: Any) -> tuple[tuple[int, int], ...]:
 _TWISTER_BYTES = 4 * 624 + 4
 
 
+#: How the state of a bit generator is read and set, past what stands for it in a run.
+_states = {
+    kind: vars(kind)["state"]
+    for kind in (
+        np.random.MT19937,
+        np.random.PCG64,
+        np.random.PCG64DXSM,
+        np.random.Philox,
+        np.random.SFC64,
+    )
+}
+
+
+def state_of_bits(bits: Any) -> Any:
+    """NumPy's mapping."""
+    known = _state_by(type(bits))
+    return bits.state if known is None else known.__get__(bits)
+
+
+def set_state_of_bits(bits: Any, state: Any) -> None:
+    """Set it by NumPy's mapping."""
+    known = _state_by(type(bits))
+    if known is None:
+        bits.state = state
+    else:
+        known.__set__(bits, state)
+
+
+def _state_by(kind: type) -> Any:
+    return next((_states[each] for each in kind.__mro__ if each in _states), None)
+
+
 def _read_bits(bits: Any) -> Any:
     spans = _spans(bits) if type(bits) in _known_kinds() else ()
     if not spans:
-        return bits.state
-    return b"".join([ctypes.string_at(*span) for span in spans])
+        return state_of_bits(bits)
+    # Two kinds may have the same numbers in their states, and draw others by these.
+    return type(bits).__name__.encode() + b"".join([ctypes.string_at(*span) for span in spans])
 
 
 def _write_bits(bits: Any, state: Any) -> None:
     if not isinstance(state, bytes):
-        bits.state = state
+        set_state_of_bits(bits, state)
         return
-    start = 0
+    start = len(type(bits).__name__)
     for address, size in _spans(bits):
         ctypes.memmove(address, state[start : start + size], size)
         start += size
@@ -247,7 +328,7 @@ def _is_laid_out(kind: Any) -> bool:
     np.random.Generator(first).bit_generator.random_raw(3)
     for bits in (first, other):
         bits.state = {**bits.state, **({} if kind is np.random.MT19937 else {"has_uint32": 1})}
-    saved = b"".join([ctypes.string_at(*span) for span in _spans(first)])
+    saved = kind.__name__.encode() + b"".join([ctypes.string_at(*span) for span in _spans(first)])
     _write_bits(other, saved)
     return repr(other.state) == repr(first.state)
 
@@ -262,12 +343,13 @@ def _reader_of_bits(bits: Any) -> Callable[[], bytes]:
         for address, size in (_spans(bits) if type(bits) in _known_kinds() else ())
     ]
     if not cells:
-        return lambda: _key_of_bits(bits.state)
+        return lambda: _key_of_bits(state_of_bits(bits))
+    name = type(bits).__name__.encode()
     first, *others = cells
     if not others:
-        return lambda: first.raw
+        return lambda: name + first.raw
     (second,) = others
-    return lambda: first.raw + second.raw
+    return lambda: name + first.raw + second.raw
 
 
 #: A bit generator of NumPy, which Generators and RandomStates may share.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,19 @@ class NotAGradient(TypeError):
     """What an estimator returned is no array, nor a collection of them."""
 
 
+class Returned(dict[str, Any]):
+    """Gradients by name, as an estimator returned them.
+
+    ``in_order`` is whether they have no names but their places in a list, ``leaves`` are the names
+    of the parameters in their order, where these are known, and ``hint`` is to be said where they
+    do not fit.
+    """
+
+    in_order = False
+    leaves: tuple[str, ...] = ()
+    hint = ""
+
+
 def named(value: object) -> ByName:
     """Arrays, tensors, or mappings, sequences and dataclasses of them, under dotted names.
 
@@ -27,6 +40,7 @@ def named(value: object) -> ByName:
 
     Raises:
         NotAGradient: for anything else, naming it.
+        ValueError: if two have one name.
     """
     found = arrays_by_name(value)
     return {name: leaf.astype(np.float64) for name, leaf in found.items() if leaf is not None}
@@ -36,14 +50,49 @@ def arrays_by_name(value: object) -> dict[str, Any]:
     """The same as they are, perhaps in memory that somebody else writes to; None is kept.
 
     Raises:
-        NotAGradient: as :func:`named`.
+        NotAGradient, ValueError: as :func:`named`.
     """
+    if isinstance(value, Returned):
+        return value
     if isinstance(value, np.ndarray) and value.dtype.kind == "f":  # the usual case
         return {"gradient": value}
-    return {
-        path or "gradient": None if leaf is None else real_array(leaf, path)
-        for path, leaf in _items(value, "")
-    }
+    items = [(name or "gradient", keys, leaf) for name, keys, leaf in _items(value)]
+    found = Returned(
+        {
+            name: None if leaf is None else real_array(leaf, name if keys else "")
+            for name, keys, leaf in items
+        }
+    )
+    if len(found) < len(items):
+        by_name(items, "gradients")
+    found.in_order = type(value) in (list, tuple) and all(len(keys) == 1 for _, keys, _ in items)
+    return found
+
+
+def by_name(items: Iterable[tuple[str, tuple[Any, ...], Any]], what: str) -> dict[str, Any]:
+    """Things by their names.
+
+    Args:
+        items: the name of each, the keys that lead to it, and the thing itself.
+        what: they are, for messages.
+
+    Raises:
+        ValueError: if two have one name, of which the later would hide the earlier.
+    """
+    found: dict[str, Any] = {}
+    places: dict[str, tuple[Any, ...]] = {}
+    for name, keys, each in items:
+        if name in found and found[name] is not each:
+            raise ValueError(
+                f"two {what} are called {name!r}: {_place(places[name])} and {_place(keys)}; "
+                "rename one of them, or only one would be compared"
+            )
+        found[name], places[name] = each, keys
+    return found
+
+
+def _place(keys: tuple[Any, ...]) -> str:
+    return "".join(f"[{key!r}]" for key in keys)
 
 
 def real_array(leaf: object, name: str = "") -> np.ndarray:
@@ -65,7 +114,7 @@ def precision(value: object) -> float:
     """The coarsest precision of what an estimator returned: the step from 1 to the next number."""
     if isinstance(value, np.ndarray):
         return float(np.finfo(value.dtype).eps) if value.dtype.kind == "f" else EPS
-    kinds = [_kind_of(leaf) for _, leaf in _items(value, "") if leaf is not None]
+    kinds = [_kind_of(leaf) for _, _, leaf in _items(value) if leaf is not None]
     return max((step for step in kinds), default=EPS)
 
 
@@ -79,20 +128,22 @@ def _kind_of(leaf: Any) -> float:
     return float(np.finfo(array.dtype).eps) if array.dtype.kind == "f" else EPS
 
 
-def _items(value: object, name: str) -> Iterator[tuple[str, Any]]:
-    inner: list[tuple[str, Any]]
+def _items(
+    value: object, name: str = "", keys: tuple[Any, ...] = ()
+) -> Iterator[tuple[str, tuple[Any, ...], Any]]:
+    """Each with its dotted name and the keys that lead to it."""
+    inner: list[tuple[Any, Any]]
     if isinstance(value, Mapping):
-        inner = [(str(key), each) for key, each in value.items()]
+        inner = list(value.items())
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
         inner = [(each.name, getattr(value, each.name)) for each in dataclasses.fields(value)]
     elif isinstance(value, Sequence) and not isinstance(value, str | bytes) and not _numbers(value):
-        keys = getattr(value, "_fields", range(len(value)))
-        inner = [(str(key), each) for key, each in zip(keys, value, strict=True)]
+        inner = list(zip(getattr(value, "_fields", range(len(value))), value, strict=True))
     else:
-        yield name, value
+        yield name, keys, value
         return
     for key, each in inner:
-        yield from _items(each, f"{name}.{key}" if name else key)
+        yield from _items(each, f"{name}.{key}" if name else str(key), (*keys, key))
 
 
 def _numbers(value: Sequence[Any]) -> bool:
@@ -149,32 +200,57 @@ class Layout:
                 row[self.parts[name]] = 0.0
                 continue
             if array.shape != self.shapes[name]:
-                self._refuse_shape(name, array)
+                self._refuse_shape(name, array, getattr(value, "hint", ""))
             row[self.parts[name]] = array.reshape(-1)
             reached.add(name)
         return reached
 
     def _named(self, value: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The same by the names of here."""
         there = {name: array for name, array in value.items() if array is not None}
+        hint = getattr(value, "hint", "")
         if len(there) == len(self.parts) == 1 and not there.keys() <= self.parts.keys():
             value = there
         if len(value) == len(self.parts) == 1:  # whatever the two are called
-            return {next(iter(self.parts)): next(iter(value.values()))}
+            return _hinted({next(iter(self.parts)): next(iter(value.values()))}, hint)
+        if getattr(value, "in_order", False):
+            fitting = self._in_order(value)
+            if fitting is not None:
+                return fitting
+            hint += (
+                f"; it returns a list of {len(value)}, which does not fit these one by "
+                "one: return dict(zip(names, grads))"
+            )
         unknown = sorted(
             name for name, array in value.items() if name not in self.parts and array is not None
         )
         if unknown:
             raise ValueError(
                 f"the estimator returns {', '.join(unknown)}, which the exact gradient lacks; it "
-                f"has {', '.join(self.parts)}"
+                f"has {', '.join(self.parts)}{hint}"
             )
-        return {name: array for name, array in value.items() if name in self.parts}
+        return _hinted({name: each for name, each in value.items() if name in self.parts}, hint)
 
-    def _refuse_shape(self, name: str, array: np.ndarray) -> None:
+    def _in_order(self, value: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Gradients that stand in a list in the order of the parameters; None if they do not fit.
+
+        The parameters' own order is meant, if these are parameters of PyTorch.
+        """
+        leaves = getattr(value, "leaves", ())
+        order = leaves if set(leaves) == self.parts.keys() else tuple(self.parts)
+        if len(value) != len(order):
+            return None
+        found = dict(zip(order, value.values(), strict=True))
+        fits = all(
+            array is None or array.shape == self.shapes[name] for name, array in found.items()
+        )
+        return found if fits else None
+
+    def _refuse_shape(self, name: str, array: np.ndarray, hint: str) -> None:
         loss = "; is it the loss? return its tensor, or nothing after backward()"
         raise ValueError(
             f"{name} has shape {array.shape}, and its exact gradient {self.shapes[name]}"
-            f"{'' if array.shape else loss}"
+            f"{hint if array.shape else loss}"
         )
 
     def row(self, value: Mapping[str, Any]) -> np.ndarray:
@@ -186,3 +262,9 @@ class Layout:
     def split(self, row: np.ndarray) -> dict[str, np.ndarray]:
         """The arrays of a row, by name."""
         return {name: row[part].reshape(self.shapes[name]) for name, part in self.parts.items()}
+
+
+def _hinted(value: dict[str, Any], hint: str) -> Returned:
+    found = Returned(value)
+    found.hint = hint
+    return found

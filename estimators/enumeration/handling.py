@@ -17,12 +17,17 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from .frameworks import FRAMEWORKS, Framework
-from .generators import Seeds, Streams
+from .frameworks.framework import GeneratorFramework
+from .generators import Seeds, Streams, drawn_unseen
 from .patches import Patches
 from .places import Places
-from .run import NotEnumerable, Run, _current, shown
+from .run import NotEnumerable, Run, UnsupportedDraw, _current, shown
 
 T = TypeVar("T")
+
+#: Enumerations in several threads wait for each other: they move the same generators, and put them
+#: back. One may run inside of another.
+ONE_AT_A_TIME = threading.RLock()
 
 
 class Handling:
@@ -42,16 +47,28 @@ class Handling:
         self._roots = roots
         self._frameworks: list[Framework] = []
         self._each_run: list[Framework] = []
+        self._elsewhere: list[set[int]] = []
         self._places = Patches()
+        self._lock = contextlib.ExitStack()
         self._token: contextvars.Token[tuple[frozenset[int], ...]] | None = None
         #: Whether what draws is made from a fixed seed in each run.
         self.seeds = Seeds()
 
     def __enter__(self) -> Handling:
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(ONE_AT_A_TIME)
+            self._begin()
+            self._lock = stack.pop_all()
+        return self
+
+    def _begin(self) -> None:
         self._frameworks = [
             kind(sys.modules[name]) for name, kind in FRAMEWORKS.items() if name in sys.modules
         ]
         self._each_run = [each for each in self._frameworks if each.each_run]
+        self._elsewhere = [
+            each.elsewhere for each in self._frameworks if isinstance(each, GeneratorFramework)
+        ]
         _install(self._frameworks)
         try:
             self._replace()
@@ -60,7 +77,6 @@ class Handling:
         except BaseException:
             self._end()
             raise
-        return self
 
     def _replace(self) -> None:
         """Put handlers where the roots keep functions, unless somebody around this one did."""
@@ -82,11 +98,12 @@ class Handling:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        try:
-            for each in self._frameworks:
-                each.end(failed=kind is not None)
-        finally:
-            self._end()
+        with self._lock:
+            try:
+                for each in self._frameworks:
+                    each.end(failed=kind is not None)
+            finally:
+                self._end()
 
     def _end(self) -> None:
         try:
@@ -112,8 +129,10 @@ class Handling:
             for each in self._frameworks if watched or run.samples else self._each_run:
                 started.append(each)
                 each.start(run, watched)
+            stray = ""
             try:
                 value = code()
+                stray = Streams.of(run).stray(self.elsewhere)
             finally:
                 self.seeds.look(Streams.of(run))
                 Streams.of(run).put_back()
@@ -121,6 +140,8 @@ class Handling:
                     each.finish(run, watched)
             if run.refused:  # and caught by the code that was run
                 raise run.refused[0]
+            if stray:
+                raise UnsupportedDraw(drawn_unseen(stray))
             run.ended()
             return value
         except NotEnumerable as error:
@@ -135,6 +156,10 @@ class Handling:
             raise
         finally:
             _current.reset(token)
+
+    def elsewhere(self, generator: int) -> bool:
+        """Whether somebody else draws from a generator, by its identity."""
+        return any(generator in each for each in self._elsewhere)
 
     @property
     def changed(self) -> tuple[str, ...]:

@@ -22,8 +22,8 @@ BLOCK, CELLS = 64, 2**18
 ROUNDINGS_OF_A_DRAW = 100.0
 
 #: Paths that are remembered with their outcomes, the likeliest: what rounding does inside is
-#: measured on these.
-REMEMBERED = 16
+#: measured on the first of these, or on all.
+REMEMBERED = 256
 
 
 class Moments:

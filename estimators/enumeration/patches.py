@@ -54,8 +54,8 @@ class Patches:
 
     def call(self, put: Callable[[Any], object], value: Any, before: Any) -> None:
         """Whatever else can be put somewhere, and put back."""
+        put(value)  # if that is refused, there is nothing to be put back
         self._undo.append(lambda: put(before))
-        put(value)
 
     def undo(self) -> None:
         """As it was."""

@@ -276,6 +276,17 @@ class RepeatedRun(Run):
         pass  # the path is known, and one only
 
 
+class LaterRun(RepeatedRun):
+    """The same from another state, in which keys are others: draws are known by their order."""
+
+    def __init__(self, choices: Sequence[Choice]) -> None:
+        super().__init__([Choice(outcomes, taken) for outcomes, taken, _ in choices])
+
+    def choose(self, outcomes: Outcomes, key: Hashable = None) -> int:
+        """See the base class."""
+        return super().choose(outcomes)
+
+
 class NumberedRun(Run):
     """Takes outcomes by their numbers, in order; and the first possible ones after these."""
 

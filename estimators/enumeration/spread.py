@@ -23,10 +23,17 @@ import numpy as np
 
 from .enumeration import Enumeration
 from .gradients import Layout
-from .moments import BLOCK, Moments
+from .moments import BLOCK, REMEMBERED, Moments
 from .outcomes import EPS
 from .rounding import FACTOR, ROUNDINGS, RUNS, Steps, perturbation, spread
 from .run import Choice
+
+#: Paths that roundings are moved on, the likeliest. Where an error is small, and some of the others
+#: may be computed in a coarser way, all that are remembered.
+PATHS = 16
+
+#: The step from 1 to the next number in single precision.
+SINGLE = float(np.finfo(np.float32).eps)
 
 #: Of double precision.
 TINY = math.ulp(0.0)
@@ -77,23 +84,28 @@ def supposed(moments: Moments, step: float, stated: float = 0.0) -> np.ndarray:
     return np.full(moments.layout.size, ROUNDINGS * (coarse * largest + TINY))
 
 
-def measured(enumeration: Enumeration, moments: Moments, rng: np.random.Generator) -> Spread | None:
+def measured(
+    enumeration: Enumeration, moments: Moments, rng: np.random.Generator, most: int = PATHS
+) -> Spread | None:
     """What rounding inside moves, measured on the likeliest paths.
 
     None if nothing could be moved, or something inside is hidden from it.
+
+    Args:
+        most: paths that it is measured on.
     """
     try:
-        return _measured(enumeration, moments, Steps(rng))
+        return _measured(enumeration, moments, Steps(rng), most)
     except Exception:  # noqa: BLE001 - it runs as it is, and not with arrays that are observed
         return None
 
 
-def _measured(enumeration: Enumeration, moments: Moments, steps: Steps) -> Spread | None:
+def _measured(enumeration: Enumeration, moments: Moments, steps: Steps, most: int) -> Spread | None:
     layout = moments.layout
     total, weighed = np.zeros(layout.size), np.zeros(layout.size)
     share, count, underflow = 0.0, 0, 0.0
     with enumeration.observed():
-        for weight, choices in moments.likeliest():
+        for weight, choices in moments.likeliest()[:most]:
             path = enumeration.repeat(choices)
             base = weight * layout.row(path.value)
             enumeration.settle()
@@ -158,16 +170,29 @@ class Bounds:
     def best(self) -> Spread:
         """The measured one, if anything can be measured."""
         if self._best is None:
-            # From a seed: the same check is to say the same each time, to the last digit.
-            found = measured(self._enumeration, self._moments, np.random.default_rng(0))
-            if found is None:
-                self._best = self.wide
-            else:
-                bound = self.least + found.bound
-                if self._stated:  # somebody says that it is coarser inside than can be measured
-                    bound = np.maximum(bound, self.wide.bound)
-                self._best = dataclasses.replace(found, bound=bound)
+            self._best = self._measured(PATHS)
         return self._best
+
+    def thorough(self) -> Spread:
+        """The same of all paths that are remembered: it takes as much longer as there are more."""
+        if self.best().measured and self.best().paths < self._moments.count:
+            self._best = self._measured(REMEMBERED)
+        return self.best()
+
+    def unmeasured(self) -> np.ndarray:
+        """What paths that were not measured may be off by if they are in single precision, (P,)."""
+        left = max(0.0, self._moments.mass - self.best().share)
+        return ROUNDINGS * SINGLE * left * self._moments.largest()
+
+    def _measured(self, most: int) -> Spread:
+        # From a seed: the same check is to say the same each time, to the last digit.
+        found = measured(self._enumeration, self._moments, np.random.default_rng(0), most)
+        if found is None:
+            return self.wide
+        bound = self.least + found.bound
+        if self._stated:  # somebody says that it is coarser inside than can be measured
+            bound = np.maximum(bound, self.wide.bound)
+        return dataclasses.replace(found, bound=bound)
 
 
 def _of_the_rest(

@@ -6,8 +6,9 @@ what is left below p. Whatever needs the number itself is refused.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
 
@@ -20,7 +21,10 @@ Number = int | float | np.integer | np.floating
 
 
 class _Compared:
-    """What single numbers and arrays of them have in common."""
+    """What single numbers and arrays of them have in common.
+
+    ``ends`` are what each number is known to lie between, a pair for each; 0 stands for 1 above.
+    """
 
     __slots__ = ("_ends", "_offset", "_run", "_span", "_what")
 
@@ -33,6 +37,11 @@ class _Compared:
 
     def _moved(self, offset: float, span: float) -> Any:
         """The same number, plus or times another."""
+        if span == 0.0 or not math.isfinite(span):  # it underflowed, or is none any more
+            return _refuse(self)
+        return self._same(offset, span)
+
+    def _same(self, offset: float, span: float) -> Any:
         return type(self)(self._run, self._what, self._ends, offset, span)
 
     def _inside(self, bound: Any) -> tuple[Any, bool]:
@@ -86,15 +95,43 @@ class _Compared:
 
     __ge__ = __gt__
 
-    def __array_ufunc__(self, function: Any, method: str, *inputs: Any, **_: Any) -> Any:
+    def __array_ufunc__(self, function: Any, method: str, *inputs: Any, **given: Any) -> Any:
         """What NumPy asks of a number in one of its functions: comparisons and sums are known."""
         how = _UFUNCS.get(function.__name__)
         if how is None or method != "__call__" or len(inputs) > 2:
             return _refuse(self)
+        out = self._out(function.__name__, given)
         plain, turned = how
         if inputs[0] is self:
-            return getattr(self, plain)(*inputs[1:])
-        return getattr(self, turned)(inputs[0])
+            found = getattr(self, plain)(*inputs[1:])
+        else:
+            found = getattr(self, turned)(inputs[0])
+        if out is None:
+            return found
+        if isinstance(found, _Compared):  # there is nothing to be written
+            return _refuse(self)
+        np.copyto(out, found, casting="same_kind")
+        return out
+
+    def _out(self, name: str, given: Mapping[str, Any]) -> np.ndarray | None:
+        """Where the result is to be written, of the keywords that a function of NumPy was given.
+
+        Raises:
+            UnsupportedDraw: for other keywords, which would mean something else.
+        """
+        (out,) = given.get("out", (None,))
+        others = [key for key in given if key != "out" and not _is_default(key, given[key])]
+        if others or isinstance(out, _Compared):
+            raise UnsupportedDraw(
+                f"{self._what}() is given to np.{name} with {others[0] if others else 'out'}=, of "
+                "which it is not known what it makes of a comparison: compare it with <, <=, > or "
+                ">=, and go on from what comes out"
+            )
+        return out
+
+
+def _is_default(key: str, value: object) -> bool:
+    return value is True if key in ("where", "subok") else value is None
 
 
 #: NumPy's functions, by the methods that do the same: the number first, the number second.
@@ -165,35 +202,54 @@ class UniformNumber(_Compared):
 
 
 class UniformNumbers(_Compared):
-    """An array of such numbers, compared entry by entry. Its views are of the same numbers.
+    """An array of such numbers, compared entry by entry.
+
+    Whatever is made of it by indexing, or by another shape, is of the same numbers: an array of
+    places among the ends says which, so that a copy knows what the original does.
 
     Args:
-        ends: (*shape, 2).
+        ends: (N, 2).
+        places: which number each entry is, of any shape; None: all of them, in order.
+        shape: of the array, if there are no places.
     """
 
-    __slots__ = ()
+    __slots__ = ("_places", "_shape")
+
+    def __init__(
+        self,
+        run: Run,
+        what: str,
+        ends: np.ndarray,
+        offset: float = 0.0,
+        span: float = 1.0,
+        places: np.ndarray | None = None,
+        shape: tuple[int, ...] = (),
+    ) -> None:
+        super().__init__(run, what, ends, offset, span)
+        self._places, self._shape = places, shape if places is None else places.shape
 
     @classmethod
     def of_shape(
         cls, run: Run, what: str, shape: Sequence[int], offset: float = 0.0, span: float = 1.0
     ) -> UniformNumbers:
         """New ones. Zeros are not laid out in memory before they are written to."""
-        return cls(run, what, np.zeros((*shape, 2)), offset, span)
+        lengths = tuple(int(each) for each in shape)
+        return cls(run, what, np.zeros((math.prod(lengths), 2)), offset, span, shape=lengths)
 
     @property
     def shape(self) -> tuple[int, ...]:
         """As of an array."""
-        return tuple(self._ends.shape[:-1])
+        return self._shape
 
     @property
     def ndim(self) -> int:
         """As of an array."""
-        return self._ends.ndim - 1
+        return len(self._shape)
 
     @property
     def size(self) -> int:
         """As of an array."""
-        return self._ends.size // 2
+        return math.prod(self._shape)
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -207,48 +263,95 @@ class UniformNumbers(_Compared):
 
     def transpose(self, *axes: Any) -> UniformNumbers:
         """As of an array."""
-        order = axes[0] if len(axes) == 1 and axes[0] is not None else axes
-        order = tuple(order) if order and order[0] is not None else tuple(range(self.ndim))[::-1]
-        return self._view(self._ends.transpose(*(each % self.ndim for each in order), self.ndim))
+        return self if self.ndim < 2 else self._at(self._laid_out().transpose(*axes))
 
-    def reshape(self, *shape: Any, order: str = "C") -> UniformNumbers:
+    def reshape(self, *shape: Any, order: Literal["C", "F"] = "C") -> UniformNumbers:
         """As of an array."""
-        if order != "C":
+        if order not in ("C", "F"):  # others depend on how an array lies in memory
             return _refuse(self)
-        shape = shape[0] if len(shape) == 1 and np.ndim(shape[0]) else shape
-        return self._view(self._ends.reshape(*shape, 2))
+        if self._places is not None or order == "F":
+            return self._at(self._laid_out().reshape(*shape, order=order))
+        # NumPy knows what -1 is, and what does not fit; this takes no memory.
+        lengths = np.broadcast_to(np.False_, self._shape).reshape(*shape).shape
+        return self._of(self._ends, lengths)
 
-    def ravel(self) -> UniformNumbers:
+    def ravel(self, order: Literal["C", "F"] = "C") -> UniformNumbers:
         """As of an array; they stay the same numbers."""
-        return self.reshape(-1)
+        return self.reshape(-1, order=order)
 
     flatten = ravel
 
-    def copy(self) -> UniformNumbers:
+    def copy(self, order: str = "C") -> UniformNumbers:
         """They are never written to, so that these are as good as a copy."""
         return self
 
     def squeeze(self) -> UniformNumbers:
         """As of an array."""
-        return self.reshape(*(each for each in self.shape if each != 1))
+        return self.reshape(tuple(each for each in self.shape if each != 1))
 
     def __getitem__(self, place: Any) -> Any:
-        given = place if isinstance(place, tuple) else (place,)
-        found = self._ends[(*given, slice(None))] if Ellipsis in given else self._ends[place]
-        if found.ndim == 1 and found.shape == (2,):
-            return UniformNumber(self._run, self._what, found, self._offset, self._span)
-        return self._view(found)
+        if self._places is None and self._shape:
+            if type(place) is int and len(self._shape) == 1:  # the usual case
+                return self._number(self._ends[place])
+            found = self._in_order(place)
+            if found is not None:
+                return found
+        places = self._laid_out()[place]
+        if isinstance(places, np.ndarray):
+            return self._at(places)
+        return self._number(self._ends[places])
+
+    def _in_order(self, place: Any) -> Any:
+        """What a number or a slice takes of the first axis, without places; None: they are needed.
+
+        Arrays may be large, and are mostly gone through from the first to the last.
+        """
+        length, inner = self._shape[0], self._shape[1:]
+        rows = math.prod(inner)
+        if isinstance(place, int | np.integer) and not isinstance(place, bool | np.bool_):
+            at = int(place) + (length if place < 0 else 0)
+            if not 0 <= at < length:
+                return None  # NumPy says so
+            if not inner:
+                return self._number(self._ends[at])
+            return self._of(self._ends[at * rows : (at + 1) * rows], inner)
+        if isinstance(place, slice):
+            start, stop, step = place.indices(length)
+            if step == 1:
+                stop = max(start, stop)
+                return self._of(self._ends[start * rows : stop * rows], (stop - start, *inner))
+            if not inner:
+                part = self._ends[place]
+                return self._of(part, (len(part),))
+        return None
 
     def __len__(self) -> int:
         if not self.ndim:
             raise TypeError("len() of unsized object")  # as NumPy does
-        return len(self._ends)
+        return self._shape[0]
 
     def __iter__(self) -> Any:
         return (self[place] for place in range(len(self)))
 
-    def _view(self, ends: np.ndarray) -> UniformNumbers:
-        return UniformNumbers(self._run, self._what, ends, self._offset, self._span)
+    def _laid_out(self) -> np.ndarray:
+        """Which number each entry is, of this shape."""
+        if self._places is not None:
+            return self._places
+        return np.arange(len(self._ends)).reshape(self._shape)
+
+    def _number(self, ends: np.ndarray) -> UniformNumber:
+        return UniformNumber(self._run, self._what, ends, self._offset, self._span)
+
+    def _of(self, ends: np.ndarray, shape: tuple[int, ...]) -> UniformNumbers:
+        """All numbers of a part of the ends, which must be a view, in order."""
+        return UniformNumbers(self._run, self._what, ends, self._offset, self._span, shape=shape)
+
+    def _at(self, places: np.ndarray) -> UniformNumbers:
+        return UniformNumbers(self._run, self._what, self._ends, self._offset, self._span, places)
+
+    def _same(self, offset: float, span: float) -> UniformNumbers:
+        places, shape = self._places, self._shape
+        return UniformNumbers(self._run, self._what, self._ends, offset, span, places, shape)
 
     def _below(self, bound: Any) -> Any:
         if isinstance(bound, _Compared):
@@ -259,18 +362,17 @@ class UniformNumbers(_Compared):
         edges, turned = self._inside(np.asarray(bound))
         step = precision_of(bound)
         shape = np.broadcast_shapes(self.shape, edges.shape)
-        edges = np.broadcast_to(edges, shape)
-        ends = np.broadcast_to(self._ends, (*shape, 2))
-        high = np.where(ends[..., 1] == 0.0, 1.0, ends[..., 1])
-        found = edges >= high
-        for place in map(tuple, np.argwhere((edges > ends[..., 0]) & ~found)):
-            mine = tuple(
-                0 if length == 1 else each
-                for each, length in zip(place[len(shape) - self.ndim :], self.shape, strict=True)
-            )
-            one = UniformNumber(self._run, self._what, self._ends[mine])
-            found[place] = one._decide(float(edges[place]), step)
-        return ~found if turned else found
+        flat = np.broadcast_to(edges, shape).reshape(-1)
+        places = None
+        if self._places is not None or shape != self._shape:
+            places = np.broadcast_to(self._laid_out(), shape).reshape(-1)
+        ends = self._ends if places is None else self._ends[places]
+        below = flat >= np.where(ends[:, 1] == 0.0, 1.0, ends[:, 1])
+        for at in np.flatnonzero((flat > ends[:, 0]) & ~below):
+            # Of a number that stands there twice, the first comparison may decide the second.
+            mine = self._ends[at if places is None else places[at]]
+            below[at] = UniformNumber(self._run, self._what, mine)._decide(float(flat[at]), step)
+        return (~below if turned else below).reshape(shape)[()]
 
 
 def _refuse(uniform: _Compared, *_: Any, **__: Any) -> Any:
@@ -305,11 +407,13 @@ setattr(_Compared, "__getattr__", _unknown)  # noqa: B010 - as those above
 
 
 def uniform(run: Run, what: str, size: Any, low: float = 0.0, high: float = 1.0) -> Any:
-    """One number, or an array of them.
+    """One number, or an array of them; a constant if there is nothing between the two ends.
 
     Args:
         size: None for one number; a whole number or a shape.
     """
+    if low == high:  # nothing is drawn
+        return float(low) if size is None else np.full(size, float(low))
     if run.samples:
         raise UnsupportedDraw(f"{what} draws numbers, of which it is not known what they decide")
     if size is None:

@@ -231,7 +231,7 @@ def test_bounds_that_know_no_cancellation_would_be_caught(monkeypatch):
         return 1e-16 * moments.size()
 
     monkeypatch.setattr(
-        spread, "measured", lambda _, moments, __: spread.Spread(by_size(moments), True)
+        spread, "measured", lambda _, moments, *__: spread.Spread(by_size(moments), True)
     )
     monkeypatch.setattr(spread, "supposed", lambda moments, *_: by_size(moments))
     assert said("numpy/peaked-softmax", exact_error=0.0) == REFUTED

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..generators import BITS, Kind, Streams, bits_of
+from ..generators import BITS, Kind, Streams, bits_of, identity
 from ..patches import Patches
 from ..run import Run, SampledRun, UnsupportedDraw, current_run, outside
 from .framework import Framework
@@ -159,8 +159,9 @@ class Shared:
 
     def _note(self, owner: Any, state: Any, key: bytes, kind: Kind) -> None:
         streams = Streams.of(self._run)
-        streams.moved.setdefault(id(owner), (owner, state, kind))
-        streams.drawn.setdefault(id(owner), (owner, key))
+        streams.moved.setdefault(identity(owner), (owner, state, kind))
+        streams.moves_freely(owner)
+        streams.drawn.setdefault(identity(owner), (owner, key))
 
     def put_back(self) -> None:
         """All hold what they held."""

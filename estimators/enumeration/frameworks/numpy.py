@@ -229,6 +229,15 @@ KINDS: dict[type, tuple[type[Drawing], str]] = {
 }
 
 
+#: What generators draw from.
+BIT_GENERATORS = (
+    np.random.MT19937,
+    np.random.PCG64,
+    np.random.PCG64DXSM,
+    np.random.Philox,
+    np.random.SFC64,
+)
+
 #: Bit generators that somebody drew from outside of any run while handlers were installed.
 ELSEWHERE: set[int] = set()
 
@@ -253,6 +262,11 @@ class Numpy(GeneratorFramework):
         raw = vars(np.random.BitGenerator)["random_raw"]
         bits = refuse("random_raw draws bits, which have no outcomes to count")
         patches.method(np.random.BitGenerator, "random_raw", handle(raw, bits))
+        for kind in BIT_GENERATORS:
+            own = vars(kind)
+            patches.method(kind, "state", _settable(own["state"]))
+            if "advance" in own:
+                patches.method(kind, "advance", set_by(own["advance"], BITS, ELSEWHERE))
         legacy = np.random.mtrand._rand
         for name in np.random.__all__:
             real = getattr(np.random, name)
@@ -268,6 +282,11 @@ class Numpy(GeneratorFramework):
     def begin(self) -> None:
         """Watch the generator that NumPy has of its own."""
         self._watched.add(_legacy_bits(), BITS)
+
+
+def _settable(state: Any) -> property:
+    """The state of a bit generator, of which a run notes that it is set."""
+    return property(state.__get__, set_by(state.__set__, BITS, ELSEWHERE))
 
 
 def _legacy_bits() -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import functools
 import importlib
 import itertools
 import os
@@ -20,8 +21,9 @@ from ..run import Run, current_run, outside
 from ..uniforms import uniform
 from .framework import GeneratorFramework, handle, refuse
 
-#: Modules whose names for temporary files are no draws of anybody's estimator.
-UNRELATED = ("tempfile",)
+#: Modules whose names for temporary files, or for what they compile, are no draws of anybody's
+#: estimator.
+UNRELATED = ("tempfile", "equinox")
 
 
 def _floats(run: Run, generator: random.Random) -> Any:
@@ -172,11 +174,14 @@ class Stdlib(GeneratorFramework):
                 if real is None:
                     continue
                 where = f"{getattr(owner, '__qualname__', owner.__name__)}.{name}"
-                handler = handle(
+                handler = _unless_unrelated(
                     real,
-                    refuse(
-                        f"{where} draws entropy from the operating system, which has no outcomes "
-                        "to count, and no seed; draw by a generator"
+                    handle(
+                        real,
+                        refuse(
+                            f"{where} draws entropy from the operating system, which has no "
+                            "outcomes to count, and no seed; draw by a generator"
+                        ),
                     ),
                 )
                 patches.attribute(owner, name, handler)
@@ -231,8 +236,21 @@ def _outside_of_runs(load: Callable[..., Any]) -> Callable[..., Any]:
     return find_and_load
 
 
+def _unless_unrelated(real: Callable[..., Any], handler: Callable[..., Any]) -> Any:
+    """A handler, but for modules that ask for themselves."""
+    if isinstance(real, type):
+        return handler
+
+    @functools.wraps(handler, assigned=("__name__", "__doc__"), updated=())
+    def function(*args: Any, **kwargs: Any) -> Any:
+        return (real if _unrelated() else handler)(*args, **kwargs)
+
+    return function
+
+
 def _unrelated() -> bool:
     """Whether a module asks that draws for itself."""
     if current_run() is None:
         return False
-    return sys._getframe(2).f_globals.get("__name__") in UNRELATED
+    name = sys._getframe(2).f_globals.get("__name__")
+    return str(name).partition(".")[0] in UNRELATED

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ..generators import Kind, draw_from, set_by
+from ..generators import Kind, draw_from, identity, set_by
 from ..outcomes import EPS, Coin, Uniform, binomial, weighted, weighted_rows
 from ..patches import Patches
 from ..run import Run, UnsupportedDraw, current_run
@@ -115,7 +115,7 @@ class Torch(GeneratorFramework):
         patches.attribute(torch.autograd, "backward", _remembering(torch.autograd.backward))
 
     def _elsewhere(self, *_: Any, generator: Any = None, **__: Any) -> None:
-        ELSEWHERE.add(id(self.module.default_generator if generator is None else generator))
+        ELSEWHERE.add(identity(generator or self.module.default_generator))
 
     def _seen(self, answer: Callable[..., Any]) -> Callable[..., Any]:
         """An answer, in which nothing that draws is looked for."""
@@ -154,12 +154,14 @@ class Torch(GeneratorFramework):
 def _kind(torch: Any) -> Kind:
     """How PyTorch's generators are read and moved."""
     kind, rand = type(torch.default_generator), torch._C._VariableFunctions.rand
-    read, write = kind.get_state, kind.set_state
+    read, write, unwatched = kind.get_state, kind.set_state, torch._C._DisableTorchDispatch
 
     def move(generator: Any) -> None:
         # By a function that no handler stands for: methods of a tensor are looked up anew by
-        # PyTorch where a mode is active that sees all functions.
-        rand(1, generator=generator, device=generator.device)
+        # PyTorch where a mode is active that sees all functions. And no mode that sees operations
+        # is told of it.
+        with unwatched():
+            rand(1, generator=generator, device=generator.device)
 
     def key(state: Any) -> bytes:
         return bytes(state.numpy().tobytes())
@@ -200,14 +202,23 @@ def _watching(torch: Any) -> Callable[[Run], contextlib.AbstractContextManager[o
 
 def _refuse_operation(func: Any, args: Any, kwargs: Any) -> None:
     name = str(func).removesuffix(".default")
-    if "dropout" in name and (args[1] if len(args) > 1 else kwargs.get("p", 1.0)) == 0.0:
-        return  # nothing is dropped
+    if _drops_nothing(func, args, kwargs):
+        return
     what = "dropout, by " if "dropout" in name or _in_dropout() else ""
     raise UnsupportedDraw(
         f"PyTorch drew by {what}{name}, which no handler sees: only its Python functions "
         "multinomial, bernoulli, binomial, randint, randperm, and what is built on these, can be "
         "asked for an outcome"
     )
+
+
+def _drops_nothing(func: Any, args: Any, kwargs: Any) -> bool:
+    """Whether an operation would draw what to drop, with a probability that is zero."""
+    for place, each in enumerate(func._schema.arguments):
+        if each.name == "dropout_p" or (each.name == "p" and "dropout" in str(func)):
+            given = args[place] if place < len(args) else kwargs.get(each.name, each.default_value)
+            return bool(given == 0.0)
+    return False
 
 
 def _in_dropout() -> bool:

@@ -26,9 +26,12 @@ class StepGradients:
         self._thread: int | None = None
         self._found: dict[str, Any] = {}
         self._steps: dict[str, int] = {}
+        #: Our own among the hooks of optimizers, by identity.
+        self._handles: dict[int, Any] = {}
 
     def start(self) -> None:
         """A run begins, in this thread: no step was made."""
+        self.forget()
         self._thread = threading.get_ident()
         self._found, self._steps = {}, {}
 
@@ -38,6 +41,7 @@ class StepGradients:
         The run has ended: steps count no more until the next one starts.
         """
         self._thread = None
+        self.forget()
         return {name: self._found.get(name, leaf.grad) for name, leaf in self._leaves.items()}
 
     @property
@@ -48,8 +52,28 @@ class StepGradients:
         """
         return max(self._steps.values(), default=0)
 
+    def forget(self) -> None:
+        """Take our hooks off the optimizers that have some."""
+        while self._handles:
+            self._handles.popitem()[1].remove()
+
     def before_step(self, optimizer: Any, args: Any, kwargs: Any) -> Any:
-        """What PyTorch calls before any step."""
+        """What PyTorch calls before any step, and before the optimizer's own hooks.
+
+        Those may change gradients, so that ours is put behind them, anew for each step. It stays
+        there until the next one: PyTorch is going through the hooks when it is called.
+        """
+        if threading.get_ident() != self._thread:
+            return None
+        before = self._handles.pop(id(optimizer), None)
+        if before is not None:
+            before.remove()
+        if getattr(optimizer, "_optimizer_step_pre_hooks", None):
+            self._handles[id(optimizer)] = optimizer.register_step_pre_hook(self._take_before)
+            return None
+        return self._take_before(optimizer, args, kwargs)
+
+    def _take_before(self, optimizer: Any, args: Any, kwargs: Any) -> Any:
         if threading.get_ident() != self._thread:
             return None
         stepped = {
@@ -109,3 +133,4 @@ def gradients_before_step(leaves: Mapping[str, Any]) -> Iterator[StepGradients]:
         yield steps
     finally:
         handle.remove()
+        steps.forget()

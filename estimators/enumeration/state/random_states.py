@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..generators import identity, set_state_of_bits, state_of_bits
 from .names import Name
 from .raw import mro
 from .record import Record
@@ -23,10 +24,7 @@ class Access(NamedTuple):
 
 
 #: How many children were spawned cannot be taken back, and decides no draw of a run.
-_NUMPY = Access(
-    lambda generator: generator.state,
-    lambda generator, state: setattr(generator, "state", state),
-)
+_NUMPY = Access(state_of_bits, set_state_of_bits)
 
 _LEGACY = Access(
     lambda generator: np.random.RandomState.get_state(generator, legacy=False),
@@ -62,6 +60,11 @@ class RandomState(Record):
     def compiled(cls, records: Sequence[RandomState]) -> Callable[[], bool]:
         """As :meth:`.Record.compiled`."""
         return lambda: True
+
+    @property
+    def owner(self) -> int:
+        """The identity of what is drawn from."""
+        return identity(self._target)
 
     def moved(self) -> bool:
         """As :meth:`.Record.moved`."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from .names import Name, Step
 from .ownership import Ownership
+from .random_states import RandomState
 from .raw import module_namespace, type_module
 from .reach import MOST_BYTES, Reach
 from .record import Record
@@ -82,6 +83,8 @@ class State:
         #: What changed once is put back each time.
         self._known: list[Record] = []
         self._changed: dict[str, None] = {}
+        #: Generators that were found moved, by identity, with their names.
+        self.moved_generators: dict[int, str] = {}
         self._unrestorable: dict[str, None] = {}
         self._compile()
 
@@ -131,6 +134,9 @@ class State:
             moved += [
                 each for each in self._records() if id(each) not in known and self._moved(each)
             ]
+        self.moved_generators.update(
+            {each.owner: str(each.name) for each in moved if isinstance(each, RandomState)}
+        )
         # Names first: what is put back may share its memory with what is not looked at yet.
         found = [name for each in moved for name in self._attempt(each, _differences)]
         for each in self._known:

@@ -22,7 +22,7 @@ from gradproof.reference_models.model import group_of
 from gradproof.reports import variance as variance_figure
 from gradproof.reports.table import verdict_table
 
-from . import options, user_file
+from . import options, text_options, user_file
 from .console import (
     AS_RECORDED,
     NOT_AS_RECORDED,
@@ -70,8 +70,8 @@ class PerToken:
 @click.command("baseline")
 @click.argument("target", required=False, metavar="FILE.py:NAME")
 @click.option("--new", "new_file", metavar="FILE.py", help="Write a template to begin with.")
-@options.MODEL
-@options.DATA
+@text_options.MODEL
+@text_options.DATA
 @options.SEED
 @click.option(
     "--framework",

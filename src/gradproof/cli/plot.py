@@ -28,7 +28,7 @@ from gradproof.reports import variance as variance_figure
 from gradproof.reports.stages import pick
 from gradproof.reports.style import Layout
 
-from . import options
+from . import options, text_options
 from .console import clear_errors
 from .figures import check_figure, save
 
@@ -50,9 +50,9 @@ def command() -> None:
 
 @command.command("variance")
 @options.FIGURE
-@options.MODEL
-@options.DATA
-@options.SENTENCES
+@text_options.MODEL
+@text_options.DATA
+@text_options.SENTENCES
 @options.SEED
 @options.TRACEBACK
 def variance(
@@ -87,9 +87,9 @@ def variance(
     show_default=True,
     help="E[R|x] of each sentence, the best B of each sentence, or the best constant.",
 )
-@options.MODEL
-@options.DATA
-@options.SENTENCES
+@text_options.MODEL
+@text_options.DATA
+@text_options.SENTENCES
 @options.SEED
 @options.TRACEBACK
 def ratios(

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from gradproof.estimators.baselines.own import blamed
+from gradproof.estimators.user_code import blamed
 
 from .console import check_writable, write_whole
 

@@ -72,6 +72,23 @@ def test_a_right_mean_is_not_rejected(known, rng):
     assert f"{one.detectable[one.worst]:.1e}" in one.explain()
 
 
+def test_it_rejects_at_one_over_alpha(known):
+    """Or a little later, where a part of alpha is kept for ranges that were learnt."""
+    one = MeanTest(np.zeros(SIZE), alpha=RARE, **known)
+    assert 1.0 / RARE <= one.alarm <= 1.25 / RARE  # a tenth of alpha is kept
+
+
+@pytest.mark.parametrize("precision", [2.0**-52, 2.0**-23])
+def test_a_shift_of_roundings_is_no_bias(precision):
+    """Samples that are all off one way by a few units in the last place, and hardly vary."""
+    rng = np.random.default_rng(0)  # what is tested does not depend on it
+    samples = 1.0 + 2.0 * precision + 0.1 * precision * rng.normal(size=(20_000, SIZE))
+    known = {"alpha": RARE, "sd": 0.5 * precision}
+    assert not found(samples, np.ones(SIZE), precision=precision, **known).rejected
+    # The same shift where samples are known to be finer than that.
+    assert found(samples, np.ones(SIZE), precision=1e-3 * precision, **known).rejected
+
+
 def test_a_wrong_coordinate_is_rejected_early_and_named(known, rng):
     """With its mean, and what the mean should be."""
     samples = signs(rng, enough(**known))

@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gradproof.estimators.enumeration.enumeration import Enumeration
+from gradproof.estimators.enumeration.estimator import Estimator
 from gradproof.estimators.enumeration.gradients import Layout
 from gradproof.estimators.enumeration.moments import REMEMBERED, Moments, Total
 from gradproof.estimators.enumeration.outcomes import Uniform, table
@@ -74,18 +76,18 @@ def test_memory_does_not_grow_with_the_number_of_paths():
         return found, moments
 
     (few, _), (many, moments) = peak(1_000), peak(10_000)
-    assert many < few + 2**14  # nine thousand paths more, of two numbers each, are nine times that
+    assert many < few + 2**15  # nine thousand paths more, of two numbers each, are four times that
     assert len(moments.likeliest()) == REMEMBERED
 
 
 def test_the_likeliest_paths_are_remembered():
     """With their probabilities, in order."""
-    weights = np.arange(1.0, 101.0)
+    weights = np.arange(1.0, 401.0)
     outcomes, moments = table("draw", weights / weights.sum()), Moments(ONE)
-    for place in range(100):
+    for place in range(400):
         moments.add(path(outcomes, place, np.ones(2)))
     found = [choices[0].taken for _, choices in moments.likeliest()]
-    assert found == list(range(99, 99 - REMEMBERED, -1))
+    assert found == list(range(399, 399 - REMEMBERED, -1))
 
 
 def test_paths_that_are_too_unlikely_for_a_number_count_for_nothing():
@@ -142,3 +144,14 @@ def test_gradients_that_do_not_fit_are_errors():
         layout.row({"c": np.zeros(2)})
     with pytest.raises(ValueError, match=r"a has shape \(3,\), and its exact gradient \(2,\)"):
         layout.row({"a": np.zeros(3)})
+
+
+def test_every_enumeration_asks_whether_all_paths_are_there(monkeypatch):
+    """A sum of probabilities that nobody looks at would be no check."""
+    seen = []
+    monkeypatch.setattr(Moments, "check_mass", lambda moments: seen.append(moments.mass))
+    rng = np.random.default_rng()
+    estimator = Estimator(lambda x: rng.integers(2) * x, [np.ones(1)])
+    with Enumeration(estimator) as enumeration:
+        enumeration.moments()
+    assert seen == [1.0]

@@ -81,6 +81,38 @@ def test_several_steps(torch, weight):
         assert steps.steps == 2
 
 
+@pytest.mark.parametrize("closure", [True, False])
+def test_hooks_of_the_optimizers_own(torch, weight, closure):
+    """What they make of the gradient is what the step takes; ours is off again, and so is any."""
+    optimizer = torch.optim.SGD([weight], lr=0.1)
+    seen = []
+
+    def halve(*_):
+        seen.append(None)
+        if weight.grad is not None:
+            weight.grad *= 0.5
+
+    optimizer.register_step_pre_hook(halve)
+    before = dict(optimizer._optimizer_step_pre_hooks)
+    with gradients_before_step({"weight": weight}) as steps:
+        for _ in range(2):
+            steps.start()
+            for _ in range(2):
+                optimizer.zero_grad()
+                weight.sum().backward()
+                if closure:
+                    optimizer.step(lambda: weight.sum())
+                else:
+                    optimizer.step()
+            assert steps.read()["weight"].tolist() == [0.5, 0.5]
+            assert steps.steps == 2
+            assert dict(optimizer._optimizer_step_pre_hooks) == before
+        steps.start()
+        optimizer.step()
+    assert dict(optimizer._optimizer_step_pre_hooks) == before
+    assert len(seen) == 5
+
+
 @pytest.mark.parametrize("by_keyword", [True, False])
 def test_closure(torch, weight, by_keyword):
     """A gradient that is computed within the step is taken after its first evaluation."""

@@ -6,6 +6,7 @@ import os
 import random
 import secrets
 import sys
+import tracemalloc
 import types
 import uuid
 
@@ -181,6 +182,109 @@ def test_arrays_of_uniform_numbers_may_change_their_shape():
     assert probabilities(lambda: rng.random((3, 2)).shape) == {(3, 2): 1.0}
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        lambda u: u[[0, 1, 2]],
+        lambda u: u[[2, 2, 0, 1]][[2, 3, 0]],
+        lambda u: u[np.array([0, 1, 2])],
+        lambda u: u[np.array([True, True, True])],
+        lambda u: u[np.arange(3)[::-1]][::-1],
+        lambda u: u[::-1][[2, 1, 0]],
+        lambda u: u.reshape(3, 1).T.ravel(),
+        lambda u: u[None, ...][0],
+        lambda u: (1.0 - u)[[0, 1, 2]] * -1.0 + 1.0,
+        lambda u: u[-3:][:3],
+    ],
+    ids=["list", "twice", "array", "mask", "turned", "back", "ravel", "dots", "moved", "slices"],
+)
+def test_copies_of_uniform_numbers_are_the_same_numbers(other):
+    """Of whatever NumPy makes a copy: what one comparison says, the other does."""
+    rng, p = np.random.default_rng(), np.array([0.5, 0.25, 0.125])
+
+    def run():
+        u = rng.random(3)
+        return tuple(other(u) < p), tuple(u < p)
+
+    found = probabilities(run)
+    assert len(found) == 8
+    assert all(first == second for first, second in found)
+
+
+def test_shapes_of_uniform_numbers_that_numpy_copies():
+    """Transposed and made flat, by columns, by a mask and the rest, twice in one comparison."""
+    rng = np.random.default_rng()
+    mask = np.array([True, False, True])
+
+    def flat():
+        u = rng.random((3, 2))
+        return tuple(u.T.ravel()[:3] < 0.5) == tuple(u[:, 0] < 0.5), *(u.ravel("F") < 0.5)[:3]
+
+    assert all(same for same, *_ in probabilities(flat))
+    masked = probabilities(lambda: (*((u := rng.random(3))[mask] < 0.5), *(u[~mask] < 0.25)))
+    assert masked[True, True, True] == pytest.approx(1 / 16)
+    assert probabilities(lambda: tuple(rng.random(2)[[0, 0]] < 0.25)) == pytest.approx(
+        {(True, True): 0.25, (False, False): 0.75}
+    )
+    assert probabilities(lambda: bool(rng.random(())[()] < 0.25)) == {True: 0.25, False: 0.75}
+    with pytest.raises(IndexError):
+        paths(lambda: rng.random(3)[3])
+
+
+def test_large_arrays_of_uniform_numbers_cost_no_more_than_zeros():
+    """Parts of them are looked at, and nothing is laid out for the rest."""
+    rng = np.random.default_rng()
+    count = 10**6
+
+    def run():
+        u = rng.random((count, 2))
+        tracemalloc.start()
+        try:
+            first = (*(u[:2].ravel() < 0.5), u[-1][1] < 0.5, u.reshape(-1)[::2][count - 2] < 0.5)
+            return first, tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    found = paths(run)
+    assert len({path.value[0] for path in found}) == 2**6
+    assert max(path.value[1] for path in found) < 10**5
+
+
+def test_keywords_of_numpys_functions_are_kept_to_or_refused():
+    """What is written elsewhere is written there; what is compared in part only is refused."""
+    rng, half = np.random.default_rng(), np.array([0.5, 0.25])
+
+    def written():
+        out = np.zeros(2)
+        assert np.less(rng.random(2), half, out=out) is out
+        return tuple(out)
+
+    assert probabilities(written)[1.0, 1.0] == pytest.approx(0.125)
+    both = probabilities(lambda: tuple(np.less(rng.random(2), half, out=None, where=True)))
+    assert both[True, True] == pytest.approx(0.125)
+    for use in (
+        lambda u: np.less(u, half, where=np.array([True, False])),
+        lambda u: np.less(u, half, dtype=object),
+        lambda u: np.add(half, 1.0, out=u),
+    ):
+        with pytest.raises(
+            UnsupportedDraw, match=r"given to np\.(less|add) with (where|dtype|out)="
+        ):
+            paths(lambda use=use: use(rng.random(2)))
+    with pytest.raises(UnsupportedDraw, match="used other than compared"):
+        paths(lambda: np.add(rng.random(2), half[0], out=np.zeros(2)))
+
+
+def test_uniform_numbers_between_two_that_are_one():
+    """There is nothing to be drawn, nor to be divided by."""
+    rng = np.random.default_rng()
+    assert probabilities(lambda: rng.uniform(2.0, 2.0) + random.uniform(1, 1)) == {3.0: 1.0}
+    assert probabilities(lambda: tuple(rng.uniform(0.5, 0.5, 2) < 0.75)) == {(True, True): 1.0}
+    assert probabilities(lambda: rng.uniform(0.0, 0.0, (2, 3)).shape) == {(2, 3): 1.0}
+    with pytest.raises(UnsupportedDraw, match="used other than compared"):
+        paths(lambda: rng.random() * 1e-200 * 1e-200 < 0.5)
+
+
 def test_numpys_draws_have_the_probabilities_that_they_should():
     """Choices with and without replacement, whole numbers, coins, permutations."""
     rng = np.random.default_rng()
@@ -330,6 +434,7 @@ def test_draws_of_the_prefix_count_too_once_another_follows():
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not copied here")
+@pytest.mark.filterwarnings("ignore:.*fork:RuntimeWarning")  # JAX's
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # nothing is waited for here
 def test_a_copy_of_the_process_cannot_draw():
     """It is refused there, and the run goes on here."""
@@ -428,6 +533,10 @@ def test_arrays_are_named_by_where_they_are():
         named({"w": "none"})
     with pytest.raises(NotAGradient, match="of type complex"):
         named(1j)
+    with pytest.raises(ValueError, match=r"called 'a\.b': \['a'\]\['b'\] and \['a\.b'\]; rename"):
+        named({"a": {"b": np.ones(2)}, "a.b": np.zeros(2)})
+    with pytest.raises(ValueError, match=r"called '1': \[1\] and \['1'\]"):
+        named({1: np.ones(2), "1": np.zeros(2)})
 
 
 @pytest.mark.torch

@@ -84,3 +84,17 @@ def test_no_score_no_best_baseline():
     np.testing.assert_array_equal(found.best(), [1.0, 2.0])
     assert found.total(7.0) == 6.0
     np.testing.assert_array_equal(found.least()["phi.table"], 2.0 * np.ones(3))
+
+
+@given(case=cases, shift=numbers)
+def test_a_total_is_the_sum_of_what_it_is_of(case, shift):
+    """At any baselines, one a sentence: the README's function of microseconds."""
+    found = quadratics(reference(case.subject()))
+    baselines = shift + np.arange(len(found.centre), dtype=float)
+    # Each sentence's parabola has terms that are larger than their sum; roundings are of these.
+    summed = found.summed()
+    shifts = np.abs(baselines - found.centre)
+    terms = shifts**2 * summed.curvature + 2.0 * shifts * np.abs(summed.slope)
+    size = summed.value + float(terms.sum())
+    expected = found.total(baselines)
+    np.testing.assert_allclose(summed(baselines), expected, rtol=0.0, atol=1e-12 * size)
