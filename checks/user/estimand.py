@@ -10,7 +10,7 @@ import numpy as np
 
 from gradproof.estimators.enumeration.enumeration import Enumeration
 from gradproof.estimators.enumeration.estimator import Code, Estimator, float_arrays
-from gradproof.estimators.enumeration.gradients import Layout, named, precision
+from gradproof.estimators.enumeration.gradients import Layout, arrays_by_name, named, precision
 from gradproof.estimators.enumeration.outcomes import EPS
 from gradproof.estimators.enumeration.rounding import FACTOR, RUNS, perturbation, spread
 from gradproof.estimators.enumeration.run import (
@@ -20,6 +20,7 @@ from gradproof.estimators.enumeration.run import (
     UnsupportedDraw,
 )
 
+from ..evidence import COARSEST
 from .expected_cost import gradient_of_mean
 
 #: Roundings of a number that is given: of the last operation, and of what it was made from.
@@ -33,6 +34,30 @@ DIFFERENCES = EPS**0.5
 #: What the best central differences leave beside the largest entry, however small one is.
 CENTRAL = EPS ** (2.0 / 3.0)
 
+#: Roundings of the largest entry that a number may be off by that was computed in single precision:
+#: what cancels on the way to it (a cost less its mean) is that much larger than what is left. With
+#: costs of 20, give or take 1, PyTorch's gradient of a softmax of 40 entries was off by 28 of them,
+#: of 4 entries by 134, at most in 30 each. As many as samples may be off by.
+CANCELLED = 1000.0
+
+#: Entries that tell that numbers were in single precision once, and the bits that each must need:
+#: of a double that is anything only one in 2^29 is such. Halves and small whole numbers tell
+#: nothing.
+TELLING, BITS = 4, 12
+
+#: Why a small error is no bias, where ``exact`` is numbers that were made somehow.
+MADE = (
+    "Differences leave errors of that size, and exact= is numbers that were made somehow: pass "
+    "exact_error= (0 if it is as exact as its type), or a function that computes it, so that its "
+    "own rounding can be measured."
+)
+
+#: The same, where they are or were in single precision.
+COARSE = (
+    "Single precision leaves errors of that size, and exact= {}: compute exact= in double "
+    "precision, or pass exact_error= (0 if it is as exact as its type)."
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class Exact:
@@ -40,8 +65,8 @@ class Exact:
 
     ``error`` is what each entry may be off by; ``unstated`` what it may be off by besides if it was
     made in a way that nobody spoke of, such as differences: an error that this explains is no
-    bias of anybody's. ``measure`` returns a better ``error``, at a cost. ``how`` says where it
-    comes from.
+    bias of anybody's, and ``why`` says so. ``measure`` returns a better ``error``, at a cost.
+    ``how`` says where it comes from.
 
     Shape:
         ``value``, ``error`` and ``unstated`` by parameter, alike.
@@ -52,6 +77,7 @@ class Exact:
     unstated: Mapping[str, np.ndarray]
     how: str
     measure: Callable[[], Mapping[str, np.ndarray]] | None = None
+    why: str = MADE
 
     def measured(self) -> Exact:
         """With what its own rounding was measured to do, where that can be."""
@@ -118,11 +144,55 @@ def _given(exact: Any, exact_error: Any) -> Exact:
     error = _rounded(known, step)
     if exact_error is not None:
         return Exact(known, _stated(exact_error, known, error), _zeros(known), "as given")
+    steps = {key: _made_in(value, step) for key, value in arrays_by_name(exact).items()}
     unstated = {
-        key: DIFFERENCES * np.abs(value) + CENTRAL * float(np.abs(value).max(initial=0.0))
-        for key, value in known.items()
+        key: _by_differences(value) + _cancelled(value, steps[key]) for key, value in known.items()
     }
-    return Exact(known, error, unstated, "as given")
+    coarse = [key for key in known if steps[key] > EPS]
+    if not coarse:
+        return Exact(known, error, unstated, "as given")
+    kind = "is" if step > EPS else "has the values of numbers that were"
+    why = COARSE.format(f"{kind} in single precision or a coarser one ({', '.join(coarse[:4])})")
+    return Exact(known, error, unstated, "as given", why=why)
+
+
+def _by_differences(value: np.ndarray) -> np.ndarray:
+    """What differences in double precision leave."""
+    return DIFFERENCES * np.abs(value) + CENTRAL * float(np.abs(value).max(initial=0.0))
+
+
+def _cancelled(value: np.ndarray, step: float) -> float:
+    """What coarser arithmetic leaves, whose numbers are so far apart; 0 for double precision.
+
+    No more than a hundredth, which is a bias whatever it was computed in, but for the roundings of
+    numbers that are coarser than that themselves.
+    """
+    if step <= EPS:
+        return 0.0
+    share = max(GIVEN * step, min(CANCELLED * step, COARSEST))
+    return share * float(np.abs(value).max(initial=0.0))
+
+
+def _made_in(value: np.ndarray | None, step: float) -> float:
+    """The precision that numbers were computed in, as far as that shows.
+
+    Args:
+        step: the coarsest precision of all that were given with them.
+    """
+    if value is None or value.dtype.kind != "f":
+        return EPS
+    if value.dtype.itemsize < np.dtype(np.float64).itemsize:
+        return step
+    return float(np.finfo(np.float32).eps) if _was_single(value) else EPS
+
+
+def _was_single(value: np.ndarray) -> bool:
+    """Whether all numbers are such as single precision has, and not by accident."""
+    with np.errstate(over="ignore", under="ignore"):
+        if not np.array_equal(value.astype(np.float32), value):
+            return False
+    parts = np.ldexp(np.frexp(value)[0], BITS)
+    return int(np.count_nonzero(parts != np.rint(parts))) >= TELLING
 
 
 def _returned(exact: Callable[..., Any], estimator: Estimator, exact_error: Any) -> Exact:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -10,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from gradproof.estimators.enumeration.enumeration import Enumeration
-from gradproof.estimators.enumeration.estimator import Estimator
+from gradproof.estimators.enumeration.estimator import GRAPH, Estimator
+from gradproof.estimators.enumeration.gradients import Layout
 from gradproof.estimators.enumeration.handling import Handling
 from gradproof.estimators.enumeration.run import (
     MOST_PATHS,
@@ -28,13 +30,15 @@ from ..evidence import (
     REFUTED,
     UNDECIDED,
     Comparison,
+    NothingCompared,
     compare_entries,
+    entry,
     judge,
     unresolved,
     worst_of,
 )
 from ..sequential.mean_test import ALPHA
-from .estimand import Exact, exact_gradient
+from .estimand import MADE, Exact, exact_gradient
 from .expected_cost import check_precision
 from .jax_keys import Keys
 from .sampled import Sampled, check_sampling, sample
@@ -47,6 +51,12 @@ SEEN = 0.1
 #: some hundreds of them.
 SINGLE = 1e-4
 
+#: Why they are no bias, where nobody said what the arithmetic is.
+UNMEASURED = (
+    "An error so small may be rounding of single precision, and the arithmetic inside could not be "
+    "measured: if it is single, pass precision=np.finfo(np.float32).eps; if it is double, "
+    "precision=np.finfo(float).eps."
+)
 
 #: Runs in a row after which an estimator that keeps something is looked at again: one of them may
 #: change nothing.
@@ -115,7 +125,9 @@ class Checked:
             if self.condition and self.verdict != UNDECIDED:
                 verdict += f", if {self.condition}"
             lines = [f"{self.name}: {verdict}.", *self.notes]
-            if self.verdict == UNDECIDED:
+            if self.reason:
+                lines.append(self.reason)
+            elif self.verdict == UNDECIDED:
                 lines.append(
                     "Take more draws to tell (the first of them only teach how far outcomes lie "
                     "apart), pass rarest= if outcomes that are rarer do not matter, or enumerate a "
@@ -211,7 +223,8 @@ def check_estimator(
             enumerated and differentiated.
         exact_error: what ``exact`` may be off by itself, a number or arrays like it. Default: the
             rounding of what returns it; of arrays that were made somehow, errors as small as
-            differences leave refute nothing.
+            differences leave refute nothing, nor such as single precision leaves if that is what
+            they are in, or were.
         wrt: the module or tensors whose gradients are read. Default: those among the inputs.
         paths: that may be run at most.
         draws: samples that may be taken where draws cannot be enumerated; 0: that is an error.
@@ -251,12 +264,14 @@ def check_estimator(
         reset=reset,
         precision=precision,
     )
+    _check_entries(known.value)
     try:
         with Enumeration(estimator, paths) as enumeration:
             found = _Enumerated(label, estimator, enumeration, known, precision)
             found.look()
     except (UnsupportedDraw, TooManyPaths) as error:
         if draws:
+            known = _finitely_measured(known)
             with estimator.kept(generators=False), Handling(*estimator.roots) as handling:
                 samples = sample(
                     estimator,
@@ -265,6 +280,7 @@ def check_estimator(
                     alpha=alpha,
                     rarest=rarest,
                     exact_error=known.error,
+                    doubt=_doubt(known, precision),
                     seed=seed,
                     coarsest=precision,
                     perform=handling.perform,
@@ -272,9 +288,23 @@ def check_estimator(
                     keys=Keys(estimator.function, estimator.inputs, seed=seed),
                 )
             seconds = time.perf_counter() - started
-            return _of_samples(label, known.value, samples, seconds, str(error))
+            return _of_samples(label, known, samples, seconds, str(error))
         raise type(error)(f"{error}; pass draws= to sample it instead") from error
     return found.record(time.perf_counter() - started)
+
+
+def _check_entries(exact: Mapping[str, np.ndarray]) -> None:
+    """Whether there is a number to be compared.
+
+    Raises:
+        NothingCompared: if not.
+    """
+    if not any(value.size for value in exact.values()):
+        shapes = ", ".join(f"{key} has shape {value.shape}" for key, value in exact.items())
+        raise NothingCompared(
+            f"nothing to compare: no exact gradient has an entry ({shapes}); check exact=, wrt= "
+            "and the sizes of the parameters"
+        )
 
 
 class _Counter:
@@ -302,6 +332,7 @@ class _Enumerated:
         self._label, self._estimator, self._enumeration = label, estimator, enumeration
         self._exact, self._precision = exact, precision
         self._reason = ""
+        self._unmeasured = False
 
     def look(self) -> None:
         """Run all paths, and compare."""
@@ -326,6 +357,16 @@ class _Enumerated:
             self._exact = self._exact.measured()
             self._spread = bounds.best()
             self._compare_within(self._spread.bound)
+            if self._is_small(COARSEST):  # and some of the other paths may be coarser inside
+                self._spread = bounds.thorough()
+                self._compare_within(self._spread.bound)
+            known = self._spread.bound + layout.row(self._exact.error)
+            self._unmeasured = bool((off <= known + bounds.unmeasured()).all())
+
+    def _is_small(self, share: float) -> bool:
+        """Whether something is off, and nothing by more than this share of what it should be."""
+        off = [one for one in self._comparisons if one.ratio > 1.0]
+        return bool(off) and all(one.error <= share * one.signal for one in off)
 
     def _compare_within(self, bounds: np.ndarray) -> None:
         moments, layout = self._moments, self._moments.layout
@@ -357,21 +398,28 @@ class _Enumerated:
         """An error that something else may have made is no bias of the estimator's."""
         if self._verdict == REFUTED and not self._excuse_exact():
             self._excuse_precision()
+        elif self._verdict == UNDECIDED and self._exact.why != MADE:
+            self._excuse_exact()  # it is off by so little that rounding alone may be as large
 
     def _excuse_precision(self) -> None:
         """Arithmetic in single precision, where what is inside could not be measured."""
-        small = all(
-            one.error <= SINGLE * one.signal for one in self._comparisons if one.ratio > 1.0
-        )
-        if self._spread.measured or not small or self._precision:
+        if self._spread.measured:
+            self._excuse_unmeasured()
+            return
+        if not self._is_small(SINGLE) or self._precision:
             return
         self._verdict = UNDECIDED
-        self._reason = (
-            "An error so small may be rounding of single precision, and the arithmetic inside "
-            "could "
-            "not be measured: if it is single, pass precision=np.finfo(np.float32).eps; if it is "
-            "double, precision=np.finfo(float).eps."
-        )
+        self._reason = UNMEASURED
+
+    def _excuse_unmeasured(self) -> None:
+        """Arithmetic that is coarser on paths that roundings were not moved on."""
+        if self._unmeasured and self._spread.paths < self._moments.count:
+            self._verdict = UNDECIDED
+            self._reason = (
+                "An error so small may be rounding of single precision on the paths that are less "
+                f"likely: what rounding does inside was measured on {self._spread.paths:,} of "
+                f"{self._moments.count:,} paths. Check a problem with fewer paths."
+            )
 
     def _excuse_exact(self) -> bool:
         """An exact gradient that was made by differences, say."""
@@ -381,12 +429,10 @@ class _Enumerated:
             allowed = GAP * (bounds[key] + self._exact.error[key]) + self._exact.unstated[key]
             if not (error <= allowed).all():
                 return False
+        if all((error <= self._exact.error[key] + bounds[key]).all() for key, error in off.items()):
+            return False  # nothing is off
         self._verdict = UNDECIDED
-        self._reason = (
-            "Differences leave errors of that size, and exact= is numbers that were made somehow: "
-            "pass exact_error= (0 if it is as exact as its type), or a function that computes it, "
-            "so that its own rounding can be measured."
-        )
+        self._reason = self._exact.why
         return True
 
     def _look_later(self) -> None:
@@ -397,7 +443,9 @@ class _Enumerated:
                 if not same_inputs:
                     return
                 later = self._enumeration.moments(self._exact.value)
-        except NotReproducible as error:
+        except Exception as error:  # noqa: BLE001 - it may be such as can be run only so often
+            if not isinstance(error, NotReproducible):
+                return  # from the state that it was given in nothing was wrong
             self._verdict = UNDECIDED
             self._reason = (
                 f"It keeps {_listed(self._changed)} from one run to the next, and draws otherwise "
@@ -449,7 +497,7 @@ class _Enumerated:
 
     def _notes(self) -> list[str]:
         """Facts."""
-        found = []
+        found = self._reading()
         if not self._moments.draws:
             found.append("Nothing was drawn: there is one path, and no variance.")
         if self._enumeration.handling.seeds.seeded:
@@ -473,6 +521,49 @@ class _Enumerated:
                 "It runs in single precision: in double precision a smaller bias could be seen."
             )
         return found
+
+    def _reading(self) -> list[str]:
+        """What helps to see why an estimator is refuted, and how its gradients were read."""
+        found = []
+        if self._verdict == REFUTED:
+            factor = self._factor()
+            if factor is not None:
+                found.append(_times(factor))
+            if self._estimator.has_graph:
+                found.append(f"{GRAPH[0].upper()}{GRAPH[1:]}.")
+        if self._estimator.cleared:
+            found.append(
+                ".grad was cleared before each run; it was not zero when the check began, and an "
+                "estimator that does not clear it itself (zero_grad()) adds to what stands there, "
+                "which is not seen here."
+            )
+        return found
+
+    def _factor(self) -> float | None:
+        """What the exact gradient is multiplied with in every entry, as far as bounds can tell.
+
+        None if there is no such number, or if it is one entry that it would be told of.
+        """
+        layout = self._moments.layout
+        mean, exact = self._moments.mean(), layout.row(self._exact.value)
+        error = self._spread.bound + layout.row(self._exact.error)
+        at, sure = int(np.argmax(np.abs(exact))), np.abs(exact) * COARSEST > error
+        if np.count_nonzero(sure) < 2 or not sure[at] or not np.isfinite(mean).all():
+            return None
+        factor = float(mean[at] / exact[at]) if abs(mean[at]) > error[at] else 0.0
+        # Of the factor's own error each entry has its share.
+        with np.errstate(over="ignore", invalid="ignore"):  # no number is within no number
+            allowed = (1.0 + abs(factor)) * (error + np.abs(exact) * error[at] / abs(exact[at]))
+            within = np.abs(mean - factor * exact) <= allowed
+        return factor if within.all() else None
+
+
+def _times(factor: float) -> str:
+    if factor == 0.0:
+        return "The mean is zero in every entry."
+    rough = f"{factor:.4f}"
+    told = rough if abs(factor) >= 0.1 and float(rough) != 1.0 else f"{factor:.6g}"
+    return f"The mean is {told} times the gradient in every entry."
 
 
 def _listed(names: Iterable[str], most: int = 6) -> str:
@@ -502,10 +593,47 @@ def _farthest(off: np.ndarray) -> tuple[int, ...]:
     return tuple(int(each) for each in np.unravel_index(place, off.shape)) if off.size else ()
 
 
-def _of_samples(
-    name: str, known: Mapping[str, np.ndarray], found: Sampled, seconds: float, why: str
-) -> Checked:
-    test, start, comparisons, places = found.test, 0, [], {}
+def _finitely_measured(exact: Exact) -> Exact:
+    """With what its own rounding was measured to do, where that is a number."""
+    found = exact.measured()
+    return found if all(np.isfinite(each).all() for each in found.error.values()) else exact
+
+
+def _doubt(exact: Exact, precision: float) -> dict[str, np.ndarray]:
+    """What the mean of samples may be off by, and nobody be wrong for certain; by parameter.
+
+    What nobody stated of the exact gradient, and rounding of single precision, unless somebody said
+    what the arithmetic is: what is inside of samples is not measured.
+    """
+    share = 0.0 if precision else SINGLE
+    return {
+        key: exact.unstated[key] + share * float(np.abs(value).max(initial=0.0))
+        for key, value in exact.value.items()
+    }
+
+
+def _why_doubtful(exact: Exact, found: Sampled) -> str:
+    """Why an error that was found is no bias for certain; empty if none is in doubt."""
+    if not found.doubtful:
+        return ""
+    layout = Layout(exact.value)
+    off = np.abs(layout.row(found.mean) - layout.row(exact.value))
+    allowed = layout.row(exact.error) + layout.row(exact.unstated)
+    # Beside five standard errors no noise in any entry matters.
+    explained = (off <= allowed + 5.0 * found.test.standard_errors).all()
+    return exact.why if explained else UNMEASURED
+
+
+def _naming_entries(text: str, known: Mapping[str, np.ndarray]) -> str:
+    """A text, in which entries have their names instead of their numbers in a row."""
+    names = [entry(key, place) for key, value in known.items() for place in np.ndindex(value.shape)]
+    return re.sub(r"\bcoordinate (\d+)", lambda found: names[int(found[1])], text)
+
+
+def _of_samples(name: str, exact: Exact, found: Sampled, seconds: float, why: str) -> Checked:
+    known, test, start = exact.value, found.test, 0
+    comparisons: list[Comparison] = []
+    places: dict[str, tuple[int, ...]] = {}
     guilty = ""
     for key, value in known.items():
         part = slice(start, start + value.size)
@@ -524,6 +652,8 @@ def _of_samples(
         start = part.stop
     seen, size = float(test.detectable.max()), max(one.signal for one in comparisons)
     verdict = REFUTED if test.rejected else HOLDS if seen <= SEEN * size else UNDECIDED
+    if found.doubtful:
+        verdict = UNDECIDED
     return Checked(
         name=name,
         verdict=verdict,
@@ -537,7 +667,12 @@ def _of_samples(
         paths=0,
         draws=test.draws,
         seconds=seconds,
-        notes=(f"It was sampled, for {why}.", test.explain(), *found.notes),
+        notes=(
+            f"It was sampled, for {why}.",
+            _naming_entries(test.explain(), known),
+            *found.notes,
+        ),
+        reason=_why_doubtful(exact, found),
         detectable=seen,
         condition=found.condition,
     )

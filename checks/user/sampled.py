@@ -3,7 +3,7 @@
 Runs are observed while they draw: what the probabilities of outcomes are decides how many draws
 the range of the estimate is learnt from, and whether the verdict is conditional; see
 :mod:`.sequential` and :mod:`.rarity`. Samples that repeat each other are no samples, and no verdict
-comes of them.
+comes of them; nor does one where a generator is seen to be in the same state in each of them.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ import dataclasses
 import numbers
 import random
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
+from gradproof.estimators.enumeration.generators import BITS, PYTHON, bits_of
 from gradproof.estimators.enumeration.gradients import Layout, arrays_by_name, precision
 from gradproof.estimators.enumeration.run import SampledRun
 
@@ -33,6 +35,11 @@ BLOCKS = 64, 4096
 #: and would have to keep time, once in a million.
 LOOKED, PERIODS = 16_384, 4
 
+#: Samples in which generators are looked at; and where one state is drawn from in so large a share
+#: of them, and in so many, it comes from one seed. By accident it does if a seed is itself drawn
+#: from fewer than four.
+WATCHED, SHARE, LEAST = 64, 1 / 4, 8
+
 
 class RepeatedSamples(ValueError):
     """Samples that repeat each other: whatever draws does not draw anew."""
@@ -43,13 +50,15 @@ class Sampled:
     """What samples showed: moments by parameter, and what the test found.
 
     ``condition`` is what the verdict hangs on, after an "if"; empty where it hangs on nothing.
-    ``notes`` are facts that no verdict hangs on.
+    ``notes`` are facts that no verdict hangs on. ``doubtful`` says that the mean is not the exact
+    one, by no more than may be nobody's fault: then ``test`` is the one that allows for that.
     """
 
     mean: Mapping[str, np.ndarray]
     variance: Mapping[str, np.ndarray]
     test: MeanFound
     notes: tuple[str, ...] = ()
+    doubtful: bool = False
 
     @property
     def condition(self) -> str:
@@ -96,6 +105,7 @@ def sample(
     alpha: float,
     rarest: float | None = None,
     exact_error: Mapping[str, np.ndarray] | float = 0.0,
+    doubt: Mapping[str, np.ndarray] | float = 0.0,
     low: Mapping[str, np.ndarray] | float | None = None,
     high: Mapping[str, np.ndarray] | float | None = None,
     seed: int | None = None,
@@ -113,6 +123,8 @@ def sample(
         rarest: the same; outcomes that are rarer may be left out. None: as rare as any draw's
             rarest outcome is, as far as that is seen, and ``RAREST`` at most.
         exact_error: what ``exact`` may be off by.
+        doubt: what the mean may be off by besides, without anybody's being wrong for certain: it
+            is sampled until a mean is rejected that may be off by so much more.
         low, high: between which each entry lies, for certain: nothing is learnt then, and the
             verdict is not conditional.
         seed: of the generators that PyTorch, NumPy and Python have of their own; they are as before
@@ -127,45 +139,56 @@ def sample(
     Raises:
         TooFewDraws: for too few to test anything; before anything is run where that is known, after
             one run where its draws show it, and later only if later draws have rarer outcomes.
-        RepeatedSamples: if all samples are equal, and not the exact gradient, or if they come back
-            in turn.
+        RepeatedSamples: if all samples are equal, and not the exact gradient, if they come back in
+            turn, or if a generator or a key is seen to be the same in each.
         ValueError: for arguments that are none, or gradients that do not fit.
     """
     check_sampling(draws=draws, alpha=alpha, rarest=rarest, seed=seed, least=1)
     layout, rarity = Layout(exact), Rarity(rarest)
-    test = MeanTest(
-        layout.row(exact),
-        exact_error=_row(exact_error, layout),
-        alpha=alpha,
-        rarest=rarity.least,
-        low=None if low is None else _row(low, layout),
-        high=None if high is None else _row(high, layout),
-        groups=_parameters(layout),
-        precision=coarsest,
-    )
-    if test.stretch and perform is None:
-        rarity.plan(test, draws)
+    error, more = _row(exact_error, layout), _row(doubt, layout)
+
+    def allowing(off: np.ndarray) -> MeanTest:
+        return MeanTest(
+            layout.row(exact),
+            exact_error=off,
+            alpha=alpha,
+            rarest=rarity.least,
+            low=None if low is None else _row(low, layout),
+            high=None if high is None else _row(high, layout),
+            groups=_parameters(layout),
+            precision=coarsest,
+        )
+
+    tests = [allowing(error), *([allowing(error + more)] if more.any() else [])]
+    if tests[0].stretch and perform is None:
+        for test in tests:
+            rarity.plan(test, draws)
     with contextlib.ExitStack() as stack:
         stack.enter_context(_seeded(None if seed is None else int(seed)))
         if keys is not None:
             stack.enter_context(keys)
-        return _Sampling(run, layout, test, rarity, perform, settle, keys).finish(draws)
+        return _Sampling(run, layout, tests, rarity, perform, settle, keys).finish(draws)
 
 
 class _Sampling:
-    """Samples that are taken, what is known of them, and the test that they are fed to."""
+    """Samples that are taken, what is known of them, and the tests that they are fed to.
+
+    Args:
+        tests: the first of which says whether anything is wrong, the last for certain.
+    """
 
     def __init__(
         self,
         run: Callable[[], Any],
         layout: Layout,
-        test: MeanTest,
+        tests: list[MeanTest],
         rarity: Rarity,
         perform: Callable[[Callable[[], Any], SampledRun], Any] | None,
         settle: Callable[[], object] | None,
         keys: Keys | None,
     ) -> None:
-        self._run, self._layout, self._test, self._rarity = run, layout, test, rarity
+        self._run, self._layout, self._tests, self._rarity = run, layout, tests, rarity
+        self._test, self._drawn_from = tests[0], DrawnFrom()
         self._perform, self._settle, self._keys = perform, settle, keys
         self._count = 0
         self._total, self._square = np.zeros(layout.size), np.zeros(layout.size)
@@ -182,14 +205,19 @@ class _Sampling:
             for row in rows:
                 self._take(row, learning)
             if learning:
-                self._rarity.plan(self._test, draws)
+                for test in self._tests:
+                    self._rarity.plan(test, draws)
             self._add(rows)
+            self._check_generators()
             # What a range that is known refutes at once may be one outcome, again and again.
-            if self._test.feed(rows) and not (self._equal and not self._test.stretch):
+            decided = [test.feed(rows) for test in self._tests][-1]
+            if decided and not (self._equal and not self._test.stretch):
                 break
             size = min(max(2 * size, BLOCKS[0]), BLOCKS[1], max(1, CELLS // self._layout.size))
-        found = self._test.found()
         self._check_repeats()
+        doubtful = self._test.rejected and not self._tests[-1].rejected
+        decisive = self._tests[-1] if doubtful or self._tests[-1].rejected else self._test
+        found = decisive.found()
         off = self._total / self._count
         with np.errstate(over="ignore", invalid="ignore"):
             variance = self._square / self._count - off**2
@@ -198,6 +226,7 @@ class _Sampling:
             self._layout.split(np.maximum(variance, 0.0)),
             found,
             self._notes(),
+            doubtful,
         )
 
     def _take(self, row: np.ndarray, learning: bool) -> None:
@@ -207,18 +236,27 @@ class _Sampling:
         if self._perform is None:
             value = self._run()
         else:
-            observed = SampledRun() if learning else _Unobserved()
-            value = self._perform(self._run, observed)
+            value = self._perform(self._run, observed := self._observed(learning))
             if learning:
                 self._rarity.see(observed)
+            if self._count < WATCHED:
+                self._drawn_from.ended()
         if self._count < BLOCKS[0]:
-            self._test.precision = max(self._test.precision or 0.0, precision(value))
+            for test in self._tests:
+                test.precision = max(test.precision or 0.0, precision(value))
         self._layout.write(arrays_by_name(value), row)
         if self._settle is not None:
             self._settle()
         self._count += 1
         if len(self._marks) < LOOKED:
             self._marks.append(hash(row.tobytes()))
+
+    def _observed(self, learning: bool) -> SampledRun:
+        """What looks at the draws of the next sample."""
+        if self._count < WATCHED:
+            self._drawn_from.begin()
+            return _Watching(self._drawn_from)
+        return SampledRun() if learning else _Unobserved()
 
     def _add(self, rows: np.ndarray) -> None:
         if self._first is None:
@@ -241,11 +279,18 @@ class _Sampling:
         if period > 1:
             raise RepeatedSamples(f"samples come back in turn, each {period:,} draws later: {DRAW}")
 
+    def _check_generators(self) -> None:
+        """Raise if a generator is the same in each sample, unless that is no harm."""
+        assert self._first is not None
+        what = self._drawn_from.repeated()
+        if what and not (self._equal and self._is_exact(self._first)):
+            raise RepeatedSamples(SAME.format(what))
+
     def _is_exact(self, row: np.ndarray) -> bool:
         """But for rounding."""
         exact, step = self._test.exact, self._test.precision or 0.0
         rounding = ROUNDINGS * step * np.maximum(np.abs(exact), np.abs(row))
-        allowed = self._test.exact_error + rounding
+        allowed = self._tests[-1].exact_error + rounding
         return bool((np.abs(row - exact) <= allowed).all())
 
     def _notes(self) -> tuple[str, ...]:
@@ -262,6 +307,112 @@ DRAW = (
     "key of JAX from one there; give it the generator or the key as an argument (a key is folded "
     "with the number of the sample)"
 )
+
+
+#: The same, where the generator itself was seen.
+SAME = (
+    "{} is made from the same seed in each sample, or set to the same state, and draws the same "
+    "each time: what the estimator keeps, such as a counter that it makes seeds of, is put back "
+    "before each sample. Keep a generator and draw from it, or give the estimator the generator or "
+    "the key as an argument (a key is folded with the number of the sample)"
+)
+
+
+class DrawnFrom:
+    """The states of generators that samples drew from, and how many samples drew from each.
+
+    Of a generator that is drawn from by itself the state of its first draw counts. Of those that
+    frameworks have of their own it is the state at any draw, if the sample brought it there and
+    moved it on: what a sample sets for a while, and sets back, is a generator of its own.
+    """
+
+    def __init__(self) -> None:
+        self.samples = 0
+        self._counts: Counter[tuple[str, bytes]] = Counter()
+        self._seen: set[tuple[str, bytes]] = set()
+        self._first: dict[int, Any] = {}
+        self._began: list[tuple[str, bytes]] = []
+        self._last: list[tuple[str, bytes]] = []
+
+    def begin(self) -> None:
+        """A sample begins."""
+        self._seen, self._first = set(), {}
+        self._began = self._last = _shared_states()
+
+    def draw(self, given: Mapping[str, Any]) -> None:
+        """Something is about to be drawn.
+
+        Args:
+            given: what a handler passes on to what answers for the draw, by name.
+        """
+        self._look_at_shared()
+        words, kind = given.get("data"), given.get("generator")
+        if isinstance(words, np.ndarray) and isinstance(kind, str) and kind != "none":
+            self._seen.add(("a key of JAX", words.tobytes()))  # "none": which key is not known
+        named = given.get("kwargs", {})
+        for each in (*given.get("args", ()), *named.values()):
+            if id(each) not in self._first:
+                state = _state_of(each)
+                if state is not None:
+                    self._first[id(each)] = each  # kept, so that no other has its identity
+                    self._seen.add(state)
+
+    def ended(self) -> None:
+        """The sample has ended."""
+        self._look_at_shared()
+        self._counts.update(self._seen)
+        self._first = {}
+        self.samples += 1
+
+    def repeated(self) -> str:
+        """What kind of generator was in one state in too many samples; empty if none was."""
+        most = max(LEAST, SHARE * self.samples)
+        return next((what for (what, _), count in self._counts.items() if count >= most), "")
+
+    def _look_at_shared(self) -> None:
+        now = _shared_states()
+        for began, last, state in zip(self._began, self._last, now, strict=False):
+            if last not in (began, state):
+                self._seen.add(last)
+        self._last = now
+
+
+def _state_of(value: Any) -> tuple[str, bytes] | None:
+    """What kind of generator something is, and its state; None: it is none."""
+    if isinstance(value, np.random.Generator | np.random.RandomState | np.random.BitGenerator):
+        bits = bits_of(value) if not isinstance(value, np.random.BitGenerator) else value
+        return BITS.name, BITS.key(BITS.read(bits))
+    if isinstance(value, random.Random) and not isinstance(value, random.SystemRandom):
+        return PYTHON.name, PYTHON.key(PYTHON.read(value))
+    torch: Any = sys.modules.get("torch")
+    if torch is not None and isinstance(value, torch.Generator):
+        with contextlib.suppress(Exception):  # while functions are transformed, or compiled
+            return "a generator of PyTorch", bytes(value.get_state().cpu().numpy())
+    return None
+
+
+def _shared_states() -> list[tuple[str, bytes]]:
+    """Those of the generators that frameworks have of their own."""
+    torch: Any = sys.modules.get("torch")
+    shared = [random._inst, np.random.mtrand._rand]
+    shared += [] if torch is None else [torch.default_generator]
+    return [_state_of(each) or ("", b"") for each in shared]
+
+
+class _Watching(SampledRun):
+    """Looks at generators too."""
+
+    def __init__(self, drawn_from: DrawnFrom) -> None:
+        super().__init__()
+        self._drawn_from = drawn_from
+
+    def observe(self, draw: Callable[[], object]) -> None:
+        """As the base class; handlers keep what a draw was called with around ``draw``."""
+        code = getattr(draw, "__code__", None)
+        if code is not None:
+            cells = zip(code.co_freevars, draw.__closure__ or (), strict=True)
+            self._drawn_from.draw({name: cell.cell_contents for name, cell in cells})
+        super().observe(draw)
 
 
 class _Unobserved(SampledRun):
@@ -307,12 +458,17 @@ def _period(marks: list[int]) -> int:
 
 @contextlib.contextmanager
 def _seeded(seed: int | None) -> Iterator[None]:
-    """The generators that frameworks have of their own, from a seed, and as before afterwards."""
+    """The generators that frameworks have of their own, from a seed, and as before afterwards.
+
+    Each from a seed of its own: PyTorch's, NumPy's and Python's are one kind of generator, and
+    would draw the same numbers from the same seed.
+    """
     if seed is None:
         yield
         return
     torch: Any = sys.modules.get("torch")
     before = random.getstate(), np.random.get_state()  # noqa: NPY002 - it is put back
+    for_python, for_numpy, for_torch = np.random.SeedSequence(seed).spawn(3)
     with contextlib.ExitStack() as stack:
         stack.callback(random.setstate, before[0])
         stack.callback(np.random.set_state, before[1])
@@ -320,7 +476,7 @@ def _seeded(seed: int | None) -> Iterator[None]:
             stack.callback(torch.set_rng_state, torch.get_rng_state())
             if torch.cuda.is_available() and torch.cuda.is_initialized():
                 stack.callback(torch.cuda.set_rng_state_all, torch.cuda.get_rng_state_all())
-            torch.manual_seed(seed)
-        random.seed(seed)
-        np.random.seed(seed % 2**32)  # noqa: NPY002 - people draw from it
+            torch.manual_seed(int(for_torch.generate_state(1, np.uint64)[0]))
+        random.seed(for_python.generate_state(8).tobytes())
+        np.random.seed(for_numpy.generate_state(8))  # noqa: NPY002 - people draw from it
         yield

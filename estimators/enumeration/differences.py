@@ -1,7 +1,9 @@
 """Derivatives of a value by arrays and tensors, by differences.
 
-Leaves are moved in place, and put back whatever happens. Each derivative
-is one along a line; :mod:`.slopes` says how far it can be relied on.
+Leaves are moved, and put back whatever happens: arrays of NumPy in place, tensors in memory of
+their own, so that what shares memory with one (a ``detach()`` of it, say) stays where it is, the
+constant that it is to automatic differentiation. Each derivative is one along a line;
+:mod:`.slopes` says how far it can be relied on.
 """
 
 from __future__ import annotations
@@ -92,8 +94,8 @@ def gradient(
     Args:
         function: returns its value for the arrays as they are when it is called, and what is added
             up in it without signs; called :func:`cost` times, and more where that is not enough.
-        leaves: NumPy arrays and PyTorch tensors in single or double precision, moved in place and
-            put back bit for bit, whatever happens.
+        leaves: NumPy arrays and PyTorch tensors in single or double precision, moved and put back
+            bit for bit, whatever happens.
         eps: of the coarsest arithmetic within, if it is coarser than that of the leaves.
         names: of those to differentiate by; default: all.
         noise: of the values, from :func:`rounding_of`; default: measured.
@@ -265,11 +267,16 @@ def _mixed(moved: _Moved, noise: Noise, one: tuple[str, Place], other: tuple[str
 
 
 class _Moved:
-    """Leaves that are moved in place, and put back at the end, whatever happens."""
+    """Leaves that are moved, and put back at the end, whatever happens."""
 
     def __init__(self, function: Function, leaves: Mapping[str, Any], eps: float) -> None:
         self._function = function
-        self._leaves = {name: _Leaf(name, leaf) for name, leaf in leaves.items()}
+        # One that has two names is moved once: by way of both, its derivative is that of all of it.
+        once: dict[int, _Leaf] = {}
+        for name, leaf in leaves.items():
+            if id(leaf) not in once:
+                once[id(leaf)] = _Leaf(name, leaf)
+        self._leaves = {name: once[id(leaf)] for name, leaf in leaves.items()}
         self._eps = max([eps, *(leaf.eps for leaf in self._leaves.values())], default=EPS)
         self._here: Value | None = None
 
@@ -301,6 +308,7 @@ class _Moved:
         def move(t: float) -> None:
             for leaf, place, factor in moves:
                 leaf.put(place, float(leaf.before[place]) + factor * t)
+                leaf.leave()
 
         def back() -> None:
             for leaf, place, _ in moves:
@@ -316,11 +324,15 @@ class _Moved:
 
     def straight(self, towards: Mapping[str, np.ndarray]) -> Line:
         """Through here, in this direction."""
-        moving = [(self._leaves[name], way) for name, way in towards.items()]
+        moving: dict[_Leaf, np.ndarray] = {}
+        for name, way in towards.items():
+            leaf = self._leaves[name]
+            moving[leaf] = moving[leaf] + way if leaf in moving else way
 
         def move(t: float) -> None:
-            for leaf, way in moving:
+            for leaf, way in moving.items():
                 leaf.put_all(leaf.before + t * way)
+                leaf.leave()
 
         return self._through(move, lambda: self.__exit__())
 
@@ -351,9 +363,11 @@ class _Leaf:
     """
 
     def __init__(self, name: str, leaf: Any) -> None:
-        self.name = name
+        self.name, self._leaf = name, leaf
         self._tensor = _is_tensor(leaf)
-        self.data = _written(name, leaf)
+        # Where it is at home: the same memory, whatever the leaf is given in its place.
+        self._home = _written(name, leaf)
+        self.data = self._home.clone() if self._tensor else self._home
         self.before = _entries(leaf).astype(np.float64)
         self._saved = self.data.clone() if self._tensor else self.data.copy()
         self.eps = _eps(leaf)
@@ -376,8 +390,15 @@ class _Leaf:
         else:
             self.data[...] = values
 
+    def leave(self) -> None:
+        """Stand where entries are written to; another tensor over the memory of this one stays."""
+        if self._tensor:
+            self._leaf.data = self.data
+
     def restore(self, place: Place | None = None) -> None:
         """Put back what was there, in one place or all."""
+        if self._tensor:
+            self._leaf.data = self._home
         if place is not None:
             self.data[place] = self._saved[place]
         elif self._tensor:
@@ -392,7 +413,7 @@ def _is_tensor(leaf: object) -> bool:
 
 
 def _written(name: str, leaf: Any) -> Any:
-    """What can be written to, and shares the memory of a leaf."""
+    """The numbers of a leaf, over the same memory and without a graph."""
     if _is_tensor(leaf):
         if str(leaf.layout) != "torch.strided":
             raise NotMovable(f"{name} is a tensor of layout {leaf.layout}: pass a dense one")

@@ -13,7 +13,7 @@ from .enumeration import Enumeration
 from .estimator import Code
 from .gradients import array_of
 from .moments import Total
-from .released import released
+from .released import number, released
 from .run import KEPT, MOST_PATHS, NotReproducible, current_run
 
 
@@ -76,17 +76,28 @@ class Expectation:
         return Mean(total.value, size, count)
 
     def settled(self) -> Mean:
-        """Enumerate it twice.
+        """Enumerate it twice, and once more look for draws that no handler sees.
 
         Raises:
             NotReproducible: if it comes to something else.
+            UnsupportedDraw: for what is drawn unseen on the first path, by its name.
         """
         mean = self()
+        self._watch()
         if self() != mean:
             raise NotReproducible(
                 f"the mean of the objective is another one when it is enumerated again: {KEPT}"
             )
         return mean
+
+    def _watch(self) -> None:
+        """Run the first path twice, the second time watched."""
+        with Enumeration(self._code, self._most) as enumeration:
+            first = next(enumeration.paths())
+            enumeration.settle()
+            enumeration.again(first.choices)
+            enumeration.settle()
+        self.runs += 2
 
     @property
     def changed(self) -> Mapping[str, None]:
@@ -109,6 +120,7 @@ class ObjectiveGradient(Code):
 
     Args:
         leaves: tensors that are differentiated by, by name.
+        look: whether to look for what was made from the leaves before, and is used.
     """
 
     def __init__(
@@ -118,9 +130,12 @@ class ObjectiveGradient(Code):
         leaves: Mapping[str, Any],
         *,
         reset: Callable[[], object] | None = None,
+        look: bool = False,
     ) -> None:
         super().__init__(objective, inputs, reset=reset, beside=(dict(leaves),), called="objective")
-        self._leaves = leaves
+        self._leaves, self._look = leaves, look
+        #: Names of leaves that something was made from before, which is used; if one looks for it.
+        self.made_before: dict[str, None] = {}
 
     def __call__(self) -> dict[str, Any]:
         """Arrays by name; None for what is not reached.
@@ -132,7 +147,7 @@ class ObjectiveGradient(Code):
         run = current_run()
         assert run is not None  # it is run path by path
         run.graph = []
-        with released():
+        with released() as start:
             cost = super().__call__()
             value = one_number(cost, "the objective")
             if not run.whole_graph:
@@ -143,11 +158,36 @@ class ObjectiveGradient(Code):
             leaves = list(self._leaves.values())
             if not terms:
                 return dict.fromkeys(self._leaves)
-            slopes = torch.autograd.grad(sum(terms), leaves, allow_unused=True)
+            total = sum(terms)
+            if self._look:
+                self.made_before.update(_made_before(total.grad_fn, start, self._leaves))
+            # Part of the graph may be somebody's own, who goes on using it.
+            slopes = torch.autograd.grad(total, leaves, allow_unused=True, retain_graph=True)
         return {
             name: None if slope is None else array_of(slope)
             for name, slope in zip(self._leaves, slopes, strict=True)
         }
+
+
+def _made_before(root: Any, start: int, leaves: Mapping[str, Any]) -> dict[str, None]:
+    """Names of the leaves that are reached by nodes of a graph that were there before."""
+    by_id = {id(leaf): name for name, leaf in leaves.items()}
+    found: dict[str, None] = {}
+    seen: set[tuple[Any, bool]] = set()
+    waiting = [(root, False)]
+    while waiting:
+        node, old = waiting.pop()
+        if node is None or (node, old) in seen:
+            continue
+        seen.add((node, old))
+        if hasattr(node, "variable"):  # where gradients are added up, of a leaf
+            name = by_id.get(id(node.variable))
+            if old and name is not None:
+                found[name] = None
+            continue
+        old = old or number(node) < start
+        waiting += [(each, old) for each, _ in node.next_functions]
+    return found
 
 
 def one_number(value: Any, what: str) -> float:

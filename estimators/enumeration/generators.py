@@ -19,6 +19,9 @@ import numpy as np
 
 from .run import Run, UnsupportedDraw, current_run
 
+#: States of which it is remembered where they lead: runs begin in the same, and some draw more.
+KNOWN = 256
+
 
 class Kind(NamedTuple):
     """How the state of one kind of generator is read, written, and moved on.
@@ -53,8 +56,8 @@ class Streams:
         #: Which of them were set before they drew, by identity.
         self.placed: set[int] = set()
         self._readers: dict[int, Callable[[], bytes] | None] = {}
-        #: Those that only handlers move: where each began or was last set, and how often it was
-        #: moved since.
+        #: Those that only handlers move: where each began or was last set, with its key, and how
+        #: often it was moved since.
         self._begun: dict[int, list[Any]] = {}
 
     @staticmethod
@@ -77,7 +80,7 @@ class Streams:
             key = kind.key(state)
             self.moved.setdefault(place, (generator, state, kind))
             self.drawn.setdefault(place, (generator, key))
-            self._begun.setdefault(place, [state, 0])
+            self._begun.setdefault(place, [state, key, 0])
             self._readers[place] = None  # it may draw only once
         else:
             read_key = self._readers[place]
@@ -93,7 +96,7 @@ class Streams:
                 "each its own stream (spawn(), other seeds)"
             )
         self.keys.add(key)
-        self._begun[place][1] += 1
+        self._begun[place][2] += 1
         kind.move(generator)
 
     def note(self, generator: Any, kind: Kind) -> None:
@@ -104,29 +107,33 @@ class Streams:
 
     def set(self, generator: Any, kind: Kind) -> None:
         """Note that a generator was set; see :meth:`note`, which comes before."""
-        self._begun[identity(generator)] = [kind.read(generator), 0]
+        state = kind.read(generator)
+        self._begun[identity(generator)] = [state, kind.key(state), 0]
 
     def moves_freely(self, generator: Any) -> None:
         """Note that something moves a generator by itself, as it must."""
         self._begun.pop(identity(generator), None)
 
-    def stray(self, elsewhere: Callable[[int], bool]) -> str:
+    def stray(self, elsewhere: Callable[[int], bool], known: dict[tuple[bytes, int], bytes]) -> str:
         """What kind of generator is not where handled draws left it; empty if all are.
 
         To be asked at the end of a run: they are put back by :meth:`put_back`.
 
         Args:
             elsewhere: whether somebody else draws from one, by identity.
+            known: where so many moves lead from a state, for other runs to know.
         """
-        for place, (state, moves) in self._begun.items():
+        for place, (state, key, moves) in self._begun.items():
             generator, _, kind = self.moved[place]
             if elsewhere(place):
                 continue
             now = kind.key(kind.read(generator))
-            kind.write(generator, state)
-            for _ in range(moves):
-                kind.move(generator)
-            if kind.key(kind.read(generator)) != now:
+            expected = known.get((key, moves))
+            if expected is None:
+                expected = _after(generator, kind, state, moves)
+                if len(known) < KNOWN:
+                    known[key, moves] = expected
+            if now != expected:
                 return kind.name
         return ""
 
@@ -134,6 +141,14 @@ class Streams:
         """Every generator where it was."""
         for generator, state, kind in self.moved.values():
             kind.write(generator, state)
+
+
+def _after(generator: Any, kind: Kind, state: Any, moves: int) -> bytes:
+    """The key of where so many moves lead from a state."""
+    kind.write(generator, state)
+    for _ in range(moves):
+        kind.move(generator)
+    return kind.key(kind.read(generator))
 
 
 def draw_from(run: Run, generator: Any, kind: Kind, what: str) -> None:

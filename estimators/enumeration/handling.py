@@ -51,6 +51,7 @@ class Handling:
         self._places = Patches()
         self._lock = contextlib.ExitStack()
         self._token: contextvars.Token[tuple[frozenset[int], ...]] | None = None
+        self._known: dict[tuple[bytes, int], bytes] = {}
         #: Whether what draws is made from a fixed seed in each run.
         self.seeds = Seeds()
 
@@ -132,7 +133,7 @@ class Handling:
             stray = ""
             try:
                 value = code()
-                stray = Streams.of(run).stray(self.elsewhere)
+                stray = Streams.of(run).stray(self.elsewhere, self._known)
             finally:
                 self.seeds.look(Streams.of(run))
                 Streams.of(run).put_back()

@@ -17,8 +17,9 @@ TINY = float(np.finfo(np.float64).tiny)
 #: Standard deviation of an error that is spread evenly over a unit.
 EVEN = 12.0**-0.5
 
-#: What says that there is no value, or none that counts. Other errors are the caller's to see.
-REFUSALS = (ValueError, OverflowError, FloatingPointError)
+#: What says that there is no value, or none that counts: an assertion is a function's own check of
+#: where it is called, such as on a simplex. Other errors are the caller's to see.
+REFUSALS = (ValueError, OverflowError, FloatingPointError, AssertionError)
 
 #: The value of a function, and what is added up in it without signs.
 Phi = Callable[[float], tuple[float, float]]
@@ -54,7 +55,8 @@ class Line:
     """Values of a function of one number, on a ladder of steps; each is asked for once.
 
     Args:
-        phi: the function; it may raise a ValueError or give NaN where it has no value.
+        phi: the function; it may raise a ValueError, fail an assertion or give NaN where it has no
+            value.
         scale: the step of rung 0, made a power of two, so that steps are exact.
         eps: the precision of its arithmetic, as the step from 1 to the next number.
         rounded: where a step leads.

@@ -1,7 +1,9 @@
 """Stop-gradients that stop nothing: an objective is differentiated as the function it is.
 
 The mean of an objective depends on the parameters by way of everything that it computes, also of
-what it detaches, or computes without gradients: all of that moves when the parameters do.
+what it detaches, or computes without gradients: all of that moves when the parameters do. What was
+made before it is called does not: of that, ``detach`` and ``data`` are the constants that they look
+like.
 """
 
 from __future__ import annotations
@@ -16,22 +18,32 @@ from .run import current_run
 
 
 @contextlib.contextmanager
-def released() -> Iterator[None]:
-    """PyTorch's stop-gradients pass gradients on, until this is left."""
+def released() -> Iterator[int]:
+    """PyTorch's stop-gradients pass gradients on, until this is left.
+
+    Nodes of a graph that are made before have smaller numbers than what this yields.
+    """
     torch: Any = sys.modules.get("torch")
     if torch is None:
-        yield
+        yield 0
         return
     patches = Patches()
-    try:
-        _release(torch, patches)
-        with torch.enable_grad():
-            yield
-    finally:
-        patches.undo()
+    with torch.enable_grad():
+        # Each thread counts the nodes that it makes.
+        start = number(torch.zeros((), requires_grad=True).view(()).grad_fn)
+        try:
+            _release(torch, patches, start)
+            yield start
+        finally:
+            patches.undo()
 
 
-def _release(torch: Any, patches: Patches) -> None:
+def number(node: Any) -> int:
+    """Of a node of PyTorch's graph: those made later in the same thread have larger ones."""
+    return int(node._sequence_nr())
+
+
+def _release(torch: Any, patches: Patches, start: int) -> None:
     tensor = torch.Tensor
     detach = tensor.detach
     mode = torch.autograd.grad_mode.inference_mode
@@ -44,15 +56,19 @@ def _release(torch: Any, patches: Patches) -> None:
 
         return function
 
-    def itself(value: Any) -> Any:
-        return value
+    def made_before(value: Any) -> bool:
+        node = value.grad_fn
+        return node is not None and number(node) < start
+
+    def itself(real: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda value: real(value) if made_before(value) else value
 
     def of_number(real: Callable[..., Any]) -> Callable[..., Any]:
         # What becomes a number of Python or NumPy is a constant, whether or not it is meant to be.
         return lambda value, *args, **kwargs: real(detach(value), *args, **kwargs)
 
     def copied(value: Any, *args: Any, **kwargs: Any) -> Any:
-        if getattr(value, "requires_grad", False):
+        if getattr(value, "requires_grad", False) and not made_before(value):
             return value.clone()
         return tensor_of(value, *args, **kwargs)
 
@@ -60,9 +76,11 @@ def _release(torch: Any, patches: Patches) -> None:
     for name in ("numpy", "item", "tolist", "__float__", "__int__", "__array__"):
         real = getattr(tensor, name)
         patches.attribute(tensor, name, instead(real, of_number(real)))
-    patches.attribute(tensor, "detach", instead(detach, itself))
-    patches.attribute(tensor, "data", property(instead(data.__get__, itself), data.__set__))
-    patches.attribute(torch, "detach", instead(torch.detach, itself))
+    patches.attribute(tensor, "detach", instead(detach, itself(detach)))
+    patches.attribute(
+        tensor, "data", property(instead(data.__get__, itself(data.__get__)), data.__set__)
+    )
+    patches.attribute(torch, "detach", instead(torch.detach, itself(torch.detach)))
     patches.attribute(torch, "tensor", instead(torch.tensor, copied))
     # Both no_grad() and set_grad_enabled() end there.
     switch = torch._C._set_grad_enabled

@@ -405,7 +405,12 @@ def test_a_session_without_checks_imports_nothing():
     run = [sys.executable, "-c", textwrap.dedent(code)]
     names = subprocess.run(run, capture_output=True, text=True, check=True).stdout.split()
     ours = [name for name in names if name.partition(".")[0] not in sys.stdlib_module_names]
-    assert ours == ["gradproof", "gradproof.pytest_plugin", "gradproof.snippet"]
+    assert ours == [
+        "gradproof",
+        "gradproof.extras",
+        "gradproof.pytest_plugin",
+        "gradproof.snippet",
+    ]
 
 
 def test_public_names_are_where_the_package_says():

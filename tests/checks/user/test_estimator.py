@@ -588,3 +588,57 @@ class TestTorch:
         before = self.logits.detach().clone()
         assert check_estimator(steps, (self.logits,), exact=exact(THETA)).unbiased
         assert self.torch.equal(self.logits, before)
+
+
+# ------------------------------------------------------------------ exact= in single precision
+
+
+def many_outcomes(scale=1.0):
+    """An estimator in double precision with forty outcomes, and its exact gradient in any."""
+    rng = np.random.default_rng(0)
+    theta, cost = rng.normal(size=40), rng.normal(size=40) + 20.0
+
+    def estimate():
+        p = softmax(theta)
+        y = rng.choice(40, p=p)
+        return scale * cost[y] * (np.eye(40)[y] - p)
+
+    def gradient(dtype):
+        p, c = softmax(theta.astype(dtype)), cost.astype(dtype)
+        return p * (c - p @ c)
+
+    return estimate, gradient
+
+
+@pytest.mark.parametrize("cast", [False, True])
+def test_an_exact_gradient_in_single_precision_refutes_no_right_estimator(cast):
+    """What cancels in it is rounded with the costs; also where it was cast afterwards."""
+    estimate, gradient = many_outcomes()
+    single = gradient(np.float32).astype(np.float64 if cast else np.float32)
+    found = check_estimator(estimate, exact=single)
+    assert found.verdict == UNDECIDED, found.explain()
+    assert "compute exact= in double precision, or pass exact_error=" in found.explain()
+    assert check_estimator(estimate, exact=single, exact_error=1e-5).verdict != REFUTED
+    assert check_estimator(estimate, exact=gradient(np.float64)).verdict == HOLDS
+    for scale in (1.01, 0.99):
+        wrong, _ = many_outcomes(scale)
+        assert check_estimator(wrong, exact=single).verdict == REFUTED
+
+
+def test_numbers_that_single_precision_has_by_accident_are_doubles():
+    """Halves and whole numbers, and too few to tell; what is off by 1e-6 is refuted then."""
+    for known in (np.array([0.5, 2.0, -3.0, 0.25, 1.0]), np.array([np.float32(0.1), 0.5])):
+        value = np.asarray(known, np.float64)
+        rng = np.random.default_rng(0)
+
+        def estimate(value=value, rng=rng):
+            return value * (1.0 + 1e-6) * 2.0 * rng.integers(2)
+
+        assert check_estimator(estimate, exact=value).verdict == REFUTED
+
+
+def test_a_coarser_type_still_refutes():
+    """Half precision: a part in a hundred of the largest entry may be its own, a tenth not."""
+    estimate, gradient = many_outcomes(1.1)
+    half = gradient(np.float64).astype(np.float16)
+    assert check_estimator(estimate, exact=half).verdict == REFUTED

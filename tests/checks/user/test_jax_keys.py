@@ -6,6 +6,7 @@ import functools
 import numpy as np
 import pytest
 
+from gradproof import check_estimator
 from gradproof.checks.user.jax_keys import Keys
 from gradproof.checks.user.sampled import RepeatedSamples, sample
 
@@ -134,3 +135,21 @@ def test_an_estimator_with_a_key_is_sampled(jax):
     assert "folded with the number of each sample" in found.notes[0]
     with pytest.raises(RepeatedSamples, match=r"all \d+ samples are equal"):
         sample(lambda: estimate(*inputs), known, **options)
+
+
+def test_a_key_that_is_made_of_a_counter_gives_no_verdict(jax):
+    """The counter is put back before each sample."""
+
+    class Counting:
+        def __init__(self):
+            self.step = 0
+
+        def estimate(self, key):
+            made = jax.random.key(self.step)
+            self.step += 1
+            coin = jax.random.bernoulli(made)
+            return np.array([coin + 0.1 * jax.random.normal(key)])
+
+    inputs = (jax.random.key(1),)
+    with pytest.raises(RepeatedSamples, match="a key of JAX is made from the same seed"):
+        check_estimator(Counting().estimate, inputs, exact=np.full(1, 0.5), draws=30_000)

@@ -8,7 +8,7 @@ import pytest
 from gradproof import check_estimator
 from gradproof.checks.evidence import HOLDS, REFUTED, UNDECIDED
 from gradproof.checks.user.rarity import TooFewDraws
-from gradproof.checks.user.sampled import RepeatedSamples, check_sampling, sample
+from gradproof.checks.user.sampled import DrawnFrom, RepeatedSamples, check_sampling, sample
 from gradproof.estimators.enumeration.handling import Handling
 from gradproof.estimators.enumeration.run import TooManyPaths, UnsupportedDraw
 
@@ -354,4 +354,240 @@ def test_nan_in_a_sample_is_refuted():
     found = check_estimator(estimate, exact=np.ones(2), draws=40_000)
     assert found.verdict == REFUTED
     assert found.worst.index == (1,)
-    assert "draw 1 of coordinate 1 is NaN, and so is the mean" in found.explain()
+    assert "draw 1 of gradient[1] is NaN, and so is the mean" in found.explain()
+
+
+# ------------------------------------------------------------------ generators of frameworks
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("seed", [0, 7, 2**64 - 1])
+def test_a_seed_makes_other_numbers_in_each_framework(seed):
+    """All three draw by a Mersenne Twister, and of one seed the same numbers."""
+    import torch
+
+    drawn = []
+
+    def run():
+        numpy = np.random.randint(0, 16, 20)  # noqa: NPY002 - people draw so
+        drawn.append((torch.randint(16, (20,)).tolist(), numpy.tolist(), random.choices(range(16))))
+        return np.random.rand(1)  # noqa: NPY002 - people draw so
+
+    options = {"draws": 50, "alpha": 1e-6, "rarest": 0.5}
+    sample(run, {"gradient": np.full(1, 0.5)}, seed=seed, **options)
+    pairs = np.array([np.equal(*each[:2]).mean() for each in drawn])
+    # A thousand pairs, one of sixteen equal by accident: 0.0625, give or take 0.0077.
+    assert pairs.mean() < 0.1
+    alike = [each[0][0] == each[2][0] for each in drawn]
+    assert sum(alike) < 20  # of 50; by accident 3
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, HOLDS), (1.3, REFUTED)])
+def test_an_independent_label_of_another_framework_is_independent(factor, verdict):
+    """A baseline that NumPy draws, beside a label that PyTorch draws, from one seed."""
+    import torch
+
+    costs, p = np.array([1.0, 3.0, 2.0, 5.0]), np.array([0.3, 0.2, 0.4, 0.1])
+
+    def estimate():
+        y, z = int(torch.randint(4, (1,))), np.random.randint(4)  # noqa: NPY002 - people draw so
+        noise = random.gauss(0.0, 0.1)
+        return factor * 4.0 * p[y] * (np.eye(4)[y] - p) * (costs[y] - costs[z] + noise)
+
+    # By an independent z the mean is that of the costs alone, since p (e - p) adds up to 0.
+    exact = p * (costs - p @ costs)
+    found = check_estimator(estimate, exact=exact, draws=60_000, seed=0)
+    assert found.verdict == verdict, found.explain()
+
+
+class Counting:
+    """Makes a generator in each run, of a number that it counts up."""
+
+    def __init__(self, make, shared=None):
+        self.step, self._make = 0, make
+        self._noise = np.random.default_rng()
+
+    def estimate(self):
+        """Of a coin's mean, with a second source of noise."""
+        draw = self._make(self.step)
+        self.step += 1
+        return np.array([draw() + 0.1 * self._noise.normal()])
+
+
+def made_by_numpy(step):
+    """A coin of a Generator."""
+    rng = np.random.default_rng(step)
+    return lambda: float(rng.integers(2))
+
+
+def made_by_numpy_of_old(step):
+    """A normal number of a RandomState: no outcomes, and the generator is seen all the same."""
+    rng = np.random.RandomState(step)
+    return lambda: 0.5 + rng.randn()
+
+
+def made_by_python(step):
+    """A coin of Python's."""
+    rng = random.Random(step)
+    return lambda: float(rng.randrange(2))
+
+
+def set_of_numpy(step):
+    """The generator that NumPy has of its own."""
+    np.random.seed(step)  # noqa: NPY002 - it is the mistake
+    return lambda: float(np.random.randint(2))  # noqa: NPY002 - it is the mistake
+
+
+def made_by_torch(step):
+    """A coin of a generator of PyTorch."""
+    import torch
+
+    generator = torch.Generator().manual_seed(step)
+    return lambda: float(torch.randint(2, (), generator=generator))
+
+
+def set_of_torch(step):
+    """The generator that PyTorch has of its own, for a while."""
+    import torch
+
+    def draw():
+        with torch.random.fork_rng():
+            torch.manual_seed(step)
+            return float(torch.randint(2, ()))
+
+    return draw
+
+
+@pytest.mark.parametrize(
+    ("make", "kind"),
+    [
+        (made_by_numpy, "a generator of NumPy"),
+        (made_by_numpy_of_old, "a generator of NumPy"),
+        (made_by_python, "a generator of Python's random"),
+        (set_of_numpy, "a generator of NumPy"),
+        pytest.param(made_by_torch, "a generator of PyTorch", marks=pytest.mark.torch),
+        pytest.param(set_of_torch, "a generator of PyTorch", marks=pytest.mark.torch),
+    ],
+)
+def test_a_seed_that_is_counted_up_gives_no_verdict(make, kind):
+    """The counter is put back before each sample, so that a right estimator draws the same."""
+    with pytest.raises(RepeatedSamples, match=kind) as raised:
+        check_estimator(Counting(make).estimate, exact=np.full(1, 0.5), draws=40_000, seed=0)
+    assert "Keep a generator and draw from it" in str(raised.value)
+
+
+def test_generators_that_are_made_of_other_seeds_are_no_repetition():
+    """Of a number that is drawn, and one that is set for a while and set back."""
+    keeper = np.random.default_rng(0)
+
+    def estimate():
+        inner = np.random.default_rng(keeper.integers(2**31))
+        before = random.getstate()
+        random.seed(int(keeper.integers(2**31)))
+        coin = random.randrange(2)
+        random.setstate(before)
+        return np.array([inner.integers(2) + coin + 0.1 * keeper.normal()])
+
+    options = {"draws": 60_000, "rarest": 1e-3}  # which seed it is does not matter
+    found = check_estimator(estimate, exact=np.ones(1), **options)
+    assert found.verdict == HOLDS, found.explain()
+    wrong = check_estimator(lambda: 1.2 * estimate(), exact=np.ones(1), **options)
+    assert wrong.verdict == REFUTED, wrong.explain()
+
+
+def test_a_state_counts_once_a_sample():
+    """However often it is drawn from there; and only from many samples on."""
+    drawn_from, rng = DrawnFrom(), np.random.default_rng(3)
+    for count in range(8):
+        assert not drawn_from.repeated(), count
+        drawn_from.begin()
+        for _ in range(5):
+            drawn_from.draw({"args": (rng,)})
+        drawn_from.ended()
+    assert drawn_from.repeated() == "a generator of NumPy"
+
+
+# ------------------------------------------------------------------ errors that are nobody's
+
+
+K = 40
+THETA, STEEP = np.random.default_rng(0).normal(size=(2, K))
+
+
+def steep(dtype=np.float64, scale=1.0):
+    """The gradient of the mean of costs near 20, by a softmax, in some precision; (K,)."""
+    theta, costs = THETA.astype(dtype), (STEEP + 20.0).astype(dtype)
+    weights = np.exp(theta - theta.max())
+    p = weights / weights.sum(dtype=dtype)
+    return (scale * p * (costs - (p * costs).sum(dtype=dtype))).astype(dtype)
+
+
+def nearly(value):
+    """An estimator of next to no variance around a value, in double precision."""
+    rng = np.random.default_rng(1)
+    return lambda: value.astype(np.float64) * (1.0 + 1e-7 * rng.normal(size=K))
+
+
+def judged(value, exact, **options):
+    """What is found of such an estimator."""
+    return check_estimator(nearly(value), exact=exact, draws=25_000, seed=0, **options)
+
+
+def test_an_exact_gradient_in_single_precision_refutes_no_sampled_estimator():
+    """An array, one that was cast, and a function: the right estimator is in double precision."""
+    single = steep(np.float32)
+    for exact in (single, single.astype(np.float64)):
+        found = judged(steep(), exact)
+        assert found.verdict == UNDECIDED, found.explain()
+        assert "exact= " in found.explain()
+        assert "in single precision" in found.explain()
+        assert "Take more draws" not in found.explain()
+        assert judged(steep(scale=1.01), exact).verdict == REFUTED
+    found = judged(steep(), lambda: steep(np.float32))
+    assert found.verdict == UNDECIDED, found.explain()  # nothing that is observed goes into it
+    assert judged(steep(scale=1.01), lambda: steep(np.float32)).verdict == REFUTED
+
+
+@pytest.mark.torch
+def test_rounding_of_an_exact_gradient_is_measured_where_it_is_sampled():
+    """A function in single precision, of PyTorch: the right estimator is in double precision."""
+    import torch
+
+    theta, costs = torch.tensor(THETA), torch.tensor(STEEP + 20.0)
+
+    def exact(t):
+        single = t.detach().float().requires_grad_()
+        mean = torch.softmax(single, 0) @ costs.float()
+        return torch.autograd.grad(mean, single)[0]
+
+    options = {"inputs": [theta], "draws": 25_000, "seed": 0}
+    for scale, verdict in ((1.0, HOLDS), (1.01, REFUTED)):
+        estimate = nearly(steep(scale=scale))
+        found = check_estimator(lambda _, estimate=estimate: estimate(), exact=exact, **options)
+        assert found.verdict == verdict, found.explain()
+
+
+def test_an_estimator_that_computes_in_single_precision_is_not_refuted():
+    """It returns double: nobody sees what is inside, unless that is said."""
+    found = judged(steep(np.float32), steep())
+    assert found.verdict == UNDECIDED, found.explain()
+    assert "pass precision=np.finfo(np.float32).eps" in found.explain()
+    assert judged(steep(np.float32), steep(), precision=2.0**-23).verdict == HOLDS
+    assert judged(steep(np.float32), steep(), precision=2.0**-52, exact_error=0).verdict == REFUTED
+    assert judged(steep(np.float32, scale=0.99), steep()).verdict == REFUTED
+
+
+def test_a_sampled_verdict_names_entries():
+    """As an enumerated one does."""
+    found = check_estimator(estimator(1.2), (M,), exact=2.0 * M, draws=200_000)
+    assert "mean of gradient[" in found.explain()
+    one = {"a": np.array(2.0), "b": np.array([[4.0]])}
+    rng = np.random.default_rng()
+
+    def estimate():
+        return {key: value * (1.1 + 0.01 * rng.normal()) for key, value in one.items()}
+
+    told = check_estimator(estimate, exact=one, draws=100_000).explain()
+    assert "mean of a is" in told or "mean of b[0, 0] is" in told
+    assert "coordinate " not in told.replace("that coordinate", "").replace("each coordinate", "")

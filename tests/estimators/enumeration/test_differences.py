@@ -243,6 +243,7 @@ def test_an_edge_near_the_point_is_not_stepped_over(distance):
         (math.inf, "it is inf"),
         (ValueError("p is 1.1"), "ValueError: p is 1.1"),
         (OverflowError("too large"), "OverflowError: too large"),
+        (AssertionError("not a simplex"), "AssertionError: not a simplex"),
     ],
 )
 def test_an_edge_at_the_point_is_said(beyond, said):
@@ -763,6 +764,54 @@ class TestTensors:
         assert found.kind.tolist() == [KINK] * 3
         assert found.left == pytest.approx(0.0, abs=1e-2)
         assert found.right == pytest.approx(1.0, abs=1e-2)
+
+    @pytest.mark.parametrize("stop", [None, KeyboardInterrupt])
+    def test_what_shares_their_memory_stays(self, stop):
+        """And they are back in it afterwards, whatever happens: nothing was copied."""
+        torch = self.torch
+        whole = torch.tensor([*ODD, 0.3, 2.0, -1.0], dtype=torch.float64)
+        x = whole[3::2].requires_grad_()
+        old, before = x.detach(), whole.numpy().tobytes()
+        at = x.data_ptr(), x.untyped_storage()._cdata, x.stride(), x.storage_offset(), x._version
+        made = x.exp()
+
+        def value():
+            if stop is not None and x.data_ptr() != at[0]:
+                raise stop
+            assert whole.numpy().tobytes() == before
+            found = (x.detach() * old).sum()  # by old, it is a constant
+            return float(found), 10.0
+
+        for act in (
+            lambda: gradient(value, {"x": x})["x"],
+            lambda: along(value, {"x": x}, direction({"x": x})),
+        ):
+            if stop is None:
+                act()
+            else:
+                with pytest.raises(stop):
+                    act()
+            now = x.data_ptr(), x.untyped_storage()._cdata, x.stride(), x.storage_offset()
+            assert (*now, x._version) == at
+            assert whole.numpy().tobytes() == before
+        if stop is None:
+            assert within(gradient(value, {"x": x})["x"], old.numpy())
+        made.sum().backward()  # a graph of before can be used
+        assert torch.equal(x.grad, made.detach())
+
+    def test_one_that_has_two_names_is_moved_once(self):
+        """By either, the derivative is by all of it."""
+        x = self.torch.tensor([0.3, 2.0], dtype=self.torch.float64)
+        leaves = {"one": x, "other": x}
+
+        def value():
+            return (found := float((x**2).sum())), found
+
+        for found in gradient(value, leaves).values():
+            assert within(found, [0.6, 4.0])
+        towards = direction(leaves)
+        true = np.sum((towards["one"] + towards["other"]) * np.array([0.6, 4.0]))
+        assert off(along(value, leaves, towards), true) <= 1.0
 
     def test_those_that_cannot_be_moved_are_refused(self):
         """Half precision, integers, memory that is shared, and layouts that are not dense."""

@@ -13,6 +13,7 @@ from gradproof.estimators.enumeration.expectation import (
     NotDifferentiable,
     ObjectiveGradient,
 )
+from gradproof.estimators.enumeration.run import UnsupportedDraw
 
 pytestmark = pytest.mark.torch
 
@@ -132,6 +133,41 @@ def test_many_parameters_take_one_pass(torch):
     q = (features @ weight).softmax(0)
     (exact,) = torch.autograd.grad(q @ cost, weight)
     assert found.gradient["gradient"] == pytest.approx(exact.numpy(), rel=1e-10, abs=1e-15)
+
+
+def test_what_an_objective_draws_unseen_is_named(torch, x):
+    """Also where hardly any run of it shows."""
+
+    def objective(x):
+        kept = torch.nn.functional.dropout(torch.ones(1, dtype=torch.float64), 1e-9)
+        return (x**2).sum() * kept[0]
+
+    with pytest.raises(UnsupportedDraw, match="dropout"):
+        Expectation(objective, [x]).settled()
+
+
+def test_graphs_of_before_are_neither_freed_nor_passed_by(torch, x):
+    """What was made before the objective is called is found, and detached it is a constant."""
+    made = x.exp()
+
+    def passes(x):
+        return (made * x).sum()
+
+    def stops(x):
+        return (made.detach() * x + made.data * x + torch.tensor(made.tolist()) * x).sum()
+
+    def other(x):  # made of what is no parameter
+        return (free * x).sum()
+
+    free = torch.ones(3, dtype=torch.float64, requires_grad=True) * 2.0
+    for objective, found in ((passes, {"gradient": None}), (stops, {}), (other, {})):
+        code = ObjectiveGradient(objective, [x], {"gradient": x}, look=True)
+        with Enumeration(code) as enumeration:
+            mean = enumeration.moments({"gradient": np.zeros(3)}).mean()
+        assert code.made_before == found
+    assert mean == pytest.approx(2.0)
+    assert by_graph(stops, x) == pytest.approx(3.0 * made.detach().numpy(), rel=1e-6)
+    made.sum().backward()
 
 
 def test_a_kink_is_said_to_be_one(torch):
