@@ -274,7 +274,7 @@ def _sampled(tried: _Tried, runs: int, draws: int, wrong: Callable[[Law], bool])
 
 #: Each way, and what runs it: one row each.
 WAYS: dict[Way, Callable[[_Tried, np.random.Generator, int], Said | None]] = {
-    Way("replay", "gradproof: the estimator's own code on every path, exactly", True): _replay,
+    Way("enumeration", "gradproof: the estimator's own code on every path, exactly", True): _replay,
     Way(
         "beyond",
         "gradproof: where no mean shows it, the exact variance, plain draws, or what the gradient "

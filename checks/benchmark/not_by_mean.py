@@ -6,7 +6,7 @@ from gradproof.estimators.enumeration.estimator import Estimator
 
 from ..evidence import REFUTED
 from ..sequential.mean_test import ALPHA
-from ..user.estimator import Checked, check_estimator
+from ..user.estimator import EstimatorReport, check_estimator
 from ..user.sampled import RepeatedSamples, sample
 from ..user.surrogate import check_surrogate
 from .bugs import ROWS, Row
@@ -74,6 +74,6 @@ def _peer(row: Row) -> Row:
     return ROWS[f"{row.framework}/{PEERS[row.id]}"]
 
 
-def _checked(row: Row) -> Checked:
+def _checked(row: Row) -> EstimatorReport:
     problem = row.make()
     return check_estimator(problem.estimate, problem.inputs, **problem.options())

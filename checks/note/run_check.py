@@ -146,9 +146,9 @@ def snippet(check: Check, backend: str, case: Any) -> str:
     """Python that repeats a refutation on its smallest case."""
     kind = type(case).__name__
     return (
-        f"from gradproof import {kind}, replay\n\n"
+        f"from gradproof import {kind}, reproduce\n\n"
         f"case = {case!r}\n"
-        f"print(replay({check.id!r}, case, backend={backend!r}).explain())\n"
+        f"print(reproduce({check.id!r}, case, backend={backend!r}).explain())\n"
     )
 
 

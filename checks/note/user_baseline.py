@@ -84,7 +84,7 @@ class Variances:
 
 
 @dataclasses.dataclass(frozen=True)
-class Finding:
+class BaselineReport:
     """Verdicts on a baseline, and what it does to the variance.
 
     Shape:
@@ -122,7 +122,7 @@ def examine(
     torch: bool,
     seed: int,
     progress: Callable[[int, int, str], None] | None = None,
-) -> Finding:
+) -> BaselineReport:
     """Verdicts on a baseline, by enumeration.
 
     Args:
@@ -152,7 +152,7 @@ def examine(
         evidence.append(run_check(check, bench, [study], examples=0, seed=seed))
     parabola = quadratics(study.reference)
     used = later or fresh
-    return Finding(
+    return BaselineReport(
         name=name,
         evidence=tuple(evidence),
         variances=_variances(enumerated(used), parabola),

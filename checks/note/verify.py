@@ -127,7 +127,7 @@ def verify(
     return Verification(settled, corpus, plan.seed, missing, idle)
 
 
-def replay(check: str, case: Any, *, backend: str = "autograd") -> Evidence:
+def reproduce(check: str, case: Any, *, backend: str = "autograd") -> Evidence:
     """Run one check on one case: what the snippet of a refutation calls.
 
     Raises:

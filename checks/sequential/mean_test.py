@@ -84,12 +84,12 @@ class BeyondRange(ValueError):
 
 
 @dataclasses.dataclass(frozen=True)
-class MeanFound:
+class MeanTestResult:
     """What was found of a mean; asserts, tables and figures only read it.
 
-    ``evidence`` is the wealth when the test stopped: under a right mean it is 1 or less on average,
-    and ``alarm`` is where it rejects: 1/alpha, or a little more if ranges are learnt. ``worst`` is
-    the coordinate whose bettor won most; ``mean``, ``exact`` and ``standard_error`` are its own.
+    ``e_value`` is the wealth when the test stopped: under a right mean it is 1 or less on average,
+    and ``threshold`` is where it rejects: 1/alpha, or a little more if ranges are learnt. ``worst``
+    is the coordinate whose bettor won most; ``mean``, ``exact`` and ``standard_error`` are its own.
     ``joint`` says that it was rejected by bets on a direction: no coordinate need be guilty by
     itself. ``detectable`` is, by coordinate, the smallest shift of the mean that would have been
     seen with probability ``power`` in as many draws (a normal approximation; infinite before
@@ -106,8 +106,8 @@ class MeanFound:
     alpha: float
     draws: int
     bets: int
-    evidence: float
-    alarm: float
+    e_value: float
+    threshold: float
     worst: int
     mean: float
     exact: float
@@ -129,7 +129,7 @@ class MeanFound:
         elif self.condition:
             verdict += f", if {self.condition}"
         lines = [
-            f"{verdict}: evidence {self.evidence:.3e}, alarm at {self.alarm:.3e}, after "
+            f"{verdict}: e-value {self.e_value:.3e}, rejects at {self.threshold:.3e}, after "
             f"{self.draws:,} draws.",
             f"mean of coordinate {self.worst} is {self.mean:.6e}, should be {self.exact:.6e} "
             f"[standard error {self.standard_error:.1e}].",
@@ -220,12 +220,12 @@ class MeanTest:
         self.stretch = 0
         self._depth = 0
         #: The wealth at which the mean is rejected.
-        self.alarm = 1.0 / alpha
+        self.threshold = 1.0 / alpha
         #: Of the arithmetic that samples come from; None before there are any.
         self.precision = precision
         self._given = knowledge(size, low, high, sd, covariance)
         if self._given is None:
-            self.alarm = 1.0 / (alpha * (1.0 - SHARE))
+            self.threshold = 1.0 / (alpha * (1.0 - SHARE))
             self.stretch = stretch(size, alpha, rarest)
         self._joint = 1 < size <= MOST_JOINT and not (sd is not None and covariance is None)
         self._moments = Moments(size, self._joint)
@@ -303,7 +303,7 @@ class MeanTest:
             block = block[taken:]
         return self.rejected
 
-    def found(self) -> MeanFound:
+    def found(self) -> MeanTestResult:
         """What was found so far.
 
         Raises:
@@ -318,13 +318,13 @@ class MeanTest:
         errors = np.sqrt(moments.variance() / max(1, count))
         shares = self._weights + self._wealth
         worst = self._worst(errors) if self._culprit is None else self._culprit
-        return MeanFound(
+        return MeanTestResult(
             rejected=self.rejected,
             alpha=self.alpha,
             draws=count,
             bets=self._bets,
-            evidence=exp(math.inf if self.reason else float(log_sum(shares))),
-            alarm=self.alarm,
+            e_value=exp(math.inf if self.reason else float(log_sum(shares))),
+            threshold=self.threshold,
             worst=worst,
             mean=float(self.exact[worst] + moments.mean[worst]),
             exact=float(self.exact[worst]),
@@ -384,7 +384,7 @@ class MeanTest:
             return len(part)
         wealth = self._wealth + np.cumsum(self._book.gains(part), axis=0)
         total = log_sum(wealth + self._weights)
-        over = np.flatnonzero(total >= math.log(self.alarm))
+        over = np.flatnonzero(total >= math.log(self.threshold))
         last = int(over[0]) if over.size else len(part) - 1
         self.rejected = bool(over.size)
         self._wealth = wealth[last]
@@ -425,7 +425,7 @@ class MeanTest:
         """
         self._notes.append(
             f"{told}, far beyond all that was seen: an outcome rarer than {self.rarest:g} matters, "
-            "the assumption is false. All evidence was dropped, and the range is learnt anew, on "
+            "the assumption is false. All wealth was dropped, and the range is learnt anew, on "
             "twice as many draws."
         )
         self._book, self._bets = None, 0
@@ -499,7 +499,11 @@ class MeanTest:
         if self._book is None or not self._bets:
             return np.full(self.exact.size, np.inf)
         bets, before = self._bets, self._moments.count - self._bets
-        need = math.log(self.alarm) - self._weights[0] + 0.5 * math.log(1.0 + bets / (1.0 + before))
+        need = (
+            math.log(self.threshold)
+            - self._weights[0]
+            + 0.5 * math.log(1.0 + bets / (1.0 + before))
+        )
         unlucky = float(ndtri(self.power))
         unit = (unlucky + math.sqrt(unlucky**2 + 2.0 * need)) / math.sqrt(bets)
         other = math.sqrt(max(0.0, 1.0 - unit**2))

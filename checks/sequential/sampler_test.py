@@ -43,10 +43,10 @@ BISECTIONS = 40
 
 
 @dataclasses.dataclass(frozen=True)
-class SamplerFound:
+class SamplerTestResult:
     """What was found of a sampler; asserts, tables and figures only read it.
 
-    ``evidence`` is the wealth when the test stopped: under a right sampler it is 1 or less on
+    ``e_value`` is the wealth when the test stopped: under a right sampler it is 1 or less on
     average, and it ever reaches 1/alpha with a chance of at most alpha. ``worst`` is the label that
     is the most standard errors away, or the impossible one that was seen; ``frequency``,
     ``probability`` and ``standard_error`` (under a right sampler) are its own. ``detectable`` is,
@@ -61,7 +61,7 @@ class SamplerFound:
     rejected: bool
     alpha: float
     draws: int
-    evidence: float
+    e_value: float
     worst: int
     frequency: float
     probability: float
@@ -75,7 +75,7 @@ class SamplerFound:
         """A paragraph: what came out, where it is worst, on what it rests."""
         verdict = "labels are not drawn from these" if self.rejected else "nothing found"
         lines = [
-            f"{verdict}: evidence {self.evidence:.3e}, alarm at {1 / self.alpha:.3e}, after "
+            f"{verdict}: e-value {self.e_value:.3e}, rejects at {1 / self.alpha:.3e}, after "
             f"{self.draws:,} draws.",
             f"frequency of label {self.worst} is {self.frequency:.6e}, should be "
             f"{self.probability:.6e} [standard error {self.standard_error:.1e}].",
@@ -150,7 +150,7 @@ class SamplerTest:
                 self._take(block[start : start + rows])
         return self.rejected
 
-    def found(self) -> SamplerFound:
+    def found(self) -> SamplerTestResult:
         """What was found so far.
 
         Raises:
@@ -165,11 +165,11 @@ class SamplerTest:
         units = np.divide(off, errors, out=np.where(off > 0.0, np.inf, 0.0), where=errors > 0.0)
         impossible = (self.counts > 0) & (self._log_q == -np.inf)
         worst = int(np.argmax(impossible if impossible.any() else units))
-        return SamplerFound(
+        return SamplerTestResult(
             rejected=self.rejected,
             alpha=self.alpha,
             draws=draws,
-            evidence=math.inf if self.reason else exp(self._total(self._wealth)),
+            e_value=math.inf if self.reason else exp(self._total(self._wealth)),
             worst=worst,
             frequency=float(self.counts[worst] / draws),
             probability=float(q[worst]),

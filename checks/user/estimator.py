@@ -74,7 +74,7 @@ class Bias:
 
 
 @dataclasses.dataclass(frozen=True)
-class Checked:
+class EstimatorReport:
     """What was found of one estimator; asserts, tables and figures only read it.
 
     ``method`` is ``enumerated`` or ``sampled``. ``mean`` and ``variance`` are over all paths, by
@@ -167,7 +167,7 @@ class Checked:
 class Biased(AssertionError):
     """An estimator whose mean is not the exact gradient. ``checked`` has what was found."""
 
-    def __init__(self, checked: Checked) -> None:
+    def __init__(self, checked: EstimatorReport) -> None:
         super().__init__(checked.explain())
         self.checked = checked
 
@@ -194,7 +194,7 @@ def check_estimator(
     precision: float = 0.0,
     name: str | None = None,
     progress: Callable[[int, int, str], object] | None = None,
-) -> Checked:
+) -> EstimatorReport:
     """Is the mean of a gradient estimator the gradient that it estimates?
 
     Estimand: the gradient of the expected cost: ``exact``, or that of the mean of ``objective``.
@@ -471,11 +471,11 @@ class _Enumerated:
             "that sets it back; if not, what is kept makes it wrong."
         )
 
-    def record(self, seconds: float) -> Checked:
+    def record(self, seconds: float) -> EstimatorReport:
         """What was found."""
         moments, layout = self._moments, self._moments.layout
         worst = worst_of(self._comparisons)
-        return Checked(
+        return EstimatorReport(
             name=self._label,
             verdict=self._verdict,
             method="enumerated",
@@ -574,7 +574,7 @@ def _listed(names: Iterable[str], most: int = 6) -> str:
 
 def assert_unbiased(
     estimate: Callable[..., Any], inputs: Sequence[Any] = (), **options: Any
-) -> Checked:
+) -> EstimatorReport:
     """:func:`check_estimator`, as an assertion.
 
     Raises:
@@ -630,7 +630,9 @@ def _naming_entries(text: str, known: Mapping[str, np.ndarray]) -> str:
     return re.sub(r"\bcoordinate (\d+)", lambda found: names[int(found[1])], text)
 
 
-def _of_samples(name: str, exact: Exact, found: Sampled, seconds: float, why: str) -> Checked:
+def _of_samples(
+    name: str, exact: Exact, found: Sampled, seconds: float, why: str
+) -> EstimatorReport:
     known, test, start = exact.value, found.test, 0
     comparisons: list[Comparison] = []
     places: dict[str, tuple[int, ...]] = {}
@@ -654,7 +656,7 @@ def _of_samples(name: str, exact: Exact, found: Sampled, seconds: float, why: st
     verdict = REFUTED if test.rejected else HOLDS if seen <= SEEN * size else UNDECIDED
     if found.doubtful:
         verdict = UNDECIDED
-    return Checked(
+    return EstimatorReport(
         name=name,
         verdict=verdict,
         method="sampled",

@@ -54,7 +54,7 @@ VALUES = 8
 
 #: Decades below the largest slope that have directions of their own, so that what is wrong with a
 #: small head does not hide beside a large one. The rest is together, as are slopes of exactly zero.
-#: There are nine directions at most beyond WITNESS_RUNS, of some VALUES means each.
+#: There are ten directions at most beyond WITNESS_RUNS, of some VALUES means each.
 DECADES = 8
 
 #: An error in one among so many entries of a direction has to show; in one among more of them only

@@ -79,7 +79,7 @@ ROWS = (
 
 
 @dataclasses.dataclass(frozen=True)
-class Swept:
+class InvarianceReport:
     """What was found: a comparison and a verdict for each invariance, by its id."""
 
     name: str
@@ -118,7 +118,7 @@ def check_invariances(
     averaged: bool = False,
     classes: int = 0,
     paths: int = MOST_PATHS,
-) -> Swept:
+) -> InvarianceReport:
     """Does the mean of an estimator stay where it must, whatever the exact gradient is?
 
     Estimator: ``make()``, enumerated as :func:`.estimator.check_estimator` does.
@@ -166,7 +166,7 @@ def check_invariances(
             "relabel (with classes=): there is nothing to vary"
         )
     known = {row.id: row.keyword for row in _rows(2)} | {"sentences": "rows"}
-    return Swept(
+    return InvarianceReport(
         name=name,
         comparisons=found,
         verdicts={key: judge([one]) for key, one in found.items()},

@@ -23,7 +23,7 @@ from gradproof.estimators.enumeration.generators import BITS, PYTHON, bits_of
 from gradproof.estimators.enumeration.gradients import Layout, arrays_by_name, precision
 from gradproof.estimators.enumeration.run import SampledRun
 
-from ..sequential.mean_test import CELLS, ROUNDINGS, MeanFound, MeanTest
+from ..sequential.mean_test import CELLS, ROUNDINGS, MeanTest, MeanTestResult
 from .jax_keys import Keys
 from .rarity import Rarity
 
@@ -56,7 +56,7 @@ class Sampled:
 
     mean: Mapping[str, np.ndarray]
     variance: Mapping[str, np.ndarray]
-    test: MeanFound
+    test: MeanTestResult
     notes: tuple[str, ...] = ()
     doubtful: bool = False
 

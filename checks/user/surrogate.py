@@ -78,7 +78,7 @@ BLIND = 1000
 NAMED = 6
 
 
-class Mutates(ValueError):
+class InputChanged(ValueError):
     """A surrogate that changes what it is differentiated by."""
 
 
@@ -105,7 +105,7 @@ class Difference:
 
 
 @dataclasses.dataclass(frozen=True)
-class CheckedSurrogate:
+class SurrogateReport:
     """What was found of one surrogate; asserts, tables and figures only read it.
 
     ``reached`` are the parameters that the gradient reaches on some path; ``stops`` what was held
@@ -170,7 +170,7 @@ def check_surrogate(
     reset: Callable[[], object] | None = None,
     precision: float = 0.0,
     name: str | None = None,
-) -> CheckedSurrogate:
+) -> SurrogateReport:
     """Is the automatic derivative of a surrogate the derivative with its stopped terms held?
 
     Estimand: the derivative at theta0 of the surrogate whose stopped terms keep their values of
@@ -213,7 +213,7 @@ def check_surrogate(
         NotHeld: for a stop whose value cannot be kept, or a declared function that is not called.
         NotEnumerable: as :func:`.estimator.check_estimator`.
         NotDifferentiable: if there is nothing to move, too much, or the value is no finite number.
-        Mutates: if a run changes what it is differentiated by.
+        InputChanged: if a run changes what it is differentiated by.
         TypeError, ValueError: for other arguments that do not fit.
 
     Reference: Foerster et al. 2018 (DiCE), on what stops do to the second derivative.
@@ -269,7 +269,7 @@ def check_surrogate(
         found.sets("the gradient", reached, wanted)
     comparisons = found.comparisons()
     worst = worst_of(comparisons)
-    return CheckedSurrogate(
+    return SurrogateReport(
         name=label,
         verdict=judge(comparisons),
         order=order,
@@ -332,7 +332,7 @@ class _Subject:
             value = self._run(self._surrogate)
         for name, leaf in self._leaves.items():
             if not np.array_equal(self._before[name], array_of(leaf), equal_nan=True):
-                raise Mutates(f"the surrogate changes {name}; let it work on a copy")
+                raise InputChanged(f"the surrogate changes {name}; let it work on a copy")
         one_number(value, "the surrogate")
         return value, tuple(keeper.stops)
 

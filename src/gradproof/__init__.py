@@ -15,12 +15,17 @@ if TYPE_CHECKING:
     from gradproof.checks.evidence import Evidence
     from gradproof.checks.note.cases import CoupledCase, GaussianCase, TabularCase
     from gradproof.checks.note.text import TextOptions, prepare_text, text_subject
-    from gradproof.checks.note.verify import Verification, replay, verify
+    from gradproof.checks.note.verify import Verification, reproduce, verify
     from gradproof.checks.sequential.mean_test import MeanTest
     from gradproof.checks.sequential.sampler_test import SamplerTest
-    from gradproof.checks.user.estimator import Biased, Checked, assert_unbiased, check_estimator
-    from gradproof.checks.user.invariances import Swept, check_invariances
-    from gradproof.checks.user.surrogate import CheckedSurrogate, check_surrogate
+    from gradproof.checks.user.estimator import (
+        Biased,
+        EstimatorReport,
+        assert_unbiased,
+        check_estimator,
+    )
+    from gradproof.checks.user.invariances import InvarianceReport, check_invariances
+    from gradproof.checks.user.surrogate import SurrogateReport, check_surrogate
     from gradproof.derivations.claims import CLAIMS, Claim
     from gradproof.estimators.backends import BackendMissing
     from gradproof.estimators.engine import entry_moments, moments_table
@@ -40,13 +45,13 @@ __all__ = [
     "CLAIMS",
     "BackendMissing",
     "Biased",
-    "Checked",
-    "CheckedSurrogate",
     "Claim",
     "CorpusError",
     "CoupledCase",
+    "EstimatorReport",
     "Evidence",
     "GaussianCase",
+    "InvarianceReport",
     "MeanTest",
     "NotAGradient",
     "NotEnumerable",
@@ -54,7 +59,7 @@ __all__ = [
     "Quadratics",
     "SamplerTest",
     "Subject",
-    "Swept",
+    "SurrogateReport",
     "Table",
     "TabularCase",
     "TextOptions",
@@ -68,7 +73,7 @@ __all__ = [
     "entry_moments",
     "moments_table",
     "prepare_text",
-    "replay",
+    "reproduce",
     "text_subject",
     "verify",
 ]
@@ -77,14 +82,19 @@ __all__ = [
 #: package in every session, for its plugin, and most sessions verify no gradient.
 _HOMES = {
     "gradproof.checks.note.cases": ("CoupledCase", "GaussianCase", "TabularCase"),
-    "gradproof.checks.user.estimator": ("Biased", "Checked", "assert_unbiased", "check_estimator"),
+    "gradproof.checks.user.estimator": (
+        "Biased",
+        "EstimatorReport",
+        "assert_unbiased",
+        "check_estimator",
+    ),
     "gradproof.checks.evidence": ("Evidence",),
-    "gradproof.checks.user.surrogate": ("CheckedSurrogate", "check_surrogate"),
-    "gradproof.checks.user.invariances": ("Swept", "check_invariances"),
+    "gradproof.checks.user.surrogate": ("SurrogateReport", "check_surrogate"),
+    "gradproof.checks.user.invariances": ("InvarianceReport", "check_invariances"),
     "gradproof.checks.sequential.sampler_test": ("SamplerTest",),
     "gradproof.checks.sequential.mean_test": ("MeanTest",),
     "gradproof.checks.note.text": ("TextOptions", "prepare_text", "text_subject"),
-    "gradproof.checks.note.verify": ("Verification", "replay", "verify"),
+    "gradproof.checks.note.verify": ("Verification", "reproduce", "verify"),
     "gradproof.derivations.claims": ("CLAIMS", "Claim"),
     "gradproof.estimators.backends": ("BackendMissing",),
     "gradproof.estimators.engine": ("entry_moments", "moments_table"),

@@ -25,7 +25,7 @@ import gradproof
 from . import snippet
 
 if TYPE_CHECKING:
-    from gradproof.checks.user.estimator import Checked
+    from gradproof.checks.user.estimator import EstimatorReport
 
 #: Probability that any sampled check of a test raises a false alarm, unless told otherwise. It is
 #: that of each test, whatever stands beside it: else a test that passes alone would need more draws
@@ -57,14 +57,14 @@ class Checks:
 
     def check(
         self, estimate: Callable[..., Any], inputs: Sequence[Any] = (), **options: Any
-    ) -> Checked:
+    ) -> EstimatorReport:
         """:func:`gradproof.check_estimator`, recorded; a bias does not fail the test."""
         __tracebackhide__ = True
         return self._checked(estimate, inputs, options)[0]
 
     def assert_unbiased(
         self, estimate: Callable[..., Any], inputs: Sequence[Any] = (), **options: Any
-    ) -> Checked:
+    ) -> EstimatorReport:
         """:func:`gradproof.assert_unbiased`, recorded.
 
         Raises:
@@ -80,7 +80,7 @@ class Checks:
 
     def _checked(
         self, estimate: Callable[..., Any], inputs: Sequence[Any], options: Mapping[str, Any]
-    ) -> tuple[Checked, dict[str, Any]]:
+    ) -> tuple[EstimatorReport, dict[str, Any]]:
         __tracebackhide__ = True
         used = self._defaults(samples=bool(options.get("draws"))) | dict(options)
         self._made += 1
@@ -139,7 +139,7 @@ def _fixture(request: Any) -> Checks:
 gradproof_fixture = pytest.fixture(name="gradproof")(_fixture)
 
 
-def _facts(checked: Checked) -> dict[str, Any]:
+def _facts(checked: EstimatorReport) -> dict[str, Any]:
     """What the summary says of a check, in types that pass from process to process."""
     worst = max(checked.comparisons, key=lambda one: (one.ratio, one.error))
     return {

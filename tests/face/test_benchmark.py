@@ -16,7 +16,7 @@ def test_some_estimators_are_scored(tmp_path):
         main, ["benchmark", *only, *FEW, "--rows", "--seed", "3", "--json", str(record)]
     )
     assert found.exit_code == 0, found.output
-    assert "replay" in found.output
+    assert "enumeration" in found.output
     assert "numpy/batch-mean" in found.output
     assert "1 bugs, 1 right, seed 3" in found.output
     assert score_from_json(record.read_text(encoding="utf-8")).bugs == 1

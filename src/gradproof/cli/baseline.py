@@ -13,7 +13,14 @@ from rich.text import Text
 
 from gradproof.checks.evidence import HOLDS
 from gradproof.checks.note.text import TextOptions, prepare_text, text_subject
-from gradproof.checks.note.user_baseline import ADVICE, ROUNDS, SENTENCES, STEPS, Finding, examine
+from gradproof.checks.note.user_baseline import (
+    ADVICE,
+    ROUNDS,
+    SENTENCES,
+    STEPS,
+    BaselineReport,
+    examine,
+)
 from gradproof.checks.note.verify import fresh_seed
 from gradproof.checks.variance.curve import curve
 from gradproof.estimators.backends import load
@@ -143,7 +150,7 @@ def command(
 
 def _examined(
     target: str, model: str, data: str, seed: int | None, framework: str | None
-) -> tuple[Finding, int]:
+) -> tuple[BaselineReport, int]:
     function, module = user_file.load(target, "baseline", "PerToken")
     torch = framework == "torch" or (framework is None and _imports_torch(module))
     seed = fresh_seed() if seed is None else seed
@@ -162,7 +169,7 @@ def _imports_torch(module: ModuleType) -> bool:
     return any(getattr(value, "__name__", "").split(".")[0] == "torch" for value in values)
 
 
-def troubles(finding: Finding) -> list[str]:
+def troubles(finding: BaselineReport) -> list[str]:
     """For each verdict that is not as it should be: where, by how much, and what to do."""
     lines = []
     for found in finding.evidence:
@@ -173,7 +180,7 @@ def troubles(finding: Finding) -> list[str]:
     return lines
 
 
-def variance_table(finding: Finding) -> Table:
+def variance_table(finding: BaselineReport) -> Table:
     """Variances by group: without a baseline, with it, and with the best one."""
     table = Table()
     for column in ("group", "none", finding.name, "best", "of the removable"):
@@ -192,7 +199,7 @@ def _share(none: float, own: float, best: float) -> str:
     return f"{100.0 * (none - own) / (none - best):.1f} %"
 
 
-def places(finding: Finding) -> list[str]:
+def places(finding: BaselineReport) -> list[str]:
     """Where B lies in the interval in which a baseline helps, sentence by sentence."""
     lines = []
     for row, (value, best) in enumerate(zip(finding.values, finding.best, strict=True)):
@@ -205,7 +212,7 @@ def places(finding: Finding) -> list[str]:
     return lines
 
 
-def summary(finding: Finding) -> str:
+def summary(finding: BaselineReport) -> str:
     """One line: may it be used, does it help, and what is wrong."""
     wrong = [found.variant for found in finding.evidence if found.verdict != HOLDS]
     helps = "lowers" if finding.helps else "does not lower"
@@ -214,7 +221,7 @@ def summary(finding: Finding) -> str:
     return f"{finding.name} may not be used: {', '.join(wrong)}"
 
 
-def to_json(finding: Finding, seed: int) -> str:
+def to_json(finding: BaselineReport, seed: int) -> str:
     """The whole record."""
     return json.dumps(
         {

@@ -20,11 +20,11 @@ from rich.table import Table
 from rich.text import Text
 
 from gradproof.checks.sequential.mean_test import ALPHA
-from gradproof.checks.user.estimator import Checked, check_estimator
+from gradproof.checks.user.estimator import EstimatorReport, check_estimator
 from gradproof.checks.user.expected_cost import NotDifferentiable
 from gradproof.checks.user.rarity import TooFewDraws
 from gradproof.checks.user.sampled import RepeatedSamples
-from gradproof.checks.user.surrogate import Mutates
+from gradproof.checks.user.surrogate import InputChanged
 from gradproof.estimators.enumeration.gradients import NotAGradient
 from gradproof.estimators.enumeration.run import MOST_PATHS, NotEnumerable
 
@@ -53,7 +53,7 @@ GIVEN = {
 OURS = (
     NotEnumerable,
     NotAGradient,
-    Mutates,
+    InputChanged,
     NotDifferentiable,
     RepeatedSamples,
     TooFewDraws,
@@ -226,7 +226,7 @@ def _checked(
     given: dict[str, str],
     limits: Mapping[str, Any],
     report: Callable[[int, int, str], None] | None,
-) -> Checked:
+) -> EstimatorReport:
     name = target.rpartition(":")[2]
     found = {key: getattr(module, given[key]) for key in given}
     try:
@@ -288,7 +288,7 @@ def _is_ours(error: BaseException) -> bool:
     return last is not None and str(last.tb_frame.f_globals.get("__name__")).startswith("gradproof")
 
 
-def table(checked: Checked) -> Table:
+def table(checked: EstimatorReport) -> Table:
     """The worst entry of each parameter."""
     made = Table()
     for column in ("parameter", "mean", "exact", "error", "bound", "standard deviation"):
@@ -311,7 +311,7 @@ def table(checked: Checked) -> Table:
     return made
 
 
-def to_json(checked: Checked, target: str) -> str:
+def to_json(checked: EstimatorReport, target: str) -> str:
     """The whole record; JSON has no number that is not finite, and gets a string."""
     whole = {"target": target, "unbiased": checked.unbiased, **dataclasses.asdict(checked)}
     return json.dumps(_plain(whole), indent=2)

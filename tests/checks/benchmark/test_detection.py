@@ -44,10 +44,10 @@ def test_bugs_are_caught_and_right_estimators_are_not():
     found = few(seed=1)
     by_key = {row.key: row for row in found.rows}
     assert found.bugs == found.seen == 3
-    assert found.caught("replay") == 2
-    assert by_key[STATE].said["replay"].wrong == 0.0
+    assert found.caught("enumeration") == 2
+    assert by_key[STATE].said["enumeration"].wrong == 0.0
     assert by_key[STATE].said["beyond"].wrong == 1.0
-    assert found.false_alarms("replay") == found.false_alarms("sequential") == 0
+    assert found.false_alarms("enumeration") == found.false_alarms("sequential") == 0
     assert by_key[WRONG].said["sequential"].wrong == 1.0
     assert by_key[WRONG].bias == pytest.approx(0.178, abs=5e-4)  # as printed, to three places
     assert by_key[REFUSED].said["sequential"] is by_key[REFUSED].said["beyond"] is None
@@ -65,7 +65,8 @@ def test_a_false_alarm_or_a_missed_bug_is_no_claim():
         rows = [
             dataclasses.replace(
                 row,
-                said=row.said | {"replay": dataclasses.replace(row.said["replay"], wrong=wrong)},
+                said=row.said
+                | {"enumeration": dataclasses.replace(row.said["enumeration"], wrong=wrong)},
             )
             if row.key == key
             else row

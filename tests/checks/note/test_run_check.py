@@ -322,8 +322,8 @@ def test_a_snippet_of_what_holds_says_so():
     """The snippet reports what it finds, not what was found."""
     case = GaussianCase(0.5, 0.25)
     source = (
-        "from gradproof import GaussianCase, replay\n"
-        f"print(replay('kl.closed_form/gaussian', {case!r}).explain())\n"
+        "from gradproof import GaussianCase, reproduce\n"
+        f"print(reproduce('kl.closed_form/gaussian', {case!r}).explain())\n"
     )
     assert printed_by(source).startswith("kl.closed_form/gaussian [autograd]: holds")
 

@@ -17,7 +17,7 @@ from gradproof.checks.note.cases import GaussianCase, typical_tabular
 from gradproof.checks.note.jobs import Plan, Runner, run_jobs
 from gradproof.checks.note.registry import CHECKS
 from gradproof.checks.note.text import TextOptions, prepare_text, text_subject
-from gradproof.checks.note.verify import Verification, replay, verify
+from gradproof.checks.note.verify import Verification, reproduce, verify
 from gradproof.estimators import backends
 from gradproof.reference_models.batch import UNLABELLED
 from gradproof.reference_models.corpora import CorpusError
@@ -374,13 +374,13 @@ def test_what_the_text_refutes_can_be_repeated(run, options):
     assert output.getvalue().startswith("gradient.e/printed [autograd]: refuted, expected refuted")
 
 
-# ------------------------------------------------------------------ replay
+# ------------------------------------------------------------------ reproduce
 
 
 def test_replay_runs_one_check_on_one_case():
     """The case is the only subject, and nothing is drawn beside it."""
     case = GaussianCase(0.5, -1.0)
-    found = replay("kl.closed_form/gaussian", case)
+    found = reproduce("kl.closed_form/gaussian", case)
     assert found.verdict == HOLDS
     assert found.subjects == (repr(case),)
     assert found.comparisons == 3
@@ -397,7 +397,7 @@ def test_replay_runs_one_check_on_one_case():
 def test_replay_of_what_is_unknown_is_an_error(check, backend, message):
     """A check by its whole id, a framework by its name."""
     with pytest.raises(ValueError, match=message):
-        replay(check, GaussianCase(0.5, -1.0), backend=backend)
+        reproduce(check, GaussianCase(0.5, -1.0), backend=backend)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -430,12 +430,12 @@ def test_replay_of_a_case_of_another_check_is_an_error(check, case, expected):
     """What the check is about is named, before it fails on what the case has not."""
     message = f"case is {case!r}, expected a {expected} for check {check!r}; take the two from one"
     with pytest.raises(ValueError, match=re.escape(message)):
-        replay(check, case)
+        reproduce(check, case)
 
 
 def test_replay_runs_on_a_case_of_ones_own():
     """Which may bring a model of its own to any check that is not about Gaussians."""
-    assert replay("labelled/as-it-stands", Own(TABULAR.subject())).verdict == HOLDS
+    assert reproduce("labelled/as-it-stands", Own(TABULAR.subject())).verdict == HOLDS
 
 
 # ------------------------------------------------------------------ runner and text

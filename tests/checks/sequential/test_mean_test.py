@@ -63,7 +63,7 @@ def test_a_right_mean_is_not_rejected(known, rng):
     assert not one.rejected
     assert one.draws == enough(**known)
     assert one.bets == 1000
-    assert 0.0 < one.evidence < 1 / RARE <= one.alarm
+    assert 0.0 < one.e_value < 1 / RARE <= one.threshold
     assert not one.joint
     assert np.all(one.detectable > 0.0)
     assert np.all(one.detectable < 1.0)
@@ -75,7 +75,7 @@ def test_a_right_mean_is_not_rejected(known, rng):
 def test_it_rejects_at_one_over_alpha(known):
     """Or a little later, where a part of alpha is kept for ranges that were learnt."""
     one = MeanTest(np.zeros(SIZE), alpha=RARE, **known)
-    assert 1.0 / RARE <= one.alarm <= 1.25 / RARE  # a tenth of alpha is kept
+    assert 1.0 / RARE <= one.threshold <= 1.25 / RARE  # a tenth of alpha is kept
 
 
 @pytest.mark.parametrize("precision", [2.0**-52, 2.0**-23])
@@ -96,7 +96,7 @@ def test_a_wrong_coordinate_is_rejected_early_and_named(known, rng):
     one = found(samples, alpha=RARE, **known)
     assert one.rejected
     assert one.draws < enough(**known)
-    assert one.evidence >= one.alarm * (1.0 - 1e-9)  # it is kept as a logarithm
+    assert one.e_value >= one.threshold * (1.0 - 1e-9)  # it is kept as a logarithm
     assert one.worst == 3
     assert one.exact == 0.0
     assert one.mean == pytest.approx(samples[: one.draws, 3].mean())
@@ -135,7 +135,7 @@ def test_how_samples_are_cut_into_blocks_changes_nothing(known, rng):
     # Two coordinates may be as bad as each other to the last digit: then either is the worst.
     assert one.mean == pytest.approx(other.mean, rel=1e-9)  # of a sum in another order
     # 1e-6: wealth is a product of thousands of factors, and means are summed in another order.
-    assert math.log(one.evidence) == pytest.approx(math.log(other.evidence), rel=1e-6)
+    assert math.log(one.e_value) == pytest.approx(math.log(other.e_value), rel=1e-6)
 
 
 def test_samples_after_a_rejection_are_ignored(known, rng):
@@ -145,7 +145,7 @@ def test_samples_after_a_rejection_are_ignored(known, rng):
     before = test.found()
     assert test.feed(signs(rng, 10))
     assert test.found().draws == before.draws
-    assert test.found().evidence == before.evidence
+    assert test.found().e_value == before.e_value
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_what_is_no_number_has_no_mean(known, at, value, word, rng):
     one = found(samples, alpha=RARE, **known)
     assert one.rejected
     assert one.draws == at + 1
-    assert one.evidence == math.inf
+    assert one.e_value == math.inf
     assert one.worst == 2
     assert not math.isfinite(one.mean)
     assert f"draw {at + 1} of coordinate 2 is {word}" in one.explain()
@@ -193,7 +193,7 @@ def test_a_coordinate_that_never_varies_and_is_wrong_is_rejected_by_its_first_dr
     ):
         one = found(samples, exact, **options)
         assert one.rejected
-        assert (one.draws, one.worst, one.evidence) == (1, 1, math.inf)
+        assert (one.draws, one.worst, one.e_value) == (1, 1, math.inf)
         assert words in one.explain()
 
 
@@ -205,7 +205,7 @@ def test_a_range_that_was_learnt_is_a_reason_to_bet_and_none_to_be_certain(rng):
     assert one.rejected
     assert one.draws > MeanTest(np.zeros(SIZE), alpha=RARE, rarest=0.05).stretch
     assert one.bets > 0
-    assert one.alarm <= one.evidence < math.inf
+    assert one.threshold <= one.e_value < math.inf
     assert (one.worst, one.reason) == (4, "")
     assert one.condition == "no outcome rarer than 0.05 lies far beyond all others"
     assert f"the mean is not the exact one, if {one.condition}: " in one.explain()
@@ -252,7 +252,7 @@ def test_outcomes_whose_probabilities_were_seen_are_no_condition(rng):
     assert test.feed(signs(rng, test.stretch + 1000) + 1.0)
     one = test.found()
     assert one.condition == ""
-    assert "the mean is not the exact one: evidence" in one.explain()
+    assert "the mean is not the exact one: e-value" in one.explain()
     assert "by which no path is less likely than 0.25" in one.assumption
     with pytest.raises(ValueError, match="the range is known"):
         test.expect(0.1)
@@ -303,7 +303,7 @@ def test_before_the_range_was_learnt_nothing_is_decided(rng):
     assert not test.feed(signs(rng, 1000) + 1.0)
     one = test.found()
     assert one.bets == 0
-    assert one.evidence == pytest.approx(1.0)
+    assert one.e_value == pytest.approx(1.0)
     assert np.all(one.detectable == np.inf)
     assert "undecided" in one.explain()
     assert one.worst in range(SIZE)
@@ -321,7 +321,7 @@ def test_an_outcome_that_was_not_to_be_expected_drops_the_evidence(rng):
     assert not test.feed(surprise)
     one = test.found()
     assert one.bets == 0
-    assert one.evidence <= 1.0
+    assert one.e_value <= 1.0
     assert test.rarest == rarest / 2.0
     assert test.stretch == pytest.approx(2 * before, abs=1)
     assert one.condition == "no outcome rarer than 0.025 lies far beyond all others"

@@ -35,7 +35,7 @@ def test_a_right_sampler_is_not_rejected(rng):
     one = found(rng.choice(4, size=5000, p=Q))
     assert not one.rejected
     assert one.draws == 5000
-    assert 0.0 < one.evidence < 1 / RARE
+    assert 0.0 < one.e_value < 1 / RARE
     assert np.all((one.detectable > 0.0) & (one.detectable < 0.1))
     assert "nothing found" in one.explain()
     assert f"{one.detectable[one.worst]:.1e}" in one.explain()
@@ -49,7 +49,7 @@ def test_a_wrong_sampler_is_rejected_early_and_the_label_named(rng):
     one = found(labels)
     assert one.rejected
     assert one.draws < 5000
-    assert one.evidence >= 1 / RARE
+    assert one.e_value >= 1 / RARE
     assert one.worst == 3
     assert one.frequency == np.mean(labels[: one.draws] == 3)
     assert one.probability == pytest.approx(0.05)
@@ -71,7 +71,7 @@ def test_an_impossible_label_is_rejected_at_once(rng):
     labels[7] = 2
     one = found(labels, q=np.array([0.5, 0.5, 0.0]))
     assert one.rejected
-    assert (one.draws, one.worst, one.evidence) == (8, 2, math.inf)
+    assert (one.draws, one.worst, one.e_value) == (8, 2, math.inf)
     assert one.probability == 0.0
     assert "label 2 was drawn, which has probability 0" in one.explain()
 
@@ -97,7 +97,7 @@ def test_wealth_is_the_mixture_of_likelihood_ratios(rng):
     )
     expected = logsumexp(logs) - np.log(len(total))
     # 1e-7: gammaln at a million has ten digits before the point, of sixteen.
-    assert math.log(found(labels).evidence) == pytest.approx(expected, abs=1e-7)
+    assert math.log(found(labels).e_value) == pytest.approx(expected, abs=1e-7)
 
 
 def test_how_labels_are_cut_into_blocks_changes_nothing(rng):
@@ -114,7 +114,7 @@ def test_how_labels_are_cut_into_blocks_changes_nothing(rng):
         one, other = once.found(), ragged.found()
         assert (one.rejected, one.draws, one.worst) == (other.rejected, other.draws, other.worst)
         # 1e-9: a sum of hundreds of terms, in another order.
-        assert math.log(one.evidence) == pytest.approx(math.log(other.evidence), abs=1e-9)
+        assert math.log(one.e_value) == pytest.approx(math.log(other.e_value), abs=1e-9)
 
 
 def test_labels_after_a_rejection_are_ignored():
@@ -130,7 +130,7 @@ def test_one_label_is_always_right():
     """There is nothing else to draw."""
     one = found(np.zeros(10, dtype=int), q=np.ones(1))
     assert not one.rejected
-    assert one.evidence == pytest.approx(1.0)
+    assert one.e_value == pytest.approx(1.0)
     assert one.detectable.tolist() == [0.0]
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from gradproof.checks.evidence import HOLDS, REFUTED, UNDECIDED
 from gradproof.checks.user.expected_cost import NotDifferentiable
-from gradproof.checks.user.surrogate import Mutates, check_surrogate
+from gradproof.checks.user.surrogate import InputChanged, check_surrogate
 from gradproof.estimators.backends import load
 from gradproof.estimators.enumeration.run import NotReproducible, TooManyPaths
 from gradproof.estimators.enumeration.stops import NotHeld
@@ -452,7 +452,7 @@ def test_a_surrogate_that_changes_its_parameters_is_an_error(torch, toy):
             toy.theta.add_(1.0)
         return toy.theta.sum()
 
-    with pytest.raises(Mutates, match="the surrogate changes theta"):
+    with pytest.raises(InputChanged, match="the surrogate changes theta"):
         check_surrogate(surrogate, wrt=toy.wrt)
 
 
