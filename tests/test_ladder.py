@@ -25,6 +25,26 @@ HANDLERS = (
 
 #: What runs anyone's estimator, and knows nothing of the note, its models and baselines.
 ENUMERATION = "gradproof.estimators.enumeration"
+
+#: What serves whoever has an estimator of their own, and all that each may know of the rest.
+OF_ANYONE = {
+    ENUMERATION: (),
+    "gradproof.checks.sequential": ("gradproof.checks.evidence",),
+    "gradproof.checks.user": (
+        "gradproof.checks.evidence",
+        "gradproof.checks.sequential",
+        ENUMERATION,
+    ),
+    "gradproof.cli.check": (
+        "gradproof.checks.evidence",
+        "gradproof.checks.sequential",
+        "gradproof.checks.user",
+        "gradproof.cli",
+        "gradproof.estimators.user_code",
+        ENUMERATION,
+    ),
+}
+
 FRAMEWORKS = frozenset({"jax", "pytensor", "theano", "torch"})
 DRAWING = frozenset({"matplotlib"})  # a third of the time that a command takes to start
 
@@ -201,14 +221,15 @@ def upwards(found: Import) -> str | None:
 
 def of_the_note(found: Import) -> str | None:
     """Whoever enumerates anyone's estimator knows itself only."""
-    if not below(found.importer, ENUMERATION) or not below(found.target, "gradproof"):
+    if not below(found.target, "gradproof"):
         return None
-    if below(found.target, ENUMERATION):
-        return None
-    return (
-        f"imports {found.target}, but {ENUMERATION} knows nothing of the rest; take it as an "
-        "argument"
-    )
+    for home, allowed in OF_ANYONE.items():
+        if below(found.importer, home) and not below(found.target, home, *allowed):
+            return (
+                f"imports {found.target}, but {home} knows nothing of the rest; take it as an "
+                "argument"
+            )
+    return None
 
 
 RULES = (copy_from_root, framework, drawing, local, upwards, of_the_note)
@@ -323,6 +344,16 @@ PLANTED = {
         "estimators/enumeration/a.py:1: imports gradproof.estimators.backends, but "
         "gradproof.estimators.enumeration knows nothing of the rest; take it as an argument",
     ),
+    "a check of anyone's that knows the note": (
+        {"checks/user/a.py": "from ..note import x\n"},
+        "checks/user/a.py:1: imports gradproof.checks.note.x, but gradproof.checks.user knows "
+        "nothing of the rest; take it as an argument",
+    ),
+    "a test of means that knows an estimator": (
+        {"checks/sequential/a.py": "from gradproof.estimators.enumeration import x\n"},
+        "checks/sequential/a.py:1: imports gradproof.estimators.enumeration.x, but "
+        "gradproof.checks.sequential knows nothing of the rest; take it as an argument",
+    ),
     "framework at the top of a backend": (
         {"estimators/backends/a.py": "try:\n    from theano import tensor\nfinally: ...\n"},
         "estimators/backends/a.py:2: imports theano when the file loads, which fails where theano "
@@ -390,6 +421,7 @@ def plant(root: Path, sources: dict[str, str]) -> None:
     """Write the smallest tree that has every room, and these sources in it."""
     rooms = {f"{folder}/__init__.py": "" for folder in [FACE.as_posix(), *LADDER]}
     packages = {f"estimators/{name}/__init__.py": "" for name in ("backends", "enumeration")}
+    packages |= {f"checks/{name}/__init__.py": "" for name in ("note", "sequential", "user")}
     packages |= {"estimators/enumeration/frameworks/__init__.py": ""}
     for name, text in (rooms | packages | sources).items():
         path = root / name
