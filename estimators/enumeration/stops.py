@@ -24,7 +24,10 @@ from .patches import Patches
 from .run import NotEnumerable, NotReproducible
 
 #: Methods of a tensor, and functions of ``torch``, whose results are constants by what they are.
-METHODS = ("detach", "detach_", "item", "tolist", "numpy", "new_tensor", "__float__", "__int__")
+METHODS = (
+    *("detach", "detach_", "item", "tolist", "numpy", "new_tensor"),
+    *("__float__", "__int__", "__complex__"),
+)
 FUNCTIONS = ("detach", "detach_", "tensor")
 
 #: Where something is looked up, and its name: what it returns is to be a constant.

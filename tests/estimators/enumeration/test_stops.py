@@ -74,6 +74,7 @@ PASSED = {
     "data": lambda torch, x: x.data,
     "item": lambda torch, x: x.item(),
     "float": lambda torch, x: float(x),
+    "complex": lambda torch, x: complex(x).real,
     "int": lambda torch, x: int(x * 4.0) / 4.0,
     "tolist": lambda torch, x: x.reshape(1).tolist()[0],
     "numpy": lambda torch, x: float(x.numpy(force=True)),
