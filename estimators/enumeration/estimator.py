@@ -10,7 +10,15 @@ from typing import Any
 import numpy as np
 
 from .generators import drawn_unseen
-from .gradients import NotAGradient, Returned, array_of, arrays_by_name, by_name, precision
+from .gradients import (
+    NotAGradient,
+    OfLeaves,
+    Returned,
+    array_of,
+    arrays_by_name,
+    by_name,
+    precision,
+)
 from .outcomes import EPS
 from .run import NotReproducible, UnsupportedDraw, current_run, outside
 from .state import State, StepGradients, gradients_before_step
@@ -321,7 +329,7 @@ class Estimator(Code):
                 "or a surrogate, or call backward() and pass wrt= (a module or tensors)"
             )
         self.cleared = self.cleared or self._stood
-        return left
+        return OfLeaves(left)
 
     def _differentiated(self, surrogate: Any) -> dict[str, Any]:
         if not self._leaves:
@@ -339,7 +347,7 @@ class Estimator(Code):
         torch: Any = sys.modules["torch"]  # it is imported, or there would be no tensor
         leaves = list(self._leaves.values())
         values = torch.autograd.grad(surrogate, leaves, allow_unused=True)
-        return dict(zip(self._leaves, values, strict=True))
+        return OfLeaves(zip(self._leaves, values, strict=True))
 
     def _check_one_way(self, found: Any) -> None:
         """A tensor of one number is a surrogate, or the gradient of a parameter of one number."""

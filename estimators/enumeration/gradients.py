@@ -32,6 +32,10 @@ class Returned(dict[str, Any]):
     hint = ""
 
 
+class OfLeaves(dict[str, Any]):
+    """Gradients of parameters by their names: tensors or None, with nothing inside to be named."""
+
+
 def named(value: object) -> ByName:
     """Arrays, tensors, or mappings, sequences and dataclasses of them, under dotted names.
 
@@ -54,6 +58,10 @@ def arrays_by_name(value: object) -> dict[str, Any]:
     """
     if isinstance(value, Returned):
         return value
+    if type(value) is OfLeaves:
+        return {
+            name: None if leaf is None else real_array(leaf, name) for name, leaf in value.items()
+        }
     if isinstance(value, np.ndarray) and value.dtype.kind == "f":  # the usual case
         return {"gradient": value}
     items = [(name or "gradient", keys, leaf) for name, keys, leaf in _items(value)]

@@ -165,6 +165,24 @@ class Run:
             self._made[place] = choice
         return choice.taken
 
+    def choose_each(self, many: Sequence[Outcomes]) -> list[int]:
+        """The outcomes of several draws, one after the other; see :meth:`choose`."""
+        start, count = self._place, len(many)
+        given = self._prefix[start : start + count]
+        # The usual case: the same draws as in the run before, all but the last of them.
+        if count > 1 and not self._keyed and self._copy == _copies and len(given) > 1:
+            known = 0
+            for outcomes, choice in zip(many, given, strict=False):
+                if outcomes is not choice.outcomes:
+                    break
+                known += 1
+            self._made[start : start + known] = given[:known]
+            self.choices += given[:known]
+            self._place += known
+            taken = [choice.taken for choice in given[:known]]
+            return taken + [self.choose(outcomes) for outcomes in many[known:]]
+        return [self.choose(outcomes) for outcomes in many]
+
     def expected(self) -> Outcomes | None:
         """Of the next draw, if it was made in an earlier run and draws have an order.
 
