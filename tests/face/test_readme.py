@@ -84,7 +84,11 @@ def test_gradproof_commands_run(
 def test_other_commands_are_what_ci_runs() -> None:
     """What the README says installs and tests the project is what the CI script does."""
     others = {command for command in COMMANDS if not command.startswith("gradproof ")}
-    assert others == {"python -m pip install .", "python -m pip install tox", "tox run"}
+    assert others == {
+        "python -m pip install '.[note]'",
+        "python -m pip install tox",
+        "tox run",
+    }
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     assert 'tox" run' in script
 

@@ -230,9 +230,10 @@ def test_bounds_that_know_no_cancellation_would_be_caught(monkeypatch):
     def by_size(moments):
         return 1e-16 * moments.size()
 
-    monkeypatch.setattr(
-        spread, "measured", lambda _, moments, *__: spread.Spread(by_size(moments), True)
-    )
+    def by_size_alone(_, moments, *__):
+        return spread.Spread(by_size(moments), True, moments.count, 1.0)
+
+    monkeypatch.setattr(spread, "measured", by_size_alone)
     monkeypatch.setattr(spread, "supposed", lambda moments, *_: by_size(moments))
     assert said("numpy/peaked-softmax", exact_error=0.0) == REFUTED
 
