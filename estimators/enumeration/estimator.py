@@ -307,6 +307,8 @@ class Estimator(Code):
             NotAGradient: if it may be that, or what is returned.
         """
         if found is None or not _is_number(found):
+            if found is not None:
+                _check_returned(found, left)
             return found is None
         if not _is_surrogate(found):
             _check_number(found, left)
@@ -391,6 +393,28 @@ def _is_number(found: Any) -> bool:
 
 def _is_surrogate(found: Any) -> bool:
     return getattr(found, "requires_grad", False) and found.numel() == 1
+
+
+def _check_returned(found: Any, left: Mapping[str, Any]) -> None:
+    """What is returned beside gradients in ``.grad`` is these, or it must be said what is meant.
+
+    Raises:
+        NotAGradient: if it is something else of their shapes.
+    """
+    try:
+        arrays = list(arrays_by_name(found).values())
+    except (NotAGradient, ValueError):
+        return  # which is said where it is read
+    stood = [None if each is None else array_of(each) for each in left.values()]
+    known = [each for each in stood if each is not None]
+    for array in arrays:
+        alike = [each for each in known if array is not None and each.shape == array.shape]
+        if alike and not any(np.array_equal(array, each, equal_nan=True) for each in alike):
+            raise NotAGradient(
+                "the estimator returns an array of the shape of a parameter, and leaves other "
+                "gradients in .grad: pass returns='gradient' if what it returns is the gradient, "
+                "or returns='grad' if the gradients are those in .grad"
+            )
 
 
 def _check_number(found: Any, left: Mapping[str, Any]) -> None:

@@ -125,6 +125,7 @@ class Handling:
             NotReproducible: as :class:`.run.Run`.
         """
         token = _current.set(run)
+        run.over = False
         started: list[Framework] = []
         try:
             for each in self._frameworks if watched or run.samples else self._each_run:
@@ -156,6 +157,7 @@ class Handling:
             error.add_note(f"draws so far: {shown(run.choices)}")
             raise
         finally:
+            run.over = True
             _current.reset(token)
 
     def elsewhere(self, generator: int) -> bool:

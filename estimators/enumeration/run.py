@@ -131,6 +131,8 @@ class Run:
         self._in_graph = 0
         #: What frameworks remember while the run is under way, by a name of theirs.
         self.memory: dict[str, Any] = {}
+        #: Whether it has ended; a thread that it started may go on.
+        self.over = False
 
     def choose(self, outcomes: Outcomes, key: Hashable = None) -> int:
         """The outcome of a draw.

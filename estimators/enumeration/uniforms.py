@@ -91,7 +91,7 @@ class _Compared:
     __le__ = __lt__  # a single number has no probability
 
     def __gt__(self, bound: Any) -> Any:
-        return _opposite(self._below(bound))
+        return _where_a_number(_opposite(self._below(bound)), bound)
 
     __ge__ = __gt__
 
@@ -152,6 +152,17 @@ def _opposite(found: Any) -> Any:
     return not found if isinstance(found, bool) else ~found
 
 
+def _where_a_number(found: Any, bound: Any) -> Any:
+    """What a comparison gives: nothing is above or below what is no number."""
+    if isinstance(bound, _Compared) or not np.any(np.isnan(array_of(bound))):
+        return found
+    if hasattr(bound, "detach"):
+        return found & ~bound.isnan()
+    if np.ndim(found):
+        return found & ~np.isnan(bound)
+    return type(found)(False)
+
+
 class UniformNumber(_Compared):
     """One number. ``ends`` are two cells, what it is known to lie between; 0 stands for 1 above."""
 
@@ -185,6 +196,8 @@ class UniformNumber(_Compared):
 
     def _below_number(self, bound: Any, of_numpy: bool) -> Any:
         edge, turned = self._inside(float(bound))
+        if math.isnan(edge):
+            return np.bool_(False) if of_numpy else False
         below = self._decide(edge, precision_of(bound) if of_numpy else EPS) is not turned
         # As of a number of NumPy, or of Python: they add up in different ways.
         return np.bool_(below) if of_numpy else below
@@ -372,7 +385,8 @@ class UniformNumbers(_Compared):
             # Of a number that stands there twice, the first comparison may decide the second.
             mine = self._ends[at if places is None else places[at]]
             below[at] = UniformNumber(self._run, self._what, mine)._decide(float(flat[at]), step)
-        return (~below if turned else below).reshape(shape)[()]
+        found = ~below & ~np.isnan(flat) if turned else below
+        return found.reshape(shape)[()]
 
 
 def _refuse(uniform: _Compared, *_: Any, **__: Any) -> Any:

@@ -122,8 +122,8 @@ def handle(
     @functools.wraps(real, assigned=("__name__", "__doc__"), updated=())
     def handler(*args: Any, **kwargs: Any) -> Any:
         run = current_run()
-        if run is None:
-            if elsewhere is not None:
+        if run is None or run.over:
+            if elsewhere is not None and run is None:
                 elsewhere(*args, **kwargs)
             return real(*args, **kwargs)
         if isinstance(run, SampledRun):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import contextvars
 import functools
 import importlib
 import itertools
@@ -10,8 +11,10 @@ import os
 import random
 import secrets
 import sys
+import threading
 import uuid
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ..generators import PYTHON, draw_from, set_by
@@ -188,6 +191,10 @@ class Stdlib(GeneratorFramework):
                 if owner is not random.SystemRandom:
                     self._handlers.append((real, handler))
 
+        start = threading.Thread.start
+        patches.attribute(threading.Thread, "start", _started_within(start))
+        submit = ThreadPoolExecutor.submit
+        patches.attribute(ThreadPoolExecutor, "submit", _submitted_within(submit))
         load = importlib._bootstrap._find_and_load  # type: ignore[attr-defined]
         patches.attribute(importlib._bootstrap, "_find_and_load", _outside_of_runs(load))
 
@@ -222,6 +229,40 @@ def _setter(real: Callable[..., Any]) -> Callable[..., Any]:
         return (setter if made else real)(generator, *args, **kwargs)
 
     return set_state
+
+
+def _started_within(start: Callable[..., Any]) -> Callable[..., Any]:
+    """Starts a thread; one that a run starts is a part of it, and its draws ask the run."""
+
+    @functools.wraps(start)
+    def started(thread: threading.Thread) -> None:
+        run = current_run()
+        if run is None or run.over:
+            start(thread)
+            return
+        within, body = contextvars.copy_context(), thread.run
+
+        def run_within() -> None:
+            vars(thread).pop("run", None)
+            within.run(body)
+
+        thread.run = run_within  # type: ignore[method-assign]
+        start(thread)
+
+    return started
+
+
+def _submitted_within(submit: Callable[..., Any]) -> Callable[..., Any]:
+    """The same of a call that is handed to a thread that was there before."""
+
+    @functools.wraps(submit)
+    def submitted(pool: Any, function: Any, /, *args: Any, **kwargs: Any) -> Any:
+        run = current_run()
+        if run is None or run.over:
+            return submit(pool, function, *args, **kwargs)
+        return submit(pool, contextvars.copy_context().run, function, *args, **kwargs)
+
+    return submitted
 
 
 def _outside_of_runs(load: Callable[..., Any]) -> Callable[..., Any]:

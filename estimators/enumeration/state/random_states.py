@@ -64,7 +64,8 @@ class RandomState(Record):
     @property
     def owner(self) -> int:
         """The identity of what is drawn from."""
-        return identity(self._target)
+        # A RandomState draws from a bit generator, by which it is known.
+        return identity(getattr(self._target, "_bit_generator", self._target))
 
     def moved(self) -> bool:
         """As :meth:`.Record.moved`."""

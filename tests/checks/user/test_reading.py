@@ -338,3 +338,27 @@ class TestTorch:
         theta.grad = self.torch.ones_like(theta)
         returned = check_estimator(self.surrogate, [theta], exact=exact(THETA))
         assert ".grad was cleared" not in returned.explain()
+
+
+@pytest.mark.torch
+def test_an_array_beside_other_gradients_is_asked_about():
+    """Rewards of a shape that happens to be the parameter's; what is said is read."""
+    torch = pytest.importorskip("torch")
+    logits = torch.zeros(4, dtype=torch.double, requires_grad=True)
+    costs = torch.tensor([1.0, 3.0, 2.0, 5.0], dtype=torch.double)
+
+    def step(logits):
+        q = torch.distributions.Categorical(logits=logits)
+        y = q.sample((1,))
+        (costs[y] * q.log_prob(y)).sum().backward()
+        return costs.clone()
+
+    def gradients(logits):
+        step(logits)
+        return logits.grad.clone()
+
+    exact = 0.25 * (costs - costs.mean())
+    with pytest.raises(NotAGradient, match="returns='grad' if the gradients are those"):
+        check_estimator(step, [logits], exact=exact)
+    assert check_estimator(step, [logits], exact=exact, returns="grad").unbiased
+    assert check_estimator(gradients, [logits], exact=exact).unbiased

@@ -5,6 +5,7 @@ import functools
 import random
 import threading
 from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -314,3 +315,89 @@ def test_an_estimator_that_runs_so_often_and_no_more_is_judged():
     found = check_estimator(estimate, [LOGITS], exact=gradient(LOGITS))
     assert found.unbiased
     assert functools.reduce(lambda one, other: one + other, batches) == 3.0
+
+
+# ------------------------------------------------------------------ threads of the estimator's own
+
+
+def _by_thread(draw):
+    found = []
+    thread = threading.Thread(target=lambda: found.append(draw()))
+    thread.start()
+    thread.join()
+    return found[0]
+
+
+def _by_pool(draw):
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(draw).result()
+
+
+POOL = ThreadPoolExecutor(1)
+
+
+def _by_old_pool(draw):
+    return POOL.submit(draw).result()
+
+
+@pytest.mark.parametrize("run", [_by_thread, _by_pool, _by_old_pool])
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "holds"), (2.0, "refuted")])
+def test_a_thread_that_a_run_starts_draws_for_it(run, factor, verdict):
+    """Its draws have outcomes like all others: a coin in a thread, by a generator that is kept."""
+    POOL.submit(int).result()  # its thread is there before
+    rng = np.random.default_rng()
+
+    def estimate(logits):
+        coin = run(lambda: rng.integers(2))
+        return reinforce(rng, logits, 2.0 * factor * coin)
+
+    found = check_estimator(estimate, [LOGITS], exact=gradient(LOGITS))
+    assert found.verdict == verdict
+    assert found.paths == 6
+
+
+def test_a_thread_that_goes_on_draws_for_itself():
+    """After the run that started it; nothing is left of that in the thread."""
+    rng, go, drawn, threads = np.random.default_rng(), threading.Event(), [], []
+
+    def late():
+        go.wait()
+        drawn.append(np.random.default_rng(3).integers(2**40))
+
+    def estimate(logits):
+        thread = threading.Thread(target=late)
+        threads.append(thread)
+        thread.start()
+        return reinforce(rng, logits)
+
+    assert check_estimator(estimate, [LOGITS], exact=gradient(LOGITS), reset=lambda: None).unbiased
+    started = [each for each in threading.enumerate() if each not in (threading.main_thread(),)]
+    go.set()
+    for each in started:
+        each.join(5.0) if each.name.startswith("Thread-") else None
+    assert set(drawn) == {int(np.random.default_rng(3).integers(2**40))}
+
+
+# ------------------------------------------------------------------ what is no number
+
+
+@pytest.mark.parametrize(
+    "compare",
+    [
+        lambda u: u < np.nan,
+        lambda u: u > np.nan,
+        lambda u: 1.0 - u < np.nan,
+        lambda u: 1.0 - u > np.nan,
+        lambda u: np.less(u, np.nan),
+    ],
+    ids=["below", "above", "one-less-below", "one-less-above", "by-numpy"],
+)
+@pytest.mark.parametrize("size", [None, 2])
+def test_nothing_is_above_or_below_what_is_no_number(compare, size):
+    """As NumPy has it."""
+    rng = np.random.default_rng()
+
+    def estimate(x):
+        return x * float(np.sum(compare(rng.random(size))))
+
+    assert check_estimator(estimate, [np.ones(2)], exact=np.zeros(2)).unbiased
