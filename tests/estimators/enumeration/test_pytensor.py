@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-
 import numpy as np
 import pytest
 
@@ -351,7 +349,7 @@ def test_a_function_is_looked_through_once(pytensor, rng, monkeypatch):
     assert looked == [plain.maker, coin.maker]
 
 
-def test_another_thread_draws_as_ever(pytensor, rng):
+def test_another_thread_draws_as_ever(pytensor, rng, ask_thread):
     """While handlers are installed, and while a run is under way."""
     coin = drawn(pytensor, rng, DRAWS["bernoulli"][0])
     noise = pytensor.shared(np.random.default_rng())
@@ -360,9 +358,7 @@ def test_another_thread_draws_as_ever(pytensor, rng):
     found = []
 
     def code():
-        thread = threading.Thread(target=lambda: found.append((*numbers(), int(whole()))))
-        thread.start()
-        thread.join()
+        found.append(ask_thread(lambda: (*numbers(), int(whole()))))
         return coin()
 
     assert len(enumerated(code)) == 2

@@ -1,7 +1,5 @@
 """Theano's draws: outcomes and probabilities as Theano has them, what is put back, and refused."""
 
-import threading
-
 import numpy as np
 import pytest
 
@@ -512,7 +510,7 @@ def test_a_function_is_looked_through_once(theano, streams, monkeypatch):
     assert looked == [plain.maker, coin.maker]
 
 
-def test_another_thread_draws_as_ever(theano, streams):
+def test_another_thread_draws_as_ever(theano, streams, ask_thread):
     """While handlers are installed, and while a run is under way."""
     many = theano.function([], streams.binomial(n=1, p=0.5, size=(64,)))
     noise = theano.function([], streams.normal())
@@ -520,9 +518,7 @@ def test_another_thread_draws_as_ever(theano, streams):
     found = []
 
     def code():
-        thread = threading.Thread(target=lambda: found.append((int(many().sum()), float(noise()))))
-        thread.start()
-        thread.join()
+        found.append(ask_thread(lambda: (int(many().sum()), float(noise()))))
         return int(coin())
 
     assert len(enumerated(code)) == 2

@@ -4,7 +4,6 @@ import importlib
 import shutil
 import subprocess
 import sys
-import threading
 
 import pytest
 
@@ -127,15 +126,13 @@ def test_a_run_remembers_that_something_is_compiled_elsewhere(torch, draw, weigh
         assert run.memory.get(COMPILED, False) is known
 
 
-def test_another_thread_runs_what_it_compiled(torch, weights):
+def test_another_thread_runs_what_it_compiled(torch, weights, ask_thread):
     """Only the thread of the run has its code run as it was written."""
     compiler = Compiler("eager")
     compiled, found = torch.compile(lambda x: x * 2.0, backend=compiler), []
 
     def code():
-        thread = threading.Thread(target=lambda: found.append(compiled(weights)))
-        thread.start()
-        thread.join()
+        found.append(ask_thread(lambda: compiled(weights)))
         return torch.multinomial(weights, 1)
 
     assert distribution(code) == EXPECTED
