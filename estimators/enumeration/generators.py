@@ -107,8 +107,9 @@ class Streams:
 
     def set(self, generator: Any, kind: Kind) -> None:
         """Note that a generator was set; see :meth:`note`, which comes before."""
-        state = kind.read(generator)
-        self._begun[identity(generator)] = [state, kind.key(state), 0]
+        if identity(generator) in self._begun:
+            state = kind.read(generator)
+            self._begun[identity(generator)] = [state, kind.key(state), 0]
 
     def moves_freely(self, generator: Any) -> None:
         """Note that something moves a generator by itself, as it must."""
