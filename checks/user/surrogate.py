@@ -26,7 +26,7 @@ from gradproof.estimators.enumeration.estimator import Estimator, float_arrays
 from gradproof.estimators.enumeration.gradients import Layout, array_of, named
 from gradproof.estimators.enumeration.gradients import precision as coarsest
 from gradproof.estimators.enumeration.handling import Handling
-from gradproof.estimators.enumeration.rounding import ROUNDINGS, RUNS, perturbation
+from gradproof.estimators.enumeration.rounding import ROUNDINGS, measured
 from gradproof.estimators.enumeration.run import (
     KEPT,
     MOST_PATHS,
@@ -381,17 +381,17 @@ class _Subject:
         self, frozen: Callable[[], Any], choices: Sequence[Choice], here: float
     ) -> float | None:
         """What moved roundings inside move a value by at most; None if nothing can be moved."""
-        rng, most = np.random.default_rng(0), 0.0  # the same each time
+
+        def value() -> dict[str, np.ndarray]:
+            other = repeat(frozen, self._perform, choices).value
+            return {"value": np.array(one_number(other, "the surrogate"))}
+
         try:
-            for _ in range(RUNS):
-                with perturbation(rng) as moved:
-                    other = repeat(frozen, self._perform, choices).value
-                if moved.unseen or not moved.count:
-                    return None
-                most = max(most, abs(one_number(other, "the surrogate") - here))
+            # From a seed: the same each time.
+            found = measured(value, {"value": np.array(here)}, np.random.default_rng(0))
         except Exception:  # noqa: BLE001 - it runs as it is, and not with moved roundings
             return None
-        return most
+        return float(found.largest["value"]) if found.measured else None
 
     def exact(self, objective: Callable[..., Any], paths: int) -> Known:
         """The derivatives of the enumerated mean of an objective."""

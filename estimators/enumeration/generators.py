@@ -279,17 +279,17 @@ def _spans(bits: Any) -> tuple[tuple[int, int], ...]:
 _TWISTER_BYTES = 4 * 624 + 4
 
 
+#: What NumPy's generators draw from.
+BIT_GENERATORS = (
+    np.random.MT19937,
+    np.random.PCG64,
+    np.random.PCG64DXSM,
+    np.random.Philox,
+    np.random.SFC64,
+)
+
 #: How the state of a bit generator is read and set, past what stands for it in a run.
-_states = {
-    kind: vars(kind)["state"]
-    for kind in (
-        np.random.MT19937,
-        np.random.PCG64,
-        np.random.PCG64DXSM,
-        np.random.Philox,
-        np.random.SFC64,
-    )
-}
+_states = {kind: vars(kind)["state"] for kind in BIT_GENERATORS}
 
 
 def state_of_bits(bits: Any) -> Any:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..generators import BITS, bits_of, draw_from, set_by
+from ..generators import BIT_GENERATORS, BITS, bits_of, draw_from, set_by
 from ..outcomes import Uniform, binomial, formed_before, precision_of, tables, weighted
 from ..patches import Patches
 from ..run import Run, UnsupportedDraw
@@ -228,15 +228,6 @@ KINDS: dict[type, tuple[type[Drawing], str]] = {
     np.random.RandomState: (LegacyDrawing, "RandomState"),
 }
 
-
-#: What generators draw from.
-BIT_GENERATORS = (
-    np.random.MT19937,
-    np.random.PCG64,
-    np.random.PCG64DXSM,
-    np.random.Philox,
-    np.random.SFC64,
-)
 
 #: Bit generators that somebody drew from outside of any run while handlers were installed.
 ELSEWHERE: set[int] = set()

@@ -14,6 +14,7 @@ import pytest
 from numpy.random import default_rng  # as people import it
 
 from gradproof import check_estimator, check_surrogate
+from gradproof.estimators.enumeration.generators import BIT_GENERATORS, BITS, PYTHON
 from gradproof.estimators.enumeration.handling import Handling
 from gradproof.estimators.enumeration.run import TooManyPaths, UnsupportedDraw, paths
 
@@ -378,3 +379,39 @@ def test_single_precision_inside_can_be_told_to_all(torch):
     found = check_surrogate(surrogate, (theta,), precision=step)
     assert found.verdict != "refuted", found.explain()
     assert check_surrogate(surrogate, (theta,)).verdict != "refuted"
+
+
+# ------------------------------------------------------------------ how states are told apart
+
+
+def _generators():
+    yield from ((BITS, kind(5)) for kind in BIT_GENERATORS)
+    yield PYTHON, random.Random(5)
+
+
+@pytest.mark.parametrize(
+    ("kind", "generator"),
+    [pytest.param(*each, id=type(each[1]).__name__) for each in _generators()],
+)
+def test_a_state_has_one_key_however_it_is_read(kind, generator):
+    """The first draw of a run and those after it read it in two ways: one must know the other's."""
+    read = kind.reader(generator)
+    keys = set()
+    for _ in range(3):
+        assert read() == kind.key(kind.read(generator))
+        keys.add(read())
+        kind.move(generator)
+    assert len(keys) == 3
+
+
+def test_a_copy_of_a_later_state_draws_the_same():
+    """The third draw is the second, by a generator that was made in between."""
+
+    def code():
+        rng = np.random.default_rng(3)
+        first = coin(rng)
+        other = copy.deepcopy(rng)
+        return first, coin(rng), coin(other)
+
+    with pytest.raises(UnsupportedDraw, match="drawn from before"):
+        outcomes(code)

@@ -12,7 +12,8 @@ import pytest
 
 from gradproof import UnsupportedDraw, check_estimator, check_surrogate
 from gradproof.estimators.backends import load
-from gradproof.estimators.enumeration.run import NotReproducible
+from gradproof.estimators.enumeration.handling import Handling
+from gradproof.estimators.enumeration.run import NotReproducible, Run
 
 COSTS = np.array([1.0, 3.0, 2.0])
 LOGITS = np.array([0.3, -0.2, 0.5])
@@ -357,25 +358,22 @@ def test_a_thread_that_a_run_starts_draws_for_it(run, factor, verdict):
 
 
 def test_a_thread_that_goes_on_draws_for_itself():
-    """After the run that started it; nothing is left of that in the thread."""
-    rng, go, drawn, threads = np.random.default_rng(), threading.Event(), [], []
+    """After the run that started it, while handlers are there still: nobody asks for outcomes."""
+    go, drawn, threads = threading.Event(), [], []
 
     def late():
         go.wait()
         drawn.append(np.random.default_rng(3).integers(2**40))
 
-    def estimate(logits):
-        thread = threading.Thread(target=late)
-        threads.append(thread)
-        thread.start()
-        return reinforce(rng, logits)
+    def code():
+        threads.append(threading.Thread(target=late))
+        threads[-1].start()
 
-    assert check_estimator(estimate, [LOGITS], exact=gradient(LOGITS), reset=lambda: None).unbiased
-    started = [each for each in threading.enumerate() if each not in (threading.main_thread(),)]
-    go.set()
-    for each in started:
-        each.join(5.0) if each.name.startswith("Thread-") else None
-    assert set(drawn) == {int(np.random.default_rng(3).integers(2**40))}
+    with Handling(code) as handling:
+        handling.perform(code, Run())
+        go.set()
+        threads[0].join()
+    assert drawn == [np.random.default_rng(3).integers(2**40)]
 
 
 # ------------------------------------------------------------------ what is no number
