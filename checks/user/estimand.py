@@ -66,7 +66,7 @@ class Exact:
     ``error`` is what each entry may be off by; ``unstated`` what it may be off by besides if it was
     made in a way that nobody spoke of, such as differences: an error that this explains is no
     bias of anybody's, and ``why`` says so. ``measure`` returns a better ``error``, at a cost.
-    ``how`` says where it comes from.
+    ``how`` says where it comes from, and ``note`` what is to be said of that.
 
     Shape:
         ``value``, ``error`` and ``unstated`` by parameter, alike.
@@ -78,6 +78,7 @@ class Exact:
     how: str
     measure: Callable[[], Mapping[str, np.ndarray]] | None = None
     why: str = MADE
+    note: str = ""
 
     def measured(self) -> Exact:
         """With what its own rounding was measured to do, where that can be."""
@@ -133,7 +134,7 @@ def exact_gradient(
                 f"sampled: {refused}; pass exact= instead"
             ) from refused
         zero = {key: np.zeros_like(value) for key, value in found.gradient.items()}
-        return Exact(found.gradient, found.error, zero, found.how, found.measure)
+        return Exact(found.gradient, found.error, zero, found.how, found.measure, note=found.note)
     if callable(exact):
         return _returned(exact, estimator, exact_error)
     return _given(exact, exact_error)

@@ -498,6 +498,8 @@ class _Enumerated:
     def _notes(self) -> list[str]:
         """Facts."""
         found = self._reading()
+        if self._exact.note:
+            found.append(self._exact.note)
         if not self._moments.draws:
             found.append("Nothing was drawn: there is one path, and no variance.")
         if self._enumeration.handling.seeds.seeded:

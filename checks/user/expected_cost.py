@@ -73,13 +73,14 @@ class MeanGradient:
     """The gradient of an enumerated mean, by parameter, and what each of its entries may be off by.
 
     ``measure`` returns a better ``error``, at a cost; None if there is none. ``how`` says in words
-    where the gradient comes from.
+    where the gradient comes from, and ``note`` what whoever reads a verdict should know of that.
     """
 
     gradient: ByName
     error: ByName
     how: str
     measure: Callable[[], ByName] | None = None
+    note: str = ""
 
 
 def check_precision(precision: object) -> None:
@@ -111,7 +112,7 @@ def gradient_of_mean(
 
     Args:
         objective: draws, and returns a number; called with ``inputs``.
-        leaves: arrays or tensors among or behind the inputs, moved in place and put back.
+        leaves: arrays or tensors among or behind the inputs, moved and put back.
         coarsest: precision that is at least to be allowed for.
         tell: called once a run, to tell of it.
 
@@ -422,9 +423,11 @@ def _mended(found: MeanGradient, by_differences: MeanGradient) -> MeanGradient:
     return MeanGradient(
         {**found.gradient, **by_differences.gradient},
         {**found.error, **by_differences.error},
-        f"{found.how}; but {names} {by_differences.how}, which contradict: part of it is lost to "
-        "the graph (.item(), NumPy), or has a backward that is not its derivative",
+        f"{found.how}; but {names} {by_differences.how}",
         None if measure is None else measured,
+        f"The gradient of the objective by {names} is by differences, which PyTorch's contradicts: "
+        "part of it is lost to the graph (.item(), NumPy), or has a backward that is not its "
+        "derivative.",
     )
 
 

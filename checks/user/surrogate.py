@@ -195,7 +195,7 @@ def check_surrogate(
         surrogate: called with ``inputs``; returns one number.
         wrt: the module or tensors that it is differentiated by. Default: those among the inputs
             that require gradients; with ``gradient``, also arrays of real numbers. They are named
-            by key or place, ``gradient`` if it is alone, and moved in place and put back.
+            by key or place, ``gradient`` if it is alone, and moved and put back.
         reaches: the names of those that the gradient should reach, and no others.
         held: pairs of where a function is looked up and its name, such as ``(model, "cost")``: what
             it returns is to be a constant, whether or not the surrogate stops it. For Theano, let

@@ -282,6 +282,10 @@ def test_only_what_a_witness_contradicts_is_differenced(torch, monkeypatch):
     assert check_estimator(wrong, inputs, objective=objective).verdict == "refuted"
     found = gradient_of_mean(objective, inputs, {"weight": weight, "shift": shift})
     assert "shift by differences" in found.how
+    said = check_estimator(right, inputs, objective=objective).explain()
+    assert (
+        "The gradient of the objective by 1 is by differences, which PyTorch's contradicts" in said
+    )
 
 
 # ------------------------------------------------------------------ slopes that are not told
