@@ -1,10 +1,11 @@
 """Generators that a run draws from: none may draw the same numbers twice.
 
-A handler answers a draw and leaves the numbers of the generator unused, but it moves the generator
-on by one. So whatever a generator was copied from, set back to, spawned or seeded with, shows in
-its
-state: where something is drawn from a state that was drawn from before, the two draws are the same
-numbers, and no draws of their own. After the run every generator is where it was before.
+A handler answers a draw and leaves the generator as it is; how many draws were answered since is
+counted, so that each has a place of its own in the generator's stream. Where somebody looks at the
+state, or sets it, the generator is first moved on by as many. So whatever it was copied from, set
+back to, spawned or seeded with, shows: where something is drawn from a place that was drawn from
+before, the two draws are the same numbers, and no draws of their own. At the end of the run every
+generator must be where that leaves it, and is put back where it was before.
 """
 
 from __future__ import annotations
@@ -12,22 +13,18 @@ from __future__ import annotations
 import ctypes
 import functools
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, NamedTuple, cast
 
 import numpy as np
 
 from .run import Run, UnsupportedDraw, current_run
 
-#: States of which it is remembered where they lead: runs begin in the same, and some draw more.
-KNOWN = 256
-
 
 class Kind(NamedTuple):
     """How the state of one kind of generator is read, written, and moved on.
 
-    ``read`` returns what ``write`` takes; ``key`` makes of it what can be compared, and ``reader``
-    makes a function that returns the key of what is there, for one generator that draws often.
+    ``read`` returns what ``write`` takes; ``key`` makes of it what can be compared.
     """
 
     name: str
@@ -35,7 +32,6 @@ class Kind(NamedTuple):
     key: Callable[[Any], bytes]
     write: Callable[[Any, Any], object]
     move: Callable[[Any], object]
-    reader: Callable[[Any], Callable[[], bytes]]
 
 
 def identity(generator: Any) -> int:
@@ -44,21 +40,55 @@ def identity(generator: Any) -> int:
     return id(generator) if own is None else int(own)
 
 
-class Streams:
-    """The states that one run drew from."""
+class Stream:
+    """A generator that a run draws from: a state that it was in, and the draws answered since."""
 
-    def __init__(self) -> None:
-        self.keys: set[bytes] = set()
-        #: The generators, by identity, with the state that each was found in.
+    __slots__ = ("answered", "generator", "key", "kind", "state")
+
+    def __init__(self, generator: Any, kind: Kind, state: Any, key: bytes) -> None:
+        self.generator, self.kind, self.state, self.key = generator, kind, state, key
+        self.answered = 0
+
+    @classmethod
+    def of(cls, generator: Any, kind: Kind) -> Stream:
+        """The state that it is in now."""
+        state = kind.read(generator)
+        return cls(generator, kind, state, kind.key(state))
+
+    def begins_again(self) -> None:
+        """The state is that of now."""
+        self.state = self.kind.read(self.generator)
+        self.key, self.answered = self.kind.key(self.state), 0
+
+    def strayed(self) -> bool:
+        """Whether its generator is in another state: no handler moved it."""
+        return self.kind.key(self.kind.read(self.generator)) != self.key
+
+
+class Streams:
+    """The generators that one run draws from.
+
+    Args:
+        stood: where an earlier run left some, by identity, which need not be read again.
+        elsewhere: whether somebody else draws from a generator, by its identity.
+    """
+
+    def __init__(
+        self,
+        stood: dict[int, Stream] | None = None,
+        elsewhere: Callable[[int], bool] = lambda _: False,
+    ) -> None:
+        self._stood, self._elsewhere = stood or {}, elsewhere
+        #: What was drawn from: a state's key, or that with the number of draws since.
+        self.keys: set[Hashable] = set()
+        #: Those that were set or moved, by identity, with the state that each was found in.
         self.moved: dict[int, tuple[Any, Any, Kind]] = {}
-        #: The same, with the state that each first drew from.
+        #: Those that drew, with the state that each first drew from.
         self.drawn: dict[int, tuple[Any, bytes]] = {}
         #: Which of them were set before they drew, by identity.
         self.placed: set[int] = set()
-        self._readers: dict[int, Callable[[], bytes] | None] = {}
-        #: Those that only handlers move: where each began or was last set, with its key, and how
-        #: often it was moved since.
-        self._begun: dict[int, list[Any]] = {}
+        #: Those that only handlers answer for.
+        self._streams: dict[int, Stream] = {}
 
     @staticmethod
     def of(run: Run) -> Streams:
@@ -69,91 +99,84 @@ class Streams:
         return cast("Streams", found)
 
     def draw(self, generator: Any, kind: Kind, what: str) -> None:
-        """Note a draw, and move the generator on.
+        """Note a draw.
 
         Raises:
-            UnsupportedDraw: if its state was drawn from before.
+            UnsupportedDraw: if its place in the stream was drawn from before.
         """
         place = identity(generator)
-        if place not in self._readers:
-            state = kind.read(generator)
-            key = kind.key(state)
-            self.moved.setdefault(place, (generator, state, kind))
-            self.drawn.setdefault(place, (generator, key))
-            self._begun.setdefault(place, [state, key, 0])
-            self._readers[place] = None  # it may draw only once
-        else:
-            read_key = self._readers[place]
-            if read_key is None:
-                read_key = self._readers[place] = kind.reader(generator)
-            key = read_key()
+        stream = self._streams.get(place) or self._begin(place, generator, kind)
+        key = (stream.key, stream.answered) if stream.answered else stream.key
         if key in self.keys:
             raise UnsupportedDraw(
                 f"{what} draws from a state that was drawn from before in the same run: a "
-                "generator "
-                "was copied, set back, or made twice from one seed, and draws the same numbers "
-                "again, which is no draw of its own; draw once and keep what was drawn, or give "
-                "each its own stream (spawn(), other seeds)"
+                "generator was copied, set back, or made twice from one seed, and draws the same "
+                "numbers again, which is no draw of its own; draw once and keep what was drawn, or "
+                "give each its own stream (spawn(), other seeds)"
             )
         self.keys.add(key)
-        self._begun[place][2] += 1
-        kind.move(generator)
+        stream.answered += 1
+
+    def _begin(self, place: int, generator: Any, kind: Kind) -> Stream:
+        stood = self._stood.get(place)
+        if stood is None or place in self.moved or self._elsewhere(place):
+            stream = Stream.of(generator, kind)
+        else:
+            stream = Stream(generator, kind, stood.state, stood.key)
+        self._streams[place] = stream
+        self.drawn.setdefault(place, (generator, stream.key))
+        return stream
+
+    def catch_up(self, generator: Any) -> None:
+        """Somebody is about to look at the state of a generator: it moves by what was answered."""
+        stream = self._streams.get(identity(generator))
+        if stream is not None and stream.answered:
+            self.moved.setdefault(identity(generator), (generator, stream.state, stream.kind))
+            for _ in range(stream.answered):
+                stream.kind.move(generator)
+            stream.begins_again()
 
     def note(self, generator: Any, kind: Kind) -> None:
         """Remember the state of a generator that is about to be set."""
-        if identity(generator) not in self.moved:
-            self.moved[identity(generator)] = generator, kind.read(generator), kind
-            self.placed.add(identity(generator))
+        place = identity(generator)
+        self.catch_up(generator)
+        if place not in self.moved:
+            self.moved[place] = generator, kind.read(generator), kind
+            if place not in self._streams:
+                self.placed.add(place)
 
-    def set(self, generator: Any, kind: Kind) -> None:
+    def set(self, generator: Any) -> None:
         """Note that a generator was set; see :meth:`note`, which comes before."""
-        if identity(generator) in self._begun:
-            state = kind.read(generator)
-            self._begun[identity(generator)] = [state, kind.key(state), 0]
+        stream = self._streams.get(identity(generator))
+        if stream is not None:
+            stream.begins_again()
 
     def moves_freely(self, generator: Any) -> None:
         """Note that something moves a generator by itself, as it must."""
-        self._begun.pop(identity(generator), None)
+        self._streams.pop(identity(generator), None)
 
-    def stray(self, elsewhere: Callable[[int], bool], known: dict[tuple[bytes, int], bytes]) -> str:
-        """What kind of generator is not where handled draws left it; empty if all are.
+    def end(self) -> str:
+        """Every generator is where it was again, at the end of a run.
 
-        To be asked at the end of a run: they are put back by :meth:`put_back`.
-
-        Args:
-            elsewhere: whether somebody else draws from one, by identity.
-            known: where so many moves lead from a state, for other runs to know.
+        Returns:
+            What kind of generator was not where handled draws left it; empty if all were.
         """
-        for place, (state, key, moves) in self._begun.items():
-            generator, _, kind = self.moved[place]
-            if elsewhere(place):
-                continue
-            now = kind.key(kind.read(generator))
-            expected = known.get((key, moves))
-            if expected is None:
-                expected = _after(generator, kind, state, moves)
-                if len(known) < KNOWN:
-                    known[key, moves] = expected
-            if now != expected:
-                return kind.name
-        return ""
-
-    def put_back(self) -> None:
-        """Every generator where it was."""
+        stray = ""
+        for place, stream in self._streams.items():
+            if not self._elsewhere(place) and stream.strayed():
+                stray = stream.kind.name
+                self.moved.setdefault(place, (stream.generator, stream.state, stream.kind))
         for generator, state, kind in self.moved.values():
             kind.write(generator, state)
+        return stray
 
-
-def _after(generator: Any, kind: Kind, state: Any, moves: int) -> bytes:
-    """The key of where so many moves lead from a state."""
-    kind.write(generator, state)
-    for _ in range(moves):
-        kind.move(generator)
-    return kind.key(kind.read(generator))
+    def stand(self) -> dict[int, Stream]:
+        """Where generators are that were not set; to be asked after :meth:`end`."""
+        return {place: stream for place, stream in self._streams.items() if place not in self.moved}
 
 
 def draw_from(run: Run, generator: Any, kind: Kind, what: str) -> None:
-    """Note that a run draws from a generator, and move that on by one; a run that samples draws.
+    """Note that a run draws from a generator; a run that samples draws.
 
     Raises:
         UnsupportedDraw: if it draws the same numbers again.
@@ -184,11 +207,24 @@ def set_by(
             streams = Streams.of(run)
             streams.note(found, kind)
             result = real(generator, *args, **kwargs)
-            streams.set(found, kind)
+            streams.set(found)
             return result
         return real(generator, *args, **kwargs)
 
     return setter
+
+
+def read_by(real: Callable[..., Any]) -> Callable[..., Any]:
+    """A handler for what looks at the state of a generator, its first argument, or copies it."""
+
+    @functools.wraps(real, assigned=("__name__", "__doc__"), updated=())
+    def reader(generator: Any, *args: Any, **kwargs: Any) -> Any:
+        run = current_run()
+        if run is not None and not run.samples:
+            Streams.of(run).catch_up(generator)
+        return real(generator, *args, **kwargs)
+
+    return reader
 
 
 class Seeds:
@@ -353,25 +389,8 @@ def _key_of_bits(state: Any) -> bytes:
     return state if isinstance(state, bytes) else repr(state).encode()
 
 
-def _reader_of_bits(bits: Any) -> Callable[[], bytes]:
-    cells = [
-        (ctypes.c_char * size).from_address(address)
-        for address, size in (_spans(bits) if type(bits) in _known_kinds() else ())
-    ]
-    if not cells:
-        return lambda: _key_of_bits(state_of_bits(bits))
-    name = type(bits).__name__.encode()
-    first, *others = cells
-    if not others:
-        return lambda: name + first.raw
-    (second,) = others
-    return lambda: name + first.raw + second.raw
-
-
 #: A bit generator of NumPy, which Generators and RandomStates may share.
-BITS = Kind(
-    "a generator of NumPy", _read_bits, _key_of_bits, _write_bits, _random_raw, _reader_of_bits
-)
+BITS = Kind("a generator of NumPy", _read_bits, _key_of_bits, _write_bits, _random_raw)
 
 
 # ------------------------------------------------------------------ Python
@@ -390,5 +409,4 @@ PYTHON = Kind(
     _key_of_python,
     random.Random.setstate,
     _python_random,
-    lambda generator: lambda: _key_of_python(random.Random.getstate(generator)),
 )

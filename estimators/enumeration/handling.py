@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from .frameworks import FRAMEWORKS, Framework
 from .frameworks.framework import GeneratorFramework
-from .generators import Seeds, Streams, drawn_unseen
+from .generators import Seeds, Stream, Streams, drawn_unseen
 from .patches import Patches
 from .places import Places
 from .run import NotEnumerable, Run, UnsupportedDraw, _current, shown
@@ -51,7 +51,7 @@ class Handling:
         self._places = Patches()
         self._lock = contextlib.ExitStack()
         self._token: contextvars.Token[tuple[frozenset[int], ...]] | None = None
-        self._known: dict[tuple[bytes, int], bytes] = {}
+        self._stood: dict[int, Stream] = {}
         #: Whether what draws is made from a fixed seed in each run.
         self.seeds = Seeds()
 
@@ -131,13 +131,13 @@ class Handling:
             for each in self._frameworks if watched or run.samples else self._each_run:
                 started.append(each)
                 each.start(run, watched)
-            stray = ""
+            streams = run.memory["streams"] = Streams(self._stood, self.elsewhere)
             try:
                 value = code()
-                stray = Streams.of(run).stray(self.elsewhere, self._known)
             finally:
-                self.seeds.look(Streams.of(run))
-                Streams.of(run).put_back()
+                self.seeds.look(streams)
+                stray = streams.end()
+                self._stood = streams.stand()
                 for each in reversed(started):
                     each.finish(run, watched)
             if run.refused:  # and caught by the code that was run

@@ -60,6 +60,9 @@ WITNESSED = 4.0
 #: Rungs are powers of two; a ladder goes down by two of them at a time.
 GAP = 2
 
+#: A place between rungs that is no simple fraction of any: the golden ratio.
+BETWEEN = 0.5 * (math.sqrt(5.0) + 1.0)
+
 #: A slope known to a quarter of the part in a hundred that a verdict asks for is good enough.
 FINE = 2.5e-3
 
@@ -145,6 +148,15 @@ def _weights(nodes: tuple[float, ...]) -> np.ndarray:
     return found
 
 
+@functools.lru_cache(maxsize=256)
+def _weights_at(nodes: tuple[float, ...], at: float) -> np.ndarray:
+    """Of seven values: what the curve through them has at another place."""
+    longest = max(nodes)
+    powers = (np.array([*nodes, at]) / longest)[:, None] ** np.arange(7)
+    found: np.ndarray = np.linalg.solve(powers[:-1].T, powers[-1])
+    return found
+
+
 def window_on(line: Line, noise: Noise, inner: int, gap: int = GAP) -> Window | None:
     """The window whose shortest step is on this rung; None where a value is missing."""
     values = [line.here]
@@ -179,6 +191,25 @@ def window_on(line: Line, noise: Noise, inner: int, gap: int = GAP) -> Window | 
     )
     finite = all(map(math.isfinite, (found.misfit, *found.derivatives)))
     return found if finite else None
+
+
+def _foretells(line: Line, noise: Noise, window: Window) -> bool:
+    """Whether the curve through a window has the function's value at a place of its own.
+
+    All rungs are multiples of the shortest: a wave of which that is a whole number of lengths looks
+    flat on each. This place is no such multiple.
+    """
+    rungs = [window.rung, window.rung + GAP, window.rung + 2 * GAP]
+    known = [line.here, *(each for rung in rungs for each in line.pair(rung) if each)]
+    other = line.at(BETWEEN * line.scale * 2.0 ** rungs[1])
+    if other is None:
+        return False
+    weights = _weights_at(tuple(each.at / window.step for each in known), other.at / window.step)
+    moved = np.array([each.value - line.here.value for each in known])
+    off = abs(float(weights @ moved) - (other.value - line.here.value))
+    rounding = [*(weights * [noise.at(each.size) for each in known]), noise.at(other.size)]
+    lost = SUMMED * float(np.abs(weights) @ np.abs(moved))
+    return off <= CERTAIN * math.hypot(*rounding) + lost
 
 
 def derivative(
@@ -267,8 +298,9 @@ def _lowest_rung(eps: float) -> int:
 def _descend(line: Line, noise: Noise, rung: int) -> tuple[list[Window], Window | None]:
     """Windows down to the first that fits; and the finest, if the bend is the same down to it.
 
-    Of a rough function two have to fit: several kinks may cancel in one, and be no larger than its
-    rounding in all witnesses.
+    Of a rough function two have to fit, and foretell a value between their steps: several kinks may
+    cancel in one, and be no larger than its rounding in all witnesses; waves may be as long as a
+    step.
     """
     windows: list[Window] = []
     fitting, asked = 0, False
@@ -276,7 +308,8 @@ def _descend(line: Line, noise: Noise, rung: int) -> tuple[list[Window], Window 
         window = window_on(line, noise, rung)
         if window is not None:
             windows.append(window)
-            fitting = fitting + 1 if window.fits else 0
+            fits = window.fits and (not noise.rough or _foretells(line, noise, window))
+            fitting = fitting + 1 if fits else 0
             if fitting == (2 if noise.rough else 1):
                 break
             if not asked and _steady(windows):

@@ -28,9 +28,7 @@ Symbolic = Any
 GENERATORS = (np.random.Generator, np.random.RandomState)
 
 #: States that are put back by who notes them, and only compared by generators.Seeds.
-COMPARED = Kind(
-    "a state", bytes, bytes, lambda *_: None, lambda *_: None, lambda state: lambda: bytes(state)
-)
+COMPARED = Kind("a state", bytes, bytes, lambda *_: None, lambda *_: None)
 
 
 def key_of(state: Any) -> bytes:
@@ -113,6 +111,7 @@ class Shared:
         state = is_state(variable)
         if state and self._run.samples:
             return
+        self._catch_up(storage[0])
         self._kept[id(storage)] = _Kept.of("" if state else str(variable), storage)
         if not state:
             return
@@ -120,6 +119,11 @@ class Shared:
             self._held.add(key_of(storage[0]))
         if not made:
             self.found(storage[0])
+
+    def _catch_up(self, state: Any) -> None:
+        """Whatever NumPy drew from a generator that it shares shows in its state."""
+        if isinstance(state, GENERATORS):
+            Streams.of(self._run).catch_up(bits_of(state))
 
     def changed(self) -> Iterator[str]:
         """The names of those that hold something else than before, and are no states."""
@@ -139,6 +143,7 @@ class Shared:
 
     def given(self, state: Any) -> None:
         """The same of an argument, which may be a copy of what a shared variable held."""
+        self._catch_up(state)
         if key_of(state) not in self._held:
             self.found(state)
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..generators import BIT_GENERATORS, BITS, bits_of, draw_from, set_by
+from ..generators import BIT_GENERATORS, BITS, bits_of, draw_from, read_by, set_by
 from ..outcomes import Uniform, binomial, formed_before, precision_of, tables, weighted
 from ..patches import Patches
 from ..run import Run, UnsupportedDraw
@@ -276,8 +276,8 @@ class Numpy(GeneratorFramework):
 
 
 def _settable(state: Any) -> property:
-    """The state of a bit generator, of which a run notes that it is set."""
-    return property(state.__get__, set_by(state.__set__, BITS, ELSEWHERE))
+    """The state of a bit generator, of which a run notes that it is looked at or set."""
+    return property(read_by(state.__get__), set_by(state.__set__, BITS, ELSEWHERE))
 
 
 def _legacy_bits() -> Any:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from ..generators import PYTHON, draw_from, set_by
+from ..generators import PYTHON, draw_from, read_by, set_by
 from ..outcomes import Uniform, binomial, weighted
 from ..patches import Patches
 from ..run import Run, current_run, outside
@@ -166,8 +166,9 @@ class Stdlib(GeneratorFramework):
         for name in ("seed", "setstate"):
             real = getattr(random.Random, name)
             patches.attribute(random.Random, name, _setter(real))
+        patches.attribute(random.Random, "getstate", read_by(random.Random.getstate))
         for name, real in functions.items():
-            if name in (*ANSWERS, *UNCOUNTED, *WRITTEN, "seed", "setstate"):
+            if name in (*ANSWERS, *UNCOUNTED, *WRITTEN, "seed", "setstate", "getstate"):
                 handler = getattr(own, name)
                 patches.attribute(random, name, handler)
                 self._handlers.append((real, handler))

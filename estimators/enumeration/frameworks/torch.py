@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ..generators import Kind, draw_from, identity, set_by
+from ..generators import Kind, draw_from, identity, read_by, set_by
 from ..outcomes import EPS, Coin, Uniform, binomial, weighted, weighted_rows
 from ..patches import Patches
 from ..run import Run, UnsupportedDraw, current_run
@@ -112,6 +112,10 @@ class Torch(GeneratorFramework):
             real = vars(generator).get(name)
             if real is not None:  # older versions have fewer
                 patches.method(generator, name, set_by(real, self._kind, ELSEWHERE))
+        for name in ("get_state", "graphsafe_get_state", "clone_state", "__reduce__"):
+            real = vars(generator).get(name)
+            if real is not None:
+                patches.method(generator, name, read_by(real))
         patches.attribute(torch.autograd, "backward", _remembering(torch.autograd.backward))
 
     def _elsewhere(self, *_: Any, generator: Any = None, **__: Any) -> None:
@@ -169,14 +173,7 @@ def _kind(torch: Any) -> Kind:
         numbers = state.numpy()
         return bytes(numbers[:256].tobytes() + numbers[-64:].tobytes())
 
-    return Kind(
-        "a generator of PyTorch",
-        read,
-        key,
-        write,
-        move,
-        lambda generator: lambda: key(read(generator)),
-    )
+    return Kind("a generator of PyTorch", read, key, write, move)
 
 
 @functools.cache

@@ -393,15 +393,136 @@ def _generators():
     ("kind", "generator"),
     [pytest.param(*each, id=type(each[1]).__name__) for each in _generators()],
 )
-def test_a_state_has_one_key_however_it_is_read(kind, generator):
-    """The first draw of a run and those after it read it in two ways: one must know the other's."""
-    read = kind.reader(generator)
+def test_a_state_has_one_key_until_the_generator_moves(kind, generator):
+    """And what was read can be written back."""
     keys = set()
+    first = kind.read(generator)
     for _ in range(3):
-        assert read() == kind.key(kind.read(generator))
-        keys.add(read())
+        assert kind.key(kind.read(generator)) == kind.key(kind.read(generator))
+        keys.add(kind.key(kind.read(generator)))
         kind.move(generator)
     assert len(keys) == 3
+    kind.write(generator, first)
+    assert kind.key(kind.read(generator)) == kind.key(first)
+
+
+def _looks():
+    """How somebody comes to the state of a generator, and another that stands in it."""
+    yield "numpy state", lambda: np.random.default_rng(3), _bits_set
+    yield "numpy copy", lambda: np.random.default_rng(3), copy.deepcopy
+    yield "numpy pickle", lambda: np.random.default_rng(3), _through_pickle
+    yield "RandomState", lambda: np.random.RandomState(3), copy.deepcopy
+    yield "RandomState state", lambda: np.random.RandomState(3), _legacy_set
+    yield "random", lambda: random.Random(3), copy.copy
+    yield "random state", lambda: random.Random(3), _python_set
+
+
+def _bits_set(rng):
+    other = np.random.default_rng(8)
+    other.bit_generator.state = rng.bit_generator.state
+    return other
+
+
+def _legacy_set(rng):
+    other = np.random.RandomState(8)
+    other.set_state(rng.get_state())
+    return other
+
+
+def _python_set(rng):
+    other = random.Random(8)
+    other.setstate(rng.getstate())
+    return other
+
+
+def _through_pickle(rng):
+    return pickle.loads(pickle.dumps(rng))
+
+
+def _one(rng):
+    return rng.random() < 0.5
+
+
+@pytest.mark.parametrize(
+    ("make", "twin"), [pytest.param(make, twin, id=name) for name, make, twin in _looks()]
+)
+@pytest.mark.parametrize("before", [0, 1, 3])
+def test_a_twin_stands_where_the_draws_so_far_lead(make, twin, before):
+    """It may draw what the first no longer draws, and no other."""
+
+    def goes_on():
+        rng = make()
+        drawn = [_one(rng) for _ in range(before)]
+        return *drawn, _one(twin(rng))
+
+    def both():
+        rng = make()
+        drawn = [_one(rng) for _ in range(before)]
+        other = twin(rng)
+        return *drawn, _one(rng), _one(other)
+
+    assert len(outcomes(goes_on)) == 2 ** (before + 1)
+    with pytest.raises(UnsupportedDraw, match="drawn from before"):
+        outcomes(both)
+
+
+def _torch_set(generator):
+    other = type(generator)()
+    other.set_state(generator.get_state())
+    return other
+
+
+def _global_set(generator):
+    """The other is PyTorch's own."""
+    torch = pytest.importorskip("torch")
+    torch.default_generator.set_state(generator.get_state())
+    return torch.default_generator
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize(
+    "twin",
+    [_torch_set, _global_set, copy.deepcopy, _through_pickle, lambda each: each.clone_state()],
+    ids=["state", "global", "copy", "pickle", "clone"],
+)
+@pytest.mark.parametrize("before", [0, 1, 3])
+def test_so_it_does_in_torch(twin, before):
+    """Likewise, however the other comes to its state; and all are where they were."""
+    torch = pytest.importorskip("torch")
+    half = torch.tensor(0.5)
+    generator = torch.Generator().manual_seed(3)
+    states = generator.get_state(), torch.get_rng_state()
+
+    def toss(generator):
+        return int(torch.bernoulli(half, generator=generator))
+
+    def goes_on():
+        return *[toss(generator) for _ in range(before)], toss(twin(generator))
+
+    def both():
+        drawn = [toss(generator) for _ in range(before)]
+        other = twin(generator)
+        return *drawn, toss(generator), toss(other)
+
+    assert len(outcomes(goes_on)) == 2 ** (before + 1)
+    with pytest.raises(UnsupportedDraw, match="drawn from before"):
+        outcomes(both)
+    now = generator.get_state(), torch.get_rng_state()
+    assert all(torch.equal(one, other) for one, other in zip(states, now, strict=True))
+
+
+def test_what_is_read_of_a_generator_moves_with_its_draws():
+    """Somebody may look whether anything was drawn."""
+    rng = np.random.default_rng(3)
+    start = rng.bit_generator.state
+
+    def code():
+        before = rng.bit_generator.state == start
+        _one(rng)
+        return before, rng.bit_generator.state == start
+
+    assert outcomes(code) == {(True, False): 1.0}
+    assert rng.bit_generator.state == start
 
 
 def test_a_copy_of_a_later_state_draws_the_same():
