@@ -25,8 +25,8 @@ from .framework import refuse
 from .symbolic import Draw, Draws, binomials, choices, coins, integers, multinomials, orders, picks
 
 #: Where in Theano's order of rewrites draws are found: after equal nodes are merged, at 0, and
-#: before anything is rewritten, from 1 on.
-EARLY = 0.5
+#: before shapes are asked of the nodes that are there, at 0.1, which keeps them in the graph.
+EARLY = 0.05
 
 #: What ``RandomStreams`` draw, by the function of NumPy or of Theano that draws it.
 STATES: dict[str, Draw] = {
