@@ -170,7 +170,7 @@ def holding(
     ``torch.autograd.Function``: its backward pass says what its derivative is.
 
     Not seen: a stop that is called under a name of its own (``from jax.lax import stop_gradient``),
-    one in compiled code, one in the backward pass.
+    one in compiled code, one in the backward pass. What TorchScript made is refused if it has one.
 
     Args:
         declared: pairs of where something is looked up (a module, a class, an object) and its name;
@@ -257,8 +257,35 @@ def torch_stops(torch: Any, keeper: Keeper) -> Iterator[None]:
             (torch.autograd, {"grad": grad}),
         ):
             stack.enter_context(patched(owner, stops))
+        for kind in (torch._C.ScriptFunction, torch._C.ScriptMethod):
+            stack.enter_context(patched(kind, {"__call__": _scripted(torch, keeper, kind)}))
         stack.enter_context(_mode(torch, keeper))
         yield
+
+
+#: Nodes of TorchScript that hand on a value without its derivative.
+SCRIPTED = ("aten::detach", "prim::data", "aten::item", "aten::Float", "aten::set_grad_enabled")
+
+
+def _scripted(torch: Any, keeper: Keeper, kind: Any) -> Any:
+    """A call of what TorchScript made, which passes its stops unseen."""
+    function = kind.__call__
+
+    def call(scripted: Any, *args: Any, **kwargs: Any) -> Any:
+        # A method's module has parameters, which may need gradients too.
+        method = kind is torch._C.ScriptMethod
+        if not keeper.inside and (method or _live(torch, (args, kwargs))):
+            graph = getattr(scripted, "inlined_graph", None) or scripted.graph
+            passed = [name for name in SCRIPTED if f" {name}(" in str(graph.str())]
+            if passed:
+                raise NotHeld(
+                    f"{getattr(scripted, 'name', 'a function')} was compiled by TorchScript with "
+                    f"{', '.join(passed)} inside, a stop-gradient whose value cannot be held "
+                    "there: check the function that was compiled"
+                )
+        return function(scripted, *args, **kwargs)
+
+    return call
 
 
 def _stopping(torch: Any, keeper: Keeper, owner: Any, prefix: str, name: str) -> Any:

@@ -284,6 +284,43 @@ def test_stops_inside_a_transform_are_an_error(torch, transform):
 # ------------------------------------------------------------------ declared
 
 
+def scaled(torch, stopped):
+    """A module whose input needs no gradient, as its weight does; one product may be stopped."""
+
+    class Module(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.ones(3, dtype=torch.double))
+
+        def forward(self, x):
+            product = self.weight * x
+            return ((product.detach() if stopped else product) * self.weight).sum()
+
+    return Module()
+
+
+@pytest.mark.parametrize("stopped", [True, False], ids=["stopped", "plain"])
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
+def test_a_stop_in_torchscript_is_refused(torch, x, stopped):
+    """Its value cannot be kept there; what has none is code like any other."""
+
+    def function(x):
+        return ((x.detach() if stopped else x) * x).sum()
+
+    fixed = x.detach()
+    module = torch.jit.trace(scaled(torch, stopped), (fixed,), check_trace=False)
+    traced = torch.jit.trace(function, (x,), check_trace=False)
+    for code, given in ((traced, x), (module, fixed)):
+        if stopped:
+            with pytest.raises(NotHeld, match="TorchScript with aten::detach"), holding():
+                code(given)
+        else:
+            with holding() as kept:
+                code(given)
+            assert not kept.stops
+        assert code(given).requires_grad  # as before
+
+
 def test_declared_terms_are_held_with_their_gradient_left_alone(torch, x):
     """On the first run a declared term is what it is; later it has the same value."""
     owner = SimpleNamespace(cost=lambda x: x * 2.0)
