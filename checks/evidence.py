@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from gradproof.errors import GradproofError
+
 #: The verdicts. ``proved`` is kept for derivations: numbers hold or refute, they prove nothing.
 HOLDS, REFUTED, UNDECIDED, PROVED = "holds", "refuted", "undecided", "proved"
 
@@ -77,7 +79,7 @@ class Comparison:
         return self.bound / self.signal if self.signal > 0.0 else math.inf
 
 
-class NothingCompared(ValueError):
+class NothingCompared(GradproofError, ValueError):
     """A verdict was asked of zero comparisons."""
 
 

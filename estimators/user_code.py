@@ -8,8 +8,10 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
+from gradproof.errors import GradproofError
 
-class UserCodeError(ValueError):
+
+class UserCodeError(GradproofError, ValueError):
     """Somebody's own code raised an error, or did not do what it should: the message says which."""
 
 

@@ -26,6 +26,9 @@ HANDLERS = (
 #: What runs anyone's estimator, and knows nothing of the note, its models and baselines.
 ENUMERATION = "gradproof.estimators.enumeration"
 
+#: What all rooms know: it knows nothing itself.
+GROUND = "gradproof.errors"
+
 #: What serves whoever has an estimator of their own, and all that each may know of the rest.
 OF_ANYONE = {
     ENUMERATION: (),
@@ -211,7 +214,7 @@ def upwards(found: Import) -> str | None:
     allowed = LADDER.get(room.removeprefix("gradproof."))
     if allowed is None or not below(found.target, "gradproof"):
         return None
-    if below(found.target, room, *allowed):
+    if below(found.target, room, GROUND, *allowed):
         return None
     return (
         f"imports {found.target}, but {room} may know only {', '.join(allowed) or 'itself'}; "
@@ -224,7 +227,7 @@ def of_the_note(found: Import) -> str | None:
     if not below(found.target, "gradproof"):
         return None
     for home, allowed in OF_ANYONE.items():
-        if below(found.importer, home) and not below(found.target, home, *allowed):
+        if below(found.importer, home) and not below(found.target, home, GROUND, *allowed):
             return (
                 f"imports {found.target}, but {home} knows nothing of the rest; take it as an "
                 "argument"
@@ -232,7 +235,14 @@ def of_the_note(found: Import) -> str | None:
     return None
 
 
-RULES = (copy_from_root, framework, drawing, local, upwards, of_the_note)
+def ground(found: Import) -> str | None:
+    """What all rooms know, knows none."""
+    if found.importer == GROUND and below(found.target, "gradproof"):
+        return f"imports {found.target}, but all of gradproof imports {GROUND}"
+    return None
+
+
+RULES = (ground, copy_from_root, framework, drawing, local, upwards, of_the_note)
 
 
 def cycle(imports: list[Import], modules: set[str]) -> list[str]:
@@ -284,6 +294,11 @@ PLANTED = {
     "derivation knows model": (
         {"derivations/a.py": "from gradproof.reference_models import x\n"},
         "derivations/a.py:1: imports gradproof.reference_models.x, but gradproof.derivations may",
+    ),
+    "ground that knows a room": (
+        {"src/gradproof/errors.py": "from .checks import x\n"},
+        "src/gradproof/errors.py:1: imports gradproof.checks.x, but all of gradproof imports "
+        "gradproof.errors",
     ),
     "relative upwards": (
         {"estimators/backends/a.py": "\nfrom ...checks import evidence\n"},
@@ -399,6 +414,7 @@ PLANTED = {
 ALLOWED = {
     "down": {"checks/a.py": "from gradproof.estimators import x\nfrom ..derivations import y\n"},
     "own room": {"reports/a.py": "from . import b\nfrom gradproof.checks.evidence import E\n"},
+    "ground": {"reference_models/a.py": "from gradproof.errors import GradproofError\n"},
     "a namesake": {"checks/a.py": "from .reports import x\n", "checks/reports.py": ""},
     "the face": {"src/gradproof/a.py": "from . import reports\nfrom .checks import x\n"},
     "framework where draws are handled": {

@@ -56,6 +56,8 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtri
 
+from gradproof.errors import GradproofError
+
 from ..evidence import NothingCompared
 from .assumptions import MOST_JOINT, grouped, knowledge, spread_out, vector
 from .betting import Book, Moments, Ranges, diagonal, learnt
@@ -79,7 +81,7 @@ RENEWAL = 1 / 8
 CELLS = 2**20
 
 
-class BeyondRange(ValueError):
+class BeyondRange(GradproofError, ValueError):
     """A sample outside of the range that was given: the test's assumption is false."""
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from gradproof.errors import GradproofError
 from gradproof.estimators.enumeration.enumeration import Enumeration
 from gradproof.estimators.enumeration.estimator import GRAPH, Estimator
 from gradproof.estimators.enumeration.gradients import Layout
@@ -164,7 +165,7 @@ class EstimatorReport:
         )
 
 
-class Biased(AssertionError):
+class Biased(GradproofError, AssertionError):
     """An estimator whose mean is not the exact gradient. ``checked`` has what was found."""
 
     def __init__(self, checked: EstimatorReport) -> None:

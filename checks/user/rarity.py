@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from gradproof.errors import GradproofError
 from gradproof.estimators.enumeration.run import SampledRun
 
 from ..sequential.mean_test import MeanTest, stretch
@@ -18,7 +19,7 @@ RAREST = 1e-3
 LEARNING = 1 / 2
 
 
-class TooFewDraws(ValueError):
+class TooFewDraws(GradproofError, ValueError):
     """Nothing would be tested on so few draws."""
 
 

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from gradproof.errors import GradproofError
 from gradproof.estimators.enumeration.generators import BITS, PYTHON, bits_of
 from gradproof.estimators.enumeration.gradients import Layout, arrays_by_name, precision
 from gradproof.estimators.enumeration.run import SampledRun
@@ -41,7 +42,7 @@ LOOKED, PERIODS = 16_384, 4
 WATCHED, SHARE, LEAST = 64, 1 / 4, 8
 
 
-class RepeatedSamples(ValueError):
+class RepeatedSamples(GradproofError, ValueError):
     """Samples that repeat each other: whatever draws does not draw anew."""
 
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gradproof.errors import GradproofError
 from gradproof.estimators.enumeration.differences import (
     KINK,
     SMOOTH,
@@ -78,7 +79,7 @@ BLIND = 1000
 NAMED = 6
 
 
-class InputChanged(ValueError):
+class InputChanged(GradproofError, ValueError):
     """A surrogate that changes what it is differentiated by."""
 
 
@@ -210,7 +211,8 @@ def check_surrogate(
         precision: of the coarsest arithmetic within, as of :func:`.estimator.check_estimator`.
 
     Raises:
-        NotHeld: for a stop whose value cannot be kept, or a declared function that is not called.
+        UnsupportedStopGradient: for a stop whose value cannot be kept, or a declared function that
+            is not called.
         NotEnumerable: as :func:`.estimator.check_estimator`.
         NotDifferentiable: if there is nothing to move, too much, or the value is no finite number.
         InputChanged: if a run changes what it is differentiated by.

@@ -53,7 +53,7 @@ def train(
     Raises:
         ValueError: if the folder holds a run and ``resume`` is false, or none and it is true; or
             for a checkpoint that is not one of this task.
-        Diverged: if the loss or the gradient is not finite; the last checkpoint stays.
+        TrainingDiverged: if the loss or the gradient is not finite; the last checkpoint stays.
         OSError: if a file cannot be written.
     """
     point = begin(task, folder, schedule, resume=resume)

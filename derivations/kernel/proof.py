@@ -7,6 +7,8 @@ from collections.abc import Mapping
 
 import sympy as sp
 
+from gradproof.errors import GradproofError
+
 from .expressions import free_letters, same
 from .notation import text
 from .numeric_check import at_a_point
@@ -15,7 +17,7 @@ from .rules import RULES
 PROVED, REFUTED = "proved", "refuted"
 
 
-class StepFails(ValueError):
+class StepFails(GradproofError, ValueError):
     """A step of a derivation does not follow; the message names the step and its rule."""
 
 

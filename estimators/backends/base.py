@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from gradproof.errors import GradproofError
 from gradproof.reference_models.ops import Array, Ops
 
 #: NumPy arrays by name: parameters, inputs, gradients.
@@ -62,5 +63,5 @@ class Backend(Protocol):
         """
 
 
-class BackendMissing(ImportError):
+class BackendMissing(GradproofError, ImportError):
     """A framework that is not installed, or not usable as it is installed."""

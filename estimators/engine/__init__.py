@@ -13,11 +13,11 @@ from ..note.label_table import Table, of_reference
 from ..note.subject import Subject
 from .accumulate import Way, general, table, whatever_fits
 from .entries import Entries, entries
-from .tape import Unstructured
+from .tape import NotAnOuterProduct
 
 T = TypeVar("T")
 
-__all__ = ["Entries", "Unstructured", "entry_moments", "moments_table"]
+__all__ = ["Entries", "NotAnOuterProduct", "entry_moments", "moments_table"]
 
 
 def moments_table(subject: Subject, *, path: str = "auto") -> Table:
@@ -34,7 +34,7 @@ def moments_table(subject: Subject, *, path: str = "auto") -> Table:
 
     Raises:
         BackendMissing: if PyTorch is not installed, and needed.
-        Unstructured: for a model that has no layers, if ``path`` is ``structured``.
+        NotAnOuterProduct: for a model that has no layers, if ``path`` is ``structured``.
         ValueError: for another path, where L or log q is NaN, or L infinite, or if a sentence
             enters another's cost.
     """
@@ -54,7 +54,7 @@ def entry_moments(
 
     Raises:
         BackendMissing: if PyTorch is not installed.
-        Unstructured: for a model that has no layers, if ``path`` is ``structured``.
+        NotAnOuterProduct: for a model that has no layers, if ``path`` is ``structured``.
         ValueError: for a baseline that is not a finite number for each sentence.
     """
     return _along(path, subject, lambda torch, way: entries(torch, subject, way, baselines))

@@ -106,7 +106,7 @@ class Way(NamedTuple):
 
 
 def structured(subject: Subject, pairs: int = MOST_PAIRS) -> Way:
-    """For a model whose parameters enter in layers; to run another is :class:`Unstructured`."""
+    """For a model whose parameters enter in layers; another is :class:`NotAnOuterProduct`."""
     return _way(Block, subject, pairs)
 
 
@@ -126,7 +126,7 @@ def whatever_fits(torch: Any, subject: Subject, *, layered: bool = False) -> Way
         layered: there must be no others.
 
     Raises:
-        Unstructured: if there must be no others, and there is one.
+        NotAnOuterProduct: if there must be no others, and there is one.
     """
     parameters = double(torch, subject.parameters)
     one = tensors(torch, subject.batch.rows([0]))
@@ -169,7 +169,7 @@ def table(torch: Any, subject: Subject, way: Way) -> Table:
     """The table of a subject.
 
     Raises:
-        Unstructured: if the way is for layers, and a parameter enters in another one.
+        NotAnOuterProduct: if the way is for layers, and a parameter enters in another one.
         ValueError: where log q or L is no number, or if a sentence enters another's cost.
     """
     parameters = double(torch, subject.parameters)

@@ -59,7 +59,7 @@ def entries(
         baselines: by name, B of each sentence, (N,), whose variances are wanted too.
 
     Raises:
-        Unstructured: if the way is for layers, and a parameter enters in another one.
+        NotAnOuterProduct: if the way is for layers, and a parameter enters in another one.
         ValueError: for a baseline that is not a finite number for each sentence, or if a sentence
             enters another's cost.
     """

@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from .tape import Unstructured, Use
+from .tape import NotAnOuterProduct, Use
 
 #: A tensor of PyTorch.
 Tensor = Any
@@ -213,7 +213,7 @@ class Places:
         lookups: row numbers of every use, (N, ...) or (N M, ...).
 
     Raises:
-        Unstructured: if a sentence looks up other rows for other labels.
+        NotAnOuterProduct: if a sentence looks up other rows for other labels.
     """
 
     def __init__(self, torch: Any, name: str, n: int, lookups: Sequence[Tensor]) -> None:
@@ -242,7 +242,7 @@ class Places:
             return rows.reshape(self._n, -1)
         by_label = rows.reshape(self._n, len(rows) // self._n, -1)
         if not bool((by_label == by_label[:, :1]).all()):
-            raise Unstructured(self._name, "looked up in other rows for other labels")
+            raise NotAnOuterProduct(self._name, "looked up in other rows for other labels")
         return by_label[:, 0]
 
 

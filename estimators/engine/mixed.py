@@ -12,7 +12,7 @@ from ..backends.torch_backend import TorchOps
 from .general import Formed
 from .gradient import Draws
 from .structured import Block
-from .tape import Unstructured
+from .tape import NotAnOuterProduct
 
 #: A tensor of PyTorch.
 Tensor = Any
@@ -49,7 +49,7 @@ class Mixed:
 
 def without_factors(
     torch: Any, model: Model, parameters: Mapping[str, Tensor], batch: Batch
-) -> dict[str, Unstructured]:
+) -> dict[str, NotAnOuterProduct]:
     """The parameters that enter in ways that have no factors, and why; found by trying.
 
     The model is run on two copies of a sentence and on three, since an axis that is that of the
@@ -58,16 +58,16 @@ def without_factors(
     Args:
         batch: one sentence.
     """
-    found: dict[str, Unstructured] = {}
+    found: dict[str, NotAnOuterProduct] = {}
     while len(found) < len(parameters):
         try:
             for labels in ([0, 1], [0, 1, 0]):
                 Block(torch, model, parameters, batch, list(found)).check(labels)
             break
-        except Unstructured as error:
+        except NotAnOuterProduct as error:
             found[error.name] = error
         except TypeError as error:  # of something that no handle knows, and that names no parameter
-            return {name: Unstructured(name, f"used so that: {error}") for name in parameters}
+            return {name: NotAnOuterProduct(name, f"used so that: {error}") for name in parameters}
     return found
 
 

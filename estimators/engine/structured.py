@@ -72,7 +72,7 @@ class Block:
         """Run without a way back.
 
         Raises:
-            Unstructured: if a parameter enters in another way than in layers.
+            NotAnOuterProduct: if a parameter enters in another way than in layers.
         """
         uses: list[Use] = []
         with self._torch.no_grad():

@@ -12,13 +12,14 @@ import functools
 from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
+from gradproof.errors import GradproofError
 from gradproof.reference_models.model import Parameters
 from gradproof.reference_models.ops import Array
 
 from ..backends.torch_backend import TorchOps
 
 
-class Unstructured(TypeError):
+class NotAnOuterProduct(GradproofError, TypeError):
     """A parameter, ``name``, that is used in a way whose gradient does not factor."""
 
     def __init__(self, name: str, how: str) -> None:
@@ -70,7 +71,7 @@ class Handle:
 
     def __getitem__(self, rows: Any) -> Any:
         if getattr(rows, "dtype", None) is None or not str(rows.dtype).endswith("int64"):
-            raise Unstructured(self.name, f"asked for [{rows!r:.40}]")
+            raise NotAnOuterProduct(self.name, f"asked for [{rows!r:.40}]")
         return self.tape.take(self, rows)
 
     def __add__(self, other: Any) -> Any:
@@ -92,7 +93,7 @@ class Handle:
         }
         found = NotImplemented if layer is None else layer(handle.tape, *args, **given)
         if found is NotImplemented:
-            raise Unstructured(handle.name, f"given to {name}")
+            raise NotAnOuterProduct(handle.name, f"given to {name}")
         return found
 
     def __getattr__(self, name: str) -> Any:
@@ -100,7 +101,7 @@ class Handle:
             raise AttributeError(name)  # Python's own questions, which have no as their answer
         if name in ("shape", "ndim", "dtype", "device"):
             return getattr(self.tensor, name)
-        raise Unstructured(self.name, f"asked for .{name}")
+        raise NotAnOuterProduct(self.name, f"asked for .{name}")
 
 
 def _flat(args: Any, kwargs: Any) -> Iterator[Any]:
@@ -110,7 +111,7 @@ def _flat(args: Any, kwargs: Any) -> Iterator[Any]:
 
 def _refused(operation: str) -> Callable[..., Any]:
     def refuse(handle: Handle, *_: Any) -> Any:
-        raise Unstructured(handle.name, f"used by {operation}")
+        raise NotAnOuterProduct(handle.name, f"used by {operation}")
 
     return refuse
 
@@ -207,10 +208,12 @@ class Tape(TorchOps):
     def add(self, x: Array, vector: Handle) -> Array:
         """``x`` plus a vector along its last axis."""
         if vector.tensor.ndim != 1 or not isinstance(x, self._torch.Tensor):
-            raise Unstructured(vector.name, "added, but is no vector")
+            raise NotAnOuterProduct(vector.name, "added, but is no vector")
         total = x + vector.tensor
         if total.shape[-1] != len(vector.tensor):
-            raise Unstructured(vector.name, f"added to {tuple(x.shape)}, an axis of another length")
+            raise NotAnOuterProduct(
+                vector.name, f"added to {tuple(x.shape)}, an axis of another length"
+            )
         return self._used(vector, "add", total, None)
 
     def take(self, table: Array, rows: Array) -> Array:
@@ -218,7 +221,7 @@ class Tape(TorchOps):
         if not isinstance(table, Handle):
             return super().take(table, rows)
         if table.turned or table.tensor.ndim > 2:
-            raise Unstructured(table.name, "looked up in, but is no table of rows")
+            raise NotAnOuterProduct(table.name, "looked up in, but is no table of rows")
         value = super().take(table.tensor, rows)
         return self._used(table, "take", value, self._torch.as_tensor(rows))
 
@@ -236,7 +239,7 @@ class Tape(TorchOps):
         if not isinstance(matrix, Handle):
             return self._dot(x, matrix)
         if matrix.tensor.ndim != 2:
-            raise Unstructured(matrix.name, "multiplied with, but is no matrix")
+            raise NotAnOuterProduct(matrix.name, "multiplied with, but is no matrix")
         weight = matrix.tensor.T if matrix.turned else matrix.tensor
         if x.requires_grad:
             return self._used(matrix, "dot", _product(self._torch).apply(x, weight), x)
@@ -246,13 +249,15 @@ class Tape(TorchOps):
         if not isinstance(x, Handle):
             return self._expand_dims(x, axis)
         if axis != 0 or x.tensor.ndim != 1:
-            raise Unstructured(x.name, f"given an axis {axis}")
+            raise NotAnOuterProduct(x.name, f"given an axis {axis}")
         return x  # a vector broadcasts along its last axis, however many stand before it
 
     def _used(self, handle: Handle, kind: str, value: Any, rows: Any) -> Any:
         first = next((size for size in value.shape if size != 1), 1)
         if first != self._rows:
-            raise Unstructured(handle.name, f"used for {tuple(value.shape)}, not sentences first")
+            raise NotAnOuterProduct(
+                handle.name, f"used for {tuple(value.shape)}, not sentences first"
+            )
         place = len(self.uses)
         if value.requires_grad:
             # Not kept for its derivative, which is caught as it passes: values are the most memory.

@@ -17,6 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from gradproof.errors import GradproofError
+
 from .lines import EPS, Line, Noise, Value, first_rung
 from .roughness import POINTS, measure
 from .slopes import (
@@ -206,7 +208,7 @@ def cost(leaves: Mapping[str, Any], order: int = 1) -> int:
     return first + (6 * entries * (entries - 1) if order > 1 else 0)
 
 
-class NotMovable(ValueError):
+class NotMovable(GradproofError, ValueError):
     """A leaf that cannot be moved, and so not differenced by."""
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from gradproof.errors import GradproofError
+
 from .enumeration import Enumeration
 from .estimator import Code
 from .gradients import array_of
@@ -17,7 +19,7 @@ from .released import number, released
 from .run import KEPT, MOST_PATHS, NotReproducible, current_run
 
 
-class NotDifferentiable(ValueError):
+class NotDifferentiable(GradproofError, ValueError):
     """An expected cost that has no derivative, or none that can be found."""
 
 

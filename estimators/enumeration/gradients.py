@@ -9,13 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from gradproof.errors import GradproofError
+
 from .outcomes import EPS
 
 #: Gradients by the name of what they are of.
 ByName = dict[str, np.ndarray]
 
 
-class NotAGradient(TypeError):
+class NotAGradient(GradproofError, TypeError):
     """What an estimator returned is no array, nor a collection of them."""
 
 

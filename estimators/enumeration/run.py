@@ -14,6 +14,8 @@ import os
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from gradproof.errors import GradproofError
+
 from .outcomes import EPS, Outcomes, Uniform
 
 T = TypeVar("T")
@@ -22,7 +24,7 @@ T = TypeVar("T")
 MOST_PATHS = 10_000
 
 
-class NotEnumerable(RuntimeError):
+class NotEnumerable(GradproofError, RuntimeError):
     """Code whose paths cannot be run one by one."""
 
 

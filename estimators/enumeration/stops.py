@@ -34,7 +34,7 @@ FUNCTIONS = ("detach", "detach_", "tensor")
 Declared = tuple[Any, str]
 
 
-class NotHeld(NotEnumerable):
+class UnsupportedStopGradient(NotEnumerable):
     """A stop whose value cannot be kept and handed out again, or that is never passed."""
 
 
@@ -130,7 +130,7 @@ class Keeper:
 
         Raises:
             NotReproducible: if stops were not passed that were given.
-            NotHeld: if what came out of one was written to.
+            UnsupportedStopGradient: if what came out of one was written to.
         """
         if self._given is not None and len(self.stops) < len(self._given):
             raise NotReproducible(
@@ -139,7 +139,7 @@ class Keeper:
             )
         for stop, found in self._lent:
             if not _same(found, stop.value):
-                raise NotHeld(
+                raise UnsupportedStopGradient(
                     f"what came out of {stop} was written to afterwards, or what it shares memory "
                     "with: a value that is handed out again would not reach the others; let the "
                     "code work on a copy"
@@ -178,7 +178,8 @@ def holding(
 
     Raises:
         TypeError: for what cannot be declared.
-        NotReproducible, NotHeld: as :class:`Keeper`; and if what is declared is never called.
+        NotReproducible, UnsupportedStopGradient: as :class:`Keeper`; and if what is declared is
+            never called.
     """
     keeper = Keeper(given)
     with contextlib.ExitStack() as stack:
@@ -192,7 +193,7 @@ def holding(
         yield keeper
     idle = [name for place, (_, name) in enumerate(declared) if place not in called]
     if idle:
-        raise NotHeld(
+        raise UnsupportedStopGradient(
             f"{', '.join(idle)} is declared as held, and never called: nothing was held; declare "
             "the object that it is looked up in when it is called"
         )
@@ -278,7 +279,7 @@ def _scripted(torch: Any, keeper: Keeper, kind: Any) -> Any:
             graph = getattr(scripted, "inlined_graph", None) or scripted.graph
             passed = [name for name in SCRIPTED if f" {name}(" in str(graph.str())]
             if passed:
-                raise NotHeld(
+                raise UnsupportedStopGradient(
                     f"{getattr(scripted, 'name', 'a function')} was compiled by TorchScript with "
                     f"{', '.join(passed)} inside, a stop-gradient whose value cannot be held "
                     "there: check the function that was compiled"
@@ -421,7 +422,7 @@ def _copied(value: Any, what: str) -> Any:
 
 
 def _not_kept(value: Any, what: str) -> NoReturn:
-    raise NotHeld(
+    raise UnsupportedStopGradient(
         f"{what} returned a {type(value).__name__}, expected arrays, tensors, numbers, or tuples, "
         "lists and mappings of them; nothing else can be kept, and nothing inside a transform such "
         "as vmap, grad or jit: pass a surrogate without it"

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from gradproof.errors import GradproofError
 from gradproof.estimators.backends import Arrays
 from gradproof.estimators.backends.torch_training import torch_training
 from gradproof.estimators.baselines import Baseline
@@ -27,7 +28,7 @@ from .options import SAMPLED, Task
 EMBEDDING_SCALE = 0.3
 
 
-class Diverged(ValueError):
+class TrainingDiverged(GradproofError, ValueError):
     """A loss or a gradient that is not finite; the state before the step is still good."""
 
 
@@ -76,7 +77,7 @@ def advance(task: Task, state: State) -> State:
     """One step: a batch, the gradient of C, Adam, and what the baseline learns from the draw.
 
     Raises:
-        Diverged: if C or its gradient is not finite.
+        TrainingDiverged: if C or its gradient is not finite.
         BackendMissing: if PyTorch is not installed.
     """
     rows, labels = _generator(state.batches), _generator(state.draws)
@@ -180,7 +181,7 @@ def look(task: Task, state: State) -> Look:
     A run that is looked at is thus the same as one that is not.
 
     Raises:
-        Diverged: if C is not finite.
+        TrainingDiverged: if C is not finite.
     """
     rng = np.random.default_rng([task.options.seed, state.step])
     known, unlabelled = draw_batches(task, rng)
@@ -211,7 +212,7 @@ def _check_finite(task: Task, state: State, values: Arrays, gradients: Arrays) -
     loss = float(values["value"])
     if wrong or not math.isfinite(loss):
         what = f"the loss is {loss}" if not wrong else f"the gradient of {wrong[0]} is not finite"
-        raise Diverged(
+        raise TrainingDiverged(
             f"training diverged: {what} after {state.step} steps; begin again with a learning rate "
             f"below {task.options.learning_rate:g}, or a baseline that lowers the variance; the "
             "checkpoint before this step stays"

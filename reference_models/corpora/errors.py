@@ -1,7 +1,11 @@
 """What goes wrong with a corpus."""
 
+from __future__ import annotations
 
-class CorpusError(ValueError):
+from gradproof.errors import GradproofError
+
+
+class CorpusError(GradproofError, ValueError):
     """A corpus, or a request made of one, cannot be used as it stands."""
 
 

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 from gradproof.extras import what_to_install
 
 if TYPE_CHECKING:
-    from gradproof.checks.evidence import Evidence
+    from gradproof.checks.evidence import Evidence, NothingCompared
     from gradproof.checks.note.cases import CoupledCase, GaussianCase, TabularCase
     from gradproof.checks.note.text import TextOptions, prepare_text, text_subject
     from gradproof.checks.note.verify import Verification, reproduce, verify
-    from gradproof.checks.sequential.mean_test import MeanTest
+    from gradproof.checks.sequential.mean_test import BeyondRange, MeanTest
     from gradproof.checks.sequential.sampler_test import SamplerTest
     from gradproof.checks.user.estimator import (
         Biased,
@@ -25,10 +25,15 @@ if TYPE_CHECKING:
         check_estimator,
     )
     from gradproof.checks.user.invariances import InvarianceReport, check_invariances
-    from gradproof.checks.user.surrogate import SurrogateReport, check_surrogate
+    from gradproof.checks.user.rarity import TooFewDraws
+    from gradproof.checks.user.sampled import RepeatedSamples
+    from gradproof.checks.user.surrogate import InputChanged, SurrogateReport, check_surrogate
     from gradproof.derivations.claims import CLAIMS, Claim
+    from gradproof.errors import GradproofError
     from gradproof.estimators.backends import BackendMissing
-    from gradproof.estimators.engine import entry_moments, moments_table
+    from gradproof.estimators.engine import NotAnOuterProduct, entry_moments, moments_table
+    from gradproof.estimators.enumeration.differences import NotMovable
+    from gradproof.estimators.enumeration.expectation import NotDifferentiable
     from gradproof.estimators.enumeration.gradients import NotAGradient
     from gradproof.estimators.enumeration.run import (
         NotEnumerable,
@@ -36,6 +41,7 @@ if TYPE_CHECKING:
         TooManyPaths,
         UnsupportedDraw,
     )
+    from gradproof.estimators.enumeration.stops import UnsupportedStopGradient
     from gradproof.estimators.note.label_table import Table
     from gradproof.estimators.note.parabola import Quadratics
     from gradproof.estimators.note.subject import Subject
@@ -44,6 +50,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CLAIMS",
     "BackendMissing",
+    "BeyondRange",
     "Biased",
     "Claim",
     "CorpusError",
@@ -51,20 +58,29 @@ __all__ = [
     "EstimatorReport",
     "Evidence",
     "GaussianCase",
+    "GradproofError",
+    "InputChanged",
     "InvarianceReport",
     "MeanTest",
     "NotAGradient",
+    "NotAnOuterProduct",
+    "NotDifferentiable",
     "NotEnumerable",
+    "NotMovable",
     "NotReproducible",
+    "NothingCompared",
     "Quadratics",
+    "RepeatedSamples",
     "SamplerTest",
     "Subject",
     "SurrogateReport",
     "Table",
     "TabularCase",
     "TextOptions",
+    "TooFewDraws",
     "TooManyPaths",
     "UnsupportedDraw",
+    "UnsupportedStopGradient",
     "Verification",
     "assert_unbiased",
     "check_estimator",
@@ -88,16 +104,21 @@ _HOMES = {
         "assert_unbiased",
         "check_estimator",
     ),
-    "gradproof.checks.evidence": ("Evidence",),
-    "gradproof.checks.user.surrogate": ("SurrogateReport", "check_surrogate"),
+    "gradproof.checks.evidence": ("Evidence", "NothingCompared"),
+    "gradproof.checks.user.surrogate": ("InputChanged", "SurrogateReport", "check_surrogate"),
+    "gradproof.checks.user.rarity": ("TooFewDraws",),
+    "gradproof.checks.user.sampled": ("RepeatedSamples",),
     "gradproof.checks.user.invariances": ("InvarianceReport", "check_invariances"),
     "gradproof.checks.sequential.sampler_test": ("SamplerTest",),
-    "gradproof.checks.sequential.mean_test": ("MeanTest",),
+    "gradproof.checks.sequential.mean_test": ("BeyondRange", "MeanTest"),
     "gradproof.checks.note.text": ("TextOptions", "prepare_text", "text_subject"),
     "gradproof.checks.note.verify": ("Verification", "reproduce", "verify"),
     "gradproof.derivations.claims": ("CLAIMS", "Claim"),
     "gradproof.estimators.backends": ("BackendMissing",),
-    "gradproof.estimators.engine": ("entry_moments", "moments_table"),
+    "gradproof.estimators.engine": ("NotAnOuterProduct", "entry_moments", "moments_table"),
+    "gradproof.estimators.enumeration.differences": ("NotMovable",),
+    "gradproof.estimators.enumeration.expectation": ("NotDifferentiable",),
+    "gradproof.estimators.enumeration.stops": ("UnsupportedStopGradient",),
     "gradproof.estimators.enumeration.gradients": ("NotAGradient",),
     "gradproof.estimators.enumeration.run": (
         "NotEnumerable",
@@ -105,6 +126,7 @@ _HOMES = {
         "TooManyPaths",
         "UnsupportedDraw",
     ),
+    "gradproof.errors": ("GradproofError",),
     "gradproof.estimators.note.parabola": ("Quadratics",),
     "gradproof.estimators.note.subject": ("Subject",),
     "gradproof.estimators.note.label_table": ("Table",),

@@ -12,7 +12,7 @@ from gradproof.checks.note.text import TextOptions, prepare_text, text_subject
 from gradproof.estimators.backends import load
 from gradproof.estimators.backends.torch_backend import TorchOps
 from gradproof.estimators.engine import (
-    Unstructured,
+    NotAnOuterProduct,
     accumulate,
     blocks,
     entry_moments,
@@ -169,7 +169,9 @@ def _with(kind, seed):
 def test_what_has_no_factors_is_formed_and_the_rest_is_not(torch):
     """One parameter is noticed, named to who asked for layers, and computed all the same."""
     subject = _with(Scaled, 3)
-    with pytest.raises(Unstructured, match=r"parameter 'phi.table' is .*, which has no factors"):
+    with pytest.raises(
+        NotAnOuterProduct, match=r"parameter 'phi.table' is .*, which has no factors"
+    ):
         moments_table(subject, path="structured")
     way = accumulate.whatever_fits(torch, subject)
     assert way.kind.keywords == {"plain": frozenset({"phi.table"})}
@@ -344,7 +346,7 @@ def _embedding(torch, rows, table, **more):
 def test_what_pytorch_does_otherwise_is_no_layer(how, use, torch):
     """Rows that get no gradient, or another one, are not taken for a lookup."""
     handle = Handle(Tape(torch, 3), "w", torch.ones(3, 3).double())
-    with pytest.raises(Unstructured, match=rf"parameter 'w' is {how}, which has no factors"):
+    with pytest.raises(NotAnOuterProduct, match=rf"parameter 'w' is {how}, which has no factors"):
         use(torch, torch.ones(3, 3).double(), handle)
 
 

@@ -31,7 +31,7 @@ from gradproof.estimators.training.options import (
     options_from,
 )
 from gradproof.estimators.training.step import (
-    Diverged,
+    TrainingDiverged,
     accuracy,
     advance,
     cost_of,
@@ -432,7 +432,9 @@ def test_fewer_steps_than_were_gone_is_an_error(text, folder):
 def test_training_that_diverges_stops_and_keeps_the_last_checkpoint(text, folder):
     """The message says after which step, and what to change."""
     task = small(text, learning_rate=1e4)
-    with pytest.raises(Diverged, match=r"diverged: .* after \d+ steps; .*learning rate below"):
+    with pytest.raises(
+        TrainingDiverged, match=r"diverged: .* after \d+ steps; .*learning rate below"
+    ):
         train(task, folder, Schedule(steps=50, every=1))
     last = files.path_of(folder, files.steps_in(folder)[-1])
     files.check(files.read(last), task, last)

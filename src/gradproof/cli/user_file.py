@@ -12,12 +12,13 @@ from typing import Any
 
 import click
 
+from gradproof.errors import GradproofError
 from gradproof.estimators.user_code import blamed
 
 from .console import check_writable, write_whole
 
 
-class FileError(ValueError):
+class FileError(GradproofError, ValueError):
     """A file that has not what it should have."""
 
 

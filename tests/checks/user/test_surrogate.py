@@ -16,7 +16,7 @@ from gradproof.checks.user.expected_cost import NotDifferentiable
 from gradproof.checks.user.surrogate import InputChanged, check_surrogate
 from gradproof.estimators.backends import load
 from gradproof.estimators.enumeration.run import NotReproducible, TooManyPaths
-from gradproof.estimators.enumeration.stops import NotHeld
+from gradproof.estimators.enumeration.stops import UnsupportedStopGradient
 
 
 class Toy:
@@ -413,7 +413,11 @@ def test_the_record_is_frozen(toy):
         ({"reaches": "theta"}, TypeError, r"expected names, such as \['theta'\]"),
         ({"reaches": ["psi"]}, ValueError, "reaches names psi; there are theta, phi"),
         ({"held": ["cost"]}, TypeError, "expected pairs of an object and a name"),
-        ({"held": [(SimpleNamespace(cost=abs), "cost")]}, NotHeld, "declared as held, and never"),
+        (
+            {"held": [(SimpleNamespace(cost=abs), "cost")]},
+            UnsupportedStopGradient,
+            "declared as held, and never",
+        ),
         ({"paths": 2}, TooManyPaths, "more than 2 paths"),
         ({"wrt": 3.0}, TypeError, "wrt is 3.0"),
         ({"wrt": None}, NotDifferentiable, "nothing to differentiate by"),

@@ -18,7 +18,7 @@ from gradproof.estimators.enumeration.run import (
     paths,
     repeat,
 )
-from gradproof.estimators.enumeration.stops import NotHeld, holding
+from gradproof.estimators.enumeration.stops import UnsupportedStopGradient, holding
 
 pytestmark = [
     pytest.mark.torch,
@@ -233,7 +233,7 @@ def test_writing_to_what_a_stop_shares_is_an_error(x):
     """A copy that is handed out would not pass the writing on to what it shares memory with."""
     y = x * 1.0
     message = r"Tensor\.detach at test_stops\.py:\d+ was written to"
-    with pytest.raises(NotHeld, match=message), holding():
+    with pytest.raises(UnsupportedStopGradient, match=message), holding():
         y.detach().add_(1.0)
 
 
@@ -277,7 +277,10 @@ def test_stops_inside_a_transform_are_an_error(torch, transform):
     """There a tensor has no value that could be kept; to go on would let it move in silence."""
     points = torch.ones(2, dtype=torch.double, requires_grad=True)
     inside = getattr(torch.func, transform)(lambda x: (x.detach() * x).sum())
-    with pytest.raises(NotHeld, match="nothing inside a transform such as vmap"), holding():
+    with (
+        pytest.raises(UnsupportedStopGradient, match="nothing inside a transform such as vmap"),
+        holding(),
+    ):
         inside(points)
 
 
@@ -312,7 +315,10 @@ def test_a_stop_in_torchscript_is_refused(torch, x, stopped):
     traced = torch.jit.trace(function, (x,), check_trace=False)
     for code, given in ((traced, x), (module, fixed)):
         if stopped:
-            with pytest.raises(NotHeld, match="TorchScript with aten::detach"), holding():
+            with (
+                pytest.raises(UnsupportedStopGradient, match="TorchScript with aten::detach"),
+                holding(),
+            ):
                 code(given)
         else:
             with holding() as kept:
@@ -424,7 +430,7 @@ def test_a_declared_term_that_is_not_called_is_an_error():
     """Naming a twin of the term, which the surrogate does not use, would hold nothing."""
     declared = [(SimpleNamespace(cost=abs), "cost")]
     message = "cost is declared as held, and never called"
-    with pytest.raises(NotHeld, match=message), holding(declared=declared):
+    with pytest.raises(UnsupportedStopGradient, match=message), holding(declared=declared):
         pass
 
 
@@ -432,7 +438,7 @@ def test_what_cannot_be_kept_is_an_error():
     """A thing that nobody can copy may follow the parameters in silence."""
     owner = SimpleNamespace(term=Model)
     message = "term returned a Model, expected arrays, tensors"
-    with pytest.raises(NotHeld, match=message), holding(declared=[(owner, "term")]):
+    with pytest.raises(UnsupportedStopGradient, match=message), holding(declared=[(owner, "term")]):
         owner.term()
 
 
@@ -514,7 +520,7 @@ def test_jax_tracers_are_refused(monkeypatch):
     stub = SimpleNamespace(lax=SimpleNamespace(stop_gradient=lambda x: x))
     monkeypatch.setitem(sys.modules, "jax", stub)
     message = r"stop_gradient returned a JVPTracer, .* inside a transform"
-    with pytest.raises(NotHeld, match=message), holding():
+    with pytest.raises(UnsupportedStopGradient, match=message), holding():
         stub.lax.stop_gradient(tracer)
 
 
