@@ -10,7 +10,7 @@ import sympy as sp
 
 from .gradient import BEYOND, H_IS, LOG_Q, VALID, H, zero_score
 from .kernel.derivation import PROVED, Counterexample, Derivation, Proof, Step
-from .kernel.expressions import B, D, Held, L, d, e, lam, mean, q, s, total
+from .kernel.expressions import B, D, L, StopGradient, d, e, lam, mean, q, s, total
 from .kernel.oracle import Oracle
 
 m = sp.Symbol("m", integer=True, positive=True)
@@ -91,15 +91,15 @@ def _kept(title: str, baseline: sp.Expr, share: sp.Expr, zero: Proof, conclusion
 
 def _live(zero: Proof) -> Proof:
     """A baseline that carries a gradient of its own, in the surrogate (CL - B) log q."""
-    live = mean(D((Held(L) - B_LIVE) * LOG_Q, e))
-    weight = Held(L) - B_LIVE
+    live = mean(D((StopGradient(L) - B_LIVE) * LOG_Q, e))
+    weight = StopGradient(L) - B_LIVE
     return Proof(
         title="a baseline that carries a gradient, as the node Bₑ does, adds H ∂Bₑ",
         start=live,
         steps=(
             Step(mean(weight * SCORE + LOG_Q * D(weight, e)), "product rule"),
             Step(
-                mean(weight * SCORE + LOG_Q * D(Held(L), e) - LOG_Q * D(B_LIVE, e)),
+                mean(weight * SCORE + LOG_Q * D(StopGradient(L), e) - LOG_Q * D(B_LIVE, e)),
                 "linearity of the derivative",
             ),
             Step(mean(weight * SCORE - LOG_Q * D(B_LIVE, e)), "held constant"),

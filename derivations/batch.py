@@ -11,7 +11,7 @@ import sympy as sp
 from .baseline_unbiased import m, r
 from .gradient import BEYOND, LOG_Q, VALID, entropy_slope, zero_score
 from .kernel.derivation import PROVED, Counterexample, Derivation, Proof, Step
-from .kernel.expressions import D, Held, L, e, mean, phi, q, s, theta, total, w
+from .kernel.expressions import D, L, StopGradient, e, mean, phi, q, s, theta, total, w
 from .kernel.oracle import Oracle
 
 j = sp.Symbol("j", integer=True, positive=True)
@@ -32,9 +32,9 @@ def batch(term: sp.Expr) -> sp.Expr:
 
 
 def _sum_of_estimates() -> Proof:
-    cost = (Held(L_j) + Held(log_q_j) + 1) * log_q_j + L_j
-    weight = Held(L_j) + Held(log_q_j) + 1
-    slopes = D(Held(L_j), e) + D(Held(log_q_j), e) + D(sp.S.One, e)
+    cost = (StopGradient(L_j) + StopGradient(log_q_j) + 1) * log_q_j + L_j
+    weight = StopGradient(L_j) + StopGradient(log_q_j) + 1
+    slopes = D(StopGradient(L_j), e) + D(StopGradient(log_q_j), e) + D(sp.S.One, e)
     return Proof(
         title="the derivative of the batch sum is the sum of the sentences' estimates",
         start=D(batch(cost), e),
@@ -134,14 +134,14 @@ def one_pass() -> Derivation:
 def plus_one() -> Derivation:
     """(CQ + 1) log q stands for the gradient of minus the entropy."""
     entropy, zero = entropy_slope(e), zero_score(e)
-    held = Held(LOG_Q) + 1
+    held = StopGradient(LOG_Q) + 1
     surrogate = Proof(
         title="the derivative of (CQ + 1) log q has the mean -∂H",
         start=mean(D(held * LOG_Q, e)),
         steps=(
             Step(mean(held * SCORE + LOG_Q * D(held, e)), "product rule"),
             Step(
-                mean(held * SCORE + LOG_Q * (D(Held(LOG_Q), e) + D(sp.S.One, e))),
+                mean(held * SCORE + LOG_Q * (D(StopGradient(LOG_Q), e) + D(sp.S.One, e))),
                 "linearity of the derivative",
             ),
             Step(mean(held * SCORE + LOG_Q * D(sp.S.One, e)), "held constant"),

@@ -10,12 +10,12 @@ import sympy as sp
 
 from .gradient import LOG_Q
 from .kernel.derivation import PROVED, Counterexample, Derivation, Proof, Step
-from .kernel.expressions import B, D, Held, L, d, e, phi, s, total
+from .kernel.expressions import B, D, L, StopGradient, d, e, phi, s, total
 from .kernel.oracle import Oracle
 
 SCORE = D(LOG_Q, e)
 PATHWISE = D(L, e)
-WEIGHT = Held(L) + Held(LOG_Q) + 1 - B
+WEIGHT = StopGradient(L) + StopGradient(LOG_Q) + 1 - B
 BARE = L + LOG_Q + 1 - B
 
 #: 1 for the label drawn, 0 for all others.
@@ -49,7 +49,7 @@ def _right() -> Proof:
 
 
 def _right_for_phi() -> Proof:
-    slopes = [D(part, phi) for part in (Held(L), Held(LOG_Q), sp.S.One, -B)]
+    slopes = [D(part, phi) for part in (StopGradient(L), StopGradient(LOG_Q), sp.S.One, -B)]
     return Proof(
         title="the same cost gives φ its pathwise part and nothing else, and θ likewise",
         start=D(WEIGHT * LOG_Q + L, phi),
@@ -73,12 +73,12 @@ def _right_for_phi() -> Proof:
 
 
 def _loss_itself() -> Proof:
-    weight = Held(L) + Held(LOG_Q) + 1 - B
+    weight = StopGradient(L) + StopGradient(LOG_Q) + 1 - B
     return Proof(
         title="CL is the node L itself: the pathwise part is lost, and φ and θ have no gradient",
-        start=D(weight * LOG_Q + Held(L), e),
+        start=D(weight * LOG_Q + StopGradient(L), e),
         steps=(
-            *_held(weight, LOG_Q, Held(L)),
+            *_held(weight, LOG_Q, StopGradient(L)),
             Step(weight * SCORE + LOG_Q * (D(-B, e) + D(sp.S.One, e)), "held constant"),
             Step(weight * SCORE, "independence"),
             Step(BARE * SCORE, "value of a held constant"),
@@ -90,7 +90,7 @@ def _loss_itself() -> Proof:
 
 
 def _log_q_itself() -> Proof:
-    weight, held = Held(L) + Held(LOG_Q) + 1 - B, Held(LOG_Q)
+    weight, held = StopGradient(L) + StopGradient(LOG_Q) + 1 - B, StopGradient(LOG_Q)
     return Proof(
         title="CQ is the node log q itself: the score part is lost",
         start=D(weight * held + L, e),

@@ -10,13 +10,13 @@ import sympy as sp
 
 from .gradient import BEYOND, LOG_Q, VALID
 from .kernel.derivation import REFUTED, Counterexample, Derivation, Proof, Step
-from .kernel.expressions import D, Held, e, k, mean, q, total, w
+from .kernel.expressions import D, StopGradient, e, k, mean, q, total, w
 from .kernel.oracle import Oracle
 
 #: Any cost of the label, L + log q among them, and its pathwise gradients by two parameters.
 f = sp.Function("f", real=True)(k, e, w)
 s_u, s_v, f_u, f_v = (sp.Function(name, real=True)(k) for name in ("s_u", "s_v", "f_u", "f_v"))
-BOX = q / Held(q)
+BOX = q / StopGradient(q)
 SCORE = D(LOG_Q, e)
 
 
@@ -25,9 +25,9 @@ def _box_again() -> Proof:
         title="the derivative of a boxed cost is a boxed cost",
         start=D(BOX * f, e),
         steps=(
-            Step(D(q * f, e) / Held(q), "held factor"),
-            Step((q * D(f, e) + f * D(q, e)) / Held(q), "product rule"),
-            Step((q * D(f, e) + f * q * SCORE) / Held(q), "log-derivative"),
+            Step(D(q * f, e) / StopGradient(q), "held factor"),
+            Step((q * D(f, e) + f * D(q, e)) / StopGradient(q), "product rule"),
+            Step((q * D(f, e) + f * q * SCORE) / StopGradient(q), "log-derivative"),
             Step(BOX * (f * SCORE + D(f, e)), "algebra"),
         ),
         conclusion="the new cost is f' = f ∂log q + ∂f; f was any function of the label and the "
@@ -67,15 +67,19 @@ def _second_at_once() -> Proof:
 
 
 def _held_second() -> Proof:
-    inner = Held(f) * SCORE + D(f, e)
+    inner = StopGradient(f) * SCORE + D(f, e)
     return Proof(
         title="the surrogate with f held, differentiated twice",
-        start=mean(D(D(Held(f) * LOG_Q + f, e), w)),
+        start=mean(D(D(StopGradient(f) * LOG_Q + f, e), w)),
         steps=(
-            Step(mean(D(D(Held(f) * LOG_Q, e) + D(f, e), w)), "linearity of the derivative"),
+            Step(
+                mean(D(D(StopGradient(f) * LOG_Q, e) + D(f, e), w)), "linearity of the derivative"
+            ),
             Step(mean(D(inner, w)), "held factor"),
-            Step(mean(D(Held(f) * SCORE, w) + D(D(f, e), w)), "linearity of the derivative"),
-            Step(mean(Held(f) * D(SCORE, w) + D(D(f, e), w)), "held factor"),
+            Step(
+                mean(D(StopGradient(f) * SCORE, w) + D(D(f, e), w)), "linearity of the derivative"
+            ),
+            Step(mean(StopGradient(f) * D(SCORE, w) + D(D(f, e), w)), "held factor"),
             Step(mean(f * D(SCORE, w) + D(D(f, e), w)), "value of a held constant"),
         ),
     )

@@ -12,8 +12,8 @@ from .kernel.expressions import (
     B,
     D,
     E,
-    Held,
     L,
+    StopGradient,
     d,
     e,
     k,
@@ -381,7 +381,7 @@ def reconstruction() -> Derivation:
             ),
             _shifted(
                 "nor does it with L + ⊥Bₑ: the baseline is held constant",
-                Held(_B_E),
+                StopGradient(_B_E),
                 e,
                 Step(nothing, "held constant"),
                 _TO_U,

@@ -12,7 +12,7 @@ import sympy as sp
 
 from .gradient import LOG_Q
 from .kernel.derivation import PROVED, Counterexample, Derivation, Proof, Step
-from .kernel.expressions import D, Held, L, Partial, e, k, mean, phi, q, theta, total, w
+from .kernel.expressions import D, L, Partial, StopGradient, e, k, mean, phi, q, theta, total, w
 from .kernel.notation import text
 from .kernel.oracle import Oracle
 
@@ -43,7 +43,10 @@ def _reach(letter: sp.Expr, is_made_of: sp.Expr, by: sp.Symbol, named: str) -> P
         return Proof(
             title=f"{text(by)} does not reach {named}",
             start=D(letter, by),
-            steps=(written, Step(sp.S.Zero, "independence", f"{text(by)} occurs nowhere in it")),
+            steps=(
+                written,
+                Step(sp.S.Zero, "independence", f"{text(by)} occurs nowhere in it"),
+            ),
         )
     every = sp.Add(*[_paths(part, by, every=True) for part in wholes])
     steps = [
@@ -104,13 +107,13 @@ def _drawn(draw: sp.Expr, centre: sp.Expr, spread: sp.Expr, by: sp.Symbol, noise
         start=D(draw, by),
         steps=(
             Step(
-                D(centre + Held(eps) * spread, by),
+                D(centre + StopGradient(eps) * spread, by),
                 "definition",
                 "the reparameterised draw",
-                {draw: centre + Held(eps) * spread},
+                {draw: centre + StopGradient(eps) * spread},
             ),
-            Step(D(centre, by) + D(Held(eps) * spread, by), "linearity of the derivative"),
-            Step(D(centre, by) + Held(eps) * D(spread, by), "held factor"),
+            Step(D(centre, by) + D(StopGradient(eps) * spread, by), "linearity of the derivative"),
+            Step(D(centre, by) + StopGradient(eps) * D(spread, by), "held factor"),
         ),
     )
 
@@ -255,7 +258,10 @@ def partition_seqdgm_a() -> Derivation:
 
 
 #: Tokens, mask and label; noise. A state, its update, an embedded token, a mask, a token's cost.
-_DATA, _NOISE = Held(sp.Symbol("c", real=True)), Held(sp.Symbol("epsilon", real=True))
+_DATA, _NOISE = (
+    StopGradient(sp.Symbol("c", real=True)),
+    StopGradient(sp.Symbol("epsilon", real=True)),
+)
 _MASK = _f("m", n)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from gradproof.checks.variance.records import Captured, Stage, Training
+from gradproof.checks.variance.records import BaselineVariance, Stage, Training
 
 from . import marked
 from .stages import BEST, NONE, by_key, labels
@@ -84,7 +84,7 @@ def helped(runs: Runs) -> str:
 def plus_one(runs: Runs) -> str:
     """The variance with the entropy differentiated over that with log q + 1 in the score term."""
 
-    def ratio(row: Captured, stage: Stage) -> str | None:
+    def ratio(row: BaselineVariance, stage: Stage) -> str | None:
         key = (row.baseline, row.fit)
         return f"{_analytic(stage, key):.2f}" if key in COMPARED else None
 
@@ -248,7 +248,7 @@ def measured(runs: Runs) -> list[Training]:
 
 def _by_baseline(
     runs: Sequence[Training],
-    cell: Callable[[Captured, Stage], str | None],
+    cell: Callable[[BaselineVariance, Stage], str | None],
     hidden: Sequence[str] = (NONE, BEST),
 ) -> str:
     """A row for each baseline and a column for each run, in which the stages follow each other."""
@@ -272,7 +272,7 @@ def title(run: Training) -> str:
     return f"{run.model} on {run.data}"
 
 
-def _none(stage: Stage) -> Captured:
+def _none(stage: Stage) -> BaselineVariance:
     return next(row for row in stage.rows if row.baseline == NONE)
 
 

@@ -8,16 +8,16 @@ from typing import Any
 from gradproof.checks.variance.records import Stage
 
 from .stages import by_key, labels, mark, pick, places, rows_down, stage_legend
-from .style import GREY, PAGE, Layout, decades, group_style
+from .style import GREY, PAGE, FigureLayout, decades, group_style
 
 #: The panel of all groups together.
 ALL = "all"
 
 
-def layout(stages: Sequence[Stage]) -> Layout:
+def layout(stages: Sequence[Stage]) -> FigureLayout:
     """A panel for each group and one for all, a row for each baseline."""
     rows = len(labels(pick(stages)))
-    return Layout(PAGE, 0.9 + 0.16 * rows, columns=len(panels(stages)), share_y=True)
+    return FigureLayout(PAGE, 0.9 + 0.16 * rows, columns=len(panels(stages)), share_y=True)
 
 
 def panels(stages: Sequence[Stage]) -> list[str]:

@@ -9,9 +9,9 @@ import numpy as np
 
 from gradproof.checks.variance.records import Scaling
 
-from .style import GREY, PAGE, Layout, line_style, name_lines
+from .style import GREY, PAGE, FigureLayout, line_style, name_lines
 
-LAYOUT = Layout(PAGE, 2.5, columns=2)
+LAYOUT = FigureLayout(PAGE, 2.5, columns=2)
 
 
 def draw(axes: Sequence[Any], scaling: Scaling, *, title: str = "") -> Sequence[Any]:

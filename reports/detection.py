@@ -9,7 +9,7 @@ from collections.abc import Callable
 from rich.table import Table
 from rich.text import Text
 
-from gradproof.checks.benchmark.results import Said, Score, Scored, Way
+from gradproof.checks.benchmark.results import Answer, BenchmarkResult, Method, RowResult
 
 from . import marked
 
@@ -17,7 +17,7 @@ from . import marked
 WIDTH = 120
 
 
-def summary_table(score: Score) -> Table:
+def summary_table(score: BenchmarkResult) -> Table:
     """A row for each way: what it caught, missed and cried wolf at, and how long it takes."""
     table = Table("way", "caught", "missed", "not asked", "false alarms", "time", "what it does")
     for way in score.ways:
@@ -25,7 +25,7 @@ def summary_table(score: Score) -> Table:
     return table
 
 
-def row_table(score: Score) -> Table:
+def row_table(score: BenchmarkResult) -> Table:
     """A row for each estimator: the share of runs in which each way says that it is wrong."""
     table = Table("estimator", "is", "bias", *[way.id for way in score.ways])
     for row in score.rows:
@@ -34,7 +34,7 @@ def row_table(score: Score) -> Table:
     return table
 
 
-def filled(page: str, score: Score) -> str:
+def filled(page: str, score: BenchmarkResult) -> str:
     """A page with every place of :data:`PARTS` written anew; ``answer`` is left to who writes it.
 
     Raises:
@@ -44,7 +44,7 @@ def filled(page: str, score: Score) -> str:
     return marked.filled(page, parts, ("answer",))
 
 
-def summary(score: Score) -> str:
+def summary(score: BenchmarkResult) -> str:
     """A row for each way."""
     lines = [
         "| way | bugs caught | missed | cannot be asked | false alarms | time | what it does |",
@@ -55,7 +55,7 @@ def summary(score: Score) -> str:
     return "\n".join(lines)
 
 
-def counts(score: Score) -> str:
+def counts(score: BenchmarkResult) -> str:
     """A sentence: how many rows there are, and what came out."""
     ids = {right: {row.key.split("/")[1] for row in score.rows if row.right is right}
            for right in (True, False)}  # fmt: skip
@@ -74,7 +74,7 @@ def counts(score: Score) -> str:
     )
 
 
-def _totals(score: Score, way: Way) -> tuple[str, ...]:
+def _totals(score: BenchmarkResult, way: Method) -> tuple[str, ...]:
     caught = score.caught(way.id)
     asked = [row for row in score.rows if row.said[way.id] is not None]
     bugs = sum(not row.right for row in asked)
@@ -88,7 +88,7 @@ def _totals(score: Score, way: Way) -> tuple[str, ...]:
     )
 
 
-def matrix(score: Score) -> str:
+def matrix(score: BenchmarkResult) -> str:
     """A row for each estimator: how often each way says that it is wrong."""
     heads = [way.id for way in score.ways]
     lines = [
@@ -101,10 +101,10 @@ def matrix(score: Score) -> str:
     return "\n".join(lines)
 
 
-def sources(score: Score) -> str:
+def sources(score: BenchmarkResult) -> str:
     """A row for each kind of estimator: what it is, and where it was seen."""
     lines = ["| estimator | what it is | seen in |", "|---|---|---|"]
-    told: dict[str, Scored] = {}
+    told: dict[str, RowResult] = {}
     for row in score.rows:
         told.setdefault(row.key.split("/", 1)[1], row)
     for name, row in told.items():
@@ -112,24 +112,24 @@ def sources(score: Score) -> str:
     return "\n".join(lines)
 
 
-def _kind(row: Scored) -> str:
+def _kind(row: RowResult) -> str:
     if row.right:
         return "right"
     return "wrong" if row.sees == "mean" else f"wrong ({row.sees})"
 
 
-def _bias(row: Scored) -> str:
+def _bias(row: RowResult) -> str:
     if row.bias is None:
         return "-"
     return "0" if row.right or row.bias == 0.0 else f"{row.bias:.1%}"
 
 
-def _cell(row: Scored, way: Way) -> str:
-    said: Said | None = row.said[way.id]
+def _cell(row: RowResult, way: Method) -> str:
+    said: Answer | None = row.said[way.id]
     return "-" if said is None else f"{said.wrong:.0%}"
 
 
-def _style(row: Scored, way: Way) -> str:
+def _style(row: RowResult, way: Method) -> str:
     said = row.said[way.id]
     if said is None:
         return "dim"
@@ -148,7 +148,7 @@ def _duration(seconds: float) -> str:
 
 
 #: What a page can quote, by name.
-PARTS: dict[str, Callable[[Score], str]] = {
+PARTS: dict[str, Callable[[BenchmarkResult], str]] = {
     "score": summary,
     "score-counts": counts,
     "score-matrix": matrix,

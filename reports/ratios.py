@@ -9,7 +9,7 @@ import numpy as np
 
 from gradproof.checks.variance.records import RatioMap
 
-from .style import PAGE, Layout
+from .style import PAGE, FigureLayout
 
 #: Diverges from 1 in hue, and grows lighter throughout, so that grey print tells < 1 from > 1.
 SHADES = ("#08244F", "#0072B2", "#B2B2B2", "#F2B45A", "#FFF1C9")
@@ -22,10 +22,10 @@ WITHIN = 0.98
 NARROW = 1.1
 
 
-def layout(ratios: RatioMap) -> Layout:
+def layout(ratios: RatioMap) -> FigureLayout:
     """Two matrices a row."""
     rows = math.ceil(len(ratios.ratios) / 2)
-    return Layout(PAGE, 0.5 + 0.95 * rows, rows=rows, columns=2)
+    return FigureLayout(PAGE, 0.5 + 0.95 * rows, rows=rows, columns=2)
 
 
 def draw(axes: Any, ratios: RatioMap, *, title: str = "") -> Any:

@@ -24,7 +24,7 @@ from .stages import (
     rule_rows,
     stage_legend,
 )
-from .style import COLUMN, GREY, PAGE, Layout
+from .style import COLUMN, GREY, PAGE, FigureLayout
 
 LABEL = "share of the removable variance, in %"
 
@@ -65,15 +65,15 @@ CROWDED = (-0.25, 0.25, 0.5, 0.75, 1.25)
 NEARLY, MARGIN = 0.9, 0.04
 
 
-def layout(stages: Sequence[Stage]) -> Layout:
+def layout(stages: Sequence[Stage]) -> FigureLayout:
     """A row for each baseline."""
-    return Layout(COLUMN, 0.8 + 0.2 * len(_rows([pick(stages)])))
+    return FigureLayout(COLUMN, 0.8 + 0.2 * len(_rows([pick(stages)])))
 
 
-def layout_runs(runs: Sequence[Sequence[Stage]]) -> Layout:
+def layout_runs(runs: Sequence[Sequence[Stage]]) -> FigureLayout:
     """A panel for each run, side by side, and a row for each baseline through them all."""
     rows = len(_rows(list(map(pick, runs))))
-    return Layout(PAGE, 1.0 + 0.16 * max(rows, 3), columns=len(runs), share_y=True)
+    return FigureLayout(PAGE, 1.0 + 0.16 * max(rows, 3), columns=len(runs), share_y=True)
 
 
 def draw(axes: Any, stages: Sequence[Stage], *, title: str = "") -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from gradproof.checks.variance.records import Captured, Stage
+from gradproof.checks.variance.records import BaselineVariance, Stage
 
 from .style import BLACK, SKY, VERMILION
 
@@ -45,12 +45,12 @@ def labels(stages: Sequence[Stage]) -> dict[tuple[str, str], str]:
     }
 
 
-def by_key(stage: Stage) -> dict[tuple[str, str], Captured]:
+def by_key(stage: Stage) -> dict[tuple[str, str], BaselineVariance]:
     """The rows of a stage by baseline and fit."""
     return {_key(row): row for row in stage.rows}
 
 
-def _key(row: Captured) -> tuple[str, str]:
+def _key(row: BaselineVariance) -> tuple[str, str]:
     return row.baseline, row.fit
 
 

@@ -51,7 +51,7 @@ RC: Any = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Layout:
+class FigureLayout:
     """The panels of a figure, and its size in inches."""
 
     width: float

@@ -8,9 +8,9 @@ from typing import Any
 from gradproof.checks.variance.records import Training
 
 from .stages import BEST, NONE, by_key, labels
-from .style import BLACK, PAGE, Layout, line_style, name_lines
+from .style import BLACK, PAGE, FigureLayout, line_style, name_lines
 
-LAYOUT = Layout(0.75 * PAGE, 3.8, rows=2, heights=(3.0, 1.0), share_x=True)
+LAYOUT = FigureLayout(0.75 * PAGE, 3.8, rows=2, heights=(3.0, 1.0), share_x=True)
 
 
 def draw(axes: Sequence[Any], training: Training, *, title: str = "") -> Sequence[Any]:

@@ -6,9 +6,9 @@ from typing import Any
 
 from gradproof.checks.evidence import Curve
 
-from .style import GREY, ORANGE, PAGE, Layout, group_style, name_lines
+from .style import GREY, ORANGE, PAGE, FigureLayout, group_style, name_lines
 
-LAYOUT = Layout(width=0.75 * PAGE, height=2.8)
+LAYOUT = FigureLayout(width=0.75 * PAGE, height=2.8)
 
 
 def draw(axes: Any, curve: Curve, *, own: float | None = None, title: str = "") -> Any:

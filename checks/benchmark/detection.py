@@ -19,15 +19,15 @@ import numpy as np
 
 from gradproof.estimators.enumeration.enumeration import Enumeration
 from gradproof.estimators.enumeration.estimator import Estimator
-from gradproof.estimators.enumeration.gradients import Layout
+from gradproof.estimators.enumeration.gradients import GradientLayout
 
 from ..evidence import REFUTED
 from ..pool import in_processes
 from ..sequential.mean_test import MeanTest
 from ..user.estimator import check_estimator
-from .bugs import ROWS, Problem, Row
+from .bugs import ROWS, BenchmarkRow, Problem
 from .not_by_mean import is_wrong
-from .results import Said, Score, Scored, Way
+from .results import Answer, BenchmarkResult, Method, RowResult
 
 #: Times that a way which draws is tried on a bug, and on a right estimator.
 ON_BUGS, ON_RIGHT = 10, 20
@@ -44,7 +44,7 @@ TIMED = 20
 
 
 @dataclasses.dataclass(frozen=True)
-class Law:
+class GradientDistribution:
     """All that runs of an estimator can return: gradients (L, P) with chances (L,)."""
 
     chances: np.ndarray
@@ -70,12 +70,12 @@ class Law:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Tried:
+class _PreparedRow:
     """A row at work."""
 
-    row: Row
+    row: BenchmarkRow
     problem: Problem
-    law: Law | None
+    law: GradientDistribution | None
     refuted: bool
     seconds: float
     paths: int
@@ -90,7 +90,7 @@ def score(
     on_right: int = ON_RIGHT,
     processes: int = 1,
     progress: Callable[[int, int, str], None] | None = None,
-) -> Score:
+) -> BenchmarkResult:
     """Every way on every row.
 
     Args:
@@ -121,10 +121,10 @@ def score(
         found[scored.key] = scored
         if progress:
             progress(len(found), len(chosen), scored.key)
-    return Score(tuple(WAYS), tuple(found[key] for key in chosen), str(entropy))
+    return BenchmarkResult(tuple(WAYS), tuple(found[key] for key in chosen), str(entropy))
 
 
-def score_row(key: str, entropy: int, runs: int) -> Scored:
+def score_row(key: str, entropy: int, runs: int) -> RowResult:
     """Every way on one row.
 
     Args:
@@ -136,10 +136,10 @@ def score_row(key: str, entropy: int, runs: int) -> Scored:
     rng = np.random.default_rng(spawned)
     tried = _tried(row)
     said = {way.id: run(tried, rng, runs) for way, run in WAYS.items()}
-    return Scored(key, row.right, row.statement, row.source, row.sees, tried.bias, said)
+    return RowResult(key, row.right, row.statement, row.source, row.sees, tried.bias, said)
 
 
-def _tried(row: Row) -> _Tried:
+def _tried(row: BenchmarkRow) -> _PreparedRow:
     problem = row.make()
     started = time.perf_counter()
     try:
@@ -148,11 +148,11 @@ def _tried(row: Row) -> _Tried:
         # An answer too, where the catalogue says so; what else is raised is a bug of the catalogue.
         if row.raises is None or not isinstance(error, row.raises):
             raise
-        return _Tried(row, problem, None, True, _since(started), 0, None)
+        return _PreparedRow(row, problem, None, True, _since(started), 0, None)
     seconds = _since(started)
     size = max((float(np.abs(each).max()) for each in found.exact.values()), default=0.0)
     off = max(float(np.abs(found.mean[key] - each).max()) for key, each in found.exact.items())
-    return _Tried(
+    return _PreparedRow(
         row,
         problem,
         law_of(row, found.exact),
@@ -167,7 +167,7 @@ def _since(started: float) -> float:
     return time.perf_counter() - started
 
 
-def law_of(row: Row, exact: Mapping[str, np.ndarray]) -> Law:
+def law_of(row: BenchmarkRow, exact: Mapping[str, np.ndarray]) -> GradientDistribution:
     """The law of a row's estimator, and the time of a plain run.
 
     Args:
@@ -175,7 +175,7 @@ def law_of(row: Row, exact: Mapping[str, np.ndarray]) -> Law:
     """
     problem = row.make()
     estimator = Estimator(problem.estimate, problem.inputs, wrt=problem.wrt, reset=problem.reset)
-    layout = Layout(exact)
+    layout = GradientLayout(exact)
     chances, gradients = [], []
     with Enumeration(estimator) as enumeration:
         for path in enumeration.paths():
@@ -188,23 +188,25 @@ def law_of(row: Row, exact: Mapping[str, np.ndarray]) -> Law:
             estimator.settle()
         seconds = _since(started) / TIMED
     weights = np.array(chances)
-    return Law(weights / weights.sum(), np.stack(gradients), layout.row(exact), seconds)
+    return GradientDistribution(
+        weights / weights.sum(), np.stack(gradients), layout.row(exact), seconds
+    )
 
 
 # ------------------------------------------------------------------ the ways
 
 
-def _replay(tried: _Tried, _rng: np.random.Generator, _runs: int) -> Said:
-    return Said(float(tried.refuted), 1, float(tried.paths), tried.seconds)
+def _replay(tried: _PreparedRow, _rng: np.random.Generator, _runs: int) -> Answer:
+    return Answer(float(tried.refuted), 1, float(tried.paths), tried.seconds)
 
 
-def _beyond(tried: _Tried, _rng: np.random.Generator, _runs: int) -> Said | None:
+def _beyond(tried: _PreparedRow, _rng: np.random.Generator, _runs: int) -> Answer | None:
     started = time.perf_counter()
     wrong = is_wrong(tried.row)
-    return None if wrong is None else Said(float(wrong), 1, 0.0, _since(started))
+    return None if wrong is None else Answer(float(wrong), 1, 0.0, _since(started))
 
 
-def _sequential(tried: _Tried, rng: np.random.Generator, runs: int) -> Said | None:
+def _sequential(tried: _PreparedRow, rng: np.random.Generator, runs: int) -> Answer | None:
     law = tried.law
     if law is None:
         return None
@@ -223,10 +225,10 @@ def _sequential(tried: _Tried, rng: np.random.Generator, runs: int) -> Said | No
         wrong += found.rejected
         draws += found.draws
     each = _since(started) / runs
-    return Said(wrong / runs, runs, draws / runs, each + draws / runs * law.seconds)
+    return Answer(wrong / runs, runs, draws / runs, each + draws / runs * law.seconds)
 
 
-def _gradcheck(tried: _Tried, _rng: np.random.Generator, _runs: int) -> Said | None:
+def _gradcheck(tried: _PreparedRow, _rng: np.random.Generator, _runs: int) -> Answer | None:
     if tried.problem.surrogate is None or "torch" not in sys.modules:
         return None
     torch: Any = sys.modules["torch"]
@@ -243,19 +245,19 @@ def _gradcheck(tried: _Tried, _rng: np.random.Generator, _runs: int) -> Said | N
             agrees = torch.autograd.gradcheck(at_one_draw, tried.problem.inputs)
     except (RuntimeError, ValueError):  # gradcheck's own way to say no
         agrees = False
-    return Said(float(not agrees), 1, 1.0, _since(started))
+    return Answer(float(not agrees), 1, 1.0, _since(started))
 
 
-def _tolerance(tried: _Tried, rng: np.random.Generator, runs: int) -> Said | None:
-    def wrong(law: Law) -> bool:
+def _tolerance(tried: _PreparedRow, rng: np.random.Generator, runs: int) -> Answer | None:
+    def wrong(law: GradientDistribution) -> bool:
         mean, _ = law.mean_and_error(rng, RTOL_DRAWS)
         return not np.allclose(mean, law.exact, rtol=RTOL, atol=0.0)
 
     return _sampled(tried, runs, RTOL_DRAWS, wrong)
 
 
-def _errors(tried: _Tried, rng: np.random.Generator, runs: int) -> Said | None:
-    def wrong(law: Law) -> bool:
+def _errors(tried: _PreparedRow, rng: np.random.Generator, runs: int) -> Answer | None:
+    def wrong(law: GradientDistribution) -> bool:
         mean, error = law.mean_and_error(rng, ERRORS_DRAWS)
         # A coordinate that never varied is compared to rounding, as people do.
         allowed = np.maximum(ERRORS * error, 1e-8 * np.abs(law.exact).max())
@@ -264,34 +266,38 @@ def _errors(tried: _Tried, rng: np.random.Generator, runs: int) -> Said | None:
     return _sampled(tried, runs, ERRORS_DRAWS, wrong)
 
 
-def _sampled(tried: _Tried, runs: int, draws: int, wrong: Callable[[Law], bool]) -> Said | None:
+def _sampled(
+    tried: _PreparedRow, runs: int, draws: int, wrong: Callable[[GradientDistribution], bool]
+) -> Answer | None:
     law = tried.law
     if law is None or not np.isfinite(law.gradients).all():
         return None
     share = sum(wrong(law) for _ in range(runs)) / runs
-    return Said(share, runs, float(draws), draws * law.seconds)
+    return Answer(share, runs, float(draws), draws * law.seconds)
 
 
 #: Each way, and what runs it: one row each.
-WAYS: dict[Way, Callable[[_Tried, np.random.Generator, int], Said | None]] = {
-    Way("enumeration", "gradproof: the estimator's own code on every path, exactly", True): _replay,
-    Way(
+WAYS: dict[Method, Callable[[_PreparedRow, np.random.Generator, int], Answer | None]] = {
+    Method(
+        "enumeration", "gradproof: the estimator's own code on every path, exactly", True
+    ): _replay,
+    Method(
         "beyond",
         "gradproof: where no mean shows it, the exact variance, plain draws, or what the gradient "
         "reaches",
         True,
     ): _beyond,
-    Way(
+    Method(
         "sequential",
         f"gradproof: a test on at most {MOST_DRAWS:,} draws that may stop at any, with the exact "
         f"covariance; false alarms at most {ALPHA:g}",
         True,
     ): _sequential,
-    Way("gradcheck", "torch.autograd.gradcheck on the surrogate, one draw", False): _gradcheck,
-    Way(
+    Method("gradcheck", "torch.autograd.gradcheck on the surrogate, one draw", False): _gradcheck,
+    Method(
         "tolerance", f"mean of {RTOL_DRAWS:,} draws within {RTOL:.0%} of the gradient", False
     ): _tolerance,
-    Way(
+    Method(
         "3 errors", f"mean of {ERRORS_DRAWS:,} draws within {ERRORS:g} standard errors", False
     ): _errors,
 }

@@ -9,7 +9,7 @@ from ..sequential.mean_test import ALPHA
 from ..user.estimator import EstimatorReport, check_estimator
 from ..user.sampled import RepeatedSamples, sample
 from ..user.surrogate import check_surrogate
-from .bugs import ROWS, Row
+from .bugs import ROWS, BenchmarkRow
 
 #: By the id of a row: another of its framework to hold it against. Of a variance the right
 #: estimator that is meant; of a gradient that does not arrive the same one, its parameter given.
@@ -27,7 +27,7 @@ LARGER = 1.5
 DRAWS, RAREST = 5_000, 0.01
 
 
-def is_wrong(row: Row) -> bool | None:
+def is_wrong(row: BenchmarkRow) -> bool | None:
     """Whether the check that a row names in ``sees`` says that it is wrong; None: there is none."""
     look = {
         "variance": _varies_more,
@@ -40,12 +40,12 @@ def is_wrong(row: Row) -> bool | None:
     return look[row.sees](row)
 
 
-def _varies_more(row: Row) -> bool:
+def _varies_more(row: BenchmarkRow) -> bool:
     """The exact total variance, against that of the estimator which is meant."""
     return _checked(row).total_variance > LARGER * _checked(_peer(row)).total_variance
 
 
-def _draws_otherwise(row: Row) -> bool:
+def _draws_otherwise(row: BenchmarkRow) -> bool:
     """The mean of plain runs, against the exact gradient."""
     problem, exact = row.make(), _checked(row).exact
     estimator = Estimator(problem.estimate, problem.inputs, wrt=problem.wrt, reset=problem.reset)
@@ -56,7 +56,7 @@ def _draws_otherwise(row: Row) -> bool:
     return found.test.rejected
 
 
-def _does_not_reach(row: Row) -> bool:
+def _does_not_reach(row: BenchmarkRow) -> bool:
     """Which parameters the gradient reaches, against all that there are."""
     problem = _peer(row).make()
     assert problem.surrogate is not None
@@ -65,15 +65,15 @@ def _does_not_reach(row: Row) -> bool:
     return found.verdict == REFUTED and set(found.reached) < set(names)
 
 
-def _leaves_changed(row: Row) -> bool:
+def _leaves_changed(row: BenchmarkRow) -> bool:
     """Whether anything is other after a run than before it."""
     return bool(_checked(row).changed)
 
 
-def _peer(row: Row) -> Row:
+def _peer(row: BenchmarkRow) -> BenchmarkRow:
     return ROWS[f"{row.framework}/{PEERS[row.id]}"]
 
 
-def _checked(row: Row) -> EstimatorReport:
+def _checked(row: BenchmarkRow) -> EstimatorReport:
     problem = row.make()
     return check_estimator(problem.estimate, problem.inputs, **problem.options())

@@ -9,7 +9,7 @@ from typing import Any
 
 
 @dataclasses.dataclass(frozen=True)
-class Said:
+class Answer:
     """What one way says of one row.
 
     ``wrong`` is the share of its runs in which it says that the estimator is wrong: 0 or 1 for a
@@ -24,7 +24,7 @@ class Said:
 
 
 @dataclasses.dataclass(frozen=True)
-class Scored:
+class RowResult:
     """One row: what it is, the bias of its mean, and what each way says of it; None: cannot tell.
 
     ``bias`` is the largest error of the exact mean over the largest entry of the exact gradient;
@@ -37,11 +37,11 @@ class Scored:
     source: str
     sees: str
     bias: float | None
-    said: Mapping[str, Said | None]
+    said: Mapping[str, Answer | None]
 
 
 @dataclasses.dataclass(frozen=True)
-class Way:
+class Method:
     """A way of checking, in a line."""
 
     id: str
@@ -50,11 +50,11 @@ class Way:
 
 
 @dataclasses.dataclass(frozen=True)
-class Score:
+class BenchmarkResult:
     """The whole matrix. ``seed`` is a number of any size, as text."""
 
-    ways: tuple[Way, ...]
-    rows: tuple[Scored, ...]
+    ways: tuple[Method, ...]
+    rows: tuple[RowResult, ...]
     seed: str
 
     def caught(self, way: str) -> float:
@@ -97,17 +97,17 @@ class Score:
         return sum(not row.right for row in self.rows)
 
 
-def _wrong(row: Scored, way: str) -> float:
+def _wrong(row: RowResult, way: str) -> float:
     said = row.said[way]
     return 0.0 if said is None else said.wrong
 
 
-def score_to_json(score: Score) -> str:
+def score_to_json(score: BenchmarkResult) -> str:
     """The whole record."""
     return json.dumps(dataclasses.asdict(score), indent=1, ensure_ascii=False, allow_nan=False)
 
 
-def score_from_json(text: str) -> Score:
+def score_from_json(text: str) -> BenchmarkResult:
     """The inverse of :func:`score_to_json`.
 
     Raises:
@@ -116,12 +116,12 @@ def score_from_json(text: str) -> Score:
     try:
         written = json.loads(text)
         rows = tuple(_row(each) for each in written.pop("rows"))
-        ways = tuple(Way(**each) for each in written.pop("ways"))
-        return Score(ways=ways, rows=rows, **written)
+        ways = tuple(Method(**each) for each in written.pop("ways"))
+        return BenchmarkResult(ways=ways, rows=rows, **written)
     except (json.JSONDecodeError, TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"this is no record of a score: {error!r}; write it anew") from error
 
 
-def _row(written: dict[str, Any]) -> Scored:
-    said = {way: None if one is None else Said(**one) for way, one in written.pop("said").items()}
-    return Scored(said=said, **written)
+def _row(written: dict[str, Any]) -> RowResult:
+    said = {way: None if one is None else Answer(**one) for way, one in written.pop("said").items()}
+    return RowResult(said=said, **written)

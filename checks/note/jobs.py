@@ -18,7 +18,7 @@ from .text import TextOptions, check_whole, prepare_text, text_subject
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
+class VerificationPlan:
     """All that a process needs to know to run any check of a verification."""
 
     models: tuple[str, ...]
@@ -35,7 +35,7 @@ Job = tuple[str, str]
 class Runner:
     """A plan made ready: subjects, their references, and a bench for each framework."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: VerificationPlan) -> None:
         self._plan = plan
         prepared = prepare_text(plan.data, plan.options, plan.seed)
         self._subjects = {
@@ -64,7 +64,9 @@ class Runner:
         )
 
 
-def run_jobs(plan: Plan, jobs: Sequence[Job], processes: int) -> Iterator[tuple[Job, Evidence]]:
+def run_jobs(
+    plan: VerificationPlan, jobs: Sequence[Job], processes: int
+) -> Iterator[tuple[Job, Evidence]]:
     """Evidence for each job, as it comes: with several processes in no order.
 
     Raises:
@@ -85,7 +87,7 @@ def run_jobs(plan: Plan, jobs: Sequence[Job], processes: int) -> Iterator[tuple[
 _runners: list[Runner] = []
 
 
-def _start(plan: Plan) -> None:
+def _start(plan: VerificationPlan) -> None:
     _runners.append(Runner(plan))
 
 

@@ -13,7 +13,7 @@ from gradproof.estimators.note.bench import Bench
 from gradproof.estimators.note.complex_step import Tables, tables
 from gradproof.estimators.note.exact import Reference, reference
 from gradproof.estimators.note.forms import FORMS, Form
-from gradproof.estimators.note.moments import Moments
+from gradproof.estimators.note.moments import EstimateMoments
 from gradproof.estimators.note.subject import Subject
 
 from ..evidence import Comparison, compare
@@ -33,7 +33,7 @@ class Study:
         self.bench, self.subject = bench, subject
         self._known = known
         self._first: dict[int, Study] = {}
-        self._moments: dict[tuple[Form, Baseline, tuple[str, ...]], Moments] = {}
+        self._moments: dict[tuple[Form, Baseline, tuple[str, ...]], EstimateMoments] = {}
 
     @functools.cached_property
     def reference(self) -> Reference:
@@ -77,7 +77,7 @@ class Study:
 
     def moments(
         self, form: str | Form, baseline: str | Baseline = "none", groups: tuple[str, ...] = ()
-    ) -> Moments:
+    ) -> EstimateMoments:
         """Exact moments of a form with a baseline.
 
         Jointly where the baseline couples sentences, and wherever there are few joint draws: then
@@ -100,7 +100,7 @@ class Study:
         baseline: Baseline,
         lam: Mapping[str, np.ndarray],
         groups: tuple[str, ...] = (),
-    ) -> Moments:
+    ) -> EstimateMoments:
         """As :meth:`moments`, with a lambda of one's own, and computed anew."""
         joint_draws = self.subject.model.classes**self.subject.batch.n
         together = baseline.coupled or joint_draws <= FEW_DRAWS

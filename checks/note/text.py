@@ -8,7 +8,7 @@ import numpy as np
 
 from gradproof.estimators.note.subject import Subject
 from gradproof.reference_models.batch import UNLABELLED, make_batch
-from gradproof.reference_models.corpora import CorpusError, Prepared, Unit, load, prepare
+from gradproof.reference_models.corpora import CorpusError, PreparedCorpus, Unit, load, prepare
 from gradproof.reference_models.corpora.vocabulary import SPECIALS
 from gradproof.reference_models.registry import make_model
 
@@ -61,7 +61,7 @@ def check_whole(name: str, value: object, least: int) -> None:
         raise ValueError(f"{name} = {value!r}, expected a whole number, {least} or more")
 
 
-def prepare_text(data: str, options: TextOptions, seed: int) -> Prepared:
+def prepare_text(data: str, options: TextOptions, seed: int) -> PreparedCorpus:
     """A corpus by name or path, split and numbered.
 
     Raises:
@@ -79,7 +79,7 @@ def prepare_text(data: str, options: TextOptions, seed: int) -> Prepared:
     )
 
 
-def text_subject(model: str, prepared: Prepared, options: TextOptions, seed: int) -> Subject:
+def text_subject(model: str, prepared: PreparedCorpus, options: TextOptions, seed: int) -> Subject:
     """A model with random parameters on sentences drawn from a corpus.
 
     Raises:

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from gradproof.estimators.backends.autograd_backend import AutogradOps
-from gradproof.estimators.baselines.base import Sentences, plain
+from gradproof.estimators.baselines.base import BaselineBatch, plain
 from gradproof.estimators.baselines.own import (
     BaselineError,
-    Own,
+    CustomBaseline,
     copied,
     in_torch,
     like,
@@ -66,7 +66,7 @@ ADVICE = {
 }
 
 #: The moments of the estimate with a baseline.
-Enumerated = Callable[[Own], moments.Moments]
+Enumerated = Callable[[CustomBaseline], moments.EstimateMoments]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,7 +114,7 @@ class BaselineReport:
 
 
 def examine(
-    function: Callable[[Sentences], Any],
+    function: Callable[[BaselineBatch], Any],
     subject: Subject,
     bench: Bench,
     *,
@@ -126,7 +126,7 @@ def examine(
     """Verdicts on a baseline, by enumeration.
 
     Args:
-        function: takes :class:`Sentences`, gives B (N,); may have ``update(x, losses)`` and
+        function: takes :class:`BaselineBatch`, gives B (N,); may have ``update(x, losses)`` and
             ``fit(x, returns)``, called after a step. It is copied, and comes back as it was.
         subject: the first two sentences are enumerated jointly.
         torch: whether it computes on tensors.
@@ -137,7 +137,7 @@ def examine(
     """
     joint = subject.model.classes**SENTENCES <= MOST_JOINT
     study = Study(bench, subject).first(SENTENCES if joint else 1)
-    fresh = Own(copied(function, name), name, torch=torch)
+    fresh = CustomBaseline(copied(function, name), name, torch=torch)
     before = repeated(fresh, study)  # raises what a user can mend, before any run
     later = learned(fresh, study)
     if later is not None:
@@ -163,7 +163,9 @@ def examine(
     )
 
 
-def _rows(fresh: Own, later: Own | None, enumerated: Enumerated) -> list[Check]:
+def _rows(
+    fresh: CustomBaseline, later: CustomBaseline | None, enumerated: Enumerated
+) -> list[Check]:
     def row(variant: str, statement: str, look: Any, reason: str = ROUNDING) -> Check:
         return Check("baseline.unbiased", variant, statement, HOLDS, look, bound_reason=reason)
 
@@ -185,7 +187,7 @@ def _rows(fresh: Own, later: Own | None, enumerated: Enumerated) -> list[Check]:
     return rows
 
 
-def repeated(own: Own, study: Study) -> np.ndarray:
+def repeated(own: CustomBaseline, study: Study) -> np.ndarray:
     """B of each sentence at one draw, after a look at another draw as before it.
 
     Raises:
@@ -209,7 +211,7 @@ def _check_same(before: np.ndarray, after: np.ndarray, name: str, when: str) -> 
         )
 
 
-def learned(own: Own, study: Study) -> Own | None:
+def learned(own: CustomBaseline, study: Study) -> CustomBaseline | None:
     """The baseline after some steps on draws of its own; None if it does not learn.
 
     Raises:
@@ -234,15 +236,15 @@ def learned(own: Own, study: Study) -> Own | None:
     return dataclasses.replace(own, function=function)
 
 
-def sentences(study: Study, losses: np.ndarray) -> Sentences:
+def sentences(study: Study, losses: np.ndarray) -> BaselineBatch:
     """What a baseline reads, as arrays."""
     batch = study.subject.batch
     tokens, mask = plain(batch.tokens), plain(batch.mask)
     mean = mean_embedding(AutogradOps(), study.subject.parameters, batch)
-    return Sentences(tokens, mask, mask.sum(axis=1), mean, losses)
+    return BaselineBatch(tokens, mask, mask.sum(axis=1), mean, losses)
 
 
-def at_labels(study: Study, own: Own, labels: np.ndarray) -> np.ndarray:
+def at_labels(study: Study, own: CustomBaseline, labels: np.ndarray) -> np.ndarray:
     """B of each sentence, (N,), where these labels are drawn."""
     losses = study.reference.loss[np.arange(len(labels)), labels]
     x = sentences(study, losses)
@@ -257,7 +259,7 @@ def at_labels(study: Study, own: Own, labels: np.ndarray) -> np.ndarray:
     return study.bench.backend.evaluate(called, {}, arrays)({}, arrays)["B"].astype(np.float64)
 
 
-def _of_draw(own: Own) -> Callable[[Study], list[Comparison]]:
+def _of_draw(own: CustomBaseline) -> Callable[[Study], list[Comparison]]:
     def look(study: Study) -> list[Comparison]:
         n, k = study.subject.batch.n, study.subject.model.classes
         found = np.empty((*[k] * n, n))
@@ -279,11 +281,11 @@ def _of_draw(own: Own) -> Callable[[Study], list[Comparison]]:
     return look
 
 
-def _held(own: Own) -> Callable[[Study], list[Comparison]]:
+def _held(own: CustomBaseline) -> Callable[[Study], list[Comparison]]:
     return lambda study: leaks(study, own)
 
 
-def _mean(own: Own, enumerated: Enumerated) -> Callable[[Study], list[Comparison]]:
+def _mean(own: CustomBaseline, enumerated: Enumerated) -> Callable[[Study], list[Comparison]]:
     def look(study: Study) -> list[Comparison]:
         largest = np.abs(at_labels(study, own, study.draw())).max()
         extra = float(largest + abs(own.shift) + np.abs(study.reference.loss).max())
@@ -294,7 +296,7 @@ def _mean(own: Own, enumerated: Enumerated) -> Callable[[Study], list[Comparison
     return look
 
 
-def _alone(own: Own) -> Callable[[Study], list[Comparison]]:
+def _alone(own: CustomBaseline) -> Callable[[Study], list[Comparison]]:
     def look(study: Study) -> list[Comparison]:
         one = study.first(1)
         return _mean(own, lambda own: one.moments_with(FORMS["one-pass"], own, {}))(one)
@@ -302,7 +304,7 @@ def _alone(own: Own) -> Callable[[Study], list[Comparison]]:
     return look
 
 
-def _variances(found: moments.Moments, parabola: Quadratics) -> tuple[Variances, ...]:
+def _variances(found: moments.EstimateMoments, parabola: Quadratics) -> tuple[Variances, ...]:
     grouped = parabola.grouped(group_of)
     none, best = grouped.variance(0.0), grouped.variance(parabola.best())
     own: dict[str, float] = dict.fromkeys(grouped.names(), 0.0)

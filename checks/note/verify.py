@@ -17,7 +17,7 @@ from gradproof.reference_models.registry import MODELS
 from ..evidence import HOLDS, REFUTED, Evidence
 from .cases import TabularCase
 from .check import Check
-from .jobs import Job, Plan, run_jobs
+from .jobs import Job, VerificationPlan, run_jobs
 from .registry import CHECKS, find_checks
 from .run_check import blocked, run_check
 from .study import Study
@@ -97,7 +97,7 @@ def verify(
             name and isinstance(name, str) for name in names or ()
         ):
             raise ValueError(f"{what} = {names!r}, expected a list of names, none of them empty")
-    plan = Plan(
+    plan = VerificationPlan(
         models=tuple(dict.fromkeys(models)),
         data=str(data),
         seed=fresh_seed() if seed is None else seed,
@@ -155,7 +155,7 @@ def _subject(check: Check, case: Any) -> Any:
     )
 
 
-def _check(plan: Plan) -> str:
+def _check(plan: VerificationPlan) -> str:
     """Make sure that a plan can be run, before any process is started for it; the corpus's name."""
     if not plan.models:
         raise ValueError(f"no model given, expected one or more of {', '.join(MODELS)}")
@@ -167,7 +167,7 @@ def _check(plan: Plan) -> str:
     return prepared.corpus.name
 
 
-def _repeatable(found: Evidence, plan: Plan) -> Evidence:
+def _repeatable(found: Evidence, plan: VerificationPlan) -> Evidence:
     """Evidence with a snippet, also where it was the text that refuted and no drawn case."""
     if found.verdict != REFUTED or found.snippet:
         return found
@@ -207,7 +207,7 @@ def _ordered(checks: list[Check]) -> list[Check]:
     return [forward, *(check for check in checks if check is not forward)]
 
 
-def _idle(check: Check, plan: Plan, found: Sequence[str]) -> str:
+def _idle(check: Check, plan: VerificationPlan, found: Sequence[str]) -> str:
     """Why a run has nothing to do for a check; empty if it has."""
     drawn = check.cases is not None and plan.examples > 0
     if not (drawn or set(check.models) & set(plan.models)):

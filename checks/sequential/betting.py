@@ -31,10 +31,10 @@ class Ranges:
         "before, is the same"
     )
 
-    def book(self, exact: np.ndarray, rounding: float, off: np.ndarray) -> Book:
+    def book(self, exact: np.ndarray, rounding: float, off: np.ndarray) -> Strategy:
         """Of bets on differences from the exact mean, which may be ``off`` itself."""
         size = np.maximum.reduce([np.abs(self.low), np.abs(self.high), np.abs(exact)])
-        return RangeBook(self.low - exact, self.high - exact, rounding * _largest(size), off)
+        return RangeStrategy(self.low - exact, self.high - exact, rounding * _largest(size), off)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,13 +48,13 @@ class Spreads:
         "before, is the same"
     )
 
-    def book(self, exact: np.ndarray, rounding: float, off: np.ndarray) -> Book:
+    def book(self, exact: np.ndarray, rounding: float, off: np.ndarray) -> Strategy:
         """Of bets on differences from the exact mean, which may be ``off`` itself."""
         size = np.abs(exact) + np.sqrt(diagonal(self.scatter))
-        return SpreadBook(self.scatter, rounding * _largest(size) + off)
+        return CatoniStrategy(self.scatter, rounding * _largest(size) + off)
 
 
-class Moments:
+class RunningMoments:
     """Mean, scatter and extremes of the draws, as they grow."""
 
     def __init__(self, size: int, joint: bool) -> None:
@@ -82,7 +82,7 @@ class Moments:
         return diagonal(self.square) / max(1, self.count - 1)
 
 
-class Book:
+class Strategy:
     """Bets of all bettors: a stake for each coordinate, and stakes on all for the direction.
 
     A stake s on a coordinate wins ``s x - |s| charge`` by a sample that is off by x: nothing or
@@ -107,7 +107,7 @@ class Book:
         between = (part >= self.low - self.rounding) & (part <= self.high + self.rounding)
         return between & np.isfinite(part)
 
-    def renew(self, moments: Moments) -> None:
+    def renew(self, moments: RunningMoments) -> None:
         """Kelly's stakes, by the mean and scatter that were seen so far."""
         scatter, mean = self.scatter(moments), moments.mean
         variance, noise = diagonal(scatter), 1.0 / moments.count
@@ -127,7 +127,7 @@ class Book:
         joint = part @ self.direction - np.abs(self.direction) @ self.charge
         return self.settle(np.column_stack([won, joint]))
 
-    def scatter(self, moments: Moments) -> np.ndarray:
+    def scatter(self, moments: RunningMoments) -> np.ndarray:
         """Variances (P,), or the covariance if there is a bet on a direction."""
         raise NotImplementedError
 
@@ -144,10 +144,10 @@ class Book:
         raise NotImplementedError
 
 
-class RangeBook(Book):
+class RangeStrategy(Strategy):
     """Wealth is multiplied by 1 + what is won: fair, and positive within the range."""
 
-    def scatter(self, moments: Moments) -> np.ndarray:
+    def scatter(self, moments: RunningMoments) -> np.ndarray:
         """What was seen, and one draw more that has the largest variance a range allows."""
         extra = (self.high - self.low) ** 2 / 4.0
         square = moments.square
@@ -169,14 +169,14 @@ class RangeBook(Book):
 
 
 def learnt(
-    moments: Moments,
+    moments: RunningMoments,
     exact: np.ndarray,
     *,
     rounding: float,
     off: np.ndarray,
     widen: float,
     groups: np.ndarray,
-) -> RangeBook:
+) -> RangeStrategy:
     """Bets within the range of what was seen, widened.
 
     The exact mean is counted in, so that it is always where a mean can be: what was drawn on one
@@ -197,10 +197,10 @@ def learnt(
     scale = np.where(longest > 0.0, longest, longest.max())[groups]
     more = (widen - 1.0) * np.maximum(high - low, scale)
     size = np.abs(exact) + np.maximum(-low, high)
-    return RangeBook(low - more, high + more, rounding * _largest(size), off)
+    return RangeStrategy(low - more, high + more, rounding * _largest(size), off)
 
 
-class SpreadBook(Book):
+class CatoniStrategy(Strategy):
     """Wealth is multiplied by Catoni's 1 + y + y^2/2, or its mirror image, and the variance paid.
 
     If y = won has mean m in [-2c, 0], with c what was charged, and its variance is v at most, then
@@ -213,7 +213,7 @@ class SpreadBook(Book):
         super().__init__(-reach, reach, charge, np.zeros_like(charge))
         self._covariance = covariance
 
-    def scatter(self, moments: Moments) -> np.ndarray:
+    def scatter(self, moments: RunningMoments) -> np.ndarray:
         """What was given."""
         return self._covariance
 

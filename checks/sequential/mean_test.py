@@ -60,7 +60,7 @@ from gradproof.errors import GradproofError
 
 from ..evidence import NothingCompared
 from .assumptions import MOST_JOINT, grouped, knowledge, spread_out, vector
-from .betting import Book, Moments, Ranges, diagonal, learnt
+from .betting import Ranges, RunningMoments, Strategy, diagonal, learnt
 
 #: Probability of a false alarm, of a whole test, unless told otherwise.
 ALPHA = 1e-6
@@ -230,8 +230,8 @@ class MeanTest:
             self.threshold = 1.0 / (alpha * (1.0 - SHARE))
             self.stretch = stretch(size, alpha, rarest)
         self._joint = 1 < size <= MOST_JOINT and not (sd is not None and covariance is None)
-        self._moments = Moments(size, self._joint)
-        self._book: Book | None = None
+        self._moments = RunningMoments(size, self._joint)
+        self._book: Strategy | None = None
         self._wealth = np.zeros(size + self._joint)  # its logarithm
         self._weights = _weights(size, self._joint)
         self._until = self._learnt = self.stretch
@@ -445,7 +445,7 @@ class MeanTest:
         assert self.precision is not None  # a sample was read
         return ROUNDINGS * self.precision
 
-    def _open(self, book: Book) -> None:
+    def _open(self, book: Strategy) -> None:
         """Begin to bet, unless the exact mean is where no mean can be."""
         self._book = book
         if self._joint:

@@ -10,7 +10,12 @@ import numpy as np
 
 from gradproof.estimators.enumeration.enumeration import Enumeration
 from gradproof.estimators.enumeration.estimator import Code, Estimator, float_arrays
-from gradproof.estimators.enumeration.gradients import Layout, arrays_by_name, named, precision
+from gradproof.estimators.enumeration.gradients import (
+    GradientLayout,
+    arrays_by_name,
+    named,
+    precision,
+)
 from gradproof.estimators.enumeration.outcomes import EPS
 from gradproof.estimators.enumeration.rounding import FACTOR, RUNS, perturbation, spread
 from gradproof.estimators.enumeration.run import (
@@ -221,7 +226,7 @@ def _returned(exact: Callable[..., Any], estimator: Estimator, exact_error: Any)
         return dataclasses.replace(_given(path.value, None), how="as returned")
 
     def measure() -> Mapping[str, np.ndarray]:
-        layout = Layout(known)
+        layout = GradientLayout(known)
         return layout.split(FACTOR * _moved(code, known, RUNS)[0])
 
     return Exact(known, error, _zeros(known), "as returned", measure)
@@ -229,7 +234,7 @@ def _returned(exact: Callable[..., Any], estimator: Estimator, exact_error: Any)
 
 def _moved(code: Code, known: Mapping[str, np.ndarray], runs: int = 1) -> tuple[np.ndarray, int]:
     """What moved roundings inside move it by at most, (P,), and how many were moved."""
-    rng, layout = np.random.default_rng(0), Layout(known)  # the same each time
+    rng, layout = np.random.default_rng(0), GradientLayout(known)  # the same each time
     base, most, moved = layout.row(known), np.zeros(layout.size), 0
     try:
         with Enumeration(code) as enumeration:

@@ -13,7 +13,7 @@ import numpy as np
 from gradproof.errors import GradproofError
 from gradproof.estimators.enumeration.enumeration import Enumeration
 from gradproof.estimators.enumeration.estimator import GRAPH, Estimator
-from gradproof.estimators.enumeration.gradients import Layout
+from gradproof.estimators.enumeration.gradients import GradientLayout
 from gradproof.estimators.enumeration.handling import Handling
 from gradproof.estimators.enumeration.run import (
     MOST_PATHS,
@@ -41,8 +41,8 @@ from ..evidence import (
 from ..sequential.mean_test import ALPHA
 from .estimand import MADE, Exact, exact_gradient
 from .expected_cost import check_precision
-from .jax_keys import Keys
-from .sampled import Sampled, check_sampling, sample
+from .jax_keys import FreshKeys
+from .sampled import SampledMoments, check_sampling, sample
 
 #: A sampled verdict holds if a bias of this share of the largest entry would have been seen: what
 #: baselines that contain their own draw do to a batch of ten.
@@ -268,7 +268,7 @@ def check_estimator(
     _check_entries(known.value)
     try:
         with Enumeration(estimator, paths) as enumeration:
-            found = _Enumerated(label, estimator, enumeration, known, precision)
+            found = _EnumeratedMoments(label, estimator, enumeration, known, precision)
             found.look()
     except (UnsupportedDraw, TooManyPaths) as error:
         if draws:
@@ -286,7 +286,7 @@ def check_estimator(
                     coarsest=precision,
                     perform=handling.perform,
                     settle=estimator.settle,
-                    keys=Keys(estimator.function, estimator.inputs, seed=seed),
+                    keys=FreshKeys(estimator.function, estimator.inputs, seed=seed),
                 )
             seconds = time.perf_counter() - started
             return _of_samples(label, known, samples, seconds, str(error))
@@ -319,7 +319,7 @@ class _Counter:
         self._progress(self._done, max(self._done, self._most), "runs, at most")
 
 
-class _Enumerated:
+class _EnumeratedMoments:
     """An estimator's moments, held against the exact gradient."""
 
     def __init__(
@@ -615,11 +615,11 @@ def _doubt(exact: Exact, precision: float) -> dict[str, np.ndarray]:
     }
 
 
-def _why_doubtful(exact: Exact, found: Sampled) -> str:
+def _why_doubtful(exact: Exact, found: SampledMoments) -> str:
     """Why an error that was found is no bias for certain; empty if none is in doubt."""
     if not found.doubtful:
         return ""
-    layout = Layout(exact.value)
+    layout = GradientLayout(exact.value)
     off = np.abs(layout.row(found.mean) - layout.row(exact.value))
     allowed = layout.row(exact.error) + layout.row(exact.unstated)
     # Beside five standard errors no noise in any entry matters.
@@ -634,7 +634,7 @@ def _naming_entries(text: str, known: Mapping[str, np.ndarray]) -> str:
 
 
 def _of_samples(
-    name: str, exact: Exact, found: Sampled, seconds: float, why: str
+    name: str, exact: Exact, found: SampledMoments, seconds: float, why: str
 ) -> EstimatorReport:
     known, test, start = exact.value, found.test, 0
     comparisons: list[Comparison] = []

@@ -18,8 +18,8 @@ import numpy as np
 from gradproof.estimators.enumeration.differences import (
     KINK,
     SMOOTH,
-    Noise,
     NotMovable,
+    RoundingNoise,
     Slope,
     Slopes,
     along,
@@ -30,8 +30,8 @@ from gradproof.estimators.enumeration.differences import (
 from gradproof.estimators.enumeration.enumeration import Enumeration
 from gradproof.estimators.enumeration.estimator import arrays_in
 from gradproof.estimators.enumeration.expectation import (
+    EnumeratedMean,
     Expectation,
-    Mean,
     NotDifferentiable,
     ObjectiveGradient,
     one_number,
@@ -242,7 +242,7 @@ def _automatic(
 
 def _witnessed(
     expectation: Expectation,
-    mean: Mean,
+    mean: EnumeratedMean,
     leaves: Mapping[str, Any],
     found: MeanGradient,
     coarsest: float,
@@ -309,7 +309,7 @@ def _told(
     arrays: ByName,
     among: Mapping[str, np.ndarray],
     coarsest: float,
-    noise: Noise,
+    noise: RoundingNoise,
 ) -> tuple[ByName, Slope]:
     """A direction of some entries, and the slope along it: of another, if that of one is not told.
 
@@ -387,13 +387,15 @@ def _along(
     leaves: Mapping[str, Any],
     towards: Mapping[str, np.ndarray],
     coarsest: float,
-    noise: Noise,
+    noise: RoundingNoise,
 ) -> Slope:
     with _movable():
         return along(lambda: _value(expectation), leaves, towards, eps=coarsest, noise=noise)
 
 
-def _rounding(expectation: Expectation, leaves: Mapping[str, Any], coarsest: float) -> Noise:
+def _rounding(
+    expectation: Expectation, leaves: Mapping[str, Any], coarsest: float
+) -> RoundingNoise:
     with _movable():
         return rounding_of(lambda: _value(expectation), leaves, eps=coarsest)
 
@@ -433,7 +435,7 @@ def _mended(found: MeanGradient, by_differences: MeanGradient) -> MeanGradient:
 
 def _by_differences(
     expectation: Expectation,
-    mean: Mean,
+    mean: EnumeratedMean,
     leaves: Mapping[str, Any],
     coarsest: float,
     lost: Collection[str] | None = None,

@@ -23,7 +23,7 @@ from gradproof.estimators.enumeration import places
 CALLED = re.compile(r"(^|_)(key|keys|rng|rngs|prng)\d*$")
 
 
-class Keys:
+class FreshKeys:
     """The keys that somebody's code is given or keeps, until this is left.
 
     Args:
@@ -73,7 +73,7 @@ class Keys:
             if not (within_a_tuple and (self._is_key(each) or self._has_keys(each))):
                 yield from self._kept(each, setter, seen, depth - 1)
 
-    def __enter__(self) -> Keys:
+    def __enter__(self) -> FreshKeys:
         return self
 
     def __exit__(self, *_: object) -> None:

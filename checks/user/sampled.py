@@ -21,11 +21,11 @@ import numpy as np
 
 from gradproof.errors import GradproofError
 from gradproof.estimators.enumeration.generators import BITS, PYTHON, bits_of
-from gradproof.estimators.enumeration.gradients import Layout, arrays_by_name, precision
+from gradproof.estimators.enumeration.gradients import GradientLayout, arrays_by_name, precision
 from gradproof.estimators.enumeration.run import SampledRun
 
 from ..sequential.mean_test import CELLS, ROUNDINGS, MeanTest, MeanTestResult
-from .jax_keys import Keys
+from .jax_keys import FreshKeys
 from .rarity import Rarity
 
 #: Samples of the first block; each further one is twice as large, up to the last of these.
@@ -47,7 +47,7 @@ class RepeatedSamples(GradproofError, ValueError):
 
 
 @dataclasses.dataclass(frozen=True)
-class Sampled:
+class SampledMoments:
     """What samples showed: moments by parameter, and what the test found.
 
     ``condition`` is what the verdict hangs on, after an "if"; empty where it hangs on nothing.
@@ -113,8 +113,8 @@ def sample(
     coarsest: float = 0.0,
     perform: Callable[[Callable[[], Any], SampledRun], Any] | None = None,
     settle: Callable[[], object] | None = None,
-    keys: Keys | None = None,
-) -> Sampled:
+    keys: FreshKeys | None = None,
+) -> SampledMoments:
     """Run an estimator until its mean is rejected, or for as many draws as there may be.
 
     Args:
@@ -145,7 +145,7 @@ def sample(
         ValueError: for arguments that are none, or gradients that do not fit.
     """
     check_sampling(draws=draws, alpha=alpha, rarest=rarest, seed=seed, least=1)
-    layout, rarity = Layout(exact), Rarity(rarest)
+    layout, rarity = GradientLayout(exact), Rarity(rarest)
     error, more = _row(exact_error, layout), _row(doubt, layout)
 
     def allowing(off: np.ndarray) -> MeanTest:
@@ -181,15 +181,15 @@ class _Sampling:
     def __init__(
         self,
         run: Callable[[], Any],
-        layout: Layout,
+        layout: GradientLayout,
         tests: list[MeanTest],
         rarity: Rarity,
         perform: Callable[[Callable[[], Any], SampledRun], Any] | None,
         settle: Callable[[], object] | None,
-        keys: Keys | None,
+        keys: FreshKeys | None,
     ) -> None:
         self._run, self._layout, self._tests, self._rarity = run, layout, tests, rarity
-        self._test, self._drawn_from = tests[0], DrawnFrom()
+        self._test, self._drawn_from = tests[0], GeneratorStates()
         self._perform, self._settle, self._keys = perform, settle, keys
         self._count = 0
         self._total, self._square = np.zeros(layout.size), np.zeros(layout.size)
@@ -197,7 +197,7 @@ class _Sampling:
         self._marks: list[int] = []
         self._equal = True
 
-    def finish(self, draws: int) -> Sampled:
+    def finish(self, draws: int) -> SampledMoments:
         """Take samples until the test has decided, or so many."""
         size = 1  # the first run shows what is drawn
         while self._count < draws:
@@ -222,7 +222,7 @@ class _Sampling:
         off = self._total / self._count
         with np.errstate(over="ignore", invalid="ignore"):
             variance = self._square / self._count - off**2
-        return Sampled(
+        return SampledMoments(
             self._layout.split(self._test.exact + off),
             self._layout.split(np.maximum(variance, 0.0)),
             found,
@@ -319,7 +319,7 @@ SAME = (
 )
 
 
-class DrawnFrom:
+class GeneratorStates:
     """The states of generators that samples drew from, and how many samples drew from each.
 
     Of a generator that is drawn from by itself the state of its first draw counts. Of those that
@@ -403,7 +403,7 @@ def _shared_states() -> list[tuple[str, bytes]]:
 class _Watching(SampledRun):
     """Looks at generators too."""
 
-    def __init__(self, drawn_from: DrawnFrom) -> None:
+    def __init__(self, drawn_from: GeneratorStates) -> None:
         super().__init__()
         self._drawn_from = drawn_from
 
@@ -423,14 +423,14 @@ class _Unobserved(SampledRun):
         """It is not looked at."""
 
 
-def _row(value: Mapping[str, np.ndarray] | float, layout: Layout) -> np.ndarray:
+def _row(value: Mapping[str, np.ndarray] | float, layout: GradientLayout) -> np.ndarray:
     """One number for all entries, or arrays by name: (P,)."""
     if isinstance(value, Mapping):
         return layout.row(arrays_by_name(value))
     return np.full(layout.size, float(value))
 
 
-def _parameters(layout: Layout) -> np.ndarray:
+def _parameters(layout: GradientLayout) -> np.ndarray:
     """Which entries have one scale, (P,): those of a parameter, and those that stand alone.
 
     Parameters of one number might as well be the entries of one array, such as one for each label.

@@ -24,7 +24,7 @@ from gradproof.estimators.enumeration.differences import (
     derivatives,
 )
 from gradproof.estimators.enumeration.estimator import Estimator, float_arrays
-from gradproof.estimators.enumeration.gradients import Layout, array_of, named
+from gradproof.estimators.enumeration.gradients import GradientLayout, array_of, named
 from gradproof.estimators.enumeration.gradients import precision as coarsest
 from gradproof.estimators.enumeration.handling import Handling
 from gradproof.estimators.enumeration.rounding import ROUNDINGS, measured
@@ -37,7 +37,7 @@ from gradproof.estimators.enumeration.run import (
     repeat,
 )
 from gradproof.estimators.enumeration.run import paths as paths_of
-from gradproof.estimators.enumeration.state import State
+from gradproof.estimators.enumeration.state import Snapshot
 from gradproof.estimators.enumeration.stops import Declared, Stop, holding
 
 from ..evidence import (
@@ -226,11 +226,11 @@ def check_surrogate(
     wanted = _wanted(reaches, leaves, order, gradient)
     check_precision(precision)
     subject = _Subject(surrogate, inputs, leaves, tuple(held), order, gradient, reset, precision)
-    found = _Found(label)
+    found = _WorstComparisons(label)
     first: Path[Any] | None = None
     stops: tuple[Stop, ...] = ()
     reached: set[str] = set()
-    sums = _Means()
+    sums = _DerivativeSums()
     with subject.run():
         for path in subject.paths(paths):
             automatic, expected, touched = subject.on(path)
@@ -311,7 +311,7 @@ class _Subject:
     @contextlib.contextmanager
     def run(self) -> Iterator[None]:
         """Draws are handled until this is left, and whatever was moved is put back then."""
-        state = State(self._surrogate, self._gradient, self._inputs, self._leaves)
+        state = Snapshot(self._surrogate, self._gradient, self._inputs, self._leaves)
         try:
             with Handling(self._surrogate, self._gradient) as self._handling:
                 yield
@@ -345,7 +345,7 @@ class _Subject:
             automatic, touched = _automatic(value, self._leaves, self._order)
         else:
             given = repeat(lambda: self._run(self._gradient), self._perform, path.choices)
-            layout = Layout(self._before)
+            layout = GradientLayout(self._before)
             one = layout.split(layout.row(named(given.value)))
             automatic = {(key,): array for key, array in one.items()}
             touched = {key for key, array in one.items() if np.any(array)}
@@ -512,7 +512,7 @@ def _filled(slope: Any, leaf: Any) -> np.ndarray:
     return np.zeros(tuple(leaf.shape)) if slope is None else array_of(slope).astype(np.float64)
 
 
-class _Means:
+class _DerivativeSums:
     """Weighted sums of derivatives over paths."""
 
     def __init__(self) -> None:
@@ -528,7 +528,7 @@ class _Means:
             self.size[key] = self.size.get(key, 0.0) + path.probability * np.abs(value)
 
 
-class _Compared(NamedTuple):
+class _PathComparison(NamedTuple):
     """The derivatives of one path, as :func:`compare_entries` has them."""
 
     what: str
@@ -559,7 +559,7 @@ class _Compared(NamedTuple):
         )
 
 
-class _Found:
+class _WorstComparisons:
     """The worst comparison of each quantity over all paths."""
 
     def __init__(self, label: str) -> None:
@@ -570,7 +570,7 @@ class _Found:
         self._notes: dict[str, str] = {}
         self._sets: list[Comparison] = []
         self._largest: dict[str, np.ndarray] = {}
-        self._blind: list[_Compared] = []
+        self._blind: list[_PathComparison] = []
         self.places: dict[str, Difference] = {}
 
     def add(
@@ -617,14 +617,14 @@ class _Found:
         bounds = np.where(off, bounds + ROUNDINGS * eps * scale, bounds)
         sizes = np.where(told, sizes, np.maximum(sizes, np.finfo(np.float64).tiny))
         self._largest[what] = np.maximum(self._largest.get(what, 0.0), np.abs(found))
-        pair = _Compared(what, found, expected, bounds, sizes, scale, own_error)
+        pair = _PathComparison(what, found, expected, bounds, sizes, scale, own_error)
         one, at = pair.compare(self._label)
         if one.unseen and len(self._blind) < BLIND:
             self._blind.append(pair)  # beside other paths there may be more to be seen
         else:
             self._keep(pair, one, at)
 
-    def _keep(self, pair: _Compared, one: Comparison, at: tuple[int, ...]) -> None:
+    def _keep(self, pair: _PathComparison, one: Comparison, at: tuple[int, ...]) -> None:
         what, found, expected = pair.what, pair.found, pair.expected
         self._coarsest[what] = max(self._coarsest.get(what, 0.0), one.resolution)
         self._unseen.setdefault(what, {}).update(dict.fromkeys(one.unseen))

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .records import Captured, Stage, Training
+from .records import BaselineVariance, Stage, Training
 
 #: The fields of a training run that are arrays, and of what type.
 ARRAYS = {"steps": np.int64, "seconds": np.float64, "loss": np.float64, "accuracy": np.float64}
@@ -89,7 +89,7 @@ def _stage_to_record(stage: Stage) -> dict[str, Any]:
     return written | {name: [_captured_to_record(row) for row in written[name]] for name in ROWS}
 
 
-def _captured_to_record(row: Captured) -> dict[str, Any]:
+def _captured_to_record(row: BaselineVariance) -> dict[str, Any]:
     return dataclasses.asdict(row) | {"share": None if math.isnan(row.share) else row.share}
 
 
@@ -99,7 +99,7 @@ def _stage_from_record(written: Any) -> Stage:
     return Stage(**fields | rows)
 
 
-def _captured_from_record(written: Any) -> Captured:
-    fields = _fields(Captured, written)
+def _captured_from_record(written: Any) -> BaselineVariance:
+    fields = _fields(BaselineVariance, written)
     share = float("nan") if fields["share"] is None else float(fields["share"])
-    return Captured(**fields | {"share": share})
+    return BaselineVariance(**fields | {"share": share})

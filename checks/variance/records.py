@@ -9,7 +9,7 @@ import numpy as np
 
 
 @dataclasses.dataclass(frozen=True)
-class Captured:
+class BaselineVariance:
     """The exact variance of the gradient with one baseline.
 
     ``variances`` by parameter group, each summed over its parameters and the sentences. ``share``
@@ -49,8 +49,8 @@ class Stage:
     step: int
     sentences: int
     classes: int
-    rows: tuple[Captured, ...]
-    analytic: tuple[Captured, ...] = ()
+    rows: tuple[BaselineVariance, ...]
+    analytic: tuple[BaselineVariance, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -21,13 +21,13 @@ from gradproof.estimators.baselines.fit import (
     check_features,
     fit,
 )
-from gradproof.estimators.baselines.learned import Learned
+from gradproof.estimators.baselines.learned import LearnedBaseline
 from gradproof.estimators.note.exact import reference
-from gradproof.estimators.note.label_table import ANALYTIC, ONE_PASS, Table, of_reference
+from gradproof.estimators.note.label_table import ANALYTIC, ONE_PASS, LabelTable, of_reference
 from gradproof.estimators.note.parabola import Quadratics
 from gradproof.estimators.note.subject import Subject
 
-from .records import Captured, Stage
+from .records import BaselineVariance, Stage
 
 #: Baselines that are fitted, and by what.
 FITS: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -51,15 +51,15 @@ ROUNDS = 1e-12
 
 
 def captured(
-    train: Table,
+    train: LabelTable,
     train_features: Features,
-    held_out: Table,
+    held_out: LabelTable,
     held_out_features: Features,
     *,
     rng: np.random.Generator,
     form: str = ONE_PASS,
     per_parameter: Mapping[str, float] | None = None,
-) -> tuple[Captured, ...]:
+) -> tuple[BaselineVariance, ...]:
     """Every baseline by every fit, fitted on some sentences and measured on others.
 
     Args:
@@ -77,7 +77,7 @@ def captured(
     rows = [_row(parabola, "none", NO_FIT, 0.0)]
     for name, ways in FITS:
         baseline = BASELINES[name]
-        if not isinstance(baseline, Learned):
+        if not isinstance(baseline, LearnedBaseline):
             raise TypeError(f"baseline {name!r} does not learn; take it out of FITS")
         for by in ways:
             lam = fit(baseline, train_features, train, by, rng, form)
@@ -90,14 +90,14 @@ def captured(
 
 
 def captured_by_form(
-    train: Table,
+    train: LabelTable,
     train_features: Features,
-    held_out: Table,
+    held_out: LabelTable,
     held_out_features: Features,
     *,
     rng: np.random.Generator,
     per_parameter: Mapping[str, float] | None = None,
-) -> dict[str, tuple[Captured, ...]]:
+) -> dict[str, tuple[BaselineVariance, ...]]:
     """As :func:`captured`, with (log q + 1) in the score term and with the entropy differentiated.
 
     The variances of the two are of the same gradient, and may be compared; each share is of what
@@ -120,7 +120,7 @@ def stage(
     data: str,
     step: int,
     rng: np.random.Generator,
-    table: Callable[[Subject], Table] | None = None,
+    table: Callable[[Subject], LabelTable] | None = None,
     per_parameter: Mapping[str, float] | None = None,
 ) -> Stage:
     """Every baseline at the parameters that two subjects share.
@@ -157,7 +157,7 @@ def stage(
     )
 
 
-def witness(subject: Subject) -> Table:
+def witness(subject: Subject) -> LabelTable:
     """The table from every score and pathwise gradient, by autograd."""
     return of_reference(reference(subject))
 
@@ -191,12 +191,12 @@ def _exact(parabola: Quadratics) -> list[Row]:
     ]
 
 
-def _with_shares(rows: list[Row]) -> tuple[Captured, ...]:
+def _with_shares(rows: list[Row]) -> tuple[BaselineVariance, ...]:
     totals = {name: float(sum(map(float, of.values()))) for name, _, of, _ in rows}
     none, removable = totals["none"], totals["none"] - totals["best"]
     matters = removable > ROUNDS * none
     return tuple(
-        Captured(
+        BaselineVariance(
             name,
             by,
             {group: float(value) for group, value in of.items()},

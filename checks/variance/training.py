@@ -13,7 +13,7 @@ from gradproof.estimators.backends import Arrays
 from gradproof.estimators.backends.torch_training import threads
 from gradproof.estimators.training import checkpoint as files
 from gradproof.estimators.training.checkpoint import Checkpoint, History
-from gradproof.estimators.training.options import SAMPLED, Schedule, Task
+from gradproof.estimators.training.options import SAMPLED, Schedule, TrainingTask
 from gradproof.estimators.training.step import advance, initial_state, look
 
 from .record_files import training_from_json, training_to_json
@@ -30,7 +30,7 @@ RECORD = "record.json"
 
 
 def train(
-    task: Task,
+    task: TrainingTask,
     folder: Path,
     schedule: Schedule,
     *,
@@ -76,7 +76,7 @@ def train(
                 progress(point.state.step, schedule.steps, _seen(point.history))
 
 
-def begin(task: Task, folder: Path, schedule: Schedule, *, resume: bool) -> Checkpoint:
+def begin(task: TrainingTask, folder: Path, schedule: Schedule, *, resume: bool) -> Checkpoint:
     """The initial state of a run, or the last one that its folder has a checkpoint of.
 
     Raises:
@@ -131,13 +131,13 @@ def _is_due(point: Checkpoint) -> bool:
     return point.state.step in point.schedule.looks() and point.state.step not in seen
 
 
-def _looked_at(task: Task, point: Checkpoint) -> Checkpoint:
+def _looked_at(task: TrainingTask, point: Checkpoint) -> Checkpoint:
     found = look(task, point.state)
     history = point.history.with_look(point.state.step, point.seconds, found.loss, found.accuracy)
     return dataclasses.replace(point, history=history)
 
 
-def _advanced(task: Task, point: Checkpoint) -> Checkpoint:
+def _advanced(task: TrainingTask, point: Checkpoint) -> Checkpoint:
     began = time.perf_counter()
     state = advance(task, point.state)
     seconds = point.seconds + time.perf_counter() - began
@@ -185,7 +185,7 @@ def _tidy(folder: Path, point: Checkpoint) -> None:
             files.path_of(folder, step).unlink()
 
 
-def _record(task: Task, history: History, stages: tuple[Stage, ...]) -> Training:
+def _record(task: TrainingTask, history: History, stages: tuple[Stage, ...]) -> Training:
     options = task.options
     return Training(
         model=options.model,
@@ -201,6 +201,8 @@ def _record(task: Task, history: History, stages: tuple[Stage, ...]) -> Training
     )
 
 
-def _write_record(task: Task, folder: Path, history: History, stages: tuple[Stage, ...]) -> None:
+def _write_record(
+    task: TrainingTask, folder: Path, history: History, stages: tuple[Stage, ...]
+) -> None:
     text = training_to_json(_record(task, history, stages))
     files.replace_whole(folder / RECORD, text.encode())

@@ -24,8 +24,8 @@ class Partial(sp.Function):
     nargs = 2
 
 
-class Held(sp.Function):
-    """``Held(f)``: the value of f, which no derivative enters (detach, consider_constant)."""
+class StopGradient(sp.Function):
+    """``StopGradient(f)``: the value of f, without a derivative (detach, consider_constant)."""
 
     nargs = 1
 
@@ -119,7 +119,7 @@ def _fraction(term: sp.Expr) -> sp.Expr:
     return found.xreplace({letter: node for node, letter in letters.items()})
 
 
-_OPAQUE = (sp.Sum, sp.Integral, D, E, Held, Partial)
+_OPAQUE = (sp.Sum, sp.Integral, D, E, StopGradient, Partial)
 
 
 def _lettered(node: sp.Expr, kinds: tuple[type, ...], letters: dict[sp.Expr, sp.Symbol]) -> sp.Expr:

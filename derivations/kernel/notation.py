@@ -11,7 +11,7 @@ from sympy.printing.precedence import PRECEDENCE
 from sympy.printing.pretty.pretty_symbology import pretty_symbol
 from sympy.printing.str import StrPrinter
 
-from .expressions import D, E, Held, Partial
+from .expressions import D, E, Partial, StopGradient
 
 _SUPERSCRIPTS = str.maketrans("-0123456789n", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹ⁿ")
 
@@ -42,7 +42,7 @@ _SIGNS = (sp.Sum, sp.Integral)
 def _reading_order(factor: sp.Expr) -> tuple[int, str]:
     """Numbers first, then letters, then brackets; last what reads on: logs, derivatives, sums."""
     base = factor if isinstance(factor, sp.exp) else factor.as_base_exp()[0]
-    held = isinstance(base, Held) and isinstance(base.args[0], sp.log)
+    held = isinstance(base, StopGradient) and isinstance(base.args[0], sp.log)
     functions = held or isinstance(base, (sp.log, sp.exp))
     kinds = (
         base.is_Rational,
@@ -100,13 +100,13 @@ class _Text(StrPrinter):
     def _print_D(self, node: D) -> str:
         term, by = node.args
         inner = self._print(term)
-        if not isinstance(term, (*_NAMES, sp.log, Held)):
+        if not isinstance(term, (*_NAMES, sp.log, StopGradient)):
             inner = f"[{inner}]"
         return f"∂{inner}/∂{self._print(by)}"
 
     _print_Partial = _print_D
 
-    def _print_Held(self, node: Held) -> str:
+    def _print_Held(self, node: StopGradient) -> str:
         inner = self._print(node.args[0])
         simple = not (node.args[0].is_Add or node.args[0].is_Mul)
         return f"⊥{inner}" if simple else f"⊥({inner})"
@@ -192,14 +192,14 @@ class _Latex(LatexPrinter):
     def _print_D(self, node: D, exp: object = None) -> str:
         term, by = node.args
         inner = self._print(term)
-        if not isinstance(term, (*_NAMES, sp.log, Held)):
+        if not isinstance(term, (*_NAMES, sp.log, StopGradient)):
             inner = rf"\left[{inner}\right]"
         written = rf"\frac{{\partial}}{{\partial {self._print(by)}}} {inner}"
         return written if exp is None else rf"\left({written}\right)^{{{exp}}}"
 
     _print_Partial = _print_D
 
-    def _print_Held(self, node: Held, exp: object = None) -> str:
+    def _print_Held(self, node: StopGradient, exp: object = None) -> str:
         written = rf"\bot\left({self._print(node.args[0])}\right)"
         return written if exp is None else f"{written}^{{{exp}}}"
 

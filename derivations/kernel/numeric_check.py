@@ -14,7 +14,7 @@ import mpmath  # type: ignore[import-untyped]
 import sympy as sp
 from sympy.core.function import AppliedUndef
 
-from .expressions import D, E, Held, Partial, until_still
+from .expressions import D, E, Partial, StopGradient, until_still
 
 #: Labels, and other things that are counted, in the witness's case.
 COUNT = 3
@@ -90,7 +90,7 @@ def _concrete(node: sp.Expr, held: dict[sp.Expr, sp.Expr], probabilities: set[ty
         parts = [place if part == argument else part for part in function.args]
         slope = sp.diff(_concrete(function.func(*parts), held, probabilities), place)
         return slope.xreplace({place: _concrete(argument, held, probabilities)})
-    if isinstance(node, Held):
+    if isinstance(node, StopGradient):
         letter = sp.Dummy(real=True)
         held[letter] = _concrete(node.args[0], held, probabilities)
         return letter

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import sympy as sp
 from sympy.core.function import AppliedUndef
 
-from .expressions import D, E, Held, K, Partial, k, normal, q, until_still
+from .expressions import D, E, K, Partial, StopGradient, k, normal, q, until_still
 
 #: Equalities that a step may use beside its rule: a definition, or what is assumed.
 Given = Mapping[sp.Expr, sp.Expr]
@@ -93,13 +93,13 @@ def _independence(node: D) -> sp.Expr:
 
 
 def _held_slope(node: D) -> sp.Expr:
-    return sp.S.Zero if isinstance(node.args[0], Held) else node
+    return sp.S.Zero if isinstance(node.args[0], StopGradient) else node
 
 
 def _is_held(part: sp.Expr, by: sp.Expr) -> bool:
     # A power of a held constant is as constant as itself, if its exponent is.
     base, power = part.as_base_exp()
-    return isinstance(base, Held) and by not in power.free_symbols
+    return isinstance(base, StopGradient) and by not in power.free_symbols
 
 
 def _held_factor(node: D) -> sp.Expr:
@@ -141,7 +141,7 @@ def _flat(node: sp.Sum) -> sp.Sum:
 
 def _gathered(node: sp.Expr) -> sp.Expr:
     """Sums over the same indices as one, with all that stands beside them inside."""
-    if not node.args or isinstance(node, (D, E, Held, Partial)):
+    if not node.args or isinstance(node, (D, E, StopGradient, Partial)):
         return node
     if not isinstance(node, (sp.Add, sp.Mul, sp.Sum)):
         return node.func(*map(_gathered, node.args))
@@ -244,7 +244,9 @@ def _by_given(expression: sp.Expr, given: Given) -> sp.Expr:
 def _by_shown(expression: sp.Expr, given: Given) -> sp.Expr:
     """What was shown; of held constants it was shown as values, so not below a derivative."""
     slopes = {
-        left: right for left, right in given.items() if not (left.has(Held) or right.has(Held))
+        left: right
+        for left, right in given.items()
+        if not (left.has(StopGradient) or right.has(StopGradient))
     }
 
     def change(node: sp.Expr) -> sp.Expr:
@@ -265,7 +267,7 @@ def _held_value(expression: sp.Expr, given: Given) -> sp.Expr:
     if isinstance(expression, (D, Partial)):
         # Below a derivative a held constant and its value are different things.
         return expression
-    if isinstance(expression, Held):
+    if isinstance(expression, StopGradient):
         return _held_value(expression.args[0], given)
     if not expression.args:
         return expression

@@ -22,7 +22,7 @@ __all__ = [
 ]
 
 
-class Row(NamedTuple):
+class BackendRow(NamedTuple):
     """Where a backend is and what installs its framework."""
 
     module: str
@@ -30,9 +30,9 @@ class Row(NamedTuple):
 
 
 BACKENDS = {
-    "autograd": Row("autograd_backend", "pip install autograd"),
-    "torch": Row("torch_backend", "pip install 'gradproof[torch]'"),
-    "theano": Row("theano_backend", "pip install 'gradproof[theano]' (CPython 3.11)"),
+    "autograd": BackendRow("autograd_backend", "pip install autograd"),
+    "torch": BackendRow("torch_backend", "pip install 'gradproof[torch]'"),
+    "theano": BackendRow("theano_backend", "pip install 'gradproof[theano]' (CPython 3.11)"),
 }
 
 

@@ -36,7 +36,7 @@ def features_of(ops: Ops, parameters: Mapping[str, Array], batch: Batch) -> Feat
 
 
 @dataclasses.dataclass(frozen=True)
-class Seen:
+class BaselineInput:
     """What a baseline sees at one draw, in the arrays of a framework.
 
     Shape:
@@ -59,7 +59,7 @@ class Seen:
 
 
 @dataclasses.dataclass(frozen=True)
-class Sentences:
+class BaselineBatch:
     """What a baseline may read of a batch to be evaluated or to learn, outside any framework.
 
     Shape:
@@ -105,10 +105,12 @@ class Baseline(Protocol):
     def initial(self, rng: np.random.Generator, width: int) -> dict[str, np.ndarray]:
         """Lambda, for sentences whose mean embedding has ``width`` entries."""
 
-    def value(self, seen: Seen) -> Array:
+    def value(self, seen: BaselineInput) -> Array:
         """B of each sentence, (N,)."""
 
-    def updated(self, lambda_: Lambda, x: Sentences, returns: np.ndarray) -> dict[str, np.ndarray]:
+    def updated(
+        self, lambda_: Lambda, x: BaselineBatch, returns: np.ndarray
+    ) -> dict[str, np.ndarray]:
         """Lambda after a step, at whose labels R = L + log q + 1 was ``returns`` (N,).
 
         Called after the step's gradient: updated first, B would contain its own draw.
@@ -118,12 +120,14 @@ class Baseline(Protocol):
 class NothingLearned:
     """A baseline whose lambda stays as it is."""
 
-    def updated(self, lambda_: Lambda, x: Sentences, returns: np.ndarray) -> dict[str, np.ndarray]:
+    def updated(
+        self, lambda_: Lambda, x: BaselineBatch, returns: np.ndarray
+    ) -> dict[str, np.ndarray]:
         """The same lambda."""
         return dict(lambda_)
 
 
-def at_draw(baseline: Baseline, seen: Seen) -> Array:
+def at_draw(baseline: Baseline, seen: BaselineInput) -> Array:
     """B as a surrogate subtracts it: held constant, unless the baseline is one that is not."""
     value = baseline.value(seen)
     return seen.ops.hold(value) if baseline.held else value

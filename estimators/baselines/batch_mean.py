@@ -8,8 +8,8 @@ import numpy as np
 
 from gradproof.reference_models.ops import Array
 
-from .base import NothingLearned, Seen
-from .running import Running
+from .base import BaselineInput, NothingLearned
+from .running import AveragingBaseline
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +28,7 @@ class BatchMean(NothingLearned):
         """Nothing to fit."""
         return {}
 
-    def value(self, seen: Seen) -> Array:
+    def value(self, seen: BaselineInput) -> Array:
         """The same mean for each sentence."""
         return seen.ops.zeros_like(seen.loss) + seen.ops.sum(seen.loss) / seen.batch.n
 
@@ -49,7 +49,7 @@ class LeaveOneOut(BatchMean):
 
     name: str = "leave-one-out"
 
-    def value(self, seen: Seen) -> Array:
+    def value(self, seen: BaselineInput) -> Array:
         """Another mean for each sentence."""
         if seen.batch.n == 1:
             return seen.ops.zeros_like(seen.loss)
@@ -61,7 +61,7 @@ class LeaveOneOut(BatchMean):
 
 
 @dataclasses.dataclass(frozen=True)
-class RunningMean(Running, BatchMean):
+class RunningMean(AveragingBaseline, BatchMean):
     """A running mean b <- d b + (1 - d) mean L, used before or after this batch has updated it.
 
     L and not R is what it learns from, as it is what the note and its code subtract it from.
@@ -82,7 +82,7 @@ class RunningMean(Running, BatchMean):
         """The mean so far."""
         return {"lambda.mean": np.array(2.0 + rng.standard_normal())}
 
-    def value(self, seen: Seen) -> Array:
+    def value(self, seen: BaselineInput) -> Array:
         """The same mean for each sentence."""
         old = seen.ops.zeros_like(seen.loss) + seen.inputs["lambda.mean"]
         if not self.update_first:

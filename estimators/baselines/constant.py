@@ -8,7 +8,7 @@ import numpy as np
 
 from gradproof.reference_models.ops import Array
 
-from .base import NothingLearned, Seen
+from .base import BaselineInput, NothingLearned
 from .linear import Linear
 
 
@@ -38,6 +38,6 @@ class Zero(NothingLearned):
         """Nothing."""
         return {}
 
-    def value(self, seen: Seen) -> Array:
+    def value(self, seen: BaselineInput) -> Array:
         """Zeros."""
         return seen.ops.zeros_like(seen.loss)

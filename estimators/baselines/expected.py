@@ -9,7 +9,7 @@ import numpy as np
 from gradproof.reference_models import objective
 from gradproof.reference_models.ops import Array, Ops
 
-from .base import NothingLearned, Seen
+from .base import BaselineInput, NothingLearned
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +28,7 @@ class ExpectedReturn(NothingLearned):
         """Nothing to learn."""
         return {}
 
-    def value(self, seen: Seen) -> Array:
+    def value(self, seen: BaselineInput) -> Array:
         """U + 1 of each sentence."""
         log_q = seen.model.log_q(seen.ops, seen.parameters, seen.batch)
         labels = _every_label(seen.ops, log_q, seen.batch.n, seen.model.classes)

@@ -13,10 +13,10 @@ import numpy as np
 from scipy.optimize import least_squares
 
 from ..backends.autograd_backend import AutogradOps
-from ..note.label_table import ONE_PASS, Table
+from ..note.label_table import ONE_PASS, LabelTable
 from .affine import Affine
 from .base import Features, Lambda, check_shape
-from .learned import Learned
+from .learned import LearnedBaseline
 from .mlp import MLP
 from .running import Averaged
 
@@ -31,9 +31,9 @@ PRIOR = 1.0
 
 
 def fit(
-    baseline: Learned,
+    baseline: LearnedBaseline,
     x: Features,
-    table: Table,
+    table: LabelTable,
     by: str,
     rng: np.random.Generator,
     form: str = ONE_PASS,
@@ -45,14 +45,14 @@ def fit(
         x: the features of the table's sentences.
         by: what the fit goes by, one of the three.
         rng: where a fit that is not linear begins.
-        form: what B is subtracted from, as in :meth:`Table.returns`.
+        form: what B is subtracted from, as in :meth:`LabelTable.returns`.
 
     Raises:
         ValueError: for another ``by``, a baseline that has no such fit, or features and a table
             that are not of the same sentences, or not finite.
     """
     check_features(x, len(table.loss))
-    if not isinstance(baseline, Learned):
+    if not isinstance(baseline, LearnedBaseline):
         raise ValueError(
             f"baseline {_name(baseline)!r} has nothing to fit, expected one that learns from "
             "features: constant, say, or affine-length"
@@ -63,7 +63,7 @@ def fit(
     return closest(baseline, x, target, weight, rng)
 
 
-def goal(table: Table, by: str, form: str = ONE_PASS) -> tuple[np.ndarray, np.ndarray]:
+def goal(table: LabelTable, by: str, form: str = ONE_PASS) -> tuple[np.ndarray, np.ndarray]:
     """What B should be for each sentence, and how much that matters, (N,) each.
 
     Raises:
@@ -81,7 +81,7 @@ def goal(table: Table, by: str, form: str = ONE_PASS) -> tuple[np.ndarray, np.nd
 
 
 def closest(
-    baseline: Learned,
+    baseline: LearnedBaseline,
     x: Features,
     target: np.ndarray,
     weight: np.ndarray,
@@ -110,7 +110,7 @@ def closest(
     return _projected(baseline, x, target, weight)
 
 
-def _averaged(baseline: Learned, x: Features, table: Table) -> dict[str, np.ndarray]:
+def _averaged(baseline: LearnedBaseline, x: Features, table: LabelTable) -> dict[str, np.ndarray]:
     if not isinstance(baseline, Averaged):
         raise ValueError(
             f"baseline {baseline.name!r} is no mean of losses, expected constant or per-token; fit "
@@ -122,7 +122,7 @@ def _averaged(baseline: Learned, x: Features, table: Table) -> dict[str, np.ndar
 
 
 def _projected(
-    baseline: Learned, x: Features, target: np.ndarray, weight: np.ndarray
+    baseline: LearnedBaseline, x: Features, target: np.ndarray, weight: np.ndarray
 ) -> dict[str, np.ndarray]:
     slopes = baseline.slopes({}, x)  # a linear form has the same at any lambda
     root = np.sqrt(weight)

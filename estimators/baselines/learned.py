@@ -9,14 +9,14 @@ import numpy as np
 from gradproof.reference_models.ops import Array, Ops
 
 from ..backends.autograd_backend import AutogradOps
-from .base import Features, Lambda, Seen, Sentences, check_shape, plain
+from .base import BaselineBatch, BaselineInput, Features, Lambda, check_shape, plain
 
 #: How often a step is halved before it is given up.
 HALVINGS = 20
 
 
 @dataclasses.dataclass(frozen=True)
-class Learned:
+class LearnedBaseline:
     """B(x) of features that no label enters.
 
     A form says what B is (:meth:`at`), and its derivative by lambda (:meth:`slopes`); learning
@@ -56,11 +56,13 @@ class Learned:
         """The derivative of B of each sentence by lambda: by name, (N, *shape)."""
         raise NotImplementedError
 
-    def value(self, seen: Seen) -> Array:
+    def value(self, seen: BaselineInput) -> Array:
         """B of each sentence, in the arrays of a framework."""
         return seen.ops.zeros_like(seen.loss) + self.at(seen.ops, seen.inputs, seen.features)
 
-    def updated(self, lambda_: Lambda, x: Sentences, returns: np.ndarray) -> dict[str, np.ndarray]:
+    def updated(
+        self, lambda_: Lambda, x: BaselineBatch, returns: np.ndarray
+    ) -> dict[str, np.ndarray]:
         """A normalised step down the mean squared error: B leaves it no larger on this batch.
 
         The gradient is divided by the mean of |dB/dlambda|^2, as in normalised least mean squares,

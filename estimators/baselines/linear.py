@@ -11,7 +11,7 @@ from gradproof.reference_models.ops import Array, Ops
 
 from ..backends.autograd_backend import AutogradOps
 from .base import Features, Lambda
-from .learned import Learned
+from .learned import LearnedBaseline
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +42,7 @@ EMBEDDING = Feature("weight", _embedding, lambda width: width)
 
 
 @dataclasses.dataclass(frozen=True)
-class Linear(Learned):
+class Linear(LearnedBaseline):
     """B(x) = lambda . features of x, with a bias or without."""
 
     features: tuple[Feature, ...] = ()

@@ -13,7 +13,7 @@ from gradproof.reference_models.ops import Array
 
 from ..backends import load
 from ..user_code import UserCodeError, blamed
-from .base import NothingLearned, Seen, Sentences, plain
+from .base import BaselineBatch, BaselineInput, NothingLearned, plain
 
 
 class BaselineError(UserCodeError):
@@ -21,17 +21,17 @@ class BaselineError(UserCodeError):
 
 
 @dataclasses.dataclass(frozen=True, eq=False)  # what a user wrote need not be hashable
-class Own(NothingLearned):
+class CustomBaseline(NothingLearned):
     """B(x; lambda) of a user, as it is: nothing is held constant that the user did not hold.
 
     Args:
-        function: takes :class:`Sentences` and gives (N,). It is copied before each call, so that
-            what it keeps of one draw is gone for the next, and so is what it reads.
+        function: takes :class:`BaselineBatch` and gives (N,). It is copied before each call, so
+            that what it keeps of one draw is gone for the next, and so is what it reads.
         torch: give it tensors that carry their gradient; else it gets arrays.
         shift: added to what it gives.
     """
 
-    function: Callable[[Sentences], Any]
+    function: Callable[[BaselineBatch], Any]
     name: str = "own"
     torch: bool = False
     shift: float = 0.0
@@ -42,7 +42,7 @@ class Own(NothingLearned):
         """Nothing: what it is fitted to, it keeps itself."""
         return {}
 
-    def value(self, seen: Seen) -> Array:
+    def value(self, seen: BaselineInput) -> Array:
         """B of each sentence, (N,).
 
         Raises:
@@ -50,7 +50,7 @@ class Own(NothingLearned):
         """
         embedded, loss = seen.features.embedded, seen.loss
         tokens, mask = plain(seen.batch.tokens), plain(seen.batch.mask)
-        x = Sentences(
+        x = BaselineBatch(
             tokens,
             mask,
             mask.sum(axis=1),
@@ -62,7 +62,7 @@ class Own(NothingLearned):
             found = np.asarray(found, dtype=plain(loss).dtype)
         return seen.ops.zeros_like(loss) + like(found, loss) + self.shift
 
-    def of(self, x: Sentences) -> np.ndarray:
+    def of(self, x: BaselineBatch) -> np.ndarray:
         """The values alone, (N,).
 
         Raises:
@@ -70,17 +70,17 @@ class Own(NothingLearned):
         """
         return plain(self.called(x)).astype(np.float64)
 
-    def called(self, x: Sentences) -> Any:
+    def called(self, x: BaselineBatch) -> Any:
         """What the user's function gives, with the checks of :meth:`value`."""
         function = copied(self.function, self.name)
         read = {field.name: _copy(getattr(x, field.name)) for field in dataclasses.fields(x)}
         with blamed(function, f"baseline {self.name!r}", BaselineError):
-            found = function(Sentences(**read))
+            found = function(BaselineBatch(**read))
         check_values(found, (len(x.lengths),), self.name)
         return found
 
 
-def copied(function: Callable[[Sentences], Any], name: str) -> Callable[[Sentences], Any]:
+def copied(function: Callable[[BaselineBatch], Any], name: str) -> Callable[[BaselineBatch], Any]:
     """A copy that shares no state with the original.
 
     Raises:
@@ -121,7 +121,7 @@ def check_values(found: Any, shape: tuple[int, ...], name: str) -> None:
         )
 
 
-def in_torch(x: Sentences) -> Sentences:
+def in_torch(x: BaselineBatch) -> BaselineBatch:
     """What a baseline of PyTorch reads after a step: tensors, and no gradient of the step."""
     backend: Any = load("torch")
     tensor = backend.torch.tensor

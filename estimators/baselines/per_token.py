@@ -7,11 +7,11 @@ import dataclasses
 import numpy as np
 
 from .linear import LENGTH, Feature, Linear
-from .running import Running
+from .running import AveragingBaseline
 
 
 @dataclasses.dataclass(frozen=True)
-class PerToken(Running, Linear):
+class PerToken(AveragingBaseline, Linear):
     """B(x) = b |x|, with b <- .99 b + .01 sum L / sum |x|.
 
     Valid when: used before its update, as any running mean.

@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from .base import Lambda, Sentences, check_shape, plain
+from .base import BaselineBatch, Lambda, check_shape, plain
 
 
 @runtime_checkable
@@ -17,7 +17,7 @@ class Averaged(Protocol):
         """Lambda as these losses (N,) alone have it."""
 
 
-class Running:
+class AveragingBaseline:
     """Learns from L at the drawn labels by averaging, with no gradient of anything.
 
     ``decay`` is d, from 0 (forgets all) to 1 (never learns).
@@ -29,7 +29,9 @@ class Running:
         """Lambda as these losses (N,) alone have it."""
         raise NotImplementedError
 
-    def updated(self, lambda_: Lambda, x: Sentences, returns: np.ndarray) -> dict[str, np.ndarray]:
+    def updated(
+        self, lambda_: Lambda, x: BaselineBatch, returns: np.ndarray
+    ) -> dict[str, np.ndarray]:
         """The mean with this step's losses in it.
 
         Raises:

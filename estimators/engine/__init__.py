@@ -9,9 +9,9 @@ import numpy as np
 
 from ..backends import load
 from ..note.exact import reference
-from ..note.label_table import Table, of_reference
+from ..note.label_table import LabelTable, of_reference
 from ..note.subject import Subject
-from .accumulate import Way, general, table, whatever_fits
+from .accumulate import GradientPlan, general, structured_where_possible, table
 from .entries import Entries, entries
 from .tape import NotAnOuterProduct
 
@@ -20,10 +20,10 @@ T = TypeVar("T")
 __all__ = ["Entries", "NotAnOuterProduct", "entry_moments", "moments_table"]
 
 
-def moments_table(subject: Subject, *, path: str = "auto") -> Table:
+def moments_table(subject: Subject, *, path: str = "auto") -> LabelTable:
     """The table of inner products that the variance under any baseline is made of.
 
-    Estimand: none; it describes the single-sample estimators (R - B) s + d of :class:`Table`.
+    Estimand: none; it describes the single-sample estimators (R - B) s + d of :class:`LabelTable`.
     Valid when: labels are drawn independently, and no sentence enters another's cost.
 
     Args:
@@ -60,11 +60,11 @@ def entry_moments(
     return _along(path, subject, lambda torch, way: entries(torch, subject, way, baselines))
 
 
-def _along(path: str, subject: Subject, run: Callable[[Any, Way], T]) -> T:
+def _along(path: str, subject: Subject, run: Callable[[Any, GradientPlan], T]) -> T:
     if path not in ("auto", "structured", "general"):
         raise ValueError(f"path = {path!r}, expected 'auto', 'structured' or 'general'")
     backend: Any = load("torch")
     if path == "general":
         return run(backend.torch, general(subject))
-    way = whatever_fits(backend.torch, subject, layered=path == "structured")
+    way = structured_where_possible(backend.torch, subject, layered=path == "structured")
     return run(backend.torch, way)

@@ -12,13 +12,13 @@ from gradproof.reference_models.batch import Batch
 from gradproof.reference_models.model import Model, group_of
 
 from ..note.exact import check_finite
-from ..note.label_table import ANALYTIC, ONE_PASS, Table
+from ..note.label_table import ANALYTIC, ONE_PASS, LabelTable
 from ..note.subject import Subject
 from . import blocks
-from .general import Formed
-from .gradient import Draws, Gradient, Mean
-from .mixed import Mixed, check_apart, without_factors
-from .structured import Block
+from .general import GeneralBlock
+from .gradient import FactoredGradient, LabelGradients, LabelMean
+from .mixed import MixedBlock, check_apart, without_factors
+from .structured import StructuredBlock
 
 #: A tensor of PyTorch.
 Tensor = Any
@@ -32,7 +32,7 @@ MOST_PAIRS = 150
 MOST_ENTRIES = 8_000_000
 
 
-class _Sums:
+class _TableSums:
     """What a table is made of, as it grows."""
 
     def __init__(self, subject: Subject, parameters: Mapping[str, Tensor]) -> None:
@@ -45,7 +45,7 @@ class _Sums:
         self.mean = {form: {g: np.zeros(n) for g in groups} for form in (ONE_PASS, ANALYTIC)}
         self.gradient = {name: value.new_zeros(value.shape) for name, value in parameters.items()}
 
-    def add_labels(self, rows: slice, labels: Sequence[int], found: Draws) -> None:
+    def add_labels(self, rows: slice, labels: Sequence[int], found: LabelGradients) -> None:
         """Inner products of a chunk of labels."""
         place = (rows, slice(labels[0], labels[-1] + 1))
         self.log_q[place], self.loss[place] = found.log_q, found.loss
@@ -58,7 +58,10 @@ class _Sums:
                 sums[group_of(name)][place] += first[name].inner(second[name]).numpy()
 
     def add_means(
-        self, rows: slice, score: Mapping[str, Mapping[str, Mean]], pathwise: Mapping[str, Mean]
+        self,
+        rows: slice,
+        score: Mapping[str, Mapping[str, LabelMean]],
+        pathwise: Mapping[str, LabelMean],
     ) -> None:
         """Norms of the means of whole sentences, and the batch's gradient.
 
@@ -78,26 +81,26 @@ class _Sums:
                 if form == ONE_PASS:
                     whole.add_to(self.gradient[name])
 
-    def table(self) -> Table:
+    def table(self) -> LabelTable:
         """What was added up."""
         gradient = {name: value.numpy() for name, value in self.gradient.items()}
-        return Table(
+        return LabelTable(
             self.log_q, self.loss, self.score, self.cross, self.pathwise, self.mean, gradient
         )
 
 
-class Run(Protocol):
+class BatchRun(Protocol):
     """Some sentences at work."""
 
-    def at(self, labels: Sequence[int]) -> Draws:
+    def at(self, labels: Sequence[int]) -> LabelGradients:
         """Log q, L and their gradients at these labels."""
 
 
 #: Makes a run from the framework, a model, its parameters and sentences.
-Kind = Callable[[Any, Model, Mapping[str, Tensor], Batch], Run]
+Kind = Callable[[Any, Model, Mapping[str, Tensor], Batch], BatchRun]
 
 
-class Way(NamedTuple):
+class GradientPlan(NamedTuple):
     """How a batch is run: what makes the gradients, of which sentences and labels at a time."""
 
     kind: Kind
@@ -105,21 +108,23 @@ class Way(NamedTuple):
     chunks: list[Sequence[int]]
 
 
-def structured(subject: Subject, pairs: int = MOST_PAIRS) -> Way:
+def structured(subject: Subject, pairs: int = MOST_PAIRS) -> GradientPlan:
     """For a model whose parameters enter in layers; another is :class:`NotAnOuterProduct`."""
-    return _way(Block, subject, pairs)
+    return _way(StructuredBlock, subject, pairs)
 
 
-def general(subject: Subject, entries: int = MOST_ENTRIES) -> Way:
+def general(subject: Subject, entries: int = MOST_ENTRIES) -> GradientPlan:
     """For any model that runs in PyTorch: every gradient is formed.
 
     Args:
         entries: of gradients that are held at a time; at least those of two labels are.
     """
-    return _way(Formed, subject, _pairs(subject, subject.parameters, entries))
+    return _way(GeneralBlock, subject, _pairs(subject, subject.parameters, entries))
 
 
-def whatever_fits(torch: Any, subject: Subject, *, layered: bool = False) -> Way:
+def structured_where_possible(
+    torch: Any, subject: Subject, *, layered: bool = False
+) -> GradientPlan:
     """By layers for all parameters that enter in them; the gradients of others are formed.
 
     Args:
@@ -138,7 +143,7 @@ def whatever_fits(torch: Any, subject: Subject, *, layered: bool = False) -> Way
     if len(plain) == len(parameters):
         return general(subject)
     pairs = min(MOST_PAIRS, _pairs(subject, plain, MOST_ENTRIES))
-    return _way(functools.partial(Mixed, plain=frozenset(plain)), subject, pairs)
+    return _way(functools.partial(MixedBlock, plain=frozenset(plain)), subject, pairs)
 
 
 def _pairs(subject: Subject, formed: Iterable[str], entries: int) -> int:
@@ -146,14 +151,14 @@ def _pairs(subject: Subject, formed: Iterable[str], entries: int) -> int:
     return max(2, entries // sum(np.size(subject.parameters[name]) for name in formed))
 
 
-def _way(kind: Kind, subject: Subject, pairs: int) -> Way:
+def _way(kind: Kind, subject: Subject, pairs: int) -> GradientPlan:
     n, classes = subject.batch.n, subject.model.classes
-    return Way(kind, blocks.sentences(n, classes, pairs), blocks.chunks(classes, pairs))
+    return GradientPlan(kind, blocks.sentences(n, classes, pairs), blocks.chunks(classes, pairs))
 
 
 def runs(
-    torch: Any, subject: Subject, parameters: Mapping[str, Tensor], way: Way
-) -> Iterator[tuple[slice, Run]]:
+    torch: Any, subject: Subject, parameters: Mapping[str, Tensor], way: GradientPlan
+) -> Iterator[tuple[slice, BatchRun]]:
     """Some sentences of a batch after the other, ready to be run.
 
     Raises:
@@ -165,7 +170,7 @@ def runs(
         yield rows, way.kind(torch, subject.model, parameters, batch)
 
 
-def table(torch: Any, subject: Subject, way: Way) -> Table:
+def table(torch: Any, subject: Subject, way: GradientPlan) -> LabelTable:
     """The table of a subject.
 
     Raises:
@@ -173,29 +178,33 @@ def table(torch: Any, subject: Subject, way: Way) -> Table:
         ValueError: where log q or L is no number, or if a sentence enters another's cost.
     """
     parameters = double(torch, subject.parameters)
-    sums = _Sums(subject, parameters)
+    sums = _TableSums(subject, parameters)
     for rows, block in runs(torch, subject, parameters, way):
         _add_block(sums, rows, block, way.chunks)
     check_finite(sums.log_q, sums.loss, subject)
     return sums.table()
 
 
-def _add_block(sums: _Sums, rows: slice, block: Run, chunks: Sequence[Sequence[int]]) -> None:
+def _add_block(
+    sums: _TableSums, rows: slice, block: BatchRun, chunks: Sequence[Sequence[int]]
+) -> None:
     """Add all labels of some sentences."""
-    means = _Means({}, {ONE_PASS: {}, ANALYTIC: {}})
+    means = _GradientMeans({}, {ONE_PASS: {}, ANALYTIC: {}})
     for labels in chunks:
         _add_chunk(sums, rows, means, block, labels)
     sums.add_means(rows, means.score, means.pathwise)
 
 
-class _Means(NamedTuple):
+class _GradientMeans(NamedTuple):
     """E[d] by parameter, and E[R s] by form and parameter, of some sentences."""
 
-    pathwise: dict[str, Mean]
-    score: dict[str, dict[str, Mean]]
+    pathwise: dict[str, LabelMean]
+    score: dict[str, dict[str, LabelMean]]
 
 
-def _add_chunk(sums: _Sums, rows: slice, means: _Means, block: Run, labels: Sequence[int]) -> None:
+def _add_chunk(
+    sums: _TableSums, rows: slice, means: _GradientMeans, block: BatchRun, labels: Sequence[int]
+) -> None:
     # In a function of its own, so that nothing of one chunk is there when the next one is run.
     found = block.at(labels)
     sums.add_labels(rows, labels, found)
@@ -219,7 +228,9 @@ def tensors(torch: Any, batch: Batch) -> Batch:
     return batch.with_arrays(arrays)
 
 
-def _add(sums: dict[str, Mean], gradients: Mapping[str, Gradient], weight: Tensor) -> None:
+def _add(
+    sums: dict[str, LabelMean], gradients: Mapping[str, FactoredGradient], weight: Tensor
+) -> None:
     for name, gradient in gradients.items():
         mean = gradient.weighted(weight)
         sums[name] = sums[name] + mean if name in sums else mean

@@ -15,8 +15,8 @@ import numpy as np
 from gradproof.reference_models.model import Parameters
 
 from ..note.subject import Subject
-from .accumulate import Run, Way, double, runs
-from .gradient import Gradient
+from .accumulate import BatchRun, GradientPlan, double, runs
+from .gradient import FactoredGradient
 
 #: A tensor of PyTorch.
 Tensor = Any
@@ -49,7 +49,7 @@ class Entries:
 def entries(
     torch: Any,
     subject: Subject,
-    way: Way,
+    way: GradientPlan,
     baselines: Mapping[str, np.ndarray] | None = None,
 ) -> Entries:
     """Moments of each entry.
@@ -66,7 +66,7 @@ def entries(
     n = subject.batch.n
     wanted = {name: _checked(name, value, n) for name, value in (baselines or {}).items()}
     parameters = double(torch, subject.parameters)
-    sums = {name: _Sums(value, list(wanted)) for name, value in parameters.items()}
+    sums = {name: _EntrySums(value, list(wanted)) for name, value in parameters.items()}
     centre = np.empty(n)
     for rows, block in runs(torch, subject, parameters, way):
         chosen = {name: torch.tensor(value[rows]) for name, value in wanted.items()}
@@ -87,7 +87,7 @@ def _checked(name: str, value: np.ndarray, n: int) -> np.ndarray:
     return value
 
 
-class _Sums:
+class _EntrySums:
     """What is known of one parameter's entries, as it grows."""
 
     def __init__(self, parameter: Tensor, wanted: list[str]) -> None:
@@ -112,8 +112,8 @@ class _Sums:
 
 
 def _add_block(
-    block: Run,
-    sums: Mapping[str, _Sums],
+    block: BatchRun,
+    sums: Mapping[str, _EntrySums],
     chosen: Mapping[str, Tensor],
     chunks: Sequence[Sequence[int]],
 ) -> np.ndarray:
@@ -129,7 +129,7 @@ def _add_block(
 
 
 def _add_chunk(
-    block: Run, parts: dict[str, _Part], labels: Sequence[int], start: Tensor | None
+    block: BatchRun, parts: dict[str, _Part], labels: Sequence[int], start: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     """Add some labels; the centre that was taken, and the part of E[R] that is theirs, (N,)."""
     log_q, loss, score, pathwise = block.at(labels)
@@ -153,7 +153,7 @@ class _Part:
     are looked up, and nothing else, are kept as (U, C).
     """
 
-    def __init__(self, score: Gradient | None, pathwise: Gradient | None) -> None:
+    def __init__(self, score: FactoredGradient | None, pathwise: FactoredGradient | None) -> None:
         given = [of for of in (score, pathwise) if of is not None]
         self._scored = score is not None
         looked = all(not of.outers for of in given)
@@ -170,7 +170,11 @@ class _Part:
             self._turned = height > width
 
     def add(
-        self, score: Gradient | None, pathwise: Gradient | None, q: Tensor, rest: Tensor
+        self,
+        score: FactoredGradient | None,
+        pathwise: FactoredGradient | None,
+        q: Tensor,
+        rest: Tensor,
     ) -> None:
         """Add a chunk of labels, q and R - c (N, M)."""
         own = None if self._where is not None else _own_rows(score, pathwise)
@@ -192,8 +196,8 @@ class _Part:
     def _add_rows(
         self,
         own: Tensor,
-        score: Gradient | None,
-        pathwise: Gradient | None,
+        score: FactoredGradient | None,
+        pathwise: FactoredGradient | None,
         q: Tensor,
         rest: Tensor,
     ) -> None:
@@ -237,7 +241,10 @@ class _Part:
         return amount.mT * vector[:, None] if self._turned else vector[:, :, None] * amount
 
     def _formed(
-        self, score: Gradient | None, pathwise: Gradient | None, common: Tensor | None
+        self,
+        score: FactoredGradient | None,
+        pathwise: FactoredGradient | None,
+        common: Tensor | None,
     ) -> Iterator[tuple[slice, Tensor | None, Tensor | None]]:
         """Gradients (N, M, ., .), for some of what lies last at a time; they may be overwritten."""
         given = (score, pathwise)
@@ -280,7 +287,7 @@ class _Part:
         if self._scored:
             self._slope, self._curvature = (like.new_zeros(like.shape) for _ in range(2))
 
-    def finish(self, sums: _Sums, moved: Tensor, shifts: Mapping[str, Tensor]) -> None:
+    def finish(self, sums: _EntrySums, moved: Tensor, shifts: Mapping[str, Tensor]) -> None:
         """Take off the squared means, and move the centre to where it is (by (N,))."""
 
         def add(part: str, amount: Tensor) -> None:
@@ -310,7 +317,7 @@ class _Part:
             add(name, value + by**2 * self._curvature - 2.0 * by * slope)
 
 
-def _common(score: Gradient | None, pathwise: Gradient | None) -> Tensor | None:
+def _common(score: FactoredGradient | None, pathwise: FactoredGradient | None) -> Tensor | None:
     """The vector (N, R) that all gradients are outer products with, where there is one.
 
     So it is with a layer whose input is the same for every label: the classifier's last one, with a
@@ -329,7 +336,7 @@ def _common(score: Gradient | None, pathwise: Gradient | None) -> Tensor | None:
     return found[0] if all(bool((each == found[0]).all()) for each in found) else None
 
 
-def _own_rows(score: Gradient | None, pathwise: Gradient | None) -> Tensor | None:
+def _own_rows(score: FactoredGradient | None, pathwise: FactoredGradient | None) -> Tensor | None:
     """The row (N, M) of the matrix that all of a label's gradient is in, where there is one."""
     found = [of.own_row() for of in (score, pathwise) if of is not None]
     first = found[0]
@@ -338,14 +345,14 @@ def _own_rows(score: Gradient | None, pathwise: Gradient | None) -> Tensor | Non
     return first
 
 
-def _nothing(gradient: Gradient | None, some: slice, *, turned: bool) -> bool:
+def _nothing(gradient: FactoredGradient | None, some: slice, *, turned: bool) -> bool:
     if gradient is None:
         return True
     zero = all(outer.nothing(some, turned=turned) for outer in gradient.outers)
     return zero and gradient.lookup is None
 
 
-def _some(gradient: Gradient, some: slice, total: Tensor, *, turned: bool) -> Tensor:
+def _some(gradient: FactoredGradient, some: slice, total: Tensor, *, turned: bool) -> Tensor:
     """Some rows of a gradient as (N, M, C, R'), if turned, or some columns as (N, M, R, C').
 
     Args:

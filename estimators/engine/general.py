@@ -9,7 +9,7 @@ from gradproof.reference_models.batch import Batch, from_arrays
 from gradproof.reference_models.model import Model
 
 from ..backends.torch_backend import TorchOps
-from .gradient import Draws, Gradient, Outer
+from .gradient import FactoredGradient, LabelGradients, OuterProducts
 
 #: A tensor of PyTorch.
 Tensor = Any
@@ -18,10 +18,10 @@ Tensor = Any
 ByName = Mapping[str, Tensor]
 
 #: Gradients at every sentence and label, by parameter.
-Gradients = Mapping[str, Gradient]
+Gradients = Mapping[str, FactoredGradient]
 
 
-class Formed:
+class GeneralBlock:
     """Some sentences of a batch, and their gradients by labels, each one formed.
 
     Args:
@@ -53,11 +53,11 @@ class Formed:
         self._score_of = self._reached(log_q, leaves)
         self._pathwise_of = self._reached(model.loss(self._ops, given, batch, drawn), leaves)
 
-    def at(self, labels: Sequence[int]) -> Draws:
+    def at(self, labels: Sequence[int]) -> LabelGradients:
         """Log q, L (if any gradient of it is wanted) and their gradients at these labels."""
         loss, pathwise = self._each(self._loss, self._pathwise_of, labels)
         _, score = self._each(self._log_q, self._score_of, labels)
-        return Draws(self._values[:, list(labels)], loss, score, pathwise)
+        return LabelGradients(self._values[:, list(labels)], loss, score, pathwise)
 
     def _loss(self, parameters: Mapping[str, Tensor], arrays: ByName, draw: Tensor) -> Tensor:
         given = self._parameters | dict(parameters)
@@ -92,7 +92,7 @@ class Formed:
             found, values = self._one_by_one(both, wrt, drawn)
         n, m = self._batch.n, len(labels)
         return values, {
-            name: Gradient((Outer(each.reshape(n, m, 1, -1), None),), None)
+            name: FactoredGradient((OuterProducts(each.reshape(n, m, 1, -1), None),), None)
             for name, each in found.items()
         }
 

@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from .tape import NotAnOuterProduct, Use
+from .tape import NotAnOuterProduct, ParameterUse
 
 #: A tensor of PyTorch.
 Tensor = Any
@@ -22,7 +22,7 @@ SAME = 1024 * 2.0**-52
 
 
 @dataclasses.dataclass(frozen=True)
-class Outer:
+class OuterProducts:
     """sum_j row_j (x) column_j, with ``rows`` (N, M or 1, J, R) and ``columns`` (N, M or 1, J, C).
 
     At least one of the two differs by label. A vector has no ``columns``: they are 1, and C is 1.
@@ -63,7 +63,7 @@ class Outer:
 
 
 @dataclasses.dataclass(frozen=True)
-class Lookup:
+class LookupGradient:
     """Gradient rows of a table: row ``where`` (N, U), each once, is ``columns`` (N, M, U, C)."""
 
     where: Tensor
@@ -71,11 +71,11 @@ class Lookup:
 
 
 @dataclasses.dataclass(frozen=True)
-class Gradient:
+class FactoredGradient:
     """One parameter's gradient at N sentences and M labels."""
 
-    outers: tuple[Outer, ...]
-    lookup: Lookup | None
+    outers: tuple[OuterProducts, ...]
+    lookup: LookupGradient | None
 
     def own_row(self) -> Tensor | None:
         """The row (N, M) that all of a label's gradient is in, where there is one."""
@@ -95,7 +95,7 @@ class Gradient:
         assert columns is not None, "own_row() says so"
         return rows.sum(3) * columns[:, :, 0]
 
-    def inner(self, other: Gradient) -> Tensor:
+    def inner(self, other: FactoredGradient) -> Tensor:
         """The inner product at each sentence and label, (N, M)."""
         total = 0.0
         for first in self.outers:
@@ -108,29 +108,29 @@ class Gradient:
             total = total + (self.lookup.columns * other.lookup.columns).sum((-1, -2))
         return total
 
-    def weighted(self, weight: Tensor) -> Mean:
+    def weighted(self, weight: Tensor) -> LabelMean:
         """The sum over labels with weights (N, M)."""
         dense = None
         for outer in self.outers:
             found = _outer_sum(outer, weight)
             dense = found if dense is None else dense + found
         if self.lookup is None:
-            return Mean(dense, None, None)
-        return Mean(dense, self.lookup.where, _weigh(self.lookup.columns, weight).sum(1))
+            return LabelMean(dense, None, None)
+        return LabelMean(dense, self.lookup.where, _weigh(self.lookup.columns, weight).sum(1))
 
 
 @dataclasses.dataclass(frozen=True)
-class Mean:
+class LabelMean:
     """A weighted sum over labels: ``dense`` (N, R, C) and rows ``where`` (N, U) of it apart."""
 
     dense: Tensor | None
     where: Tensor
     columns: Tensor | None
 
-    def __add__(self, other: Mean) -> Mean:
+    def __add__(self, other: LabelMean) -> LabelMean:
         """The sum of two, whose rows apart are the same ones."""
         where = self.where if self.where is not None else other.where
-        return Mean(_sum(self.dense, other.dense), where, _sum(self.columns, other.columns))
+        return LabelMean(_sum(self.dense, other.dense), where, _sum(self.columns, other.columns))
 
     def square(self) -> Tensor:
         """The squared norm at each sentence, (N,)."""
@@ -153,21 +153,21 @@ class Mean:
             gradient.index_add_(0, self.where.reshape(-1), rows)
 
 
-class Draws(NamedTuple):
+class LabelGradients(NamedTuple):
     """N sentences at M labels: log q and L (N, M), and the gradients of both by parameter."""
 
     log_q: Tensor
     loss: Tensor
-    score: Mapping[str, Gradient]
-    pathwise: Mapping[str, Gradient]
+    score: Mapping[str, FactoredGradient]
+    pathwise: Mapping[str, FactoredGradient]
 
 
 def collect(
     torch: Any,
     shape: tuple[int, int],
-    found: Sequence[tuple[Use, Tensor]],
-    places: Places | None,
-) -> Gradient:
+    found: Sequence[tuple[ParameterUse, Tensor]],
+    places: LookupRows | None,
+) -> FactoredGradient:
     """The gradient of the parameter that all these uses are of.
 
     Args:
@@ -189,7 +189,9 @@ def collect(
             pair = (outgoing, incoming) if use.turned else (incoming, outgoing)
             parts.setdefault(("dot", use.turned, incoming.shape[1]), []).append(pair)
     outers = tuple(_joined(torch, pairs) for pairs in parts.values())
-    return Gradient(outers, places.gather(looked) if places is not None and looked else None)
+    return FactoredGradient(
+        outers, places.gather(looked) if places is not None and looked else None
+    )
 
 
 def _incoming(x: Tensor, outgoing: Tensor) -> Tensor:
@@ -203,7 +205,7 @@ def _incoming(x: Tensor, outgoing: Tensor) -> Tensor:
     return first if bool(same) else rows
 
 
-class Places:
+class LookupRows:
     """The rows of a table that the sentences of a block look up, each once.
 
     Args:
@@ -226,7 +228,7 @@ class Places:
             self.where[row, : len(values)] = values
             self._known[row, : len(values)] = True
 
-    def gather(self, looked: Sequence[tuple[Tensor, Tensor]]) -> Lookup:
+    def gather(self, looked: Sequence[tuple[Tensor, Tensor]]) -> LookupGradient:
         """Sum what belongs to one row, over uses: row numbers, and (N, M, J, C)."""
         rows = self._torch.cat([self._by_sentence(rows) for rows, _ in looked], dim=1)
         columns = self._torch.cat([each for _, each in looked], dim=2)
@@ -234,7 +236,7 @@ class Places:
         n, m, j, c = columns.shape
         moved = columns.transpose(1, 2).reshape(n, j, m * c)
         summed = pick.to(columns.dtype) @ moved
-        return Lookup(self.where, summed.reshape(n, -1, m, c).transpose(1, 2))
+        return LookupGradient(self.where, summed.reshape(n, -1, m, c).transpose(1, 2))
 
     def _by_sentence(self, rows: Tensor) -> Tensor:
         """Row numbers as (N, J)."""
@@ -246,16 +248,16 @@ class Places:
         return by_label[:, 0]
 
 
-def _joined(torch: Any, pairs: Sequence[tuple[Tensor, Tensor | None]]) -> Outer:
+def _joined(torch: Any, pairs: Sequence[tuple[Tensor, Tensor | None]]) -> OuterProducts:
     rows, columns = zip(*pairs, strict=True)
     if columns[0] is None:
-        return Outer(sum(rows), None)
+        return OuterProducts(sum(rows), None)
     if len(pairs) == 1:
-        return Outer(rows[0], columns[0])
-    return Outer(torch.cat(rows, dim=2), torch.cat(columns, dim=2))
+        return OuterProducts(rows[0], columns[0])
+    return OuterProducts(torch.cat(rows, dim=2), torch.cat(columns, dim=2))
 
 
-def _outer_inner(first: Outer, second: Outer) -> Tensor:
+def _outer_inner(first: OuterProducts, second: OuterProducts) -> Tensor:
     product = _gram(first.rows, second.rows)
     if first.columns is not None and second.columns is not None:
         product = product * _gram(first.columns, second.columns)
@@ -274,7 +276,7 @@ def _gram(first: Tensor, second: Tensor) -> Tensor:
     return gram.reshape(n, m, j, -1)
 
 
-def _mixed_inner(lookup: Lookup, outer: Outer) -> Tensor:
+def _mixed_inner(lookup: LookupGradient, outer: OuterProducts) -> Tensor:
     n, m, j, _ = outer.rows.shape
     picked = outer.rows.gather(3, lookup.where[:, None, None, :].expand(n, m, j, -1))
     if outer.columns is None:
@@ -282,7 +284,7 @@ def _mixed_inner(lookup: Lookup, outer: Outer) -> Tensor:
     return (picked * (outer.columns @ lookup.columns.mT)).sum((-1, -2))
 
 
-def _outer_sum(outer: Outer, weight: Tensor) -> Tensor:
+def _outer_sum(outer: OuterProducts, weight: Tensor) -> Tensor:
     rows, columns = outer.rows, outer.columns
     m = weight.shape[1]
     if columns is None:

@@ -9,16 +9,16 @@ from gradproof.reference_models.batch import Batch
 from gradproof.reference_models.model import Model
 
 from ..backends.torch_backend import TorchOps
-from .general import Formed
-from .gradient import Draws
-from .structured import Block
+from .general import GeneralBlock
+from .gradient import LabelGradients
+from .structured import StructuredBlock
 from .tape import NotAnOuterProduct
 
 #: A tensor of PyTorch.
 Tensor = Any
 
 
-class Mixed:
+class MixedBlock:
     """Some sentences of a batch, and their gradients by labels.
 
     Args:
@@ -36,10 +36,10 @@ class Mixed:
         batch: Batch,
         plain: Collection[str],
     ) -> None:
-        self._layered = Block(torch, model, parameters, batch, plain)
-        self._formed = Formed(torch, model, parameters, batch, plain)
+        self._layered = StructuredBlock(torch, model, parameters, batch, plain)
+        self._formed = GeneralBlock(torch, model, parameters, batch, plain)
 
-    def at(self, labels: Sequence[int]) -> Draws:
+    def at(self, labels: Sequence[int]) -> LabelGradients:
         """Log q, L and their gradients at these labels."""
         found, more = self._layered.at(labels), self._formed.at(labels)
         return found._replace(
@@ -62,7 +62,7 @@ def without_factors(
     while len(found) < len(parameters):
         try:
             for labels in ([0, 1], [0, 1, 0]):
-                Block(torch, model, parameters, batch, list(found)).check(labels)
+                StructuredBlock(torch, model, parameters, batch, list(found)).check(labels)
             break
         except NotAnOuterProduct as error:
             found[error.name] = error

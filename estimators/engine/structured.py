@@ -12,27 +12,27 @@ from typing import Any, NamedTuple
 from gradproof.reference_models.batch import Batch, from_arrays
 from gradproof.reference_models.model import Model
 
-from .gradient import Draws, Gradient, Places, collect
-from .tape import Handle, Tape, Use
+from .gradient import FactoredGradient, LabelGradients, LookupRows, collect
+from .tape import ParameterHandle, ParameterUse, Tape
 
 #: A tensor of PyTorch.
 Tensor = Any
 
 #: Gradients at every sentence and label of a block, by parameter.
-Gradients = Mapping[str, Gradient]
+Gradients = Mapping[str, FactoredGradient]
 
 #: Places where parameters enter, and the derivative of what came out.
-Derived = list[tuple[Use, Tensor]]
+Derived = list[tuple[ParameterUse, Tensor]]
 
 
 class _Cost(NamedTuple):
     """A cost of so many rows, each a sentence and a label, as it is run on a tape."""
 
     rows: int
-    of: Callable[[Tape, Mapping[str, Handle]], Tensor]
+    of: Callable[[Tape, Mapping[str, ParameterHandle]], Tensor]
 
 
-class Block:
+class StructuredBlock:
     """Some sentences of a batch, and their gradients by labels, a chunk of labels at a time.
 
     Each sentence is run once for each label: what is the same for all of them is computed again,
@@ -56,12 +56,12 @@ class Block:
         self._torch, self._model, self._parameters, self._batch = torch, model, parameters, batch
         self._plain = plain
 
-    def at(self, labels: Sequence[int]) -> Draws:
+    def at(self, labels: Sequence[int]) -> LabelGradients:
         """Log q, L and their gradients at these labels."""
         shape = self._batch.n, len(labels)
         (score, log_q), (pathwise, loss) = map(self._derived, self._costs(labels))
         places = _places(self._torch, shape[0], [use for use, _ in [*score, *pathwise]])
-        return Draws(
+        return LabelGradients(
             log_q.reshape(shape),
             loss.reshape(shape),
             self._gradients(score, shape, places),
@@ -74,7 +74,7 @@ class Block:
         Raises:
             NotAnOuterProduct: if a parameter enters in another way than in layers.
         """
-        uses: list[Use] = []
+        uses: list[ParameterUse] = []
         with self._torch.no_grad():
             for cost in self._costs(labels):
                 uses += self._recorded(cost)[0].uses
@@ -86,12 +86,12 @@ class Block:
         batch = repeated(self._batch, len(labels))
         draw = torch.eye(model.classes, dtype=torch.float64)[list(labels)].repeat(self._batch.n, 1)
 
-        def log_q(tape: Tape, handles: Mapping[str, Handle]) -> Tensor:
+        def log_q(tape: Tape, handles: Mapping[str, ParameterHandle]) -> Tensor:
             # One of them is taken, and none multiplied: a label that is never drawn has log q of
             # minus infinity, and no gradient.
             return model.log_q(tape, handles, batch)[draw > 0.0]
 
-        def loss(tape: Tape, handles: Mapping[str, Handle]) -> Tensor:
+        def loss(tape: Tape, handles: Mapping[str, ParameterHandle]) -> Tensor:
             return model.loss(tape, handles, batch, draw.unsqueeze(0))
 
         return _Cost(batch.n, log_q), _Cost(batch.n, loss)
@@ -106,8 +106,8 @@ class Block:
         return tape.derivatives(drawable.sum()), value.detach()
 
     def _gradients(
-        self, derived: Derived, shape: tuple[int, int], places: Mapping[str, Places]
-    ) -> dict[str, Gradient]:
+        self, derived: Derived, shape: tuple[int, int], places: Mapping[str, LookupRows]
+    ) -> dict[str, FactoredGradient]:
         by_name: dict[str, Derived] = {}
         for use, each in derived:
             by_name.setdefault(use.name, []).append((use, each))
@@ -122,9 +122,9 @@ def repeated(batch: Batch, times: int) -> Batch:
     return from_arrays(batch.n * times, batch.t, arrays)
 
 
-def _places(torch: Any, n: int, uses: Sequence[Use]) -> dict[str, Places]:
+def _places(torch: Any, n: int, uses: Sequence[ParameterUse]) -> dict[str, LookupRows]:
     looked: dict[str, list[Tensor]] = {}
     for use in uses:
         if use.kind == "take":
             looked.setdefault(use.name, []).append(use.rows)
-    return {name: Places(torch, name, n, rows) for name, rows in looked.items()}
+    return {name: LookupRows(torch, name, n, rows) for name, rows in looked.items()}

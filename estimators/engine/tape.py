@@ -1,8 +1,8 @@
 """Reads off a model's own code where its parameters enter, so that no weight gradient is formed.
 
-The model is run on an array namespace that gives it a :class:`Handle` in place of each parameter. A
-handle can be multiplied with, added and looked up in, which are the ways in which the gradient of
-one sentence and label factors; whatever else is done with it is an error that says so.
+The model is run on an array namespace that gives it a :class:`ParameterHandle` in place of each
+parameter. A handle can be multiplied with, added and looked up in, which are the ways in which the
+gradient of one sentence and label factors; whatever else is done with it is an error that says so.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class NotAnOuterProduct(GradproofError, TypeError):
 
 
 @dataclasses.dataclass(frozen=True)
-class Use:
+class ParameterUse:
     """One place at which a parameter enters: its gradient there is a sum of outer products.
 
     ``rows`` is what the derivative of what came out is multiplied with: the input of a product, the
@@ -43,7 +43,7 @@ class Use:
     turned: bool
 
 
-class Handle:
+class ParameterHandle:
     """Stands for a parameter: all that can be done with it is recorded."""
 
     __array_ufunc__ = None  # else NumPy would add it to each entry of an array by itself
@@ -52,16 +52,16 @@ class Handle:
         self.tape, self.name, self.tensor, self.turned = tape, name, tensor, turned
 
     @property
-    def T(self) -> Handle:
+    def T(self) -> ParameterHandle:
         """The transpose."""
         return self.tape.transpose(self)
 
     @property
-    def mT(self) -> Handle:
+    def mT(self) -> ParameterHandle:
         """The transpose."""
         return self.tape.transpose(self)
 
-    def t(self) -> Handle:
+    def t(self) -> ParameterHandle:
         """The transpose."""
         return self.tape.transpose(self)
 
@@ -110,7 +110,7 @@ def _flat(args: Any, kwargs: Any) -> Iterator[Any]:
 
 
 def _refused(operation: str) -> Callable[..., Any]:
-    def refuse(handle: Handle, *_: Any) -> Any:
+    def refuse(handle: ParameterHandle, *_: Any) -> Any:
         raise NotAnOuterProduct(handle.name, f"used by {operation}")
 
     return refuse
@@ -119,23 +119,23 @@ def _refused(operation: str) -> Callable[..., Any]:
 # Python looks these up in the class, and asks no __getattr__.
 for _operation in ("mul", "rmul", "sub", "rsub", "neg", "matmul", "rmatmul", "truediv", "rtruediv",
                    "pow", "rpow", "len", "iter", "bool"):  # fmt: skip
-    setattr(Handle, f"__{_operation}__", _refused(f"__{_operation}__"))
+    setattr(ParameterHandle, f"__{_operation}__", _refused(f"__{_operation}__"))
 
 
 def _plus(tape: Tape, x: Any, y: Any, **more: Any) -> Any:
     if more:
         return NotImplemented
-    return tape.add(x, y) if isinstance(y, Handle) else tape.add(y, x)
+    return tape.add(x, y) if isinstance(y, ParameterHandle) else tape.add(y, x)
 
 
 def _times(tape: Tape, x: Any, matrix: Any, **more: Any) -> Any:
-    if more or isinstance(x, Handle):
+    if more or isinstance(x, ParameterHandle):
         return NotImplemented
     return tape.dot(x, matrix)
 
 
 def _linear(tape: Tape, x: Any, weight: Any, bias: Any = None) -> Any:
-    if isinstance(x, Handle):
+    if isinstance(x, ParameterHandle):
         return NotImplemented
     value = tape.dot(x, tape.transpose(weight))
     return value if bias is None else value + bias
@@ -144,7 +144,7 @@ def _linear(tape: Tape, x: Any, weight: Any, bias: Any = None) -> Any:
 def _embedding(tape: Tape, rows: Any, table: Any, **more: Any) -> Any:
     # A row that is padding gets no gradient, and one that is scaled another one.
     more.pop("norm_type", None)  # of a norm that nothing is scaled to
-    if more.pop("padding_idx", -1) != -1 or more or not isinstance(table, Handle):
+    if more.pop("padding_idx", -1) != -1 or more or not isinstance(table, ParameterHandle):
         return NotImplemented
     return tape.take(table, rows)
 
@@ -178,7 +178,7 @@ class Tape(TorchOps):
     def __init__(self, torch: Any, rows: int) -> None:
         super().__init__(torch)
         self._rows = rows
-        self.uses: list[Use] = []
+        self.uses: list[ParameterUse] = []
         self._leaves: dict[int, Any] = {}
         self._found: dict[int, Any] = {}
         self._dot, self._expand_dims = self.dot, self.expand_dims
@@ -187,11 +187,11 @@ class Tape(TorchOps):
     def handles(self, parameters: Parameters, plain: Collection[str]) -> dict[str, Any]:
         """A handle for each parameter, a tensor that needs no gradient, but for ``plain`` ones."""
         return {
-            name: tensor if name in plain else Handle(self, name, tensor)
+            name: tensor if name in plain else ParameterHandle(self, name, tensor)
             for name, tensor in parameters.items()
         }
 
-    def derivatives(self, cost: Any) -> list[tuple[Use, Any]]:
+    def derivatives(self, cost: Any) -> list[tuple[ParameterUse, Any]]:
         """The uses that a cost, a number, depends on, and its derivative by what came out there."""
         if cost.requires_grad:
             leaves = list(self._leaves.values())
@@ -205,7 +205,7 @@ class Tape(TorchOps):
             (use, found[place]) for place, use in enumerate(uses) if found.get(place) is not None
         ]
 
-    def add(self, x: Array, vector: Handle) -> Array:
+    def add(self, x: Array, vector: ParameterHandle) -> Array:
         """``x`` plus a vector along its last axis."""
         if vector.tensor.ndim != 1 or not isinstance(x, self._torch.Tensor):
             raise NotAnOuterProduct(vector.name, "added, but is no vector")
@@ -218,7 +218,7 @@ class Tape(TorchOps):
 
     def take(self, table: Array, rows: Array) -> Array:
         """Rows of a table."""
-        if not isinstance(table, Handle):
+        if not isinstance(table, ParameterHandle):
             return super().take(table, rows)
         if table.turned or table.tensor.ndim > 2:
             raise NotAnOuterProduct(table.name, "looked up in, but is no table of rows")
@@ -231,12 +231,12 @@ class Tape(TorchOps):
 
     def transpose(self, matrix: Array) -> Array:
         """Transpose of a matrix, or of a handle."""
-        if isinstance(matrix, Handle):
-            return Handle(self, matrix.name, matrix.tensor, not matrix.turned)
+        if isinstance(matrix, ParameterHandle):
+            return ParameterHandle(self, matrix.name, matrix.tensor, not matrix.turned)
         return super().transpose(matrix)
 
     def _record_dot(self, x: Array, matrix: Array) -> Array:
-        if not isinstance(matrix, Handle):
+        if not isinstance(matrix, ParameterHandle):
             return self._dot(x, matrix)
         if matrix.tensor.ndim != 2:
             raise NotAnOuterProduct(matrix.name, "multiplied with, but is no matrix")
@@ -246,13 +246,13 @@ class Tape(TorchOps):
         return self._used(matrix, "dot", self._dot(x, weight), x)
 
     def _expand(self, x: Array, axis: int) -> Array:
-        if not isinstance(x, Handle):
+        if not isinstance(x, ParameterHandle):
             return self._expand_dims(x, axis)
         if axis != 0 or x.tensor.ndim != 1:
             raise NotAnOuterProduct(x.name, f"given an axis {axis}")
         return x  # a vector broadcasts along its last axis, however many stand before it
 
-    def _used(self, handle: Handle, kind: str, value: Any, rows: Any) -> Any:
+    def _used(self, handle: ParameterHandle, kind: str, value: Any, rows: Any) -> Any:
         first = next((size for size in value.shape if size != 1), 1)
         if first != self._rows:
             raise NotAnOuterProduct(
@@ -268,7 +268,7 @@ class Tape(TorchOps):
         if kept is not None and kind == "take":
             kept = kept.reshape(self._rows, -1)  # whatever axes of one stood before the sentences
         width = 1 if kind == "take" and handle.tensor.ndim == 1 else value.shape[-1]
-        self.uses.append(Use(handle.name, kind, kept, width, handle.turned))
+        self.uses.append(ParameterUse(handle.name, kind, kept, width, handle.turned))
         return value
 
 

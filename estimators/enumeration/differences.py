@@ -19,7 +19,7 @@ import numpy as np
 
 from gradproof.errors import GradproofError
 
-from .lines import EPS, Line, Noise, Value, first_rung
+from .lines import EPS, Line, RoundingNoise, Value, first_rung
 from .roughness import POINTS, measure
 from .slopes import (
     FINE,
@@ -42,8 +42,8 @@ __all__ = [
     "UNRESOLVED",
     "Function",
     "Line",
-    "Noise",
     "NotMovable",
+    "RoundingNoise",
     "Slope",
     "Slopes",
     "along",
@@ -89,7 +89,7 @@ def gradient(
     *,
     eps: float = 0.0,
     names: Collection[str] | None = None,
-    noise: Noise | None = None,
+    noise: RoundingNoise | None = None,
 ) -> dict[str, Slopes]:
     """The derivatives of a value by each entry of arrays or tensors, by name.
 
@@ -118,7 +118,7 @@ def derivatives(
     order: int = 1,
     eps: float = 0.0,
     names: Collection[str] | None = None,
-    noise: Noise | None = None,
+    noise: RoundingNoise | None = None,
 ) -> dict[tuple[str, ...], Slopes]:
     """The first derivatives, and for ``order`` 2 the second too, by the names that they are by.
 
@@ -128,7 +128,7 @@ def derivatives(
     Args and errors: as :func:`gradient`.
     """
     chosen = [name for name in leaves if names is None or name in names]
-    with _Moved(function, leaves, eps) as moved:
+    with _MovedLeaves(function, leaves, eps) as moved:
         noise = moved.noise() if noise is None else noise
         pairs = list(itertools.combinations_with_replacement(chosen, 2)) if order > 1 else []
         keys: list[tuple[str, ...]] = [*((name,) for name in chosen), *pairs]
@@ -155,7 +155,7 @@ def along(
     towards: Mapping[str, np.ndarray],
     *,
     eps: float = 0.0,
-    noise: Noise | None = None,
+    noise: RoundingNoise | None = None,
 ) -> Slope:
     """The derivative of a value along one direction of all leaves together: a witness.
 
@@ -167,14 +167,16 @@ def along(
 
     Other arguments and errors: as :func:`gradient`.
     """
-    with _Moved(function, leaves, eps) as moved:
+    with _MovedLeaves(function, leaves, eps) as moved:
         line = moved.straight(towards)
         return resolve(line, moved.noise() if noise is None else noise)
 
 
-def rounding_of(function: Function, leaves: Mapping[str, Any], *, eps: float = 0.0) -> Noise:
+def rounding_of(
+    function: Function, leaves: Mapping[str, Any], *, eps: float = 0.0
+) -> RoundingNoise:
     """The rounding of a value, with all leaves moved together; arguments as :func:`gradient`."""
-    with _Moved(function, leaves, eps) as moved:
+    with _MovedLeaves(function, leaves, eps) as moved:
         return moved.noise()
 
 
@@ -215,7 +217,7 @@ class NotMovable(GradproofError, ValueError):
 class _Table:
     """Derivatives as they are found, by place."""
 
-    def __init__(self, moved: _Moved, names: tuple[str, ...]) -> None:
+    def __init__(self, moved: _MovedLeaves, names: tuple[str, ...]) -> None:
         shape = tuple(each for name in names for each in moved.shape(name))
         self._numbers = [np.full(shape, np.nan) for _ in range(4)]
         self._kind = np.full(shape, SMOOTH, dtype=f"U{len(UNRESOLVED)}")
@@ -236,7 +238,7 @@ class _Table:
         return Slopes(value, error, self._kind, left, right, self._reasons)
 
 
-def _mix(moved: _Moved, noise: Noise, names: tuple[str, str], table: _Table) -> None:
+def _mix(moved: _MovedLeaves, noise: RoundingNoise, names: tuple[str, str], table: _Table) -> None:
     """The second derivatives by entries of two leaves, or by two of one."""
     one, other = names
     for place in np.ndindex(moved.shape(one)):
@@ -249,7 +251,9 @@ def _mix(moved: _Moved, noise: Noise, names: tuple[str, str], table: _Table) -> 
                 table.put((*beside, *place), slope)
 
 
-def _mixed(moved: _Moved, noise: Noise, one: tuple[str, Place], other: tuple[str, Place]) -> Slope:
+def _mixed(
+    moved: _MovedLeaves, noise: RoundingNoise, one: tuple[str, Place], other: tuple[str, Place]
+) -> Slope:
     lengths = moved.scale(*one), moved.scale(*other)
     diagonals = [
         resolve(moved.line([(*one, lengths[0]), (*other, sign * lengths[1])]), noise, order=2)
@@ -268,7 +272,7 @@ def _mixed(moved: _Moved, noise: Noise, one: tuple[str, Place], other: tuple[str
     )
 
 
-class _Moved:
+class _MovedLeaves:
     """Leaves that are moved, and put back at the end, whatever happens."""
 
     def __init__(self, function: Function, leaves: Mapping[str, Any], eps: float) -> None:
@@ -282,7 +286,7 @@ class _Moved:
         self._eps = max([eps, *(leaf.eps for leaf in self._leaves.values())], default=EPS)
         self._here: Value | None = None
 
-    def __enter__(self) -> _Moved:
+    def __enter__(self) -> _MovedLeaves:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -298,7 +302,7 @@ class _Moved:
         leaf = self._leaves[name]
         return float(_scales(leaf.before[place], leaf.eps))
 
-    def noise(self) -> Noise:
+    def noise(self) -> RoundingNoise:
         """Of values near here, in whatever direction."""
         leaves = {name: leaf.data for name, leaf in self._leaves.items()}
         return measure(self.straight(direction(leaves)))

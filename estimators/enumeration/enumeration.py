@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 from .estimator import Code
-from .gradients import Layout, array_of, named
+from .gradients import GradientLayout, array_of, named
 from .handling import ONE_AT_A_TIME, Handling
 from .moments import Moments
 from .patches import Patches
@@ -24,9 +24,9 @@ from .run import (
     NotReproducible,
     NumberedRun,
     Path,
-    follow,
     paths,
     repeat,
+    run_path,
 )
 
 T = TypeVar("T")
@@ -98,7 +98,7 @@ class Enumeration:
     def again(self, choices: Sequence[Choice]) -> Path[Any]:
         """The same path again, watched for draws that no handler sees; likewise."""
         self.repeats += 1
-        return follow(self._code, self.handling.watched, choices, self._most)
+        return run_path(self._code, self.handling.watched, choices, self._most)
 
     @property
     def changed(self) -> tuple[str, ...]:
@@ -156,7 +156,7 @@ class Enumeration:
             NotEnumerable: for draws that no handler can answer, or a run that is not reproducible.
             NotAGradient, ValueError: for what does not fit.
         """
-        moments = None if like is None else Moments(Layout(like))
+        moments = None if like is None else Moments(GradientLayout(like))
         first: Path[Any] | None = None
         for path in self.paths():
             first = first or path
@@ -179,12 +179,12 @@ class Enumeration:
         moments.check_mass()
         return moments
 
-    def _layout(self, value: Any) -> Layout:
+    def _layout(self, value: Any) -> GradientLayout:
         """Of all that may get a gradient, as far as that is known; else of what a path has."""
         leaves = {name: array_of(leaf) for name, leaf in self._code.leaves.items()}
-        return Layout(leaves if value.keys() <= leaves.keys() else named(value))
+        return GradientLayout(leaves if value.keys() <= leaves.keys() else named(value))
 
-    def _check(self, path: Path[Any], row: np.ndarray, layout: Layout) -> None:
+    def _check(self, path: Path[Any], row: np.ndarray, layout: GradientLayout) -> None:
         """The same outcomes must give the same gradient, or something else is drawn or is kept."""
         self.settle()
         again = self.again(path.choices)
@@ -196,7 +196,7 @@ class Enumeration:
             )
 
     def _is_watching(
-        self, path: Path[Any], row: np.ndarray, other: np.ndarray, layout: Layout
+        self, path: Path[Any], row: np.ndarray, other: np.ndarray, layout: GradientLayout
     ) -> bool:
         """Whether a gradient is another only because it is watched, and so each time.
 

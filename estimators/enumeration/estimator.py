@@ -11,9 +11,9 @@ import numpy as np
 
 from .generators import drawn_unseen
 from .gradients import (
+    LeafGradients,
     NotAGradient,
-    OfLeaves,
-    Returned,
+    ReturnedGradients,
     array_of,
     arrays_by_name,
     by_name,
@@ -21,7 +21,7 @@ from .gradients import (
 )
 from .outcomes import EPS
 from .run import NotReproducible, UnsupportedDraw, current_run, outside
-from .state import State, StepGradients, gradients_before_step
+from .state import Snapshot, StepGradients, gradients_before_step
 
 #: How what an estimator returns may be read.
 READ = ("gradient", "surrogate", "grad")
@@ -65,7 +65,7 @@ class Code:
             raise TypeError(f"reset = {reset!r:.60}, expected something to call")
         self.function, self.inputs, self._reset = function, list(inputs), reset
         self._beside = list(beside)
-        self._state: State | None = None
+        self._state: Snapshot | None = None
         self._runs = 0
         #: What a run left changed, and was put back, in order of appearance.
         self.changed: dict[str, None] = {}
@@ -103,10 +103,10 @@ class Code:
             self._state.restore()
             self._state = None
 
-    def _state_now(self, generators: bool) -> State:
+    def _state_now(self, generators: bool) -> Snapshot:
         """As it is now."""
         beside = self._beside
-        return State(
+        return Snapshot(
             self.function, self._reset, generators=generators, inputs=self.inputs, wrt=beside
         )
 
@@ -231,9 +231,9 @@ class Estimator(Code):
         """Tensors whose gradients are read, by name."""
         return self._leaves
 
-    def _state_now(self, generators: bool) -> State:
+    def _state_now(self, generators: bool) -> Snapshot:
         # Gradients that are there already belong to nobody's run, and those of a run are no state.
-        return State(
+        return Snapshot(
             self.function,
             self._reset,
             generators=generators,
@@ -275,7 +275,7 @@ class Estimator(Code):
         graph = graph and self._returns is None
         if not graph and not getattr(arrays, "in_order", False):
             return arrays
-        value = Returned(arrays)
+        value = ReturnedGradients(arrays)
         value.in_order, value.leaves = getattr(arrays, "in_order", False), tuple(self._leaves)
         if graph:
             self.has_graph, value.hint = True, f"; {GRAPH}"
@@ -331,7 +331,7 @@ class Estimator(Code):
                 "or a surrogate, or call backward() and pass wrt= (a module or tensors)"
             )
         self.cleared = self.cleared or self._stood
-        return OfLeaves(left)
+        return LeafGradients(left)
 
     def _differentiated(self, surrogate: Any) -> dict[str, Any]:
         if not self._leaves:
@@ -349,7 +349,7 @@ class Estimator(Code):
         torch: Any = sys.modules["torch"]  # it is imported, or there would be no tensor
         leaves = list(self._leaves.values())
         values = torch.autograd.grad(surrogate, leaves, allow_unused=True)
-        return OfLeaves(zip(self._leaves, values, strict=True))
+        return LeafGradients(zip(self._leaves, values, strict=True))
 
     def _check_one_way(self, found: Any) -> None:
         """A tensor of one number is a surrogate, or the gradient of a parameter of one number."""

@@ -14,7 +14,7 @@ from gradproof.errors import GradproofError
 from .enumeration import Enumeration
 from .estimator import Code
 from .gradients import array_of
-from .moments import Total
+from .moments import CompensatedSum
 from .released import number, released
 from .run import KEPT, MOST_PATHS, NotReproducible, current_run
 
@@ -24,7 +24,7 @@ class NotDifferentiable(GradproofError, ValueError):
 
 
 @dataclasses.dataclass(frozen=True)
-class Mean:
+class EnumeratedMean:
     """An enumerated mean: its value, what is added up in it without signs, over how many paths."""
 
     value: float
@@ -60,14 +60,14 @@ class Expectation:
         self._most = paths
         self.runs = 0
 
-    def __call__(self) -> Mean:
+    def __call__(self) -> EnumeratedMean:
         """Enumerate it, with the inputs as they are now.
 
         Raises:
             NotDifferentiable: if it is not one finite number.
             NotEnumerable: for draws that no handler can answer.
         """
-        total, size, count = Total(), 0.0, 0
+        total, size, count = CompensatedSum(), 0.0, 0
         with Enumeration(self._code, self._most) as enumeration:
             for path in enumeration.paths():
                 value = one_number(path.value, "the objective")
@@ -75,9 +75,9 @@ class Expectation:
                 size += path.probability * abs(value)
                 count += 1
         self.runs += count
-        return Mean(total.value, size, count)
+        return EnumeratedMean(total.value, size, count)
 
-    def settled(self) -> Mean:
+    def settled(self) -> EnumeratedMean:
         """Enumerate it twice, and once more look for draws that no handler sees.
 
         Raises:

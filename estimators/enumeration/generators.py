@@ -249,7 +249,7 @@ class Seeds:
                 self.seeded = self.seeded or kind.key(found) != key
 
 
-class Watched:
+class WatchedGenerators:
     """Generators that are held to move only by draws which a handler sees."""
 
     def __init__(self) -> None:

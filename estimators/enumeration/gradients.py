@@ -21,7 +21,7 @@ class NotAGradient(GradproofError, TypeError):
     """What an estimator returned is no array, nor a collection of them."""
 
 
-class Returned(dict[str, Any]):
+class ReturnedGradients(dict[str, Any]):
     """Gradients by name, as an estimator returned them.
 
     ``in_order`` is whether they have no names but their places in a list, ``leaves`` are the names
@@ -34,7 +34,7 @@ class Returned(dict[str, Any]):
     hint = ""
 
 
-class OfLeaves(dict[str, Any]):
+class LeafGradients(dict[str, Any]):
     """Gradients of parameters by their names: tensors or None, with nothing inside to be named."""
 
 
@@ -58,16 +58,16 @@ def arrays_by_name(value: object) -> dict[str, Any]:
     Raises:
         NotAGradient, ValueError: as :func:`named`.
     """
-    if isinstance(value, Returned):
+    if isinstance(value, ReturnedGradients):
         return value
-    if type(value) is OfLeaves:
+    if type(value) is LeafGradients:
         return {
             name: None if leaf is None else real_array(leaf, name) for name, leaf in value.items()
         }
     if isinstance(value, np.ndarray) and value.dtype.kind == "f":  # the usual case
         return {"gradient": value}
     items = [(name or "gradient", keys, leaf) for name, keys, leaf in _items(value)]
-    found = Returned(
+    found = ReturnedGradients(
         {
             name: None if leaf is None else real_array(leaf, name if keys else "")
             for name, keys, leaf in items
@@ -176,7 +176,7 @@ def array_of(leaf: Any) -> np.ndarray:
     return np.asarray(leaf)
 
 
-class Layout:
+class GradientLayout:
     """Where the entries of each parameter stand in one row of numbers.
 
     Args:
@@ -274,7 +274,7 @@ class Layout:
         return {name: row[part].reshape(self.shapes[name]) for name, part in self.parts.items()}
 
 
-def _hinted(value: dict[str, Any], hint: str) -> Returned:
-    found = Returned(value)
+def _hinted(value: dict[str, Any], hint: str) -> ReturnedGradients:
+    found = ReturnedGradients(value)
     found.hint = hint
     return found

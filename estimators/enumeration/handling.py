@@ -20,7 +20,7 @@ from .frameworks import FRAMEWORKS, Framework
 from .frameworks.framework import GeneratorFramework
 from .generators import Seeds, Stream, Streams, drawn_unseen
 from .patches import Patches
-from .places import Places
+from .places import KeptFunctions
 from .run import NotEnumerable, Run, UnsupportedDraw, _current, shown
 
 T = TypeVar("T")
@@ -90,7 +90,7 @@ class Handling:
             for each in _installed.frameworks.values()
             for real, handler in each.by_name()
         }
-        Places(self._roots, replaced).replace(self._places)
+        KeptFunctions(self._roots, replaced).replace(self._places)
         self._token = _replaced.set((*_replaced.get(), mine))
 
     def __exit__(

@@ -34,7 +34,7 @@ class Value(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Noise:
+class RoundingNoise:
     """The standard deviation of rounding in values: at least so much, and for each unit of size.
 
     ``rough`` says that values were rougher than that on the scale of the first steps; ``jumps`` is

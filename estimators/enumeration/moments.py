@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .gradients import Layout
+from .gradients import GradientLayout
 from .outcomes import EPS
 from .run import Choice, NotReproducible, Path
 
@@ -33,7 +33,7 @@ class Moments:
         layout: the names and shapes of gradients.
     """
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: GradientLayout) -> None:
         self.layout = layout
         rows = max(1, min(BLOCK, CELLS // max(1, layout.size)))
         self._rows = np.zeros((rows, layout.size))
@@ -44,7 +44,7 @@ class Moments:
         self._center = np.zeros(layout.size)
         self._square = np.zeros(layout.size)
         self._size, self._largest = np.zeros(layout.size), np.zeros(layout.size)
-        self._mass, self._added = Total(), 0.0
+        self._mass, self._added = CompensatedSum(), 0.0
         self._likeliest: list[tuple[float, int, tuple[Choice, ...]]] = []
         self._bad: dict[str, str] = {}
         self._reached: set[str] = set()
@@ -182,7 +182,7 @@ class Moments:
             )
 
 
-class Total:
+class CompensatedSum:
     """A sum of numbers without its rounding: what is lost is kept beside it (Neumaier's)."""
 
     def __init__(self) -> None:

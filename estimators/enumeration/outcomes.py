@@ -189,7 +189,7 @@ class Uniform(Outcomes):
         return self._count
 
 
-class Table(Outcomes):
+class Categorical(Outcomes):
     """One probability an outcome.
 
     Args:
@@ -203,7 +203,7 @@ class Table(Outcomes):
         self._known = probabilities
         self._possible = 0
         #: What it was made of together with others; None: that is not known.
-        self.weights: Weights | None = None
+        self.weights: WeightRows | None = None
 
     @property
     def count(self) -> int:
@@ -246,14 +246,14 @@ class Table(Outcomes):
         return self._known.tobytes()
 
 
-class Weights(NamedTuple):
+class WeightRows(NamedTuple):
     """Rows of weights, as bytes, and what was made of all but the first."""
 
     given: bytes
-    others: list[Table]
+    others: list[Categorical]
 
 
-def table(what: str, probabilities: Any, precision: float | None = None) -> Table:
+def table(what: str, probabilities: Any, precision: float | None = None) -> Categorical:
     """A draw by probabilities that somebody gives.
 
     Args:
@@ -271,7 +271,7 @@ def table(what: str, probabilities: Any, precision: float | None = None) -> Tabl
     return tables(what, given[None], precision)[0]
 
 
-def tables(what: str, rows: Any, precision: float | None = None) -> list[Table]:
+def tables(what: str, rows: Any, precision: float | None = None) -> list[Categorical]:
     """A draw for each row of probabilities; see :func:`table`.
 
     Shape:
@@ -295,7 +295,7 @@ def tables(what: str, rows: Any, precision: float | None = None) -> list[Table]:
         _refuse(what, known[int(np.argmin(good))])
     if step > EPS or np.any(np.abs(totals - 1.0) > EPS):
         known = known / totals[:, None]
-    return [Table(what, row, step) for row in known]
+    return [Categorical(what, row, step) for row in known]
 
 
 def _refuse(what: str, row: np.ndarray) -> None:
@@ -310,7 +310,7 @@ def _refuse(what: str, row: np.ndarray) -> None:
 
 def weighted_rows(
     what: str, rows: np.ndarray, precision: float, before: Outcomes | None = None
-) -> list[Table]:
+) -> list[Categorical]:
     """A draw for each row of weights, (N, K), in double precision.
 
     Args:
@@ -329,20 +329,20 @@ def weighted_rows(
     if not (rows.shape[-1] and rows.min() >= 0.0 and 0.0 < totals.min() <= totals.max() < math.inf):
         for row in rows:
             _check_weights(what, row)
-    tables = [Table(what, row, precision) for row in rows / totals[:, None]]
-    tables[0].weights = Weights(rows.tobytes(), tables[1:])
+    tables = [Categorical(what, row, precision) for row in rows / totals[:, None]]
+    tables[0].weights = WeightRows(rows.tobytes(), tables[1:])
     return tables
 
 
 def formed_before(
     before: Outcomes | None, what: str, rows: np.ndarray, precision: float
-) -> list[Table] | None:
+) -> list[Categorical] | None:
     """What :func:`weighted_rows` made in an earlier run, if it was given the same to the last bit.
 
     Args:
         before: the first of what was drawn from there.
     """
-    if type(before) is not Table or before.weights is None:
+    if type(before) is not Categorical or before.weights is None:
         return None
     if before.what != what or before.precision != precision:
         return None
@@ -359,7 +359,7 @@ def _check_weights(what: str, row: np.ndarray) -> None:
 
 def weighted(
     what: str, weights: Any, precision: float | None = None, before: Outcomes | None = None
-) -> Table:
+) -> Categorical:
     """A draw by weights, (K,), which need not add up to one; see :func:`weighted_rows`.
 
     Raises:
@@ -438,7 +438,7 @@ class Binomial(Outcomes):
     def __init__(self, what: str, trials: int, one: float, precision: float = EPS) -> None:
         super().__init__(what, precision)
         self._trials, self._one = trials, one
-        self._table: Table | None = None
+        self._table: Categorical | None = None
 
     @property
     def count(self) -> int:
@@ -455,10 +455,10 @@ class Binomial(Outcomes):
         """At one of the two ends."""
         return max(min(self._one, 1.0 - self._one) ** self._trials, math.ulp(0.0))
 
-    def _formed(self) -> Table:
+    def _formed(self) -> Categorical:
         if self._table is None:
             known = _binomials(self._trials, self._one)
-            self._table = Table(self.what, known / known.sum(), self.precision)
+            self._table = Categorical(self.what, known / known.sum(), self.precision)
         return self._table
 
     def probability(self, outcome: int) -> float:

@@ -31,7 +31,7 @@ CLOSED = ("torch", "numpy", "jax", "jaxlib", "theano", "pytensor", "autograd", "
 GENERATORS = (np.random.Generator, np.random.RandomState, random.Random)
 
 
-class Places:
+class KeptFunctions:
     """What some code keeps.
 
     Args:

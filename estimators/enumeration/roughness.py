@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .lines import EPS, EVEN, TINY, Line, Noise, Value, first_rung
+from .lines import EPS, EVEN, TINY, Line, RoundingNoise, Value, first_rung
 
 #: The fractions of this number's multiples are spread evenly, and never fall into step.
 GOLDEN = 0.5 * (5.0**0.5 - 1.0)
@@ -39,7 +39,7 @@ class _Roughness(NamedTuple):
         return bool(self.deviation <= eps**0.5 * self.size)
 
 
-def measure(line: Line) -> Noise:
+def measure(line: Line) -> RoundingNoise:
     """The rounding of values near 0.
 
     It is looked for at the spacing of the first steps; if values are rough there, at smaller ones,
@@ -65,13 +65,13 @@ def measure(line: Line) -> Noise:
             jumps = max(jumps, one.deviation)
     rounded = [one for one in found if one.small(line.eps)]
     if not rounded:
-        return Noise(max(least * line.here.size, flushed), least, bool(found), jumps)
+        return RoundingNoise(max(least * line.here.size, flushed), least, bool(found), jumps)
     quietest = min(max(one.deviation, least * one.size) for one in rounded)
     # Each is known to a factor of a few: the largest of those that may be the same.
     worst = max(one for one in rounded if one.deviation <= 16.0 * quietest)
     deviation = max(worst.deviation, least * worst.size)
     relative = deviation / worst.size if worst.size > 0.0 else least
-    return Noise(max(deviation, flushed), max(relative, least), len(found) > 1, jumps)
+    return RoundingNoise(max(deviation, flushed), max(relative, least), len(found) > 1, jumps)
 
 
 def _roughness(line: Line, rung: int) -> _Roughness | None:

@@ -419,12 +419,12 @@ def paths(
                 f"{most:,} paths were run, and there are more; allow more of them (paths=), draw "
                 "less at once (fewer sentences, fewer outcomes), or sample"
             )
-        path = follow(code, perform, prefix, most)
+        path = run_path(code, perform, prefix, most)
         yield path
         prefix = _next(path.choices)
 
 
-def follow(
+def run_path(
     code: Callable[[], T],
     perform: Callable[[Callable[[], T], Run], T],
     prefix: Sequence[Choice],

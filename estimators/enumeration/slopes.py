@@ -42,7 +42,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from .lines import EPS, TINY, Line, Noise, Phi, Value, first_rung
+from .lines import EPS, TINY, Line, Phi, RoundingNoise, Value, first_rung
 from .roughness import measure
 
 #: What a derivative is: to be relied on within its error; of a function that has a kink there; or
@@ -157,7 +157,7 @@ def _weights_at(nodes: tuple[float, ...], at: float) -> np.ndarray:
     return found
 
 
-def window_on(line: Line, noise: Noise, inner: int, gap: int = GAP) -> Window | None:
+def window_on(line: Line, noise: RoundingNoise, inner: int, gap: int = GAP) -> Window | None:
     """The window whose shortest step is on this rung; None where a value is missing."""
     values = [line.here]
     for rung in (inner, inner + gap, inner + 2 * gap):
@@ -193,7 +193,7 @@ def window_on(line: Line, noise: Noise, inner: int, gap: int = GAP) -> Window | 
     return found if finite else None
 
 
-def _foretells(line: Line, noise: Noise, window: Window) -> bool:
+def _foretells(line: Line, noise: RoundingNoise, window: Window) -> bool:
     """Whether the curve through a window has the function's value at a place of its own.
 
     All rungs are multiples of the shortest: a wave of which that is a whole number of lengths looks
@@ -218,7 +218,7 @@ def derivative(
     order: int = 1,
     scale: float = 1.0,
     eps: float = EPS,
-    noise: Noise | None = None,
+    noise: RoundingNoise | None = None,
     rounded: Callable[[float], float] = float,
 ) -> Slope:
     """The first or second derivative at 0 of a function of one number.
@@ -239,7 +239,7 @@ def derivative(
     return resolve(line, measure(line) if noise is None else noise, order)
 
 
-def resolve(line: Line, noise: Noise, order: int = 1, highest: int | None = None) -> Slope:
+def resolve(line: Line, noise: RoundingNoise, order: int = 1, highest: int | None = None) -> Slope:
     """The same, of values on a line, searched from this rung downwards."""
     start = first_rung(noise.relative)
     if not noise.jumps:
@@ -250,7 +250,7 @@ def resolve(line: Line, noise: Noise, order: int = 1, highest: int | None = None
     # Between jumps that are the function's own its slope is what is found near; if they are what
     # its arithmetic leaves of a slope, it is what is found over many of them.
     size = line.here.size
-    coarse = Noise(noise.jumps, noise.jumps / size if size > 0.0 else 1.0, rough=True)
+    coarse = RoundingNoise(noise.jumps, noise.jumps / size if size > 0.0 else 1.0, rough=True)
     far = _resolve(line, coarse, order, first_rung(coarse.relative))
     apart = abs(near.value - far.value)
     error = max(near.error, apart + far.error)
@@ -266,7 +266,7 @@ def resolve(line: Line, noise: Noise, order: int = 1, highest: int | None = None
     )
 
 
-def _resolve(line: Line, noise: Noise, order: int, start: int) -> Slope:
+def _resolve(line: Line, noise: RoundingNoise, order: int, start: int) -> Slope:
     windows, finest = _descend(line, noise, start)
     if not windows:
         return Slope(math.nan, math.inf, UNRESOLVED, runs=line.runs, reason=_refused(line))
@@ -295,7 +295,7 @@ def _lowest_rung(eps: float) -> int:
     return math.floor(math.log2(eps)) + 2
 
 
-def _descend(line: Line, noise: Noise, rung: int) -> tuple[list[Window], Window | None]:
+def _descend(line: Line, noise: RoundingNoise, rung: int) -> tuple[list[Window], Window | None]:
     """Windows down to the first that fits; and the finest, if the bend is the same down to it.
 
     Of a rough function two have to fit, and foretell a value between their steps: several kinks may
@@ -335,7 +335,7 @@ def _same_bend(one: Window, other: Window) -> bool:
     return abs(one.bend - other.bend) <= abs(other.bend) / 8.0
 
 
-def _finest(line: Line, noise: Noise, window: Window) -> Window | None:
+def _finest(line: Line, noise: RoundingNoise, window: Window) -> Window | None:
     """The window with the shortest steps on which rounding leaves the bend to be seen."""
     fall = math.floor(math.log2(abs(window.bend)) - math.log2(64.0 * window.bend_noise))
     lowest = max(window.rung - fall, _lowest_rung(line.eps))
@@ -346,7 +346,12 @@ def _finest(line: Line, noise: Noise, window: Window) -> Window | None:
 
 
 def _coarser(
-    line: Line, noise: Noise, windows: Sequence[Window], best: Window, error: float, order: int
+    line: Line,
+    noise: RoundingNoise,
+    windows: Sequence[Window],
+    best: Window,
+    error: float,
+    order: int,
 ) -> list[Window]:
     """Windows of longer steps that rounding matters less to, where it matters."""
     if error <= FINE * abs(best.derivatives[order - 1]):
@@ -362,7 +367,7 @@ def _coarser(
     return [window for window in (window_on(line, noise, *each) for each in rungs) if window]
 
 
-def _unmoved(one: Value, other: Value, noise: Noise) -> bool:
+def _unmoved(one: Value, other: Value, noise: RoundingNoise) -> bool:
     spread = math.hypot(noise.at(one.size), noise.at(other.size))
     return abs(one.value - other.value) <= CERTAIN * spread
 
@@ -374,7 +379,7 @@ def _kinked(line: Line, window: Window, finest: Window, order: int) -> Slope:
     return Slope(value, error, KINK, left, right, finest.step, line.runs, rung=window.rung)
 
 
-def _unsettled(line: Line, noise: Noise, windows: Sequence[Window], order: int) -> Slope:
+def _unsettled(line: Line, noise: RoundingNoise, windows: Sequence[Window], order: int) -> Slope:
     """Of a function that is rougher than its rounding on every step: all of that is noise then."""
     witnessed, error, found = 0.0, math.inf, windows[-1]
     for window in reversed(windows):
@@ -395,7 +400,7 @@ def _unsettled(line: Line, noise: Noise, windows: Sequence[Window], order: int) 
     )
 
 
-def _why_rough(line: Line, noise: Noise, windows: Sequence[Window]) -> str:
+def _why_rough(line: Line, noise: RoundingNoise, windows: Sequence[Window]) -> str:
     last = windows[-1]
     floor = 2.0 * CERTAIN * noise.at(line.here.size)
     for side, name in enumerate(("right", "left")):

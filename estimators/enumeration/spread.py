@@ -22,7 +22,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from .enumeration import Enumeration
-from .gradients import Layout
+from .gradients import GradientLayout
 from .moments import BLOCK, REMEMBERED, Moments
 from .outcomes import EPS
 from .rounding import FACTOR, ROUNDINGS, RUNS, Steps, perturbation, spread
@@ -124,7 +124,7 @@ def _measured(enumeration: Enumeration, moments: Moments, steps: Steps, most: in
 
 
 def _moved_rows(
-    enumeration: Enumeration, layout: Layout, choices: Sequence[Choice], steps: Steps
+    enumeration: Enumeration, layout: GradientLayout, choices: Sequence[Choice], steps: Steps
 ) -> tuple[list[np.ndarray], float] | None:
     """A path's weighed gradients with moved roundings, and what underflow took of them at most."""
     rows: list[np.ndarray] = []

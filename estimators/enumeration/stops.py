@@ -50,7 +50,7 @@ class Stop:
         return f"{self.what} at {self.where}"
 
 
-class Keeper:
+class StopRecorder:
     """Keeps what comes out of stops; or, if it is given some, hands these out.
 
     Args:
@@ -160,7 +160,7 @@ def patched(owner: Any, replacements: Mapping[str, Any]) -> Iterator[None]:
 @contextlib.contextmanager
 def holding(
     given: Sequence[Stop] | None = None, declared: Sequence[Declared] = ()
-) -> Iterator[Keeper]:
+) -> Iterator[StopRecorder]:
     """Stops are kept, or handed out if they are given, until this is left.
 
     Held: PyTorch's ``detach``, ``detach_``, ``data``, ``item``, ``tolist``, ``numpy``, ``float()``,
@@ -178,10 +178,10 @@ def holding(
 
     Raises:
         TypeError: for what cannot be declared.
-        NotReproducible, UnsupportedStopGradient: as :class:`Keeper`; and if what is declared is
-            never called.
+        NotReproducible, UnsupportedStopGradient: as :class:`StopRecorder`; and if what is declared
+            is never called.
     """
-    keeper = Keeper(given)
+    keeper = StopRecorder(given)
     with contextlib.ExitStack() as stack:
         for name, stops in STOPS.items():
             if name in sys.modules:
@@ -201,7 +201,7 @@ def holding(
 
 
 def _around(
-    function: Callable[..., Any], what: str, keeper: Keeper, called: set[int], place: int
+    function: Callable[..., Any], what: str, keeper: StopRecorder, called: set[int], place: int
 ) -> Callable[..., Any]:
     def around(*args: Any, **kwargs: Any) -> Any:
         called.add(place)
@@ -236,7 +236,7 @@ def _static(owner: Any, name: str) -> Any:
 
 
 @contextlib.contextmanager
-def torch_stops(torch: Any, keeper: Keeper) -> Iterator[None]:
+def torch_stops(torch: Any, keeper: StopRecorder) -> Iterator[None]:
     """PyTorch's stops go through the keeper until this is left."""
     tensor = torch.Tensor
     methods = {name: _stopping(torch, keeper, tensor, "Tensor", name) for name in METHODS}
@@ -268,7 +268,7 @@ def torch_stops(torch: Any, keeper: Keeper) -> Iterator[None]:
 SCRIPTED = ("aten::detach", "prim::data", "aten::item", "aten::Float", "aten::set_grad_enabled")
 
 
-def _scripted(torch: Any, keeper: Keeper, kind: Any) -> Any:
+def _scripted(torch: Any, keeper: StopRecorder, kind: Any) -> Any:
     """A call of what TorchScript made, which passes its stops unseen."""
     function = kind.__call__
 
@@ -289,7 +289,7 @@ def _scripted(torch: Any, keeper: Keeper, kind: Any) -> Any:
     return call
 
 
-def _stopping(torch: Any, keeper: Keeper, owner: Any, prefix: str, name: str) -> Any:
+def _stopping(torch: Any, keeper: StopRecorder, owner: Any, prefix: str, name: str) -> Any:
     function = getattr(owner, name)
 
     def stopping(*args: Any, **kwargs: Any) -> Any:
@@ -300,7 +300,7 @@ def _stopping(torch: Any, keeper: Keeper, owner: Any, prefix: str, name: str) ->
 
 def _stop(
     torch: Any,
-    keeper: Keeper,
+    keeper: StopRecorder,
     what: str,
     function: Callable[..., Any],
     args: Sequence[Any],
@@ -312,7 +312,7 @@ def _stop(
     return keeper(what, function, args, kwargs)
 
 
-def _mode(torch: Any, keeper: Keeper) -> AbstractContextManager[object]:
+def _mode(torch: Any, keeper: StopRecorder) -> AbstractContextManager[object]:
     """What is computed where gradients are switched off."""
 
     class Mode(torch.overrides.TorchFunctionMode):
@@ -368,7 +368,7 @@ def _has_tensor(torch: Any, value: Any) -> bool:
 
 
 @contextlib.contextmanager
-def jax_stops(jax: Any, keeper: Keeper) -> Iterator[None]:
+def jax_stops(jax: Any, keeper: StopRecorder) -> Iterator[None]:
     """JAX's stop goes through the keeper until this is left; its arrays cannot be written to.
 
     What is compiled has no values to keep: so nothing is, meanwhile.
@@ -383,7 +383,7 @@ def jax_stops(jax: Any, keeper: Keeper) -> Iterator[None]:
 
 
 #: By a framework's module: what has its stops go through a keeper.
-STOPS: dict[str, Callable[[Any, Keeper], AbstractContextManager[object]]] = {
+STOPS: dict[str, Callable[[Any, StopRecorder], AbstractContextManager[object]]] = {
     "torch": torch_stops,
     "jax": jax_stops,
 }

@@ -20,7 +20,7 @@ from .run import Run, UnsupportedDraw
 Number = int | float | np.integer | np.floating
 
 
-class _Compared:
+class _UniformComparisons:
     """What single numbers and arrays of them have in common.
 
     ``ends`` are what each number is known to lie between, a pair for each; 0 stands for 1 above.
@@ -108,7 +108,7 @@ class _Compared:
             found = getattr(self, turned)(inputs[0])
         if out is None:
             return found
-        if isinstance(found, _Compared):  # there is nothing to be written
+        if isinstance(found, _UniformComparisons):  # there is nothing to be written
             return _refuse(self)
         np.copyto(out, found, casting="same_kind")
         return out
@@ -121,7 +121,7 @@ class _Compared:
         """
         (out,) = given.get("out", (None,))
         others = [key for key in given if key != "out" and not _is_default(key, given[key])]
-        if others or isinstance(out, _Compared):
+        if others or isinstance(out, _UniformComparisons):
             raise UnsupportedDraw(
                 f"{self._what}() is given to np.{name} with {others[0] if others else 'out'}=, of "
                 "which it is not known what it makes of a comparison: compare it with <, <=, > or "
@@ -154,7 +154,7 @@ def _opposite(found: Any) -> Any:
 
 def _where_a_number(found: Any, bound: Any) -> Any:
     """What a comparison gives: nothing is above or below what is no number."""
-    if isinstance(bound, _Compared) or not np.any(np.isnan(array_of(bound))):
+    if isinstance(bound, _UniformComparisons) or not np.any(np.isnan(array_of(bound))):
         return found
     if hasattr(bound, "detach"):
         return found & ~bound.isnan()
@@ -163,7 +163,7 @@ def _where_a_number(found: Any, bound: Any) -> Any:
     return type(found)(False)
 
 
-class UniformNumber(_Compared):
+class UniformNumber(_UniformComparisons):
     """One number. ``ends`` are two cells, what it is known to lie between; 0 stands for 1 above."""
 
     __slots__ = ()
@@ -180,7 +180,7 @@ class UniformNumber(_Compared):
     __le__ = __lt__
 
     def _below(self, bound: Any) -> Any:
-        if isinstance(bound, _Compared):
+        if isinstance(bound, _UniformComparisons):
             return _refuse(self)
         if hasattr(bound, "detach"):  # a tensor of PyTorch; what comes out is one too
             found = self._below(array_of(bound))
@@ -214,7 +214,7 @@ class UniformNumber(_Compared):
         return bool(edge >= high)  # which a NaN is not
 
 
-class UniformNumbers(_Compared):
+class UniformNumbers(_UniformComparisons):
     """An array of such numbers, compared entry by entry.
 
     Whatever is made of it by indexing, or by another shape, is of the same numbers: an array of
@@ -367,7 +367,7 @@ class UniformNumbers(_Compared):
         return UniformNumbers(self._run, self._what, self._ends, offset, span, places, shape)
 
     def _below(self, bound: Any) -> Any:
-        if isinstance(bound, _Compared):
+        if isinstance(bound, _UniformComparisons):
             return _refuse(self)
         if hasattr(bound, "detach"):
             found = self._below(array_of(bound))
@@ -389,7 +389,7 @@ class UniformNumbers(_Compared):
         return found.reshape(shape)[()]
 
 
-def _refuse(uniform: _Compared, *_: Any, **__: Any) -> Any:
+def _refuse(uniform: _UniformComparisons, *_: Any, **__: Any) -> Any:
     raise UnsupportedDraw(
         f"{uniform._what}() is used other than compared with <, <=, > or >=: it has no outcomes to "
         "count"
@@ -407,17 +407,17 @@ _REFUSED = (
 )  # fmt: skip
 
 for _operation in _REFUSED:
-    setattr(_Compared, _operation, _refuse)
+    setattr(_UniformComparisons, _operation, _refuse)
 
 
-def _unknown(self: _Compared, name: str) -> Any:
+def _unknown(self: _UniformComparisons, name: str) -> Any:
     """Whatever else a number or an array of NumPy has."""
     if name[:2] != "__" and hasattr(np.ndarray, name):
         return _refuse(self)
     raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
 
 
-setattr(_Compared, "__getattr__", _unknown)  # noqa: B010 - as those above
+setattr(_UniformComparisons, "__getattr__", _unknown)  # noqa: B010 - as those above
 
 
 def uniform(run: Run, what: str, size: Any, low: float = 0.0, high: float = 1.0) -> Any:

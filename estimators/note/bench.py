@@ -78,14 +78,14 @@ class Bench:
         return self._ready[key]
 
 
-class _Same:
+class _Identity:
     """Stands for an object that cannot be hashed: equal to itself alone, which it keeps alive."""
 
     def __init__(self, kept: object) -> None:
         self._kept = kept  # else its id could become another object's
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and other._kept is self._kept
+        return isinstance(other, _Identity) and other._kept is self._kept
 
     def __hash__(self) -> int:
         return id(self._kept)
@@ -96,10 +96,10 @@ def _value(build: Build) -> Hashable:
     if _hashable(build):
         return build
     if not dataclasses.is_dataclass(build):
-        return _Same(build)
+        return _Identity(build)
     # Builds are made anew for each run, so it is their parts that are known again.
     parts = (getattr(build, field.name) for field in dataclasses.fields(build))
-    return (type(build), *(part if _hashable(part) else _Same(part) for part in parts))
+    return (type(build), *(part if _hashable(part) else _Identity(part) for part in parts))
 
 
 def _hashable(value: object) -> bool:

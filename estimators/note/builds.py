@@ -11,8 +11,8 @@ from gradproof.reference_models.batch import Batch, from_arrays
 from gradproof.reference_models.model import Model
 from gradproof.reference_models.ops import Array, Ops
 
-from ..baselines.base import Baseline, Seen, at_draw
-from .forms import Form, Terms
+from ..baselines.base import Baseline, BaselineInput, at_draw
+from .forms import Form, FormTerms
 from .subject import Subject
 
 Named = Mapping[str, Array]
@@ -55,24 +55,24 @@ class SurrogateBuild:
         """The sum over sentences, at the labels ``draw`` (N, K)."""
         return self.cost(ops, self.terms(ops, parameters, inputs))
 
-    def terms(self, ops: Ops, parameters: Named, inputs: Named) -> Terms:
+    def terms(self, ops: Ops, parameters: Named, inputs: Named) -> FormTerms:
         """What the cost is made of; the baseline is held constant, if it says that it must be."""
         batch = from_arrays(self.n, self.t, inputs)
         terms = terms_at(ops, self.model, parameters, batch, inputs["draw"])
-        seen = Seen(ops, self.model, parameters, batch, inputs, terms.loss)
+        seen = BaselineInput(ops, self.model, parameters, batch, inputs, terms.loss)
         baseline = at_draw(self.baseline, seen)
         return terms._replace(baseline=baseline)
 
-    def cost(self, ops: Ops, terms: Terms) -> Array:
+    def cost(self, ops: Ops, terms: FormTerms) -> Array:
         """The sum over sentences of the form's cost."""
         return ops.sum(self.form.cost(ops, terms))
 
 
-def terms_at(ops: Ops, model: Model, parameters: Named, batch: Batch, draw: Array) -> Terms:
+def terms_at(ops: Ops, model: Model, parameters: Named, batch: Batch, draw: Array) -> FormTerms:
     """The terms of a form at labels ``draw`` (N, K), with no baseline."""
     log_q = model.log_q(ops, parameters, batch)
     loss = model.loss(ops, parameters, batch, ops.expand_dims(draw, 0))[0]
-    return Terms(log_q, objective.at_label(ops, log_q, draw), loss, ops.zeros_like(loss))
+    return FormTerms(log_q, objective.at_label(ops, log_q, draw), loss, ops.zeros_like(loss))
 
 
 def surrogate(form: Form, baseline: Baseline, subject: Subject) -> SurrogateBuild:

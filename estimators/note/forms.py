@@ -14,7 +14,7 @@ from gradproof.reference_models.objective import entropy
 from gradproof.reference_models.ops import Array, Ops
 
 
-class Terms(NamedTuple):
+class FormTerms(NamedTuple):
     """What a form is made of.
 
     Shape:
@@ -32,51 +32,51 @@ class Form(NamedTuple):
 
     name: str
     formula: str
-    cost: Callable[[Ops, Terms], Array]
+    cost: Callable[[Ops, FormTerms], Array]
 
 
-def _one_pass(ops: Ops, terms: Terms) -> Array:
+def _one_pass(ops: Ops, terms: FormTerms) -> Array:
     weight = ops.hold(terms.loss) + ops.hold(terms.at_draw) + 1.0 - terms.baseline
     return weight * terms.at_draw + terms.loss
 
 
-def _analytic_entropy(ops: Ops, terms: Terms) -> Array:
+def _analytic_entropy(ops: Ops, terms: FormTerms) -> Array:
     weight = ops.hold(terms.loss) - terms.baseline
     return weight * terms.at_draw - entropy(ops, terms.log_q) + terms.loss
 
 
-def _printed_entropy(ops: Ops, terms: Terms) -> Array:
+def _printed_entropy(ops: Ops, terms: FormTerms) -> Array:
     weight = ops.hold(terms.loss) - terms.baseline
     return weight * terms.at_draw + entropy(ops, terms.log_q) + terms.loss
 
 
-def _not_held(ops: Ops, terms: Terms) -> Array:
+def _not_held(ops: Ops, terms: FormTerms) -> Array:
     weight = terms.loss + terms.at_draw + 1.0 - terms.baseline
     return weight * terms.at_draw + terms.loss
 
 
-def _score_line(ops: Ops, terms: Terms) -> Array:
+def _score_line(ops: Ops, terms: FormTerms) -> Array:
     weight = ops.hold(terms.loss) + ops.hold(terms.at_draw) + 1.0 - terms.baseline
     return weight * terms.at_draw
 
 
-def _pathwise(ops: Ops, terms: Terms) -> Array:
+def _pathwise(ops: Ops, terms: FormTerms) -> Array:
     return terms.loss
 
 
-def _plus_one(ops: Ops, terms: Terms) -> Array:
+def _plus_one(ops: Ops, terms: FormTerms) -> Array:
     return (ops.hold(terms.at_draw) + 1.0) * terms.at_draw
 
 
-def _score(ops: Ops, terms: Terms) -> Array:
+def _score(ops: Ops, terms: FormTerms) -> Array:
     return terms.at_draw
 
 
-def _score_of_loss(ops: Ops, terms: Terms) -> Array:
+def _score_of_loss(ops: Ops, terms: FormTerms) -> Array:
     return (ops.hold(terms.loss) - terms.baseline) * terms.at_draw
 
 
-def _magic_box(ops: Ops, terms: Terms) -> Array:
+def _magic_box(ops: Ops, terms: FormTerms) -> Array:
     box = ops.exp(terms.at_draw - ops.hold(terms.at_draw))
     return box * (terms.loss + terms.at_draw)
 

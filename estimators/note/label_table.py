@@ -26,7 +26,7 @@ ByLabel = Mapping[str, np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
-class Table:
+class LabelTable:
     """Inner products of score s and pathwise gradient d, by parameter group.
 
     Estimand: none; this describes an estimator.
@@ -78,7 +78,7 @@ class Table:
         return Quadratics(centre, value, slope, curvature)
 
 
-def of_reference(known: Reference) -> Table:
+def of_reference(known: Reference) -> LabelTable:
     """The table from every score and pathwise gradient: the slow witness."""
     groups = list(dict.fromkeys(map(group_of, known.score)))
     zeros = {group: np.zeros(known.loss.shape) for group in groups}
@@ -87,7 +87,7 @@ def of_reference(known: Reference) -> Table:
         form: {group: np.zeros(len(known.loss)) for group in groups}
         for form in (ONE_PASS, ANALYTIC)
     }
-    bare = Table(known.log_q, known.loss, {}, {}, {}, {}, known.gradient)
+    bare = LabelTable(known.log_q, known.loss, {}, {}, {}, {}, known.gradient)
     for name in known.score:
         group = group_of(name)
         s, d = (of[name].reshape(*known.loss.shape, -1) for of in (known.score, known.pathwise))

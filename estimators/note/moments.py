@@ -27,7 +27,7 @@ Estimate = Callable[[np.ndarray], dict[str, np.ndarray]]
 
 
 @dataclasses.dataclass(frozen=True)
-class Moments:
+class EstimateMoments:
     """Mean and variance of an estimate over its draws, per parameter entry.
 
     ``draws`` of positive probability were run; ``skipped`` have probability zero and were not.
@@ -41,7 +41,7 @@ class Moments:
     skipped: int
 
 
-class _Sums:
+class _MomentSums:
     """Weighted sums of estimates; the mean is taken first, so that the variance cannot cancel."""
 
     def __init__(self) -> None:
@@ -52,7 +52,7 @@ class _Sums:
         self.weights.append(weight)
         self.estimates.append(estimate)
 
-    def moments(self, skipped: int) -> Moments:
+    def moments(self, skipped: int) -> EstimateMoments:
         mean, variance, largest = {}, {}, {}
         weights = np.array(self.weights)
         for name in self.estimates[0]:
@@ -60,7 +60,7 @@ class _Sums:
             mean[name] = np.tensordot(weights, table, axes=1)
             variance[name] = np.tensordot(weights, (table - mean[name]) ** 2, axes=1)
             largest[name] = float(np.abs(table).max())
-        return Moments(mean, variance, largest, len(self.weights), skipped)
+        return EstimateMoments(mean, variance, largest, len(self.weights), skipped)
 
 
 def per_example(
@@ -71,7 +71,7 @@ def per_example(
     extra: Mapping[str, np.ndarray],
     log_q: np.ndarray,
     wrt: Names | None = None,
-) -> Moments:
+) -> EstimateMoments:
     """Moments of the batch estimate from N K runs, one sentence and one label each.
 
     Estimand: none; this describes an estimator. Estimator: any form with a baseline that is not
@@ -102,7 +102,7 @@ def per_example(
             return bench.gradient(build, example, example.inputs(draw) | dict(extra), wrt)
 
         parts.append(enumerate_draws(estimate, np.exp(log_q[[row]])))
-    return Moments(
+    return EstimateMoments(
         mean={name: np.sum([part.mean[name] for part in parts], axis=0) for name in parts[0].mean},
         variance={
             name: np.sum([part.variance[name] for part in parts], axis=0) for name in parts[0].mean
@@ -121,7 +121,7 @@ def joint(
     extra: Mapping[str, np.ndarray],
     log_q: np.ndarray,
     wrt: Names | None = None,
-) -> Moments:
+) -> EstimateMoments:
     """Moments of the batch estimate from K^N runs, one for each way to label the batch.
 
     Valid when: labels are drawn independently; sentences may enter each other's cost.
@@ -136,7 +136,7 @@ def joint(
     )
 
 
-def enumerate_draws(estimate: Estimate, probability: np.ndarray) -> Moments:
+def enumerate_draws(estimate: Estimate, probability: np.ndarray) -> EstimateMoments:
     """Run an estimate on every way to label a batch, and weigh.
 
     Args:
@@ -156,7 +156,7 @@ def enumerate_draws(estimate: Estimate, probability: np.ndarray) -> Moments:
             f"{count} joint draws (of K^N = {k}^{n}), at most {MOST_DRAWS} are enumerated; take "
             "fewer sentences"
         )
-    sums = _Sums()
+    sums = _MomentSums()
     for labels in itertools.product(*choices):
         weight = float(np.prod(probability[np.arange(n), list(labels)]))
         sums.add(weight, estimate(one_hot(np.array(labels), k)))

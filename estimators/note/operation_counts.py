@@ -22,33 +22,34 @@ def count_results(build: Build, parameters: Arrays, inputs: Arrays) -> int:
     """
     counts = [0]
 
-    class Counted(np.ndarray):
+    class CountedArray(np.ndarray):
         """An array that reports how large a result NumPy makes of it."""
 
         def __array_ufunc__(self, ufunc: Any, method: str, *args: Any, **kwargs: Any) -> Any:
             plain = [
-                value.view(np.ndarray) if isinstance(value, Counted) else value for value in args
+                value.view(np.ndarray) if isinstance(value, CountedArray) else value
+                for value in args
             ]
             result = np.asarray(getattr(ufunc, method)(*plain, **kwargs))
             counts.append(result.size)
-            return result.view(Counted)
+            return result.view(CountedArray)
 
         def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
             result = super().__array_function__(function, types, args, kwargs)
             if function is np.dot:
                 counts.append(result.size)
             # NumPy gives some results back as plain arrays, with which the counting would end.
-            return result.view(Counted) if isinstance(result, np.ndarray) else result
+            return result.view(CountedArray) if isinstance(result, np.ndarray) else result
 
     counted, given = (
-        {name: np.array(value).view(Counted) for name, value in arrays.items()}
+        {name: np.array(value).view(CountedArray) for name, value in arrays.items()}
         for arrays in (parameters, inputs)
     )
-    build(_Ops(), counted, given)
+    build(_CountingOps(), counted, given)
     return sum(counts)
 
 
-class _Ops(AutogradOps):
+class _CountingOps(AutogradOps):
     """NumPy's own joining of arrays: autograd's makes plain arrays of what it joins."""
 
     def concatenate(self, arrays: Sequence[Array], axis: int) -> Array:

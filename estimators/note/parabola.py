@@ -46,13 +46,13 @@ class Quadratics:
         """The sum of all variances with baselines (N,)."""
         return float(sum(value.sum() for value in self.variance(baseline).values()))
 
-    def summed(self) -> Total:
+    def summed(self) -> TotalVariance:
         """The total as one parabola for each sentence, for whoever asks of many baselines."""
         value, slope, curvature = (
             sum((_by_sentence(array) for array in of.values()), np.zeros_like(self.centre))
             for of in (self.value, self.slope, self.curvature)
         )
-        return Total(self.centre, float(value.sum()), slope, curvature)
+        return TotalVariance(self.centre, float(value.sum()), slope, curvature)
 
     def best(self) -> np.ndarray:
         """The baseline (N,) at which the total is least; E[R] where no baseline matters."""
@@ -91,7 +91,7 @@ class Quadratics:
 
 
 @dataclasses.dataclass(frozen=True)
-class Total:
+class TotalVariance:
     """The sum of all variances under a baseline (N,): some microseconds a call.
 
     Shape: ``centre``, ``slope`` and ``curvature`` (N,).

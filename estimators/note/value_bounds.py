@@ -43,7 +43,7 @@ def count_roundings(build: Build, parameters: Arrays, inputs: Arrays) -> Roundin
     """Run a build forwards, and watch every operation that NumPy does for it."""
     counts, sizes = [0], [0.0]
 
-    class Watched(np.ndarray):
+    class TracedArray(np.ndarray):
         """An array that reports what NumPy does with it."""
 
         def __array_ufunc__(self, ufunc: Any, method: str, *args: Any, **kwargs: Any) -> Any:
@@ -52,7 +52,7 @@ def count_roundings(build: Build, parameters: Arrays, inputs: Arrays) -> Roundin
             result = getattr(ufunc, method)(*plain, **kwargs)
             sizes.append(_largest(result))
             # A full sum is a scalar, and what is done to it afterwards counts too.
-            return np.asarray(result).view(Watched)
+            return np.asarray(result).view(TracedArray)
 
         def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
             result = super().__array_function__(function, types, args, kwargs)
@@ -60,14 +60,14 @@ def count_roundings(build: Build, parameters: Arrays, inputs: Arrays) -> Roundin
                 counts.append(args[0].shape[-1])
                 sizes.append(_largest(_plain(result)))
             # NumPy gives some results back as plain arrays, with which the counting would end.
-            return result.view(Watched) if isinstance(result, np.ndarray) else result
+            return result.view(TracedArray) if isinstance(result, np.ndarray) else result
 
-    watched = {name: np.array(value).view(Watched) for name, value in parameters.items()}
-    build(_Ops(), watched, inputs)
+    watched = {name: np.array(value).view(TracedArray) for name, value in parameters.items()}
+    build(_TracingOps(), watched, inputs)
     return Roundings(sum(counts), max(sizes))
 
 
-class _Ops(AutogradOps):
+class _TracingOps(AutogradOps):
     """NumPy's own joining of arrays: autograd's makes plain arrays of what it joins."""
 
     def concatenate(self, arrays: Sequence[Array], axis: int) -> Array:

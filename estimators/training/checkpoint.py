@@ -16,8 +16,8 @@ import numpy as np
 
 from gradproof.reference_models.model import check_parameters
 
-from .options import Options, Schedule, Task, options_from
-from .step import State
+from .options import Schedule, TrainingOptions, TrainingTask, options_from
+from .step import TrainingState
 
 #: Raised by one when a checkpoint of the version before cannot be read any more.
 VERSION = 1
@@ -56,9 +56,9 @@ class Checkpoint:
     ``seconds`` were spent on the steps so far.
     """
 
-    state: State
+    state: TrainingState
     history: History
-    options: Options
+    options: TrainingOptions
     schedule: Schedule
     fingerprint: str
     seconds: float
@@ -151,7 +151,7 @@ def _checkpoint(about: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> C
     history = {column: tuple(about["history"][column]) for column in COLUMNS}
     for name in ("batches", "draws"):
         np.random.default_rng().bit_generator.state = about[name]  # raises, if it is none
-    state = State(
+    state = TrainingState(
         step=about["step"],
         parameters=by_kind["parameters"],
         moments=by_kind["moments"],
@@ -170,7 +170,7 @@ def _checkpoint(about: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> C
     )
 
 
-def check(checkpoint: Checkpoint, task: Task, path: Path) -> None:
+def check(checkpoint: Checkpoint, task: TrainingTask, path: Path) -> None:
     """Make sure that a checkpoint is one of a task, and that it can be gone on from.
 
     Raises:
@@ -192,7 +192,7 @@ def check(checkpoint: Checkpoint, task: Task, path: Path) -> None:
     _check_arrays(checkpoint.state, task, path)
 
 
-def _check_arrays(state: State, task: Task, path: Path) -> None:
+def _check_arrays(state: TrainingState, task: TrainingTask, path: Path) -> None:
     model = {
         name: array.shape for name, array in task.model.initial(np.random.default_rng(0)).items()
     }

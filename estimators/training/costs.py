@@ -20,7 +20,7 @@ LABELLED = "labelled."
 
 
 @dataclasses.dataclass(frozen=True)
-class Sampled:
+class SampledSurrogate:
     """The surrogate of N sentences at the labels ``draw`` (N, K), and what was seen there."""
 
     surrogate: SurrogateBuild
@@ -49,7 +49,7 @@ class Sampled:
 
 
 @dataclasses.dataclass(frozen=True)
-class Enumerated:
+class EnumeratedObjective:
     """U of N sentences over all labels, with ``draw`` the labels (K, N, K)."""
 
     model: Model
@@ -67,7 +67,7 @@ class Enumerated:
 class BatchCost:
     """C of some sentences without labels and ``n`` by ``t`` with, under ``labelled.<name>``."""
 
-    unlabelled: Sampled | Enumerated
+    unlabelled: SampledSurrogate | EnumeratedObjective
     model: Model
     n: int
     t: int

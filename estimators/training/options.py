@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gradproof.estimators.baselines import BASELINES, Baseline
-from gradproof.reference_models.corpora import Prepared, Unit, load, prepare
+from gradproof.reference_models.corpora import PreparedCorpus, Unit, load, prepare
 from gradproof.reference_models.model import Model
 from gradproof.reference_models.registry import make_model
 
@@ -30,7 +30,7 @@ LABELLED_EACH, HELD_OUT = 50, 1000
 
 
 @dataclasses.dataclass(frozen=True)
-class Options:
+class TrainingOptions:
     """A run, but for how long it goes on. Equal options give equal parameters at each step.
 
     Args:
@@ -136,19 +136,19 @@ class Schedule:
         return frozenset({*range(0, self.steps, self.every), self.steps, *self.measured()})
 
 
-def options_from(record: Mapping[str, Any]) -> Options:
-    """The inverse of :meth:`Options.as_dict`.
+def options_from(record: Mapping[str, Any]) -> TrainingOptions:
+    """The inverse of :meth:`TrainingOptions.as_dict`.
 
     Raises:
         ValueError: if an option is missing or unknown.
     """
-    known = {field.name for field in dataclasses.fields(Options)}
+    known = {field.name for field in dataclasses.fields(TrainingOptions)}
     if set(record) != known:
         raise ValueError(
             f"options {sorted(known ^ set(record))} are missing or unknown; these are options of "
             "another version of gradproof"
         )
-    return Options(**record)
+    return TrainingOptions(**record)
 
 
 def _check_one_of(name: str, value: str, expected: tuple[str, ...]) -> None:
@@ -182,16 +182,16 @@ def check_baseline(name: str) -> Baseline:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Task:
+class TrainingTask:
     """Options, and what they name: the text, the model and the baseline."""
 
-    options: Options
-    prepared: Prepared
+    options: TrainingOptions
+    prepared: PreparedCorpus
     model: Model
     baseline: Baseline
 
 
-def make_task(options: Options) -> Task:
+def make_task(options: TrainingOptions) -> TrainingTask:
     """Read the text and make the model.
 
     Raises:
@@ -206,10 +206,10 @@ def make_task(options: Options) -> Task:
         if hasattr(options, field.name) and field.name != "vocabulary"  # there it is a count
     }
     model: Model = dataclasses.replace(made, **sizes)
-    return Task(options, prepared, model, check_baseline(options.baseline))
+    return TrainingTask(options, prepared, model, check_baseline(options.baseline))
 
 
-def prepare_training(options: Options) -> Prepared:
+def prepare_training(options: TrainingOptions) -> PreparedCorpus:
     """The text of a run, split and numbered.
 
     Raises:

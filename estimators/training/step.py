@@ -13,15 +13,15 @@ from gradproof.errors import GradproofError
 from gradproof.estimators.backends import Arrays
 from gradproof.estimators.backends.torch_training import torch_training
 from gradproof.estimators.baselines import Baseline
-from gradproof.estimators.baselines.base import Sentences
+from gradproof.estimators.baselines.base import BaselineBatch
 from gradproof.estimators.note.builds import ModelBuild, Named, SurrogateBuild
 from gradproof.estimators.note.forms import FORMS
 from gradproof.reference_models.batch import UNLABELLED, Batch, make_batch
 from gradproof.reference_models.model import Model, every_label, one_hot
 from gradproof.reference_models.ops import Array, Ops
 
-from .costs import LABELLED, BatchCost, Enumerated, Sampled
-from .options import SAMPLED, Task
+from .costs import LABELLED, BatchCost, EnumeratedObjective, SampledSurrogate
+from .options import SAMPLED, TrainingTask
 
 #: Embeddings begin this much smaller than those that checks draw: theirs are large so that every
 #: gradient can be seen, and with them a classifier of rare tokens has much to unlearn.
@@ -33,7 +33,7 @@ class TrainingDiverged(GradproofError, ValueError):
 
 
 @dataclasses.dataclass(frozen=True)
-class State:
+class TrainingState:
     """All that a run has come to.
 
     ``moments`` are Adam's; ``lambda_`` the baseline's; ``batches`` and ``draws`` the states of two
@@ -50,20 +50,20 @@ class State:
 
 
 @dataclasses.dataclass(frozen=True)
-class Look:
+class Evaluation:
     """A state seen from outside: C, or its estimate, on one batch, and held-out accuracy."""
 
     loss: float
     accuracy: float
 
 
-def initial_state(task: Task) -> State:
+def initial_state(task: TrainingTask) -> TrainingState:
     """Where a run begins, from its seed alone."""
     seeds = np.random.SeedSequence(task.options.seed).spawn(4)
     model, rows, labels, baseline = (np.random.default_rng(seed) for seed in seeds)
     parameters = task.model.initial(model)
     parameters["e.embedding"] = EMBEDDING_SCALE * parameters["e.embedding"]
-    return State(
+    return TrainingState(
         step=0,
         parameters=parameters,
         moments={},
@@ -73,7 +73,7 @@ def initial_state(task: Task) -> State:
     )
 
 
-def advance(task: Task, state: State) -> State:
+def advance(task: TrainingTask, state: TrainingState) -> TrainingState:
     """One step: a batch, the gradient of C, Adam, and what the baseline learns from the draw.
 
     Raises:
@@ -90,7 +90,7 @@ def advance(task: Task, state: State) -> State:
         taken=state.step,
         learning_rate=task.options.learning_rate,
     )
-    return State(
+    return TrainingState(
         step=state.step + 1,
         parameters=parameters,
         moments=moments,
@@ -101,7 +101,7 @@ def advance(task: Task, state: State) -> State:
 
 
 def differentiate(
-    task: Task, state: State, rows: np.random.Generator, labels: np.random.Generator
+    task: TrainingTask, state: TrainingState, rows: np.random.Generator, labels: np.random.Generator
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], Batch]:
     """The gradient of C of a batch, or its estimate; the values beside it; who had no label.
 
@@ -115,7 +115,7 @@ def differentiate(
     return gradients, values, unlabelled
 
 
-def draw_batches(task: Task, rng: np.random.Generator) -> tuple[Batch, Batch]:
+def draw_batches(task: TrainingTask, rng: np.random.Generator) -> tuple[Batch, Batch]:
     """Sentences with a label and sentences without, and fresh noise for them."""
     split, options = task.prepared.split, task.options
     known = pick(rng, split.labelled, options.labelled_batch)
@@ -128,7 +128,7 @@ def pick(rng: np.random.Generator, rows: np.ndarray, count: int) -> np.ndarray:
     return rng.choice(rows, size=min(count, len(rows)), replace=False)
 
 
-def batch_of(task: Task, rows: np.ndarray, rng: np.random.Generator) -> Batch:
+def batch_of(task: TrainingTask, rows: np.ndarray, rng: np.random.Generator) -> Batch:
     """Rows of the text as a batch, with their labels and fresh noise."""
     tokens, mask, labels = task.prepared.rows(rows)
     return make_batch(tokens, mask, labels, task.model.noise(rng, *tokens.shape))
@@ -139,17 +139,23 @@ def _without_labels(batch: Batch) -> Batch:
 
 
 def cost_of(
-    task: Task, state: State, known: Batch, unlabelled: Batch, labels: np.random.Generator
+    task: TrainingTask,
+    state: TrainingState,
+    known: Batch,
+    unlabelled: Batch,
+    labels: np.random.Generator,
 ) -> tuple[BatchCost, dict[str, np.ndarray]]:
     """C of two batches as a build, and its inputs, with labels drawn where U is sampled."""
     model, options, k = task.model, task.options, task.model.classes
-    part: Sampled | Enumerated
+    part: SampledSurrogate | EnumeratedObjective
     if options.estimator == SAMPLED:
         form = FORMS[options.form]
-        part = Sampled(SurrogateBuild(form, task.baseline, model, unlabelled.n, unlabelled.t))
+        part = SampledSurrogate(
+            SurrogateBuild(form, task.baseline, model, unlabelled.n, unlabelled.t)
+        )
         draw = one_hot(draw_labels(labels, log_q(task, state.parameters, unlabelled)), k)
     else:
-        part = Enumerated(model, unlabelled.n, unlabelled.t)
+        part = EnumeratedObjective(model, unlabelled.n, unlabelled.t)
         draw = every_label(unlabelled.n, k)
     inputs = unlabelled.arrays() | {"draw": draw} | dict(state.lambda_)
     of_known = known.arrays() | {"draw": one_hot(known.labels, k)}
@@ -164,7 +170,7 @@ def draw_labels(rng: np.random.Generator, log_q: np.ndarray) -> np.ndarray:
     return (cumulated <= rng.random((len(log_q), 1))).sum(axis=1)
 
 
-def log_q(task: Task, parameters: Arrays, batch: Batch) -> np.ndarray:
+def log_q(task: TrainingTask, parameters: Arrays, batch: Batch) -> np.ndarray:
     """Log q(y|x) of each sentence, (N, K)."""
     build, inputs = ModelBuild(_log_q, task.model, batch.n, batch.t), batch.arrays()
     return torch_training().evaluate(build, parameters, inputs)(parameters, inputs)["log_q"]
@@ -175,7 +181,7 @@ def _log_q(ops: Ops, model: Model, parameters: Named, batch: Batch, inputs: Name
     return {"log_q": found}
 
 
-def look(task: Task, state: State) -> Look:
+def look(task: TrainingTask, state: TrainingState) -> Evaluation:
     """C on a batch and accuracy on all held-out sentences, with generators of its own.
 
     A run that is looked at is thus the same as one that is not.
@@ -189,10 +195,10 @@ def look(task: Task, state: State) -> Look:
     parameters = state.parameters
     values = torch_training().evaluate(cost, parameters, inputs)(parameters, inputs)
     _check_finite(task, state, values, {})
-    return Look(loss=float(values["value"]), accuracy=accuracy(task, parameters))
+    return Evaluation(loss=float(values["value"]), accuracy=accuracy(task, parameters))
 
 
-def accuracy(task: Task, parameters: Arrays) -> float:
+def accuracy(task: TrainingTask, parameters: Arrays) -> float:
     """The share of held-out sentences whose label is the likeliest, with all noise at zero."""
     tokens, mask, labels = task.prepared.rows(task.prepared.split.held_out)
     noise = task.model.noise(np.random.default_rng(0), *tokens.shape)
@@ -201,13 +207,15 @@ def accuracy(task: Task, parameters: Arrays) -> float:
     return float(np.mean(found.argmax(axis=1) == labels))
 
 
-def largest_class(task: Task) -> float:
+def largest_class(task: TrainingTask) -> float:
     """The accuracy of who always says the class that has most of the held-out sentences."""
     labels = task.prepared.labels[task.prepared.split.held_out]
     return float(np.bincount(labels).max() / len(labels))
 
 
-def _check_finite(task: Task, state: State, values: Arrays, gradients: Arrays) -> None:
+def _check_finite(
+    task: TrainingTask, state: TrainingState, values: Arrays, gradients: Arrays
+) -> None:
     wrong = [name for name, found in gradients.items() if not np.isfinite(found).all()]
     loss = float(values["value"])
     if wrong or not math.isfinite(loss):
@@ -223,7 +231,7 @@ def _learned(baseline: Baseline, lambda_: Arrays, batch: Batch, values: Arrays) 
     """Lambda after a step; as it was where all labels were enumerated, and none drawn."""
     if "returns" not in values:
         return lambda_
-    x = Sentences(
+    x = BaselineBatch(
         tokens=batch.tokens,
         mask=batch.mask,
         lengths=batch.mask.sum(axis=1),

@@ -10,8 +10,8 @@ tokens, mask, labels = prepared.rows(prepared.split.labelled[:32])
 from ..batch import BOS, EOS, PAD, UNK
 from .corpus import Corpus
 from .errors import CorpusError, CorpusMissing
-from .prepared import Prepared, prepare
-from .registry import Listing, available, load
+from .prepared import PreparedCorpus, prepare
+from .registry import CorpusListing, available, load
 from .split import Split, split
 from .table import load_table
 from .units import Unit
@@ -24,9 +24,9 @@ __all__ = [
     "UNK",
     "Corpus",
     "CorpusError",
+    "CorpusListing",
     "CorpusMissing",
-    "Listing",
-    "Prepared",
+    "PreparedCorpus",
     "Split",
     "Unit",
     "Vocabulary",

@@ -13,7 +13,7 @@ from .vocabulary import Vocabulary
 
 
 @dataclass(frozen=True, eq=False)
-class Prepared:
+class PreparedCorpus:
     """All N rows of a corpus as arrays, and which of them may be used for what.
 
     Attributes:
@@ -82,7 +82,7 @@ def prepare(
     labelled: int,
     held_out: int,
     seed: int,
-) -> Prepared:
+) -> PreparedCorpus:
     """Splits a corpus, builds a vocabulary without the held-out texts, encodes all rows.
 
     Args:
@@ -105,4 +105,4 @@ def prepare(
     labels = np.array(corpus.labels, dtype=np.int64)
     for array in (tokens, mask, labels):
         array.setflags(write=False)
-    return Prepared(corpus, vocabulary, tokens, mask, labels, parts)
+    return PreparedCorpus(corpus, vocabulary, tokens, mask, labels, parts)

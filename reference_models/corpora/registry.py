@@ -14,7 +14,7 @@ from .units import Unit
 
 
 @dataclass(frozen=True)
-class Entry:
+class CorpusEntry:
     """One known corpus.
 
     Attributes:
@@ -31,7 +31,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Listing:
+class CorpusListing:
     """What is told of a known corpus without reading it."""
 
     name: str
@@ -41,25 +41,25 @@ class Listing:
 
 
 CORPORA = {
-    "names-8": Entry(
+    "names-8": CorpusEntry(
         "last names by locale, 8 Latin-script locales, characters",
         names.LICENCE,
         partial(names.load_names, "names-8", names.EIGHT),
         names.installed,
     ),
-    "names-61": Entry(
+    "names-61": CorpusEntry(
         "last names by locale, 61 locales, characters",
         names.LICENCE,
         partial(names.load_names, "names-61", names.SIXTY_ONE),
         names.installed,
     ),
-    "r8": Entry(
+    "r8": CorpusEntry(
         "Reuters-21578 news stories by topic, 8 topics, words",
         reuters.LICENCE,
         partial(reuters.load_reuters, "r8"),
         partial(reuters.installed, "r8"),
     ),
-    "r52": Entry(
+    "r52": CorpusEntry(
         "Reuters-21578 news stories by topic, 52 topics, words",
         reuters.LICENCE,
         partial(reuters.load_reuters, "r52"),
@@ -107,10 +107,10 @@ def load(
     return entry.load()
 
 
-def available() -> tuple[Listing, ...]:
+def available() -> tuple[CorpusListing, ...]:
     """All known corpora, installed or not, without reading any."""
     return tuple(
-        Listing(name, entry.description, entry.licence, entry.installed())
+        CorpusListing(name, entry.description, entry.licence, entry.installed())
         for name, entry in CORPORA.items()
     )
 

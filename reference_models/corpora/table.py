@@ -16,7 +16,7 @@ from .units import Unit
 LICENCE = "not stated: the user's own file"
 
 
-class Record(NamedTuple):
+class LabelledText(NamedTuple):
     """One labelled text and the line of its file on which it begins, from 1."""
 
     line: int
@@ -57,7 +57,7 @@ def load_table(
 
 
 def corpus_of(
-    records: Sequence[Record], name: str, unit: Unit, licence: str, source: str
+    records: Sequence[LabelledText], name: str, unit: Unit, licence: str, source: str
 ) -> Corpus:
     """Numbers the labels in sorted order and makes a corpus of the records.
 
@@ -77,7 +77,7 @@ def corpus_of(
     )
 
 
-def read_tab(path: Path, text: str, label: str) -> list[Record]:
+def read_tab(path: Path, text: str, label: str) -> list[LabelledText]:
     """Reads an Orange .tab file: cells apart by tabs under three header lines.
 
     The first header line names the columns; the types and roles below it are not used.
@@ -88,17 +88,17 @@ def read_tab(path: Path, text: str, label: str) -> list[Record]:
     return list(_delimited(_content(path), path, text, label, "\t", header_lines=3))
 
 
-def _csv(content: str, path: Path, text: str, label: str) -> Iterator[Record]:
+def _csv(content: str, path: Path, text: str, label: str) -> Iterator[LabelledText]:
     return _delimited(content, path, text, label, ",")
 
 
-def _tsv(content: str, path: Path, text: str, label: str) -> Iterator[Record]:
+def _tsv(content: str, path: Path, text: str, label: str) -> Iterator[LabelledText]:
     return _delimited(content, path, text, label, "\t")
 
 
 def _delimited(
     content: str, path: Path, text: str, label: str, delimiter: str, header_lines: int = 1
-) -> Iterator[Record]:
+) -> Iterator[LabelledText]:
     rows = _rows(content, path, delimiter)
     line, header = next(rows, (1, []))
     columns = [cell.strip() for cell in header]
@@ -132,7 +132,7 @@ def _rows(content: str, path: Path, delimiter: str) -> Iterator[tuple[int, list[
         ) from error
 
 
-def _jsonl(content: str, path: Path, text: str, label: str) -> Iterator[Record]:
+def _jsonl(content: str, path: Path, text: str, label: str) -> Iterator[LabelledText]:
     for line, written in enumerate(content.split("\n"), start=1):
         if not written.strip():
             continue
@@ -167,13 +167,15 @@ def _object(written: str, where: str) -> dict[str, object]:
     return entry
 
 
-def _record(path: Path, line: int, text: tuple[str, object], label: tuple[str, object]) -> Record:
+def _record(
+    path: Path, line: int, text: tuple[str, object], label: tuple[str, object]
+) -> LabelledText:
     """Checks the two cells, each given as its column's name and its value."""
     where = f"{path}, line {line}"
     column, value = label
     if isinstance(value, int):
         label = column, str(value)
-    return Record(line, _cell(where, *text), _cell(where, *label))
+    return LabelledText(line, _cell(where, *text), _cell(where, *label))
 
 
 def _cell(where: str, column: str, value: object) -> str:
@@ -210,7 +212,7 @@ def _content(path: Path) -> str:
         ) from error
 
 
-def _reader(path: Path) -> Callable[[str, Path, str, str], Iterator[Record]]:
+def _reader(path: Path) -> Callable[[str, Path, str, str], Iterator[LabelledText]]:
     try:
         return _READERS[path.suffix.lower()]
     except KeyError:

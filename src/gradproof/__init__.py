@@ -42,7 +42,7 @@ if TYPE_CHECKING:
         UnsupportedDraw,
     )
     from gradproof.estimators.enumeration.stops import UnsupportedStopGradient
-    from gradproof.estimators.note.label_table import Table
+    from gradproof.estimators.note.label_table import LabelTable
     from gradproof.estimators.note.parabola import Quadratics
     from gradproof.estimators.note.subject import Subject
     from gradproof.reference_models.corpora import CorpusError
@@ -61,6 +61,7 @@ __all__ = [
     "GradproofError",
     "InputChanged",
     "InvarianceReport",
+    "LabelTable",
     "MeanTest",
     "NotAGradient",
     "NotAnOuterProduct",
@@ -74,7 +75,6 @@ __all__ = [
     "SamplerTest",
     "Subject",
     "SurrogateReport",
-    "Table",
     "TabularCase",
     "TextOptions",
     "TooFewDraws",
@@ -129,7 +129,7 @@ _HOMES = {
     "gradproof.errors": ("GradproofError",),
     "gradproof.estimators.note.parabola": ("Quadratics",),
     "gradproof.estimators.note.subject": ("Subject",),
-    "gradproof.estimators.note.label_table": ("Table",),
+    "gradproof.estimators.note.label_table": ("LabelTable",),
     "gradproof.reference_models.corpora": ("CorpusError",),
 }
 

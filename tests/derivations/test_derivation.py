@@ -6,12 +6,18 @@ import pytest
 import sympy as sp
 
 from gradproof.derivations.kernel import rules
-from gradproof.derivations.kernel.derivation import PROVED, Counterexample, Proof, Step, StepFails
+from gradproof.derivations.kernel.derivation import (
+    PROVED,
+    Counterexample,
+    Proof,
+    Step,
+    StepFails,
+)
 from gradproof.derivations.kernel.expressions import (
     D,
-    Held,
     K,
     L,
+    StopGradient,
     e,
     free_letters,
     k,
@@ -69,7 +75,7 @@ def test_a_held_constant_is_not_its_value_under_a_derivative():
     """The one substitution that would make every wrong surrogate right."""
     step = Step(D(L * sp.log(q), e), "value of a held constant")
     with pytest.raises(StepFails, match="does not lead"):
-        step.check(D(Held(L) * sp.log(q), e), "here")
+        step.check(D(StopGradient(L) * sp.log(q), e), "here")
 
 
 def test_normalisation_needs_a_constant():
@@ -133,7 +139,7 @@ def test_a_refutation_needs_a_counterexample():
         (total(q + L), total(q) + total(L)),
         (D(q + L, e), D(q, e) + D(L, e)),
         (mean(L), total(q * L)),
-        (Held(L), L),
+        (StopGradient(L), L),
         (total(q), sp.S.One),
     ],
 )
@@ -168,14 +174,14 @@ def of(name, *arguments):
         ("normalisation", total(L), sp.S.One, {L: sp.S.One}),
         # The sum has an index of its own, which the mean would bind.
         ("linearity of the mean", mean(total(L)), total(mean(L)), {}),
-        ("held factor", D(Held(L) ** e * L, e), Held(L) ** e * D(L, e), {}),
-        ("held constant", D(Held(L) ** e, e), sp.S.Zero, {}),
-        ("shown above", D(Held(L) * q, e), D(L * q, e), {Held(L): L}),
+        ("held factor", D(StopGradient(L) ** e * L, e), StopGradient(L) ** e * D(L, e), {}),
+        ("held constant", D(StopGradient(L) ** e, e), sp.S.Zero, {}),
+        ("shown above", D(StopGradient(L) * q, e), D(L * q, e), {StopGradient(L): L}),
         (
             "shown above",
-            D(D(Held(L) * q, e), e),
+            D(D(StopGradient(L) * q, e), e),
             D(L * D(q, e), e),
-            {D(Held(L) * q, e): L * D(q, e)},
+            {D(StopGradient(L) * q, e): L * D(q, e)},
         ),
         ("linearity of the sum", L * total(q), total(L * q), {}),
         ("counting", total(L), K * L, {}),
@@ -190,8 +196,8 @@ def test_a_false_step_does_not_pass(rule, before, after, given):
 
 def test_what_is_shown_of_held_constants_is_used_where_no_derivative_is():
     """As a value it is right, beside a derivative as well."""
-    shown = {D(Held(L) * q, e): L * D(q, e)}
-    before = D(Held(L) * q, e) + D(q, e)
+    shown = {D(StopGradient(L) * q, e): L * D(q, e)}
+    before = D(StopGradient(L) * q, e) + D(q, e)
     Step(L * D(q, e) + D(q, e), "shown above", given=shown).check(before, "here")
 
 

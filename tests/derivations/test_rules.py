@@ -3,7 +3,7 @@
 import pytest
 import sympy as sp
 
-from gradproof.derivations.kernel.expressions import D, Held, e, k, q, w
+from gradproof.derivations.kernel.expressions import D, StopGradient, e, k, q, w
 from gradproof.derivations.kernel.rules import RULES
 
 f = sp.Function("f", real=True)(k, e)
@@ -21,9 +21,9 @@ CASES = {
         (D(q, u), sp.S.Zero),
     ],
     "held constant": [
-        (D(Held(q), e), sp.S.Zero),
+        (D(StopGradient(q), e), sp.S.Zero),
         (D(q, e), D(q, e)),
-        (D(Held(q) * q, e), D(Held(q) * q, e)),
+        (D(StopGradient(q) * q, e), D(StopGradient(q) * q, e)),
     ],
     "log-derivative": [
         (D(q, e), q * D(sp.log(q), e)),

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from gradproof.estimators.backends import load
 from gradproof.estimators.backends.autograd_backend import AutogradOps
 from gradproof.estimators.baselines import BASELINES
-from gradproof.estimators.baselines.base import Seen, Sentences
+from gradproof.estimators.baselines.base import BaselineBatch, BaselineInput
 from gradproof.estimators.baselines.batch_mean import RunningMean
-from gradproof.estimators.baselines.learned import Learned
+from gradproof.estimators.baselines.learned import LearnedBaseline
 from gradproof.estimators.baselines.per_token import PerToken
 from gradproof.estimators.note import moments
 from gradproof.estimators.note.bench import Bench
@@ -63,7 +63,7 @@ class Value:
     def __call__(self, ops, parameters, inputs):
         """B of each sentence."""
         batch = from_arrays(self.n, 2, inputs)
-        seen = Seen(ops, MODEL, parameters, batch, inputs, inputs["loss"])
+        seen = BaselineInput(ops, MODEL, parameters, batch, inputs, inputs["loss"])
         return {"value": BASELINES[self.name].value(seen)}
 
 
@@ -177,7 +177,7 @@ def test_only_coupled_baselines_read_the_losses(name, seed):
 
     def value(losses):
         inputs = subject.batch.arrays() | known
-        seen = Seen(ops, MODEL, subject.parameters, subject.batch, inputs, losses)
+        seen = BaselineInput(ops, MODEL, subject.parameters, subject.batch, inputs, losses)
         return BASELINES[name].value(seen)
 
     before = value(losses)
@@ -226,7 +226,7 @@ def test_a_running_mean_forgets_by_its_decay(decay, n, seed):
     baseline = RunningMean(decay=decay, update_first=True)
     losses, old = rng.standard_normal(n), np.array(rng.standard_normal())
     subject = subject_of(seed, n)
-    seen = Seen(AutogradOps(), MODEL, {}, subject.batch, {"lambda.mean": old}, losses)
+    seen = BaselineInput(AutogradOps(), MODEL, {}, subject.batch, {"lambda.mean": old}, losses)
     found = baseline.value(seen)
     expected = decay * old + (1 - decay) * mean(losses)
     size = 1.0 + np.abs(old) + np.abs(losses).sum()
@@ -236,7 +236,7 @@ def test_a_running_mean_forgets_by_its_decay(decay, n, seed):
 
 # ------------------------------------------------------------------ learning
 
-LEARNED = [name for name, of in BASELINES.items() if isinstance(of, Learned)]
+LEARNED = [name for name, of in BASELINES.items() if isinstance(of, LearnedBaseline)]
 NETS = [name for name in LEARNED if not isinstance(BASELINES[name], PerToken)]
 
 
@@ -245,7 +245,7 @@ def sentences(rng, n=5, width=2):
     lengths = rng.integers(1, 9, n).astype(float)
     losses = 10.0 * rng.standard_normal(n)
     tokens = np.zeros((n, 8), int)
-    return Sentences(tokens, tokens + 1.0, lengths, rng.standard_normal((n, width)), losses)
+    return BaselineBatch(tokens, tokens + 1.0, lengths, rng.standard_normal((n, width)), losses)
 
 
 @each_baseline

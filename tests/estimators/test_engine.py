@@ -20,9 +20,9 @@ from gradproof.estimators.engine import (
 )
 from gradproof.estimators.engine.accumulate import structured, table
 from gradproof.estimators.engine.entries import entries
-from gradproof.estimators.engine.general import Formed
-from gradproof.estimators.engine.structured import Block
-from gradproof.estimators.engine.tape import Handle, Tape
+from gradproof.estimators.engine.general import GeneralBlock
+from gradproof.estimators.engine.structured import StructuredBlock
+from gradproof.estimators.engine.tape import ParameterHandle, Tape
 from gradproof.estimators.note.exact import reference
 from gradproof.estimators.note.label_table import ANALYTIC, ONE_PASS, of_reference
 from gradproof.estimators.note.parabola import quadratics
@@ -173,7 +173,7 @@ def test_what_has_no_factors_is_formed_and_the_rest_is_not(torch):
         NotAnOuterProduct, match=r"parameter 'phi.table' is .*, which has no factors"
     ):
         moments_table(subject, path="structured")
-    way = accumulate.whatever_fits(torch, subject)
+    way = accumulate.structured_where_possible(torch, subject)
     assert way.kind.keywords == {"plain": frozenset({"phi.table"})}
     assert_same(moments_table(subject), reference(subject))
     expected, found = quadratics(reference(subject)), entry_moments(subject)
@@ -279,7 +279,7 @@ def test_a_use_that_only_looks_like_a_layer_is_none(kind, plain, n, torch):
     """Whatever is used otherwise than by sentences is noticed, also where its sizes are theirs."""
     subject = _with(kind, 7)
     subject = subject.replace(batch=subject.batch.rows(slice(0, n)))
-    way = accumulate.whatever_fits(torch, subject)
+    way = accumulate.structured_where_possible(torch, subject)
     assert getattr(way.kind, "keywords", {"plain": set()})["plain"] == plain
     for pairs in (subject.model.classes, 64):
         run = way._replace(chunks=blocks.chunks(subject.model.classes, pairs))
@@ -317,7 +317,7 @@ class Functional(TabularModel):
 def test_a_model_in_pytorchs_own_functions_has_its_layers_found(torch):
     """No namespace of ours is needed for products, additions and lookups to be seen."""
     subject = _with(Functional, 6)
-    assert accumulate.whatever_fits(torch, subject).kind is Block
+    assert accumulate.structured_where_possible(torch, subject).kind is StructuredBlock
     # The witness, in autograd, cannot run it; forming every gradient can.
     found, known = (moments_table(subject, path=path) for path in ("structured", "general"))
     for part in ("score", "cross", "pathwise"):
@@ -345,7 +345,7 @@ def _embedding(torch, rows, table, **more):
 )
 def test_what_pytorch_does_otherwise_is_no_layer(how, use, torch):
     """Rows that get no gradient, or another one, are not taken for a lookup."""
-    handle = Handle(Tape(torch, 3), "w", torch.ones(3, 3).double())
+    handle = ParameterHandle(Tape(torch, 3), "w", torch.ones(3, 3).double())
     with pytest.raises(NotAnOuterProduct, match=rf"parameter 'w' is {how}, which has no factors"):
         use(torch, torch.ones(3, 3).double(), handle)
 
@@ -353,7 +353,7 @@ def test_what_pytorch_does_otherwise_is_no_layer(how, use, torch):
 def test_a_model_without_layers_takes_the_general_way(torch):
     """Every gradient is formed, and the numbers are the same."""
     subject = _with(Opaque, 5)
-    assert accumulate.whatever_fits(torch, subject).kind is Formed
+    assert accumulate.structured_where_possible(torch, subject).kind is GeneralBlock
     assert_same(moments_table(subject), reference(subject))
 
 

@@ -20,14 +20,14 @@ from gradproof.estimators.baselines.fit import (
     fit,
     goal,
 )
-from gradproof.estimators.baselines.learned import Learned
+from gradproof.estimators.baselines.learned import LearnedBaseline
 from gradproof.estimators.note.exact import reference
 from gradproof.estimators.note.label_table import of_reference
 from gradproof.estimators.note.subject import Subject
 from gradproof.reference_models.batch import make_batch
 from gradproof.reference_models.tabular import TabularModel
 
-LEARNED = [name for name, of in BASELINES.items() if isinstance(of, Learned) and of.held]
+LEARNED = [name for name, of in BASELINES.items() if isinstance(of, LearnedBaseline) and of.held]
 seeds = st.integers(0, 2**32 - 1)
 each_form = pytest.mark.parametrize("name", LEARNED)
 

@@ -24,8 +24,8 @@ from gradproof.estimators.training.options import (
     ENUMERATED,
     SAMPLED,
     TRAINABLE_FORMS,
-    Options,
     Schedule,
+    TrainingOptions,
     check_baseline,
     make_task,
     options_from,
@@ -84,7 +84,7 @@ def folder(tmp_path):
 
 def small(text, **changes):
     """A task of few parameters on that file."""
-    return make_task(Options(data=text, **SMALL | changes))
+    return make_task(TrainingOptions(data=text, **SMALL | changes))
 
 
 def same(one, other):
@@ -448,7 +448,7 @@ def test_a_baseline_that_biases_is_refused(name):
         return
     reason = "reads the shared embeddings live" if name == "live" else "biases the gradient"
     with pytest.raises(ValueError, match=f"baseline '{name}' .*{reason}.* wrong on purpose"):
-        Options(baseline=name)
+        TrainingOptions(baseline=name)
 
 
 @pytest.mark.parametrize(
@@ -466,7 +466,7 @@ def test_a_baseline_that_biases_is_refused(name):
 def test_what_cannot_be_trained_with_is_an_error(changes, words):
     """The option, its value and what is expected."""
     with pytest.raises(ValueError, match=words):
-        Options(**changes)
+        TrainingOptions(**changes)
 
 
 def test_text_without_sentences_to_learn_from_is_an_error(text):
@@ -493,7 +493,7 @@ def test_a_schedule_names_its_stages():
 
 def test_options_go_through_json():
     """Written and read back the same; an option more or less is an error."""
-    options = Options(seed=5, labelled=7)
+    options = TrainingOptions(seed=5, labelled=7)
     written = json.loads(json.dumps(options.as_dict()))
     assert options_from(written) == options
     with pytest.raises(ValueError, match="another version of gradproof"):
@@ -525,7 +525,7 @@ def test_accuracy_is_that_of_the_likeliest_label_without_noise(text):
 def test_names_are_learned(model):
     """After a few steps on real text, far more than the largest class's share are right."""
     sizes = {"hidden": 12, "width": 8, "labelled": 400, "held_out": 500}
-    task = make_task(Options(model=model, learning_rate=0.01, alpha=30.0, **sizes))
+    task = make_task(TrainingOptions(model=model, learning_rate=0.01, alpha=30.0, **sizes))
     state = initial_state(task)
     for _ in range(40):
         state = advance(task, state)

@@ -9,14 +9,14 @@ import pytest
 from click.testing import CliRunner
 
 from gradproof.checks.variance.record_files import training_to_json
-from gradproof.checks.variance.records import Captured, Scaling, Stage, Training
+from gradproof.checks.variance.records import BaselineVariance, Scaling, Stage, Training
 from gradproof.checks.variance.scaling_files import scaling_to_json
 from gradproof.cli import main
 
 MAGIC = {".svg": b"<?xml", ".png": b"\x89PNG", ".pdf": b"%PDF"}
 
 ROWS = tuple(
-    Captured(name, "none", {"e": value, "w": 1.0}, share)
+    BaselineVariance(name, "none", {"e": value, "w": 1.0}, share)
     for name, value, share in (("none", 9.0, 0.0), ("constant", 5.0, np.nan), ("best", 4.0, 1.0))
 )
 TRAINING = Training(

@@ -8,10 +8,10 @@ from click.testing import CliRunner
 
 from gradproof.checks.variance import training
 from gradproof.checks.variance.record_files import training_from_json
-from gradproof.checks.variance.records import Captured, Stage
+from gradproof.checks.variance.records import BaselineVariance, Stage
 from gradproof.cli import main
 from gradproof.estimators.training import checkpoint as files
-from gradproof.estimators.training.options import Options, Schedule, make_task
+from gradproof.estimators.training.options import Schedule, TrainingOptions, make_task
 
 TEXTS = "words,kind\n" + "".join(
     f"{kind} {more} {last},{kind}\n" for kind in ("one", "two") for more in "abc" for last in "xyz"
@@ -113,7 +113,7 @@ def test_a_run_goes_on_for_longer_but_not_with_other_options():
 
 def stage(step, found):
     """A measurement of nothing."""
-    rows = (Captured("none", "", {"e": float(np.abs(found["e.embedding"]).sum())}, 0.0),)
+    rows = (BaselineVariance("none", "", {"e": float(np.abs(found["e.embedding"]).sum())}, 0.0),)
     return Stage("seqdgm", "texts", step, 1, 2, rows)
 
 
@@ -121,7 +121,7 @@ def stage(step, found):
 def test_stages_are_measured_at_their_parameters_and_once(tmp_path):
     """A stage that a stopped run did not come to is measured when it is resumed."""
     task = make_task(
-        Options(data="texts.csv", text="words", label="kind", width=2, hidden=2, batch=2)
+        TrainingOptions(data="texts.csv", text="words", label="kind", width=2, hidden=2, batch=2)
     )
     schedule = Schedule(steps=4, every=4, stages=("initial", "1", "end"))
     asked = []

@@ -29,7 +29,7 @@ from gradproof.estimators.enumeration import spread
 from gradproof.estimators.enumeration.generators import Streams
 from gradproof.estimators.enumeration.gradients import NotAGradient
 from gradproof.estimators.enumeration.run import NotEnumerable, TooManyPaths, UnsupportedDraw
-from gradproof.estimators.enumeration.state import State
+from gradproof.estimators.enumeration.state import Snapshot
 
 LOGITS = np.array([0.3, -0.4, 0.8])
 COSTS = np.array([1.2, -0.5, 2.1])
@@ -371,7 +371,7 @@ def test_a_baseline_set_by_the_first_cost_is_refuted_wherever_it_is_kept(place):
 def test_state_that_is_not_put_back_would_be_caught(monkeypatch):
     """A checker that lets runs begin where others ended finds no mean, or another one."""
     assert said("numpy/mean-kept") == HOLDS
-    monkeypatch.setattr(State, "settle", lambda self, thorough=False: ())
+    monkeypatch.setattr(Snapshot, "settle", lambda self, thorough=False: ())
     assert said("numpy/mean-kept") in {REFUTED, "NotReproducible"}
 
 

@@ -46,10 +46,10 @@ def test_listing_agrees_with_loading(name):
 def test_a_new_row_is_loadable(monkeypatch):
     """To add a corpus is to add a row."""
     corpus = Corpus("tiny", ("a", "b"), (0, 1), ("x", "y"), "word", "none", "a test")
-    row = registry.Entry("two letters", "none", lambda: corpus, lambda: True)
+    row = registry.CorpusEntry("two letters", "none", lambda: corpus, lambda: True)
     monkeypatch.setitem(registry.CORPORA, "tiny", row)
     assert load("tiny") is corpus
-    assert available()[-1] == registry.Listing("tiny", "two letters", "none", True)
+    assert available()[-1] == registry.CorpusListing("tiny", "two letters", "none", True)
 
 
 def test_a_path_is_a_table(tmp_path):

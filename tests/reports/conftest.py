@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gradproof.checks.variance.records import Captured, Stage, Training
+from gradproof.checks.variance.records import BaselineVariance, Stage, Training
 
 #: The share of the removable variance that each baseline removes; none and best are always there.
 SHARES = {"none": 0.0, "constant": 0.5, "mlp": 0.8, "best": 1.0}
@@ -15,7 +15,9 @@ def stage():
 
     def make(step, shares=None, scale=1.0):
         rows = [
-            Captured(name, "none", {"e": scale * (20.0 - index), "w": scale, "phi": 0.0}, share)
+            BaselineVariance(
+                name, "none", {"e": scale * (20.0 - index), "w": scale, "phi": 0.0}, share
+            )
             for index, (name, share) in enumerate((shares or SHARES).items())
         ]
         return Stage("seqdgm", "names-8", step, 4, 8, tuple(rows))

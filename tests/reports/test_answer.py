@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gradproof.checks.variance.record_files import training_from_json
-from gradproof.estimators.training.options import Options, Schedule
+from gradproof.estimators.training.options import Schedule, TrainingOptions
 from gradproof.reports import answer
 from gradproof.reports.stages import by_key
 
@@ -64,10 +64,10 @@ def test_each_record_has_the_command_that_made_it():
         given = {word: words[place + 1] for place, word in enumerate(words) if word[:2] == "--"}
         run = RUNS[name]
         assert run.seed == int(given["--seed"])
-        assert run.model == given.get("--model", Options().model)
-        assert run.data == given.get("--data", Options().data)
-        assert run.estimator == given.get("--estimator", Options().estimator)
-        assert run.baseline in (Options().baseline, "none")
+        assert run.model == given.get("--model", TrainingOptions().model)
+        assert run.data == given.get("--data", TrainingOptions().data)
+        assert run.estimator == given.get("--estimator", TrainingOptions().estimator)
+        assert run.baseline in (TrainingOptions().baseline, "none")
         assert run.steps[-1] == int(given.get("--steps", Schedule().steps))
         sentences = {stage.sentences for stage in run.stages}
         assert sentences == ({int(given["--sentences"])} if "--sentences" in given else set())

@@ -6,21 +6,27 @@ import pytest
 
 from gradproof.checks.benchmark.bugs import ROWS
 from gradproof.checks.benchmark.detection import WAYS
-from gradproof.checks.benchmark.results import Said, Score, Scored, Way, score_from_json
+from gradproof.checks.benchmark.results import (
+    Answer,
+    BenchmarkResult,
+    Method,
+    RowResult,
+    score_from_json,
+)
 from gradproof.reports import detection as report
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORD = score_from_json((ROOT / "docs" / "benchmark.json").read_text(encoding="utf-8"))
 
-SMALL = Score(
-    ways=(Way("ours", "exactly", True), Way("theirs", "roughly", False)),
+SMALL = BenchmarkResult(
+    ways=(Method("ours", "exactly", True), Method("theirs", "roughly", False)),
     rows=(
-        Scored("numpy/a", True, "A.", "a paper", "mean", 0.0,
-               {"ours": Said(0.0, 1, 9.0, 0.1), "theirs": Said(0.25, 4, 100.0, 100.0)}),
-        Scored("numpy/b", False, "B.", "a library", "mean", 0.5,
-               {"ours": Said(1.0, 1, 9.0, 0.1), "theirs": Said(0.5, 4, 100.0, 8000.0)}),
-        Scored("torch/b", False, "B.", "a library", "variance", 0.0,
-               {"ours": Said(0.0, 1, 9.0, 0.1), "theirs": None}),
+        RowResult("numpy/a", True, "A.", "a paper", "mean", 0.0,
+               {"ours": Answer(0.0, 1, 9.0, 0.1), "theirs": Answer(0.25, 4, 100.0, 100.0)}),
+        RowResult("numpy/b", False, "B.", "a library", "mean", 0.5,
+               {"ours": Answer(1.0, 1, 9.0, 0.1), "theirs": Answer(0.5, 4, 100.0, 8000.0)}),
+        RowResult("torch/b", False, "B.", "a library", "variance", 0.0,
+               {"ours": Answer(0.0, 1, 9.0, 0.1), "theirs": None}),
     ),
     seed="1",
 )  # fmt: skip

@@ -8,7 +8,7 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from gradproof.checks.variance.records import Captured
+from gradproof.checks.variance.records import BaselineVariance
 from gradproof.reports import baselines, shares, stages
 
 
@@ -186,7 +186,7 @@ def test_a_row_without_a_share_says_so(stage):
 def test_a_baseline_that_one_stage_lacks(stage):
     """A row is there for what any stage has; what is missing is not drawn."""
     first = stage(0)
-    more = Captured("late", "none", {"e": 3.0}, 0.7)
+    more = BaselineVariance("late", "none", {"e": 3.0}, 0.7)
     found = (first, dataclasses.replace(first, step=5, rows=(*first.rows, more)))
     axes = Figure().subplots()
     shares.draw(axes, found)

@@ -22,9 +22,9 @@ from . import (
     subsets,
     surrogates,
 )
-from .row import Problem, Row
+from .row import BenchmarkRow, Problem
 
-__all__ = ["ROWS", "Problem", "Row"]
+__all__ = ["ROWS", "BenchmarkRow", "Problem"]
 
 _FILES = (
     baselines,

@@ -8,7 +8,7 @@ from .row import right, wrong
 from .scene import (
     FEATURES,
     SENTENCES,
-    Tensors,
+    TorchProblem,
     by_hand,
     costs,
     draw,
@@ -56,7 +56,7 @@ class _Running:
         return signal
 
 
-def _greedy_tensors(s: Tensors, w: Any, v: Any) -> Any:
+def _greedy_tensors(s: TorchProblem, w: Any, v: Any) -> Any:
     log_q = s.log_q(w)
     y, greedy = s.draw(log_q), log_q.argmax(dim=-1)
     f = s.cost(v, y)
@@ -71,7 +71,7 @@ def _greedy_by_hand(rng: Any, w: Any, v: Any) -> Any:
     return to_weights(signal[:, None] * score(q, y)), pathwise(v, y)
 
 
-def _not_detached(s: Tensors, w: Any, v: Any) -> Any:
+def _not_detached(s: TorchProblem, w: Any, v: Any) -> Any:
     log_q = s.log_q(w)
     y = s.draw(log_q)
     f = s.cost(v, y)

@@ -11,7 +11,7 @@ from .scene import (
     FEATURES,
     SENTENCES,
     K,
-    Tensors,
+    TorchProblem,
     by_hand,
     costs,
     draw,
@@ -29,7 +29,7 @@ GUESS = np.array([[1.1, 0.9, 3.0], [2.6, 1.4, 4.9]])
 ADDED = {"added": 1.0, "missing": 0.0, "sign": -1.0}
 
 
-def _guessed(s: Tensors, w: Any, v: Any, *, mean: str) -> Any:
+def _guessed(s: TorchProblem, w: Any, v: Any, *, mean: str) -> Any:
     log_q, guess = s.log_q(w), s.constant(GUESS)
     y = s.draw(log_q)
     f = s.cost(v, y)
@@ -52,12 +52,12 @@ def _makes(mean: str) -> Makes:
     }
 
 
-def _value_at(s: Tensors, v: Any, share: Any) -> Any:
+def _value_at(s: TorchProblem, v: Any, share: Any) -> Any:
     """The cost at a mixture of labels, (N, K) -> (N,): what it is between them is a choice."""
     return (share * s.table).sum(-1) + (share @ v - s.t) ** 2
 
 
-def _taylor(s: Tensors, w: Any, v: Any, *, adds: bool, leaks: bool = False) -> Any:
+def _taylor(s: TorchProblem, w: Any, v: Any, *, adds: bool, leaks: bool = False) -> Any:
     log_q = s.log_q(w)
     q = log_q.exp()
     y = s.draw(log_q)

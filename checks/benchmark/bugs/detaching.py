@@ -15,7 +15,7 @@ from .scene import (
     VALUES,
     WEIGHTS,
     N,
-    Tensors,
+    TorchProblem,
     by_hand,
     costs,
     draw,
@@ -31,27 +31,27 @@ from .scene import (
 CRITIC = np.array([0.9, -0.35])
 
 
-def _magic_box(s: Tensors, w: Any, v: Any) -> Any:
+def _magic_box(s: TorchProblem, w: Any, v: Any) -> Any:
     log_q = s.log_q(w)
     y = s.draw(log_q)
     log_chance = s.at(log_q, y)
     return ((log_chance - log_chance.detach()).exp() * s.cost(v, y)).mean()
 
 
-def _reward_not_detached(s: Tensors, w: Any, v: Any) -> Any:
+def _reward_not_detached(s: TorchProblem, w: Any, v: Any) -> Any:
     log_q = s.log_q(w)
     y = s.draw(log_q)
     return (s.cost(v, y) * s.at(log_q, y)).mean()
 
 
-def _counted_twice(s: Tensors, w: Any, v: Any) -> Any:
+def _counted_twice(s: TorchProblem, w: Any, v: Any) -> Any:
     log_q = s.log_q(w)
     y = s.draw(log_q)
     f = s.cost(v, y)
     return (f * s.at(log_q, y) + f).mean()
 
 
-def _no_pathwise(s: Tensors, w: Any, v: Any) -> Any:
+def _no_pathwise(s: TorchProblem, w: Any, v: Any) -> Any:
     log_q = s.log_q(w)
     y = s.draw(log_q)
     return (s.cost(v, y).detach() * s.at(log_q, y)).mean()
@@ -64,7 +64,7 @@ def _no_pathwise_by_hand(rng: Any, w: Any, v: Any) -> Any:
     return to_weights(f[:, None] * score(q, y)), np.zeros_like(v)
 
 
-def _score_without_cost(s: Tensors, w: Any, v: Any) -> Any:
+def _score_without_cost(s: TorchProblem, w: Any, v: Any) -> Any:
     log_q = s.log_q(w)
     y = s.draw(log_q)
     return (s.at(log_q, y) + s.cost(v, y)).mean()
@@ -76,14 +76,14 @@ def _score_without_cost_by_hand(rng: Any, w: Any, v: Any) -> Any:
     return to_weights(score(q, y)), pathwise(v, y)
 
 
-def _logits_detached(s: Tensors, w: Any, v: Any) -> Any:
+def _logits_detached(s: TorchProblem, w: Any, v: Any) -> Any:
     log_q = s.log_q(w.detach())
     y = s.draw(log_q)
     f = s.cost(v, y)
     return (f.detach() * s.at(log_q, y) + f).mean()
 
 
-def _shared(s: Tensors, w: Any, *, holds: bool) -> Any:
+def _shared(s: TorchProblem, w: Any, *, holds: bool) -> Any:
     # The cost looks at the logits too, as a loss of an encoder that q shares.
     logits = s.x @ w
     y = s.draw(logits)
@@ -97,7 +97,7 @@ def _shared_expected(w: Any) -> Any:
     return (softmax(logits) * (TABLE + (logits - TARGETS[:, None]) ** 2)).sum() / N
 
 
-def _encoder_detached(s: Tensors, u: Any, w: Any, *, holds: bool) -> Any:
+def _encoder_detached(s: TorchProblem, u: Any, w: Any, *, holds: bool) -> Any:
     hidden = (s.x @ u).tanh()
     log_q = ((hidden.detach() if holds else hidden) @ w).log_softmax(dim=-1)
     y = s.draw(log_q)
@@ -112,7 +112,7 @@ _ENCODER = np.array([[0.6, -0.8], [0.35, 0.9]])
 
 
 def _critic(
-    s: Tensors, w: Any, v: Any, b: Any, *, as_number: bool = False, held: bool = True
+    s: TorchProblem, w: Any, v: Any, b: Any, *, as_number: bool = False, held: bool = True
 ) -> Any:
     log_q = s.log_q(w)
     y = s.draw(log_q)
@@ -125,7 +125,7 @@ def _critic(
     return (signal * s.at(log_q, y) + f + error).mean()
 
 
-def _loss_lost(s: Tensors, w: Any, v: Any, b: Any) -> Any:
+def _loss_lost(s: TorchProblem, w: Any, v: Any, b: Any) -> Any:
     log_q = s.log_q(w)
     y = s.draw(log_q)
     f = s.cost(v, y)
@@ -138,7 +138,7 @@ def _with_critic(w: Any, v: Any, b: Any) -> Any:
     return expected(w, v) + error.sum() / N
 
 
-def _unseen_critic(s: Tensors, w: Any, v: Any) -> Any:
+def _unseen_critic(s: TorchProblem, w: Any, v: Any) -> Any:
     # The same critic is no input, so that nobody asks for its gradient.
     return _critic(s, w, v, s.constant(CRITIC).requires_grad_(), as_number=True)
 

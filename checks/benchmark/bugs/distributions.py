@@ -17,7 +17,7 @@ from .scene import (
     WEIGHTS,
     K,
     N,
-    Tensors,
+    TorchProblem,
     by_hand,
     costs,
     draw,
@@ -36,7 +36,7 @@ BIT_WEIGHTS = np.array([[0.4, -0.9], [0.75, 0.35]])
 BIT_COSTS = np.array([[[0.7, 2.3], [-0.4, 1.6]], [[1.9, 0.2], [0.9, -1.1]]])
 
 
-def _log_chance(s: Tensors, logits: Any, bits: Any, how: str) -> Any:
+def _log_chance(s: TorchProblem, logits: Any, bits: Any, how: str) -> Any:
     bernoulli = s.torch.distributions.Bernoulli
     if how == "ones only":
         return (bits * logits.sigmoid().log()).sum(dim=-1)
@@ -46,7 +46,7 @@ def _log_chance(s: Tensors, logits: Any, bits: Any, how: str) -> Any:
     return {"sum": each.sum(-1), "mean": each.mean(-1), "first": each[:, 0]}[how]
 
 
-def _bits(s: Tensors, u: Any, *, how: str) -> Any:
+def _bits(s: TorchProblem, u: Any, *, how: str) -> Any:
     logits = s.x @ u
     bits = s.torch.distributions.Bernoulli(logits=logits).sample()
     first, second = bits.long().unbind(dim=-1)
@@ -91,7 +91,7 @@ COMPONENT_WEIGHTS = np.array([[0.5, -0.7], [-0.3, 0.8]])
 COMPONENT_LOGITS = np.array([[0.2, -0.6, 0.9], [-0.4, 0.7, 0.1]])
 
 
-def _stages(s: Tensors, u: Any, m: Any, *, how: str) -> Any:
+def _stages(s: TorchProblem, u: Any, m: Any, *, how: str) -> Any:
     log_z, log_y = (s.x @ u).log_softmax(dim=-1), m.log_softmax(dim=-1)
     z = s.draw(log_z)
     y = s.draw(log_y[z])
@@ -125,7 +125,9 @@ def _stage_rows(how: str) -> Makes:
 ALLOWED = np.array([[1.0, 1.0, 0.0], [0.0, 1.0, 1.0]])
 
 
-def _masked(s: Tensors, w: Any, v: Any, *, renormalised: bool, by_product: bool = False) -> Any:
+def _masked(
+    s: TorchProblem, w: Any, v: Any, *, renormalised: bool, by_product: bool = False
+) -> Any:
     log_q = s.log_q(w)
     allowed = s.constant(ALLOWED)
     # The logarithm of zero is minus infinity either way; its derivative times zero is NaN.
@@ -161,14 +163,14 @@ def _mask_rows(renormalised: bool) -> Makes:
     }
 
 
-def _wrong_argument(s: Tensors, w: Any, v: Any) -> Any:
+def _wrong_argument(s: TorchProblem, w: Any, v: Any) -> Any:
     q = s.torch.distributions.Categorical(logits=s.log_q(w).exp())  # probs= was meant
     y = q.sample()
     f = s.cost(v, y)
     return (f.detach() * q.log_prob(y) + f).mean()
 
 
-def _clamped(s: Tensors, w: Any, v: Any) -> Any:
+def _clamped(s: TorchProblem, w: Any, v: Any) -> Any:
     q = s.log_q(w).exp()
     y = s.draw(q.log())
     f = s.cost(v, y)

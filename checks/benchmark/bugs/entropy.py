@@ -13,7 +13,7 @@ from .scene import (
     VALUES,
     WEIGHTS,
     N,
-    Tensors,
+    TorchProblem,
     by_hand,
     costs,
     draw,
@@ -46,7 +46,7 @@ SIGNALS: dict[str, Signal] = {
 }
 
 
-def _entropy(s: Tensors, w: Any, v: Any, *, how: str) -> Any:
+def _entropy(s: TorchProblem, w: Any, v: Any, *, how: str) -> Any:
     signal, analytic = SIGNALS[how]
     log_q = s.log_q(w)
     y = s.draw(log_q)
@@ -78,7 +78,7 @@ def _both(how: str) -> Makes:
     }
 
 
-def _not_held(s: Tensors, w: Any, v: Any) -> Any:
+def _not_held(s: TorchProblem, w: Any, v: Any) -> Any:
     # log q (f + log q), the logarithm in the cost not held: its part is differentiated twice.
     log_q = s.log_q(w)
     y = s.draw(log_q)
@@ -86,7 +86,7 @@ def _not_held(s: Tensors, w: Any, v: Any) -> Any:
     return ((f.detach() + SHARE * log_chance) * log_chance + f).mean()
 
 
-def _of_the_mean(s: Tensors, w: Any, v: Any) -> Any:
+def _of_the_mean(s: TorchProblem, w: Any, v: Any) -> Any:
     log_q = s.log_q(w)
     y = s.draw(log_q)
     f, mean = s.cost(v, y), log_q.exp().mean(dim=0)
@@ -104,7 +104,7 @@ DIVERGENCES: dict[str, Any] = {
 }
 
 
-def _divergence(s: Tensors, w: Any, *, how: str) -> Any:
+def _divergence(s: TorchProblem, w: Any, *, how: str) -> Any:
     away = s.log_q(w) - s.constant(PRIOR).log()
     return DIVERGENCES[how](s, s.at(away, s.draw(s.log_q(w)))).mean()
 
@@ -130,7 +130,7 @@ def _divergences(how: str) -> Makes:
     }
 
 
-def _reversed(s: Tensors, w: Any) -> Any:
+def _reversed(s: TorchProblem, w: Any) -> Any:
     prior = s.constant(PRIOR)
     return (prior * (prior.log() - s.log_q(w))).sum(dim=-1).mean()
 

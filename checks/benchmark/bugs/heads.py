@@ -14,7 +14,7 @@ from .scene import (
     SENTENCES,
     VALUES,
     WEIGHTS,
-    Tensors,
+    TorchProblem,
     by_hand,
     costs,
     draw,
@@ -38,7 +38,7 @@ def _penalised(w: Any, v: Any, u: Any) -> Any:
     return expected(w, v) + (u**2).sum()
 
 
-def _with_head(s: Tensors, w: Any, v: Any, u: Any) -> Any:
+def _with_head(s: TorchProblem, w: Any, v: Any, u: Any) -> Any:
     log_q = s.log_q(w)
     y = s.draw(log_q)
     f = s.cost(v, y)
@@ -46,7 +46,7 @@ def _with_head(s: Tensors, w: Any, v: Any, u: Any) -> Any:
     return (f.detach() * s.at(log_q, y) + f).mean() + padded
 
 
-def _with_head_held(s: Tensors, w: Any, v: Any, u: Any) -> Any:
+def _with_head_held(s: TorchProblem, w: Any, v: Any, u: Any) -> Any:
     log_q = s.log_q(w)
     y = s.draw(log_q)
     f = s.cost(v, y)
@@ -73,7 +73,7 @@ def _fitted(w: Any, _v: Any, u: Any) -> Any:
     return expected(w, VALUES) + loss
 
 
-def _beside_critic(s: Tensors, w: Any, v: Any, u: Any) -> Any:
+def _beside_critic(s: TorchProblem, w: Any, v: Any, u: Any) -> Any:
     log_q = s.log_q(w)
     y = s.draw(log_q)
     f, critic = s.cost(v, y), s.x @ u

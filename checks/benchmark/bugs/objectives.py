@@ -17,7 +17,7 @@ from .scene import (
     WEIGHTS,
     K,
     N,
-    Tensors,
+    TorchProblem,
     draw,
     score,
     softmax,
@@ -34,11 +34,11 @@ SLOPE = 3.0
 SCALES = 1e2, 1e-4
 
 
-def _rectified(s: Tensors, v: Any, y: Any) -> Any:
+def _rectified(s: TorchProblem, v: Any, y: Any) -> Any:
     return s.at(s.table, y) + SLOPE * (v[y] - s.t).relu()
 
 
-def _squared(s: Tensors, v: Any, y: Any) -> Any:
+def _squared(s: TorchProblem, v: Any, y: Any) -> Any:
     return s.cost(v, y)
 
 
@@ -48,7 +48,7 @@ def _problem(
     """The estimator and the objective, of logits and values that are scaled in the model."""
 
     def make() -> Problem:
-        s = Tensors()
+        s = TorchProblem()
 
         def objective(w: Any, v: Any) -> Any:
             return cost(s, scale * v, s.draw(s.log_q(scale * w))).mean()

@@ -10,7 +10,7 @@ from .row import Makes, right, wrong
 from .scene import (
     FEATURES,
     SENTENCES,
-    Tensors,
+    TorchProblem,
     by_hand,
     costs,
     draw,
@@ -44,7 +44,7 @@ def _weight(ratio: Any, how: str) -> Any:
     return ratio * 0.0 + 1.0
 
 
-def _drawn_elsewhere(s: Tensors, w: Any, v: Any, *, how: str, samples: int) -> Any:
+def _drawn_elsewhere(s: TorchProblem, w: Any, v: Any, *, how: str, samples: int) -> Any:
     log_q, others = s.log_q(w), s.constant(BEHAVIOUR)
     y = s.draw(others.log(), samples)
     f = s.cost(v, y)
@@ -68,7 +68,7 @@ def _elsewhere(how: str, samples: int = 1) -> Makes:
     }
 
 
-def _proximal(s: Tensors, w: Any, v: Any, *, clips: bool) -> Any:
+def _proximal(s: TorchProblem, w: Any, v: Any, *, clips: bool) -> Any:
     # The ratio itself is differentiated, and there is no logarithm.
     others = s.constant(BEHAVIOUR)
     y = s.draw(others.log())
@@ -79,7 +79,7 @@ def _proximal(s: Tensors, w: Any, v: Any, *, clips: bool) -> Any:
     return (ratio * f).mean()
 
 
-def _score_only(s: Tensors, w: Any, v: Any) -> Any:
+def _score_only(s: TorchProblem, w: Any, v: Any) -> Any:
     log_q, others = s.log_q(w), s.constant(BEHAVIOUR)
     y = s.draw(others.log())
     f = s.cost(v, y)
@@ -87,7 +87,7 @@ def _score_only(s: Tensors, w: Any, v: Any) -> Any:
     return (ratio * f.detach() * s.at(log_q, y) + f).mean()
 
 
-def _tempered(s: Tensors, w: Any, v: Any) -> Any:
+def _tempered(s: TorchProblem, w: Any, v: Any) -> Any:
     log_q = s.log_q(w)
     y = s.draw(log_q / TEMPERATURE)
     f = s.cost(v, y)
@@ -101,7 +101,7 @@ def _tempered_by_hand(rng: Any, w: Any, v: Any) -> Any:
     return to_weights(f[:, None] * score(q, y)), pathwise(v, y)
 
 
-def _explores(s: Tensors, w: Any, v: Any) -> Any:
+def _explores(s: TorchProblem, w: Any, v: Any) -> Any:
     log_q = s.log_q(w)
     explores = s.torch.bernoulli(s.t * 0.0 + EXPLORED) > 0.0
     y = s.torch.where(explores, s.torch.randint(len(v), (len(s.t),)), s.draw(log_q))

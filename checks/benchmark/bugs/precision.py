@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .row import Makes, Problem, right, wrong
-from .scene import FEATURES, K, Tensors, draw, exact, scored, softmax
+from .scene import FEATURES, K, TorchProblem, draw, exact, scored, softmax
 
 # ------------------------------------------------------------------ a peaked policy
 
@@ -28,7 +28,7 @@ def _peaked_exact() -> np.ndarray:
 
 def _peaked(extra: float) -> Makes:
     def on_tensors() -> Problem:
-        s = Tensors()
+        s = TorchProblem()
         f = s.constant(PEAKED_COSTS)
 
         def surrogate(logits: Any) -> Any:
@@ -69,7 +69,7 @@ def _units_exact() -> np.ndarray:
 
 
 def _saturated() -> Problem:
-    s = Tensors()
+    s = TorchProblem()
     table = s.constant(UNIT_COSTS)
 
     def surrogate(logits: Any) -> Any:
@@ -108,7 +108,7 @@ def _heads(share: float) -> Makes:
     """The share of its gradient that the small head gets."""
 
     def on_tensors() -> Problem:
-        s = Tensors()
+        s = TorchProblem()
         table, shares = s.constant(HEAD_COSTS), s.constant(np.array([1.0, share]))
 
         def surrogate(logits: Any) -> Any:
@@ -151,7 +151,7 @@ def _attended(key: Any, _bias: Any) -> Any:
 
 
 def _attention() -> Problem:
-    s = Tensors()
+    s = TorchProblem()
     query, out, table = s.constant(QUERY), s.constant(OUT), s.constant(COSTS)
 
     def surrogate(key: Any, bias: Any) -> Any:

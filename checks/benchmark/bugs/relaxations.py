@@ -9,7 +9,7 @@ import numpy as np
 from gradproof.estimators.enumeration.run import UnsupportedDraw
 
 from .row import Makes, right, wrong
-from .scene import FEATURES, TARGETS, N, Tensors, by_hand, tensors
+from .scene import FEATURES, TARGETS, N, TorchProblem, by_hand, tensors
 
 #: One bit for each sentence: its logit is the features times these, (D,); what it costs, of value
 #: b, is slope * b + curve * (b - centre)^2, (N,).
@@ -35,7 +35,7 @@ def _mean(curve: Any) -> Any:
     return expected
 
 
-def _on_tensors(s: Tensors, bits: Any, curve: Any) -> Any:
+def _on_tensors(s: TorchProblem, bits: Any, curve: Any) -> Any:
     slope, curve, centre = (s.constant(each) for each in (SLOPE, curve, CENTRE))
     return slope * bits + curve * (bits - centre) ** 2
 
@@ -43,7 +43,7 @@ def _on_tensors(s: Tensors, bits: Any, curve: Any) -> Any:
 # ------------------------------------------------------------------ straight through
 
 
-def _straight(s: Tensors, u: Any, *, curve: Any) -> Any:
+def _straight(s: TorchProblem, u: Any, *, curve: Any) -> Any:
     p = (s.x @ u).sigmoid()
     bits = s.torch.bernoulli(p.detach())
     return _on_tensors(s, bits + p - p.detach(), curve).mean()
@@ -64,14 +64,14 @@ def _straights(curve: Any) -> Makes:
     }
 
 
-def _identity(s: Tensors, u: Any) -> Any:
+def _identity(s: TorchProblem, u: Any) -> Any:
     # As if the bit were the logit itself.
     logits = s.x @ u
     bits = s.torch.bernoulli(logits.detach().sigmoid())
     return _on_tensors(s, bits + logits - logits.detach(), 0.0 * CURVE).mean()
 
 
-def _at_the_mean(s: Tensors, u: Any) -> Any:
+def _at_the_mean(s: TorchProblem, u: Any) -> Any:
     return _on_tensors(s, (s.x @ u).sigmoid(), CURVE).mean()
 
 
@@ -87,7 +87,7 @@ def _branches_by_hand(rng: Any, u: Any, *, weighed: bool) -> Any:
     return FEATURES.T @ (p * (1.0 - p) * seen / chance) / N
 
 
-def _branches(s: Tensors, u: Any, *, weighed: bool) -> Any:
+def _branches(s: TorchProblem, u: Any, *, weighed: bool) -> Any:
     p = (s.x @ u).sigmoid()
     bits = s.torch.bernoulli(p.detach())
     branch = bits * p + (1.0 - bits) * (1.0 - p)
@@ -127,7 +127,7 @@ def _of_pair(first: Any, second: Any, p: Any, logits: Any, how: str) -> Any:
     return difference * away * _sigmoid(np.abs(logits) if how == "pair" else logits)
 
 
-def _pair_tensors(s: Tensors, u: Any, *, how: str) -> Any:
+def _pair_tensors(s: TorchProblem, u: Any, *, how: str) -> Any:
     # What a uniform number makes of both: likely, different one way or the other, or unlikely.
     logits = s.x @ u
     p = logits.detach().sigmoid().numpy()
@@ -156,7 +156,7 @@ NOISE = np.array([-1.3, -0.2, 0.5, 1.7])
 LOCATION, LOG_SCALE = np.array([0.4, -0.9]), np.array([-0.3, 0.2])
 
 
-def _latent(s: Tensors, location: Any, log_scale: Any, *, how: str) -> Any:
+def _latent(s: TorchProblem, location: Any, log_scale: Any, *, how: str) -> Any:
     noise = s.constant(NOISE)[s.torch.randint(len(NOISE), (N,))]
     scale = log_scale.exp()
     if how == "scale held":
@@ -197,7 +197,7 @@ def _latents(how: str, *, hand: bool = True) -> Makes:
     return makes
 
 
-def _rebar(s: Tensors, u: Any) -> Any:
+def _rebar(s: TorchProblem, u: Any) -> Any:
     """A relaxed control variate, whose second noise should make the same bit, and does not."""
     logits = s.x @ u
     p = logits.sigmoid()

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .row import Makes, right, wrong
-from .scene import Tensors, by_hand, softmax, tensors
+from .scene import TorchProblem, by_hand, softmax, tensors
 
 #: Logits of two actions in two states.
 POLICY = np.array([[0.3, -0.5], [-0.2, 0.6]])
@@ -44,7 +44,7 @@ def _episode(act: Callable[[int], int]) -> tuple[list[int], list[int], list[floa
 
 
 def _tensors(weigh: Weights) -> Callable[..., Any]:
-    def estimate(s: Tensors, policy: Any) -> Any:
+    def estimate(s: TorchProblem, policy: Any) -> Any:
         q = s.torch.distributions.Categorical(logits=policy)
         chances = q.probs.detach()
 

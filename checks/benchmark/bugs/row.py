@@ -33,7 +33,7 @@ class Problem:
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
+class BenchmarkRow:
     """One estimator.
 
     Args:
@@ -68,9 +68,11 @@ class Row:
 Makes = Mapping[str, Callable[[], Problem]]
 
 
-def right(id: str, statement: str, source: str, makes: Makes) -> tuple[Row, ...]:
+def right(id: str, statement: str, source: str, makes: Makes) -> tuple[BenchmarkRow, ...]:
     """An unbiased estimator, a row for each framework."""
-    return tuple(Row(id, name, True, statement, source, make) for name, make in makes.items())
+    return tuple(
+        BenchmarkRow(id, name, True, statement, source, make) for name, make in makes.items()
+    )
 
 
 def wrong(
@@ -80,8 +82,9 @@ def wrong(
     makes: Makes,
     sees: str = "mean",
     raises: type[Exception] | None = None,
-) -> tuple[Row, ...]:
+) -> tuple[BenchmarkRow, ...]:
     """A bug, a row for each framework."""
     return tuple(
-        Row(id, name, False, statement, source, make, sees, raises) for name, make in makes.items()
+        BenchmarkRow(id, name, False, statement, source, make, sees, raises)
+        for name, make in makes.items()
     )

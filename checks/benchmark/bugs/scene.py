@@ -67,7 +67,7 @@ def exact(function: Expected, inputs: Inputs) -> tuple[np.ndarray, ...]:
 # ------------------------------------------------------------------ estimators, on tensors
 
 
-class Tensors:
+class TorchProblem:
     """The problem in PyTorch."""
 
     def __init__(self) -> None:
@@ -106,7 +106,7 @@ def tensors(
     """Makes a problem of a surrogate ``estimate(scene, *tensors)``."""
 
     def make() -> Problem:
-        scene = Tensors()
+        scene = TorchProblem()
         given = tuple(scene.constant(each).requires_grad_() for each in inputs)
 
         def surrogate(*leaves: Any) -> Any:
@@ -196,7 +196,7 @@ def scored_with_state(start: Callable[[], Any]) -> Makes:
 
 
 def _scored_tensors(signal: Any, shape: tuple[int, ...]) -> Callable[..., Any]:
-    def estimate(s: Tensors, w: Any, v: Any) -> Any:
+    def estimate(s: TorchProblem, w: Any, v: Any) -> Any:
         log_q = s.log_q(w)
         y = s.draw(log_q, *shape)
         f = s.cost(v, y)

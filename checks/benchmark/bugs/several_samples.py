@@ -15,7 +15,7 @@ from .scene import (
     WEIGHTS,
     K,
     N,
-    Tensors,
+    TorchProblem,
     by_hand,
     costs,
     draw,
@@ -30,7 +30,7 @@ from .scene import (
 SAMPLES = 2
 
 
-def _summed(s: Tensors, w: Any, v: Any) -> Any:
+def _summed(s: TorchProblem, w: Any, v: Any) -> Any:
     log_q = s.log_q(w)
     y = s.draw(log_q, SAMPLES)
     f = s.cost(v, y)
@@ -44,7 +44,7 @@ def _summed_by_hand(rng: Any, w: Any, v: Any) -> Any:
     return SAMPLES * to_weights(f[..., None] * score(q, y)), SAMPLES * pathwise(v, y)
 
 
-def _best(s: Tensors, w: Any, v: Any) -> Any:
+def _best(s: TorchProblem, w: Any, v: Any) -> Any:
     log_q = s.log_q(w)
     y = s.draw(log_q, SAMPLES)
     f = s.cost(v, y)
@@ -61,7 +61,7 @@ def _best_by_hand(rng: Any, w: Any, v: Any) -> Any:
     return to_weights(f[:, None] * score(q, y)), pathwise(v, y)
 
 
-def _same_key(s: Tensors, w: Any, v: Any) -> Any:
+def _same_key(s: TorchProblem, w: Any, v: Any) -> Any:
     log_q = s.log_q(w)
     y = s.draw(log_q)
     other = y.clone()  # drawn by the same key
@@ -78,7 +78,7 @@ def _same_key_by_hand(rng: Any, w: Any, v: Any) -> Any:
     return to_weights(signal[:, None] * score(q, y)), pathwise(v, y)
 
 
-def _repeated(s: Tensors, w: Any, v: Any) -> Any:
+def _repeated(s: TorchProblem, w: Any, v: Any) -> Any:
     log_q = s.log_q(w)
     y = s.draw(log_q).expand(SAMPLES, N)  # one key for all samples
     f = s.cost(v, y)
@@ -92,7 +92,7 @@ def _repeated_by_hand(rng: Any, w: Any, v: Any) -> Any:
     return to_weights(f[..., None] * score(q, y)), pathwise(v, y)
 
 
-def _transposed(s: Tensors, w: Any, v: Any) -> Any:
+def _transposed(s: TorchProblem, w: Any, v: Any) -> Any:
     log_q = s.log_q(w)
     y = s.draw(log_q, SAMPLES).reshape(N, SAMPLES).T  # a transpose was meant
     f = s.cost(v, y)
@@ -109,12 +109,12 @@ def _transposed_by_hand(rng: Any, w: Any, v: Any) -> Any:
 # ------------------------------------------------------------------ a bound of several samples
 
 
-def _bound(s: Tensors, f: Any) -> Any:
+def _bound(s: TorchProblem, f: Any) -> Any:
     """What each sentence's samples make together, as log of a mean of weights."""
     return (-f).logsumexp(dim=0) - float(np.log(SAMPLES))
 
 
-def _multi(s: Tensors, w: Any, v: Any, *, signal: str) -> Any:
+def _multi(s: TorchProblem, w: Any, v: Any, *, signal: str) -> Any:
     log_q = s.log_q(w)
     y = s.draw(log_q, SAMPLES)
     f = s.cost(v, y)

@@ -17,7 +17,7 @@ from .scene import (
     SENTENCES,
     K,
     N,
-    Tensors,
+    TorchProblem,
     by_hand,
     costs,
     draw,
@@ -66,7 +66,7 @@ def _by_seed(q: np.ndarray) -> np.ndarray:
     return draw(np.random.default_rng(seed), q)
 
 
-class _Lazy:
+class _LazyGenerator:
     """A generator that is made when it is first asked for."""
 
     def __init__(self) -> None:
@@ -80,9 +80,9 @@ class _Lazy:
 
 def _imported() -> Problem:
     """As after ``from torch import multinomial``."""
-    multinomial = Tensors().torch.multinomial
+    multinomial = TorchProblem().torch.multinomial
 
-    def estimate(s: Tensors, w: Any, v: Any) -> Any:
+    def estimate(s: TorchProblem, w: Any, v: Any) -> Any:
         log_q = s.log_q(w)
         y = multinomial(log_q.detach().exp(), 1)[:, 0]
         f = s.cost(v, y)
@@ -94,7 +94,7 @@ def _imported() -> Problem:
 def _lazy_tensors() -> Problem:
     kept: dict[str, Any] = {}
 
-    def estimate(s: Tensors, w: Any, v: Any) -> Any:
+    def estimate(s: TorchProblem, w: Any, v: Any) -> Any:
         if not kept:
             kept["generator"] = s.torch.Generator()
         log_q = s.log_q(w)
@@ -118,9 +118,9 @@ def _pairs_alike(rng: Any, w: Any, v: Any) -> Any:
 
 
 def _pairs_of_tensors_alike() -> Problem:
-    generator = Tensors().torch.Generator()
+    generator = TorchProblem().torch.Generator()
 
-    def estimate(s: Tensors, w: Any, v: Any) -> Any:
+    def estimate(s: TorchProblem, w: Any, v: Any) -> Any:
         log_q = s.log_q(w)
         q, state = log_q.detach().exp(), generator.get_state()
         y = s.torch.multinomial(q, 1, generator=generator)[:, 0]
@@ -141,7 +141,7 @@ SAMPLES = 2
 def _mapped(others: bool) -> Callable[..., Any]:
     """Samples by vmap, each with a baseline: the other's cost, or the mean of both."""
 
-    def estimate(s: Tensors, w: Any, v: Any) -> Any:
+    def estimate(s: TorchProblem, w: Any, v: Any) -> Any:
         log_q = s.log_q(w)
         q = log_q.detach().exp()
 
@@ -175,7 +175,7 @@ ROWS = (
         "generator-made-late",
         "The generator is made when it is first asked for.",
         "Gymnasium's Env.np_random",
-        {"torch": _lazy_tensors, "numpy": lambda: _drawn_by(_Lazy())()},
+        {"torch": _lazy_tensors, "numpy": lambda: _drawn_by(_LazyGenerator())()},
     ),
     *right(
         "mapped-leave-one-out",

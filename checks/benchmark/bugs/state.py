@@ -14,7 +14,7 @@ from .scene import (
     TABLE,
     VALUES,
     WEIGHTS,
-    Tensors,
+    TorchProblem,
     by_hand,
     costs,
     draw,
@@ -91,7 +91,7 @@ def _keeping(start: Callable[[], Any]) -> Makes:
 
 def _steps() -> Problem:
     """Gradients by backward(), and an optimizer that takes its step at once."""
-    s = Tensors()
+    s = TorchProblem()
     w, v = leaves = [s.constant(each).requires_grad_() for each in (WEIGHTS, VALUES)]
     optimizer = s.torch.optim.Adam(leaves, lr=0.1)
 
@@ -119,7 +119,7 @@ def _normalised(w: Any, shifts: Any) -> Any:
 
 def _normalises() -> Problem:
     """Batch normalisation as it trains: it keeps running statistics, which no gradient uses."""
-    s = Tensors()
+    s = TorchProblem()
     norm = s.torch.nn.BatchNorm1d(FEATURES.shape[1]).double()
     norm.weight.requires_grad_(False)  # as large as it is
     norm.bias.data = s.constant(SHIFTS)
@@ -156,7 +156,7 @@ def _centres_in_place(rng: Any, w: Any, v: Any) -> Any:
     return to_weights(f[:, None] * score(q, y)), pathwise(v, y)
 
 
-def _centres_tensor_in_place(s: Tensors, w: Any, v: Any) -> Any:
+def _centres_tensor_in_place(s: TorchProblem, w: Any, v: Any) -> Any:
     w.data -= w.data.mean(dim=1, keepdim=True)
     log_q = s.log_q(w)
     y = s.draw(log_q)

@@ -14,7 +14,7 @@ from .scene import (
     WEIGHTS,
     K,
     N,
-    Tensors,
+    TorchProblem,
     by_hand,
     costs,
     draw,
@@ -32,12 +32,12 @@ PAIR = 2
 # ------------------------------------------------------------------ some labels summed, some drawn
 
 
-def _enumerated(s: Tensors, w: Any, v: Any) -> Any:
+def _enumerated(s: TorchProblem, w: Any, v: Any) -> Any:
     f = s.table + (v - s.t[:, None]) ** 2
     return (s.log_q(w).exp() * f).sum(dim=-1).mean()
 
 
-def _partial(s: Tensors, w: Any, v: Any, *, tail: str) -> Any:
+def _partial(s: TorchProblem, w: Any, v: Any, *, tail: str) -> Any:
     # The likeliest label is summed over, and one of the others drawn for what is left.
     log_q = s.log_q(w)
     top = log_q.argmax(dim=-1)
@@ -59,7 +59,7 @@ def _partial_by_hand(rng: Any, w: Any, v: Any, *, tail: str) -> Any:
     return _weighed(q, v, pairs)
 
 
-def _term(s: Tensors, log_q: Any, v: Any, y: Any) -> Any:
+def _term(s: TorchProblem, log_q: Any, v: Any, y: Any) -> Any:
     f = s.cost(v, y)
     return f.detach() * s.at(log_q, y) + f
 
@@ -96,7 +96,7 @@ def _shares(p: Any, y: Any, how: str) -> Any:
     )
 
 
-def _pair(s: Tensors, w: Any, v: Any, *, how: str) -> Any:
+def _pair(s: TorchProblem, w: Any, v: Any, *, how: str) -> Any:
     log_q = s.log_q(w)
     q = log_q.detach().exp()
     y = s.torch.multinomial(q, PAIR, replacement=False)
@@ -118,7 +118,7 @@ def _pair_by_hand(rng: Any, w: Any, v: Any, *, how: str) -> Any:
 PENALTY = 0.4
 
 
-def _part(s: Tensors, w: Any, v: Any, *, scale: float, penalty: float) -> Any:
+def _part(s: TorchProblem, w: Any, v: Any, *, scale: float, penalty: float) -> Any:
     kept = s.torch.randperm(N)[:1]
     log_q = s.log_q(w)[kept]
     y = s.torch.multinomial(log_q.exp(), 1)[:, 0]

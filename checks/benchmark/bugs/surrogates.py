@@ -14,7 +14,7 @@ from .scene import (
     WEIGHTS,
     K,
     N,
-    Tensors,
+    TorchProblem,
     by_hand,
     costs,
     draw,
@@ -27,7 +27,7 @@ from .scene import (
 )
 
 
-def _sign(s: Tensors, w: Any, v: Any) -> Any:
+def _sign(s: TorchProblem, w: Any, v: Any) -> Any:
     log_q = s.log_q(w)
     y = s.draw(log_q)
     f = s.cost(v, y)
@@ -41,14 +41,14 @@ def _sign_by_hand(rng: Any, w: Any, v: Any) -> Any:
     return to_weights(-f[:, None] * score(q, y)), pathwise(v, y)
 
 
-def _whole_sign(s: Tensors, w: Any, v: Any) -> Any:
+def _whole_sign(s: TorchProblem, w: Any, v: Any) -> Any:
     log_q = s.log_q(w)
     y = s.draw(log_q)
     f = s.cost(v, y)
     return -(f.detach() * s.at(log_q, y) + f).mean()
 
 
-def _probability(s: Tensors, w: Any, v: Any) -> Any:
+def _probability(s: TorchProblem, w: Any, v: Any) -> Any:
     log_q = s.log_q(w)
     y = s.draw(log_q)
     f = s.cost(v, y)
@@ -63,7 +63,7 @@ def _probability_by_hand(rng: Any, w: Any, v: Any) -> Any:
     return to_weights(f[:, None] * slope), pathwise(v, y)
 
 
-def _raw_logits(s: Tensors, w: Any, v: Any) -> Any:
+def _raw_logits(s: TorchProblem, w: Any, v: Any) -> Any:
     logits = s.x @ w
     y = s.draw(logits)
     f = s.cost(v, y)
@@ -77,14 +77,14 @@ def _raw_logits_by_hand(rng: Any, w: Any, v: Any) -> Any:
     return to_weights(f[:, None] * (score(q, y) + q)), pathwise(v, y)
 
 
-def _over_batch(s: Tensors, w: Any, v: Any) -> Any:
+def _over_batch(s: TorchProblem, w: Any, v: Any) -> Any:
     logits = s.x @ w
     y = s.draw(logits)
     f = s.cost(v, y)
     return (f.detach() * s.at(logits.log_softmax(dim=0), y) + f).mean()
 
 
-def _outer(s: Tensors, w: Any, v: Any, *, total: bool) -> Any:
+def _outer(s: TorchProblem, w: Any, v: Any, *, total: bool) -> Any:
     log_q = s.log_q(w)
     y = s.draw(log_q)
     f = s.cost(v, y)
@@ -99,7 +99,7 @@ def _outer_by_hand(rng: Any, w: Any, v: Any, *, total: bool) -> Any:
     return to_weights(f * score(q, y)), pathwise(v, y)
 
 
-def _redrawn(s: Tensors, w: Any, v: Any) -> Any:
+def _redrawn(s: TorchProblem, w: Any, v: Any) -> Any:
     log_q = s.log_q(w)
     f = s.cost(v, s.draw(log_q))
     return (f.detach() * s.at(log_q, s.draw(log_q)) + f).mean()
@@ -112,7 +112,7 @@ def _redrawn_by_hand(rng: Any, w: Any, v: Any) -> Any:
     return to_weights(f[:, None] * score(q, draw(rng, q))), pathwise(v, y)
 
 
-def _likeliest(s: Tensors, w: Any, v: Any) -> Any:
+def _likeliest(s: TorchProblem, w: Any, v: Any) -> Any:
     log_q = s.log_q(w)
     f = s.cost(v, s.draw(log_q))
     return (f.detach() * log_q.max(dim=-1).values + f).mean()
@@ -125,7 +125,7 @@ SHIFT = (-0.6, 1.3)
 EXTRA = (0.5, -0.9, 1.6)
 
 
-def _auxiliary(s: Tensors, w: Any, *, redrawn: bool) -> Any:
+def _auxiliary(s: TorchProblem, w: Any, *, redrawn: bool) -> Any:
     chances = s.constant(CHANCES)
     shift = s.constant(SHIFT)
     a = s.torch.bernoulli(chances).long()
@@ -161,7 +161,7 @@ def _auxiliary_expected(w: Any) -> Any:
     return total / N
 
 
-def _coupled(s: Tensors, w: Any, v: Any, *, own: bool) -> Any:
+def _coupled(s: TorchProblem, w: Any, v: Any, *, own: bool) -> Any:
     log_q = s.log_q(w)
     y = s.draw(log_q)
     f = s.at(s.table, y) + (v[y] - v[y].mean()) ** 2 + s.t * v[y].mean()

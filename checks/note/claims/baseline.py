@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from gradproof.estimators.baselines import BASELINES, Baseline
-from gradproof.estimators.baselines.base import Seen, at_draw
+from gradproof.estimators.baselines.base import BaselineInput, at_draw
 from gradproof.reference_models import objective
 from gradproof.reference_models.batch import from_arrays
 from gradproof.reference_models.model import Model, every_label
@@ -40,7 +40,9 @@ class ShiftedObjective:
         """Run on framework arrays, with ``draw`` the labels (K, N, K)."""
         batch = from_arrays(self.n, self.t, inputs)
         losses = self.model.loss(ops, parameters, batch, inputs["draw"])
-        shift = at_draw(self.baseline, Seen(ops, self.model, parameters, batch, inputs, losses[0]))
+        shift = at_draw(
+            self.baseline, BaselineInput(ops, self.model, parameters, batch, inputs, losses[0])
+        )
         log_q = self.model.log_q(ops, parameters, batch)
         return ops.sum(objective.unlabelled(ops, log_q, losses + ops.expand_dims(shift, 0)))
 

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from gradproof.estimators.baselines import BASELINES
-from gradproof.estimators.baselines.base import Seen
+from gradproof.estimators.baselines.base import BaselineInput
 from gradproof.estimators.note.builds import build, surrogate, terms_at
-from gradproof.estimators.note.forms import FORMS, Form, Terms
+from gradproof.estimators.note.forms import FORMS, Form, FormTerms
 from gradproof.reference_models.batch import Batch, from_arrays
 from gradproof.reference_models.model import Model, one_hot
 from gradproof.reference_models.ops import Array, Ops
@@ -50,7 +50,7 @@ def baseline_values(
 ) -> Named:
     """B of each sentence, (N,)."""
     terms = terms_at(ops, model, parameters, batch, inputs["draw"])
-    return {"B": BASELINE.value(Seen(ops, model, parameters, batch, inputs, terms.loss))}
+    return {"B": BASELINE.value(BaselineInput(ops, model, parameters, batch, inputs, terms.loss))}
 
 
 def at_one_draw(study: Study, form: Form, groups: tuple[str, ...] = ()) -> list[Comparison]:
@@ -80,40 +80,40 @@ def refusal(study: Study, error: Exception) -> Comparison:
     return Comparison("gradient", 1, math.inf, 0.0, 1.0, study.name, note)
 
 
-def _cost(terms: Terms, weight_loss: Array, weight_log_q: Array, loss: Array) -> Array:
+def _cost(terms: FormTerms, weight_loss: Array, weight_log_q: Array, loss: Array) -> Array:
     return (weight_loss + weight_log_q + 1.0 - terms.baseline) * terms.at_draw + loss
 
 
-def _cl_is_l(ops: Any, terms: Terms) -> Array:
+def _cl_is_l(ops: Any, terms: FormTerms) -> Array:
     ops.held.append(terms.loss)
     return _cost(terms, terms.loss, ops.hold(terms.at_draw), terms.loss)
 
 
-def _cq_is_log_q(ops: Any, terms: Terms) -> Array:
+def _cq_is_log_q(ops: Any, terms: FormTerms) -> Array:
     ops.held.append(terms.at_draw)
     return _cost(terms, ops.hold(terms.loss), terms.at_draw, terms.loss)
 
 
-def _unused_twin(ops: Any, terms: Terms) -> Array:
+def _unused_twin(ops: Any, terms: FormTerms) -> Array:
     ops.hold(terms.loss)
     ops.hold(terms.at_draw)
     return _cost(terms, terms.loss, terms.at_draw, terms.loss)
 
 
-def _scanned_twice(ops: Any, terms: Terms) -> tuple[Array, Array]:
+def _scanned_twice(ops: Any, terms: FormTerms) -> tuple[Array, Array]:
     (first, second), _ = ops.theano.scan(
         lambda loss: [1.0 * loss, 1.0 * loss], sequences=[terms.loss]
     )
     return first, second
 
 
-def _raw_scan(ops: Any, terms: Terms) -> Array:
+def _raw_scan(ops: Any, terms: FormTerms) -> Array:
     constant, loss = _scanned_twice(ops, terms)
     ops.held.append(constant)
     return _cost(terms, constant, ops.hold(terms.at_draw), loss)
 
 
-def _copied_scan(ops: Any, terms: Terms) -> Array:
+def _copied_scan(ops: Any, terms: FormTerms) -> Array:
     constant, loss = _scanned_twice(ops, terms)
     return _cost(terms, ops.hold(constant), ops.hold(terms.at_draw), loss)
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from gradproof.derivations.registry import derivation
 from gradproof.estimators.baselines import BASELINES, Baseline
-from gradproof.estimators.baselines.base import Seen
+from gradproof.estimators.baselines.base import BaselineInput
 from gradproof.estimators.note import complex_step
 from gradproof.estimators.note.builds import build
 from gradproof.estimators.note.value_bounds import PASSES
@@ -64,7 +64,7 @@ def _of_baseline(study: Study, baseline: Baseline, name: str, lam: Named) -> np.
 
     def whole(ops: Ops, parameters: Named, given: Named) -> Array:
         batch = subject.batch.with_arrays(given)
-        seen = Seen(ops, subject.model, parameters, batch, given, np.zeros(batch.n))
+        seen = BaselineInput(ops, subject.model, parameters, batch, given, np.zeros(batch.n))
         return ops.sum(baseline.value(seen))
 
     still = {key: np.zeros(np.shape(array)) for key, array in subject.parameters.items()}

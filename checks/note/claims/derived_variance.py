@@ -12,7 +12,7 @@ from gradproof.derivations import baseline_variance as variance
 from gradproof.derivations.registry import derivation
 from gradproof.estimators.baselines.constant import Constant
 from gradproof.estimators.note.forms import FORMS
-from gradproof.estimators.note.moments import Moments
+from gradproof.estimators.note.moments import EstimateMoments
 from gradproof.reference_models.batch import Batch
 
 from ...evidence import HOLDS, REFUTED, Comparison, compare
@@ -30,7 +30,7 @@ COPIES = 3
 GIVEN = Constant("given", coupled=True)
 
 
-def at(study: Study, baseline: np.ndarray, form_name: str = "one-pass") -> Moments:
+def at(study: Study, baseline: np.ndarray, form_name: str = "one-pass") -> EstimateMoments:
     """Exact moments with a given baseline value for each sentence."""
     return study.moments_with(FORMS[form_name], GIVEN, {"lambda.bias": baseline})
 
@@ -41,7 +41,9 @@ def rounded(study: Study, baseline: object) -> np.ndarray:
     return per_sentence.astype(study.subject.dtype)
 
 
-def error_bound(study: Study, name: str, moments: Moments, largest_baseline: float) -> float:
+def error_bound(
+    study: Study, name: str, moments: EstimateMoments, largest_baseline: float
+) -> float:
     """What rounding can do to one entry of a variance.
 
     An estimate is at most its largest from the mean, twice; squares and the mean of squares double
@@ -61,7 +63,11 @@ def variances(study: Study) -> list[Comparison]:
 
 
 def _compare(
-    study: Study, found: Mapping[str, np.ndarray], expected: Named, moments: Moments, largest: float
+    study: Study,
+    found: Mapping[str, np.ndarray],
+    expected: Named,
+    moments: EstimateMoments,
+    largest: float,
 ) -> list[Comparison]:
     return [
         compare(

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from gradproof.estimators.baselines import BASELINES, Baseline
-from gradproof.estimators.baselines.base import NothingLearned, Seen, at_draw
+from gradproof.estimators.baselines.base import BaselineInput, NothingLearned, at_draw
 from gradproof.estimators.note.builds import terms_at
 from gradproof.estimators.note.forms import FORMS
 from gradproof.reference_models.batch import from_arrays
@@ -30,7 +30,7 @@ OF_SENTENCE = tuple(name for name in HELD if not BASELINES[name].coupled)
 
 
 @dataclasses.dataclass(frozen=True)
-class Sum(NothingLearned):
+class BaselineSum(NothingLearned):
     """Baselines added up. Lambda is drawn for each, so that no two of them cancel."""
 
     names: tuple[str, ...]
@@ -50,7 +50,7 @@ class Sum(NothingLearned):
             for key, value in BASELINES[name].initial(rng, width).items()
         }
 
-    def value(self, seen: Seen) -> Array:
+    def value(self, seen: BaselineInput) -> Array:
         """Their sum, each held as a surrogate holds it."""
         total = seen.ops.zeros_like(seen.loss)
         for name in self.names:
@@ -84,7 +84,9 @@ class Leak:
         """Run on framework arrays, at the labels ``draw`` (N, K)."""
         batch = from_arrays(self.n, self.t, inputs)
         loss = terms_at(ops, self.model, parameters, batch, inputs["draw"]).loss
-        value = at_draw(self.baseline, Seen(ops, self.model, parameters, batch, inputs, loss))
+        value = at_draw(
+            self.baseline, BaselineInput(ops, self.model, parameters, batch, inputs, loss)
+        )
         return ops.sum(value) + sum(0.0 * ops.sum(array) for array in parameters.values())
 
 
@@ -115,13 +117,13 @@ def of_all(
     """Look at the sum of some baselines, and at each where the sum is wrong."""
 
     def compared(study: Study) -> list[Comparison]:
-        together = look(study, Sum(names))
+        together = look(study, BaselineSum(names))
         if all(found.error <= found.bound for found in together):
             return together
         apart = [
             dataclasses.replace(found, what=f"{name}: {found.what}")
             for name in names
-            for found in look(study, Sum((name,)))
+            for found in look(study, BaselineSum((name,)))
         ]
         # Were each of them right, the sum would still not be.
         return apart if any(found.error > found.bound for found in apart) else together

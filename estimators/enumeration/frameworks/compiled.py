@@ -36,7 +36,7 @@ def key_of(state: Any) -> bytes:
     return state.tobytes() if isinstance(state, np.ndarray) else BITS.key(BITS.read(bits_of(state)))
 
 
-class _Kept(NamedTuple):
+class _SharedVariable(NamedTuple):
     """What a shared variable held. ``copied`` is its content, or the state of a generator."""
 
     name: str
@@ -45,7 +45,7 @@ class _Kept(NamedTuple):
     copied: Any
 
     @classmethod
-    def of(cls, name: str, storage: list[Any]) -> _Kept:
+    def of(cls, name: str, storage: list[Any]) -> _SharedVariable:
         value = storage[0]
         if isinstance(value, GENERATORS):
             return cls(name, storage, value, BITS.read(bits_of(value)))
@@ -79,22 +79,22 @@ class _Kept(NamedTuple):
         return self.copied[:1].tobytes() if is_array else BITS.key(self.copied)
 
 
-class Shared:
+class SharedVariables:
     """The shared variables that a run came upon; each is known by the list that holds its value."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        self._kept: dict[int, _Kept] = {}
+        self._kept: dict[int, _SharedVariable] = {}
         self._moved_to: set[bytes] = set()
         self._held: set[bytes] = set()
         self._still: dict[int, object] = {}
 
     @staticmethod
-    def of(run: Run, framework: str) -> Shared:
+    def of(run: Run, framework: str) -> SharedVariables:
         """Those of a framework, by its name in messages."""
-        found: Shared | None = run.memory.get(f"shared variables of {framework}")
+        found: SharedVariables | None = run.memory.get(f"shared variables of {framework}")
         if found is None:
-            found = run.memory[f"shared variables of {framework}"] = Shared(run)
+            found = run.memory[f"shared variables of {framework}"] = SharedVariables(run)
         return found
 
     def keep(self, variable: Symbolic, storage: list[Any], *, made: bool = False) -> None:
@@ -112,7 +112,7 @@ class Shared:
         if state and self._run.samples:
             return
         self._catch_up(storage[0])
-        self._kept[id(storage)] = _Kept.of("" if state else str(variable), storage)
+        self._kept[id(storage)] = _SharedVariable.of("" if state else str(variable), storage)
         if not state:
             return
         if isinstance(storage[0], GENERATORS):
@@ -174,7 +174,7 @@ class Shared:
             kept.put_back()
 
 
-class Plan(NamedTuple):
+class DrawPlan(NamedTuple):
     """What a compiled function draws from and changes, by the places of its inputs.
 
     ``refused`` says what it draws that no handler can answer; ``kept`` are shared variables, and
@@ -187,7 +187,7 @@ class Plan(NamedTuple):
 
 
 #: By what made a function, so that its graph is looked through once.
-_PLANS: weakref.WeakKeyDictionary[Any, Plan] = weakref.WeakKeyDictionary()
+_PLANS: weakref.WeakKeyDictionary[Any, DrawPlan] = weakref.WeakKeyDictionary()
 
 
 class Compiled(Framework):
@@ -200,7 +200,7 @@ class Compiled(Framework):
         super().__init__(module)
         #: Shared variables that runs left with another number or array, by name.
         self.changed: dict[str, None] = {}
-        self._stays: list[Shared] | None = None
+        self._stays: list[SharedVariables] | None = None
 
     def unseen(self, maker: Symbolic) -> Iterator[str]:
         """What a function draws that no handler can answer, in sentences."""
@@ -221,7 +221,7 @@ class Compiled(Framework):
 
     def finish(self, run: Run, watched: bool) -> None:
         """Put shared variables back."""
-        shared = Shared.of(run, self.called)
+        shared = SharedVariables.of(run, self.called)
         self.changed.update(dict.fromkeys(shared.changed()))
         if self._stays is None:
             shared.put_back()
@@ -235,7 +235,7 @@ class Compiled(Framework):
         Args:
             run_once: performs one run.
         """
-        stays: list[Shared] = []
+        stays: list[SharedVariables] = []
         self._stays = stays
         try:
             run_once()
@@ -262,17 +262,19 @@ class Compiled(Framework):
             if not run.samples:
                 for place, state in plan.kept:
                     if state:
-                        Shared.of(run, self.called).drew(function.input_storage[place].storage)
+                        SharedVariables.of(run, self.called).drew(
+                            function.input_storage[place].storage
+                        )
             return found
 
         return call
 
-    def _plan(self, maker: Symbolic) -> Plan:
+    def _plan(self, maker: Symbolic) -> DrawPlan:
         inputs = [
             (place, each.update is not None, is_state(each.variable), bool(each.implicit))
             for place, each in enumerate(maker.expanded_inputs)
         ]
-        return Plan(
+        return DrawPlan(
             tuple(dict.fromkeys(self.unseen(maker))),
             tuple(
                 (place, state)
@@ -282,13 +284,13 @@ class Compiled(Framework):
             any(state and not held for _, _, state, held in inputs),
         )
 
-    def _before(self, run: Run, plan: Plan, function: Symbolic, given: tuple[Any, ...]) -> None:
+    def _before(self, run: Run, plan: DrawPlan, function: Symbolic, given: tuple[Any, ...]) -> None:
         """Refuse what a function draws, or remember what it is about to change."""
         for why in plan.refused:
             if not isinstance(run, SampledRun):
                 raise UnsupportedDraw(why)
             run.observe(functools.partial(_refuse, why))
-        shared = Shared.of(run, self.called)
+        shared = SharedVariables.of(run, self.called)
         for place, _ in plan.kept:
             variable = function.maker.expanded_inputs[place].variable
             shared.keep(variable, function.input_storage[place].storage)
@@ -309,7 +311,7 @@ class Compiled(Framework):
             state, copied = is_state(variable), copies and not (args or kwargs)
             if copied and not state:
                 return real(variable)
-            shared = Shared.of(run, self.called)
+            shared = SharedVariables.of(run, self.called)
             shared.keep(variable, variable.container.storage)
             found = real(variable, *args, **kwargs)
             if state and not copies and not run.samples:

@@ -21,7 +21,7 @@ import functools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar
 
-from ..generators import Watched
+from ..generators import WatchedGenerators
 from ..patches import Patches
 from ..run import Run, SampledRun, UnsupportedDraw, current_run, outside
 
@@ -87,7 +87,7 @@ class GeneratorFramework(Framework):
     def __init__(self, module: Any) -> None:
         super().__init__(module)
         self._handlers: list[tuple[Any, Any]] = []
-        self._watched = Watched()
+        self._watched = WatchedGenerators()
         #: Whether a run let everything draw as ever, so that generators moved.
         self._sampled = False
 

@@ -23,7 +23,7 @@ from ..patches import Patches
 from ..run import NotEnumerable, Run, UnsupportedDraw, _current, current_run, outside
 from .framework import Framework, handle, refuse
 from .jax_functions import Functions
-from .jax_primitive import Answers, part
+from .jax_primitive import AnsweredDraws, part
 from .jax_traces import Home, compile_once, home, traces
 
 #: What ``jax.random`` has besides samplers. Anything else there draws, and is refused by name, but
@@ -66,7 +66,7 @@ class Jax(Framework):
 
     def start(self, run: Run, watched: bool) -> None:
         """Code that was traced outside is not used in a run."""
-        run.memory["jax"] = begun = Answers(run)
+        run.memory["jax"] = begun = AnsweredDraws(run)
         here = home()
         begun.setting = traces(self.module).of(here, here.age, run.samples, *here.apart)
         begun.setting.__enter__()
@@ -81,7 +81,7 @@ class Jax(Framework):
         here = home()
         if run not in here.runs:
             return  # it could not be started
-        answers = Answers.of(run)
+        answers = AnsweredDraws.of(run)
         try:
             if here.compiled:
                 _settle(self.module)
@@ -358,7 +358,7 @@ def _refuse_ahead(jax: Any, patches: Patches) -> None:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Within:
+class _Callback:
     """Somebody's function that compiled code calls back, in whatever thread that is."""
 
     function: Callable[..., Any]
@@ -373,7 +373,7 @@ class _Within:
         try:
             return self.function(*args, **kwargs)
         except NotEnumerable as error:
-            Answers.of(run).note(error)
+            AnsweredDraws.of(run).note(error)
             raise
         finally:
             _current.reset(token)
@@ -386,6 +386,6 @@ def _calling(real: Callable[..., Any]) -> Callable[..., Any]:
     def handler(callback: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         if current_run() is None:
             return real(callback, *args, **kwargs)
-        return real(_Within(callback, home()), *args, **kwargs)
+        return real(_Callback(callback, home()), *args, **kwargs)
 
     return handler

@@ -13,15 +13,15 @@ import numpy as np
 from ..outcomes import EPS
 from .jax_primitive import Array, draw_primitive
 from .jax_samplers import (
+    Binomials,
+    Categoricals,
     Coins,
     Counts,
-    Orders,
+    Integers,
+    Permutations,
     Sampler,
     Signs,
-    Successes,
-    Uncounted,
-    Weighted,
-    Whole,
+    UncountedSampler,
 )
 from .jax_traces import home
 
@@ -59,12 +59,14 @@ class Functions:
         if replace:
             how = {"softmax": True}
             return self._drawn(
-                key, Weighted(what, shape, self._whole, self._step(logits), **how), logits
+                key, Categoricals(what, shape, self._whole, self._step(logits), **how), logits
             )
         times = math.prod(shape[: len(shape) - len(rows)])
         if times > count:
             raise ValueError(f"{what}: {times} of {count} cannot be drawn without replacement")
-        sampler = Weighted(what, shape, self._whole, self._step(logits), softmax=True, times=times)
+        sampler = Categoricals(
+            what, shape, self._whole, self._step(logits), softmax=True, times=times
+        )
         return self._drawn(key, sampler, logits)
 
     def bernoulli(
@@ -116,14 +118,16 @@ class Functions:
     ) -> Array:
         if p is None:
             if replace:
-                return self._drawn(key, Whole(what, shape, self._whole), 0, count)
+                return self._drawn(key, Integers(what, shape, self._whole), 0, count)
             size = math.prod(shape)
-            return self._drawn(key, Orders(what, shape, self._whole, count=count, size=size))
+            return self._drawn(key, Permutations(what, shape, self._whole, count=count, size=size))
         p = self._array(p)
         if p.shape != (count,):
             raise ValueError(f"{what}: p has shape {p.shape}, and there are {count}")
         times = None if replace else math.prod(shape)
-        return self._drawn(key, Weighted(what, shape, self._whole, self._step(p), times=times), p)
+        return self._drawn(
+            key, Categoricals(what, shape, self._whole, self._step(p), times=times), p
+        )
 
     def permutation(
         self, key: Array, x: Array, axis: int = 0, independent: bool = False, **_: Any
@@ -137,7 +141,7 @@ class Functions:
         if rows:
             values = self._numpy.moveaxis(values, axis, -1)
             shape = tuple(values.shape)
-        places = self._drawn(key, Orders(what, shape, self._whole, count=count, size=count))
+        places = self._drawn(key, Permutations(what, shape, self._whole, count=count, size=count))
         if values is None:
             return places
         if rows:
@@ -158,7 +162,7 @@ class Functions:
         what, bounds = "jax.random.randint", [self._array(minval), self._array(maxval)]
         _check(what, tuple(shape), *(each.shape for each in bounds))
         kind = self._type(int if dtype is None else dtype)
-        return self._drawn(key, Whole(what, tuple(shape), kind), *bounds)
+        return self._drawn(key, Integers(what, tuple(shape), kind), *bounds)
 
     def binomial(
         self,
@@ -173,7 +177,7 @@ class Functions:
         whole = np.broadcast_shapes(n.shape, p.shape) if shape is None else tuple(shape)
         _check(what, whole, n.shape, p.shape)
         kind = self._type(float if dtype is None else dtype)
-        return self._drawn(key, Successes(what, whole, kind, self._step(p)), n, p)
+        return self._drawn(key, Binomials(what, whole, kind, self._step(p)), n, p)
 
     def multinomial(
         self,
@@ -196,7 +200,7 @@ class Functions:
     def _uncounted(self, why: str, shape: Sequence[int] = (), dtype: Any = bool) -> Array:
         """What is refused where it has a value."""
         data = np.zeros(1, np.uint32)
-        sampler = Uncounted(why, tuple(shape), np.dtype(dtype))
+        sampler = UncountedSampler(why, tuple(shape), np.dtype(dtype))
         return self._bound(sampler, "none", data)
 
     def _beside(self, found: Any, ask: Callable[[], object]) -> Any:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..run import Choice, NotEnumerable, Run, SampledRun, UnsupportedDraw, _current, current_run
-from .jax_samplers import Keys, Sampler
+from .jax_samplers import KeyedDraws, Sampler
 from .jax_traces import Home, asks_by
 
 #: An array of JAX, traced or not.
@@ -27,12 +27,12 @@ Array = Any
 _one_at_a_time = threading.RLock()
 
 
-class Answers:
+class AnsweredDraws:
     """What one run has answered, as it is kept in its memory under the name of the framework."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        self._keys = Keys()
+        self._keys = KeyedDraws()
         self._places = {key: place for place, key in enumerate(run._keyed)}
         self._ordered = len(run._ordered)
         #: Of JAX, while the run is under way.
@@ -42,16 +42,16 @@ class Answers:
         self.failed: BaseException | None = None
 
     @staticmethod
-    def of(run: Run) -> Answers:
+    def of(run: Run) -> AnsweredDraws:
         """Those of a run that is under way."""
         found = run.memory["jax"]
-        assert isinstance(found, Answers)
+        assert isinstance(found, AnsweredDraws)
         return found
 
     def draw(
         self, sampler: Sampler, generator: str, data: np.ndarray, given: Sequence[np.ndarray]
     ) -> np.ndarray:
-        """What is drawn by each of some keys; see :meth:`.jax_samplers.Keys.draw`."""
+        """What is drawn by each of some keys; see :meth:`.jax_samplers.KeyedDraws.draw`."""
         with _one_at_a_time:
             if isinstance(self._run, SampledRun):
                 try:
@@ -115,7 +115,7 @@ def draw_primitive(jax: Any) -> Any:
     ) -> Array:
         run = where.run(sampler.what)
         numbers = [np.asarray(each) for each in given]
-        found = Answers.of(run).draw(sampler, generator, np.asarray(data), numbers)
+        found = AnsweredDraws.of(run).draw(sampler, generator, np.asarray(data), numbers)
         placed = place(found)  # in a third of the time that jax.numpy.asarray takes
         return placed if isinstance(placed, jax.Array) else jax.numpy.asarray(found)
 
@@ -185,7 +185,7 @@ def _asking(sampler: Sampler, generator: str, where: Home) -> Callable[..., tupl
     def asked(data: np.ndarray, *given: np.ndarray) -> tuple[np.ndarray]:
         run = where.run(sampler.what)
         token = None if current_run() is run else _current.set(run)
-        answers = Answers.of(run)
+        answers = AnsweredDraws.of(run)
         try:
             return (answers.draw(sampler, generator, data, given),)
         except BaseException as error:

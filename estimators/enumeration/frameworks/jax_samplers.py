@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..outcomes import EPS, Coin, Outcomes, Table, Uniform, binomial, weighted
+from ..outcomes import EPS, Categorical, Coin, Outcomes, Uniform, binomial, weighted
 from ..run import Run, UnsupportedDraw
 
 #: How far parameters may be apart that were computed twice, in steps of their precision: a sum of n
@@ -58,7 +58,7 @@ class Sampler:
 
 
 @dataclasses.dataclass(frozen=True)
-class Weighted(Sampler):
+class Categoricals(Sampler):
     """Places in the last axis of an array of weights, (*rows, K).
 
     Args:
@@ -94,13 +94,13 @@ class Weighted(Sampler):
         """See the base class."""
         (rows,) = known
         if rows.ndim == 1 and self.times is None:
-            one = Table(self.what, rows, self.step)
+            one = Categorical(self.what, rows, self.step)
             return [choose(one) for _ in range(math.prod(self.shape))]
         flat = rows.reshape(-1, rows.shape[-1])
         if self.times is not None:
             found = [self._apart(choose, row, self.times) for row in flat]
             return np.moveaxis(np.reshape(found, (*rows.shape[:-1], self.times)), -1, 0)
-        outcomes = [Table(self.what, row, self.step) for row in flat]
+        outcomes = [Categorical(self.what, row, self.step) for row in flat]
         places = np.arange(len(flat)).reshape(rows.shape[:-1])
         return [choose(outcomes[row]) for row in np.broadcast_to(places, self.shape).flat]
 
@@ -137,7 +137,7 @@ class Signs(Sampler):
 
 
 @dataclasses.dataclass(frozen=True)
-class Whole(Sampler):
+class Integers(Sampler):
     """Whole numbers, each as likely: from the first argument up to, and without, the second."""
 
     def parameters(self, *given: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -158,7 +158,7 @@ class Whole(Sampler):
 
 
 @dataclasses.dataclass(frozen=True)
-class Orders(Sampler):
+class Permutations(Sampler):
     """Rows of places of so many, in any order and none twice; the last axis is a row."""
 
     count: int = 0
@@ -181,7 +181,7 @@ class Orders(Sampler):
 
 
 @dataclasses.dataclass(frozen=True)
-class Successes(Sampler):
+class Binomials(Sampler):
     """How many of so many trials come out, with the probability of each."""
 
     def drawn(self, choose: Choose, *known: np.ndarray) -> Any:
@@ -224,7 +224,7 @@ class Counts(Sampler):
 
 
 @dataclasses.dataclass(frozen=True)
-class Uncounted(Sampler):
+class UncountedSampler(Sampler):
     """What has no outcomes to count. It is described all the same: shapes may be all that is asked.
 
     Args:
@@ -240,7 +240,7 @@ class Uncounted(Sampler):
         raise UnsupportedDraw(self.what)
 
 
-class _Made(NamedTuple):
+class _KeyedDraw(NamedTuple):
     """What was drawn by a key."""
 
     sampler: Sampler
@@ -248,11 +248,11 @@ class _Made(NamedTuple):
     found: np.ndarray
 
 
-class Keys:
+class KeyedDraws:
     """What one run drew, by key."""
 
     def __init__(self) -> None:
-        self._made: dict[Hashable, _Made] = {}
+        self._made: dict[Hashable, _KeyedDraw] = {}
 
     def draw(
         self,
@@ -288,8 +288,8 @@ class Keys:
         known = sampler.parameters(*given)
         made = None if run.samples else self._made.get(key)
         if made is None:
-            found = np.asarray(sampler.drawn(_Asking(run, key), *known), sampler.dtype)
-            made = _Made(sampler, known, found.reshape(sampler.shape))
+            found = np.asarray(sampler.drawn(_RunAnswers(run, key), *known), sampler.dtype)
+            made = _KeyedDraw(sampler, known, found.reshape(sampler.shape))
             self._made[key] = made
         elif made.sampler != sampler or not sampler.same(made.known, known):
             raise UnsupportedDraw(_used_again(sampler, made.sampler, of_rows))
@@ -314,7 +314,7 @@ def _used_again(sampler: Sampler, before: Sampler, of_rows: bool) -> str:
     )
 
 
-class _Asking:
+class _RunAnswers:
     """Asks a run for the outcomes of one call, each under the key and its place."""
 
     __slots__ = ("_key", "_place", "_run")

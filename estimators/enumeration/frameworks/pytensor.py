@@ -17,9 +17,9 @@ import numpy as np
 
 from ..patches import Patches
 from ..run import Run, UnsupportedDraw, current_run, outside
-from .compiled import Compiled, Shared, Symbolic, below, by_itself, key_of
+from .compiled import Compiled, SharedVariables, Symbolic, below, by_itself, key_of
 from .framework import refuse
-from .symbolic import Draws, binomials, categories, choices, coins, integers, multinomials
+from .symbolic import SymbolicDraws, binomials, categories, choices, coins, integers, multinomials
 
 
 class PyTensor(Compiled):
@@ -73,12 +73,12 @@ class PyTensor(Compiled):
         key = key_of(state)
         with outside():
             like = np.asarray(real(state, *given))
-        Shared.of(run, self.called).moved_to(state)
+        SharedVariables.of(run, self.called).moved_to(state)
         name = _name(op)
         kind = KINDS.get(name)
         draw = refuse(_of_kind(name)) if kind is None else functools.partial(kind, op)
         parameters = [np.asarray(each) for each in given[:-1]]
-        return Draws.of(run, self.called).answer([key], name, draw, parameters, like)
+        return SymbolicDraws.of(run, self.called).answer([key], name, draw, parameters, like)
 
 
 class _Drawing:

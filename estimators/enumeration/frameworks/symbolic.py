@@ -135,7 +135,7 @@ def precision(given: Any) -> float:
     return float(np.finfo(kind).eps) if kind.kind == "f" else EPS
 
 
-class Draws:
+class SymbolicDraws:
     """The draws of one run by one framework; each is known by the state that it uses.
 
     A state that draws the same again, as one does that is not updated, gives the same again. One
@@ -150,11 +150,11 @@ class Draws:
         self._seen: dict[bytes, tuple[tuple[Any, ...], np.ndarray]] = {}
 
     @staticmethod
-    def of(run: Run, framework: str) -> Draws:
+    def of(run: Run, framework: str) -> SymbolicDraws:
         """Those of a framework."""
-        found: Draws | None = run.memory.get(f"draws of {framework}")
+        found: SymbolicDraws | None = run.memory.get(f"draws of {framework}")
         if found is None:
-            found = run.memory[f"draws of {framework}"] = Draws(run, framework)
+            found = run.memory[f"draws of {framework}"] = SymbolicDraws(run, framework)
         return found
 
     def answer(

@@ -20,9 +20,19 @@ import numpy as np
 
 from ..patches import Patches
 from ..run import UnsupportedDraw, current_run, outside
-from .compiled import Compiled, Shared, Symbolic, by_itself, key_of
+from .compiled import Compiled, SharedVariables, Symbolic, by_itself, key_of
 from .framework import refuse
-from .symbolic import Draw, Draws, binomials, choices, coins, integers, multinomials, orders, picks
+from .symbolic import (
+    Draw,
+    SymbolicDraws,
+    binomials,
+    choices,
+    coins,
+    integers,
+    multinomials,
+    orders,
+    picks,
+)
 
 #: Where in Theano's order of rewrites draws are found: after equal nodes are merged, at 0, and
 #: before shapes are asked of the nodes that are there, at 0.1, which keeps them in the graph.
@@ -88,10 +98,10 @@ class Theano(Compiled):
         key = key_of(state)
         with outside():
             like = np.asarray(real(state, *given))
-        Shared.of(run, self.called).moved_to(state)
+        SharedVariables.of(run, self.called).moved_to(state)
         name = _name(op)
         draw = STATES.get(name, refuse(_of_state(name)))
-        return Draws.of(run, self.called).answer(
+        return SymbolicDraws.of(run, self.called).answer(
             [key], name.removesuffix("_helper"), draw, given[:-1], like
         )
 
@@ -103,7 +113,7 @@ class Theano(Compiled):
             run = current_run()
             if run is None or run.samples:
                 return by_itself(real)(streams, *args, **kwargs)
-            shared = Shared.of(run, self.called)
+            shared = SharedVariables.of(run, self.called)
             shared.found(streams.gen_seedgen)
             made = by_itself(real)(streams, *args, **kwargs)
             shared.keep(made.rng, made.rng.container.storage, made=True)
@@ -120,7 +130,7 @@ class Theano(Compiled):
             if run is None or run.samples:
                 by_itself(real)(streams, *args, **kwargs)
                 return
-            shared = Shared.of(run, self.called)
+            shared = SharedVariables.of(run, self.called)
             for state, _ in streams.state_updates:
                 shared.keep(state, state.container.storage)
             by_itself(real)(streams, *args, **kwargs)
@@ -161,7 +171,7 @@ def enumerable_function(
 def _asking(theano: Any) -> type:
     """The op that stands where uniform numbers become outcomes."""
 
-    class Asking(theano.Op):
+    class OutcomeOp(theano.Op):
         """Asks the run that is under way, and does what it stands for where there is none.
 
         Its last input is the state from which the uniform numbers were drawn.
@@ -182,7 +192,7 @@ def _asking(theano: Any) -> type:
         def perform(self, node: Symbolic, inputs: list[Any], outputs: list[Any]) -> None:
             outputs[0][0] = _compare(self.drawn, node, inputs, outputs)
 
-    return Asking
+    return OutcomeOp
 
 
 def _compare(op: Symbolic, node: Symbolic, inputs: list[Any], outputs: list[Any]) -> np.ndarray:
@@ -209,7 +219,7 @@ def _compare(op: Symbolic, node: Symbolic, inputs: list[Any], outputs: list[Any]
     rows = np.asarray(state)[: np.size(uniform)]
     name, draw = UNIFORMS[kind]
     keys = [row.tobytes() for row in rows]
-    return Draws.of(run, Theano.called).answer(keys, name, draw, given, found)
+    return SymbolicDraws.of(run, Theano.called).answer(keys, name, draw, given, found)
 
 
 @functools.cache
@@ -279,7 +289,7 @@ def _unseen(graph: Symbolic) -> Iterator[str]:
             yield _of_state(_name(node.op))
         if _is_mrg(node):
             users = set(_users(node.outputs[1]))
-            if users - {"Asking"}:
+            if users - {"OutcomeOp"}:
                 yield (
                     "MRG_RandomStreams draw uniform numbers that "
                     f"{', '.join(sorted(users))} is given: compile what draws by multinomial, "
@@ -295,7 +305,7 @@ def _users(variable: Symbolic) -> Iterator[str]:
         if name == "Rebroadcast":  # it knows that an axis has length one, and changes nothing
             yield from _users(user.outputs[0])
         else:
-            yield name if name in ("Asking", "output") else str(user.op)
+            yield name if name in ("OutcomeOp", "output") else str(user.op)
 
 
 def _is_mrg(node: Symbolic) -> bool:

@@ -181,7 +181,7 @@ def _watching(torch: Any) -> Callable[[Run], contextlib.AbstractContextManager[o
     """A mode that sees every operation, and refuses those that draw unless a handler makes them."""
     drawing = torch.Tag.nondeterministic_seeded
 
-    class Watching(torch.utils._python_dispatch.TorchDispatchMode):
+    class DrawWatcher(torch.utils._python_dispatch.TorchDispatchMode):
         # Conditionals and loops of PyTorch, whose operations are seen inside.
         supports_higher_order_operators = True
 
@@ -197,7 +197,7 @@ def _watching(torch: Any) -> Callable[[Run], contextlib.AbstractContextManager[o
                 _refuse_operation(func, args, given)
             return func(*args, **given)
 
-    return not_hidden(Watching)
+    return not_hidden(DrawWatcher)
 
 
 def _refuse_operation(func: Any, args: Any, kwargs: Any) -> None:

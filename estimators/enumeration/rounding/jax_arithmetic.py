@@ -59,7 +59,7 @@ OPAQUE = names("cond ffi_call pallas_call scan shard_map while xla_pmap")
 
 _FLOATING = {*FORMATS, "complex64", "complex128"}
 
-_ACTIVE: ContextVar[_Arithmetic | None] = ContextVar("_ACTIVE", default=None)
+_ACTIVE: ContextVar[_JaxArithmetic | None] = ContextVar("_ACTIVE", default=None)
 
 
 class Evaluate(Protocol):
@@ -81,7 +81,7 @@ def moved_jax(perturbation: Perturbation) -> Iterator[None]:
             return evaluate(primitive, args, params)
         return arithmetic.run(evaluate, primitive, args, params)
 
-    token = _ACTIVE.set(_Arithmetic(perturbation))
+    token = _ACTIVE.set(_JaxArithmetic(perturbation))
     trace.process_primitive = process_primitive
     try:
         with jax.disable_jit():
@@ -91,7 +91,7 @@ def moved_jax(perturbation: Perturbation) -> Iterator[None]:
         _ACTIVE.reset(token)
 
 
-class _Arithmetic:
+class _JaxArithmetic:
     """Evaluates every primitive by the rule for its kind."""
 
     def __init__(self, perturbation: Perturbation) -> None:

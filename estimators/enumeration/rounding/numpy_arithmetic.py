@@ -61,7 +61,7 @@ MATH = {
 def moved_numpy(perturbation: Perturbation) -> Iterator[None]:
     """Move what is computed from observed arrays and scalars, in this context, until left."""
     _tell_autograd()
-    token = ACTIVE.set(_Arithmetic(perturbation))
+    token = ACTIVE.set(_NumpyArithmetic(perturbation))
     try:
         with ExitStack() as stack:
             for name in MAKERS:
@@ -123,7 +123,7 @@ def _tell_autograd() -> None:
             spaces.VSpace.register(kind, space)
 
 
-class _Arithmetic:
+class _NumpyArithmetic:
     """Answers what NumPy asks the types of observed arrays and scalars."""
 
     def __init__(self, perturbation: Perturbation) -> None:

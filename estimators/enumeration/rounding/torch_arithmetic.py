@@ -54,12 +54,12 @@ def moved_torch(perturbation: Perturbation) -> Iterator[None]:
         if compiles and hasattr(torch.compiler, "set_stance"):
             stack.enter_context(torch.compiler.set_stance("force_eager"))
         observe_numbers(torch, stack)
-        stack.enter_context(_mode_type(compiles)(_Arithmetic(torch, perturbation)))
+        stack.enter_context(_mode_type(compiles)(_TorchArithmetic(torch, perturbation)))
         yield
 
 
 @cache
-def _mode_type(compiles: bool) -> Callable[[_Arithmetic], Any]:
+def _mode_type(compiles: bool) -> Callable[[_TorchArithmetic], Any]:
     from torch.utils._python_dispatch import TorchDispatchMode
 
     class MovedArithmetic(TorchDispatchMode):
@@ -67,7 +67,7 @@ def _mode_type(compiles: bool) -> Callable[[_Arithmetic], Any]:
 
         supports_higher_order_operators = True
 
-        def __init__(self, arithmetic: _Arithmetic) -> None:
+        def __init__(self, arithmetic: _TorchArithmetic) -> None:
             super().__init__()
             self.arithmetic = arithmetic
             arithmetic.mode = self
@@ -85,7 +85,7 @@ def _mode_type(compiles: bool) -> Callable[[_Arithmetic], Any]:
     return MovedArithmetic if compiles else not_hidden(MovedArithmetic)
 
 
-class _Arithmetic:
+class _TorchArithmetic:
     """Runs every operation by the rule for its kind: one method each, named as the kind is."""
 
     def __init__(self, torch: Any, perturbation: Perturbation) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .names import Name
-from .record import LARGE, Record
+from .record import LARGE, StateRecord
 
 #: Of a large array so many entries along each axis, by the number of axes, are compared quickly:
 #: about 64, which take a fifth of a microsecond, which was measured.
@@ -19,7 +19,7 @@ _SHAPE: Any = np.ndarray.shape
 _shape = _SHAPE.__get__
 
 
-class Array(Record):
+class Array(StateRecord):
     """What stands in an array.
 
     A quick comparison of one of more than ``LARGE`` entries sees some 64 of them, spread evenly: it
@@ -41,7 +41,7 @@ class Array(Record):
 
     @classmethod
     def compiled(cls, records: Sequence[Array]) -> Callable[[], bool]:
-        """As :meth:`.Record.compiled`."""
+        """As :meth:`.StateRecord.compiled`."""
         targets = [each._target for each in records]
         shapes = [each._copy.shape for each in records]
         small = [each._target for each in records if each._copy.size <= LARGE]
@@ -69,23 +69,23 @@ class Array(Record):
         return unchanged
 
     def moved(self) -> bool:
-        """As :meth:`.Record.moved`."""
+        """As :meth:`.StateRecord.moved`."""
         return _shape(self._target) != self._copy.shape or not equal(
             plain(self._target), self._copy
         )
 
     def names(self) -> list[str]:
-        """As :meth:`.Record.names`."""
+        """As :meth:`.StateRecord.names`."""
         return [str(self.name)]
 
     def restore(self) -> None:
-        """As :meth:`.Record.restore`."""
+        """As :meth:`.StateRecord.restore`."""
         if _shape(self._target) != self._copy.shape:
             np.ndarray.resize(self._target, self._copy.shape, refcheck=False)
         plain(self._target)[...] = self._copy
 
     def settle(self, thorough: bool) -> list[str]:
-        """As :meth:`.Record.settle`; what moved once is put back without being compared."""
+        """As :meth:`.StateRecord.settle`; what moved once is put back without being compared."""
         self.restore()
         return self.names()
 

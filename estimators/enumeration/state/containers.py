@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
-from .names import Name, Step
+from .names import Name, NameStep
 from .raw import mro, namespace
-from .record import LARGE, MANY, MISSING, SCALARS, Record, may_be_handlers, restored, same
+from .record import LARGE, MANY, MISSING, SCALARS, StateRecord, may_be_handlers, restored, same
 
 #: Views that are iterated from their end without code of the user's.
 _REVERSIBLE: tuple[type, ...] = (list, deque, type({}.values()), type({}.keys()))
@@ -35,7 +35,7 @@ class View:
         return self.kind.__len__(self.container)
 
 
-class Container(Record):
+class ContainerRecord(StateRecord):
     """References that are held in some order.
 
     A quick comparison sees only how many items there are and the last of them, where these are more
@@ -67,8 +67,8 @@ class Container(Record):
         return len(self.views)
 
     @classmethod
-    def compiled(cls, records: Sequence[Container]) -> Callable[[], bool]:
-        """As :meth:`.Record.compiled`."""
+    def compiled(cls, records: Sequence[ContainerRecord]) -> Callable[[], bool]:
+        """As :meth:`.StateRecord.compiled`."""
         pairs = [
             pair
             for each in records
@@ -98,14 +98,14 @@ class Container(Record):
         return unchanged
 
     def moved(self) -> bool:
-        """As :meth:`.Record.moved`."""
+        """As :meth:`.StateRecord.moved`."""
         return any(
             len(view) != len(saved) or not all(map(operator.is_, view, saved))
             for view, saved in zip(self.views, self.saved, strict=True)
         )
 
 
-class Mapping(Container):
+class MappingRecord(ContainerRecord):
     """A dict, or the attributes of an object."""
 
     __slots__ = ("copy", "kind")
@@ -122,10 +122,10 @@ class Mapping(Container):
     @property
     def compared(self) -> int:
         """Names of attributes are left to thorough comparisons."""
-        return 1 if self.name.step is Step.MEMBERS else 2
+        return 1 if self.name.step is NameStep.MEMBERS else 2
 
     def names(self) -> list[str]:
-        """As :meth:`.Record.names`."""
+        """As :meth:`.StateRecord.names`."""
         values, keys = self.saved
         before = {_token(key): (key, value) for key, value in zip(keys, values, strict=True)}
         now = {_token(key): (key, value) for key, value in tuple(self.kind.items(self.target))}
@@ -137,7 +137,7 @@ class Mapping(Container):
             if token in now and not same(value, now[token][1])
         ]
         listed = [*other, *new, *gone]
-        if self.name.step is Step.MEMBERS:
+        if self.name.step is NameStep.MEMBERS:
             return [str(self.name.item(key)) for key in listed if not _is_note(key)]
         if new or gone or len(other) > _NAMED:
             return [str(self.name)]
@@ -146,9 +146,9 @@ class Mapping(Container):
         return [str(self.name.item(key)) for key in listed]
 
     def restore(self) -> None:
-        """As :meth:`.Record.restore`."""
+        """As :meth:`.StateRecord.restore`."""
         before = self._left()
-        if self.name.step is Step.MEMBERS and self.kind is dict and self._update(before):
+        if self.name.step is NameStep.MEMBERS and self.kind is dict and self._update(before):
             return
         self.kind.clear(self.target)
         if self.kind is OrderedDict:
@@ -179,13 +179,13 @@ class Mapping(Container):
         return all(map(operator.is_, target, keys))
 
 
-class Listing(Container):
+class ListRecord(ContainerRecord):
     """A list or a deque."""
 
     __slots__ = ()
 
     def names(self) -> list[str]:
-        """As :meth:`.Record.names`."""
+        """As :meth:`.StateRecord.names`."""
         now, before = tuple(self.views[0]), self.saved[0]
         if len(now) != len(before) or deque in mro(type(self.target)):
             return [str(self.name)] if not same(now, before) else []
@@ -199,7 +199,7 @@ class Listing(Container):
         return [str(self.name.item(place)) for place in places]
 
     def restore(self) -> None:
-        """As :meth:`.Record.restore`."""
+        """As :meth:`.StateRecord.restore`."""
         if deque in mro(type(self.target)):
             deque.clear(self.target)
             deque.extend(self.target, self.saved[0])
@@ -211,7 +211,7 @@ class Listing(Container):
             list.__setitem__(self.target, slice(None), before)
 
 
-class Members(Container):
+class SetRecord(ContainerRecord):
     """A set."""
 
     __slots__ = ("copy",)
@@ -221,17 +221,17 @@ class Members(Container):
         self.copy: set[Any] = set().union(target)  # takes hashes over, and asks for none
 
     def names(self) -> list[str]:
-        """As :meth:`.Record.names`."""
+        """As :meth:`.StateRecord.names`."""
         now, before = ({_token(each) for each in held} for held in (self.views[0], self.saved[0]))
         return [] if now == before else [str(self.name)]
 
     def restore(self) -> None:
-        """As :meth:`.Record.restore`."""
+        """As :meth:`.StateRecord.restore`."""
         set.clear(self.target)
         set.update(self.target, self.copy)
 
 
-class Bytes(Record):
+class Bytes(StateRecord):
     """A bytearray, or an array of Python's own."""
 
     __slots__ = ("copy", "saved", "target")
@@ -250,7 +250,7 @@ class Bytes(Record):
 
     @classmethod
     def compiled(cls, records: Sequence[Bytes]) -> Callable[[], bool]:
-        """As :meth:`.Record.compiled`."""
+        """As :meth:`.StateRecord.compiled`."""
         small = [each for each in records if len(each.saved) <= 8 * LARGE]
 
         def unchanged() -> bool:
@@ -259,28 +259,28 @@ class Bytes(Record):
         return unchanged
 
     def moved(self) -> bool:
-        """As :meth:`.Record.moved`."""
+        """As :meth:`.StateRecord.moved`."""
         return memoryview(self.target).tobytes() != self.saved
 
     def names(self) -> list[str]:
-        """As :meth:`.Record.names`."""
+        """As :meth:`.StateRecord.names`."""
         return [str(self.name)]
 
     def restore(self) -> None:
-        """As :meth:`.Record.restore`."""
+        """As :meth:`.StateRecord.restore`."""
         kind: Any = array.array if type(self.target) is array.array else bytearray
         kind.__setitem__(self.target, slice(None), self.copy)
 
 
 #: The built-in containers of which this keeps records, with the record.
-_RECORDS: dict[Any, Any] = {list: Listing, deque: Listing, set: Members}
+_RECORDS: dict[Any, Any] = {list: ListRecord, deque: ListRecord, set: SetRecord}
 
 
-def record(name: Name, target: Any) -> Record | None:
+def record(name: Name, target: Any) -> StateRecord | None:
     """Of a container; None for one that cannot change."""
     kinds = mro(type(target))
     if dict in kinds:
-        return Mapping(name, target)
+        return MappingRecord(name, target)
     if bytearray in kinds or type(target) is array.array:
         return Bytes(name, target)
     for kind, made in _RECORDS.items():

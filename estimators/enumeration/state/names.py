@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 
-class Step(enum.Enum):
+class NameStep(enum.Enum):
     """How something was reached from what holds it."""
 
     START = enum.auto()  # a root, a class or a module: the name begins here
@@ -22,9 +22,9 @@ class Step(enum.Enum):
 
 #: What a variable is called where nothing follows its name.
 _VARIABLES = {
-    Step.CLOSURE: "closure variable",
-    Step.GLOBAL: "global",
-    Step.DEFAULT: "default argument",
+    NameStep.CLOSURE: "closure variable",
+    NameStep.GLOBAL: "global",
+    NameStep.DEFAULT: "default argument",
 }
 
 #: Keys of these types are shown; to show another one would run code of its own.
@@ -36,18 +36,18 @@ class Name:
 
     __slots__ = ("key", "parent", "step")
 
-    def __init__(self, step: Step, key: Any = None, parent: Name | None = None) -> None:
+    def __init__(self, step: NameStep, key: Any = None, parent: Name | None = None) -> None:
         self.step, self.key, self.parent = step, key, parent
 
     def attribute(self, key: str) -> Name:
         """Of an attribute of this."""
-        return Name(Step.ATTRIBUTE, key, self)
+        return Name(NameStep.ATTRIBUTE, key, self)
 
     def item(self, key: object) -> Name:
         """Of an item of this: an attribute, if this is a mapping of attributes."""
-        if self.step is Step.MEMBERS and type(key) is str:
-            return Name(Step.ATTRIBUTE, key, self.parent)
-        return Name(Step.ITEM, key, self)
+        if self.step is NameStep.MEMBERS and type(key) is str:
+            return Name(NameStep.ATTRIBUTE, key, self.parent)
+        return Name(NameStep.ITEM, key, self)
 
     def way(self) -> Iterator[Name]:
         """This, and the names of what holds it."""
@@ -64,11 +64,11 @@ class Name:
     def _bare(self) -> str:
         """Without the word for what kind of variable it is."""
         before = "" if self.parent is None else self.parent._bare()
-        if self.step is Step.ATTRIBUTE:
+        if self.step is NameStep.ATTRIBUTE:
             return f"{before}.{self.key}" if before else self.key
-        if self.step is Step.ITEM:
+        if self.step is NameStep.ITEM:
             return f"{before}[{_key(self.key)}]"
-        if self.step in (Step.MEMBERS, Step.SAME):
+        if self.step in (NameStep.MEMBERS, NameStep.SAME):
             return before
         return str(self.key)
 

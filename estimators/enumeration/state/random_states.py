@@ -13,10 +13,10 @@ import numpy as np
 from ..generators import identity, set_state_of_bits, state_of_bits
 from .names import Name
 from .raw import mro
-from .record import Record
+from .record import StateRecord
 
 
-class Access(NamedTuple):
+class StateAccess(NamedTuple):
     """How the state of a kind of generator is read and written."""
 
     read: Callable[[Any], Any]
@@ -24,23 +24,23 @@ class Access(NamedTuple):
 
 
 #: How many children were spawned cannot be taken back, and decides no draw of a run.
-_NUMPY = Access(state_of_bits, set_state_of_bits)
+_NUMPY = StateAccess(state_of_bits, set_state_of_bits)
 
-_LEGACY = Access(
+_LEGACY = StateAccess(
     lambda generator: np.random.RandomState.get_state(generator, legacy=False),
     np.random.RandomState.set_state,
 )
 
 #: The class below the one in Python, whose methods a subclass does not change.
-_PYTHON = Access(_random.Random.getstate, _random.Random.setstate)
+_PYTHON = StateAccess(_random.Random.getstate, _random.Random.setstate)
 
-_TORCH = Access(
+_TORCH = StateAccess(
     lambda generator: generator.get_state().numpy(),
     lambda generator, state: generator.set_state(sys.modules["torch"].from_numpy(state)),
 )
 
 
-class RandomState(Record):
+class RandomState(StateRecord):
     """The state of a generator.
 
     A quick comparison does not see it: some take 30 microseconds to be read, and whoever runs an
@@ -51,14 +51,14 @@ class RandomState(Record):
 
     quick = False
 
-    def __init__(self, name: Name, target: Any, access: Access) -> None:
+    def __init__(self, name: Name, target: Any, access: StateAccess) -> None:
         super().__init__(name)
         self._target, self._access = target, access
         self._saved = access.read(target)
 
     @classmethod
     def compiled(cls, records: Sequence[RandomState]) -> Callable[[], bool]:
-        """As :meth:`.Record.compiled`."""
+        """As :meth:`.StateRecord.compiled`."""
         return lambda: True
 
     @property
@@ -68,15 +68,15 @@ class RandomState(Record):
         return identity(getattr(self._target, "_bit_generator", self._target))
 
     def moved(self) -> bool:
-        """As :meth:`.Record.moved`."""
+        """As :meth:`.StateRecord.moved`."""
         return not _same_state(self._access.read(self._target), self._saved)
 
     def names(self) -> list[str]:
-        """As :meth:`.Record.names`."""
+        """As :meth:`.StateRecord.names`."""
         return [str(self.name)]
 
     def restore(self) -> None:
-        """As :meth:`.Record.restore`.
+        """As :meth:`.StateRecord.restore`.
 
         Raises:
             ValueError: if generators were spawned from it.

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from . import arrays, containers, random_states, tensors, variables
-from .names import Name, Step
+from .names import Name, NameStep
 from .ownership import Ownership, is_closed, is_kernel
 from .raw import (
     STORE_ATTR,
@@ -30,7 +30,7 @@ from .raw import (
     type_module,
     type_name,
 )
-from .record import MISSING, Record
+from .record import MISSING, StateRecord
 from .search import ATOMS, MOST_OBJECTS, Reader, Search
 
 #: Bytes of arrays and tensors that are copied: as much as may well be used without being asked.
@@ -87,7 +87,7 @@ class Reach(Search):
     ) -> None:
         super().__init__(most_objects)
         self._generators = generators
-        self.records: list[Record] = []
+        self.records: list[StateRecord] = []
         self._ownership, self._quiet = ownership, frozenset(quiet)
         self._bytes_left = most_bytes
         self._layouts: dict[type, tuple[Any, list[tuple[str, Any]]]] = {}
@@ -99,7 +99,7 @@ class Reach(Search):
         for space in self._spaces.values():
             absent = frozenset(space.absent.difference(space.names))
             self.records.append(
-                variables.Namespace(
+                variables.NamespaceRecord(
                     space.name, space.namespace, space.names, absent, whole=space.whole
                 )
             )
@@ -138,18 +138,18 @@ class Reach(Search):
         for key, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
             if id(cell) not in self._seen:
                 self._seen[id(cell)] = cell
-                called = Name(Step.CLOSURE, key)
-                self.records.append(variables.Cell(called, cell))
+                called = Name(NameStep.CLOSURE, key)
+                self.records.append(variables.CellRecord(called, cell))
                 held = variables.contents(cell)
                 if held is not MISSING:
                     self._named(held, called, names, stores)
         positional = code.co_varnames[: code.co_argcount]
         defaults = function.__defaults__ or ()
         for key, value in zip(positional[len(positional) - len(defaults) :], defaults, strict=True):
-            self._named(value, Name(Step.DEFAULT, key), names, stores)
+            self._named(value, Name(NameStep.DEFAULT, key), names, stores)
         for key, value in (function.__kwdefaults__ or {}).items():
-            self.push(value, Name(Step.DEFAULT, key))
-        self._attributes(_function_dict(function), Name(Step.START, function.__name__))
+            self.push(value, Name(NameStep.DEFAULT, key))
+        self._attributes(_function_dict(function), Name(NameStep.START, function.__name__))
         if users:
             self._globals(space, names, operations)
 
@@ -159,17 +159,17 @@ class Reach(Search):
 
     def _globals(self, space: dict[str, Any], names: dict[str, None], operations: set[int]) -> None:
         """The globals, and what else of modules, that code names."""
-        watched = self._spaces.setdefault(id(space), _Space(Name(Step.GLOBAL), space))
+        watched = self._spaces.setdefault(id(space), _Space(Name(NameStep.GLOBAL), space))
         if "globals" in names and "globals" not in space:
             watched.whole = True
             names = {**dict.fromkeys(space), **names}
         stores = STORE_ATTR in operations
         for key in names:
             if key in space:
-                called = watched.names.setdefault(key, Name(Step.GLOBAL, key))
+                called = watched.names.setdefault(key, Name(NameStep.GLOBAL, key))
                 self._named(space[key], called, names, stores)
             elif key in sys.modules:  # it may be imported within
-                self._named(sys.modules[key], Name(Step.START, key), names, stores)
+                self._named(sys.modules[key], Name(NameStep.START, key), names, stores)
         if STORE_GLOBAL in operations:  # in which of them is not told
             watched.absent.update(names)
 
@@ -181,7 +181,7 @@ class Reach(Search):
         held = module_namespace(value)
         if not self._ownership.of_module(held.get("__name__"), held.get("__file__")):
             return
-        start = Name(Step.START, name.key)
+        start = Name(NameStep.START, name.key)
         watched = self._spaces.setdefault(id(held), _Space(start, held))
         for key in names:
             if (id(value), key) in self._modules:
@@ -212,13 +212,13 @@ class Reach(Search):
         function = mapping.__get__(call).get("__wrapped__")
         if type(function) is types.FunctionType and not self._users(function):
             return  # of a library, for all who call it
-        self.records.append(variables.Cache(name, call))
+        self.records.append(variables.CacheRecord(name, call))
         self._object(call, name)
 
     def _weak(self, reference: Any, name: Name) -> None:
         target = weakref.ref.__call__(reference)
         if target is not None:
-            self.push(target, Name(Step.SAME, None, name))
+            self.push(target, Name(NameStep.SAME, None, name))
 
     def _class(self, kind: type, name: Name) -> None:
         space = namespace(kind)
@@ -226,13 +226,13 @@ class Reach(Search):
         if not self._ownership.of_module(module) or is_closed(module):
             return
         names = {key: name.attribute(key) for key in space if type(key) is str}
-        self.records.append(variables.Namespace(name, space, names, whole=True, owner=kind))
+        self.records.append(variables.NamespaceRecord(name, space, names, whole=True, owner=kind))
         for key, value in tuple(space.items()):
             # What Python notes about a class is no state.
             if not str.startswith(key, "__") or type(value) in _FUNCTIONS:
                 self.push(value, name.attribute(key))
         for base in mro(kind)[1:]:
-            self.push(base, Name(Step.START, type_name(base)))
+            self.push(base, Name(NameStep.START, type_name(base)))
 
     def _array(self, value: np.ndarray, name: Name) -> None:
         flags = np.ndarray.flags.__get__(value)
@@ -255,7 +255,7 @@ class Reach(Search):
                     self._miss(name)
                 return
             grad = tensor.grad if tensor.is_leaf else None
-        self.records.append(tensors.Tensor(name, tensor, quiet=id(tensor) in self._quiet))
+        self.records.append(tensors.TensorRecord(name, tensor, quiet=id(tensor) in self._quiet))
         if grad is not None:
             self.push(grad, name.attribute("grad"))
 
@@ -325,7 +325,7 @@ class Reach(Search):
             self._attributes(mapping.__get__(value), name)
         for key, descriptor in slots:
             called = name.attribute(key)
-            self.records.append(variables.Slot(called, value, descriptor))
+            self.records.append(variables.SlotRecord(called, value, descriptor))
             held = variables.slot_value(descriptor, value)
             if held is not MISSING:
                 self.push(held, called)
@@ -334,8 +334,8 @@ class Reach(Search):
         if type(mapping) is not dict or id(mapping) in self._seen:
             return
         self._seen[id(mapping)] = mapping
-        members = Name(Step.MEMBERS, None, name)
-        self.records.append(containers.Mapping(members, mapping))
+        members = Name(NameStep.MEMBERS, None, name)
+        self.records.append(containers.MappingRecord(members, mapping))
         for key, value in tuple(mapping.items()):
             if key in _MEMBERS and type(value) is dict and id(value) not in self._seen:
                 # At once: so what a module is made of is found by it before an optimizer's lists.
@@ -350,7 +350,7 @@ class Reach(Search):
         Its own containers are looked into, and not restored: it may count what it put there.
         """
         for held in gc.get_referents(value):
-            same = Name(Step.SAME, None, name)
+            same = Name(NameStep.SAME, None, name)
             if type(held) in _PLAIN and type(value) is not types.MappingProxyType:
                 if id(held) not in self._seen:
                     self._push_all(containers.items(held), same)

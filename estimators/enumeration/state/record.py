@@ -27,7 +27,7 @@ LARGE = 4096
 MANY = 512
 
 
-class Record(abc.ABC):
+class StateRecord(abc.ABC):
     """What one thing was.
 
     None of its methods runs code of the user's.

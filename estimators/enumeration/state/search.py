@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from .names import Name, Step
+from .names import Name, NameStep
 from .raw import type_name
 from .record import SCALARS
 
@@ -102,7 +102,7 @@ class Search(abc.ABC):
             reader = self._readers[kind]
         except KeyError:
             reader = self._readers[kind] = self._reader(kind)
-            self.push(kind, Name(Step.START, type_name(kind)))
+            self.push(kind, Name(NameStep.START, type_name(kind)))
         if reader is None:
             return
         self._seen[id(value)] = value

@@ -8,12 +8,12 @@ import types
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from .names import Name, Step
+from .names import Name, NameStep
 from .ownership import Ownership
 from .random_states import RandomState
 from .raw import module_namespace, type_module
 from .reach import MOST_BYTES, Reach
-from .record import Record
+from .record import StateRecord
 from .search import MOST_OBJECTS
 
 #: References that are compared after each path: they take a quarter of a millisecond, which was
@@ -21,7 +21,7 @@ from .search import MOST_OBJECTS
 MOST_COMPARED = 10_000
 
 
-class State:
+class Snapshot:
     """All that an estimator can reach and change, as it was when this was made.
 
     That is what stands in closures, defaults, globals and attributes of modules that its code and
@@ -70,8 +70,8 @@ class State:
             generators=generators,
         )
         reach.walk(pair for root in roots for pair in _start(root))
-        reach.walk((value, Name(Step.START, name)) for name, value in named.items())
-        reach.walk((leaf, Name(Step.START, name)) for name, leaf in leaves.items())
+        reach.walk((value, Name(NameStep.START, name)) for name, value in named.items())
+        reach.walk((leaf, Name(NameStep.START, name)) for name, leaf in leaves.items())
         reach.walk(_stores())
         reach.finish()
         #: Names of what has a state that cannot be read: iterators, open files, odd tensors.
@@ -81,7 +81,7 @@ class State:
         #: What was never seen to change, of which the first are compared each time.
         self._near, self._far = _by_cost(reach.records)
         #: What changed once is put back each time.
-        self._known: list[Record] = []
+        self._known: list[StateRecord] = []
         self._changed: dict[str, None] = {}
         #: Generators that were found moved, by identity, with their names.
         self.moved_generators: dict[int, str] = {}
@@ -162,13 +162,13 @@ class State:
                 except (RuntimeError, TypeError):  # its shape or type could not be put back
                     self._unrestorable[f"{name}.grad"] = None
 
-    def _records(self) -> Iterator[Record]:
+    def _records(self) -> Iterator[StateRecord]:
         yield from self._near
         yield from self._far
 
-    def _suspects(self) -> list[Record]:
+    def _suspects(self) -> list[StateRecord]:
         """Those among which a quick comparison sees a change."""
-        found: list[Record] = []
+        found: list[StateRecord] = []
         for unchanged, records in self._groups:
             try:
                 if unchanged():
@@ -178,13 +178,15 @@ class State:
             found += records
         return found
 
-    def _moved(self, record: Record) -> bool:
+    def _moved(self, record: StateRecord) -> bool:
         try:
             return record.moved()
         except Exception:  # noqa: BLE001 - what can no more be read has changed
             return True
 
-    def _attempt(self, record: Record, action: Callable[[Record], list[str]]) -> list[str]:
+    def _attempt(
+        self, record: StateRecord, action: Callable[[StateRecord], list[str]]
+    ) -> list[str]:
         """The names that come back; of what cannot be done, it is noted."""
         try:
             return action(record)
@@ -192,7 +194,7 @@ class State:
             self._unrestorable[str(record.name)] = None
             return [str(record.name)]
 
-    def _learn(self, moved: list[Record]) -> None:
+    def _learn(self, moved: list[StateRecord]) -> None:
         known = {id(each) for each in moved}
         self._known += moved
         self._near = [each for each in self._near if id(each) not in known]
@@ -200,25 +202,25 @@ class State:
         self._compile()
 
     def _compile(self) -> None:
-        kinds: dict[Any, list[Record]] = {}
+        kinds: dict[Any, list[StateRecord]] = {}
         for each in self._near:
             kinds.setdefault(type(each).compiled.__func__, []).append(each)  # type: ignore[attr-defined]
         self._groups = [(type(records[0]).compiled(records), records) for records in kinds.values()]
 
 
-def _differences(record: Record) -> list[str]:
+def _differences(record: StateRecord) -> list[str]:
     return record.names() if record.moved() else []
 
 
-def _restored(record: Record) -> list[str]:
+def _restored(record: StateRecord) -> list[str]:
     record.restore()
     return []
 
 
-def _by_cost(records: list[Record]) -> tuple[list[Record], list[Record]]:
+def _by_cost(records: list[StateRecord]) -> tuple[list[StateRecord], list[StateRecord]]:
     """Those that are compared each time, and the others."""
-    near: list[Record] = []
-    far: list[Record] = []
+    near: list[StateRecord] = []
+    far: list[StateRecord] = []
     left = MOST_COMPARED
     for each in records:
         left -= each.cost
@@ -230,19 +232,19 @@ def _stores() -> Iterator[tuple[Any, Name]]:
     """What libraries keep for whoever names nothing: the parameters of Pyro."""
     runtime = module_namespace(sys.modules.get("pyro.poutine.runtime"))
     if "_PYRO_PARAM_STORE" in runtime:
-        yield runtime["_PYRO_PARAM_STORE"], Name(Step.START, "the parameter store of Pyro")
+        yield runtime["_PYRO_PARAM_STORE"], Name(NameStep.START, "the parameter store of Pyro")
 
 
 def _start(root: Any) -> Iterator[tuple[object, Name]]:
     """A root, with what it is called: variables of functions have names of their own."""
     kind = type(root)
     if kind is types.MethodType:
-        yield root.__self__, Name(Step.START, "self")
-        yield root.__func__, Name(Step.START, "")
+        yield root.__self__, Name(NameStep.START, "self")
+        yield root.__func__, Name(NameStep.START, "")
     elif kind in (types.FunctionType, functools.partial, list, tuple, dict):
-        yield root, Name(Step.START, "")
+        yield root, Name(NameStep.START, "")
     else:
-        yield root, Name(Step.START, "self")
+        yield root, Name(NameStep.START, "self")
 
 
 def _package(root: Any) -> str | None:

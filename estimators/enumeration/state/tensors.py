@@ -13,7 +13,7 @@ import numpy as np
 
 from .arrays import equal, probe_of
 from .names import Name
-from .record import Record
+from .record import StateRecord
 
 #: NumPy's types of as many bytes as an entry has, for comparing and copying what stands there.
 _BITS = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64, 16: np.complex128}
@@ -33,7 +33,7 @@ def _plainly(method: F) -> F:
     return plain  # type: ignore[return-value]
 
 
-class Memory:
+class TensorMemory:
     """What NumPy needs to look at a tensor's memory.
 
     ``numpy()`` would do too, but leaves the tensor's memory such that it cannot be resized any
@@ -52,7 +52,7 @@ class Memory:
         }
 
 
-class Tensor(Record):
+class TensorRecord(StateRecord):
     """What stands in a tensor; where it stands; whether it needs a gradient, and which it has.
 
     A quick comparison sees whatever PyTorch counts as a change of a tensor. What it does not count
@@ -87,7 +87,7 @@ class Tensor(Record):
         self._needs = target.requires_grad
         self._grad = target.grad if target.is_leaf and not quiet else None
         plain = target.device.type == "cpu" and not (target.is_conj() or target.is_neg())
-        self._view = np.asarray(Memory(self._alias)) if plain and target.numel() else None
+        self._view = np.asarray(TensorMemory(self._alias)) if plain and target.numel() else None
         self._copy = self._alias.clone() if self._view is None else self._view.copy()
 
     @property
@@ -97,8 +97,8 @@ class Tensor(Record):
 
     @classmethod
     @_plainly
-    def compiled(cls, records: Sequence[Tensor]) -> Callable[[], bool]:
-        """As :meth:`.Record.compiled`."""
+    def compiled(cls, records: Sequence[TensorRecord]) -> Callable[[], bool]:
+        """As :meth:`.StateRecord.compiled`."""
         torch: Any = sys.modules["torch"]
         base, disabled = torch._C.TensorBase, torch._C.DisableTorchFunction
         # Tensors that are made under inference_mode count no changes.
@@ -129,7 +129,7 @@ class Tensor(Record):
 
     @_plainly
     def moved(self) -> bool:
-        """As :meth:`.Record.moved`."""
+        """As :meth:`.StateRecord.moved`."""
         return self._touched() or self._other_grad() or self._rewritten()
 
     def _elsewhere(self) -> bool:
@@ -161,7 +161,7 @@ class Tensor(Record):
 
     @_plainly
     def names(self) -> list[str]:
-        """As :meth:`.Record.names`."""
+        """As :meth:`.StateRecord.names`."""
         found = []
         if self._elsewhere() or self._rewritten() or self._used():
             found.append(str(self.name))
@@ -171,7 +171,7 @@ class Tensor(Record):
 
     @_plainly
     def restore(self) -> None:
-        """As :meth:`.Record.restore`."""
+        """As :meth:`.StateRecord.restore`."""
         self._restore_numbers()
         if self._other_grad():
             self._target.grad = self._grad
@@ -201,11 +201,11 @@ class Tensor(Record):
         if storage.nbytes() < needed:
             storage.resize_(needed)
         self._pointer = alias.data_ptr()
-        self._view = None if self._view is None else np.asarray(Memory(alias))
+        self._view = None if self._view is None else np.asarray(TensorMemory(alias))
 
     @_plainly
     def settle(self, thorough: bool) -> list[str]:
-        """As :meth:`.Record.settle`."""
+        """As :meth:`.StateRecord.settle`."""
         names = []
         if self._touched() or (thorough and self._rewritten()):
             # PyTorch also counts what is written and put back. Once it is named it need not be
@@ -231,5 +231,5 @@ def _version(tensor: Any) -> int | None:
     return None if tensor.is_inference() else tensor._version
 
 
-def _targets(records: Sequence[Tensor]) -> list[Any]:
+def _targets(records: Sequence[TensorRecord]) -> list[Any]:
     return [each._target for each in records]

@@ -8,12 +8,12 @@ from operator import attrgetter, itemgetter
 from types import CellType, FunctionType
 from typing import Any
 
-from .names import Name, Step
+from .names import Name, NameStep
 from .raw import mro
-from .record import MISSING, Record, restored, same
+from .record import MISSING, StateRecord, restored, same
 
 
-class Namespace(Record):
+class NamespaceRecord(StateRecord):
     """Some names of a module, or all names of a class.
 
     A quick comparison does not see another function, class or module under a name that held one:
@@ -61,8 +61,8 @@ class Namespace(Record):
         ]
 
     @classmethod
-    def compiled(cls, records: Sequence[Namespace]) -> Callable[[], bool]:
-        """As :meth:`.Record.compiled`."""
+    def compiled(cls, records: Sequence[NamespaceRecord]) -> Callable[[], bool]:
+        """As :meth:`.StateRecord.compiled`."""
         rows = []
         for each in records:
             keys = each._quick()
@@ -89,7 +89,7 @@ class Namespace(Record):
         return unchanged
 
     def moved(self) -> bool:
-        """As :meth:`.Record.moved`."""
+        """As :meth:`.StateRecord.moved`."""
         return (
             any(self._space.get(key, MISSING) is not value for key, value in self._saved.items())
             or not self._space.keys().isdisjoint(self._absent)
@@ -102,7 +102,7 @@ class Namespace(Record):
         return [key for key in self._absent if key in self._space]
 
     def names(self) -> list[str]:
-        """As :meth:`.Record.names`."""
+        """As :meth:`.StateRecord.names`."""
         changed = [
             key
             for key, value in self._saved.items()
@@ -116,10 +116,14 @@ class Namespace(Record):
 
     def _call(self, key: str) -> Name:
         """The name of what has come to be."""
-        return Name(Step.GLOBAL, key) if self.name.step is Step.GLOBAL else self.name.attribute(key)
+        return (
+            Name(NameStep.GLOBAL, key)
+            if self.name.step is NameStep.GLOBAL
+            else self.name.attribute(key)
+        )
 
     def restore(self) -> None:
-        """As :meth:`.Record.restore`."""
+        """As :meth:`.StateRecord.restore`."""
         for key in self._new():
             if self._owner is None:
                 del self._write[key]
@@ -135,7 +139,7 @@ class Namespace(Record):
                     type.__setattr__(self._owner, key, value)
 
 
-class Cell(Record):
+class CellRecord(StateRecord):
     """A variable of a function that functions within it share."""
 
     __slots__ = ("_cell", "_saved")
@@ -146,8 +150,8 @@ class Cell(Record):
         self._saved = contents(cell)
 
     @classmethod
-    def compiled(cls, records: Sequence[Cell]) -> Callable[[], bool]:
-        """As :meth:`.Record.compiled`."""
+    def compiled(cls, records: Sequence[CellRecord]) -> Callable[[], bool]:
+        """As :meth:`.StateRecord.compiled`."""
         full = [each._cell for each in records if each._saved is not MISSING]
         saved = [each._saved for each in records if each._saved is not MISSING]
         empty = [each for each in records if each._saved is MISSING]
@@ -164,22 +168,22 @@ class Cell(Record):
         return unchanged
 
     def moved(self) -> bool:
-        """As :meth:`.Record.moved`."""
+        """As :meth:`.StateRecord.moved`."""
         return contents(self._cell) is not self._saved
 
     def names(self) -> list[str]:
-        """As :meth:`.Record.names`."""
+        """As :meth:`.StateRecord.names`."""
         return [] if same(contents(self._cell), self._saved) else [str(self.name)]
 
     def restore(self) -> None:
-        """As :meth:`.Record.restore`."""
+        """As :meth:`.StateRecord.restore`."""
         if self._saved is not MISSING:
             self._cell.cell_contents = restored(contents(self._cell), self._saved)
         elif contents(self._cell) is not MISSING:
             del self._cell.cell_contents
 
 
-class Slot(Record):
+class SlotRecord(StateRecord):
     """An attribute that has a slot in its object.
 
     Args:
@@ -194,8 +198,8 @@ class Slot(Record):
         self._saved = slot_value(descriptor, target)
 
     @classmethod
-    def compiled(cls, records: Sequence[Slot]) -> Callable[[], bool]:
-        """As :meth:`.Record.compiled`."""
+    def compiled(cls, records: Sequence[SlotRecord]) -> Callable[[], bool]:
+        """As :meth:`.StateRecord.compiled`."""
         full = [each for each in records if each._saved is not MISSING]
         empty = [each for each in records if each._saved is MISSING]
         getters = [each._descriptor.__get__ for each in full]
@@ -214,16 +218,16 @@ class Slot(Record):
         return unchanged
 
     def moved(self) -> bool:
-        """As :meth:`.Record.moved`."""
+        """As :meth:`.StateRecord.moved`."""
         return slot_value(self._descriptor, self._target) is not self._saved
 
     def names(self) -> list[str]:
-        """As :meth:`.Record.names`."""
+        """As :meth:`.StateRecord.names`."""
         now = slot_value(self._descriptor, self._target)
         return [] if same(now, self._saved) else [str(self.name)]
 
     def restore(self) -> None:
-        """As :meth:`.Record.restore`."""
+        """As :meth:`.StateRecord.restore`."""
         if self._saved is not MISSING:
             now = slot_value(self._descriptor, self._target)
             self._descriptor.__set__(self._target, restored(now, self._saved))
@@ -231,7 +235,7 @@ class Slot(Record):
             self._descriptor.__delete__(self._target)
 
 
-class Cache(Record):
+class CacheRecord(StateRecord):
     """What ``functools.lru_cache`` keeps.
 
     It can be emptied; what was added to others cannot be told from the rest.
@@ -249,22 +253,22 @@ class Cache(Record):
         return misses, size
 
     @classmethod
-    def compiled(cls, records: Sequence[Cache]) -> Callable[[], bool]:
-        """As :meth:`.Record.compiled`."""
+    def compiled(cls, records: Sequence[CacheRecord]) -> Callable[[], bool]:
+        """As :meth:`.StateRecord.compiled`."""
         return lambda: not any(each.moved() for each in records)
 
     def moved(self) -> bool:
-        """As :meth:`.Record.moved`."""
+        """As :meth:`.StateRecord.moved`."""
         # It counts from zero after it was emptied.
         misses, size = self._read()
         return size != self._saved[1] or (size > 0 and misses != self._saved[0])
 
     def names(self) -> list[str]:
-        """As :meth:`.Record.names`."""
+        """As :meth:`.StateRecord.names`."""
         return [str(self.name)]
 
     def restore(self) -> None:
-        """As :meth:`.Record.restore`.
+        """As :meth:`.StateRecord.restore`.
 
         Raises:
             ValueError: if it was not empty.

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from gradproof.reports.style import RC, Layout
+from gradproof.reports.style import RC, FigureLayout
 
 from .console import check_writable, write_whole
 
@@ -35,7 +35,7 @@ def check_figure(file: str) -> None:
     check_writable(file)
 
 
-def save(file: str, layout: Layout, paint: Callable[[Any], Any]) -> None:
+def save(file: str, layout: FigureLayout, paint: Callable[[Any], Any]) -> None:
     """Write a figure, whole or not at all.
 
     Args:

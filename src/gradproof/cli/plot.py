@@ -26,7 +26,7 @@ from gradproof.reports import shares as shares_figure
 from gradproof.reports import training as training_figure
 from gradproof.reports import variance as variance_figure
 from gradproof.reports.stages import pick
-from gradproof.reports.style import Layout
+from gradproof.reports.style import FigureLayout
 
 from . import options, text_options
 from .console import clear_errors
@@ -153,7 +153,7 @@ def shares(records: tuple[str, ...], file: str, show_traceback: bool) -> None:
     click.echo(f"wrote {file}: {'; '.join(steps)}")
 
 
-def _shares(found: list[Training]) -> tuple[Layout, Callable[[Any], Any]]:
+def _shares(found: list[Training]) -> tuple[FigureLayout, Callable[[Any], Any]]:
     titles = [_title(each) for each in found]
     if len(found) == 1:
         (one,) = (each.stages for each in found)

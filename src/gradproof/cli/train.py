@@ -23,9 +23,9 @@ from gradproof.estimators.training import checkpoint as files
 from gradproof.estimators.training.options import (
     ESTIMATORS,
     TRAINABLE_FORMS,
-    Options,
     Schedule,
-    Task,
+    TrainingOptions,
+    TrainingTask,
     make_task,
 )
 from gradproof.estimators.training.step import batch_of, largest_class, pick
@@ -73,7 +73,7 @@ TYPES: dict[str, Any] = {
 #: Named as the other commands name them.
 FLAGS = {"text": "--text-column", "label": "--label-column"}
 
-DEFAULTS = Options().as_dict() | {"seed": None}
+DEFAULTS = TrainingOptions().as_dict() | {"seed": None}
 
 
 def _run_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -149,7 +149,7 @@ def command(
             options, schedule = _resumed(folder, options, schedule, given)
         elif options["seed"] is None:
             options["seed"] = fresh_seed()
-        task = make_task(Options(**options))
+        task = make_task(TrainingOptions(**options))
         try:
             with progress() as report:
                 record = train(
@@ -167,7 +167,7 @@ def command(
     click.echo(summary(record, task, folder))
 
 
-def measured_on(task: Task, sentences: int) -> Measure:
+def measured_on(task: TrainingTask, sentences: int) -> Measure:
     """Measures every baseline: fitted on sentences without a label, measured on held-out ones.
 
     The sentences and their noise are the same at each stage, and what differs is the parameters.
@@ -236,7 +236,7 @@ def _stopped(folder: Path) -> str:
     )
 
 
-def summary(record: Training, task: Task, folder: Path) -> str:
+def summary(record: Training, task: TrainingTask, folder: Path) -> str:
     """One line: how it went, and what to do next."""
     steps = int(record.steps[-1])
     return (

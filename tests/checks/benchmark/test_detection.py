@@ -7,11 +7,11 @@ import pytest
 
 from gradproof.checks.benchmark.bugs import ROWS
 from gradproof.checks.benchmark.detection import WAYS, law_of, score
-from gradproof.checks.benchmark.results import Score, score_from_json, score_to_json
+from gradproof.checks.benchmark.results import BenchmarkResult, score_from_json, score_to_json
 from gradproof.checks.sequential.mean_test import MeanTest
 from gradproof.checks.user.estimator import check_estimator
 from gradproof.estimators.enumeration.estimator import Estimator
-from gradproof.estimators.enumeration.gradients import Layout
+from gradproof.estimators.enumeration.gradients import GradientLayout
 
 RIGHT, WRONG, STATE = "numpy/constant-baseline", "numpy/batch-mean", "numpy/gradients-add-up"
 
@@ -101,7 +101,7 @@ def test_a_record_is_read_as_it_was_written():
     for text in ("{", "[]", "{}", '{"ways": [], "rows": [], "seed": "1", "more": 1}'):
         with pytest.raises(ValueError, match="no record of a score"):
             score_from_json(text)
-    assert isinstance(found, Score)
+    assert isinstance(found, BenchmarkResult)
     assert tuple(WAYS) == found.ways
 
 
@@ -123,7 +123,7 @@ def test_drawing_from_a_law_is_running_the_estimator():
     problem = row.make()
     known = check_estimator(problem.estimate, problem.inputs, **problem.options())
     law = law_of(row, known.exact)
-    run, layout = Estimator(problem.estimate, problem.inputs), Layout(known.exact)
+    run, layout = Estimator(problem.estimate, problem.inputs), GradientLayout(known.exact)
     covariance = law.covariance()
     test = MeanTest(law.chances @ law.gradients, alpha=1e-9, covariance=covariance)
     for _ in range(10):

@@ -14,7 +14,7 @@ import pytest
 from gradproof.checks.evidence import HOLDS, REFUTED, UNDECIDED
 from gradproof.checks.note import verify as module
 from gradproof.checks.note.cases import GaussianCase, typical_tabular
-from gradproof.checks.note.jobs import Plan, Runner, run_jobs
+from gradproof.checks.note.jobs import Runner, VerificationPlan, run_jobs
 from gradproof.checks.note.registry import CHECKS
 from gradproof.checks.note.text import TextOptions, prepare_text, text_subject
 from gradproof.checks.note.verify import Verification, reproduce, verify
@@ -481,7 +481,7 @@ def test_a_file_with_too_few_texts_is_an_error(tmp_path):
 
 def plan(table, **changes):
     """A plan of one model."""
-    small = Plan(("seqdgm",), table, 1, 1, TextOptions(length=3))
+    small = VerificationPlan(("seqdgm",), table, 1, 1, TextOptions(length=3))
     return dataclasses.replace(small, **changes)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gradproof import check_estimator
-from gradproof.checks.user.jax_keys import Keys
+from gradproof.checks.user.jax_keys import FreshKeys
 from gradproof.checks.user.sampled import RepeatedSamples, sample
 
 pytestmark = pytest.mark.libraries
@@ -80,7 +80,7 @@ def test_each_sample_has_keys_of_its_own(where, jax):
     before = float(function(*inputs))
     assert float(function(*inputs)) == before
     numbers = {}
-    with Keys(function, inputs) as keys:
+    with FreshKeys(function, inputs) as keys:
         assert keys.count
         for each in (0, 1, 2, 1, 0):
             keys.renew(each)
@@ -95,7 +95,7 @@ def test_a_seed_makes_other_keys(jax):
     normal, inputs = drawn(jax), [jax.random.key(1)]
 
     def first(seed):
-        with Keys(normal, inputs, seed=seed) as keys:
+        with FreshKeys(normal, inputs, seed=seed) as keys:
             keys.renew(0)
             return normal(*inputs)
 
@@ -111,7 +111,7 @@ def test_numbers_that_are_no_keys_are_left_alone(jax):
         numpy.array([1, 2, 3], numpy.uint32), {"counts": np.array([1, 2], np.uint32)}, 7,
     ]  # fmt: skip
     given = list(inputs)
-    with Keys(lambda counts, *others: 0.0, inputs) as keys:
+    with FreshKeys(lambda counts, *others: 0.0, inputs) as keys:
         assert not keys.count
         keys.renew(1)
         assert all(one is other for one, other in zip(inputs, given, strict=True))
@@ -126,7 +126,7 @@ def test_an_estimator_with_a_key_is_sampled(jax):
 
     options = {"draws": 3000, "alpha": 1e-6, "rarest": 0.05}
     known = {"gradient": np.ones(2)}
-    keys = Keys(estimate, inputs)
+    keys = FreshKeys(estimate, inputs)
     found = sample(lambda: estimate(*inputs), known, keys=keys, **options)
     assert not found.test.rejected
     assert found.test.bets > 0

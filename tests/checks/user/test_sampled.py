@@ -8,7 +8,7 @@ import pytest
 from gradproof import check_estimator
 from gradproof.checks.evidence import HOLDS, REFUTED, UNDECIDED
 from gradproof.checks.user.rarity import TooFewDraws
-from gradproof.checks.user.sampled import DrawnFrom, RepeatedSamples, check_sampling, sample
+from gradproof.checks.user.sampled import GeneratorStates, RepeatedSamples, check_sampling, sample
 from gradproof.estimators.enumeration.handling import Handling
 from gradproof.estimators.enumeration.run import TooManyPaths, UnsupportedDraw
 
@@ -498,7 +498,7 @@ def test_generators_that_are_made_of_other_seeds_are_no_repetition():
 
 def test_a_state_counts_once_a_sample():
     """However often it is drawn from there; and only from many samples on."""
-    drawn_from, rng = DrawnFrom(), np.random.default_rng(3)
+    drawn_from, rng = GeneratorStates(), np.random.default_rng(3)
     for count in range(8):
         assert not drawn_from.repeated(), count
         drawn_from.begin()

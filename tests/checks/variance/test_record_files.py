@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from gradproof.checks.variance.record_files import training_from_json, training_to_json
-from gradproof.checks.variance.records import Captured, Stage, Training
+from gradproof.checks.variance.records import BaselineVariance, Stage, Training
 
 ROWS = (
-    Captured("none", "", {"e": 2.0, "w": 1.5}, 0.0, 0.0),
-    Captured("best", "per sentence", {"e": 1.0, "w": 0.5}, float("nan")),
+    BaselineVariance("none", "", {"e": 2.0, "w": 1.5}, 0.0, 0.0),
+    BaselineVariance("best", "per sentence", {"e": 1.0, "w": 0.5}, float("nan")),
 )
 
 RECORD = Training(

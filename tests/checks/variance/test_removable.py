@@ -23,7 +23,7 @@ from gradproof.estimators.backends import load
 from gradproof.estimators.backends.autograd_backend import AutogradOps
 from gradproof.estimators.baselines import BASELINES
 from gradproof.estimators.baselines.fit import fit
-from gradproof.estimators.baselines.learned import Learned
+from gradproof.estimators.baselines.learned import LearnedBaseline
 from gradproof.estimators.note import moments
 from gradproof.estimators.note.bench import Bench
 from gradproof.estimators.note.exact import reference
@@ -204,7 +204,9 @@ def test_two_forms_of_the_score_term_are_compared(seed):
 
 def test_every_baseline_that_learns_is_fitted():
     """A new one is a row of the comparison too."""
-    learned = {name for name, of in BASELINES.items() if isinstance(of, Learned) and of.held}
+    learned = {
+        name for name, of in BASELINES.items() if isinstance(of, LearnedBaseline) and of.held
+    }
     assert set(dict(FITS)) == learned
 
 

@@ -17,8 +17,8 @@ from gradproof.estimators.enumeration.differences import (
     SMOOTH,
     UNRESOLVED,
     Line,
-    Noise,
     NotMovable,
+    RoundingNoise,
     along,
     cost,
     derivative,
@@ -422,7 +422,9 @@ def test_hardly_any_error_is_exceeded_at_all(kind):
 @pytest.mark.parametrize("order", [1, 2])
 def test_witnesses_see_a_kink_wherever_it_is(order):
     """What it moves a derivative by is less than what a window says, in rounding alone."""
-    noise = Noise(1e-6, 0.0)  # so much more than what summing loses that this does not count
+    noise = RoundingNoise(
+        1e-6, 0.0
+    )  # so much more than what summing loses that this does not count
     seen = 0
     for distance in np.geomspace(1e-6, 16.0, 400):
         for side in (1.0, -1.0):
@@ -465,7 +467,7 @@ def test_what_is_smooth_or_has_kinks_is_not_taken_for_rounding(rate):
 
 def test_rounding_can_be_told():
     """Then it is not measured, and the search begins where it says."""
-    found = slope(math.exp, noise=Noise(1e-6, 1e-6))
+    found = slope(math.exp, noise=RoundingNoise(1e-6, 1e-6))
     assert found.runs == 7
     assert found.step > 1e-2
     assert off(found, 1.0) <= 1.0

@@ -22,10 +22,10 @@ from gradproof.estimators.enumeration.run import (
     SampledRun,
     TooManyPaths,
     UnsupportedDraw,
-    follow,
     outside,
     paths,
     repeat,
+    run_path,
 )
 
 pytestmark = pytest.mark.libraries
@@ -729,7 +729,7 @@ def test_a_trace_that_outlives_its_run(jax):
         keep.append(jax.jit(lambda key: jax.random.categorical(key, LOGITS)).lower(key).compile())
 
     with Handling(run) as handling:
-        follow(run, handling.perform, [])
+        run_path(run, handling.perform, [])
     with pytest.raises(UnsupportedDraw, match="called outside of it"):
         jax.core.eval_jaxpr(keep[0].jaxpr, keep[0].consts, key)
     with pytest.raises(Exception, match="called outside of it"):

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from gradproof.estimators.enumeration.enumeration import Enumeration
 from gradproof.estimators.enumeration.estimator import Estimator
-from gradproof.estimators.enumeration.gradients import Layout
-from gradproof.estimators.enumeration.moments import REMEMBERED, Moments, Total
+from gradproof.estimators.enumeration.gradients import GradientLayout
+from gradproof.estimators.enumeration.moments import REMEMBERED, CompensatedSum, Moments
 from gradproof.estimators.enumeration.outcomes import Uniform, table
 from gradproof.estimators.enumeration.run import Choice, NotReproducible, Path
 
-ONE = Layout({"gradient": np.zeros(2)})
+ONE = GradientLayout({"gradient": np.zeros(2)})
 
 
 def path(outcomes, taken, value):
@@ -127,7 +127,7 @@ def test_paths_that_are_missing_are_noticed():
 @given(st.lists(st.floats(-1e30, 1e30), max_size=50))
 def test_a_total_is_rounded_once_or_twice(values):
     """As math.fsum has it."""
-    total = Total()
+    total = CompensatedSum()
     for value in values:
         total.add(value)
     size = sum(map(abs, values))
@@ -137,7 +137,7 @@ def test_a_total_is_rounded_once_or_twice(values):
 
 def test_gradients_that_do_not_fit_are_errors():
     """A name that there is not, a shape that is another; None is no gradient."""
-    layout = Layout({"a": np.zeros(2), "b": np.zeros(())})
+    layout = GradientLayout({"a": np.zeros(2), "b": np.zeros(())})
     row = layout.row({"a": np.array([1.0, 2.0]), "c": None})
     assert row.tolist() == [1.0, 2.0, 0.0]
     with pytest.raises(ValueError, match="returns c, which the exact gradient lacks; it has a, b"):

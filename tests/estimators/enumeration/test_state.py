@@ -11,7 +11,7 @@ from collections import Counter, OrderedDict, defaultdict, deque
 import numpy as np
 import pytest
 
-from gradproof.estimators.enumeration.state import State
+from gradproof.estimators.enumeration.state import Snapshot
 
 # ------------------------------------------------------------------ what estimators keep
 #
@@ -613,7 +613,7 @@ def test_what_changes_is_named_and_put_back(case):
     What changed is named before it is put back, and nothing else is.
     """
     estimate, names = case()
-    state = State(estimate)
+    state = Snapshot(estimate)
     assert state.changes() == ()
     first = estimate()
     assert set(state.changes()) == set(names)
@@ -631,7 +631,7 @@ def test_what_changes_is_named_and_put_back(case):
 def test_what_is_left_is_what_was(case):
     """One call at the end is enough to put everything back, whatever was done until then."""
     estimate, names = case()
-    state = State(estimate)
+    state = Snapshot(estimate)
     first = estimate()
     for _ in range(5):
         estimate()
@@ -653,7 +653,7 @@ def test_first_cost():
 
     assert [estimate(cost) for cost in (1.0, 3.0)] == [0.0, 2.0]
     b = None
-    state = State(estimate)
+    state = Snapshot(estimate)
     for cost in (1.0, 3.0, 2.0):
         assert estimate(cost) == 0.0
         state.settle()
@@ -665,7 +665,7 @@ def test_order_of_attributes():
     """Attributes that were removed and came back stand again where they stood."""
     held = Kept(0, 1)
     held.last = 2
-    state = State(held)
+    state = Snapshot(held)
     held.__dict__["value"] = held.__dict__.pop("value")
     state.settle()
     assert list(vars(held)) == ["value", "_step", "last"]
@@ -674,7 +674,7 @@ def test_order_of_attributes():
 def test_other_name():
     """An attribute that goes by another name is seen thoroughly, and then each time."""
     held = Kept(0, 1)
-    state = State(held)
+    state = Snapshot(held)
     for seen in (False, True, True):
         held.__dict__["other"] = held.__dict__.pop("_step")
         state.settle(thorough=seen)
@@ -689,7 +689,7 @@ def test_equal_values():
     held = Kept(float("nan"), None)
     before = held.value
     held.pair = pair = (1.0, ("a", None))
-    state = State(held)
+    state = Snapshot(held)
     held.value = float("nan")
     held.pair = (float("1"), ("".join("a"), None))
     assert state.changes() == ()

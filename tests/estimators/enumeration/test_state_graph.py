@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradproof.estimators.enumeration.state import State
+from gradproof.estimators.enumeration.state import Snapshot
 
 
 def build(draw, depth=3):
@@ -95,7 +95,7 @@ def test_any_graph_is_put_back(data):
     Between two runs only what they changed is looked at; names are given where there is a change.
     """
     root, made = build(data.draw)
-    state = State(root)
+    state = Snapshot(root)
     before = picture(made)
     for _ in range(data.draw(st.integers(1, 3))):
         for _ in range(data.draw(st.integers(0, 4))):

@@ -15,7 +15,7 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from gradproof.estimators.enumeration.state import State
+from gradproof.estimators.enumeration.state import Snapshot
 from gradproof.estimators.enumeration.state.record import MANY
 
 
@@ -82,7 +82,7 @@ def test_no_code_of_the_users_is_run():
         return keyed, members, listed, slot
 
     Hostile.trapped = 0
-    state = State(estimate)
+    state = Snapshot(estimate)
     listed.append(one)
     listed[0] = other
     keyed.clear()
@@ -135,7 +135,7 @@ def test_odd_objects():
         type.__setattr__(Odd, "count", 5)
         return len(things)
 
-    state = State(estimate)
+    state = Snapshot(estimate)
     assert state.unseen == ("things[5]",)  # what a proxy stands for is told by its own code
     estimate()
     assert "Odd.count" in state.changes()
@@ -153,10 +153,10 @@ def test_iterators_are_named():
     def estimate():
         return next(numbers), next(lines), next(items), pairs, stream
 
-    state = State(estimate)
+    state = Snapshot(estimate)
     names = ("numbers", "lines", "items", "pairs")
     assert set(state.unseen) == {f"closure variable {name}" for name in names}
-    assert State(lambda: 1).unseen == ()
+    assert Snapshot(lambda: 1).unseen == ()
 
 
 def test_open_files_are_named(tmp_path):
@@ -164,7 +164,7 @@ def test_open_files_are_named(tmp_path):
     path = tmp_path / "lines"
     path.write_text("1\n2\n", encoding="utf-8")
     with path.open(encoding="utf-8") as read, (tmp_path / "log").open("wb") as written:
-        state = State(lambda: (read.readline(), written.write(b"1")))
+        state = Snapshot(lambda: (read.readline(), written.write(b"1")))
     assert state.unseen == ("closure variable read",)
 
 
@@ -176,7 +176,7 @@ def test_full_cache():
         return number * number
 
     square(1)
-    state = State(lambda: square(2))
+    state = Snapshot(lambda: square(2))
     assert state.changes() == ()
     square(1)
     assert state.settle() == ()
@@ -193,20 +193,20 @@ def test_too_much():
     def estimate():
         return near, far, array
 
-    state = State(estimate, most_objects=100, most_bytes=100)
+    state = Snapshot(estimate, most_objects=100, most_bytes=100)
     objects, size = sorted(state.incomplete, reverse=True)
     assert "more than 100 objects can be reached" in objects
     assert "closure variable array, which is too large to be copied" in size
     near[0] = 1
     assert state.settle() == ("near[0]",)
-    assert State(estimate).incomplete == ()
+    assert Snapshot(estimate).incomplete == ()
 
 
 def test_nothing_is_held_afterwards():
     """What was looked at can go as soon as the snapshot has gone."""
     held = [Kept(0)]
     gone = weakref.ref(held[0])
-    state = State(lambda: held)
+    state = Snapshot(lambda: held)
     held[0].value = 1
     state.settle()
     state.changes()
@@ -218,7 +218,7 @@ def test_nothing_is_held_afterwards():
 def test_generators_of_everybody():
     """Those that other threads draw from too are left alone, whoever refers to them."""
     shared, legacy = random._inst, np.random.mtrand._rand
-    state = State(lambda: (shared, legacy))
+    state = Snapshot(lambda: (shared, legacy))
     random.random()
     np.random.random()  # noqa: NPY002
     assert state.settle(thorough=True) == ()
@@ -231,7 +231,7 @@ def test_libraries_are_left_alone():
     def estimate():
         return np.linalg, functools, counts, types.SimpleNamespace, mock.MagicMock
 
-    state = State(estimate)
+    state = Snapshot(estimate)
     mock.MagicMock.planted = 1
     np.linalg.planted = 1
     try:
@@ -253,7 +253,7 @@ def test_functions_of_libraries():
     def estimate():
         return fnmatch._compile_pattern, own(1)
 
-    state = State(estimate)
+    state = Snapshot(estimate)
     assert type(fnmatch._compile_pattern) is type(functools.lru_cache(len))
     fnmatch.filter(["a"], "planted by a test")
     assert state.changes() == ()
@@ -281,7 +281,7 @@ def test_modules_of_the_user(tmp_path, monkeypatch):
         def estimate():
             return planted_helper.helper()
 
-        state = State(estimate)
+        state = Snapshot(estimate)
         estimate()
         assert set(state.settle()) == {"settings.step", "settings.list_", "settings.made"}
         assert estimate() == 1
@@ -302,8 +302,8 @@ def test_handlers_are_left_where_they_are():
         return draw, held, drawn
 
     draw = real
-    state = State(estimate)
-    handler = State.settle  # of the kernel's making
+    state = Snapshot(estimate)
+    handler = Snapshot.settle  # of the kernel's making
     draw = held.draw = drawn[0] = handler
     held.other = 1
     assert state.settle(thorough=True) == ("held.other",)
@@ -320,11 +320,11 @@ def test_handlers_are_left_where_they_are():
 def test_large_array(shape):
     """Of a million numbers, most are seen to change at once, and one alone thoroughly."""
     large = np.zeros(shape)
-    state = State(lambda: large)
+    state = Snapshot(lambda: large)
     large += 1.0
     assert state.settle() == ("closure variable large",)
     assert not large.any()
-    other = State(lambda: large)
+    other = Snapshot(lambda: large)
     large[(1,) * large.ndim] = 1.0
     assert other.settle() == ()
     assert other.settle(thorough=True) == ("closure variable large",)
@@ -338,7 +338,7 @@ def test_large_array(shape):
 def test_large_list():
     """Of a long list what is added is seen at once, and what is replaced thoroughly."""
     long = list(range(2 * MANY))
-    state = State(lambda: long)
+    state = Snapshot(lambda: long)
     long[5] = -1
     assert state.settle() == ()
     assert state.settle(thorough=True) == ("long[5]",)
@@ -350,7 +350,7 @@ def test_large_list():
 def test_large_queue():
     """Of a long queue that is full, what is added at its end is seen at once."""
     queue = deque(range(2 * MANY), maxlen=2 * MANY)
-    state = State(lambda: queue)
+    state = Snapshot(lambda: queue)
     queue.append(-1)
     assert state.settle() == ("closure variable queue",)
     assert list(queue) == list(range(2 * MANY))
@@ -366,7 +366,7 @@ def test_settling_costs_little():
     def seconds(size):
         arrays = [np.zeros(size) for _ in range(3)]
         long = list(range(size))
-        state = State(lambda: (arrays, long))
+        state = Snapshot(lambda: (arrays, long))
         times = []
         for _ in range(200):
             start = time.perf_counter()
@@ -391,7 +391,7 @@ def test_environment(library):
         return [environment.step(1)[0] for _ in range(3)], id(environment.unwrapped._np_random)
 
     bare = environment.unwrapped
-    state = State(episode)
+    state = Snapshot(episode)
     (first, _), names = episode(), state.settle()
     assert any(name.endswith("._np_random") for name in names)
     assert any(name.endswith(".lastaction") for name in names)
@@ -414,7 +414,7 @@ def test_jax(library):
         traces.append(1)
         return 2 * x
 
-    state = State(lambda: double(jax.numpy.ones(2)))
+    state = Snapshot(lambda: double(jax.numpy.ones(2)))
     double(jax.numpy.ones(2))
     assert state.settle() == ("closure variable traces",)
 
@@ -425,7 +425,7 @@ def test_shared_variable(library):
     pytensor = library("pytensor")
     shared = pytensor.shared(np.zeros(2), name="count")
     step = pytensor.function([], shared.sum(), updates={shared: shared + 1})
-    state = State(step)
+    state = Snapshot(step)
     step()
     assert any("count" in name for name in state.settle())
     assert step() == 0.0
@@ -440,7 +440,7 @@ def test_parameter_store(library):
         return pyro.param("planted", torch.zeros(2)).sum()
 
     try:
-        state = State(guide)
+        state = Snapshot(guide)
         guide()
         assert "the parameter store of Pyro._params" in state.settle()
         assert "planted" not in pyro.get_param_store()

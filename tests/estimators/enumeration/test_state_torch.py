@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 
-from gradproof.estimators.enumeration.state import State
+from gradproof.estimators.enumeration.state import Snapshot
 
 pytestmark = pytest.mark.torch
 
@@ -222,7 +222,7 @@ def test_what_changes_is_named_and_put_back(torch, case):
     What changed is named before it is put back, and nothing else is.
     """
     estimate, names = case(torch)
-    state = State(estimate)
+    state = Snapshot(estimate)
     assert state.unseen == state.incomplete == ()
     assert state.changes() == ()
     first = estimate()
@@ -242,7 +242,7 @@ def test_what_changes_is_named_and_put_back(torch, case):
 def test_what_is_left_is_what_was(torch, case):
     """One call at the end is enough to put everything back, whatever was done until then."""
     estimate, names = case(torch)
-    state = State(estimate)
+    state = Snapshot(estimate)
     first = estimate()
     for _ in range(4):
         estimate()
@@ -261,7 +261,7 @@ def test_gradients_that_are_the_estimate(torch):
         net.weight.grad = None
         (net(torch.ones(2)) * base(torch.ones(2))).sum().backward()
 
-    state = State(estimate, leaves=dict(net.named_parameters()))
+    state = Snapshot(estimate, leaves=dict(net.named_parameters()))
     for names in [("base.weight.grad", "base.bias.grad"), ()]:
         estimate()
         assert state.settle() == names
@@ -273,7 +273,7 @@ def test_gradients_that_are_the_estimate(torch):
 def test_leaves_are_put_back_by_their_names(torch):
     """A leaf that nothing else reaches is looked at, and called as it was given."""
     leaf = torch.zeros(2, requires_grad=True)
-    state = State(lambda: 1, leaves={"logits": leaf})
+    state = Snapshot(lambda: 1, leaves={"logits": leaf})
     leaf.data += 1.0
     assert state.settle() == ("logits",)
     assert leaf.tolist() == [0.0, 0.0]
@@ -283,7 +283,7 @@ def test_graphs_survive(torch):
     """Putting back does not disturb a graph that was there before: backward() works still."""
     weight = torch.ones(2, requires_grad=True)
     square = weight.square().sum()
-    state = State(lambda: weight)
+    state = Snapshot(lambda: weight)
     weight.data += 1.0
     state.settle()
     square.backward()
@@ -293,7 +293,7 @@ def test_graphs_survive(torch):
 def test_written_and_put_back(torch):
     """What is moved and moved back, as differences do, is not said to have changed."""
     weight = torch.zeros(3)
-    state = State(lambda: weight)
+    state = Snapshot(lambda: weight)
     for _ in range(3):
         weight += 1.0
         weight -= 1.0
@@ -314,7 +314,7 @@ def test_classes_of_tensors(torch):
     loud = torch.zeros(2).as_subclass(Loud)
     with torch._C.DisableTorchFunction():
         view = loud.numpy()
-    state = State(lambda: loud)
+    state = Snapshot(lambda: loud)
     assert state.unseen == ()
     view += 1.0
     assert state.settle() == ("closure variable loud",)
@@ -333,7 +333,7 @@ def test_odd_tensors(torch):
     def estimate():
         return sparse, meta, empty, broad, turned, inferred
 
-    state = State(estimate)
+    state = Snapshot(estimate)
     assert set(state.unseen) == {"closure variable sparse", "closure variable meta"}
     assert state.settle(thorough=True) == ()
     base += 1.0
@@ -355,7 +355,7 @@ def test_large_tensor(torch):
         (lambda tensor: tensor.data[7, 7].add_(1.0), False),
     ]:
         large = torch.zeros(1000, 1000)
-        state = State(lambda large=large: large)
+        state = Snapshot(lambda large=large: large)
         write(large)
         assert state.settle() == (("default argument large",) if quickly else ())
         assert bool(large.any()) is not quickly
@@ -367,7 +367,7 @@ def test_memory_stays_as_it_was(torch):
     """A tensor that was looked at can still be resized, and its count of changes is its own."""
     weight = torch.zeros(2)
     before = weight._version
-    State(lambda: weight).settle(thorough=True)
+    Snapshot(lambda: weight).settle(thorough=True)
     assert weight._version == before
     weight.resize_(10**6)
 
@@ -381,7 +381,7 @@ def test_settling_costs_little(torch):
 
     def seconds(size):
         net = torch.nn.Sequential(*[torch.nn.Linear(size, size) for _ in range(4)])
-        state = State(lambda: net)
+        state = Snapshot(lambda: net)
         times = []
         for _ in range(200):
             start = time.perf_counter()
@@ -407,7 +407,7 @@ def test_reinforce(torch):
         moving[0] = 0.9 * moving[0] + 0.1 * cost
         return policy.weight.grad.clone()
 
-    state = State(episode, leaves=dict(policy.named_parameters()))
+    state = Snapshot(episode, leaves=dict(policy.named_parameters()))
     first = {}
     for action in rng.integers(0, 2, 20):
         found = episode(int(action))

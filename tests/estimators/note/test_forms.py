@@ -13,7 +13,7 @@ from gradproof.estimators.baselines import BASELINES
 from gradproof.estimators.note.bench import Bench
 from gradproof.estimators.note.builds import surrogate
 from gradproof.estimators.note.exact import reference
-from gradproof.estimators.note.forms import FORMS, Terms
+from gradproof.estimators.note.forms import FORMS, FormTerms
 from gradproof.estimators.note.subject import Subject
 from gradproof.reference_models.batch import make_batch
 from gradproof.reference_models.model import one_hot
@@ -118,11 +118,11 @@ def test_a_form_costs_each_sentence_by_itself(name, seed, n):
     logits = rng.standard_normal((n, 3))
     ops = AutogradOps()
     log_q = ops.log_softmax(logits)
-    terms = Terms(log_q, log_q[:, 1], rng.standard_normal(n), rng.standard_normal(n))
+    terms = FormTerms(log_q, log_q[:, 1], rng.standard_normal(n), rng.standard_normal(n))
     found = FORMS[name].cost(ops, terms)
     assert found.shape == (n,)
     for row in range(n):
-        single = FORMS[name].cost(ops, Terms(*(term[[row]] for term in terms)))
+        single = FORMS[name].cost(ops, FormTerms(*(term[[row]] for term in terms)))
         assert (
             abs(single[0] - found[row])
             <= 16 * np.finfo(float).eps * (1.0 + sum(np.abs(term).max() for term in terms)) ** 2
