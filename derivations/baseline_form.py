@@ -278,3 +278,9 @@ def form() -> Derivation:
 #: Per sentence: E[|s|²], the best B, and the B in question.
 ARGUMENTS = {"a2": a2_j, "best": best_j, "baseline": B_j}
 EXCESS = Oracle(over(a2_j * (B_j - best_j) ** 2), ARGUMENTS, index=j)
+
+
+#: By claim.
+DERIVATIONS = {
+    "baseline.form": form,
+}

@@ -15,7 +15,7 @@ from .gradient import BEYOND, LOG_Q, VALID, zero_score
 from .kernel.derivation import REFUTED, Counterexample, Derivation, Proof, Step
 from .kernel.expressions import D, L, d, e, k, mean, q, s, total
 from .kernel.oracle import Oracle
-from .samples import SAMPLES, leave_one_out_parts
+from .several_labels import SAMPLES, leave_one_out_parts
 
 #: B as a number: of this sentence and λ alone. And the gradient that is estimated.
 b, G = sp.symbols("B G", real=True)
@@ -289,3 +289,9 @@ LEAVE_ONE_OUT = Oracle(
     / (_n * (_n - 1)),
     {**ARGUMENTS, "draws": _n},
 )
+
+
+#: By claim.
+DERIVATIONS = {
+    "baseline.variance": variance,
+}

@@ -168,3 +168,9 @@ def constant_theano() -> Derivation:
         reference="Schulman, Heess, Weber and Abbeel (2015), Gradient Estimation Using Stochastic "
         "Computation Graphs",
     )
+
+
+#: By claim.
+DERIVATIONS = {
+    "constant.theano": constant_theano,
+}

@@ -231,3 +231,11 @@ def _pathwise(by: sp.Symbol) -> Proof:
             Step(mean(D(L, by)), "mean"),
         ),
     )
+
+
+#: By claim.
+DERIVATIONS = {
+    "gradient.e": gradient_e,
+    "gradient.w": gradient_w,
+    "gradient.phi_theta": gradient_phi_theta,
+}

@@ -165,3 +165,9 @@ def higher_order() -> Derivation:
         reference="Foerster, Farquhar, Al-Shedivat, Rocktäschel, Xing and Whiteson (2018), DiCE: "
         "The Infinitely Differentiable Monte Carlo Estimator",
     )
+
+
+#: By claim.
+DERIVATIONS = {
+    "higher_order": higher_order,
+}

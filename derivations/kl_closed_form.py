@@ -367,3 +367,9 @@ def _formulas() -> dict[str, Oracle]:
         "coupling": oracle(COUPLING, coupled, spreads),
         "latent": oracle(LATENT, coupled, spreads),
     }
+
+
+#: By claim.
+DERIVATIONS = {
+    "kl.closed_form": closed_form,
+}

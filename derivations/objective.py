@@ -407,3 +407,12 @@ def reconstruction() -> Derivation:
         oracle=Oracle(_dU + _dB, {"gradient": _dU, "baseline_gradient": _dB}, index=_NO_INDEX),
         beyond="Countable and continuous y: the same, since only Σ q = 1 or ∫ q dy = 1 is used.",
     )
+
+
+#: By claim.
+DERIVATIONS = {
+    "baseline.reconstruction": reconstruction,
+    "objective.u": objective_u,
+    "objective.c": objective_c,
+    "labelled": labelled,
+}

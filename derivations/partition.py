@@ -416,3 +416,11 @@ def invariants() -> Derivation:
         },
         beyond="Nothing here depends on what y is.",
     )
+
+
+#: By claim.
+DERIVATIONS = {
+    "partition.seqdgm": partition_seqdgm,
+    "partition.seqdgm_a": partition_seqdgm_a,
+    "invariants": invariants,
+}

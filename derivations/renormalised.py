@@ -314,3 +314,9 @@ GRADIENT = Oracle(
     + total(q * slope * WEIGHT),
     {"q": q, "f": f, "score": s, "pathwise": slope},
 )
+
+
+#: By claim.
+DERIVATIONS = {
+    "renormalised": renormalised,
+}

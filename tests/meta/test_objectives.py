@@ -8,7 +8,7 @@ import pytest
 
 from gradproof.checks.evidence import HOLDS, REFUTED, UNDECIDED
 from gradproof.checks.note.cases import CoupledCase
-from gradproof.checks.note.claims import constant
+from gradproof.checks.note.claims import constant_theano
 from gradproof.checks.note.claims import objective as objective_rows
 from gradproof.checks.note.registry import CHECKS
 from gradproof.checks.note.run_check import run_check
@@ -434,7 +434,7 @@ def test_not_held_holds_once_it_is_held(scene):
     check = CHECKS["constant.theano/not-held"]
     assert scene.run(check).verdict == REFUTED
     held = dataclasses.replace(
-        check, compare=lambda study: constant.at_one_draw(study, FORMS["one-pass"])
+        check, compare=lambda study: constant_theano.at_one_draw(study, FORMS["one-pass"])
     )
     assert scene.run(held).verdict == HOLDS
 

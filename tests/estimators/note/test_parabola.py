@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gradproof.checks.note.cases import tabular_cases
-from gradproof.checks.note.claims.derived_variance import GIVEN
+from gradproof.checks.note.claims.baseline_variance import GIVEN
 from gradproof.checks.note.study import Study
 from gradproof.estimators.backends import load
 from gradproof.estimators.note.bench import Bench
