@@ -11,6 +11,8 @@ import numpy as np
 
 from gradproof.errors import GradproofError
 
+from .json_records import plain
+
 #: The verdicts. ``proved`` is kept for derivations: numbers hold or refute, they prove nothing.
 HOLDS, REFUTED, UNDECIDED, PROVED = "holds", "refuted", "undecided", "proved"
 
@@ -130,11 +132,8 @@ class Evidence:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON; numbers that are not finite become strings, which JSON has no number for."""
-        plain = dataclasses.asdict(self) | {"as_expected": self.as_expected}
-        return {
-            key: str(value) if isinstance(value, float) and not math.isfinite(value) else value
-            for key, value in plain.items()
-        }
+        found: dict[str, Any] = plain(dataclasses.asdict(self) | {"as_expected": self.as_expected})
+        return found
 
     def explain(self) -> str:
         """One paragraph: what was compared, what came out, what to do next."""

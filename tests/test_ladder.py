@@ -40,6 +40,7 @@ OF_ANYONE = {
     ),
     "gradproof.cli.check": (
         "gradproof.checks.evidence",
+        "gradproof.checks.json_records",
         "gradproof.checks.sequential",
         "gradproof.checks.user",
         "gradproof.cli",

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
-from typing import Any
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,28 +98,3 @@ class BenchmarkResult:
 def _wrong(row: RowResult, way: str) -> float:
     said = row.said[way]
     return 0.0 if said is None else said.wrong
-
-
-def score_to_json(score: BenchmarkResult) -> str:
-    """The whole record."""
-    return json.dumps(dataclasses.asdict(score), indent=1, ensure_ascii=False, allow_nan=False)
-
-
-def score_from_json(text: str) -> BenchmarkResult:
-    """The inverse of :func:`score_to_json`.
-
-    Raises:
-        ValueError: if it is no JSON, or a field is missing or unknown.
-    """
-    try:
-        written = json.loads(text)
-        rows = tuple(_row(each) for each in written.pop("rows"))
-        ways = tuple(Method(**each) for each in written.pop("ways"))
-        return BenchmarkResult(ways=ways, rows=rows, **written)
-    except (json.JSONDecodeError, TypeError, KeyError, AttributeError) as error:
-        raise ValueError(f"this is no record of a score: {error!r}; write it anew") from error
-
-
-def _row(written: dict[str, Any]) -> RowResult:
-    said = {way: None if one is None else Answer(**one) for way, one in written.pop("said").items()}
-    return RowResult(said=said, **written)

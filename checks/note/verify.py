@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ from gradproof.estimators.note.subject import Subject
 from gradproof.reference_models.registry import MODELS
 
 from ..evidence import HOLDS, REFUTED, Evidence
+from ..json_records import to_json
 from .cases import TabularCase
 from .check import Check
 from .jobs import Job, VerificationPlan, run_jobs
@@ -59,7 +59,7 @@ class Verification:
             "not_run": self.not_run,
             "evidence": [found.as_dict() for found in self.evidence],
         }
-        return json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False)
+        return to_json(record)
 
 
 def verify(

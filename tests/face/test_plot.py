@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from gradproof.checks.variance.record_files import training_to_json
+from gradproof.checks.json_records import to_json
 from gradproof.checks.variance.records import BaselineVariance, Scaling, Stage, Training
-from gradproof.checks.variance.scaling_files import scaling_to_json
 from gradproof.cli import main
 
 MAGIC = {".svg": b"<?xml", ".png": b"\x89PNG", ".pdf": b"%PDF"}
@@ -58,7 +57,7 @@ def folder(tmp_path):
     """A folder as ``gradproof train`` fills it."""
     made = tmp_path / "run"
     made.mkdir()
-    (made / "record.json").write_text(training_to_json(TRAINING), encoding="utf-8")
+    (made / "record.json").write_text(to_json(TRAINING), encoding="utf-8")
     return made
 
 
@@ -66,7 +65,7 @@ def folder(tmp_path):
 def scaling(tmp_path):
     """A file as the benchmark writes it."""
     path = tmp_path / "scaling.json"
-    path.write_text(scaling_to_json(SCALING), encoding="utf-8")
+    path.write_text(to_json(SCALING), encoding="utf-8")
     return path
 
 
@@ -181,7 +180,7 @@ def test_a_record_of_another_kind_is_an_error(tmp_path, folder, scaling):
 def test_a_run_without_stages_is_an_error(tmp_path, folder, name):
     """Nothing was measured, so there is nothing to draw, and the message says how to measure."""
     bare = dataclasses.replace(TRAINING, stages=())
-    (folder / "record.json").write_text(training_to_json(bare), encoding="utf-8")
+    (folder / "record.json").write_text(to_json(bare), encoding="utf-8")
     result = run(name, folder, tmp_path / "x.svg")
     assert result.exit_code == 2, result.output
     assert "has no stages" in result.output

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from gradproof.checks.json_records import from_json
 from gradproof.checks.variance import training
-from gradproof.checks.variance.record_files import training_from_json
-from gradproof.checks.variance.records import BaselineVariance, Stage
+from gradproof.checks.variance.records import BaselineVariance, Stage, Training
 from gradproof.cli import main
 from gradproof.estimators.training import checkpoint as files
 from gradproof.estimators.training.options import Schedule, TrainingOptions, make_task
@@ -40,7 +40,7 @@ SMALL = (
 
 def record(folder):
     """The record that a run left."""
-    return training_from_json((folder / "record.json").read_text(encoding="utf-8"))
+    return from_json(Training, (folder / "record.json").read_text(encoding="utf-8"))
 
 
 def parameters(folder, step):

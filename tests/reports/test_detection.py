@@ -11,12 +11,13 @@ from gradproof.checks.benchmark.results import (
     BenchmarkResult,
     Method,
     RowResult,
-    score_from_json,
 )
+from gradproof.checks.json_records import from_json
 from gradproof.reports import detection as report
 
 ROOT = Path(__file__).resolve().parents[2]
-RECORD = score_from_json((ROOT / "docs" / "benchmark.json").read_text(encoding="utf-8"))
+TEXT = (ROOT / "docs" / "benchmark.json").read_text(encoding="utf-8")
+RECORD = from_json(BenchmarkResult, TEXT)
 
 SMALL = BenchmarkResult(
     ways=(Method("ours", "exactly", True), Method("theirs", "roughly", False)),

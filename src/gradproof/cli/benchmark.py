@@ -11,7 +11,7 @@ import click
 from gradproof.checks.benchmark.bugs import ROWS
 from gradproof.checks.benchmark.detection import ON_BUGS, ON_RIGHT
 from gradproof.checks.benchmark.detection import score as run_score
-from gradproof.checks.benchmark.results import score_to_json
+from gradproof.checks.json_records import to_json
 from gradproof.reports.detection import row_table, summary_table
 
 from . import options
@@ -103,5 +103,5 @@ def command(
     click.echo(f"\n{found.bugs} bugs, {len(found.rows) - found.bugs} right, seed {found.seed}")
     if json_file is not None:
         with clear_errors(show_traceback):
-            write_whole(Path(json_file), score_to_json(found))
+            write_whole(Path(json_file), to_json(found))
     sys.exit(AS_RECORDED if found.as_claimed else NOT_AS_RECORDED)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import json
 import math
 import re
 import sys
@@ -15,18 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 from rich.table import Table
 from rich.text import Text
 
+from gradproof.checks.json_records import to_json
 from gradproof.checks.sequential.mean_test import ALPHA
 from gradproof.checks.user.estimator import EstimatorReport, check_estimator
-from gradproof.checks.user.expected_cost import NotDifferentiable
-from gradproof.checks.user.rarity import TooFewDraws
-from gradproof.checks.user.sampled import RepeatedSamples
-from gradproof.checks.user.surrogate import InputChanged
-from gradproof.estimators.enumeration.gradients import NotAGradient
-from gradproof.estimators.enumeration.run import MOST_PATHS, NotEnumerable
+from gradproof.errors import GradproofError
+from gradproof.estimators.enumeration.run import MOST_PATHS
 
 from . import options, user_file
 from .console import (
@@ -48,16 +43,6 @@ GIVEN = {
     "wrt": "The module or tensors whose gradients are read, if the inputs have them not.",
     "reset": "Called before each run, to forget what the last one left.",
 }
-
-#: Errors that are about the estimator and say so; all others are the user's, or about the call.
-OURS = (
-    NotEnumerable,
-    NotAGradient,
-    InputChanged,
-    NotDifferentiable,
-    RepeatedSamples,
-    TooFewDraws,
-)
 
 TEMPLATE = '''"""A gradient estimator for `gradproof check {file}:reinforce`."""
 
@@ -189,7 +174,7 @@ def command(
     click.echo(f"From the file, too: {', '.join(given.values())}.")
     if json_file is not None:
         with clear_errors(show_traceback):
-            write_whole(Path(json_file), to_json(checked, str(target)))
+            write_whole(Path(json_file), written(checked, str(target)))
     sys.exit(AS_RECORDED if checked.unbiased else NOT_AS_RECORDED)
 
 
@@ -272,7 +257,7 @@ def blame(error: BaseException, target: str, module: types.ModuleType) -> str:
     lines = [frame.lineno for frame in frames if frame.filename == module.__file__]
     place = f"{target.rpartition(':')[0]}:{lines[-1]}" if lines else target
     # Ours are also those about what came out, which are raised where the user's code has ended.
-    ours = isinstance(error, OURS) or (not lines and _is_ours(error))
+    ours = isinstance(error, GradproofError) or (not lines and _is_ours(error))
     kind = "" if ours else f"raised {type(error).__name__}: "
     said = str(error) or "without a message"
     notes = "".join(f"; {note}" for note in getattr(error, "__notes__", ()))
@@ -311,17 +296,6 @@ def table(checked: EstimatorReport) -> Table:
     return made
 
 
-def to_json(checked: EstimatorReport, target: str) -> str:
-    """The whole record; JSON has no number that is not finite, and gets a string."""
-    whole = {"target": target, "unbiased": checked.unbiased, **dataclasses.asdict(checked)}
-    return json.dumps(_plain(whole), indent=2)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.ndarray | np.generic):
-        return _plain(value.tolist())
-    if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+def written(checked: EstimatorReport, target: str) -> str:
+    """The whole record."""
+    return to_json({"target": target, "unbiased": checked.unbiased, **dataclasses.asdict(checked)})

@@ -7,7 +7,8 @@ import pytest
 
 from gradproof.checks.benchmark.bugs import ROWS
 from gradproof.checks.benchmark.detection import WAYS, law_of, score
-from gradproof.checks.benchmark.results import BenchmarkResult, score_from_json, score_to_json
+from gradproof.checks.benchmark.results import BenchmarkResult
+from gradproof.checks.json_records import from_json, to_json
 from gradproof.checks.sequential.mean_test import MeanTest
 from gradproof.checks.user.estimator import check_estimator
 from gradproof.estimators.enumeration.estimator import Estimator
@@ -97,10 +98,10 @@ def test_rows_that_are_none_are_an_error():
 def test_a_record_is_read_as_it_was_written():
     """And nothing else is read."""
     found = few(seed=1)
-    assert score_from_json(score_to_json(found)) == found
+    assert from_json(BenchmarkResult, to_json(found)) == found
     for text in ("{", "[]", "{}", '{"ways": [], "rows": [], "seed": "1", "more": 1}'):
-        with pytest.raises(ValueError, match="no record of a score"):
-            score_from_json(text)
+        with pytest.raises(ValueError, match=r"no JSON|BenchmarkResult has the fields"):
+            from_json(BenchmarkResult, text)
     assert isinstance(found, BenchmarkResult)
     assert tuple(WAYS) == found.ways
 
