@@ -15,7 +15,16 @@ from typing import Any
 import numpy as np
 
 from ..generators import BIT_GENERATORS, BITS, bits_of, draw_from, read_by, set_by
-from ..outcomes import Uniform, binomial, formed_before, precision_of, tables, weighted
+from ..outcomes import (
+    Uniform,
+    binomial,
+    formed_before,
+    precision_of,
+    tables,
+    weighted,
+    weighted_without_replacement,
+    without_replacement,
+)
 from ..patches import Patches
 from ..run import Run, UnsupportedDraw
 from ..uniforms import uniform
@@ -75,7 +84,7 @@ class Drawing:
             if not replace and draws > count:
                 raise ValueError("Cannot take a larger sample than population")  # as NumPy does
             if not replace:
-                return self._apart(what, count, draws)
+                return without_replacement(self._run.choose, what, count, draws)
             return [self._run.choose(Uniform(what, count)) for _ in range(draws)]
         given = np.asarray(p, np.float64)
         step = precision_of(p)
@@ -90,17 +99,6 @@ class Drawing:
         if not replace and draws > np.count_nonzero(given):
             raise ValueError("Fewer non-zero entries in p than size")  # as NumPy does
         return drawn_by_weight(self._run, what, given, draws, replace, step)
-
-    def _apart(self, what: str, count: int, draws: int) -> list[int]:
-        """Places without one of them twice, in order; none are listed that are not drawn."""
-        moved: dict[int, int] = {}
-        found = []
-        for place in range(draws):
-            other = place + self._run.choose(Uniform(what, count - place))
-            # As if the places stood in a row, and each that was drawn were swapped to the front.
-            found.append(moved.get(other, other))
-            moved[other] = moved.get(place, place)
-        return found
 
     def integers(
         self,
@@ -192,7 +190,7 @@ class Drawing:
             x[:] = [x[place] for place in order]
 
     def _order(self, what: str, count: int) -> list[int]:
-        return self._apart(what, count, count)
+        return without_replacement(self._run.choose, what, count, count)
 
 
 class LegacyDrawing(Drawing):
@@ -318,11 +316,7 @@ def drawn_by_weight(
     run: Run, what: str, weights: np.ndarray, draws: int, replace: bool, step: float
 ) -> list[int]:
     """Places that come out one after the other, by weights, (K,)."""
-    if replace:
-        outcomes = weighted(what, weights, step, run.expected()) if draws else None
-        return [run.choose(outcomes) for _ in range(draws)] if outcomes else []
-    left, drawn = np.array(weights, np.float64), []
-    for _ in range(draws):
-        drawn.append(run.choose(weighted(what, left, step)))
-        left[drawn[-1]] = 0.0
-    return drawn
+    if not replace:
+        return weighted_without_replacement(run.choose, what, weights, draws, step)
+    outcomes = weighted(what, weights, step, run.expected()) if draws else None
+    return [run.choose(outcomes) for _ in range(draws)] if outcomes else []

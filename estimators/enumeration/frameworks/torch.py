@@ -17,7 +17,15 @@ from typing import Any
 import numpy as np
 
 from ..generators import Kind, draw_from, identity, read_by, set_by
-from ..outcomes import EPS, Coin, Uniform, binomial, weighted, weighted_rows
+from ..outcomes import (
+    EPS,
+    Coin,
+    Uniform,
+    binomial,
+    weighted_rows,
+    weighted_without_replacement,
+    without_replacement,
+)
 from ..patches import Patches
 from ..run import Run, UnsupportedDraw, current_run
 from ..torch_modes import not_hidden
@@ -331,11 +339,7 @@ class _Draws:
                 f"{what} draws {count} of {np.count_nonzero(weights)} outcomes that have a "
                 "probability, without replacement: what PyTorch gives for the others is no draw"
             )
-        left, drawn = weights.copy(), []
-        for _ in range(count):
-            drawn.append(run.choose(weighted(what, left, step)))
-            left[drawn[-1]] = 0.0
-        return drawn
+        return weighted_without_replacement(run.choose, what, weights, count, step)
 
     def _log_weights(self, rows: Tensor, places: Tensor, replacement: bool) -> Tensor:
         """The logarithm of the probability of what was drawn from each row."""
@@ -462,12 +466,7 @@ class _Draws:
     ) -> Tensor:
         """The first n numbers in any order."""
         self._begin(run, generator, "torch.randperm")
-        order = list(range(n)) if n <= 1 << 20 else range(n)
-        drawn: list[int] = []
-        for place in range(n):
-            other = place + run.choose(Uniform("torch.randperm", n - place))
-            order[place], order[other] = order[other], order[place]  # type: ignore[index]
-            drawn.append(order[place])
+        drawn = without_replacement(run.choose, "torch.randperm", n, n)
         made = {"dtype": self._torch.long, **{k: v for k, v in kwargs.items() if v is not None}}
         return _given(self._torch.tensor(drawn, **made), out)
 

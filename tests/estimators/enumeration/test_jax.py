@@ -943,7 +943,7 @@ def test_an_interrupt_in_a_call(jax, monkeypatch):
     code = jax.random.categorical.__code__
     real = jax_samplers_draw = sys.modules[
         "gradproof.estimators.enumeration.frameworks.jax_samplers"
-    ].Keys.draw
+    ].KeyedDraws.draw
 
     def interrupt(*args, **kwargs):
         raise KeyboardInterrupt
