@@ -19,11 +19,11 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def main() -> None:
     """Write what the record says."""
-    score = from_json(
+    result = from_json(
         BenchmarkResult, (ROOT / "docs" / "benchmark.json").read_text(encoding="utf-8")
     )
     for path in (ROOT / "docs" / "benchmark.md", ROOT / "README.md"):
-        path.write_text(filled(path.read_text(encoding="utf-8"), score), encoding="utf-8")
+        path.write_text(filled(path.read_text(encoding="utf-8"), result), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""How many of the catalogue's bugs each way of checking sees, and how often it cries wolf.
+"""How many of the catalogue's bugs each method of checking sees, and how often it cries wolf.
 
-Ways that run an estimator many times are tried many times themselves. A row's draws can be
+Methods that run an estimator many times are tried many times themselves. A row's draws can be
 enumerated, so that a run of the estimator has a known distribution over its paths, and n runs have
 multinomial counts of them: means of n runs are drawn from these counts, which is the same in law as
 running the estimator n times, and takes no time.
@@ -29,10 +29,10 @@ from .bugs import ROWS, BenchmarkRow, Problem
 from .not_by_mean import is_wrong
 from .results import Answer, BenchmarkResult, Method, RowResult
 
-#: Times that a way which draws is tried on a bug, and on a right estimator.
+#: Times that a method which draws is tried on a bug, and on a right estimator.
 ON_BUGS, ON_RIGHT = 10, 20
 
-#: Draws of the usual ways, and what they allow.
+#: Draws of the usual methods, and what they allow.
 RTOL_DRAWS, RTOL = 100_000, 0.05
 ERRORS_DRAWS, ERRORS = 10_000, 3.0
 
@@ -82,7 +82,7 @@ class _PreparedRow:
     bias: float | None
 
 
-def score(
+def run_benchmark(
     keys: Iterable[str] | None = None,
     *,
     seed: int | None = None,
@@ -91,17 +91,18 @@ def score(
     processes: int = 1,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> BenchmarkResult:
-    """Every way on every row.
+    """Every method on every row.
 
     Args:
         keys: of rows of the catalogue. None: all.
         seed: of the draws; None: a fresh one, which the record has.
-        on_bugs, on_right: times that ways which draw are tried on a bug, and on a right estimator.
+        on_bugs, on_right: times that methods which draw are tried on a bug, and on a right
+            estimator.
         processes: to work in; what comes out does not depend on how many.
 
     Raises:
         ValueError: for keys that are none, or no rows at all.
-        BackendMissing: for a row whose framework is not installed.
+        ModuleNotFoundError: for a row whose framework is not installed.
     """
     chosen = list(ROWS if keys is None else keys)
     unknown = [key for key in chosen if key not in ROWS]
@@ -112,30 +113,30 @@ def score(
     entropy: Any = np.random.SeedSequence().entropy if seed is None else seed
     given = [(key, entropy, on_right if ROWS[key].right else on_bugs) for key in chosen]
     done = (
-        (score_row(*each) for each in given)
+        (run_row(*each) for each in given)
         if processes == 1
-        else in_processes(processes, score_row, given)
+        else in_processes(processes, run_row, given)
     )
     found = {}
-    for scored in done:
-        found[scored.key] = scored
+    for row in done:
+        found[row.key] = row
         if progress:
-            progress(len(found), len(chosen), scored.key)
-    return BenchmarkResult(tuple(WAYS), tuple(found[key] for key in chosen), str(entropy))
+            progress(len(found), len(chosen), row.key)
+    return BenchmarkResult(tuple(METHODS), tuple(found[key] for key in chosen), str(entropy))
 
 
-def score_row(key: str, entropy: int, runs: int) -> RowResult:
-    """Every way on one row.
+def run_row(key: str, entropy: int, runs: int) -> RowResult:
+    """Every method on one row.
 
     Args:
         entropy: of the draws, with the place of the row in the catalogue.
-        runs: times that ways which draw are tried.
+        runs: times that methods which draw are tried.
     """
     row = ROWS[key]
     spawned = np.random.SeedSequence(entropy, spawn_key=(list(ROWS).index(key),))
     rng = np.random.default_rng(spawned)
     tried = _tried(row)
-    said = {way.id: run(tried, rng, runs) for way, run in WAYS.items()}
+    said = {method.id: run(tried, rng, runs) for method, run in METHODS.items()}
     return RowResult(key, row.right, row.statement, row.source, row.sees, tried.bias, said)
 
 
@@ -193,7 +194,7 @@ def law_of(row: BenchmarkRow, exact: Mapping[str, np.ndarray]) -> GradientDistri
     )
 
 
-# ------------------------------------------------------------------ the ways
+# ------------------------------------------------------------------ the methods
 
 
 def _replay(tried: _PreparedRow, _rng: np.random.Generator, _runs: int) -> Answer:
@@ -276,8 +277,8 @@ def _sampled(
     return Answer(share, runs, float(draws), draws * law.seconds)
 
 
-#: Each way, and what runs it: one row each.
-WAYS: dict[Method, Callable[[_PreparedRow, np.random.Generator, int], Answer | None]] = {
+#: Each method, and what runs it: one row each.
+METHODS: dict[Method, Callable[[_PreparedRow, np.random.Generator, int], Answer | None]] = {
     Method(
         "enumeration", "gradproof: the estimator's own code on every path, exactly", True
     ): _replay,

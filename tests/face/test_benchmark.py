@@ -10,7 +10,7 @@ FEW = ["--right-runs", "1", "--bug-runs", "1", "--jobs", "1"]
 
 
 def test_some_estimators_are_scored(tmp_path):
-    """A line for each way, and with --rows one for each estimator; the record is written."""
+    """A line for each method, and with --rows one for each estimator; the record is written."""
     record = tmp_path / "benchmark.json"
     only = ["--only", "numpy/batch-mean", "--only", "numpy/constant-baseline"]
     found = CliRunner().invoke(

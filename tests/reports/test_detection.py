@@ -1,11 +1,11 @@
-"""The score's pages: they say what the record says, and the record is of today's catalogue."""
+"""The benchmark's pages: they say what the record says, and the record is of today's catalogue."""
 
 from pathlib import Path
 
 import pytest
 
 from gradproof.checks.benchmark.bugs import ROWS
-from gradproof.checks.benchmark.detection import WAYS
+from gradproof.checks.benchmark.detection import METHODS
 from gradproof.checks.benchmark.results import (
     Answer,
     BenchmarkResult,
@@ -20,7 +20,7 @@ TEXT = (ROOT / "docs" / "benchmark.json").read_text(encoding="utf-8")
 RECORD = from_json(BenchmarkResult, TEXT)
 
 SMALL = BenchmarkResult(
-    ways=(Method("ours", "exactly", True), Method("theirs", "roughly", False)),
+    methods=(Method("ours", "exactly", True), Method("theirs", "roughly", False)),
     rows=(
         RowResult("numpy/a", True, "A.", "a paper", "mean", 0.0,
                {"ours": Answer(0.0, 1, 9.0, 0.1), "theirs": Answer(0.25, 4, 100.0, 100.0)}),
@@ -40,17 +40,17 @@ def test_no_number_was_typed(name):
     assert report.filled(page, RECORD) == page, (
         f"{name} is stale; run `python benchmarks/detection.py`"
     )
-    assert "<!-- score -->" in page
+    assert "<!-- benchmark -->" in page
 
 
 def test_the_record_is_of_todays_catalogue_and_ways():
-    """A row that was added or changed is scored anew."""
+    """A row that was added or changed is run anew."""
     known = {row.key: (row.right, row.statement, row.source, row.sees) for row in ROWS.values()}
     found = {row.key: (row.right, row.statement, row.source, row.sees) for row in RECORD.rows}
     assert found == known, (
         "run `gradproof benchmark --json docs/benchmark.json` as docs/benchmark.md says"
     )
-    assert RECORD.ways == tuple(WAYS)
+    assert RECORD.methods == tuple(METHODS)
 
 
 def test_the_record_holds_what_is_claimed_of_it():
@@ -85,6 +85,6 @@ def test_rows_and_sources_are_all_there():
 
 
 def test_tables_for_a_terminal_have_the_same_rows():
-    """One for ways, one for estimators."""
+    """One for methods, one for estimators."""
     assert report.summary_table(SMALL).row_count == 2
     assert report.row_table(SMALL).row_count == 3

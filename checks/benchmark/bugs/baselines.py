@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .row import right, wrong
-from .scene import (
+from .toy_problem import (
     FEATURES,
     SENTENCES,
     TorchProblem,

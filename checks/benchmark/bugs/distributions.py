@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .row import Makes, right, wrong
-from .scene import (
+from .toy_problem import (
     FEATURES,
     SENTENCES,
     TABLE,

@@ -9,7 +9,7 @@ import numpy as np
 from gradproof.estimators.enumeration.run import UnsupportedDraw
 
 from .row import Makes, right, wrong
-from .scene import FEATURES, TARGETS, N, TorchProblem, by_hand, tensors
+from .toy_problem import FEATURES, TARGETS, N, TorchProblem, by_hand, tensors
 
 #: One bit for each sentence: its logit is the features times these, (D,); what it costs, of value
 #: b, is slope * b + curve * (b - centre)^2, (N,).

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .row import Makes, right, wrong
-from .scene import TorchProblem, by_hand, softmax, tensors
+from .toy_problem import TorchProblem, by_hand, softmax, tensors
 
 #: Logits of two actions in two states.
 POLICY = np.array([[0.3, -0.5], [-0.2, 0.6]])

@@ -12,7 +12,7 @@ from numpy.random import choice
 from gradproof.estimators.enumeration.run import TooManyPaths, UnsupportedDraw
 
 from .row import Problem, right, wrong
-from .scene import (
+from .toy_problem import (
     FEATURES,
     SENTENCES,
     K,

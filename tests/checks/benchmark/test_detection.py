@@ -1,4 +1,4 @@
-"""The score: what ways say is counted rightly, and drawing from a law is running the estimator."""
+"""What methods say is counted rightly, and drawing from a law is running the estimator."""
 
 import dataclasses
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gradproof.checks.benchmark.bugs import ROWS
-from gradproof.checks.benchmark.detection import WAYS, law_of, score
+from gradproof.checks.benchmark.detection import METHODS, law_of, run_benchmark
 from gradproof.checks.benchmark.results import BenchmarkResult
 from gradproof.checks.json_records import from_json, to_json
 from gradproof.checks.sequential.mean_test import MeanTest
@@ -21,13 +21,13 @@ REFUSED = "numpy/entropy-of-the-system"
 
 
 def timeless(found):
-    """A score without its times."""
+    """A result without its times."""
     rows = [
         dataclasses.replace(
             row,
-            said={
-                way: said and dataclasses.replace(said, seconds=0.0)
-                for way, said in row.said.items()
+            answers={
+                method: said and dataclasses.replace(said, seconds=0.0)
+                for method, said in row.answers.items()
             },
         )
         for row in found.rows
@@ -36,8 +36,8 @@ def timeless(found):
 
 
 def few(*keys, **options):
-    """A score of some rows, with few runs."""
-    return score(keys or (RIGHT, WRONG, STATE, REFUSED), on_bugs=2, on_right=2, **options)
+    """A result of some rows, with few runs."""
+    return run_benchmark(keys or (RIGHT, WRONG, STATE, REFUSED), on_bugs=2, on_right=2, **options)
 
 
 def test_bugs_are_caught_and_right_estimators_are_not():
@@ -46,12 +46,12 @@ def test_bugs_are_caught_and_right_estimators_are_not():
     by_key = {row.key: row for row in found.rows}
     assert found.bugs == found.seen == 3
     assert found.caught("enumeration") == 2
-    assert by_key[STATE].said["enumeration"].wrong == 0.0
-    assert by_key[STATE].said["beyond"].wrong == 1.0
+    assert by_key[STATE].answers["enumeration"].wrong == 0.0
+    assert by_key[STATE].answers["beyond"].wrong == 1.0
     assert found.false_alarms("enumeration") == found.false_alarms("sequential") == 0
-    assert by_key[WRONG].said["sequential"].wrong == 1.0
+    assert by_key[WRONG].answers["sequential"].wrong == 1.0
     assert by_key[WRONG].bias == pytest.approx(0.178, abs=5e-4)  # as printed, to three places
-    assert by_key[REFUSED].said["sequential"] is by_key[REFUSED].said["beyond"] is None
+    assert by_key[REFUSED].answers["sequential"] is by_key[REFUSED].answers["beyond"] is None
     assert by_key[REFUSED].bias is None
     assert by_key[RIGHT].bias < 1e-14
     assert found.as_claimed
@@ -66,8 +66,8 @@ def test_a_false_alarm_or_a_missed_bug_is_no_claim():
         rows = [
             dataclasses.replace(
                 row,
-                said=row.said
-                | {"enumeration": dataclasses.replace(row.said["enumeration"], wrong=wrong)},
+                answers=row.answers
+                | {"enumeration": dataclasses.replace(row.answers["enumeration"], wrong=wrong)},
             )
             if row.key == key
             else row
@@ -88,22 +88,22 @@ def test_the_same_seed_gives_the_same_score_in_any_number_of_processes():
 
 
 def test_rows_that_are_none_are_an_error():
-    """Zero rows are no score."""
+    """Zero rows are no benchmark."""
     with pytest.raises(ValueError, match="no rows numpy/none: the catalogue has"):
         few("numpy/none")
     with pytest.raises(ValueError, match="no rows are given"):
-        score(())
+        run_benchmark(())
 
 
 def test_a_record_is_read_as_it_was_written():
     """And nothing else is read."""
     found = few(seed=1)
     assert from_json(BenchmarkResult, to_json(found)) == found
-    for text in ("{", "[]", "{}", '{"ways": [], "rows": [], "seed": "1", "more": 1}'):
+    for text in ("{", "[]", "{}", '{"methods": [], "rows": [], "seed": "1", "more": 1}'):
         with pytest.raises(ValueError, match=r"no JSON|BenchmarkResult has the fields"):
             from_json(BenchmarkResult, text)
     assert isinstance(found, BenchmarkResult)
-    assert tuple(WAYS) == found.ways
+    assert tuple(METHODS) == found.methods
 
 
 def test_a_law_has_the_moments_of_its_estimator():

@@ -948,10 +948,10 @@ def test_an_interrupt_in_a_call(jax, monkeypatch):
     def interrupt(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(sys.modules[real.__module__].Keys, "draw", interrupt)
+    monkeypatch.setattr(sys.modules[real.__module__].KeyedDraws, "draw", interrupt)
     with pytest.raises(KeyboardInterrupt):
         found(lambda: compiled(key))
-    monkeypatch.setattr(sys.modules[real.__module__].Keys, "draw", jax_samplers_draw)
+    monkeypatch.setattr(sys.modules[real.__module__].KeyedDraws, "draw", jax_samplers_draw)
     assert jax.random.categorical.__code__ is code
     assert mean(lambda: compiled(key)) == (pytest.approx(MEAN, rel=CLOSE), 3)
 
