@@ -35,7 +35,7 @@ GRADPROOF = sorted({command for command in COMMANDS if command.startswith("gradp
 #: What makes a command of the README short enough for a test.
 SHORT = {
     "verify": ["--examples", "2", "--jobs", "1", "--model", "seqdgm"],
-    "score": ["--only", "numpy/batch-mean", "--right-runs", "1", "--jobs", "1"],
+    "benchmark": ["--only", "numpy/batch-mean", "--right-runs", "1", "--jobs", "1"],
     "train": ["--steps", "2", "--hidden", "2", "--stages", "none"],
 }
 
@@ -44,6 +44,8 @@ def test_the_readme_has_commands() -> None:
     """Were the README written in another way, the tests below would pass on nothing."""
     assert len(GRADPROOF) >= 5
     assert blocks("python")
+    # A command that was renamed would run at its full length, for minutes, and pass.
+    assert SHORT.keys() <= {command.split()[1] for command in GRADPROOF}
 
 
 def needs(command: str) -> list[pytest.MarkDecorator]:
