@@ -81,19 +81,16 @@ class EstimatorReport:
     ``method`` is ``enumerated`` or ``sampled``. ``mean`` and ``variance`` are over all paths, by
     parameter; ``exact`` is what the mean should be. ``paths`` were run, of at most ``draws`` draws;
     or as many ``draws`` were sampled, and ``detectable`` is the smallest bias that would have been
-    seen in any entry. ``places`` are the entries that ``comparisons`` are of, by parameter.
-    ``bound_reason`` says where bounds come from, ``changed`` what a run leaves changed, which is
-    put
-    back, and ``repeats`` how many runs were made again; ``reason`` why there is no verdict, and
-    ``condition`` what a sampled one hangs on, after an "if". ``notes`` are facts that no verdict
-    hangs on.
+    seen in any entry. ``bound_reason`` says where bounds come from, ``changed`` what a run leaves
+    changed, which is put back, and ``repeats`` how many runs were made again; ``reason`` why there
+    is no verdict, and ``condition`` what a sampled one hangs on, after an "if". ``notes`` are facts
+    that no verdict hangs on.
     """
 
     name: str
     verdict: str
     method: str
     comparisons: tuple[Comparison, ...]
-    places: Mapping[str, tuple[int, ...]]
     worst: Bias
     mean: Mapping[str, np.ndarray]
     variance: Mapping[str, np.ndarray]
@@ -375,10 +372,9 @@ class _EnumeratedMoments:
         scale = float(moments.size().max(initial=0.0))
         by_name = layout.split(np.where(np.isfinite(bounds), bounds, FAR))
         comparisons: list[Comparison] = []
-        self._places: dict[str, tuple[int, ...]] = {}
         for key, value in self._exact.value.items():
             own = self._exact.error[key]
-            one, self._places[key] = compare_entries(
+            one = compare_entries(
                 key,
                 mean[key],
                 value,
@@ -481,8 +477,7 @@ class _EnumeratedMoments:
             verdict=self._verdict,
             method="enumerated",
             comparisons=self._comparisons,
-            places=self._places,
-            worst=_bias(worst.what, self._places[worst.what], self._mean, self._exact.value),
+            worst=_bias(worst.what, worst.index, self._mean, self._exact.value),
             mean=self._mean,
             variance=layout.split(moments.variance()),
             exact=self._exact.value,
@@ -638,21 +633,21 @@ def _of_samples(
 ) -> EstimatorReport:
     known, test, start = exact.value, found.test, 0
     comparisons: list[Comparison] = []
-    places: dict[str, tuple[int, ...]] = {}
-    guilty = ""
+    guilty, guilty_at = "", tuple[int, ...]()
     for key, value in known.items():
         part = slice(start, start + value.size)
         off = np.abs(found.mean[key] - value)
-        places[key] = _farthest(off)
+        at = _farthest(off)
         size = float(np.abs(value).max(initial=0.0))
         seen = float(test.detectable[part].max(initial=0.0))
         if start <= test.worst < part.stop:
-            guilty, at = key, np.unravel_index(test.worst - start, value.shape)
-            places[key] = tuple(int(each) for each in at)
-        error = float(off[places[key]]) if off.size else 0.0
+            place = np.unravel_index(test.worst - start, value.shape)
+            at = tuple(int(each) for each in place)
+            guilty, guilty_at = key, at
+        error = float(off[at]) if off.size else 0.0
         error = np.inf if np.isnan(error) else error
         comparisons.append(
-            Comparison(key, value.size, error, min(seen, FAR), size, name, kind="sampled")
+            Comparison(key, value.size, error, min(seen, FAR), size, name, kind="sampled", index=at)
         )
         start = part.stop
     seen, size = float(test.detectable.max()), max(one.signal for one in comparisons)
@@ -664,8 +659,7 @@ def _of_samples(
         verdict=verdict,
         method="sampled",
         comparisons=tuple(comparisons),
-        places=places,
-        worst=_bias(guilty, places[guilty], found.mean, known),
+        worst=_bias(guilty, guilty_at, found.mean, known),
         mean=found.mean,
         variance=found.variance,
         exact=known,

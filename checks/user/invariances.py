@@ -237,7 +237,7 @@ def _with_bounds(
         comparisons.append(
             compare_entries(
                 key, found.mean[key], value, bound, name, sizes=sizes, scale=scale, own_error=own
-            )[0]
+            )
         )
     # An entry that could not have been seen to be off counts, whichever is the worst.
     worst = worst_of(comparisons)

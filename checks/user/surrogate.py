@@ -539,9 +539,7 @@ class _PathComparison(NamedTuple):
     scale: float
     own_error: np.ndarray
 
-    def compare(
-        self, label: str, largest: np.ndarray | float = 0.0
-    ) -> tuple[Comparison, tuple[int, ...]]:
+    def compare(self, label: str, largest: np.ndarray | float = 0.0) -> Comparison:
         """Entry by entry.
 
         Args:
@@ -618,14 +616,14 @@ class _WorstComparisons:
         sizes = np.where(told, sizes, np.maximum(sizes, np.finfo(np.float64).tiny))
         self._largest[what] = np.maximum(self._largest.get(what, 0.0), np.abs(found))
         pair = _PathComparison(what, found, expected, bounds, sizes, scale, own_error)
-        one, at = pair.compare(self._label)
+        one = pair.compare(self._label)
         if one.unseen and len(self._blind) < BLIND:
             self._blind.append(pair)  # beside other paths there may be more to be seen
         else:
-            self._keep(pair, one, at)
+            self._keep(pair, one)
 
-    def _keep(self, pair: _PathComparison, one: Comparison, at: tuple[int, ...]) -> None:
-        what, found, expected = pair.what, pair.found, pair.expected
+    def _keep(self, pair: _PathComparison, one: Comparison) -> None:
+        what, found, expected, at = pair.what, pair.found, pair.expected, one.index
         self._coarsest[what] = max(self._coarsest.get(what, 0.0), one.resolution)
         self._unseen.setdefault(what, {}).update(dict.fromkeys(one.unseen))
         old = self._worst.get(what)
@@ -662,7 +660,7 @@ class _WorstComparisons:
     def comparisons(self) -> tuple[Comparison, ...]:
         """All, in order; each with what could have been seen in every entry, on every path."""
         for pair in self._blind:
-            self._keep(pair, *pair.compare(self._label, self._largest[pair.what]))
+            self._keep(pair, pair.compare(self._label, self._largest[pair.what]))
         self._blind.clear()
         found = [
             dataclasses.replace(

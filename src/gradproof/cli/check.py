@@ -282,7 +282,7 @@ def table(checked: EstimatorReport) -> Table:
         mean, exact = checked.mean[one.what], checked.exact[one.what]
         if not mean.size:
             continue
-        at = checked.places[one.what]
+        at = one.index
         entry = f"[{', '.join(map(str, at))}]" if at else ""
         spread = math.sqrt(checked.variance[one.what][at])
         made.add_row(

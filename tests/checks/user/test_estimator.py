@@ -326,7 +326,7 @@ def test_each_entry_has_a_bound_of_its_own():
 
     found = check_estimator(estimate, exact=known)
     assert found.verdict == REFUTED
-    assert found.worst.index == found.places["gradient"] == (1,)
+    assert found.worst.index == found.comparisons[0].index == (1,)
     (one,) = found.comparisons
     assert one.error == abs(found.mean["gradient"][1] - known[1])
 
