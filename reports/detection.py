@@ -18,8 +18,10 @@ WIDTH = 120
 
 
 def summary_table(score: BenchmarkResult) -> Table:
-    """A row for each way: what it caught, missed and cried wolf at, and how long it takes."""
-    table = Table("way", "caught", "missed", "not asked", "false alarms", "time", "what it does")
+    """A row for each way: bugs caught and missed, false alarms, and how long it takes."""
+    table = Table(
+        "way", "caught", "missed", "not applicable", "false alarms", "time", "what it does"
+    )
     for way in score.ways:
         table.add_row(Text(way.id), *map(Text, _totals(score, way)), Text(way.statement))
     return table
@@ -47,7 +49,7 @@ def filled(page: str, score: BenchmarkResult) -> str:
 def summary(score: BenchmarkResult) -> str:
     """A row for each way."""
     lines = [
-        "| way | bugs caught | missed | cannot be asked | false alarms | time | what it does |",
+        "| way | bugs caught | missed | not applicable | false alarms | time | what it does |",
         "|---|---:|---:|---:|---:|---:|---|",
     ]
     for way in score.ways:
@@ -76,9 +78,9 @@ def counts(score: BenchmarkResult) -> str:
 
 def _totals(score: BenchmarkResult, way: Method) -> tuple[str, ...]:
     caught = score.caught(way.id)
-    asked = [row for row in score.rows if row.said[way.id] is not None]
-    bugs = sum(not row.right for row in asked)
-    alarms = f"{_count(score.false_alarms(way.id))} of {len(asked) - bugs}"
+    applicable = [row for row in score.rows if row.said[way.id] is not None]
+    bugs = sum(not row.right for row in applicable)
+    alarms = f"{_count(score.false_alarms(way.id))} of {len(applicable) - bugs}"
     return (
         f"{_count(caught)} of {score.bugs}",
         _count(bugs - caught),
@@ -104,10 +106,10 @@ def matrix(score: BenchmarkResult) -> str:
 def sources(score: BenchmarkResult) -> str:
     """A row for each kind of estimator: what it is, and where it was seen."""
     lines = ["| estimator | what it is | seen in |", "|---|---|---|"]
-    told: dict[str, RowResult] = {}
+    first: dict[str, RowResult] = {}
     for row in score.rows:
-        told.setdefault(row.key.split("/", 1)[1], row)
-    for name, row in told.items():
+        first.setdefault(row.key.split("/", 1)[1], row)
+    for name, row in first.items():
         lines.append(f"| {name} | {row.statement} | {row.source} |")
     return "\n".join(lines)
 
