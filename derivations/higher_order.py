@@ -2,6 +2,9 @@
 
 Held constants make the first derivative right and all others wrong. The magic box
 exp(log q - ⊥log q) = q/⊥q makes every one right: differentiated, it gives itself times something.
+
+Reference:
+    Foerster et al. (2018), DiCE: the infinitely differentiable Monte Carlo estimator.
 """
 
 from __future__ import annotations

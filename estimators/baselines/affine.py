@@ -13,6 +13,9 @@ class Affine(Linear):
 
     Valid when: held constant. With ``held=False`` it reads the shared embeddings live, and the
     gradient of B reaches e: claims ``baseline.reconstruction`` and ``baseline.unbiased`` fail.
+
+    Reference:
+        Mnih and Gregor (2014), Neural variational inference and learning in belief networks (NVIL).
     """
 
     name: str = "affine-embedding"

@@ -30,6 +30,9 @@ class LearnedBaseline:
 
     Raises:
         ValueError: for a rate that is not.
+
+    Reference:
+        Mnih and Gregor (2014), Neural variational inference and learning in belief networks (NVIL).
     """
 
     name: str

@@ -43,7 +43,11 @@ def build(compute: Callable[..., Any], subject: Subject) -> ModelBuild:
 
 @dataclasses.dataclass(frozen=True)
 class SurrogateBuild:
-    """The single-sample surrogate of a batch: a scalar whose gradient is the estimate."""
+    """The single-sample surrogate of a batch: a scalar whose gradient is the estimate.
+
+    Reference:
+        Schulman et al. (2015), Gradient estimation using stochastic computation graphs.
+    """
 
     form: Form
     baseline: Baseline

@@ -2,6 +2,9 @@
 
 C = (sum over labelled [L - alpha log q] + sum over unlabelled U) / (N_l + N_u), where U is either
 enumerated or replaced by the surrogate of one drawn label, whose gradient has the same mean.
+
+Reference:
+    Kingma et al. (2014), Semi-supervised learning with deep generative models.
 """
 
 from __future__ import annotations
