@@ -1,4 +1,4 @@
-"""Are these labels drawn from these probabilities? A test that may stop after any draw.
+"""Are these labels drawn from these probabilities? An anytime-valid test, by betting.
 
 An estimator enumerated with q is right for a sampler that draws from q, and says nothing of one
 that does not; only draws show that. Here a bettor predicts each label from those before it: label
@@ -44,7 +44,7 @@ BISECTIONS = 40
 
 @dataclasses.dataclass(frozen=True)
 class SamplerTestResult:
-    """What was found of a sampler; asserts, tables and figures only read it.
+    """The report on a sampler: verdict, e-value, threshold; asserts and tables only read it.
 
     ``e_value`` is the wealth when the test stopped: under a right sampler it is 1 or less on
     average, and it ever reaches 1/alpha with probability at most alpha. ``worst`` is the label that
@@ -151,7 +151,7 @@ class SamplerTest:
         return self.rejected
 
     def found(self) -> SamplerTestResult:
-        """What was found so far.
+        """The report so far.
 
         Raises:
             NothingCompared: if nothing was fed.

@@ -16,7 +16,7 @@ from .linear import Linear
 class Constant(Linear):
     """B(x) = lambda.bias.
 
-    Valid when: always. It depends on no label, and is held constant.
+    Valid when: always. It depends on no label, and is detached.
 
     Reference:
         Williams (1992), Simple statistical gradient-following algorithms for connectionist

@@ -22,7 +22,7 @@ class LearnedBaseline:
     A form says what B is (:meth:`at`), and its derivative by lambda (:meth:`slopes`); learning
     from a step and fits to many sentences follow.
 
-    Valid when: held constant. Features are the model's, and with ``held=False`` the gradient of B
+    Valid when: detached. Features are the model's, and with ``held=False`` the gradient of B
     reaches e: claims ``baseline.reconstruction`` and ``baseline.unbiased`` fail.
 
     Args:

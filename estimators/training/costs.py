@@ -37,7 +37,7 @@ class SampledSurrogate:
         """``cost``, to differentiate, and ``value``, the estimate of U: sums over sentences.
 
         ``loss``, ``returns`` (L + log q + 1) and ``embedded`` are what a baseline learns from: (N,)
-        and (N, D), at the labels drawn, and held constant.
+        and (N, D), at the labels drawn, and detached.
         """
         terms = self.surrogate.terms(ops, parameters, inputs)
         batch = from_arrays(self.surrogate.n, self.surrogate.t, inputs)

@@ -178,13 +178,13 @@ ROWS = (
     ),
     *wrong(
         "reward-not-detached",
-        "log q f with f not detached: its own derivative is weighed by log q.",
+        "log q f with f not detached: its own derivative is weighted by log q.",
         "textbook mistake",
         {"torch": tensors(_reward_not_detached)},
     ),
     *wrong(
         "cost-differentiated-twice",
-        "log q f + f, f not detached: its own derivative is weighed by 1 + log q.",
+        "log q f + f, f not detached: its own derivative is weighted by 1 + log q.",
         "textbook mistake",
         {"torch": tensors(_counted_twice)},
     ),

@@ -154,7 +154,7 @@ ROWS = (
     ),
     *right(
         "divergence-scored",
-        "log(q / prior) on a sample weighs the score.",
+        "log(q / prior) on a sample weights the score.",
         _ELBO,
         _divergences("scored"),
     ),

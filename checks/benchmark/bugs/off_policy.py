@@ -129,7 +129,7 @@ _PPO = "Schulman et al. (2017), Proximal policy optimization algorithms"
 ROWS = (
     *right(
         "off-policy-ratio",
-        "What is drawn elsewhere is weighed by q over the probability it was drawn by.",
+        "What is drawn elsewhere is weighted by q over the probability it was drawn by.",
         _IMPORTANCE,
         _elsewhere("ratio"),
     ),
@@ -147,7 +147,7 @@ ROWS = (
     ),
     *wrong(
         "ratio-inverted",
-        "Draws are weighed by the probability they were drawn by over q.",
+        "Draws are weighted by the probability they were drawn by over q.",
         "textbook mistake",
         _elsewhere("inverted"),
     ),
@@ -171,7 +171,7 @@ ROWS = (
     ),
     *wrong(
         "ratio-on-score-only",
-        "The score's part is weighed by the ratio, the pathwise part is not.",
+        "The score's part is weighted by the ratio, the pathwise part is not.",
         "textbook mistake",
         {"torch": tensors(_score_only)},
     ),

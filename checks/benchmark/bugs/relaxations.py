@@ -237,7 +237,7 @@ ROWS = (
     ),
     *right(
         "antithetic-pair",
-        "Two bits of one uniform number, weighed by how likely it is that they differ.",
+        "Two bits of one uniform number, weighted by how likely it is that they differ.",
         _DISARM,
         _pairs("pair"),
     ),

@@ -1,4 +1,4 @@
-"""Episodes of a few steps, and what each step's score is weighed by.
+"""Episodes of a few steps, and what each step's score is weighted by.
 
 Reference:
     Sutton et al. (2000), Policy gradient methods for reinforcement learning with function

@@ -163,7 +163,7 @@ ROWS = (
     ),
     *right(
         "bound-of-samples",
-        "Every sample's score is weighed by the bound that all make together.",
+        "Every sample's score is weighted by the bound that all make together.",
         _IWAE,
         _multi_rows("bound"),
     ),
@@ -206,7 +206,7 @@ ROWS = (
     ),
     *wrong(
         "bound-own-weight",
-        "Each score is weighed by its own sample's term, not by the bound.",
+        "Each score is weighted by its own sample's term, not by the bound.",
         _VIMCO + ", on what goes wrong",
         _multi_rows("own"),
     ),

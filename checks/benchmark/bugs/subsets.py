@@ -93,7 +93,7 @@ def _shares(p: Any, y: Any, how: str) -> Any:
         return 0.5 + 0.0 * first, 0.5 + 0.0 * first
     if how == "not weighed":
         return first, second
-    # Of the set, in either order; each weighed by the probability of the set if it came first.
+    # Of the set, in either order; each weighted by the probability of the set if it came first.
     both = first * second / (1.0 - first) + first * second / (1.0 - second)
     return (
         first * (second / (1.0 - first)) / both,
@@ -179,13 +179,13 @@ ROWS = (
     ),
     *right(
         "sum-and-sample",
-        "Two draws without replacement, weighed by q of the first and by 1 minus that.",
+        "Two draws without replacement, weighted by q of the first and by 1 minus that.",
         _KOOL,
         _subsets(_pair, _pair_by_hand, how="sum and sample"),
     ),
     *right(
         "unordered-set",
-        "Two draws without replacement, weighed as the set that they are.",
+        "Two draws without replacement, weighted as the set that they are.",
         _KOOL,
         _subsets(_pair, _pair_by_hand, how="unordered"),
     ),

@@ -203,7 +203,7 @@ ROWS = (
     ),
     *right(
         "coupled-total",
-        "Labels of a batch enter each other's costs: each score is weighed by the sum of all.",
+        "Labels of a batch enter each other's costs: each score is weighted by the sum of all.",
         "Schulman et al. (2015), Gradient estimation using stochastic computation graphs",
         {
             "torch": tensors(
@@ -291,7 +291,7 @@ ROWS = (
     ),
     *wrong(
         "coupled-own",
-        "Batch statistics see all labels, and each score is weighed by its own cost alone.",
+        "Batch statistics see all labels, and each score is weighted by its own cost alone.",
         "batch statistics in label-dependent layers",
         {
             "torch": tensors(

@@ -210,7 +210,7 @@ def read(record: str, parse: Callable[[str], Read], source: str) -> Read:
         return parse(path.read_text(encoding="utf-8"))
     except (TypeError, ValueError) as error:  # UnicodeDecodeError is a ValueError
         raise ValueError(
-            f"{path} is no record that can be drawn here: {error}; {source}"
+            f"{path} is not a record that can be drawn here: {error}; {source}"
         ) from error
 
 
