@@ -83,7 +83,7 @@ class Comparison:
 
 
 class NothingCompared(GradproofError, ValueError):
-    """A verdict was asked of zero comparisons."""
+    """Nothing was compared: a verdict needs at least one comparison, or sample."""
 
 
 @dataclasses.dataclass(frozen=True)

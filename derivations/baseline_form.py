@@ -3,6 +3,11 @@
 
 How much a form does reach on real sentences is a measurement; what it should be measured by, and
 what no form can exceed, is derived here.
+
+Reference:
+    Greensmith, Bartlett and Baxter (2004), Variance reduction techniques for gradient estimates in
+    reinforcement learning. Mnih and Gregor (2014), Neural variational inference and learning in
+    belief networks (NVIL).
 """
 
 from __future__ import annotations

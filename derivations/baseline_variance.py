@@ -3,6 +3,11 @@
 
 The variance of one coordinate of the estimate is a parabola in B. Where its lowest point is, and on
 which side of it B = 0 lies, decides everything.
+
+Reference:
+    Weaver and Tao (2001), The optimal reward baseline for gradient-based reinforcement learning.
+    Greensmith, Bartlett and Baxter (2004), Variance reduction techniques for gradient estimates in
+    reinforcement learning.
 """
 
 from __future__ import annotations

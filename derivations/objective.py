@@ -1,5 +1,9 @@
 # ruff: noqa: RUF001  # Greek letters in a formula are meant
-"""Claims objective.u, objective.c, labelled and baseline.reconstruction: the costs themselves."""
+"""Claims objective.u, objective.c, labelled and baseline.reconstruction: the costs themselves.
+
+Reference:
+    Kingma et al. (2014), Semi-supervised learning with deep generative models.
+"""
 
 from __future__ import annotations
 

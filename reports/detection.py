@@ -18,7 +18,7 @@ WIDTH = 120
 
 
 def summary_table(result: BenchmarkResult) -> Table:
-    """A row for each method: what it caught, missed and cried wolf at, and how long it takes."""
+    """A row for each method: bugs caught and missed, false alarms, and how long it takes."""
     table = Table(
         "method", "caught", "missed", "not applicable", "false alarms", "time", "what it does"
     )
@@ -80,9 +80,9 @@ def counts(result: BenchmarkResult) -> str:
 
 def _totals(result: BenchmarkResult, method: Method) -> tuple[str, ...]:
     caught = result.caught(method.id)
-    asked = [row for row in result.rows if row.answers[method.id] is not None]
-    bugs = sum(not row.right for row in asked)
-    alarms = f"{_count(result.false_alarms(method.id))} of {len(asked) - bugs}"
+    applicable = [row for row in result.rows if row.answers[method.id] is not None]
+    bugs = sum(not row.right for row in applicable)
+    alarms = f"{_count(result.false_alarms(method.id))} of {len(applicable) - bugs}"
     return (
         f"{_count(caught)} of {result.bugs}",
         _count(bugs - caught),
@@ -108,10 +108,10 @@ def matrix(result: BenchmarkResult) -> str:
 def sources(result: BenchmarkResult) -> str:
     """A row for each kind of estimator: what it is, and where it was seen."""
     lines = ["| estimator | what it is | seen in |", "|---|---|---|"]
-    told: dict[str, RowResult] = {}
+    first: dict[str, RowResult] = {}
     for row in result.rows:
-        told.setdefault(row.key.split("/", 1)[1], row)
-    for name, row in told.items():
+        first.setdefault(row.key.split("/", 1)[1], row)
+    for name, row in first.items():
         lines.append(f"| {name} | {row.statement} | {row.source} |")
     return "\n".join(lines)
 

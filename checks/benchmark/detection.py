@@ -1,4 +1,4 @@
-"""How many of the catalogue's bugs each method of checking sees, and how often it cries wolf.
+"""How many known bugs each method of checking sees, and how often it raises a false alarm.
 
 Methods that run an estimator many times are tried many times themselves. A row's draws can be
 enumerated, so that a run of the estimator has a known distribution over its paths, and n runs have
@@ -36,7 +36,7 @@ ON_BUGS, ON_RIGHT = 10, 20
 RTOL_DRAWS, RTOL = 100_000, 0.05
 ERRORS_DRAWS, ERRORS = 10_000, 3.0
 
-#: Most draws of the sequential test, and its chance of a false alarm.
+#: Most draws of the sequential test, and its probability of a false alarm.
 MOST_DRAWS, ALPHA = 20_000, 1e-6
 
 #: Plain runs that the time of one is taken from.
@@ -45,28 +45,28 @@ TIMED = 20
 
 @dataclasses.dataclass(frozen=True)
 class GradientDistribution:
-    """All that runs of an estimator can return: gradients (L, P) with chances (L,)."""
+    """All that runs of an estimator can return: gradients (L, P) with probabilities (L,)."""
 
-    chances: np.ndarray
+    probabilities: np.ndarray
     gradients: np.ndarray
     exact: np.ndarray
     seconds: float
 
     def mean_and_error(self, rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
         """Of n runs, (P,) each: the mean and its empirical standard error."""
-        shares = rng.multinomial(n, self.chances) / n
+        shares = rng.multinomial(n, self.probabilities) / n
         mean = shares @ self.gradients
         variance = shares @ (self.gradients - mean) ** 2
         return mean, np.sqrt(variance / n)
 
     def covariance(self) -> np.ndarray:
         """Of one run, (P, P)."""
-        off = self.gradients - self.chances @ self.gradients
-        return (self.chances[:, None] * off).T @ off
+        off = self.gradients - self.probabilities @ self.gradients
+        return (self.probabilities[:, None] * off).T @ off
 
     def samples(self, rng: np.random.Generator, n: int) -> np.ndarray:
         """Of n runs, (n, P)."""
-        return self.gradients[rng.choice(len(self.chances), n, p=self.chances)]
+        return self.gradients[rng.choice(len(self.probabilities), n, p=self.probabilities)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -177,10 +177,10 @@ def law_of(row: BenchmarkRow, exact: Mapping[str, np.ndarray]) -> GradientDistri
     problem = row.make()
     estimator = Estimator(problem.estimate, problem.inputs, wrt=problem.wrt, reset=problem.reset)
     layout = GradientLayout(exact)
-    chances, gradients = [], []
+    probabilities, gradients = [], []
     with Enumeration(estimator) as enumeration:
         for path in enumeration.paths():
-            chances.append(path.probability)
+            probabilities.append(path.probability)
             gradients.append(layout.row(path.value))
     with estimator.kept():
         started = time.perf_counter()
@@ -188,7 +188,7 @@ def law_of(row: BenchmarkRow, exact: Mapping[str, np.ndarray]) -> GradientDistri
             layout.row(estimator())
             estimator.settle()
         seconds = _since(started) / TIMED
-    weights = np.array(chances)
+    weights = np.array(probabilities)
     return GradientDistribution(
         weights / weights.sum(), np.stack(gradients), layout.row(exact), seconds
     )

@@ -238,5 +238,5 @@ def _available(names: Sequence[str] | None) -> tuple[list[str], dict[str, str]]:
 
 
 def fresh_seed() -> int:
-    """A seed that no run had before, for whoever gave none."""
+    """A seed that no run had before, where none is given."""
     return int(np.random.SeedSequence().generate_state(1)[0])

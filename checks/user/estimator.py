@@ -1,4 +1,4 @@
-"""Anyone's estimator against its estimand: its own code, run once for every outcome."""
+"""Any estimator against its estimand: its own code, run once for every outcome of its draws."""
 
 from __future__ import annotations
 
@@ -76,15 +76,15 @@ class Bias:
 
 @dataclasses.dataclass(frozen=True)
 class EstimatorReport:
-    """What was found of one estimator; asserts, tables and figures only read it.
+    """The report on one estimator; asserts, tables and figures only read it.
 
     ``method`` is ``enumerated`` or ``sampled``. ``mean`` and ``variance`` are over all paths, by
     parameter; ``exact`` is what the mean should be. ``paths`` were run, of at most ``draws`` draws;
     or as many ``draws`` were sampled, and ``detectable`` is the smallest bias that would have been
     seen in any entry. ``bound_reason`` says where bounds come from, ``changed`` what a run leaves
     changed, which is put back, and ``repeats`` how many runs were made again; ``reason`` why there
-    is no verdict, and ``condition`` what a sampled one hangs on, after an "if". ``notes`` are facts
-    that no verdict hangs on.
+    is no verdict, and ``condition`` what a sampled one depends on, after an "if". ``notes`` are
+    facts that no verdict depends on.
     """
 
     name: str
@@ -154,16 +154,15 @@ class EstimatorReport:
         """What to do about a verdict that is none."""
         unseen = unresolved(self.comparisons)
         if not unseen:
-            return "Rounding alone might be so large: use double precision."
+            return "Rounding alone could explain the error: use double precision."
         return (
             f"An error of {COARSEST:.0%} would not have been seen in {', '.join(unseen)}: use "
-            "double "
-            "precision, or a problem in which less cancels."
+            "double precision, or a problem in which less cancels."
         )
 
 
 class Biased(GradproofError, AssertionError):
-    """An estimator whose mean is not the exact gradient. ``checked`` has what was found."""
+    """A biased estimator: its mean is not the exact gradient. ``checked`` is the report."""
 
     def __init__(self, checked: EstimatorReport) -> None:
         super().__init__(checked.explain())
@@ -193,20 +192,21 @@ def check_estimator(
     name: str | None = None,
     progress: Callable[[int, int, str], object] | None = None,
 ) -> EstimatorReport:
-    """Is the mean of a gradient estimator the gradient that it estimates?
+    """Is a stochastic gradient estimator unbiased: is its mean the gradient that it estimates?
 
     Estimand: the gradient of the expected cost: ``exact``, or that of the mean of ``objective``.
-    Estimator: ``estimate``, unmodified. It is run once for each outcome of its discrete draws, and
-    each run is weighed by the probability of its draws, so that mean and variance have no noise.
+    Estimator: ``estimate``, unmodified: the score-function estimator (likelihood ratio, REINFORCE)
+    with any baseline or control variate, a pathwise, straight-through or other one. It is run once
+    for each outcome of its discrete draws, and each run is weighted by the probability of its
+    draws, so that mean and variance have no noise.
     Every run begins in the state that the estimator was given in: what a run changes (parameters,
     buffers, optimizers, attributes, generators) is put back, and said.
     Valid when: every draw is discrete and made by PyTorch, NumPy, Python's ``random``, JAX, Theano
     or PyTensor (``torch.multinomial``, ``torch.bernoulli``, ``torch.binomial``, ``torch.randint``,
     ``torch.randperm`` and what ``torch.distributions`` draw with them, the same of
-    ``numpy.random``,
-    of its generators and of ``jax.random``, comparisons of uniform numbers of NumPy and Python,
-    Theano's ``RandomStreams``, and PyTensor's random variables). Anything else that draws is an
-    error, or a reason to sample.
+    ``numpy.random``, of its generators and of ``jax.random``, comparisons of uniform numbers of
+    NumPy and Python, Theano's ``RandomStreams``, and PyTensor's random variables). Anything else
+    that draws is an unsupported draw: an error, or with ``draws=`` a reason to sample.
 
     A verdict holds if every entry is within its bound, and an error of one part in a hundred would
     have been seen in every entry of which the exact gradient is not zero.
@@ -238,14 +238,15 @@ def check_estimator(
         precision: of the coarsest arithmetic within, as the step from 1 to the next number, where
             it cannot be measured: ``np.finfo(np.float32).eps`` for a model in single precision that
             no framework of ours computes.
-        progress: is told of each run: how many were made, of at most how many, of what.
+        progress: called for each run: how many were made, of at most how many, of what.
 
     Raises:
-        NotEnumerable: for draws that no handler can answer, or a run that is not reproducible.
+        NotEnumerable: for an unsupported draw, too many paths, or nondeterministic code.
         NotAGradient: if there is no gradient to be read.
         TypeError, ValueError: for an exact gradient that does not fit.
 
-    Reference: the estimator's mean is sum over draws of p(draw) g(draw) by definition.
+    Reference: the estimator's mean is sum over draws of p(draw) g(draw) by definition. Williams
+    (1992), REINFORCE; Glynn (1990), Likelihood ratio gradient estimation for stochastic systems.
     """
     started = time.perf_counter()
     check_precision(precision)
@@ -306,7 +307,7 @@ def _check_entries(exact: Mapping[str, np.ndarray]) -> None:
 
 
 class _Counter:
-    """Tells of each run."""
+    """Reports each run."""
 
     def __init__(self, progress: Callable[[int, int, str], object], most: int) -> None:
         self._progress, self._most, self._done = progress, most, 0
@@ -317,7 +318,7 @@ class _Counter:
 
 
 class _EnumeratedMoments:
-    """An estimator's moments, held against the exact gradient."""
+    """An estimator's moments, compared with the exact gradient."""
 
     def __init__(
         self,
@@ -540,7 +541,7 @@ class _EnumeratedMoments:
     def _factor(self) -> float | None:
         """What the exact gradient is multiplied with in every entry, as far as bounds can tell.
 
-        None if there is no such number, or if it is one entry that it would be told of.
+        None if there is no such number, or if it would be of one entry only.
         """
         layout = self._moments.layout
         mean, exact = self._moments.mean(), layout.row(self._exact.value)
@@ -560,8 +561,8 @@ def _times(factor: float) -> str:
     if factor == 0.0:
         return "The mean is zero in every entry."
     rough = f"{factor:.4f}"
-    told = rough if abs(factor) >= 0.1 and float(rough) != 1.0 else f"{factor:.6g}"
-    return f"The mean is {told} times the gradient in every entry."
+    shown = rough if abs(factor) >= 0.1 and float(rough) != 1.0 else f"{factor:.6g}"
+    return f"The mean is {shown} times the gradient in every entry."
 
 
 def _listed(names: Iterable[str], most: int = 6) -> str:

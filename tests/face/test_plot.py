@@ -172,7 +172,7 @@ def test_a_record_of_another_kind_is_an_error(tmp_path, folder, scaling):
     for name, record in (("shares", scaling), ("cost", folder)):
         result = run(name, record, tmp_path / "x.svg")
         assert result.exit_code == 2, result.output
-        assert "is no record that can be drawn here" in result.output
+        assert "is not a record that can be drawn here" in result.output
     assert not (tmp_path / "x.svg").exists()
 
 

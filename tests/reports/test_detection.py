@@ -63,7 +63,7 @@ def test_the_record_holds_what_is_claimed_of_it():
 
 
 def test_totals_are_averages_over_runs():
-    """What cannot be asked is not counted as missed."""
+    """Where a way does not apply it has not missed anything."""
     lines = report.summary(SMALL).splitlines()
     assert lines[2] == "| ours | 1 of 2 | 1 | 0 | 0 of 1 | 0 s | exactly |"
     assert lines[3] == "| theirs | 0.5 of 2 | 0.5 | 1 | 0.2 of 1 | 2.2 h | roughly |"

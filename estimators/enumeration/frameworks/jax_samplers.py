@@ -293,18 +293,18 @@ class KeyedDraws:
 def _used_again(sampler: Sampler, before: Sampler, of_rows: bool) -> str:
     if sampler != before:
         return (
-            f"{sampler.what} draws with a key that {before.what} drew with: the two hang on each "
-            "other in a way that nobody knows; split the key"
+            f"{sampler.what} draws with a key that {before.what} drew with: the two depend on "
+            "each other in an unknown way; split the key"
         )
     if of_rows:
         return (
             f"{sampler.what} draws with one key for all rows of a vmap, and with other "
-            "probabilities in each: the rows hang on each other in a way that nobody knows; split "
+            "probabilities in each: the rows depend on each other in an unknown way; split "
             "the key, and map over the keys too"
         )
     return (
         f"{sampler.what} draws with a key that it drew with before, and with other probabilities: "
-        "the two draws hang on each other in a way that nobody knows; split the key"
+        "the two draws depend on each other in an unknown way; split the key"
     )
 
 

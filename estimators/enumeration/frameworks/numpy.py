@@ -72,7 +72,9 @@ class Drawing:
         if count < 1 and draws:
             raise ValueError("a must be a positive integer or a non-empty array")  # as NumPy does
         if p is None and not replace and not shuffle:
-            raise UnsupportedDraw(f"{what}(shuffle=False) has an order of NumPy's own")
+            raise UnsupportedDraw(
+                f"{what}(shuffle=False) has an unknown order; leave shuffle=False out"
+            )
         places = self._places(what, count, draws, replace, p)
         if size is None and values is None:
             return places[0]
@@ -130,14 +132,18 @@ class Drawing:
         """Numbers between 0 and 1, to be compared."""
         what = self._begin("random")
         if out is not None:
-            raise UnsupportedDraw(f"{what}(out=...) needs the numbers themselves")
+            raise UnsupportedDraw(
+                f"{what}(out=...) needs the uniform numbers themselves; leave out= out"
+            )
         return uniform(self._run, what, size)
 
     def uniform(self, low: Any = 0.0, high: Any = 1.0, size: Any = None) -> Any:
         """Numbers between two others, to be compared."""
         what = self._begin("uniform")
         if np.ndim(low) or np.ndim(high):
-            raise UnsupportedDraw(f"{what} with arrays as bounds needs the numbers themselves")
+            raise UnsupportedDraw(
+                f"{what} with arrays as bounds needs the uniform numbers themselves; pass numbers"
+            )
         return uniform(self._run, what, size, float(low), float(high))
 
     def binomial(self, n: Any, p: Any, size: Any = None) -> Any:
@@ -285,7 +291,7 @@ def _legacy_bits() -> Any:
 def _method(real: Any, kind: type[Drawing], name: str, called: str) -> Callable[..., Any]:
     """A handler for a method of a class of NumPy."""
     if not hasattr(kind, name):
-        why = f"{called}.{name} draws what has no outcomes to count"
+        why = f"{called}.{name} is an unsupported draw: its outcomes cannot be enumerated"
         return handle(real, refuse(why), _drawn_elsewhere)
     drawing = getattr(kind, name)
 
@@ -302,7 +308,7 @@ def _drawn_elsewhere(generator: Any, *_: Any, **__: Any) -> None:
 def _function(real: Any, legacy: Any, name: str) -> Callable[..., Any]:
     """A handler for a function of ``numpy.random``, a method of a RandomState of its own."""
     if not hasattr(LegacyDrawing, name):
-        why = f"numpy.random.{name} draws what has no outcomes to count"
+        why = f"numpy.random.{name} is an unsupported draw: its outcomes cannot be enumerated"
         return handle(real, refuse(why), lambda *_, **__: _drawn_elsewhere(legacy))
     drawing = getattr(LegacyDrawing, name)
 

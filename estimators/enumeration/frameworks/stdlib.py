@@ -195,7 +195,7 @@ class Stdlib(GeneratorFramework):
         patches.attribute(importlib._bootstrap, "_find_and_load", _outside_of_runs(load))
 
     def _method(self, real: Any, name: str) -> Callable[..., Any]:
-        why = f"random.{name} draws what has no outcomes to count"
+        why = f"random.{name} is an unsupported draw: its outcomes cannot be enumerated"
         answer = ANSWERS.get(name, refuse(why))
 
         def elsewhere(generator: random.Random, *_: Any, **__: Any) -> None:

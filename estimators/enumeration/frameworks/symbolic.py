@@ -121,7 +121,7 @@ class SymbolicDraws:
     """The draws of one run by one framework; each is known by the state that it uses.
 
     A state that draws the same again, as one does that is not updated, gives the same again. One
-    that draws anything else is refused: the two hang on each other in a way that nobody knows.
+    that draws anything else is refused: the two depend on each other in an unknown way.
 
     Args:
         framework: its name, for messages.
@@ -174,7 +174,7 @@ class SymbolicDraws:
                 other = before[0] if before else "NumPy"
                 raise UnsupportedDraw(
                     f"{self._framework} draws by {name} from a state that {other} drew from: the "
-                    "two hang on each other in a way that nobody knows; let each have a state of "
+                    "two depend on each other in an unknown way; let each have a state of "
                     "its own, and let it be updated"
                 )
         found = draw(self._run, f"{self._framework}'s {name}", *given, like)

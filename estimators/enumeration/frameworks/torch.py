@@ -97,7 +97,7 @@ class Torch(GeneratorFramework):
         ):
             for name in (*answers, *names):
                 real = getattr(owner, name)
-                why = f"{where}.{name} draws what has no outcomes to count"
+                why = f"{where}.{name} is an unsupported draw: its outcomes cannot be enumerated"
                 answer = answers.get(name)
                 answer = transforms.answer(real, answer) if answer else refuse(why)
                 handler = handle(real, self._seen(answer), self._elsewhere)
@@ -215,8 +215,8 @@ def _refuse_operation(func: Any, args: Any, kwargs: Any) -> None:
     what = "dropout, by " if "dropout" in name or _in_dropout() else ""
     raise UnsupportedDraw(
         f"PyTorch drew by {what}{name}, which no handler sees: only its Python functions "
-        "multinomial, bernoulli, binomial, randint, randperm, and what is built on these, can be "
-        "asked for an outcome"
+        "multinomial, bernoulli, binomial, randint, randperm, and what is built on these, are "
+        "enumerated; switch it off, draw by one of them, or pass it a fixed draw"
     )
 
 
@@ -337,7 +337,8 @@ class _Draws:
         if count > np.count_nonzero(weights):
             raise UnsupportedDraw(
                 f"{what} draws {count} of {np.count_nonzero(weights)} outcomes that have a "
-                "probability, without replacement: what PyTorch gives for the others is no draw"
+                "probability, without replacement: what PyTorch gives for the others is no draw; "
+                "draw at most as many"
             )
         return weighted_without_replacement(run.choose, what, weights, count, step)
 
@@ -436,7 +437,9 @@ class _Draws:
         self._begin(run, generator, "Tensor.random_")
         bounds = (*bounds, *(named[name] for name in ("from", "to") if named.get(name) is not None))
         if not bounds:
-            raise UnsupportedDraw("Tensor.random_ without bounds has too many outcomes to count")
+            raise UnsupportedDraw(
+                "Tensor.random_ without bounds has too many outcomes to enumerate; pass bounds"
+            )
         low, high = bounds if len(bounds) == 2 else (0, *bounds)
         drawn = self._uniform(run, low, high, tensor.numel(), "Tensor.random_")
         if run.samples:  # it is only looked at

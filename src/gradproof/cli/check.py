@@ -68,9 +68,9 @@ def reinforce(logits):
     tensors that require gradients, or name a module with `wrt = module`; return gradients or a
     surrogate to be differentiated, or call backward() and return nothing.
     """
-    chances = softmax(logits)
-    outcome = rng.choice(len(chances), p=chances)
-    score = np.eye(len(chances))[outcome] - chances
+    probabilities = softmax(logits)
+    outcome = rng.choice(len(probabilities), p=probabilities)
+    score = np.eye(len(probabilities))[outcome] - probabilities
     return (costs[outcome] - 2.0) * score  # 2.0 is the baseline
 
 
@@ -82,8 +82,8 @@ def objective(logits):
 # Where the exact gradient is known, it is better than the objective, and is used instead:
 #
 # def exact(logits):
-#     chances = softmax(logits)
-#     return chances * (costs - chances @ costs)
+#     probabilities = softmax(logits)
+#     return probabilities * (costs - probabilities @ costs)
 #
 # An estimator that keeps something from one run to the next needs a function that forgets it:
 #
@@ -122,7 +122,7 @@ def _given(command: Callable[..., None]) -> Callable[..., None]:
     type=click.FloatRange(0.0, 1.0, min_open=True, max_open=True),
     default=ALPHA,
     show_default=True,
-    help="Chance of a false alarm, of a sampled verdict.",
+    help="Probability of a false alarm, of a sampled verdict.",
 )
 @options.SEED
 @click.option("--json", "json_file", metavar="FILE", help="Write what was found here.")
@@ -138,14 +138,14 @@ def command(
     show_traceback: bool,
     **names: str | None,
 ) -> None:
-    """Is the mean of a gradient estimator of your own the gradient that it estimates?
+    """Is a gradient estimator of your own unbiased: is its mean the gradient it estimates?
 
     NAME in FILE.py is a function or a class. It draws, with PyTorch or NumPy, and returns
     gradients, or a surrogate to be differentiated, or leaves gradients in .grad. The file says too
     what they should be: the gradient itself (exact), or what draws and returns a cost (objective).
     `--new FILE.py` writes one to begin with.
 
-    The estimator is run as it is, once for every outcome of its draws, and each run is weighed by
+    The estimator is run as it is, once for every outcome of its draws, and each run is weighted by
     its probability: mean and standard deviation are exact, and a verdict has no false alarm in it.
     The table has the worst entry of each parameter; a bound is what rounding can explain.
 
@@ -153,7 +153,7 @@ def command(
     at once, is sampled until its mean is refuted or there are as many draws. What is printed says
     what the verdict rests on; a bound is the smallest bias that would have been seen then.
 
-    Exit status: 0 if it is unbiased, 1 if not, or if it cannot be told from rounding, 2 if it
+    Exit status: 0 if it is unbiased, 1 if not, or if rounding hides it, 2 if it
     cannot be checked, 130 if it was interrupted.
     """
     with clear_errors(show_traceback):
@@ -182,15 +182,17 @@ def read(module: types.ModuleType, names: dict[str, str | None]) -> dict[str, st
     """The names of what a file gives, by what it is.
 
     Raises:
-        FileError: if something is asked for that is not there, or nothing says what the gradient
-            should be.
+        FileError: if an option names something that is missing, or nothing says what the
+            gradient should be.
     """
     given = {}
     for key, name in names.items():
         if hasattr(module, name or key):
             given[key] = name or key
         elif name is not None:
-            raise FileError(f"{module.__file__} has no {name!r}, which --{key} names")
+            raise FileError(
+                f"{module.__file__} has no {name!r}, which --{key} names; define it there"
+            )
     if names["exact"] and names["objective"]:
         raise FileError("give one of --exact and --objective: each says what the gradient is")
     if "exact" in given and "objective" in given:

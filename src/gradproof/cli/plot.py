@@ -209,7 +209,7 @@ def read(record: str, kind: type[Read], source: str) -> Read:
         return from_json(kind, path.read_text(encoding="utf-8"))
     except (TypeError, ValueError) as error:  # UnicodeDecodeError is a ValueError
         raise ValueError(
-            f"{path} is no record that can be drawn here: {error}; {source}"
+            f"{path} is not a record that can be drawn here: {error}; {source}"
         ) from error
 
 

@@ -114,7 +114,9 @@ def test_a_law_has_the_moments_of_its_estimator():
     law = law_of(row, known.exact)
     mean = np.concatenate([np.ravel(each) for each in known.mean.values()])
     variance = np.concatenate([np.ravel(each) for each in known.variance.values()])
-    assert law.chances @ law.gradients == pytest.approx(mean, rel=1e-12)  # sums in another order
+    assert law.probabilities @ law.gradients == pytest.approx(
+        mean, rel=1e-12
+    )  # sums in another order
     assert np.diag(law.covariance()) == pytest.approx(variance, rel=1e-10)
 
 
@@ -126,9 +128,9 @@ def test_drawing_from_a_law_is_running_the_estimator():
     law = law_of(row, known.exact)
     run, layout = Estimator(problem.estimate, problem.inputs), GradientLayout(known.exact)
     covariance = law.covariance()
-    test = MeanTest(law.chances @ law.gradients, alpha=1e-9, covariance=covariance)
+    test = MeanTest(law.probabilities @ law.gradients, alpha=1e-9, covariance=covariance)
     for _ in range(10):
         assert not test.feed(np.stack([layout.row(run()) for _ in range(100)]))
     mean, error = law.mean_and_error(np.random.default_rng(), 100_000)
     # Six standard errors, once in 5 10^8 for each of a few entries.
-    assert (np.abs(mean - law.chances @ law.gradients) <= 6.0 * error + 1e-12).all()
+    assert (np.abs(mean - law.probabilities @ law.gradients) <= 6.0 * error + 1e-12).all()

@@ -9,7 +9,7 @@ import pytest
 from gradproof.checks.evidence import NothingCompared
 from gradproof.checks.sequential.mean_test import BeyondRange, MeanTest
 
-#: Chance of a false alarm, and of a missed bug, of each test here that draws: one in a billion.
+#: Probability of a false alarm, and of a missed bug, of each test here that draws.
 RARE = 1e-9
 
 SIZE = 5
@@ -408,13 +408,13 @@ def test_a_record_is_frozen(rng):
         ([[0.0]], {"groups": [0.5]}, ValueError, "groups has shape"),
         ([[0.0]], {"groups": [-1]}, ValueError, "groups has shape"),
         ([[0.0]], {"low": 0.0}, TypeError, "both low= and high="),
-        ([[0.0]], {"low": 0.0, "high": 1.0, "sd": 1.0}, TypeError, "one of"),
+        ([[0.0]], {"low": 0.0, "high": 1.0, "sd": 1.0}, TypeError, "at most one of"),
         ([[0.0]], {"low": 1.0, "high": 0.0}, ValueError, "low exceeds high in coordinate 0"),
         ([[0.0]], {"low": -math.inf, "high": 0.0}, ValueError, "low is not finite"),
         ([[0.0]], {"sd": [1.0, 1.0]}, ValueError, "sd has shape"),
         ([[0.0]], {"sd": -1.0}, ValueError, "negative"),
         ([[0.0]], {"covariance": 1.0}, ValueError, "covariance has shape"),
-        ([[0.0]], {"covariance": [[-1.0]]}, ValueError, "covariance is none"),
+        ([[0.0]], {"covariance": [[-1.0]]}, ValueError, "covariance is not positive semidefinite"),
     ],
 )
 def test_arguments_that_do_not_fit(arguments, options, error, words):

@@ -10,7 +10,7 @@ from scipy.special import gammaln, logsumexp
 from gradproof.checks.evidence import NothingCompared
 from gradproof.checks.sequential.sampler_test import STRENGTHS, SamplerTest
 
-#: Chance of a false alarm, and of a missed bug, of each test here that draws: one in a billion.
+#: Probability of a false alarm, and of a missed bug, of each test here that draws.
 RARE = 1e-9
 
 Q = np.array([0.5, 0.3, 0.15, 0.05])
@@ -185,7 +185,7 @@ def test_what_are_no_log_probabilities(given, options, words):
         ([0.0], TypeError, "float64, should be integers"),
         ([True], TypeError, "bool, should be integers"),
         ([[0]], ValueError, r"labels have shape \(1, 1\)"),
-        ([0, 4], ValueError, "label 4 has no probability: there are 4, from 0"),
+        ([0, 4], ValueError, "label 4 has no probability: there are 4 labels, from 0"),
         ([-1], ValueError, "label -1 has no probability"),
     ],
 )

@@ -283,7 +283,9 @@ def test_too_many_paths_and_continuous_draws_are_errors_with_advice():
     with pytest.raises(TooManyPaths, match="allow more of them"):
         check_estimator(lambda: float(rng.integers(2, size=4).sum()), exact=2.0, paths=15)
     assert check_estimator(lambda: float(rng.integers(2, size=4).sum()), exact=2.0).unbiased
-    with pytest.raises(UnsupportedDraw, match=r"Generator.normal draws what has no outcomes"):
+    with pytest.raises(
+        UnsupportedDraw, match=r"Generator.normal is an unsupported draw: its outcomes"
+    ):
         check_estimator(lambda: rng.normal(), exact=0.0)
 
 
@@ -293,7 +295,7 @@ def test_an_objective_that_is_none_is_an_error():
     for bad in (lambda theta: theta, lambda theta: np.inf):
         with pytest.raises(NotDifferentiable, match="expected one finite number"):
             check_estimator(estimate, (THETA,), objective=bad)
-    with pytest.raises(NotDifferentiable, match="needs something to be differentiated by"):
+    with pytest.raises(NotDifferentiable, match="needs something to differentiate by"):
         check_estimator(lambda: 1.0, objective=lambda: 1.0)
     with pytest.raises(NotDifferentiable, match="pass exact= instead"):
         check_estimator(estimate, (np.zeros(600_000),), objective=lambda theta: 1.0)

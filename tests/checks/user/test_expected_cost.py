@@ -301,7 +301,7 @@ def test_an_entry_at_an_edge_is_named(torch, monkeypatch, runs):
     def objective(p):
         return torch.bernoulli(p[0]) + 4.0 * torch.bernoulli(p[1])
 
-    said = "by gradient.* cannot be told: it has no values nearby; to the (left|right): Value"
+    said = "by gradient.* is not known: it has no values nearby; to the (left|right): Value"
     with pytest.raises(NotDifferentiable, match=said):
         check_estimator(lambda p: p[0], [p], objective=objective)
 

@@ -28,7 +28,7 @@ def seen(*runs, given=None):
 
 def refuse():
     """A draw that has no outcomes to count."""
-    raise UnsupportedDraw("something draws what has no outcomes to count")
+    raise UnsupportedDraw("something is an unsupported draw: its outcomes cannot be enumerated")
 
 
 def planned(rarity, draws, size=3):

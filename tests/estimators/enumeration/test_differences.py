@@ -695,9 +695,15 @@ def test_a_part_of_an_array_is_moved_where_it_is():
         (np.zeros(2, np.float16), "x is in float16, too coarse for differences: use float64, or"),
         (np.zeros(2, int), "x is in int64: use float64, or float32"),
         (np.zeros(2, complex), "x is in complex128: use float64, or float32"),
-        (np.broadcast_to(np.zeros(1), 3), "x cannot be moved to be differenced: it is read-only"),
+        (
+            np.broadcast_to(np.zeros(1), 3),
+            "x cannot be moved for finite differences: it is read-only",
+        ),
         (np.lib.stride_tricks.as_strided(np.zeros(1), (3,), (0,)), "entries of x share their mem"),
-        ([1.0, 2.0], "x is a list, which cannot be moved in place to be differenced: pass a NumPy"),
+        (
+            [1.0, 2.0],
+            "x is a list, which cannot be moved in place for finite differences: pass a NumPy",
+        ),
     ],
     ids=["half", "integers", "complex", "read-only", "shared", "list"],
 )
@@ -852,5 +858,5 @@ class TestTensors:
 def test_arrays_that_never_change_are_refused(library):
     """Those of JAX."""
     x = library("jax.numpy").zeros(2)
-    with pytest.raises(NotMovable, match="cannot be moved in place to be differenced"):
+    with pytest.raises(NotMovable, match="cannot be moved in place for finite differences"):
         gradient(lambda: (1.0, 1.0), {"x": x})

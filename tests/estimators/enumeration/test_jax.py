@@ -611,7 +611,9 @@ def test_every_other_sampler_is_refused_by_its_name(jax):
             def code(name=name, args=args):
                 return getattr(jax.random, name)(jax.random.key(0), *args)
 
-            with pytest.raises(UnsupportedDraw, match=rf"^jax\.random\.{name} draws what has no"):
+            with pytest.raises(
+                UnsupportedDraw, match=rf"^jax\.random\.{name} is an unsupported draw"
+            ):
                 found(wrap(code))
 
 
@@ -819,7 +821,7 @@ def test_a_key_that_is_used_again(jax):
             both = wrap(lambda other=other: [jax.random.categorical(key, LOGITS), other()][0])
             if wrap is jax.jit:  # or the second is never made
                 both = wrap(lambda other=other: jax.random.categorical(key, LOGITS) + other().sum())
-            with pytest.raises(UnsupportedDraw, match="hang on each other"):
+            with pytest.raises(UnsupportedDraw, match="in an unknown way"):
                 found(both)
 
 

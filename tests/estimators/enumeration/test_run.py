@@ -455,7 +455,7 @@ def test_a_copy_of_the_process_cannot_draw():
 
 
 def test_what_is_kept_from_run_to_run_is_noticed():
-    """Other chances after the same draws, or fewer draws."""
+    """Other probabilities after the same draws, or fewer draws."""
     rng = np.random.default_rng()
     seen = []
 
