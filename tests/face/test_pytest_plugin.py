@@ -316,8 +316,8 @@ def test_each_test_that_samples_has_its_own_alpha(session, pytester):
     own = alphas.pop("test_own_alpha")
     assert own == [5e-10]
     shares = {test: sum(each) for test, each in alphas.items()}
-    assert alphas["test_one"] == pytest.approx([1.5e-4, 7.5e-5, 3.75e-5])
-    assert max(shares.values()) < 3e-4
+    assert alphas["test_one"] == [3e-4 / 2, 3e-4 / 4, 3e-4 / 8]
+    assert max(shares.values()) < 3e-4  # halves of what is left never use it up
     (line,) = section(result)
     told = (
         "sampled: 6 checks, which would have seen a bias of 1.0e-02; probability of a false alarm"
