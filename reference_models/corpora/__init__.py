@@ -13,7 +13,7 @@ from .errors import CorpusError, CorpusMissing
 from .prepared import PreparedCorpus, prepare
 from .registry import CorpusListing, available, load
 from .split import Split, split
-from .table import load_table
+from .text_table import load_table
 from .units import Unit
 from .vocabulary import Vocabulary
 

@@ -11,7 +11,7 @@ from gradproof.checks.variance import training
 from gradproof.checks.variance.records import BaselineVariance, Stage, Training
 from gradproof.cli import main
 from gradproof.estimators.training import checkpoint as files
-from gradproof.estimators.training.options import Schedule, TrainingOptions, make_task
+from gradproof.estimators.training.training_options import Schedule, TrainingOptions, make_task
 
 TEXTS = "words,kind\n" + "".join(
     f"{kind} {more} {last},{kind}\n" for kind in ("one", "two") for more in "abc" for last in "xyz"

@@ -11,8 +11,8 @@ from gradproof.reference_models.corpora import (
     CorpusError,
     CorpusMissing,
     available,
+    last_names,
     load,
-    names,
     registry,
     reuters,
 )
@@ -24,7 +24,7 @@ def test_available_lists_each_corpus():
     """A row has a name, one line on it, a licence, and whether it is there."""
     rows = available()
     assert [row.name for row in rows] == NAMES
-    assert [row.licence for row in rows] == [names.LICENCE] * 2 + [reuters.LICENCE] * 2
+    assert [row.licence for row in rows] == [last_names.LICENCE] * 2 + [reuters.LICENCE] * 2
     for row in rows:
         assert row.description
         assert "\n" not in row.description

@@ -9,7 +9,7 @@ from collections import Counter
 import pytest
 from faker.providers import person
 
-from gradproof.reference_models.corpora import CorpusError, CorpusMissing, load, names
+from gradproof.reference_models.corpora import CorpusError, CorpusMissing, last_names, load
 
 
 @pytest.mark.parametrize(
@@ -53,13 +53,13 @@ def test_sixty_one_is_every_locale_with_enough_names():
     lists = {}
     for locale in (module.name for module in pkgutil.iter_modules(person.__path__)):
         try:
-            lists[locale] = names.last_names(locale)
+            lists[locale] = last_names.last_names(locale)
         except CorpusError:
             continue
     copies = {"es_CA": "es_ES", "fr_QC": "fr_CA"}
     for copy, original in copies.items():
         assert lists[copy] == lists[original]
-    assert tuple(sorted(lists.keys() - copies.keys())) == names.SIXTY_ONE
+    assert tuple(sorted(lists.keys() - copies.keys())) == last_names.SIXTY_ONE
     polish = importlib.import_module("faker.providers.person.pl_PL").Provider
     assert "pl_PL" not in lists
     assert len(polish.unisex_last_names) > 100
@@ -68,19 +68,19 @@ def test_sixty_one_is_every_locale_with_enough_names():
 def test_a_locale_without_enough_names():
     """Danish has 91; the message says so."""
     with pytest.raises(CorpusError, match=r"faker has 91 last names for 'da_DK', expected 100 or "):
-        names.load_names("two", ["da_DK", "de_AT"])
+        last_names.load_names("two", ["da_DK", "de_AT"])
 
 
 def test_a_placeholder_is_no_name():
     """Polish has no last_names of its own and inherits a list of one."""
     with pytest.raises(CorpusError, match="faker has 0 last names for 'pl_PL'"):
-        names.last_names("pl_PL")
+        last_names.last_names("pl_PL")
 
 
 def test_an_unknown_locale():
     """The message gives one that is known."""
     with pytest.raises(CorpusError, match="no locale 'xx_XX', expected one such as 'de_AT'; check"):
-        names.last_names("xx_XX")
+        last_names.last_names("xx_XX")
 
 
 def test_faker_missing(monkeypatch):
@@ -95,5 +95,5 @@ def test_faker_missing(monkeypatch):
 @pytest.mark.parametrize("found", [None, object()])
 def test_installed(monkeypatch, found):
     """faker is looked for and not imported."""
-    monkeypatch.setattr(names.importlib.util, "find_spec", lambda module: found)
-    assert names.installed() is (found is not None)
+    monkeypatch.setattr(last_names.importlib.util, "find_spec", lambda module: found)
+    assert last_names.installed() is (found is not None)
