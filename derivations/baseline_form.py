@@ -248,7 +248,7 @@ def form() -> Derivation:
         "the projection of b on its features, weighed with a₂, and least squares on R + s·d/|s|² "
         "at drawn labels, weighed with |s|², looks for just that",
         valid=(*VALID, "B depends on the sentence and λ alone, and carries no gradient", "|s| > 0"),
-        letters={
+        symbols={
             "R_k": "L_k + log q_k + 1; ρ is its mean",
             "S_k, c_k": "|s_k|² and s_k·d_k, over the parameters of a group, with s = ∂log q and "
             "d = ∂L",
@@ -275,7 +275,7 @@ def form() -> Derivation:
         oracle=Oracle(
             1 - over(a2_j * (B_j - best_j) ** 2) / over(a2_j * best_j**2), ARGUMENTS, index=j
         ),
-        beyond=BEYOND,
+        infinite_labels=BEYOND,
         reference="Best baseline of a state: Greensmith, Bartlett and Baxter, 2004",
     )
 

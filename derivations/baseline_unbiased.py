@@ -137,7 +137,7 @@ def unbiased() -> Derivation:
         "and carries no gradient. If B is the batch's mean loss, the sentence's own in it, 1 - 1/N "
         "of the score part is kept, and 1 - (1 - d)/N if it is a running mean updated first",
         valid=(*VALID, "labels of different sentences are drawn independently"),
-        letters={
+        symbols={
             "m": "the labels drawn for all other sentences, with probability r_m",
             "S_m": "the sum of the other sentences' losses, or what else they add to B",
             "B": "B(x; λ), the baseline; B_m if it depends on the others' labels, Bₑ if it reads "
@@ -167,7 +167,7 @@ def unbiased() -> Derivation:
             total(q * ((L + LOG_Q + 1 - c * L) * s + d)),
             {"q": q, "log_q": LOG_Q, "loss": L, "score": s, "pathwise": d, "own": c},
         ),
-        beyond=BEYOND,
+        infinite_labels=BEYOND,
     )
 
 

@@ -239,7 +239,7 @@ def variance() -> Derivation:
         "the draws serve each other as baselines, it has V/n + (Var(R) E[s²] + E[R s]²)/(n (n - "
         "1)) by each parameter, where V is the variance with the baseline E[R]",
         valid=(*VALID, "B does not depend on the label drawn and carries no gradient", "E[s²] > 0"),
-        letters={
+        symbols={
             "R_k": "L_k + log q_k + 1, what the score is weighed with; without the 1, or without "
             "log q, where the entropy enters another way",
             "s_k, d_k": "∂log q_k and ∂L_k by one parameter; s_k,i and d_k,i by parameter i of I",
@@ -266,7 +266,7 @@ def variance() -> Derivation:
             *leave_one_out_parts(letter),
         ),
         oracle=Oracle(VARIANCE, {**ARGUMENTS, "baseline": b}),
-        beyond=BEYOND + " The moments E[s²] and E[R² s²] must be finite.",
+        infinite_labels=BEYOND + " The moments E[s²] and E[R² s²] must be finite.",
         reference="Best constant baseline: Weaver and Tao, 2001; Greensmith, Bartlett and Baxter, "
         "2004. Other draws as baseline: Mnih and Rezende, 2016; Kool, van Hoof and Welling, 2019.",
     )

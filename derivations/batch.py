@@ -100,7 +100,7 @@ def one_pass() -> Derivation:
         "number of sentences; it estimates the gradient as long as no sentence's loss depends on "
         "another's drawn label",
         valid=(*VALID, "L and log q of a sentence depend on its own label only"),
-        letters={
+        symbols={
             "j": "a sentence, 1..J; q_j and L_j are q and L at the label drawn for it",
             "m": "the labels drawn for all other sentences, with probability r_m",
             "R": "the loss of all other sentences; R_k,m if it depends on this one's label k",
@@ -127,7 +127,9 @@ def one_pass() -> Derivation:
             {"weight": weight_j, "score": s_j, "pathwise": d_j},
             index=j,
         ),
-        beyond="Nothing is summed over labels in the first part: it holds for any kind of y.",
+        infinite_labels=(
+            "Nothing is summed over labels in the first part: it holds for any kind of y."
+        ),
     )
 
 
@@ -166,7 +168,7 @@ def plus_one() -> Derivation:
         valid=VALID,
         parts=(entropy, surrogate, zero, without),
         oracle=Oracle(total(q * (LOG_Q + 1) * s), {"q": q, "log_q": LOG_Q, "score": s}),
-        beyond=BEYOND,
+        infinite_labels=BEYOND,
     )
 
 

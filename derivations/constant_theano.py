@@ -134,7 +134,7 @@ def constant_theano() -> Derivation:
             "the label drawn is held constant as well: as a function of log q it has no derivative",
             "B depends on x and λ, or is held constant",
         ),
-        letters={
+        symbols={
             "CL, CQ": "the nodes ⊥L_k and ⊥log q_k, named in consider_constant",
             "B": "B(x; λ), the baseline",
         },
@@ -164,7 +164,7 @@ def constant_theano() -> Derivation:
                 "baseline": B,
             },
         ),
-        beyond="Nothing is summed here: it holds for any kind of y.",
+        infinite_labels="Nothing is summed here: it holds for any kind of y.",
         reference="Schulman, Heess, Weber and Abbeel (2015), Gradient Estimation Using Stochastic "
         "Computation Graphs",
     )

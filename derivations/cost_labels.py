@@ -131,7 +131,7 @@ _COSTS_OF_A_SENTENCE = (
     ),
 )
 
-_LETTERS = {
+_SYMBOLS = {
     "K, n": "the number of labels, and of drawn labels",
     "c₀": "operations shared by all labels (the classifier's encoder)",
     "c₁": "of one label's part in the softmax",
@@ -159,7 +159,7 @@ def labels() -> Derivation:
         "enumeration by softmax and loss; enumeration's cost over its own tends to (c₁ + c₂)/c₁ "
         "with many labels, and is K where all but the loss is negligible",
         valid=_VALID,
-        letters=_LETTERS,
+        symbols=_SYMBOLS,
         parts=(
             *_COSTS_OF_A_SENTENCE,
             _one_more(),
@@ -182,8 +182,10 @@ def labels() -> Derivation:
                 sp.sqrt(_SHARED * V / (c_2 * W)), {**_COSTS, "between": W, "by_label": V}, index=()
             ),
         },
-        beyond="Countably many labels: enumeration does not end, and a sampled step needs a q that "
-        "can be drawn from and evaluated without its normaliser's sum. Continuous y: the same.",
+        infinite_labels=(
+            "Countably many labels: enumeration does not end, and a sampled step needs a q that "
+            "can be drawn from and evaluated without its normaliser's sum. Continuous y: the same."
+        ),
     )
 
 

@@ -160,7 +160,7 @@ def gradient_e() -> Derivation:
             total(q * ((L + LOG_Q + 1) * s + d)),
             {"q": q, "log_q": LOG_Q, "loss": L, "score": s, "pathwise": d},
         ),
-        beyond=BEYOND,
+        infinite_labels=BEYOND,
     )
 
 
@@ -203,7 +203,7 @@ def gradient_w() -> Derivation:
         oracle=Oracle(
             total(q * (L + LOG_Q + 1) * s), {"q": q, "log_q": LOG_Q, "loss": L, "score": s}
         ),
-        beyond=BEYOND,
+        infinite_labels=BEYOND,
     )
 
 
@@ -216,7 +216,7 @@ def gradient_phi_theta() -> Derivation:
         valid=VALID,
         parts=tuple(_pathwise(by) for by in (phi, theta)),
         oracle=Oracle(total(q * d), {"q": q, "pathwise": d}),
-        beyond=BEYOND,
+        infinite_labels=BEYOND,
     )
 
 

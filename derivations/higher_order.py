@@ -141,7 +141,7 @@ def higher_order() -> Derivation:
         "lacks E[f ∂log q ∂'log q + ∂log q ∂'f + ∂'log q ∂f], where f = L + log q; that of "
         "(q/⊥q) f is right, and so is every higher one",
         valid=(*VALID, "f, log q are as often differentiable as is asked for"),
-        letters={
+        symbols={
             "f_k": "any cost that depends on the label and the parameters: L + log q for U",
             "q/⊥q": "the magic box, exp(log q - ⊥log q), of value 1",
         },
@@ -164,7 +164,7 @@ def higher_order() -> Derivation:
             total(q * (f * s_u * s_v + s_u * f_v + s_v * f_u)),
             {"q": q, "cost": f, "score_u": s_u, "score_v": s_v, "slope_u": f_u, "slope_v": f_v},
         ),
-        beyond=BEYOND,
+        infinite_labels=BEYOND,
         reference="Foerster, Farquhar, Al-Shedivat, Rocktäschel, Xing and Whiteson (2018), DiCE: "
         "The Infinitely Differentiable Monte Carlo Estimator",
     )

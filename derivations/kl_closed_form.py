@@ -279,7 +279,7 @@ def _coupling(true: Proof, analytic: Proof) -> tuple[Proof, Proof]:
     )
 
 
-_LETTERS = {
+_SYMBOLS = {
     "∂f/∂v": "the derivative by the log variance v = log σ²; ∂f/∂μ that by the mean",
     "n, o": "densities of h: of N(μ, σ²), which is q(h|..), and of N(ν, τ²)",
     "nₐ": "q(a|x), the density of N(m, s²) at a",
@@ -305,7 +305,7 @@ def closed_form() -> Derivation:
             "in the parts with a: the mean of q(h|a) is c a and that of p(a|y, h) is b h. With "
             "networks in place of these the mean of log p(a|y, h) has no closed form in general",
         ),
-        letters=_LETTERS,
+        symbols=_SYMBOLS,
         parts=(
             *_divergence(),
             *_standard(),
@@ -330,7 +330,7 @@ def closed_form() -> Derivation:
         ),
         oracle=Oracle(STANDARD, {"mean": mu, "log_variance": v}, index=()),
         further=_formulas(),
-        beyond="Nothing here is about y: the same for every label.",
+        infinite_labels="Nothing here is about y: the same for every label.",
         reference="Kingma and Welling (2014), Auto-encoding variational Bayes, appendix B, for h",
     )
 

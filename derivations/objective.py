@@ -88,9 +88,11 @@ def objective_u() -> Derivation:
             ),
         ),
         oracle=Oracle(UNLABELLED, {"q": q, "log_q": LOG_Q, "loss": L}),
-        beyond="Countably many labels: both sums must converge, and H may be infinite. Continuous "
-        "y: sums become integrals, and -E[log q] is the differential entropy, which may have "
-        "either sign.",
+        infinite_labels=(
+            "Countably many labels: both sums must converge, and H may be infinite. Continuous y: "
+            "sums become integrals, and -E[log q] is the differential entropy, which may have "
+            "either sign."
+        ),
         reference="Kingma, Mohamed, Rezende and Welling (2014), Semi-supervised learning with deep "
         "generative models, whose bound is E[-L] + H",
     )
@@ -197,7 +199,7 @@ def objective_c() -> Derivation:
         "unlabelled ones, and drawing one label for each unlabelled sentence gives an "
         "estimate with that mean",
         valid=(*VALID, "α and the numbers of sentences do not depend on the parameters"),
-        letters={
+        symbols={
             "C": "the average over all sentences, written out in part 1",
             "i, j": "a labelled sentence, of Nₗ; an unlabelled one, of Nᵤ",
             "g_i": "q(y_i|x_i; w, e), the probability of the label that sentence i has",
@@ -237,7 +239,7 @@ def objective_c() -> Derivation:
                 {"labelled_loss": _L_I, "labelled_log_q": _LOG_G},
             )
         },
-        beyond=BEYOND,
+        infinite_labels=BEYOND,
         reference="Kingma, Mohamed, Rezende and Welling (2014), Semi-supervised learning with deep "
         "generative models, whose cost it is but for the average",
     )
@@ -269,7 +271,7 @@ def labelled() -> Derivation:
         valid=(
             "the label is given: it is not drawn from q, and does not depend on the parameters",
         ),
-        letters={
+        symbols={
             "k": "the label that the sentence has; nothing is summed over",
             "α": "the weight of the classifier's own loss",
         },
@@ -302,7 +304,7 @@ def labelled() -> Derivation:
             ),
         ),
         oracle=Oracle(d - alpha * s, {"pathwise": d, "score": s, "alpha": alpha}, index=_NO_INDEX),
-        beyond="The same for any y: nothing is summed or integrated.",
+        infinite_labels="The same for any y: nothing is summed or integrated.",
     )
 
 
@@ -366,7 +368,7 @@ def reconstruction() -> Derivation:
         "φ and θ while B reads x and λ alone or is held constant, and ∂B/∂e where B reads the "
         "shared embeddings live",
         valid=_BASELINE_VALID,
-        letters=_BASELINE_LETTERS,
+        symbols=_BASELINE_LETTERS,
         parts=(
             Proof(
                 title="to take B off log p(x|..) is to add it to L",
@@ -409,7 +411,9 @@ def reconstruction() -> Derivation:
             ),
         ),
         oracle=Oracle(_dU + _dB, {"gradient": _dU, "baseline_gradient": _dB}, index=_NO_INDEX),
-        beyond="Countable and continuous y: the same, since only Σ q = 1 or ∫ q dy = 1 is used.",
+        infinite_labels=(
+            "Countable and continuous y: the same, since only Σ q = 1 or ∫ q dy = 1 is used."
+        ),
     )
 
 

@@ -124,7 +124,7 @@ def _drawn(draw: sp.Expr, centre: sp.Expr, spread: sp.Expr, by: sp.Symbol, noise
 
 #: What the embeddings make of the tokens, in every part of a model.
 _X = _f("x", e)
-_LETTERS = {
+_SYMBOLS = {
     "e, w, φ, θ": "one parameter of each group, or all of them with a term for each",
     "x": "the embedded sentence, a function of e",
     "g_k": "log q(k|x), as the classifier computes it: a function of x and w",
@@ -151,10 +151,12 @@ def partition_seqdgm() -> Derivation:
             "the classifier reads the sentence through the embeddings and nothing of φ or θ",
             "inference and generation read nothing of the classifier",
         ),
-        letters=_LETTERS,
+        symbols=_SYMBOLS,
         parts=(*proofs, _drawn(h, centre, spread, phi, "epsilon"), *_absent(proofs)),
         oracle=table,
-        beyond="Nothing here depends on what y is: only on which functions have which arguments.",
+        infinite_labels=(
+            "Nothing here depends on what y is: only on which functions have which arguments."
+        ),
         reference="Kingma, Mohamed, Rezende and Welling (2014), Semi-supervised learning with deep "
         "generative models (M1+M2)",
     )
@@ -207,7 +209,7 @@ def _redrawn() -> tuple[Proof, Counterexample]:
     )
 
 
-_LETTERS_A = {
+_SYMBOLS_A = {
     "v": "the parameters of q(a|x), which are counted to e elsewhere",
     "a": "the draw of a: mean c, spread b, noise δ, functions of x and v; g_k, h_k, μ_k, σ_k and "
     "R_k read it as well",
@@ -240,7 +242,7 @@ def partition_seqdgm_a() -> Derivation:
             "log q(y|a, x) and L get the same draw of a",
             "the classifier reads nothing of φ or θ, inference and generation nothing of w",
         ),
-        letters=_LETTERS | _LETTERS_A,
+        symbols=_SYMBOLS | _SYMBOLS_A,
         parts=(
             *proofs,
             _drawn(a, a_mean, a_spread, v, "delta"),
@@ -255,8 +257,10 @@ def partition_seqdgm_a() -> Derivation:
             *_redrawn(),
         ),
         oracle=table,
-        beyond="Nothing here depends on what y is. With a continuous a the mean over its draws is "
-        "an integral, and covariances are lost in the same way.",
+        infinite_labels=(
+            "Nothing here depends on what y is. With a continuous a the mean over its draws is an "
+            "integral, and covariances are lost in the same way."
+        ),
         reference="Maaløe, Sønderby, Sønderby and Winther (2016), Auxiliary deep generative models",
     )
 
@@ -399,7 +403,7 @@ def invariants() -> Derivation:
             "what reads the sentence reads the last state or a masked sum, and nothing else in it "
             "runs over columns",
         ),
-        letters={
+        symbols={
             "c, ε": "tokens, mask and label; the noise of h and of word dropout",
             "x, h": "the embedded sentence, of c and e; the draw of h, of x, ε and φ",
             "g_k": "log q_k, a function of x and w; R_k is L_k, a function of x, h and θ",
@@ -418,7 +422,7 @@ def invariants() -> Derivation:
                 index=(),
             )
         },
-        beyond="Nothing here depends on what y is.",
+        infinite_labels="Nothing here depends on what y is.",
     )
 
 

@@ -264,7 +264,7 @@ def renormalised() -> Derivation:
             "up to one",
             "f and log q are differentiable",
         ),
-        letters={
+        symbols={
             "f_k": "what is averaged: L_k, or L_k + log q_k",
             "k, m": "the first and the second label drawn",
             "c_k": "the mean weight of f_k, relative to q_k: it should be 1",
@@ -303,9 +303,11 @@ def renormalised() -> Derivation:
             ),
         ),
         oracle=Oracle(total(q * f * WEIGHT), {"q": q, "f": f}),
-        beyond="Countably many labels: nothing changes as long as Σ q_k |f_k| converges, and the "
-        "score part goes to half of what it should be where all q_k are small and alike. "
-        "Continuous y: two draws differ anyway, and the corrected weights become 1/2 each.",
+        infinite_labels=(
+            "Countably many labels: nothing changes as long as Σ q_k |f_k| converges, and the "
+            "score part goes to half of what it should be where all q_k are small and alike. "
+            "Continuous y: two draws differ anyway, and the corrected weights become 1/2 each."
+        ),
         reference="Corrected weights: Horvitz and Thompson, 1952 (by inclusion); Murthy, 1957, "
         "and Kool, van Hoof and Welling, 2020, Estimating Gradients for Discrete Random Variables "
         "by Sampling without Replacement (by the first draw given the set)",

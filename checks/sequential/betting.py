@@ -37,7 +37,7 @@ class Ranges:
         "before, is the same"
     )
 
-    def book(self, exact: np.ndarray, rounding: float, off: np.ndarray) -> Strategy:
+    def strategy(self, exact: np.ndarray, rounding: float, off: np.ndarray) -> Strategy:
         """Of bets on differences from the exact mean, which may be ``off`` itself."""
         size = np.maximum.reduce([np.abs(self.low), np.abs(self.high), np.abs(exact)])
         return RangeStrategy(self.low - exact, self.high - exact, rounding * _largest(size), off)
@@ -54,7 +54,7 @@ class Spreads:
         "before, is the same"
     )
 
-    def book(self, exact: np.ndarray, rounding: float, off: np.ndarray) -> Strategy:
+    def strategy(self, exact: np.ndarray, rounding: float, off: np.ndarray) -> Strategy:
         """Of bets on differences from the exact mean, which may be ``off`` itself."""
         size = np.abs(exact) + np.sqrt(diagonal(self.scatter))
         return CatoniStrategy(self.scatter, rounding * _largest(size) + off)
@@ -91,9 +91,9 @@ class RunningMoments:
 class Strategy:
     """Bets of all bettors: a stake for each coordinate, and stakes on all for the direction.
 
-    A stake s on a coordinate wins ``s x - |s| charge`` by a sample that is off by x: nothing or
-    less on average, if the mean is off by no more than the charge. That is what rounding may do to
-    a sample, and what the exact mean may be off by itself.
+    A stake s on a coordinate wins ``s x - |s| allowance`` by a sample that is off by x: nothing or
+    less on average, if the mean is off by no more than the allowance. That is what rounding may do
+    to a sample, and what the exact mean may be off by itself.
 
     Args:
         low, high: between which samples lie, as differences from the exact mean.
@@ -104,8 +104,8 @@ class Strategy:
     def __init__(
         self, low: np.ndarray, high: np.ndarray, rounding: np.ndarray, off: np.ndarray
     ) -> None:
-        self.low, self.high, self.rounding, self.charge = low, high, rounding, rounding + off
-        self.stakes = np.zeros_like(self.charge)
+        self.low, self.high, self.rounding, self.allowance = low, high, rounding, rounding + off
+        self.stakes = np.zeros_like(self.allowance)
         self.direction: np.ndarray | None = None
 
     def inside(self, part: np.ndarray) -> np.ndarray:
@@ -118,19 +118,21 @@ class Strategy:
         scatter, mean = self.scatter(moments), moments.mean
         variance, noise = diagonal(scatter), 1.0 / moments.count
         one = np.divide(mean, variance, out=np.zeros_like(mean), where=variance > 0.0)
-        one = one * _prudent(one * mean, np.abs(one) * self.charge, noise)
+        one = one * _prudent(one * mean, np.abs(one) * self.allowance, noise)
         self.stakes = one * _at_most(MOST_LOST, self.losses(one))
         if scatter.ndim == 2:
-            way = _whitened(scatter, mean)
-            way = way * _prudent(way @ mean, np.abs(way) @ self.charge, mean.size * noise)
-            self.direction = way * _at_most(MOST_LOST, self.losses(way).sum())
+            along = _whitened(scatter, mean)
+            along = along * _prudent(
+                along @ mean, np.abs(along) @ self.allowance, mean.size * noise
+            )
+            self.direction = along * _at_most(MOST_LOST, self.losses(along).sum())
 
     def gains(self, part: np.ndarray) -> np.ndarray:
         """By what each bettor's logarithm of wealth grows with each draw: (B, bettors)."""
-        won = part * self.stakes - np.abs(self.stakes) * self.charge
+        won = part * self.stakes - np.abs(self.stakes) * self.allowance
         if self.direction is None:
             return self.settle(won)
-        joint = part @ self.direction - np.abs(self.direction) @ self.charge
+        joint = part @ self.direction - np.abs(self.direction) @ self.allowance
         return self.settle(np.column_stack([won, joint]))
 
     def scatter(self, moments: RunningMoments) -> np.ndarray:
@@ -160,13 +162,13 @@ class RangeStrategy(Strategy):
         return (square + (np.diag(extra) if square.ndim == 2 else extra)) / (moments.count + 1)
 
     def losses(self, stakes: np.ndarray) -> np.ndarray:
-        """A sample may be a rounding beyond the range, and the charge is lost too."""
-        more = self.rounding + self.charge
+        """A sample may be a rounding beyond the range, and the allowance is lost too."""
+        more = self.rounding + self.allowance
         return np.maximum(-stakes * (self.low - more), -stakes * (self.high + more))
 
     def largest(self) -> np.ndarray:
         """By the longer side of the range."""
-        reach = np.maximum(-self.low, self.high) + self.rounding + self.charge
+        reach = np.maximum(-self.low, self.high) + self.rounding + self.allowance
         return np.divide(MOST_LOST, reach, out=np.full_like(reach, np.inf), where=reach > 0.0)
 
     def settle(self, won: np.ndarray) -> np.ndarray:
@@ -213,10 +215,10 @@ class CatoniStrategy(Strategy):
     E[1 + y + y^2/2] <= exp((v + 4 c^2)/2), and the mirror image 1/(1 - y + y^2/2) is smaller.
     """
 
-    def __init__(self, covariance: np.ndarray, charge: np.ndarray) -> None:
+    def __init__(self, covariance: np.ndarray, allowance: np.ndarray) -> None:
         reach = np.where(diagonal(covariance) > 0.0, np.inf, 0.0)
         # What never varies is where its mean is, and may be off by as much.
-        super().__init__(-reach, reach, charge, np.zeros_like(charge))
+        super().__init__(-reach, reach, allowance, np.zeros_like(allowance))
         self._covariance = covariance
 
     def scatter(self, moments: RunningMoments) -> np.ndarray:
@@ -229,13 +231,13 @@ class CatoniStrategy(Strategy):
 
     def largest(self) -> np.ndarray:
         """Any."""
-        return np.full_like(self.charge, np.inf)
+        return np.full_like(self.allowance, np.inf)
 
     def settle(self, won: np.ndarray) -> np.ndarray:
         """See the class."""
-        pay = self.stakes**2 * (diagonal(self._covariance) + 4.0 * self.charge**2)
+        pay = self.stakes**2 * (diagonal(self._covariance) + 4.0 * self.allowance**2)
         if self.direction is not None:
-            left = 2.0 * np.abs(self.direction) @ self.charge
+            left = 2.0 * np.abs(self.direction) @ self.allowance
             joint = self.direction @ self._covariance @ self.direction + left**2
             pay = np.append(pay, joint)
         return np.sign(won) * np.log1p(np.abs(won) + won**2 / 2.0) - pay / 2.0
@@ -246,14 +248,14 @@ def _largest(size: np.ndarray) -> np.ndarray:
     return np.full_like(size, size.max(initial=0.0))
 
 
-def _prudent(edge: Any, charge: Any, noise: float) -> Any:
+def _prudent(edge: Any, allowance: Any, noise: float) -> Any:
     """What part of Kelly's stake to make; ``edge`` is the squared mean in units of the scatter.
 
     Of the edge that was seen, noise alone makes 1/n for each dimension: it is taken off, as James
     and Stein 1961 do, so that a right mean is hardly bet on. So is what is charged.
     """
     edge = np.asarray(edge)
-    worth = np.maximum(0.0, edge - charge - noise)
+    worth = np.maximum(0.0, edge - allowance - noise)
     part: np.ndarray = np.divide(
         worth, edge * (1.0 + edge), out=np.zeros_like(edge), where=worth > 0.0
     )

@@ -234,7 +234,7 @@ class MeanTest:
             self.stretch = stretch(size, alpha, rarest)
         self._joint = 1 < size <= MOST_JOINT and not (sd is not None and covariance is None)
         self._moments = RunningMoments(size, self._joint)
-        self._book: Strategy | None = None
+        self._strategy: Strategy | None = None
         self._wealth = np.zeros(size + self._joint)  # its logarithm
         self._weights = _weights(size, self._joint)
         self._until = self._learnt = self.stretch
@@ -281,7 +281,7 @@ class MeanTest:
         """
         if not 0.0 < rarest <= 1.0:
             raise ValueError(f"rarest is {rarest}, should be above 0 and at most 1")
-        if self._given is not None or self._book is not None:
+        if self._given is not None or self._strategy is not None:
             raise ValueError(
                 "the range is known, by low= and high=: leave expect() out, which learns one"
             )
@@ -372,8 +372,8 @@ class MeanTest:
         """Take the first draws of a part, up to the first that is unlike the others; how many."""
         moments = self._moments
         if not moments.count and self._given is not None:
-            self._open(self._given.book(self.exact, self._rounding(), self.exact_error))
-        inside = self._book.inside(part) if self._book else np.isfinite(part)
+            self._open(self._given.strategy(self.exact, self._rounding(), self.exact_error))
+        inside = self._strategy.inside(part) if self._strategy else np.isfinite(part)
         odd = np.flatnonzero(~inside.all(axis=1))
         usual = part[: odd[0]] if odd.size else part
         taken = self._bet(usual)
@@ -387,9 +387,9 @@ class MeanTest:
 
     def _bet(self, part: np.ndarray) -> int:
         """Settle the bets on some draws; how many of them it took to decide, or all."""
-        if self._book is None or self.rejected or not len(part):
+        if self._strategy is None or self.rejected or not len(part):
             return len(part)
-        wealth = self._wealth + np.cumsum(self._book.gains(part), axis=0)
+        wealth = self._wealth + np.cumsum(self._strategy.gains(part), axis=0)
         total = log_sum(wealth + self._weights)
         over = np.flatnonzero(total >= math.log(self.threshold))
         last = int(over[0]) if over.size else len(part) - 1
@@ -437,7 +437,7 @@ class MeanTest:
             "matters, the assumption is false. All wealth was dropped, and the range is learnt "
             "anew, on twice as many draws."
         )
-        self._book, self._bets = None, 0
+        self._strategy, self._bets = None, 0
         self._wealth = np.minimum(self._wealth, 0.0)
         self.rarest, self._depth = self.rarest / 2.0, 0
         self.stretch = stretch(self.exact.size, self.alpha, self.rarest)
@@ -452,15 +452,20 @@ class MeanTest:
         assert self.precision is not None  # a sample was read
         return ROUNDINGS * self.precision
 
-    def _open(self, book: Strategy) -> None:
+    def _open(self, strategy: Strategy) -> None:
         """Begin to bet, unless the exact mean is where no mean can be."""
-        self._book = book
+        self._strategy = strategy
         if self._joint:
-            book.direction = np.zeros(self.exact.size)
-        apart = np.flatnonzero((book.low > book.charge) | (book.high < -book.charge))
+            strategy.direction = np.zeros(self.exact.size)
+        apart = np.flatnonzero(
+            (strategy.low > strategy.allowance) | (strategy.high < -strategy.allowance)
+        )
         if apart.size:
             where = int(apart[0])
-            low, high = self.exact[where] + book.low[where], self.exact[where] + book.high[where]
+            low, high = (
+                self.exact[where] + strategy.low[where],
+                self.exact[where] + strategy.high[where],
+            )
             self._refuse(
                 where,
                 f"coordinate {where} lies between {low:.6e} and {high:.6e}, and so does its mean; "
@@ -469,7 +474,7 @@ class MeanTest:
 
     def _learn(self) -> None:
         """A range, from all draws so far."""
-        book = learnt(
+        strategy = learnt(
             self._moments,
             self.exact,
             rounding=self._rounding(),
@@ -477,18 +482,18 @@ class MeanTest:
             widen=self.widen,
             groups=self._groups,
         )
-        self._open(book)
+        self._open(strategy)
 
     def _renew(self) -> None:
         """Make new bets, from all draws so far, and say when the next are due."""
         count = self._moments.count
-        if self._book is None and count >= self._learnt:
+        if self._strategy is None and count >= self._learnt:
             self._learn()
-        if self._book is not None:
-            self._book.renew(self._moments)
+        if self._strategy is not None:
+            self._strategy.renew(self._moments)
         most = max(1, CELLS // self.exact.size)
         self._until = count + min(max(1, int(RENEWAL * count)), most)
-        if self._book is None:
+        if self._strategy is None:
             self._until = min(self._until, self._learnt)
 
     def _worst(self, errors: np.ndarray) -> int:
@@ -505,7 +510,7 @@ class MeanTest:
         (Waudby-Smith and Ramdas 2023, section 5), less what was seen before betting. Where the
         range allows a stake t only, he wins t d - t^2 (v + d^2)/2, and t d is at most a half.
         """
-        if self._book is None or not self._bets:
+        if self._strategy is None or not self._bets:
             return np.full(self.exact.size, np.inf)
         bets, before = self._bets, self._moments.count - self._bets
         need = (
@@ -516,15 +521,15 @@ class MeanTest:
         unlucky = float(ndtri(self.power))
         unit = (unlucky + math.sqrt(unlucky**2 + 2.0 * need)) / math.sqrt(bets)
         other = math.sqrt(max(0.0, 1.0 - unit**2))
-        spread = np.sqrt(diagonal(self._book.scatter(self._moments)))
-        most = self._book.largest()
+        spread = np.sqrt(diagonal(self._strategy.scatter(self._moments)))
+        most = self._strategy.largest()
         with np.errstate(divide="ignore", invalid="ignore"):
             shift = spread * np.divide(unit, other)
             forced = need / (bets * most) + most * spread**2 / 2 + unlucky * spread / bets**0.5
             allowed = np.isfinite(shift) & (unit * other <= most * spread)
         # Where nothing can vary, any stake is allowed and any shift is seen.
         forced = np.where(np.isfinite(most), forced / 0.75, np.where(spread > 0.0, np.inf, 0.0))
-        return self._book.charge + np.where(allowed, shift, forced)
+        return self._strategy.allowance + np.where(allowed, shift, forced)
 
 
 def stretch(size: int, alpha: float, rarest: float, depth: int = 0) -> int:

@@ -50,7 +50,7 @@ Row = tuple[str, str, Mapping[str, np.ndarray] | Mapping[str, float], float | No
 ROUNDS = 1e-12
 
 
-def captured(
+def baseline_variances(
     train: LabelTable,
     train_features: Features,
     held_out: LabelTable,
@@ -89,7 +89,7 @@ def captured(
     return _with_shares(rows)
 
 
-def captured_by_form(
+def variances_by_form(
     train: LabelTable,
     train_features: Features,
     held_out: LabelTable,
@@ -98,18 +98,18 @@ def captured_by_form(
     rng: np.random.Generator,
     per_parameter: Mapping[str, float] | None = None,
 ) -> dict[str, tuple[BaselineVariance, ...]]:
-    """As :func:`captured`, with (log q + 1) in the score term and with the entropy differentiated.
+    """The same with (log q + 1) in the score term, and with the entropy differentiated.
 
     The variances of the two are of the same gradient, and may be compared; each share is of what
     baselines can remove from that form (claim ``batch.plus_one``).
 
     Args:
-        per_parameter: as in :func:`captured`, of the form :data:`ONE_PASS`.
+        per_parameter: as in :func:`baseline_variances`, of the form :data:`ONE_PASS`.
     """
     given = (train, train_features, held_out, held_out_features)
     return {
-        ONE_PASS: captured(*given, rng=rng, per_parameter=per_parameter),
-        ANALYTIC: captured(*given, rng=rng, form=ANALYTIC),
+        ONE_PASS: baseline_variances(*given, rng=rng, per_parameter=per_parameter),
+        ANALYTIC: baseline_variances(*given, rng=rng, form=ANALYTIC),
     }
 
 
@@ -131,14 +131,14 @@ def stage(
         data: what the sentences are of.
         step: how far the parameters were trained.
         table: what makes a table; None: the slow witness.
-        per_parameter: as in :func:`captured`.
+        per_parameter: as in :func:`baseline_variances`.
 
     Raises:
         ValueError: if the two subjects are not the same model at the same parameters.
     """
     _check_same(train, held_out)
     make = table or witness
-    found = captured_by_form(
+    found = variances_by_form(
         make(train),
         sentence_features(train),
         make(held_out),

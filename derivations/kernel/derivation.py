@@ -25,12 +25,12 @@ class Derivation:
         claim: an id of :data:`gradproof.derivations.claims.CLAIMS`.
         verdict: of the claim as printed: proved, or refuted.
         finding: what holds, in a sentence; of a refuted claim the corrected statement.
-        letters: what the letters stand for, beyond those that every derivation shares.
+        symbols: what the letters stand for, beyond those that every derivation shares.
         valid: what is assumed.
         parts: proofs and counterexamples.
         oracle: the formula at the end, as a function of arrays.
         further: more formulas that were derived on the way, by name.
-        beyond: what changes where y is countable or continuous.
+        infinite_labels: what changes where y is countable or continuous.
         reference: where the result is from, if it is not ours.
     """
 
@@ -40,9 +40,9 @@ class Derivation:
     parts: tuple[Proof | Counterexample, ...]
     oracle: Oracle
     valid: tuple[str, ...] = ()
-    letters: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    symbols: Mapping[str, str] = dataclasses.field(default_factory=dict)
     further: Mapping[str, Oracle] = dataclasses.field(default_factory=dict)
-    beyond: str = ""
+    infinite_labels: str = ""
     reference: str = ""
 
     @property

@@ -41,7 +41,7 @@ def _legend(derivation: Derivation) -> Mapping[str, str]:
     shared = {
         letter: says for letter, says in LETTERS.items() if _MARKS.get(letter, letter) in formulas
     }
-    return {**shared, **derivation.letters}
+    return {**shared, **derivation.symbols}
 
 
 def _lines(derivation: Derivation) -> Iterable[object]:
@@ -73,8 +73,8 @@ def as_text(derivation: Derivation) -> str:
     if derivation.valid or _assumed(derivation):
         valid = (*derivation.valid, *_assumed(derivation))
         lines += ["", "Valid when"] + [_wrapped(when, "  ", "- ") for when in valid]
-    if derivation.beyond:
-        lines += ["", "Beyond finitely many labels", _wrapped(derivation.beyond, "  ")]
+    if derivation.infinite_labels:
+        lines += ["", "Beyond finitely many labels", _wrapped(derivation.infinite_labels, "  ")]
     if derivation.reference:
         lines += ["", _wrapped(derivation.reference, "", "Reference  ")]
     return "\n".join(lines) + "\n"
@@ -169,8 +169,8 @@ def _markdown_ending(derivation: Derivation) -> list[str]:
     valid = (*derivation.valid, *_assumed(derivation))
     if valid:
         lines += ["", "**Valid when** " + "; ".join(valid) + "."]
-    if derivation.beyond:
-        lines += ["", f"**Beyond finitely many labels.** {derivation.beyond}"]
+    if derivation.infinite_labels:
+        lines += ["", f"**Beyond finitely many labels.** {derivation.infinite_labels}"]
     if derivation.reference:
         lines += ["", f"**Reference.** {derivation.reference}"]
     return lines

@@ -180,7 +180,7 @@ def any_baseline(study: Study) -> list[Comparison]:
     ]
 
 
-def captured(study: Study) -> list[Comparison]:
+def share_taken(study: Study) -> list[Comparison]:
     """What a baseline leaves above the best one, and the share that it takes, as derived."""
     a2, optimum = best(study)
     baseline = rounded(study, optimum + study.rng().standard_normal(len(optimum)))
@@ -246,5 +246,5 @@ CHECKS = (
         "three draws that serve each other as baselines",
         leave_one_out,
     ),
-    _row("baseline.form", "derived", "what a form leaves above the best B", captured),
+    _row("baseline.form", "derived", "what a form leaves above the best B", share_taken),
 )

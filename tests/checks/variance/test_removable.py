@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from gradproof.checks.variance.removable import (
     FITS,
-    captured,
-    captured_by_form,
+    baseline_variances,
+    variances_by_form,
     helped,
     sentence_features,
     stage,
@@ -57,12 +57,12 @@ def subjects(seed, train=6, held_out=4):
 
 @functools.lru_cache(maxsize=32)
 def rows_of(seed, form=ONE_PASS):
-    """What is captured on sentences that were not fitted on, and the subjects."""
+    """The variances on sentences that were not fitted on, and the subjects."""
     train, held_out = subjects(seed)
     given_tables = [
         part for of in (train, held_out) for part in (witness(of), sentence_features(of))
     ]
-    rows = captured(*given_tables, rng=np.random.default_rng(seed), form=form)
+    rows = baseline_variances(*given_tables, rng=np.random.default_rng(seed), form=form)
     return rows, train, held_out
 
 
@@ -193,7 +193,7 @@ def test_two_forms_of_the_score_term_are_compared(seed):
     """Both by the same rows; phi and theta have no score term, and are the same in both."""
     train, held_out = subjects(seed)
     tables = [part for of in (train, held_out) for part in (witness(of), sentence_features(of))]
-    found = captured_by_form(*tables, rng=np.random.default_rng(seed))
+    found = variances_by_form(*tables, rng=np.random.default_rng(seed))
     assert list(found) == [ONE_PASS, ANALYTIC]
     for one, other in zip(*found.values(), strict=True):
         assert (one.baseline, one.fit) == (other.baseline, other.fit)
@@ -218,7 +218,7 @@ def test_where_nothing_can_be_removed_there_is_no_share():
     table, x = witness(held_out), sentence_features(held_out)
     zeros = {group: np.zeros_like(value) for group, value in table.score.items()}
     still = dataclasses.replace(table, score=zeros, cross=zeros)
-    rows = captured(still, x, still, x, rng=np.random.default_rng(0))
+    rows = baseline_variances(still, x, still, x, rng=np.random.default_rng(0))
     assert len(rows) == len(NAMES)
     assert all(math.isnan(row.share) for row in rows)
 
@@ -277,8 +277,8 @@ def test_tables_and_features_of_other_sentences_are_an_error():
     x = sentence_features(train), sentence_features(held_out)
     rng = np.random.default_rng(0)
     with pytest.raises(ValueError, match=r"lengths has shape \(4,\), expected \(6,\)"):
-        captured(tables[0], x[1], tables[1], x[1], rng=rng)
+        baseline_variances(tables[0], x[1], tables[1], x[1], rng=rng)
     with pytest.raises(ValueError, match=r"lengths has shape \(6,\), expected \(4,\)"):
-        captured(tables[0], x[0], tables[1], x[0], rng=rng)
+        baseline_variances(tables[0], x[0], tables[1], x[0], rng=rng)
     with pytest.raises(ValueError, match="form = 'score', expected 'one-pass' or"):
-        captured(tables[0], x[0], tables[1], x[1], rng=rng, form="score")
+        baseline_variances(tables[0], x[0], tables[1], x[1], rng=rng, form="score")
