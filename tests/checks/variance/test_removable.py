@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from gradproof.checks.variance.removable import (
     FITS,
     baseline_variances,
-    variances_by_form,
     helped,
     sentence_features,
     stage,
+    variances_by_form,
     witness,
 )
 from gradproof.derivations.baseline_form import form
