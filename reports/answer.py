@@ -120,6 +120,12 @@ def training(runs: Runs) -> str:
     return _table([*head, "sampled, as many seconds", "steps"], rows)
 
 
+def texts(runs: Runs) -> str:
+    """Which texts the runs were made with: where they were read from, and their checksum."""
+    found = dict.fromkeys((run.data, run.source, run.fingerprint) for run in runs.values())
+    return _table(["data", "read from", "checksum"], [list(row) for row in found])
+
+
 def _is_compared(run: Training, runs: Iterable[Training]) -> bool:
     """Is there a run of the same seed, without stages, by each of the two estimators?"""
     if run.stages:
@@ -234,6 +240,7 @@ PARTS: dict[str, Callable[[Runs], str]] = {
     "groups": groups,
     "training": training,
     "seeds": seeds,
+    "texts": texts,
 }
 
 

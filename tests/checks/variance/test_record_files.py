@@ -18,6 +18,8 @@ ROWS = (
 RECORD = Training(
     model="seqdgm",
     data="Námes",
+    source="Námes.csv",
+    fingerprint="0123456789abcdef",
     estimator="sampled",
     baseline="none",
     seed=2**63,
@@ -60,6 +62,11 @@ def changed(change):
         ("{", "is no JSON"),
         ("[]", "a Training has the fields model, data,"),
         (changed(lambda w: w.pop("seed")), "missing or unknown: seed"),
+        (changed(lambda w: w.pop("fingerprint")), "missing or unknown: fingerprint"),
+        (
+            changed(lambda w: w.update(fingerprint=1)),
+            "fingerprint of a Training is 1",
+        ),
         (changed(lambda w: w.update(more=1)), "missing or unknown: more"),
         (changed(lambda w: w.update(seed="1")), "seed of a Training is '1', expected int"),
         (changed(lambda w: w.update(seed=True)), "seed of a Training is True"),
