@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gradproof.checks.variance.record_files import training_from_json
+from gradproof.checks.json_records import from_json
 from gradproof.checks.variance.record_texts import other_texts
 from gradproof.checks.variance.records import Training
 from gradproof.cli.figures import save
@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 def records(folder: Path) -> dict[str, Training]:
     """The training runs of a folder by name; those of cost are records of another kind."""
     return {
-        path.stem: training_from_json(path.read_text(encoding="utf-8"))
+        path.stem: from_json(Training, path.read_text(encoding="utf-8"))
         for path in sorted(folder.glob("*.json"), key=lambda path: path.stem)
         if path.stem != "scaling"
     }

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gradproof.checks.benchmark.results import score_from_json
+from gradproof.checks.benchmark.results import BenchmarkResult
+from gradproof.checks.json_records import from_json
 from gradproof.reports.detection import filled
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -18,9 +19,11 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def main() -> None:
     """Write what the record says."""
-    score = score_from_json((ROOT / "docs" / "benchmark.json").read_text(encoding="utf-8"))
+    result = from_json(
+        BenchmarkResult, (ROOT / "docs" / "benchmark.json").read_text(encoding="utf-8")
+    )
     for path in (ROOT / "docs" / "benchmark.md", ROOT / "README.md"):
-        path.write_text(filled(path.read_text(encoding="utf-8"), score), encoding="utf-8")
+        path.write_text(filled(path.read_text(encoding="utf-8"), result), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -22,8 +22,8 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from gradproof.checks.json_records import to_json
 from gradproof.checks.variance.records import Scaling
-from gradproof.checks.variance.scaling_files import scaling_to_json
 from gradproof.estimators.backends import load
 from gradproof.estimators.backends.torch_backend import TorchOps
 from gradproof.estimators.baselines import BASELINES
@@ -276,7 +276,7 @@ def main() -> None:
         sys.stdout.write(report(rows[-1], peaks) + "\n\n")
         sys.stdout.flush()
     record = scaling(rows)
-    (given.folder / "scaling.json").write_text(scaling_to_json(record), encoding="utf-8")
+    (given.folder / "scaling.json").write_text(to_json(record), encoding="utf-8")
     figure = Figure(figsize=(7.0, 2.8), layout="constrained")
     draw(figure.subplots(1, 2), record)
     figure.savefig(given.folder / "cost.svg")

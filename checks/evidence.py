@@ -11,6 +11,8 @@ import numpy as np
 
 from gradproof.errors import GradproofError
 
+from .json_records import plain
+
 #: The verdicts. ``proved`` is kept for derivations: numbers hold or refute, they prove nothing.
 HOLDS, REFUTED, UNDECIDED, PROVED = "holds", "refuted", "undecided", "proved"
 
@@ -35,9 +37,9 @@ class Comparison:
     explain; ``signal`` the size of what is compared, so that bound/signal is the smallest relative
     error that could have been seen. ``kind`` is the kind of subject, a text model or the drawn
     cases: what could have been seen on one says nothing of another. ``coarsest`` is there where
-    each
-    entry has a bound and a size of its own: the smallest relative error that every entry could have
-    shown, and ``unseen`` names those that could not have shown one part in a hundred.
+    each entry has a bound and a size of its own: the smallest relative error that every entry could
+    have shown, and ``unseen`` names those that could not have shown one part in a hundred; the
+    three numbers are then those of the entry at ``index``.
 
     Raises:
         ValueError: if one of the three is NaN, or a bound or signal infinite: neither is within a
@@ -54,6 +56,7 @@ class Comparison:
     kind: str = ""
     coarsest: float | None = None
     unseen: tuple[str, ...] = ()
+    index: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         finite = math.isfinite(self.bound) and math.isfinite(self.signal)
@@ -80,7 +83,7 @@ class Comparison:
 
 
 class NothingCompared(GradproofError, ValueError):
-    """A verdict was asked of zero comparisons."""
+    """Nothing was compared: a verdict needs at least one comparison, or sample."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,11 +133,8 @@ class Evidence:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON; numbers that are not finite become strings, which JSON has no number for."""
-        plain = dataclasses.asdict(self) | {"as_expected": self.as_expected}
-        return {
-            key: str(value) if isinstance(value, float) and not math.isfinite(value) else value
-            for key, value in plain.items()
-        }
+        found: dict[str, Any] = plain(dataclasses.asdict(self) | {"as_expected": self.as_expected})
+        return found
 
     def explain(self) -> str:
         """One paragraph: what was compared, what came out, what to do next."""
@@ -259,8 +259,8 @@ def compare_entries(
     sizes: np.ndarray,
     scale: np.ndarray | float = 0.0,
     own_error: np.ndarray | float = 0.0,
-) -> tuple[Comparison, tuple[int, ...]]:
-    """Compare arrays of which each entry has a bound of its own, and where it is worst.
+) -> Comparison:
+    """Compare arrays of which each entry has a bound of its own.
 
     An entry that should be zero has the size of what cancels in it; where nothing is there on any
     path, the two agree and there is nothing more to be seen.
@@ -279,11 +279,11 @@ def compare_entries(
     if found.shape != expected.shape or not found.size or not np.isfinite(found).all():
         whole = compare(what, found, expected, float(np.max(bounds, initial=0.0)), subject)
         if found.shape != expected.shape:
-            return whole, ()
+            return whole
         if not found.size:  # there is nothing that could not have been seen
-            return dataclasses.replace(whole, coarsest=0.0), ()
+            return dataclasses.replace(whole, coarsest=0.0)
         place = np.unravel_index(int(np.argmin(np.isfinite(found))), found.shape)
-        return dataclasses.replace(whole, signal=size), tuple(int(each) for each in place)
+        return dataclasses.replace(whole, signal=size, index=tuple(int(each) for each in place))
     off = np.abs(found - expected)
     ratio = np.divide(off, bounds, out=np.where(off > 0.0, np.inf, 0.0), where=bounds > 0.0)
     at = tuple(int(each) for each in np.unravel_index(int(np.argmax(ratio)), off.shape))
@@ -303,7 +303,7 @@ def compare_entries(
     unseen = tuple(entry(what, place) for place in blind[:NAMED])
     if len(blind) > NAMED:
         unseen = (*unseen, f"{len(blind) - NAMED:,} more of {what}")
-    one = Comparison(
+    return Comparison(
         what,
         found.size,
         float(off[at]),
@@ -312,8 +312,8 @@ def compare_entries(
         subject,
         coarsest=float(seen.max()),
         unseen=unseen,
+        index=at,
     )
-    return one, at
 
 
 def entry(what: str, index: Iterable[int]) -> str:

@@ -3,6 +3,11 @@
 
 How much a form does reach on real sentences is a measurement; what it should be measured by, and
 what no form can exceed, is derived here.
+
+Reference:
+    Greensmith, Bartlett and Baxter (2004), Variance reduction techniques for gradient estimates in
+    reinforcement learning. Mnih and Gregor (2014), Neural variational inference and learning in
+    belief networks (NVIL).
 """
 
 from __future__ import annotations
@@ -278,3 +283,9 @@ def form() -> Derivation:
 #: Per sentence: E[|s|²], the best B, and the B in question.
 ARGUMENTS = {"a2": a2_j, "best": best_j, "baseline": B_j}
 EXCESS = Oracle(over(a2_j * (B_j - best_j) ** 2), ARGUMENTS, index=j)
+
+
+#: By claim.
+DERIVATIONS = {
+    "baseline.form": form,
+}

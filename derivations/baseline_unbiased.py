@@ -2,6 +2,12 @@
 
 The labels of the other sentences are one letter m, with probabilities r_m of its own: what is shown
 for it holds for any number of sentences, and for any number of labels.
+
+Reference:
+    Williams (1992), Simple statistical gradient-following algorithms for connectionist
+    reinforcement learning. Mnih and Gregor (2014), Neural variational inference and learning in
+    belief networks (NVIL). Kool, van Hoof and Welling (2019), Buy 4 REINFORCE samples, get a
+    baseline for free!
 """
 
 from __future__ import annotations
@@ -183,3 +189,9 @@ def _running_mean_first(zero: Proof) -> Proof:
         zero,
         "and is the closer to right the slower it learns, which is why tests miss it",
     )
+
+
+#: By claim.
+DERIVATIONS = {
+    "baseline.unbiased": unbiased,
+}

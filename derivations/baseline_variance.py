@@ -3,6 +3,11 @@
 
 The variance of one coordinate of the estimate is a parabola in B. Where its lowest point is, and on
 which side of it B = 0 lies, decides everything.
+
+Reference:
+    Weaver and Tao (2001), The optimal reward baseline for gradient-based reinforcement learning.
+    Greensmith, Bartlett and Baxter (2004), Variance reduction techniques for gradient estimates in
+    reinforcement learning.
 """
 
 from __future__ import annotations
@@ -15,7 +20,7 @@ from .gradient import BEYOND, LOG_Q, VALID, zero_score
 from .kernel.derivation import REFUTED, Counterexample, Derivation, Proof, Step
 from .kernel.expressions import D, L, d, e, k, mean, q, s, total
 from .kernel.oracle import Oracle
-from .samples import SAMPLES, leave_one_out_parts
+from .several_labels import SAMPLES, leave_one_out_parts
 
 #: B as a number: of this sentence and λ alone. And the gradient that is estimated.
 b, G = sp.symbols("B G", real=True)
@@ -289,3 +294,9 @@ LEAVE_ONE_OUT = Oracle(
     / (_n * (_n - 1)),
     {**ARGUMENTS, "draws": _n},
 )
+
+
+#: By claim.
+DERIVATIONS = {
+    "baseline.variance": variance,
+}

@@ -168,3 +168,10 @@ def plus_one() -> Derivation:
         oracle=Oracle(total(q * (LOG_Q + 1) * s), {"q": q, "log_q": LOG_Q, "score": s}),
         beyond=BEYOND,
     )
+
+
+#: By claim.
+DERIVATIONS = {
+    "batch.one_pass": one_pass,
+    "batch.plus_one": plus_one,
+}

@@ -1,6 +1,6 @@
-"""Claim constant.theano: what differentiating a surrogate with held constants gives.
+"""Claim constant.theano: what differentiating a surrogate with stop-gradients gives.
 
-``consider_constant=[CL, CQ]`` matches nodes of the graph. A node that is named is held constant
+``consider_constant=[CL, CQ]`` matches nodes of the graph. A node that is named is a stop-gradient
 wherever it occurs, so what a trap does is read off by holding the wrong thing.
 """
 
@@ -23,7 +23,7 @@ drawn = sp.Function("y", real=True)(sp.Symbol("k", integer=True, positive=True))
 
 
 def _held(weight: sp.Expr, score_of: sp.Expr, path: sp.Expr) -> tuple[Step, ...]:
-    """Differentiate weight · score_of + path, everything in the weight held."""
+    """Differentiate weight · score_of + path, everything in the weight detached."""
     slopes = [D(part, e) for part in sp.Add.make_args(weight)]
     return (
         Step(D(weight * score_of, e) + D(path, e), "linearity of the derivative"),
@@ -121,7 +121,7 @@ _COIN = _t * sp.log(_t) * sp.diff(sp.log(_t), _t) + (1 - _t) * sp.log(1 - _t) * 
 
 
 def constant_theano() -> Derivation:
-    """Held constants, and four ways to hold the wrong thing."""
+    """Stop-gradients, and four ways to detach the wrong thing."""
     return Derivation(
         claim="constant.theano",
         verdict=PROVED,
@@ -168,3 +168,9 @@ def constant_theano() -> Derivation:
         reference="Schulman, Heess, Weber and Abbeel (2015), Gradient Estimation Using Stochastic "
         "Computation Graphs",
     )
+
+
+#: By claim.
+DERIVATIONS = {
+    "constant.theano": constant_theano,
+}

@@ -188,3 +188,9 @@ def labels() -> Derivation:
 
 
 _COSTS = {"labels": K, "shared": c_0, "softmax": c_1, "loss": c_2}
+
+
+#: By claim.
+DERIVATIONS = {
+    "cost.labels": labels,
+}

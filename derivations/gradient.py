@@ -2,6 +2,11 @@
 
 All three follow from the product rule under the sum over the labels. The sum has K terms and K
 stays a letter: nothing is proved for a few numbers of labels only.
+
+Reference:
+    Williams (1992), Simple statistical gradient-following algorithms for connectionist
+    reinforcement learning. Glynn (1990), Likelihood ratio gradient estimation for stochastic
+    systems. Schulman et al. (2015), Gradient estimation using stochastic computation graphs.
 """
 
 from __future__ import annotations
@@ -231,3 +236,11 @@ def _pathwise(by: sp.Symbol) -> Proof:
             Step(mean(D(L, by)), "mean"),
         ),
     )
+
+
+#: By claim.
+DERIVATIONS = {
+    "gradient.e": gradient_e,
+    "gradient.w": gradient_w,
+    "gradient.phi_theta": gradient_phi_theta,
+}

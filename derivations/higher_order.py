@@ -1,7 +1,10 @@
 """Claim higher_order: derivatives of a surrogate beyond the first.
 
-Held constants make the first derivative right and all others wrong. The magic box
+Stop-gradients make the first derivative right and all others wrong. DiCE's magic box
 exp(log q - ⊥log q) = q/⊥q makes every one right: differentiated, it gives itself times something.
+
+Reference:
+    Foerster et al. (2018), DiCE: the infinitely differentiable Monte Carlo estimator.
 """
 
 from __future__ import annotations
@@ -85,7 +88,7 @@ def _held_second() -> Proof:
     )
 
 
-#: What the held surrogate's second derivative lacks.
+#: What the detached surrogate's second derivative lacks.
 GAP = f * SCORE * D(LOG_Q, w) + SCORE * D(f, w) + D(LOG_Q, w) * D(f, e)
 
 
@@ -130,7 +133,7 @@ _t = sp.Symbol("t", positive=True)
 
 
 def higher_order() -> Derivation:
-    """Hessians and beyond: held constants are wrong, the magic box is right."""
+    """Hessians and beyond: detached costs are wrong, the magic box is right."""
     return Derivation(
         claim="higher_order",
         verdict=REFUTED,
@@ -165,3 +168,9 @@ def higher_order() -> Derivation:
         reference="Foerster, Farquhar, Al-Shedivat, Rocktäschel, Xing and Whiteson (2018), DiCE: "
         "The Infinitely Differentiable Monte Carlo Estimator",
     )
+
+
+#: By claim.
+DERIVATIONS = {
+    "higher_order": higher_order,
+}

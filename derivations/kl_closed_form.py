@@ -2,6 +2,10 @@
 """Claim kl.closed_form: the divergence of h has a closed form, that of a and h together has none.
 
 Everything is in one dimension: with a diagonal covariance each component adds such a term.
+
+Reference:
+    Kingma and Welling (2014), Auto-encoding variational Bayes, appendix B. Maaløe et al. (2016),
+    Auxiliary deep generative models.
 """
 
 from __future__ import annotations
@@ -367,3 +371,9 @@ def _formulas() -> dict[str, Oracle]:
         "coupling": oracle(COUPLING, coupled, spreads),
         "latent": oracle(LATENT, coupled, spreads),
     }
+
+
+#: By claim.
+DERIVATIONS = {
+    "kl.closed_form": closed_form,
+}

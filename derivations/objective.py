@@ -1,5 +1,9 @@
 # ruff: noqa: RUF001  # Greek letters in a formula are meant
-"""Claims objective.u, objective.c, labelled and baseline.reconstruction: the costs themselves."""
+"""Claims objective.u, objective.c, labelled and baseline.reconstruction: the costs themselves.
+
+Reference:
+    Kingma et al. (2014), Semi-supervised learning with deep generative models.
+"""
 
 from __future__ import annotations
 
@@ -407,3 +411,12 @@ def reconstruction() -> Derivation:
         oracle=Oracle(_dU + _dB, {"gradient": _dU, "baseline_gradient": _dB}, index=_NO_INDEX),
         beyond="Countable and continuous y: the same, since only Σ q = 1 or ∫ q dy = 1 is used.",
     )
+
+
+#: By claim.
+DERIVATIONS = {
+    "baseline.reconstruction": reconstruction,
+    "objective.u": objective_u,
+    "objective.c": objective_c,
+    "labelled": labelled,
+}

@@ -4,6 +4,10 @@
 A model is written as functions of functions, of which nothing is known but their arguments. What
 reaches log q and L is then read off by the chain rule and by independence. One letter stands for
 each group of parameters, one for each variable; with more components there are more such terms.
+
+Reference:
+    Kingma et al. (2014), Semi-supervised learning with deep generative models. Maaløe et al.
+    (2016), Auxiliary deep generative models.
 """
 
 from __future__ import annotations
@@ -416,3 +420,11 @@ def invariants() -> Derivation:
         },
         beyond="Nothing here depends on what y is.",
     )
+
+
+#: By claim.
+DERIVATIONS = {
+    "partition.seqdgm": partition_seqdgm,
+    "partition.seqdgm_a": partition_seqdgm_a,
+    "invariants": invariants,
+}

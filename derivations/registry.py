@@ -1,49 +1,43 @@
-"""Every derivation there is, by the claim that it is about."""
+"""Every derivation there is, by the claim that it is about: what modules list as DERIVATIONS."""
 
 from __future__ import annotations
 
 import difflib
 import functools
-from collections.abc import Callable
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
-from . import baseline_form as form
-from . import baseline_unbiased as baselines
-from . import baseline_variance as variance
-from . import batch as batches
-from . import constant_theano as constants
-from . import cost_labels as cost
-from . import gradient as gradients
-from . import higher_order as higher
-from . import kl_closed_form as kl
-from . import objective as objectives
-from . import partition as structure
-from . import renormalised as draws
 from .claims import CLAIMS
 from .kernel.derivation import Derivation
 
-#: One row a claim. A row is a function, so that naming the claims builds none of them.
-DERIVATIONS: dict[str, Callable[[], Derivation]] = {
-    "partition.seqdgm": structure.partition_seqdgm,
-    "partition.seqdgm_a": structure.partition_seqdgm_a,
-    "invariants": structure.invariants,
-    "kl.closed_form": kl.closed_form,
-    "baseline.reconstruction": objectives.reconstruction,
-    "objective.u": objectives.objective_u,
-    "objective.c": objectives.objective_c,
-    "gradient.e": gradients.gradient_e,
-    "gradient.w": gradients.gradient_w,
-    "gradient.phi_theta": gradients.gradient_phi_theta,
-    "baseline.unbiased": baselines.unbiased,
-    "baseline.variance": variance.variance,
-    "baseline.form": form.form,
-    "constant.theano": constants.constant_theano,
-    "batch.one_pass": batches.one_pass,
-    "batch.plus_one": batches.plus_one,
-    "renormalised": draws.renormalised,
-    "higher_order": higher.higher_order,
-    "cost.labels": cost.labels,
-    "labelled": objectives.labelled,
-}
+#: Makes a derivation: so that naming the claims builds none of them.
+Maker = Callable[[], Derivation]
+
+
+def _rows() -> Iterator[tuple[str, Maker]]:
+    """Those of each module beside this one."""
+    for module in pkgutil.iter_modules([str(Path(__file__).parent)], f"{__package__}."):
+        if module.name != __name__:
+            yield from getattr(importlib.import_module(module.name), "DERIVATIONS", {}).items()
+
+
+def _by_claim(rows: list[tuple[str, Maker]]) -> dict[str, Maker]:
+    """In the order of the claims.
+
+    Raises:
+        RuntimeError: for a derivation of no claim, or two of one.
+    """
+    names = [claim for claim, _ in rows]
+    wrong = [claim for claim in names if claim not in CLAIMS or names.count(claim) > 1]
+    if wrong:
+        raise RuntimeError(f"{wrong[0]!r} is no claim, or has two derivations")
+    order = list(CLAIMS)
+    return dict(sorted(rows, key=lambda row: order.index(row[0])))
+
+
+DERIVATIONS = _by_claim(list(_rows()))
 
 
 def find_derivations(patterns: tuple[str, ...] = ()) -> list[str]:

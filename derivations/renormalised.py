@@ -1,6 +1,10 @@
 """Claim renormalised: the released scheme with two labels, its gradient, and the right weights.
 
 What the scheme estimates is in :mod:`gradproof.derivations.without_replacement`.
+
+Reference:
+    Kool, van Hoof and Welling (2020), Estimating gradients for discrete random variables by
+    sampling without replacement.
 """
 
 from __future__ import annotations
@@ -314,3 +318,9 @@ GRADIENT = Oracle(
     + total(q * slope * WEIGHT),
     {"q": q, "f": f, "score": s, "pathwise": slope},
 )
+
+
+#: By claim.
+DERIVATIONS = {
+    "renormalised": renormalised,
+}

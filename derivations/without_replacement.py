@@ -2,6 +2,10 @@
 
 The first label k is drawn with probability q_k, the second, m, from what is left: q_m/(1 - q_k). A
 sum over all m other than k is written as the sum over all m less its term m = k.
+
+Reference:
+    Kool, van Hoof and Welling (2020), Estimating gradients for discrete random variables by
+    sampling without replacement.
 """
 
 from __future__ import annotations

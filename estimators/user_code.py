@@ -1,4 +1,4 @@
-"""What a user's own code raises, told as an error of the user's."""
+"""What a user's own code raises, reported as an error of the user."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from gradproof.errors import GradproofError
 
 
 class UserCodeError(GradproofError, ValueError):
-    """Somebody's own code raised an error, or did not do what it should: the message says which."""
+    """The user's own code raised an error, or did not do what it should: the message says which."""
 
 
 @contextlib.contextmanager
 def blamed(
-    function: object, what: str, told: type[UserCodeError] = UserCodeError
+    function: object, what: str, kind: type[UserCodeError] = UserCodeError
 ) -> Iterator[None]:
     """Tell whatever a user's function raises as an error of the user's, with the line it is on."""
     try:
@@ -29,6 +29,6 @@ def blamed(
         frames = traceback.extract_tb(error.__traceback__)
         lines = [frame.lineno for frame in frames if frame.filename == file]
         place = f" at {Path(file).name}:{lines[-1]}" if file and lines else ""
-        raise told(
+        raise kind(
             f"{what} raised {type(error).__name__}{place}: {error}; --traceback shows more"
         ) from error

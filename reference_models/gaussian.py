@@ -10,7 +10,11 @@ LOG_TWO_PI = math.log(2.0 * math.pi)
 
 
 def sample(ops: Ops, mean: Array, log_variance: Array, noise: Array) -> Array:
-    """``mean + sigma * noise``, the reparameterised draw; all of shape (..., H)."""
+    """``mean + sigma * noise``, the reparameterised draw; all of shape (..., H).
+
+    Reference:
+        Kingma and Welling (2014), Auto-encoding variational Bayes.
+    """
     return mean + ops.exp(0.5 * log_variance) * noise
 
 

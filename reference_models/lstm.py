@@ -1,4 +1,9 @@
-"""One masked LSTM, run over sentences for several labels at once."""
+"""One masked LSTM, run over sentences for several labels at once.
+
+Reference:
+    Hochreiter and Schmidhuber (1997), Long short-term memory. Gers, Schmidhuber and Cummins (2000),
+    Learning to forget (the forget gate).
+"""
 
 from __future__ import annotations
 

@@ -112,5 +112,9 @@ def prior_cost(classes: int) -> float:
 
 
 def keep_noise(rng: np.random.Generator, n: int, t: int, dropout: float) -> np.ndarray:
-    """Word dropout: 1 where the decoder sees the previous token, 0 where it does not, (N, T)."""
+    """Word dropout: 1 where the decoder sees the previous token, 0 where it does not, (N, T).
+
+    Reference:
+        Bowman et al. (2016), Generating sentences from a continuous space.
+    """
     return (rng.random((n, t)) >= dropout).astype(float)

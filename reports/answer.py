@@ -211,7 +211,7 @@ def sentences(runs: Runs) -> str:
         f"removes {removed(CONSTANT)} %, affine in length and mean embedding {removed(AFFINE)} %, "
         f"and E[R|x], which takes a loss for each label, {removed(EXPECTED)} %. Every form lowers "
         f"the variance of the batch at every stage, but b·|x| raises that of up to "
-        f"{harmed(RELEASED)} % of its sentences; and log q + 1 is as well left in the score term: "
+        f"{harmed(RELEASED)} % of its sentences; and log q + 1 may as well stay in the score term: "
         f"with the entropy differentiated instead the variance is {without_plus_one(NOTHING)} "
         f"times as large without a baseline, {without_plus_one(RELEASED)} times with b·|x|, and "
         f"{without_plus_one(EXPECTED)} times with E[R|x]."

@@ -1,4 +1,4 @@
-"""The score of ways of checking, as tables for a terminal and for a page."""
+"""What methods of checking came to on the benchmark, as tables for a terminal and for a page."""
 
 from __future__ import annotations
 
@@ -17,97 +17,101 @@ from . import marked
 WIDTH = 120
 
 
-def summary_table(score: BenchmarkResult) -> Table:
-    """A row for each way: what it caught, missed and cried wolf at, and how long it takes."""
-    table = Table("way", "caught", "missed", "not asked", "false alarms", "time", "what it does")
-    for way in score.ways:
-        table.add_row(Text(way.id), *map(Text, _totals(score, way)), Text(way.statement))
+def summary_table(result: BenchmarkResult) -> Table:
+    """A row for each method: bugs caught and missed, false alarms, and how long it takes."""
+    table = Table(
+        "method", "caught", "missed", "not applicable", "false alarms", "time", "what it does"
+    )
+    for method in result.methods:
+        table.add_row(Text(method.id), *map(Text, _totals(result, method)), Text(method.statement))
     return table
 
 
-def row_table(score: BenchmarkResult) -> Table:
-    """A row for each estimator: the share of runs in which each way says that it is wrong."""
-    table = Table("estimator", "is", "bias", *[way.id for way in score.ways])
-    for row in score.rows:
-        cells = [Text(_cell(row, way), style=_style(row, way)) for way in score.ways]
+def row_table(result: BenchmarkResult) -> Table:
+    """A row for each estimator: the share of runs in which each method says that it is wrong."""
+    table = Table("estimator", "is", "bias", *[method.id for method in result.methods])
+    for row in result.rows:
+        cells = [Text(_cell(row, method), style=_style(row, method)) for method in result.methods]
         table.add_row(Text(row.key), _kind(row), _bias(row), *cells)
     return table
 
 
-def filled(page: str, score: BenchmarkResult) -> str:
+def filled(page: str, result: BenchmarkResult) -> str:
     """A page with every place of :data:`PARTS` written anew; ``answer`` is left to who writes it.
 
     Raises:
         ValueError: if a place is marked by another name, or has no end.
     """
-    parts = {name: functools.partial(part, score) for name, part in PARTS.items()}
+    parts = {name: functools.partial(part, result) for name, part in PARTS.items()}
     return marked.filled(page, parts, ("answer",))
 
 
-def summary(score: BenchmarkResult) -> str:
-    """A row for each way."""
+def summary(result: BenchmarkResult) -> str:
+    """A row for each method."""
     lines = [
-        "| way | bugs caught | missed | cannot be asked | false alarms | time | what it does |",
+        "| method | bugs caught | missed | not applicable | false alarms | time | what it does |",
         "|---|---:|---:|---:|---:|---:|---|",
     ]
-    for way in score.ways:
-        lines.append(f"| {way.id} | {' | '.join(_totals(score, way))} | {way.statement} |")
+    for method in result.methods:
+        lines.append(
+            f"| {method.id} | {' | '.join(_totals(result, method))} | {method.statement} |"
+        )
     return "\n".join(lines)
 
 
-def counts(score: BenchmarkResult) -> str:
+def counts(result: BenchmarkResult) -> str:
     """A sentence: how many rows there are, and what came out."""
-    ids = {right: {row.key.split("/")[1] for row in score.rows if row.right is right}
+    ids = {right: {row.key.split("/")[1] for row in result.rows if row.right is right}
            for right in (True, False)}  # fmt: skip
-    of_mean = sum(not row.right and row.sees == "mean" for row in score.rows)
+    of_mean = sum(not row.right and row.sees == "mean" for row in result.rows)
     runs = ", ".join(
-        f"{score.runs(way.id):,} of {way.id}"
-        for way in score.ways
-        if way.ours and score.runs(way.id)
+        f"{result.runs(method.id):,} of {method.id}"
+        for method in result.methods
+        if method.ours and result.runs(method.id)
     )
     return textwrap.fill(
         f"{len(ids[False])} bugs and {len(ids[True])} right estimators, most of them in PyTorch "
-        f"and in NumPy: {score.bugs} and {len(score.rows) - score.bugs} rows. {of_mean} of the "
-        f"bugs are biases of the mean, and the others show elsewhere; gradproof's ways together "
-        f"see {score.seen} of {score.bugs}. Runs on right estimators: {runs}.",
+        f"and in NumPy: {result.bugs} and {len(result.rows) - result.bugs} rows. {of_mean} of the "
+        f"bugs are biases of the mean, and the others show elsewhere; gradproof's methods together "
+        f"see {result.seen} of {result.bugs}. Runs on right estimators: {runs}.",
         WIDTH,
     )
 
 
-def _totals(score: BenchmarkResult, way: Method) -> tuple[str, ...]:
-    caught = score.caught(way.id)
-    asked = [row for row in score.rows if row.said[way.id] is not None]
-    bugs = sum(not row.right for row in asked)
-    alarms = f"{_count(score.false_alarms(way.id))} of {len(asked) - bugs}"
+def _totals(result: BenchmarkResult, method: Method) -> tuple[str, ...]:
+    caught = result.caught(method.id)
+    applicable = [row for row in result.rows if row.answers[method.id] is not None]
+    bugs = sum(not row.right for row in applicable)
+    alarms = f"{_count(result.false_alarms(method.id))} of {len(applicable) - bugs}"
     return (
-        f"{_count(caught)} of {score.bugs}",
+        f"{_count(caught)} of {result.bugs}",
         _count(bugs - caught),
-        str(score.bugs - bugs),
+        str(result.bugs - bugs),
         alarms,
-        _duration(score.seconds(way.id)),
+        _duration(result.seconds(method.id)),
     )
 
 
-def matrix(score: BenchmarkResult) -> str:
-    """A row for each estimator: how often each way says that it is wrong."""
-    heads = [way.id for way in score.ways]
+def matrix(result: BenchmarkResult) -> str:
+    """A row for each estimator: how often each method says that it is wrong."""
+    heads = [method.id for method in result.methods]
     lines = [
         f"| estimator | is | bias | {' | '.join(heads)} |",
         f"|---|---|---:|{'---:|' * len(heads)}",
     ]
-    for row in score.rows:
-        cells = " | ".join(_cell(row, way) for way in score.ways)
+    for row in result.rows:
+        cells = " | ".join(_cell(row, method) for method in result.methods)
         lines.append(f"| {row.key} | {_kind(row)} | {_bias(row)} | {cells} |")
     return "\n".join(lines)
 
 
-def sources(score: BenchmarkResult) -> str:
+def sources(result: BenchmarkResult) -> str:
     """A row for each kind of estimator: what it is, and where it was seen."""
     lines = ["| estimator | what it is | seen in |", "|---|---|---|"]
-    told: dict[str, RowResult] = {}
-    for row in score.rows:
-        told.setdefault(row.key.split("/", 1)[1], row)
-    for name, row in told.items():
+    first: dict[str, RowResult] = {}
+    for row in result.rows:
+        first.setdefault(row.key.split("/", 1)[1], row)
+    for name, row in first.items():
         lines.append(f"| {name} | {row.statement} | {row.source} |")
     return "\n".join(lines)
 
@@ -124,13 +128,13 @@ def _bias(row: RowResult) -> str:
     return "0" if row.right or row.bias == 0.0 else f"{row.bias:.1%}"
 
 
-def _cell(row: RowResult, way: Method) -> str:
-    said: Answer | None = row.said[way.id]
+def _cell(row: RowResult, method: Method) -> str:
+    said: Answer | None = row.answers[method.id]
     return "-" if said is None else f"{said.wrong:.0%}"
 
 
-def _style(row: RowResult, way: Method) -> str:
-    said = row.said[way.id]
+def _style(row: RowResult, method: Method) -> str:
+    said = row.answers[method.id]
     if said is None:
         return "dim"
     good = said.wrong < 0.5 if row.right else said.wrong > 0.5
@@ -149,8 +153,8 @@ def _duration(seconds: float) -> str:
 
 #: What a page can quote, by name.
 PARTS: dict[str, Callable[[BenchmarkResult], str]] = {
-    "score": summary,
-    "score-counts": counts,
-    "score-matrix": matrix,
-    "score-sources": sources,
+    "benchmark": summary,
+    "benchmark-counts": counts,
+    "benchmark-matrix": matrix,
+    "benchmark-sources": sources,
 }

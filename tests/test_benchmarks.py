@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gradproof.checks.variance.scaling_files import scaling_from_json
+from gradproof.checks.json_records import from_json
+from gradproof.checks.variance.records import Scaling
 
 pytestmark = pytest.mark.torch
 
@@ -32,7 +33,7 @@ def test_a_small_run_writes_the_record_and_the_figure(moments, monkeypatch, tmp_
     said = capsys.readouterr().out
     assert "per parameter" in said
     assert "goal 1.25" in said
-    record = scaling_from_json((tmp_path / "out" / "scaling.json").read_text(encoding="utf-8"))
+    record = from_json(Scaling, (tmp_path / "out" / "scaling.json").read_text(encoding="utf-8"))
     assert record.classes.tolist() == [2, 5]
     assert np.isfinite([record.enumerated, record.total, record.per_parameter]).all()
     assert (tmp_path / "out" / "cost.svg").stat().st_size > 1000

@@ -17,8 +17,10 @@ ROOT = Path(__file__).resolve().parents[1]
 FACE = Path("src", "gradproof")
 BACKENDS = "gradproof.estimators.backends"
 
-#: Where else frameworks are imported: to handle their draws, and to move their roundings.
+#: Where else frameworks are imported: to handle their draws, to move their roundings, and by the
+#: estimators of the benchmark's catalogue, which are written as anybody would write them.
 HANDLERS = (
+    "gradproof.checks.benchmark.bugs",
     "gradproof.estimators.enumeration.frameworks",
     "gradproof.estimators.enumeration.rounding",
 )
@@ -38,8 +40,16 @@ OF_ANYONE = {
         "gradproof.checks.sequential",
         ENUMERATION,
     ),
+    "gradproof.checks.benchmark": (
+        "gradproof.checks.evidence",
+        "gradproof.checks.pool",
+        "gradproof.checks.sequential",
+        "gradproof.checks.user",
+        ENUMERATION,
+    ),
     "gradproof.cli.check": (
         "gradproof.checks.evidence",
+        "gradproof.checks.json_records",
         "gradproof.checks.sequential",
         "gradproof.checks.user",
         "gradproof.cli",
@@ -363,6 +373,11 @@ PLANTED = {
         {"checks/user/a.py": "from ..note import x\n"},
         "checks/user/a.py:1: imports gradproof.checks.note.x, but gradproof.checks.user knows "
         "nothing of the rest; take it as an argument",
+    ),
+    "a benchmark that loads a backend": (
+        {"checks/benchmark/a.py": "from gradproof.estimators import backends\n"},
+        "checks/benchmark/a.py:1: imports gradproof.estimators.backends, but "
+        "gradproof.checks.benchmark knows nothing of the rest; take it as an argument",
     ),
     "a test of means that knows an estimator": (
         {"checks/sequential/a.py": "from gradproof.estimators.enumeration import x\n"},

@@ -1,1 +1,1 @@
-"""Known bugs, and what each way of checking sees of them."""
+"""Known bugs, and what each method of checking sees of them."""

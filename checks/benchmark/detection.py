@@ -1,6 +1,6 @@
-"""How many of the catalogue's bugs each way of checking sees, and how often it cries wolf.
+"""How many known bugs each method of checking sees, and how often it raises a false alarm.
 
-Ways that run an estimator many times are tried many times themselves. A row's draws can be
+Methods that run an estimator many times are tried many times themselves. A row's draws can be
 enumerated, so that a run of the estimator has a known distribution over its paths, and n runs have
 multinomial counts of them: means of n runs are drawn from these counts, which is the same in law as
 running the estimator n times, and takes no time.
@@ -29,14 +29,14 @@ from .bugs import ROWS, BenchmarkRow, Problem
 from .not_by_mean import is_wrong
 from .results import Answer, BenchmarkResult, Method, RowResult
 
-#: Times that a way which draws is tried on a bug, and on a right estimator.
+#: Times that a method which draws is tried on a bug, and on a right estimator.
 ON_BUGS, ON_RIGHT = 10, 20
 
-#: Draws of the usual ways, and what they allow.
+#: Draws of the usual methods, and what they allow.
 RTOL_DRAWS, RTOL = 100_000, 0.05
 ERRORS_DRAWS, ERRORS = 10_000, 3.0
 
-#: Most draws of the sequential test, and its chance of a false alarm.
+#: Most draws of the sequential test, and its probability of a false alarm.
 MOST_DRAWS, ALPHA = 20_000, 1e-6
 
 #: Plain runs that the time of one is taken from.
@@ -45,28 +45,28 @@ TIMED = 20
 
 @dataclasses.dataclass(frozen=True)
 class GradientDistribution:
-    """All that runs of an estimator can return: gradients (L, P) with chances (L,)."""
+    """All that runs of an estimator can return: gradients (L, P) with probabilities (L,)."""
 
-    chances: np.ndarray
+    probabilities: np.ndarray
     gradients: np.ndarray
     exact: np.ndarray
     seconds: float
 
     def mean_and_error(self, rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
         """Of n runs, (P,) each: the mean and its empirical standard error."""
-        shares = rng.multinomial(n, self.chances) / n
+        shares = rng.multinomial(n, self.probabilities) / n
         mean = shares @ self.gradients
         variance = shares @ (self.gradients - mean) ** 2
         return mean, np.sqrt(variance / n)
 
     def covariance(self) -> np.ndarray:
         """Of one run, (P, P)."""
-        off = self.gradients - self.chances @ self.gradients
-        return (self.chances[:, None] * off).T @ off
+        off = self.gradients - self.probabilities @ self.gradients
+        return (self.probabilities[:, None] * off).T @ off
 
     def samples(self, rng: np.random.Generator, n: int) -> np.ndarray:
         """Of n runs, (n, P)."""
-        return self.gradients[rng.choice(len(self.chances), n, p=self.chances)]
+        return self.gradients[rng.choice(len(self.probabilities), n, p=self.probabilities)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +82,7 @@ class _PreparedRow:
     bias: float | None
 
 
-def score(
+def run_benchmark(
     keys: Iterable[str] | None = None,
     *,
     seed: int | None = None,
@@ -91,17 +91,18 @@ def score(
     processes: int = 1,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> BenchmarkResult:
-    """Every way on every row.
+    """Every method on every row.
 
     Args:
         keys: of rows of the catalogue. None: all.
         seed: of the draws; None: a fresh one, which the record has.
-        on_bugs, on_right: times that ways which draw are tried on a bug, and on a right estimator.
+        on_bugs, on_right: times that methods which draw are tried on a bug, and on a right
+            estimator.
         processes: to work in; what comes out does not depend on how many.
 
     Raises:
         ValueError: for keys that are none, or no rows at all.
-        BackendMissing: for a row whose framework is not installed.
+        ModuleNotFoundError: for a row whose framework is not installed.
     """
     chosen = list(ROWS if keys is None else keys)
     unknown = [key for key in chosen if key not in ROWS]
@@ -112,30 +113,30 @@ def score(
     entropy: Any = np.random.SeedSequence().entropy if seed is None else seed
     given = [(key, entropy, on_right if ROWS[key].right else on_bugs) for key in chosen]
     done = (
-        (score_row(*each) for each in given)
+        (run_row(*each) for each in given)
         if processes == 1
-        else in_processes(processes, score_row, given)
+        else in_processes(processes, run_row, given)
     )
     found = {}
-    for scored in done:
-        found[scored.key] = scored
+    for row in done:
+        found[row.key] = row
         if progress:
-            progress(len(found), len(chosen), scored.key)
-    return BenchmarkResult(tuple(WAYS), tuple(found[key] for key in chosen), str(entropy))
+            progress(len(found), len(chosen), row.key)
+    return BenchmarkResult(tuple(METHODS), tuple(found[key] for key in chosen), str(entropy))
 
 
-def score_row(key: str, entropy: int, runs: int) -> RowResult:
-    """Every way on one row.
+def run_row(key: str, entropy: int, runs: int) -> RowResult:
+    """Every method on one row.
 
     Args:
         entropy: of the draws, with the place of the row in the catalogue.
-        runs: times that ways which draw are tried.
+        runs: times that methods which draw are tried.
     """
     row = ROWS[key]
     spawned = np.random.SeedSequence(entropy, spawn_key=(list(ROWS).index(key),))
     rng = np.random.default_rng(spawned)
     tried = _tried(row)
-    said = {way.id: run(tried, rng, runs) for way, run in WAYS.items()}
+    said = {method.id: run(tried, rng, runs) for method, run in METHODS.items()}
     return RowResult(key, row.right, row.statement, row.source, row.sees, tried.bias, said)
 
 
@@ -176,10 +177,10 @@ def law_of(row: BenchmarkRow, exact: Mapping[str, np.ndarray]) -> GradientDistri
     problem = row.make()
     estimator = Estimator(problem.estimate, problem.inputs, wrt=problem.wrt, reset=problem.reset)
     layout = GradientLayout(exact)
-    chances, gradients = [], []
+    probabilities, gradients = [], []
     with Enumeration(estimator) as enumeration:
         for path in enumeration.paths():
-            chances.append(path.probability)
+            probabilities.append(path.probability)
             gradients.append(layout.row(path.value))
     with estimator.kept():
         started = time.perf_counter()
@@ -187,13 +188,13 @@ def law_of(row: BenchmarkRow, exact: Mapping[str, np.ndarray]) -> GradientDistri
             layout.row(estimator())
             estimator.settle()
         seconds = _since(started) / TIMED
-    weights = np.array(chances)
+    weights = np.array(probabilities)
     return GradientDistribution(
         weights / weights.sum(), np.stack(gradients), layout.row(exact), seconds
     )
 
 
-# ------------------------------------------------------------------ the ways
+# ------------------------------------------------------------------ the methods
 
 
 def _replay(tried: _PreparedRow, _rng: np.random.Generator, _runs: int) -> Answer:
@@ -276,8 +277,8 @@ def _sampled(
     return Answer(share, runs, float(draws), draws * law.seconds)
 
 
-#: Each way, and what runs it: one row each.
-WAYS: dict[Method, Callable[[_PreparedRow, np.random.Generator, int], Answer | None]] = {
+#: Each method, and what runs it: one row each.
+METHODS: dict[Method, Callable[[_PreparedRow, np.random.Generator, int], Answer | None]] = {
     Method(
         "enumeration", "gradproof: the estimator's own code on every path, exactly", True
     ): _replay,

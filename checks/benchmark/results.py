@@ -1,20 +1,18 @@
-"""What ways of checking say of the catalogue's rows, as a record that is written and drawn."""
+"""What methods of checking say of the catalogue's rows, as a record that is written and drawn."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
-from typing import Any
 
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """What one way says of one row.
+    """What one method says of one row.
 
     ``wrong`` is the share of its runs in which it says that the estimator is wrong: 0 or 1 for a
-    way that draws nothing. ``runs`` is how many there were. ``draws`` is how many the estimator was
-    run for in one of them, on average. ``seconds`` is what one of them takes.
+    method that draws nothing. ``runs`` is how many there were. ``draws`` is how many the estimator
+    was run for in one of them, on average. ``seconds`` is what one of them takes.
     """
 
     wrong: float
@@ -25,7 +23,7 @@ class Answer:
 
 @dataclasses.dataclass(frozen=True)
 class RowResult:
-    """One row: what it is, the bias of its mean, and what each way says of it; None: cannot tell.
+    """One row: what it is, the bias of its mean, and what each method says; None: it cannot tell.
 
     ``bias`` is the largest error of the exact mean over the largest entry of the exact gradient;
     None where there is no such mean.
@@ -37,12 +35,12 @@ class RowResult:
     source: str
     sees: str
     bias: float | None
-    said: Mapping[str, Answer | None]
+    answers: Mapping[str, Answer | None]
 
 
 @dataclasses.dataclass(frozen=True)
 class Method:
-    """A way of checking, in a line."""
+    """A method of checking, in a line."""
 
     id: str
     statement: str
@@ -53,43 +51,43 @@ class Method:
 class BenchmarkResult:
     """The whole matrix. ``seed`` is a number of any size, as text."""
 
-    ways: tuple[Method, ...]
+    methods: tuple[Method, ...]
     rows: tuple[RowResult, ...]
     seed: str
 
-    def caught(self, way: str) -> float:
+    def caught(self, method: str) -> float:
         """Bugs that it says are wrong, on average over its runs."""
-        return sum(_wrong(row, way) for row in self.rows if not row.right)
+        return sum(_wrong(row, method) for row in self.rows if not row.right)
 
-    def false_alarms(self, way: str) -> float:
+    def false_alarms(self, method: str) -> float:
         """Right estimators that it says are wrong, on average over its runs."""
-        return sum(_wrong(row, way) for row in self.rows if row.right)
+        return sum(_wrong(row, method) for row in self.rows if row.right)
 
-    def runs(self, way: str) -> int:
+    def runs(self, method: str) -> int:
         """Runs on right estimators."""
-        said = [row.said[way] for row in self.rows if row.right]
+        said = [row.answers[method] for row in self.rows if row.right]
         return sum(one.runs for one in said if one is not None)
 
-    def seconds(self, way: str) -> float:
+    def seconds(self, method: str) -> float:
         """For one run on every row."""
-        said = [row.said[way] for row in self.rows]
+        said = [row.answers[method] for row in self.rows]
         return sum(one.seconds for one in said if one is not None)
 
     @property
     def as_claimed(self) -> bool:
-        """No false alarm of our ways, and every bug seen; those of the mean by the first."""
-        ours = [way.id for way in self.ways if way.ours]
-        quiet = all(self.false_alarms(way) == 0.0 for way in ours)
+        """No false alarm of our methods, and every bug seen; those of the mean by the first."""
+        ours = [method.id for method in self.methods if method.ours]
+        quiet = all(self.false_alarms(method) == 0.0 for method in ours)
         of_mean = [row for row in self.rows if not row.right and row.sees == "mean"]
         exact = all(_wrong(row, ours[0]) == 1.0 for row in of_mean)
         return quiet and exact and self.seen == self.bugs
 
     @property
     def seen(self) -> int:
-        """Bugs that one of our ways sees in every run."""
-        ours = [way.id for way in self.ways if way.ours]
+        """Bugs that one of our methods sees in every run."""
+        ours = [method.id for method in self.methods if method.ours]
         bugs = [row for row in self.rows if not row.right]
-        return sum(max(_wrong(row, way) for way in ours) == 1.0 for row in bugs)
+        return sum(max(_wrong(row, method) for method in ours) == 1.0 for row in bugs)
 
     @property
     def bugs(self) -> int:
@@ -97,31 +95,6 @@ class BenchmarkResult:
         return sum(not row.right for row in self.rows)
 
 
-def _wrong(row: RowResult, way: str) -> float:
-    said = row.said[way]
+def _wrong(row: RowResult, method: str) -> float:
+    said = row.answers[method]
     return 0.0 if said is None else said.wrong
-
-
-def score_to_json(score: BenchmarkResult) -> str:
-    """The whole record."""
-    return json.dumps(dataclasses.asdict(score), indent=1, ensure_ascii=False, allow_nan=False)
-
-
-def score_from_json(text: str) -> BenchmarkResult:
-    """The inverse of :func:`score_to_json`.
-
-    Raises:
-        ValueError: if it is no JSON, or a field is missing or unknown.
-    """
-    try:
-        written = json.loads(text)
-        rows = tuple(_row(each) for each in written.pop("rows"))
-        ways = tuple(Method(**each) for each in written.pop("ways"))
-        return BenchmarkResult(ways=ways, rows=rows, **written)
-    except (json.JSONDecodeError, TypeError, KeyError, AttributeError) as error:
-        raise ValueError(f"this is no record of a score: {error!r}; write it anew") from error
-
-
-def _row(written: dict[str, Any]) -> RowResult:
-    said = {way: None if one is None else Answer(**one) for way, one in written.pop("said").items()}
-    return RowResult(said=said, **written)

@@ -1,58 +1,41 @@
-"""Every check there is, by its identifier."""
+"""Every check there is, by its identifier: what the modules of ``claims`` list as CHECKS."""
 
 from __future__ import annotations
 
 import difflib
+import importlib
+import pkgutil
+from collections.abc import Iterator
 
 from gradproof.derivations.claims import CLAIMS
 
+from . import claims
 from .check import Check
-from .claims import (
-    baseline,
-    batch,
-    constant,
-    cost,
-    derived,
-    derived_structure,
-    derived_values,
-    derived_variance,
-    every_baseline,
-    forward,
-    gradient,
-    higher,
-    invariants,
-    kl,
-    labelled,
-    objective,
-    pairs,
-)
-from .claims import partition as partition_rows
 
-_ROWS = (
-    *forward.CHECKS,
-    *partition_rows.CHECKS,
-    *invariants.CHECKS,
-    *kl.CHECKS,
-    *objective.CHECKS,
-    *gradient.CHECKS,
-    *baseline.CHECKS,
-    *every_baseline.CHECKS,
-    *constant.CHECKS,
-    *batch.CHECKS,
-    *labelled.CHECKS,
-    *derived.CHECKS,
-    *derived_structure.CHECKS,
-    *derived_values.CHECKS,
-    *cost.CHECKS,
-    *derived_variance.CHECKS,
-    *pairs.CHECKS,
-    *higher.CHECKS,
-)
 
-CHECKS: dict[str, Check] = {check.id: check for check in _ROWS}
+def _rows() -> Iterator[Check]:
+    """Those of each module, in the order in which it has them."""
+    for module in pkgutil.iter_modules(claims.__path__, f"{claims.__name__}."):
+        yield from getattr(importlib.import_module(module.name), "CHECKS", ())
 
-if len(CHECKS) != len(_ROWS):
-    raise RuntimeError("two checks have one id; give each row a variant of its own")
+
+def _by_id(rows: list[Check]) -> dict[str, Check]:
+    """In the order of the claims.
+
+    Raises:
+        RuntimeError: if a row is of no claim, or two have one id.
+    """
+    unknown = sorted({check.claim for check in rows} - CLAIMS.keys())
+    if unknown:
+        raise RuntimeError(f"checks of {', '.join(unknown)}, which no claim is called")
+    order = list(CLAIMS)
+    found = {check.id: check for check in sorted(rows, key=lambda row: order.index(row.claim))}
+    if len(found) != len(rows):
+        raise RuntimeError("two checks have one id; give each row a variant of its own")
+    return found
+
+
+CHECKS = _by_id(list(_rows()))
 
 
 def find_checks(patterns: tuple[str, ...] = ()) -> list[Check]:

@@ -86,7 +86,7 @@ def search(check: Check, bench: Bench, *, examples: int, seed: int) -> tuple[lis
 
 
 def of_kind(kind: str, comparisons: list[Comparison]) -> list[Comparison]:
-    """Comparisons that are told to be of a kind of subject."""
+    """Comparisons, marked as of a kind of subject."""
     return [dataclasses.replace(comparison, kind=kind) for comparison in comparisons]
 
 
@@ -161,7 +161,7 @@ def blocked(found: Evidence, forward: Evidence) -> Evidence:
     """Evidence that counts for nothing, by reason of the forward values of its framework.
 
     Args:
-        forward: the evidence for those, which do not hold: they differ, or cannot be told.
+        forward: the evidence for those, which do not hold: they differ, or are unknown.
     """
     if forward.crash:
         reason = f"the check of {found.backend}'s forward values crashed ({forward.crash})"

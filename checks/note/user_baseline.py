@@ -191,7 +191,7 @@ def repeated(own: CustomBaseline, study: Study) -> np.ndarray:
     """B of each sentence at one draw, after a look at another draw as before it.
 
     Raises:
-        BaselineError: if it is not: what B is at a draw could not be told by calling it.
+        BaselineError: if it is not: what B is at a draw could not be known by calling it.
     """
     labels = study.draw()
     before = at_labels(study, own, labels)

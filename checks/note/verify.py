@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,6 +15,7 @@ from gradproof.reference_models.corpora import Corpus
 from gradproof.reference_models.registry import MODELS
 
 from ..evidence import HOLDS, REFUTED, Evidence
+from ..json_records import to_json
 from .cases import TabularCase
 from .check import Check
 from .jobs import Job, VerificationPlan, run_jobs
@@ -66,7 +66,7 @@ class Verification:
             "not_run": self.not_run,
             "evidence": [found.as_dict() for found in self.evidence],
         }
-        return json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False)
+        return to_json(record)
 
 
 def verify(
@@ -253,5 +253,5 @@ def _available(names: Sequence[str] | None) -> tuple[list[str], dict[str, str]]:
 
 
 def fresh_seed() -> int:
-    """A seed that no run had before, for whoever gave none."""
+    """A seed that no run had before, where none is given."""
     return int(np.random.SeedSequence().generate_state(1)[0])

@@ -1,1 +1,1 @@
-"""Tests that may stop after any draw, with a stated probability of a false alarm."""
+"""Anytime-valid tests, which may stop after any draw, with a stated false-alarm probability."""

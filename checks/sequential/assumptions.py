@@ -20,18 +20,24 @@ def knowledge(size: int, low: Any, high: Any, sd: Any, covariance: Any) -> Range
         ValueError: for numbers or shapes that cannot be.
     """
     if (low is None) != (high is None):
-        raise TypeError("pass both low= and high=, or neither")
+        raise TypeError("pass both low= and high=, or neither: a range has two ends")
     if sum(each is not None for each in (low, sd, covariance)) > 1:
-        raise TypeError("pass one of low= with high=, sd= and covariance=, or none of them")
+        raise TypeError(
+            "pass at most one of low= with high=, sd= and covariance=: each is an assumption"
+        )
     if low is not None:
         low, high = spread_out("low", low, size), spread_out("high", high, size)
         if (low > high).any():
-            raise ValueError(f"low exceeds high in coordinate {int(np.argmax(low > high))}")
+            raise ValueError(
+                f"low exceeds high in coordinate {int(np.argmax(low > high))}; exchange them"
+            )
         return Ranges(low, high)
     if sd is not None:
         sd = spread_out("sd", sd, size)
         if (sd < 0.0).any():
-            raise ValueError(f"sd of coordinate {int(np.argmin(sd))} is {sd.min()}, negative")
+            raise ValueError(
+                f"sd of coordinate {int(np.argmin(sd))} is {sd.min()}, negative: pass 0 or more"
+            )
         return Spreads(sd**2)
     if covariance is not None:
         return Spreads(_checked_covariance(covariance, size))
@@ -42,12 +48,17 @@ def _checked_covariance(covariance: Any, size: int) -> np.ndarray:
     """Finite, symmetric, of a right shape; its diagonal only, where no direction is bet on."""
     found = np.asarray(covariance, dtype=np.float64)
     if found.shape != (size, size) or not np.isfinite(found).all():
-        raise ValueError(f"covariance has shape {found.shape}, should be finite, {(size, size)}")
+        raise ValueError(
+            f"covariance has shape {found.shape}, should be {(size, size)}, of finite numbers"
+        )
     least = float(np.linalg.eigvalsh(found)[0])
     # What rounding makes of an eigenvalue 0, in single precision: it may come from there.
     rounding = size * float(np.finfo(np.float32).eps) * float(np.abs(found).max())
     if np.abs(found - found.T).max() > rounding or least < -rounding:
-        raise ValueError(f"covariance is none: not symmetric, or an eigenvalue is {least:.3e}")
+        raise ValueError(
+            "covariance is not positive semidefinite: not symmetric, or an eigenvalue is "
+            f"{least:.3e}"
+        )
     return found if 1 < size <= MOST_JOINT else np.diagonal(found).copy()
 
 

@@ -1,6 +1,12 @@
-"""Bets on the mean of samples, which no bettor can owe more on than he has.
+"""Betting e-values for the mean of samples: stakes from past draws, and what they win.
 
-What :mod:`.sequential` says of its method is done here: stakes from past draws, and what they win.
+No bettor can lose more than his wealth. :mod:`.mean_test` describes the method.
+
+Reference:
+    Waudby-Smith and Ramdas (2024), Estimating means of bounded random variables by betting.
+    Catoni (2012), Challenging the empirical mean and empirical variance. Kelly (1956), A new
+    interpretation of information rate. Chan, Golub and LeVeque (1983), Algorithms for computing
+    the sample variance.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Is the mean of these samples the exact gradient? A test that may stop after any draw.
+"""Is the mean of these samples the exact gradient? An anytime-valid test, by betting.
 
 For estimators whose draws cannot be enumerated. Whoever tests a mean by z-scores assumes that the
 sample's own variance is near the true one; with a label of probability 1e-4 that is false for
@@ -12,7 +12,7 @@ assumption: without one no test of a mean has any power (Bahadur and Savage 1956
 offer, from the strongest to the weakest:
 
 - ranges, ``low`` and ``high``: bets that lose at most half of the wealth on any possible draw
-  (Waudby-Smith and Ramdas 2023, section 4);
+  (Waudby-Smith and Ramdas 2024, section 4);
 - standard deviations, ``sd`` or ``covariance``: Catoni's influence function bounds what one draw
   moves, and the variance pays for that (Wang and Ramdas 2023, section 5);
 - neither: the range is learnt from a first stretch of draws on which nothing is bet, so long that
@@ -40,10 +40,11 @@ as near to it as that, and a bettor pays what this can win him.
 
 References:
     Bahadur and Savage 1956, The nonexistence of certain statistical procedures in nonparametric
-    problems. Ville 1939, Étude critique de la notion de collectif. Vovk and Wang 2021, E-values:
+    problems. Ville 1939, Étude critique de la notion de collectif. Catoni 2012, Challenging the
+    empirical mean and empirical variance: a deviation study. Vovk and Wang 2021, E-values:
     calibration, combination and applications. Howard et al. 2021, Time-uniform, nonparametric,
     nonasymptotic confidence sequences. Wang and Ramdas 2023, Catoni-style confidence sequences for
-    heavy-tailed mean estimation. Waudby-Smith and Ramdas 2023, Estimating means of bounded random
+    heavy-tailed mean estimation. Waudby-Smith and Ramdas 2024, Estimating means of bounded random
     variables by betting. Shekhar and Ramdas 2023, Nonparametric two-sample testing by betting.
 """
 
@@ -62,10 +63,10 @@ from ..evidence import NothingCompared
 from .assumptions import MOST_JOINT, grouped, knowledge, spread_out, vector
 from .betting import Ranges, RunningMoments, Strategy, diagonal, learnt
 
-#: Probability of a false alarm, of a whole test, unless told otherwise.
+#: Probability of a false alarm, of a whole test, by default.
 ALPHA = 1e-6
 
-#: Probability to see the smallest bias that a record names, unless told otherwise.
+#: Probability to see the smallest bias that a report names, by default.
 POWER = 0.9
 
 #: Part of the false alarms that may come from a range that was learnt too narrow.
@@ -82,12 +83,12 @@ CELLS = 2**20
 
 
 class BeyondRange(GradproofError, ValueError):
-    """A sample outside of the range that was given: the test's assumption is false."""
+    """A sample out of bounds: beyond the range that was given, so that the assumption is false."""
 
 
 @dataclasses.dataclass(frozen=True)
 class MeanTestResult:
-    """What was found of a mean; asserts, tables and figures only read it.
+    """The report on a mean: verdict, e-value, threshold; asserts, tables and figures only read it.
 
     ``e_value`` is the wealth when the test stopped: under a right mean it is 1 or less on average,
     and ``threshold`` is where it rejects: 1/alpha, or a little more if ranges are learnt. ``worst``
@@ -211,7 +212,9 @@ class MeanTest:
         if not (math.isfinite(widen) and widen >= 1.0):
             raise ValueError(f"widen is {widen}, should be 1 or more")
         if precision is not None and not 0.0 <= precision < 1.0:
-            raise ValueError(f"precision is {precision}, should be 0 or a small positive number")
+            raise ValueError(
+                f"precision is {precision}, should be 0 or a unit roundoff such as 1.2e-7"
+            )
         size = self.exact.size
         self.alpha, self.power, self.rarest, self.widen = alpha, power, rarest, widen
         self.exact_error = spread_out("exact_error", exact_error, size)
@@ -279,7 +282,9 @@ class MeanTest:
         if not 0.0 < rarest <= 1.0:
             raise ValueError(f"rarest is {rarest}, should be above 0 and at most 1")
         if self._given is not None or self._book is not None:
-            raise ValueError("the range is known, and cannot be learnt on other draws")
+            raise ValueError(
+                "the range is known, by low= and high=: leave expect() out, which learns one"
+            )
         self.rarest, self._depth = rarest, depth
         self.stretch = self._learnt = stretch(self.exact.size, self.alpha, rarest, depth)
         self._until = min(self._until, self._learnt)
@@ -306,7 +311,7 @@ class MeanTest:
         return self.rejected
 
     def found(self) -> MeanTestResult:
-        """What was found so far.
+        """The report so far.
 
         Raises:
             NothingCompared: if nothing was fed.
@@ -398,37 +403,39 @@ class MeanTest:
         broken = ~np.isfinite(sample)
         where = int(np.flatnonzero(broken if broken.any() else ~inside)[0])
         value = sample[where] + self.exact[where]
-        told = f"draw {self._moments.count + 1:,} of coordinate {where} is {value:.6e}"
+        place = f"draw {self._moments.count + 1:,} of coordinate {where} is {value:.6e}"
         if broken.any():
             self._moments.count += 1
             self._moments.mean[where] = sample[where]
             kind = "NaN" if np.isnan(value) else "infinite"
-            self._refuse(where, f"{told.rpartition(' is ')[0]} is {kind}, and so is the mean.")
+            self._refuse(where, f"{place.rpartition(' is ')[0]} is {kind}, and so is the mean.")
         elif self._given is None:
             self._moments.add(sample[None])
-            self._surprised(told)
+            self._surprised(place)
         elif isinstance(self._given, Ranges):
             low, high = self._given.low[where], self._given.high[where]
             raise BeyondRange(
-                f"{told}, beyond the range from {low:.6e} to {high:.6e} that was given: either the "
-                "range or the samples are wrong, and nothing can be said of their mean"
+                f"{place}, beyond the range from {low:.6e} to {high:.6e} that was given: either "
+                "the range or the samples are wrong; correct one, for nothing can be said of the "
+                "mean"
             )
         else:
             self._moments.add(sample[None])
             self._refuse(
-                where, f"{told}, should be {self.exact[where]:.6e} each time: its sd is given as 0."
+                where,
+                f"{place}, should be {self.exact[where]:.6e} each time: its sd is given as 0.",
             )
 
-    def _surprised(self, told: str) -> None:
+    def _surprised(self, place: str) -> None:
         """Learn the range once more, as if outcomes that are half as likely mattered.
 
         What was won is dropped, and what was lost is not: so it remains a wealth that is 1 or less
         on average.
         """
         self._notes.append(
-            f"{told}, far beyond all that was seen: an outcome rarer than {self.rarest:g} matters, "
-            "the assumption is false. All wealth was dropped, and the range is learnt anew, on "
-            "twice as many draws."
+            f"{place}, far beyond all that was seen: an outcome rarer than {self.rarest:g} "
+            "matters, the assumption is false. All wealth was dropped, and the range is learnt "
+            "anew, on twice as many draws."
         )
         self._book, self._bets = None, 0
         self._wealth = np.minimum(self._wealth, 0.0)

@@ -1,10 +1,10 @@
-"""Are these labels drawn from these probabilities? A test that may stop after any draw.
+"""Are these labels drawn from these probabilities? An anytime-valid test, by betting.
 
 An estimator enumerated with q is right for a sampler that draws from q, and says nothing of one
 that does not; only draws show that. Here a bettor predicts each label from those before it: label
 k with probability (c q_k + n_k)/(c + n), by Dirichlet's prior around q with strength c. His wealth
 is multiplied by that over q_k: on average by 1 if q is right, so that it ever reaches 1/alpha with
-a chance of at most alpha (Ville 1939), whenever one looks, and however rare a label is. Nothing is
+probability at most alpha (Ville 1939), whenever one looks, and however rare a label is. Nothing is
 assumed but independence. The mean over strengths, from one draw's to a million draws', is a wealth
 too; a strong prior finds what is slightly off in many labels, and a weak one what is far off. One
 bettor more takes all labels for alike at first, half a draw of each: those above would never expect
@@ -44,10 +44,10 @@ BISECTIONS = 40
 
 @dataclasses.dataclass(frozen=True)
 class SamplerTestResult:
-    """What was found of a sampler; asserts, tables and figures only read it.
+    """The report on a sampler: verdict, e-value, threshold; asserts and tables only read it.
 
     ``e_value`` is the wealth when the test stopped: under a right sampler it is 1 or less on
-    average, and it ever reaches 1/alpha with a chance of at most alpha. ``worst`` is the label that
+    average, and it ever reaches 1/alpha with probability at most alpha. ``worst`` is the label that
     is the most standard errors away, or the impossible one that was seen; ``frequency``,
     ``probability`` and ``standard_error`` (under a right sampler) are its own. ``detectable`` is,
     by label, the smallest excess of its probability, made up for by all others alike, that would
@@ -100,7 +100,7 @@ class SamplerTest:
 
     Args:
         log_probabilities: minus infinity where a label is impossible.
-        alpha: chance of a false alarm, of the whole test, at whatever draw it is stopped.
+        alpha: probability of a false alarm, of the whole test, at whatever draw it is stopped.
         power: for which the smallest visible error is stated.
 
     Shape:
@@ -151,7 +151,7 @@ class SamplerTest:
         return self.rejected
 
     def found(self) -> SamplerTestResult:
-        """What was found so far.
+        """The report so far.
 
         Raises:
             NothingCompared: if nothing was fed.
@@ -190,7 +190,8 @@ class SamplerTest:
         strange = (block < 0) | (block >= size)
         if strange.any():
             raise ValueError(
-                f"label {block[np.argmax(strange)]} has no probability: there are {size}, from 0"
+                f"label {block[np.argmax(strange)]} has no probability: there are {size} labels, "
+                "from 0"
             )
         return block.astype(np.int64)
 
@@ -278,7 +279,9 @@ def _normalised(log_probabilities: Any) -> np.ndarray:
     if found.ndim != 1 or not found.size:
         raise ValueError(f"log probabilities have shape {found.shape}, should be (K,)")
     if np.isnan(found).any() or (found == np.inf).any():
-        raise ValueError("log probabilities are NaN or infinite; only minus infinity may be")
+        raise ValueError(
+            "log probabilities are NaN or infinite; only minus infinity (probability 0) is allowed"
+        )
     total = float(logsumexp(found))
     kind = given.dtype if given.dtype.kind == "f" else np.float64
     if not abs(total) <= ROUNDINGS * float(np.finfo(kind).eps):

@@ -1,1 +1,1 @@
-"""What anyone asks of a gradient estimator of their own: its mean, its derivatives, invariances."""
+"""Checks of a gradient estimator of your own: its mean, its derivatives, invariances."""

@@ -1,4 +1,4 @@
-"""The gradient that is wanted: given, or that of an objective's mean; and what it may be off by."""
+"""The estimand: the exact gradient, given or that of an objective's mean, and its error."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ COARSE = (
 
 @dataclasses.dataclass(frozen=True)
 class Exact:
-    """The wanted gradient.
+    """The estimand: the exact gradient, and its error.
 
     ``error`` is what each entry may be off by; ``unstated`` what it may be off by besides if it was
     made in a way that nobody spoke of, such as differences: an error that this explains is no
@@ -121,7 +121,9 @@ def exact_gradient(
         )
     if objective is not None:
         if exact_error is not None:
-            raise TypeError("exact_error= belongs to exact=; that of objective= is known")
+            raise TypeError(
+                "exact_error= goes with exact= only: leave it out, objective= has its own error"
+            )
         leaves = estimator.leaves or float_arrays(estimator.inputs)
         try:
             found = gradient_of_mean(
@@ -135,7 +137,7 @@ def exact_gradient(
             )
         except (UnsupportedDraw, TooManyPaths) as refused:
             raise type(refused)(
-                f"the objective cannot be enumerated, which it must be also where the estimator is "
+                f"the objective cannot be enumerated, as it must be even where the estimator is "
                 f"sampled: {refused}; pass exact= instead"
             ) from refused
         zero = {key: np.zeros_like(value) for key, value in found.gradient.items()}
@@ -209,14 +211,14 @@ def _returned(exact: Callable[..., Any], estimator: Estimator, exact_error: Any)
             path = enumeration.repeat(())
         except NotEnumerable as refused:
             raise TypeError(
-                "the exact gradient draws, or cannot be run twice alike, and so is not exact "
-                f"({str(refused).partition(':')[0]}); pass objective= to have the mean of what "
-                "draws enumerated"
+                "the exact gradient draws, or is nondeterministic, and so is not exact "
+                f"({str(refused).removeprefix('nondeterministic: ').partition(':')[0]}); pass "
+                "objective= to enumerate the mean of what draws"
             ) from refused
         if not code.same_inputs(before):
             raise ValueError(
-                "the exact gradient changes an input or a parameter, so that it is the gradient at "
-                "another point; let it work on a copy"
+                "the function for the exact gradient changes an input or a parameter, and so gives "
+                "the gradient at another point; let it work on a copy"
             )
         known, step = _finite(named(path.value)), precision(path.value)
     error = _rounded(known, step)
@@ -271,7 +273,7 @@ def _zeros(known: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 def _stated(
     exact_error: Any, known: Mapping[str, np.ndarray], rounded: Mapping[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
-    """What somebody says that an exact gradient may be off by: a number, or arrays like it."""
+    """The stated error of an exact gradient: a number, or arrays like it."""
     if isinstance(exact_error, int | float | np.integer | np.floating):
         given: Mapping[str, Any] = dict.fromkeys(known, float(exact_error))
     else:
@@ -280,7 +282,8 @@ def _stated(
             given = {next(iter(known)): next(iter(given.values()))}
     if set(given) != set(known):
         raise ValueError(
-            f"exact_error names {', '.join(given)}, expected a number or {', '.join(known)}"
+            f"exact_error= names {', '.join(given)}; pass a number, or arrays named "
+            f"{', '.join(known)}"
         )
     found = {}
     for key, value in known.items():

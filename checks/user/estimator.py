@@ -1,4 +1,4 @@
-"""Anyone's estimator against its estimand: its own code, run once for every outcome."""
+"""Any estimator against its estimand: its own code, run once for every outcome of its draws."""
 
 from __future__ import annotations
 
@@ -76,24 +76,21 @@ class Bias:
 
 @dataclasses.dataclass(frozen=True)
 class EstimatorReport:
-    """What was found of one estimator; asserts, tables and figures only read it.
+    """The report on one estimator; asserts, tables and figures only read it.
 
     ``method`` is ``enumerated`` or ``sampled``. ``mean`` and ``variance`` are over all paths, by
     parameter; ``exact`` is what the mean should be. ``paths`` were run, of at most ``draws`` draws;
     or as many ``draws`` were sampled, and ``detectable`` is the smallest bias that would have been
-    seen in any entry. ``places`` are the entries that ``comparisons`` are of, by parameter.
-    ``bound_reason`` says where bounds come from, ``changed`` what a run leaves changed, which is
-    put
-    back, and ``repeats`` how many runs were made again; ``reason`` why there is no verdict, and
-    ``condition`` what a sampled one hangs on, after an "if". ``notes`` are facts that no verdict
-    hangs on.
+    seen in any entry. ``bound_reason`` says where bounds come from, ``changed`` what a run leaves
+    changed, which is put back, and ``repeats`` how many runs were made again; ``reason`` why there
+    is no verdict, and ``condition`` what a sampled one depends on, after an "if". ``notes`` are
+    facts that no verdict depends on.
     """
 
     name: str
     verdict: str
     method: str
     comparisons: tuple[Comparison, ...]
-    places: Mapping[str, tuple[int, ...]]
     worst: Bias
     mean: Mapping[str, np.ndarray]
     variance: Mapping[str, np.ndarray]
@@ -157,16 +154,15 @@ class EstimatorReport:
         """What to do about a verdict that is none."""
         unseen = unresolved(self.comparisons)
         if not unseen:
-            return "Rounding alone might be so large: use double precision."
+            return "Rounding alone could explain the error: use double precision."
         return (
             f"An error of {COARSEST:.0%} would not have been seen in {', '.join(unseen)}: use "
-            "double "
-            "precision, or a problem in which less cancels."
+            "double precision, or a problem in which less cancels."
         )
 
 
 class Biased(GradproofError, AssertionError):
-    """An estimator whose mean is not the exact gradient. ``checked`` has what was found."""
+    """A biased estimator: its mean is not the exact gradient. ``checked`` is the report."""
 
     def __init__(self, checked: EstimatorReport) -> None:
         super().__init__(checked.explain())
@@ -196,20 +192,21 @@ def check_estimator(
     name: str | None = None,
     progress: Callable[[int, int, str], object] | None = None,
 ) -> EstimatorReport:
-    """Is the mean of a gradient estimator the gradient that it estimates?
+    """Is a stochastic gradient estimator unbiased: is its mean the gradient that it estimates?
 
     Estimand: the gradient of the expected cost: ``exact``, or that of the mean of ``objective``.
-    Estimator: ``estimate``, unmodified. It is run once for each outcome of its discrete draws, and
-    each run is weighed by the probability of its draws, so that mean and variance have no noise.
+    Estimator: ``estimate``, unmodified: the score-function estimator (likelihood ratio, REINFORCE)
+    with any baseline or control variate, a pathwise, straight-through or other one. It is run once
+    for each outcome of its discrete draws, and each run is weighted by the probability of its
+    draws, so that mean and variance have no noise.
     Every run begins in the state that the estimator was given in: what a run changes (parameters,
     buffers, optimizers, attributes, generators) is put back, and said.
     Valid when: every draw is discrete and made by PyTorch, NumPy, Python's ``random``, JAX, Theano
     or PyTensor (``torch.multinomial``, ``torch.bernoulli``, ``torch.binomial``, ``torch.randint``,
     ``torch.randperm`` and what ``torch.distributions`` draw with them, the same of
-    ``numpy.random``,
-    of its generators and of ``jax.random``, comparisons of uniform numbers of NumPy and Python,
-    Theano's ``RandomStreams``, and PyTensor's random variables). Anything else that draws is an
-    error, or a reason to sample.
+    ``numpy.random``, of its generators and of ``jax.random``, comparisons of uniform numbers of
+    NumPy and Python, Theano's ``RandomStreams``, and PyTensor's random variables). Anything else
+    that draws is an unsupported draw: an error, or with ``draws=`` a reason to sample.
 
     A verdict holds if every entry is within its bound, and an error of one part in a hundred would
     have been seen in every entry of which the exact gradient is not zero.
@@ -241,14 +238,15 @@ def check_estimator(
         precision: of the coarsest arithmetic within, as the step from 1 to the next number, where
             it cannot be measured: ``np.finfo(np.float32).eps`` for a model in single precision that
             no framework of ours computes.
-        progress: is told of each run: how many were made, of at most how many, of what.
+        progress: called for each run: how many were made, of at most how many, of what.
 
     Raises:
-        NotEnumerable: for draws that no handler can answer, or a run that is not reproducible.
+        NotEnumerable: for an unsupported draw, too many paths, or nondeterministic code.
         NotAGradient: if there is no gradient to be read.
         TypeError, ValueError: for an exact gradient that does not fit.
 
-    Reference: the estimator's mean is sum over draws of p(draw) g(draw) by definition.
+    Reference: the estimator's mean is sum over draws of p(draw) g(draw) by definition. Williams
+    (1992), REINFORCE; Glynn (1990), Likelihood ratio gradient estimation for stochastic systems.
     """
     started = time.perf_counter()
     check_precision(precision)
@@ -309,7 +307,7 @@ def _check_entries(exact: Mapping[str, np.ndarray]) -> None:
 
 
 class _Counter:
-    """Tells of each run."""
+    """Reports each run."""
 
     def __init__(self, progress: Callable[[int, int, str], object], most: int) -> None:
         self._progress, self._most, self._done = progress, most, 0
@@ -320,7 +318,7 @@ class _Counter:
 
 
 class _EnumeratedMoments:
-    """An estimator's moments, held against the exact gradient."""
+    """An estimator's moments, compared with the exact gradient."""
 
     def __init__(
         self,
@@ -375,10 +373,9 @@ class _EnumeratedMoments:
         scale = float(moments.size().max(initial=0.0))
         by_name = layout.split(np.where(np.isfinite(bounds), bounds, FAR))
         comparisons: list[Comparison] = []
-        self._places: dict[str, tuple[int, ...]] = {}
         for key, value in self._exact.value.items():
             own = self._exact.error[key]
-            one, self._places[key] = compare_entries(
+            one = compare_entries(
                 key,
                 mean[key],
                 value,
@@ -481,8 +478,7 @@ class _EnumeratedMoments:
             verdict=self._verdict,
             method="enumerated",
             comparisons=self._comparisons,
-            places=self._places,
-            worst=_bias(worst.what, self._places[worst.what], self._mean, self._exact.value),
+            worst=_bias(worst.what, worst.index, self._mean, self._exact.value),
             mean=self._mean,
             variance=layout.split(moments.variance()),
             exact=self._exact.value,
@@ -545,7 +541,7 @@ class _EnumeratedMoments:
     def _factor(self) -> float | None:
         """What the exact gradient is multiplied with in every entry, as far as bounds can tell.
 
-        None if there is no such number, or if it is one entry that it would be told of.
+        None if there is no such number, or if it would be of one entry only.
         """
         layout = self._moments.layout
         mean, exact = self._moments.mean(), layout.row(self._exact.value)
@@ -565,8 +561,8 @@ def _times(factor: float) -> str:
     if factor == 0.0:
         return "The mean is zero in every entry."
     rough = f"{factor:.4f}"
-    told = rough if abs(factor) >= 0.1 and float(rough) != 1.0 else f"{factor:.6g}"
-    return f"The mean is {told} times the gradient in every entry."
+    shown = rough if abs(factor) >= 0.1 and float(rough) != 1.0 else f"{factor:.6g}"
+    return f"The mean is {shown} times the gradient in every entry."
 
 
 def _listed(names: Iterable[str], most: int = 6) -> str:
@@ -638,21 +634,21 @@ def _of_samples(
 ) -> EstimatorReport:
     known, test, start = exact.value, found.test, 0
     comparisons: list[Comparison] = []
-    places: dict[str, tuple[int, ...]] = {}
-    guilty = ""
+    guilty, guilty_at = "", tuple[int, ...]()
     for key, value in known.items():
         part = slice(start, start + value.size)
         off = np.abs(found.mean[key] - value)
-        places[key] = _farthest(off)
+        at = _farthest(off)
         size = float(np.abs(value).max(initial=0.0))
         seen = float(test.detectable[part].max(initial=0.0))
         if start <= test.worst < part.stop:
-            guilty, at = key, np.unravel_index(test.worst - start, value.shape)
-            places[key] = tuple(int(each) for each in at)
-        error = float(off[places[key]]) if off.size else 0.0
+            place = np.unravel_index(test.worst - start, value.shape)
+            at = tuple(int(each) for each in place)
+            guilty, guilty_at = key, at
+        error = float(off[at]) if off.size else 0.0
         error = np.inf if np.isnan(error) else error
         comparisons.append(
-            Comparison(key, value.size, error, min(seen, FAR), size, name, kind="sampled")
+            Comparison(key, value.size, error, min(seen, FAR), size, name, kind="sampled", index=at)
         )
         start = part.stop
     seen, size = float(test.detectable.max()), max(one.signal for one in comparisons)
@@ -664,8 +660,7 @@ def _of_samples(
         verdict=verdict,
         method="sampled",
         comparisons=tuple(comparisons),
-        places=places,
-        worst=_bias(guilty, places[guilty], found.mean, known),
+        worst=_bias(guilty, guilty_at, found.mean, known),
         mean=found.mean,
         variance=found.variance,
         exact=known,

@@ -84,7 +84,7 @@ class MeanGradient:
 
 
 def check_precision(precision: object) -> None:
-    """Whether this is a precision that somebody may state.
+    """Whether this is a valid precision.
 
     Raises:
         ValueError: if not.
@@ -118,7 +118,7 @@ def gradient_of_mean(
 
     Raises:
         NotDifferentiable: if there is nothing to move, too much, a kink, or no finite number.
-        NotEnumerable: for draws that no handler can answer.
+        NotEnumerable: for an unsupported draw, or too many paths.
     """
     _check_leaves(leaves)
     _check_memory(inputs, leaves)
@@ -151,12 +151,12 @@ def _check_leaves(leaves: Mapping[str, Any]) -> None:
     entries = sum(array_of(leaf).size for leaf in leaves.values())
     if leaves and not entries:
         raise NotDifferentiable(
-            f"{', '.join(leaves)} has no entries: there is nothing to be differentiated by; pass "
+            f"{', '.join(leaves)} has no entries: there is nothing to differentiate by; pass "
             "at least one sentence or parameter"
         )
     if not entries:
         raise NotDifferentiable(
-            "objective= needs something to be differentiated by: pass tensors that require "
+            "objective= needs something to differentiate by: pass tensors that require "
             "gradients or NumPy arrays of real numbers as inputs, or wrt= (arrays of JAX cannot be "
             "moved: pass exact=, such as the jax.grad of a mean over all outcomes)"
         )
@@ -174,8 +174,8 @@ def _check_memory(inputs: Sequence[Any], leaves: Mapping[str, Any]) -> None:
         for other in arrays_in(list(inputs)):
             if other is not leaf and np.shares_memory(leaf, array_of(other)):
                 raise NotDifferentiable(
-                    f"{name} shares its memory with another input, which moves with it when it is "
-                    "moved to be differenced by: pass a copy of one"
+                    f"{name} shares its memory with another input, which moves with it in finite "
+                    "differences: pass a copy of one"
                 )
 
 
@@ -199,8 +199,9 @@ def _check_made_within(
         raise NotDifferentiable(
             f"the objective uses something that was made from {', '.join(code.made_before)} before "
             "it is called, and PyTorch's differentiation says that its mean depends on it; it does "
-            "not move with the parameters, so that differences cannot bear witness: make it within "
-            "the objective (or detach it, if it is meant to be a constant), or pass exact= instead"
+            "not move with the parameters, so that finite differences cannot confirm it: make it "
+            "within the objective (or detach it, if it is meant to be a constant), or pass exact= "
+            "instead"
         )
 
 
@@ -261,7 +262,7 @@ def _witnessed(
     wrong: set[str] = set()
     noise = _rounding(expectation, leaves, coarsest)
     for among in _groups(arrays, found.gradient, mean.paths):
-        towards, slope = _told(expectation, leaves, arrays, among, coarsest, noise)
+        towards, slope = _known_slope(expectation, leaves, arrays, among, coarsest, noise)
         parts = [found.gradient[name] * way for name, way in towards.items()]
         automatic = sum(float(part.sum()) for part in parts)
         rounding = sum(float((found.error[name] * abs(way)).sum()) for name, way in towards.items())
@@ -289,11 +290,11 @@ def _witnessed_by_entries(
     for name, one in _slopes(expectation, leaves, coarsest).items():
         automatic = found.gradient[name]
         # What is infinite cannot be moved; it is no matter of a slope.
-        told = np.isfinite(array_of(leaves[name])) | (automatic != 0.0)
+        known = np.isfinite(array_of(leaves[name])) | (automatic != 0.0)
         _refuse_kinks(name, one)
-        _refuse_untold(name, one, told)
-        off = np.where(told, np.abs(one.value - automatic), 0.0)
-        error = np.where(told, one.error, 0.0)
+        _refuse_unknown(name, one, known)
+        off = np.where(known, np.abs(one.value - automatic), 0.0)
+        error = np.where(known, one.error, 0.0)
         if (off > GAP * (error + found.error[name])).any():
             wrong.add(name)
         # So much may the automatic one be off, whether or not it is: an agreement within it is none
@@ -303,7 +304,7 @@ def _witnessed_by_entries(
     return unseen, wrong
 
 
-def _told(
+def _known_slope(
     expectation: Expectation,
     leaves: Mapping[str, Any],
     arrays: ByName,
@@ -311,10 +312,10 @@ def _told(
     coarsest: float,
     noise: RoundingNoise,
 ) -> tuple[ByName, Slope]:
-    """A direction of some entries, and the slope along it: of another, if that of one is not told.
+    """A direction of some entries, and the slope along it: of another, if that of one is not known.
 
     Raises:
-        NotDifferentiable: at a kink, or where neither is told.
+        NotDifferentiable: at a kink, or where neither is known.
     """
     for _ in range(2):
         towards = _direction(arrays, among)
@@ -327,7 +328,7 @@ def _told(
     place = entry(name, np.argwhere(among[name])[0])
     entries = sum(int(each.sum()) for each in among.values())
     more = f" and {entries - 1:,} more together" if entries > 1 else ""
-    raise NotDifferentiable(_untold(f"{place}{more}", slope.reason))
+    raise NotDifferentiable(_unknown_slope(f"{place}{more}", slope.reason))
 
 
 def _groups(leaves: ByName, slopes: ByName, paths: int) -> Iterator[Mapping[str, np.ndarray]]:
@@ -457,7 +458,7 @@ def _by_differences(
     found = _slopes(expectation, leaves, coarsest, chosen)
     for name, slopes in found.items():
         _refuse_kinks(name, slopes)
-        _refuse_untold(name, slopes)
+        _refuse_unknown(name, slopes)
     return MeanGradient(
         {name: slopes.value for name, slopes in found.items()},
         {name: slopes.error for name, slopes in found.items()},
@@ -486,18 +487,17 @@ def _refuse_kinks(name: str, slopes: Slopes) -> None:
         )
 
 
-def _refuse_untold(name: str, slopes: Slopes, among: np.ndarray | bool = True) -> None:
+def _refuse_unknown(name: str, slopes: Slopes, among: np.ndarray | bool = True) -> None:
     for place in np.argwhere((slopes.kind != SMOOTH) & among):
         index = tuple(int(each) for each in place)
         raise NotDifferentiable(
-            _untold(entry(name, index), slopes.reasons.get(index, "no step does"))
+            _unknown_slope(entry(name, index), slopes.reasons.get(index, "no step does"))
         )
 
 
-def _untold(what: str, why: str) -> str:
+def _unknown_slope(what: str, why: str) -> str:
     return (
-        f"the slope of the mean of the objective by {what} cannot be told: {why}; pass exact= "
-        "instead"
+        f"the slope of the mean of the objective by {what} is not known: {why}; pass exact= instead"
     )
 
 

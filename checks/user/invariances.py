@@ -80,7 +80,7 @@ ROWS = (
 
 @dataclasses.dataclass(frozen=True)
 class InvarianceReport:
-    """What was found: a comparison and a verdict for each invariance, by its id."""
+    """The report on invariances: a comparison and a verdict for each, by its id."""
 
     name: str
     comparisons: Mapping[str, Comparison]
@@ -105,7 +105,9 @@ class InvarianceReport:
                 f"{one.bound:.1e} is rounding"
             )
         if self.not_run:
-            lines.append(f"not run, for the maker takes no such keyword: {', '.join(self.not_run)}")
+            lines.append(
+                f"not run, since the maker takes no such keyword: {', '.join(self.not_run)}"
+            )
         return "\n".join(lines)
 
 
@@ -119,7 +121,7 @@ def check_invariances(
     classes: int = 0,
     paths: int = MOST_PATHS,
 ) -> InvarianceReport:
-    """Does the mean of an estimator stay where it must, whatever the exact gradient is?
+    """Is the mean of an estimator invariant as it must be, whatever the exact gradient is?
 
     Estimator: ``make()``, enumerated as :func:`.estimator.check_estimator` does.
     Valid when: the gradient is that of an expected cost by the score function. A cost that is also
@@ -129,7 +131,7 @@ def check_invariances(
         make: makes a fresh estimator; it may take ``cost`` and ``baseline``, functions that are
             applied to each cost and each baseline; ``steps``, by which what learns has learned;
             ``rows``, the sentences that there are; ``relabel``, a permutation by which outcome k is
-            called ``relabel[k]`` everywhere. What it does not take is not run, and said to be.
+            called ``relabel[k]`` everywhere. What it does not take is not run, as reported.
         sentences: N, for ``rows``: the mean of all is the sum over each alone.
         averaged: it is their average.
         classes: K, for ``relabel``, which must leave the mean as it is.
@@ -237,7 +239,7 @@ def _with_bounds(
         comparisons.append(
             compare_entries(
                 key, found.mean[key], value, bound, name, sizes=sizes, scale=scale, own_error=own
-            )[0]
+            )
         )
     # An entry that could not have been seen to be off counts, whichever is the worst.
     worst = worst_of(comparisons)

@@ -24,7 +24,7 @@ CALLED = re.compile(r"(^|_)(key|keys|rng|rngs|prng)\d*$")
 
 
 class FreshKeys:
-    """The keys that somebody's code is given or keeps, until this is left.
+    """The keys that a user's code is given or keeps, until this is left.
 
     Args:
         function: is called with ``inputs``; looked through as far as functions are that draw.

@@ -20,7 +20,7 @@ LEARNING = 1 / 2
 
 
 class TooFewDraws(GradproofError, ValueError):
-    """Nothing would be tested on so few draws."""
+    """Too few draws: all of them would go into learning the range, and none into the test."""
 
 
 class Rarity:
@@ -80,17 +80,17 @@ class Rarity:
         test.expect(self.least)
 
     def _too_few(self, draws: int, wanted: int) -> str:
-        told = (
+        said = (
             f"draws is {draws:,}, and {wanted:,} are needed to know the range of what is drawn "
             "before anything is tested"
         )
         if self.given is None and self.outcome < RAREST:
             return (
-                f"{told}: an outcome may come out whose probability is {self.outcome:.3g}; take "
+                f"{said}: an outcome may come out whose probability is {self.outcome:.3g}; take "
                 "more, or say how rare outcomes are to be that do not matter (rarest=), for a "
                 "verdict that says so"
             )
         return (
-            f"{told}: take more, or leave out outcomes that are likelier than {self.least:g} "
+            f"{said}: take more, or leave out outcomes that are likelier than {self.least:g} "
             "(rarest=), for a verdict that says so"
         )

@@ -1,4 +1,4 @@
-"""Moments of an estimator that is sampled, and a test of its mean that is valid at any time.
+"""Moments of an estimator that is sampled, and an anytime-valid test of its mean.
 
 Runs are observed while they draw: what the probabilities of outcomes are decides how many draws
 the range of the estimate is learnt from, and whether the verdict is conditional; see
@@ -43,14 +43,14 @@ WATCHED, SHARE, LEAST = 64, 1 / 4, 8
 
 
 class RepeatedSamples(GradproofError, ValueError):
-    """Samples that repeat each other: whatever draws does not draw anew."""
+    """Repeated samples, as from a generator with a fixed seed: each should be a new draw."""
 
 
 @dataclasses.dataclass(frozen=True)
 class SampledMoments:
     """What samples showed: moments by parameter, and what the test found.
 
-    ``condition`` is what the verdict hangs on, after an "if"; empty where it hangs on nothing.
+    ``condition`` is what the verdict depends on, after an "if"; empty if on nothing.
     ``notes`` are facts that no verdict hangs on. ``doubtful`` says that the mean is not the exact
     one, by no more than may be nobody's fault: then ``test`` is the one that allows for that.
     """

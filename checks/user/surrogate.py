@@ -1,4 +1,4 @@
-"""Surrogates with held constants: their automatic derivatives against differences that hold too."""
+"""Surrogates with stop-gradients: automatic derivatives against differences that respect them."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ NAMED = 6
 
 
 class InputChanged(GradproofError, ValueError):
-    """A surrogate that changes what it is differentiated by."""
+    """A surrogate that changes a parameter in place, by which it is differentiated."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,10 +107,11 @@ class Difference:
 
 @dataclasses.dataclass(frozen=True)
 class SurrogateReport:
-    """What was found of one surrogate; asserts, tables and figures only read it.
+    """The report on one surrogate; asserts, tables and figures only read it.
 
-    ``reached`` are the parameters that the gradient reaches on some path; ``stops`` what was held
-    on the first path, and ``gradcheck`` what PyTorch's own says there, for which no verdict hangs.
+    ``reached`` are the parameters that the gradient reaches on some path; ``stops`` the
+    stop-gradients on the first path, and ``gradcheck`` what ``torch.autograd.gradcheck`` says
+    there, on which no verdict rests.
     """
 
     name: str
@@ -134,7 +135,7 @@ class SurrogateReport:
         """A paragraph: what came out, where it is worst, and what gradcheck says."""
         found = worst_of(self.comparisons)
         where = f"{self.paths:,} path{'s' if self.paths > 1 else ''}"
-        lines = [f"{self.name}: {self.verdict}, on {where}; held: {self._held()}."]
+        lines = [f"{self.name}: {self.verdict}, on {where}; stop-gradients: {self._held()}."]
         notes = dict.fromkeys(one.note for one in self.comparisons if one.note)
         lines.extend(list(notes)[:NAMED])
         if self.worst is not None:
@@ -172,25 +173,25 @@ def check_surrogate(
     precision: float = 0.0,
     name: str | None = None,
 ) -> SurrogateReport:
-    """Is the automatic derivative of a surrogate the derivative with its stopped terms held?
+    """Is the automatic derivative of a surrogate right, given its stop-gradients (``detach``)?
 
-    Estimand: the derivative at theta0 of the surrogate whose stopped terms keep their values of
+    Estimand: the derivative at theta0 of the surrogate whose detached terms keep their values of
     theta0, and whose draws keep their outcomes: by fourth-order differences of its values.
     Estimator: automatic differentiation, PyTorch's or ``gradient``; on every path of the draws.
     Valid when: the surrogate is smooth around theta0, draws as :func:`.estimator.check_estimator`
-    asks, and passes stops that :func:`gradproof.estimators.enumeration.stops.holding` lists, or
-    declares others with ``held``. A stop that is not known moves, and right surrogates are refuted.
+    asks, and uses stop-gradients that :func:`gradproof.estimators.enumeration.stops.holding` lists,
+    or declares others with ``held``. One that is not known moves, and right surrogates are refuted.
 
-    What it sees: a stop that is ignored; a backward pass that is wrong; gradients that reach what
-    they should not, or not what they should (``reaches``). ``gradcheck`` moves the stopped terms
-    too, so that it fails right surrogates.
+    What it sees: a stop-gradient that is ignored; a backward pass that is wrong; gradients that
+    reach what they should not, or not what they should (``reaches``).
+    ``torch.autograd.gradcheck`` moves the detached terms too, so that it fails right surrogates.
 
-    What it cannot see: a stop that is missing. A surrogate without it is another function, and its
+    What it cannot see: a missing stop-gradient. A surrogate without it is another function, and its
     automatic derivative is right. Say what is wanted, in one of three ways: ``reaches``, if the
-    term that is not stopped has parameters of its own; ``held``, what returns the term; or
-    ``objective``, of which the mean derivative is to be the derivative. Second derivatives
-    likewise: those of a score surrogate are what its held terms make them, and only ``objective``
-    shows that they are not those of the mean, and that those of a magic box are.
+    term that is not detached has parameters of its own; ``held``, what returns the term; or
+    ``objective``, whose derivative the mean derivative should be. The same goes for second
+    derivatives: those of a score-function surrogate follow from its detached terms, and only
+    ``objective`` shows that they are not those of the mean, and that those of DiCE's magic box are.
 
     Args:
         surrogate: called with ``inputs``; returns one number.
@@ -198,8 +199,9 @@ def check_surrogate(
             that require gradients; with ``gradient``, also arrays of real numbers. They are named
             by key or place, ``gradient`` if it is alone, and moved and put back.
         reaches: the names of those that the gradient should reach, and no others.
-        held: pairs of where a function is looked up and its name, such as ``(model, "cost")``: what
-            it returns is to be a constant, whether or not the surrogate stops it. For Theano, let
+        held: stop-gradients to add: pairs of where a function is looked up and its name, such as
+            ``(model, "cost")``. What it returns is to be a constant, whether or not the surrogate
+            detaches it. For Theano, let
             the surrogate take the term from such a function, and ``gradient`` be the compiled
             ``grad(..., consider_constant=[term])``.
         order: 2 compares second derivatives too, of each entry by each.
@@ -211,14 +213,15 @@ def check_surrogate(
         precision: of the coarsest arithmetic within, as of :func:`.estimator.check_estimator`.
 
     Raises:
-        UnsupportedStopGradient: for a stop whose value cannot be kept, or a declared function that
-            is not called.
+        UnsupportedStopGradient: for a stop-gradient whose value cannot be kept, or a declared
+            function that is not called.
         NotEnumerable: as :func:`.estimator.check_estimator`.
         NotDifferentiable: if there is nothing to move, too much, or the value is no finite number.
         InputChanged: if a run changes what it is differentiated by.
         TypeError, ValueError: for other arguments that do not fit.
 
-    Reference: Foerster et al. 2018 (DiCE), on what stops do to the second derivative.
+    Reference: Foerster et al. (2018), DiCE, on what stop-gradients do to higher derivatives;
+    Schulman et al. (2015), Gradient estimation using stochastic computation graphs.
     """
     started = time.perf_counter()
     label = name or str(getattr(surrogate, "__qualname__", type(surrogate).__name__))
@@ -334,7 +337,10 @@ class _Subject:
             value = self._run(self._surrogate)
         for name, leaf in self._leaves.items():
             if not np.array_equal(self._before[name], array_of(leaf), equal_nan=True):
-                raise InputChanged(f"the surrogate changes {name}; let it work on a copy")
+                raise InputChanged(
+                    f"the surrogate changes {name}, which it is differentiated by; let it work on "
+                    "a copy"
+                )
         one_number(value, "the surrogate")
         return value, tuple(keeper.stops)
 
@@ -361,7 +367,10 @@ class _Subject:
         here = one_number(value, "the surrogate")
         again = value_of()
         if here != again:
-            raise NotReproducible(f"the same draws and stops gave {again!r} after {here!r}: {KEPT}")
+            raise NotReproducible(
+                f"nondeterministic: the same draws and stop-gradients gave {again!r} after "
+                f"{here!r}: {KEPT}"
+            )
 
         inner = 0.0
 
@@ -499,7 +508,7 @@ def _automatic(value: Any, leaves: Mapping[str, Any], order: int) -> tuple[Deriv
 
 def _slopes(value: Any, leaves: Mapping[str, Any], *, again: bool) -> dict[str, Any]:
     """By name; None for what is not reached."""
-    if not getattr(value, "requires_grad", False):  # everything is held
+    if not getattr(value, "requires_grad", False):  # everything is detached
         return dict.fromkeys(leaves)
     torch: Any = sys.modules["torch"]  # it is imported, or there would be no tensor
     found = torch.autograd.grad(
@@ -539,9 +548,7 @@ class _PathComparison(NamedTuple):
     scale: float
     own_error: np.ndarray
 
-    def compare(
-        self, label: str, largest: np.ndarray | float = 0.0
-    ) -> tuple[Comparison, tuple[int, ...]]:
+    def compare(self, label: str, largest: np.ndarray | float = 0.0) -> Comparison:
         """Entry by entry.
 
         Args:
@@ -597,16 +604,16 @@ class _WorstComparisons:
                 and nothing moves, there is nothing to be seen.
             second: whether they are second derivatives.
         """
-        told = slopes.kind == SMOOTH
+        known = slopes.kind == SMOOTH
         self._note(what, found, slopes)
         if reached:
             still, least = _still(slopes), eps * level
         else:
             still, least = (slopes.value == 0.0) & (found == 0.0), 0.0
         slopes = dataclasses.replace(slopes, error=np.where(still, least, slopes.error))
-        # What cannot be told agrees with anything, and resolves nothing.
+        # An unknown slope agrees with anything, and resolves nothing.
         expected = np.where(np.isfinite(slopes.value), slopes.value, found)
-        bounds, own_error = np.where(told, slopes.error + OWN * eps * sizes, FAR), slopes.error
+        bounds, own_error = np.where(known, slopes.error + OWN * eps * sizes, FAR), slopes.error
         if second:
             none = (found == 0.0) & (np.abs(expected) <= slopes.error)
             none &= slopes.error <= NONE * scale
@@ -615,17 +622,17 @@ class _WorstComparisons:
         # What cancels inside automatic differentiation is not known, and matters to few entries.
         off = np.abs(found - expected) > bounds
         bounds = np.where(off, bounds + ROUNDINGS * eps * scale, bounds)
-        sizes = np.where(told, sizes, np.maximum(sizes, np.finfo(np.float64).tiny))
+        sizes = np.where(known, sizes, np.maximum(sizes, np.finfo(np.float64).tiny))
         self._largest[what] = np.maximum(self._largest.get(what, 0.0), np.abs(found))
         pair = _PathComparison(what, found, expected, bounds, sizes, scale, own_error)
-        one, at = pair.compare(self._label)
+        one = pair.compare(self._label)
         if one.unseen and len(self._blind) < BLIND:
             self._blind.append(pair)  # beside other paths there may be more to be seen
         else:
-            self._keep(pair, one, at)
+            self._keep(pair, one)
 
-    def _keep(self, pair: _PathComparison, one: Comparison, at: tuple[int, ...]) -> None:
-        what, found, expected = pair.what, pair.found, pair.expected
+    def _keep(self, pair: _PathComparison, one: Comparison) -> None:
+        what, found, expected, at = pair.what, pair.found, pair.expected, one.index
         self._coarsest[what] = max(self._coarsest.get(what, 0.0), one.resolution)
         self._unseen.setdefault(what, {}).update(dict.fromkeys(one.unseen))
         old = self._worst.get(what)
@@ -636,7 +643,7 @@ class _WorstComparisons:
             self.places[what] = Difference(what, at, *both)
 
     def _note(self, what: str, found: np.ndarray, slopes: Slopes) -> None:
-        """Say why the first entry that cannot be told is not, on the first path that has one."""
+        """Say why the first entry of unknown slope has none, on the first path that has one."""
         places = np.argwhere(slopes.kind != SMOOTH)
         if not len(places) or what in self._notes:
             return
@@ -649,7 +656,7 @@ class _WorstComparisons:
                     f"{slopes.right[at]:.6g}, and automatic differentiation has {found[at]:.6g}"
                 )
         else:
-            why = f"not to be told: {slopes.reasons.get(at, 'no step does')}"
+            why = f"not known: {slopes.reasons.get(at, 'no step does')}"
         more = f" (so are {len(places) - 1:,} more of its entries)" if len(places) > 1 else ""
         self._notes[what] = f"{entry(what, at)} is {why}{more}."
 
@@ -662,7 +669,7 @@ class _WorstComparisons:
     def comparisons(self) -> tuple[Comparison, ...]:
         """All, in order; each with what could have been seen in every entry, on every path."""
         for pair in self._blind:
-            self._keep(pair, *pair.compare(self._label, self._largest[pair.what]))
+            self._keep(pair, pair.compare(self._label, self._largest[pair.what]))
         self._blind.clear()
         found = [
             dataclasses.replace(
@@ -711,7 +718,7 @@ def _wanted(
     if order not in (1, 2):
         raise ValueError(f"order = {order!r}, expected 1 or 2")
     if order == 2 and gradient is not None:
-        raise ValueError("order=2 differentiates by PyTorch; it cannot go with gradient=")
+        raise ValueError("order=2 differentiates by PyTorch; leave out gradient=, or pass order=1")
     if isinstance(reaches, str):
         raise TypeError(f"reaches = {reaches!r}, expected names, such as [{reaches!r}]")
     wanted = None if reaches is None else set(reaches)

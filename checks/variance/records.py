@@ -77,6 +77,17 @@ class Training:
     accuracy: np.ndarray
     stages: tuple[Stage, ...]
 
+    def __post_init__(self) -> None:
+        """Refuse columns of several lengths.
+
+        Raises:
+            ValueError: if there are.
+        """
+        columns = ("steps", "seconds", "loss", "accuracy")
+        lengths = {name: len(getattr(self, name)) for name in columns}
+        if len(set(lengths.values())) > 1:
+            raise ValueError(f"columns of a training record have lengths {lengths}, expected one")
+
 
 @dataclasses.dataclass(frozen=True)
 class Scaling:
@@ -103,6 +114,23 @@ class Scaling:
     per_parameter: np.ndarray
     sampled: np.ndarray
     variances: Mapping[str, np.ndarray]
+
+    def __post_init__(self) -> None:
+        """Refuse columns that have not one number for each K.
+
+        Raises:
+            ValueError: if there are, or K is no whole number.
+        """
+        if self.classes.dtype.kind != "i" or not self.classes.size:
+            raise ValueError(f"classes of a Scaling are {self.classes}, expected numbers of labels")
+        names = ("enumerated", "total", "per_parameter", "sampled")
+        columns = {name: getattr(self, name) for name in names} | dict(self.variances)
+        for name, column in columns.items():
+            if column.shape != self.classes.shape:
+                raise ValueError(
+                    f"{name} of a Scaling has shape {column.shape}, expected one number for each "
+                    f"of {self.classes.size} K"
+                )
 
 
 @dataclasses.dataclass(frozen=True)

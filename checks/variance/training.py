@@ -17,7 +17,7 @@ from gradproof.estimators.training.options import SAMPLED, Schedule, TrainingTas
 from gradproof.estimators.training.step import advance, initial_state, look
 from gradproof.reference_models.corpora import difference
 
-from .record_files import training_from_json, training_to_json
+from ..json_records import from_json, to_json
 from .records import Stage, Training
 
 #: Measures the variance under every baseline at the parameters of a step.
@@ -158,7 +158,7 @@ def _stages_so_far(task: TrainingTask, folder: Path, step: int) -> tuple[Stage, 
     if not path.is_file():
         return ()
     try:
-        known = training_from_json(path.read_text(encoding="utf-8"))
+        known = from_json(Training, path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(
             f"{path} cannot be read: {error}; delete it, and stages are measured again"
@@ -212,5 +212,5 @@ def _record(task: TrainingTask, history: History, stages: tuple[Stage, ...]) -> 
 def _write_record(
     task: TrainingTask, folder: Path, history: History, stages: tuple[Stage, ...]
 ) -> None:
-    text = training_to_json(_record(task, history, stages))
+    text = to_json(_record(task, history, stages))
     files.replace_whole(folder / RECORD, text.encode())

@@ -1,4 +1,4 @@
-"""The letters of the derivations: derivatives, held constants and means that wait for a rule.
+"""The letters of the derivations: derivatives, stop-gradients and means that wait for a rule.
 
 SymPy carries some of these out by itself (a derivative by a variable that does not occur is zero
 at once), and then there would be no step left to justify. These stand still.

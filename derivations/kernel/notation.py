@@ -106,7 +106,7 @@ class _Text(StrPrinter):
 
     _print_Partial = _print_D
 
-    def _print_Held(self, node: StopGradient) -> str:
+    def _print_StopGradient(self, node: StopGradient) -> str:
         inner = self._print(node.args[0])
         simple = not (node.args[0].is_Add or node.args[0].is_Mul)
         return f"⊥{inner}" if simple else f"⊥({inner})"
@@ -199,7 +199,7 @@ class _Latex(LatexPrinter):
 
     _print_Partial = _print_D
 
-    def _print_Held(self, node: StopGradient, exp: object = None) -> str:
+    def _print_StopGradient(self, node: StopGradient, exp: object = None) -> str:
         written = rf"\bot\left({self._print(node.args[0])}\right)"
         return written if exp is None else f"{written}^{{{exp}}}"
 

@@ -53,13 +53,13 @@ class Backend(Protocol):
         """Ready the second derivative of a scalar ``build`` by ``wrt``, along a direction.
 
         The gradient of the inner product of the gradient with the inputs ``along.<name>``, each of
-        its parameter's shape. What is held constant stays so, both times.
+        its parameter's shape. Stop-gradients stay so, both times.
         """
 
     def reach(self, build: Build, parameters: Arrays, inputs: Arrays) -> frozenset[str]:
         """The parameters that the values of a ``build`` depend on, read off its computation.
 
-        A path that leads through a value held constant does not count.
+        A path through a stop-gradient does not count.
         """
 
 

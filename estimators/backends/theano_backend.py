@@ -1,4 +1,4 @@
-"""Theano 1.0.5: held constants by ``theano.grad(consider_constant=[...])``. Symbolic."""
+"""Theano 1.0.5: stop-gradients by ``theano.grad(consider_constant=[...])``. Symbolic."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ class TheanoBackend:
     def differentiate(
         self, build: Build, parameters: Arrays, inputs: Arrays, wrt: Names
     ) -> Function:
-        """One ``theano.grad`` with every held node in ``consider_constant``."""
+        """One ``theano.grad`` with every stop-gradient in ``consider_constant``."""
         ops = TheanoOps(self.theano)
         symbols, symbolic_inputs = self.variables(parameters), self.variables(inputs)
         with self.precision(parameters):
@@ -213,7 +213,7 @@ class TheanoBackend:
         }
 
     def reach(self, build: Build, parameters: Arrays, inputs: Arrays) -> frozenset[str]:
-        """The parameters among the ancestors of the values, past no held node."""
+        """The parameters among the ancestors of the values, past no stop-gradient."""
         ops, symbols = TheanoOps(self.theano), self.variables(parameters)
         values = build(ops, symbols, self.variables(inputs))
         ancestors = set(self.theano.gof.graph.inputs(list(values.values()), ops.held))

@@ -1,4 +1,4 @@
-"""PyTorch: held constants by ``detach``. Imperative."""
+"""PyTorch: stop-gradients by ``detach``. Imperative."""
 
 from __future__ import annotations
 

@@ -47,6 +47,9 @@ class TorchTraining(TorchBackend):
 
         Returns:
             The parameters and the moments after the step.
+
+        Reference:
+            Kingma and Ba (2015), Adam: a method for stochastic optimization.
         """
         leaves = self._tensors(parameters, traced=True)
         optimiser = self._torch.optim.Adam(leaves.values(), lr=learning_rate)

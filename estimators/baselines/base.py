@@ -87,7 +87,7 @@ class Baseline(Protocol):
     """B(x; lambda), subtracted from L in the score term.
 
     ``coupled``: B of one sentence depends on the labels drawn for others (or its own), so that its
-    draws must be enumerated jointly. ``held``: the surrogate holds B constant, as it must.
+    draws must be enumerated jointly. ``held``: the surrogate detaches B, as it must.
     """
 
     @property
@@ -100,7 +100,7 @@ class Baseline(Protocol):
 
     @property
     def held(self) -> bool:
-        """Whether the surrogate holds B constant."""
+        """Whether the surrogate detaches B."""
 
     def initial(self, rng: np.random.Generator, width: int) -> dict[str, np.ndarray]:
         """Lambda, for sentences whose mean embedding has ``width`` entries."""
@@ -128,7 +128,7 @@ class NothingLearned:
 
 
 def at_draw(baseline: Baseline, seen: BaselineInput) -> Array:
-    """B as a surrogate subtracts it: held constant, unless the baseline is one that is not."""
+    """B as a surrogate subtracts it: detached, unless the baseline is one that is not."""
     value = baseline.value(seen)
     return seen.ops.hold(value) if baseline.held else value
 

@@ -44,7 +44,8 @@ class LeaveOneOut(BatchMean):
     Valid when: labels of different sentences are drawn independently.
 
     Reference:
-        Mnih and Rezende (2016), VIMCO; Kool et al. (2019).
+        Mnih and Rezende (2016), Variational inference for Monte Carlo objectives (VIMCO). Kool, van
+        Hoof and Welling (2019), Buy 4 REINFORCE samples, get a baseline for free!
     """
 
     name: str = "leave-one-out"

@@ -16,7 +16,14 @@ from .linear import Linear
 class Constant(Linear):
     """B(x) = lambda.bias.
 
-    Valid when: always. It depends on no label, and is held constant.
+    Valid when: always. It depends on no label, and is detached.
+
+    Reference:
+        Williams (1992), Simple statistical gradient-following algorithms for connectionist
+        reinforcement learning. Weaver and Tao (2001), The optimal reward baseline for
+        gradient-based reinforcement learning (the best constant). Greensmith,
+        Bartlett and Baxter (2004), Variance reduction techniques for gradient estimates in
+        reinforcement learning.
     """
 
     name: str = "constant"

@@ -16,7 +16,7 @@ from .base import BaselineInput, NothingLearned
 class ExpectedReturn(NothingLearned):
     """B(x) = E_q[R|x] = U(x) + 1, from L at every label.
 
-    Valid when: held constant; it depends on every parameter of the model. It costs the enumeration
+    Valid when: detached; it depends on every parameter of the model. It costs the enumeration
     that sampling is to save, and shows what a baseline that learns from returns can come to.
     """
 

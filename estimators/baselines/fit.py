@@ -5,6 +5,11 @@ With a table of every label, each fit is a weighted least-squares problem in B(x
 - by squared error, sum_n sum_k q_nk (R_nk - B_n)^2 is sum_n (E_q[R_n] - B_n)^2 and a constant;
 - by variance, the total is sum_n a_n (B*_n - B_n)^2 and a constant, with a_n = E|s|^2 and B*_n the
   best baseline of the sentence (claim ``baseline.variance``).
+
+Reference:
+    Greensmith, Bartlett and Baxter (2004), Variance reduction techniques for gradient estimates in
+    reinforcement learning (best baselines by variance). Weaver and Tao (2001), The optimal reward
+    baseline for gradient-based reinforcement learning.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ class LearnedBaseline:
     A form says what B is (:meth:`at`), and its derivative by lambda (:meth:`slopes`); learning
     from a step and fits to many sentences follow.
 
-    Valid when: held constant. Features are the model's, and with ``held=False`` the gradient of B
+    Valid when: detached. Features are the model's, and with ``held=False`` the gradient of B
     reaches e: claims ``baseline.reconstruction`` and ``baseline.unbiased`` fail.
 
     Args:
@@ -30,6 +30,9 @@ class LearnedBaseline:
 
     Raises:
         ValueError: for a rate that is not.
+
+    Reference:
+        Mnih and Gregor (2014), Neural variational inference and learning in belief networks (NVIL).
     """
 
     name: str

@@ -18,7 +18,11 @@ class MLP(Affine):
 
     With ``out`` at zero it is the affine form, so that a fit can begin there and do no worse.
 
-    Valid when: held constant.
+    Valid when: detached.
+
+    Reference:
+        Mnih and Gregor (2014), Neural variational inference and learning in belief networks (NVIL),
+        whose input-dependent baseline is a network.
     """
 
     name: str = "mlp"

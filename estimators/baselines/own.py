@@ -22,7 +22,7 @@ class BaselineError(UserCodeError):
 
 @dataclasses.dataclass(frozen=True, eq=False)  # what a user wrote need not be hashable
 class CustomBaseline(NothingLearned):
-    """B(x; lambda) of a user, as it is: nothing is held constant that the user did not hold.
+    """B(x; lambda) of a user, as it is: nothing is detached that the user did not detach.
 
     Args:
         function: takes :class:`BaselineBatch` and gives (N,). It is copied before each call, so

@@ -21,6 +21,11 @@ class AveragingBaseline:
     """Learns from L at the drawn labels by averaging, with no gradient of anything.
 
     ``decay`` is d, from 0 (forgets all) to 1 (never learns).
+
+    Reference:
+        Sutton (1984), Temporal credit assignment in reinforcement learning (reinforcement
+        comparison). Williams (1992), Simple statistical gradient-following algorithms for
+        connectionist reinforcement learning.
     """
 
     decay: float

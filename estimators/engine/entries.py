@@ -138,7 +138,7 @@ def _add_chunk(
     weighed = (q * returns).sum(1)
     if start is None:
         total = q.sum(1)
-        start = weighed / total.masked_fill(total == 0.0, 1.0)  # all of them may have no chance
+        start = weighed / total.masked_fill(total == 0.0, 1.0)  # all may have probability 0
     rest = returns - start[:, None]
     for name in {**score, **pathwise}:
         part = parts.setdefault(name, _Part(score.get(name), pathwise.get(name)))

@@ -2,6 +2,9 @@
 
 A layer's gradient is a sum over tokens j of outer products row_j (x) column_j. Inner products of
 two such sums need only those of their factors: sum_jj' (row_j . row_j')(column_j . column_j').
+
+Reference:
+    Goodfellow (2015), Efficient per-example gradient computations.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Anyone's estimator, run once for every outcome of its discrete draws. It judges nothing."""
+"""Any estimator, run once for every outcome of its discrete draws; verdicts are made elsewhere."""

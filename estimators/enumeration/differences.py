@@ -211,7 +211,7 @@ def cost(leaves: Mapping[str, Any], order: int = 1) -> int:
 
 
 class NotMovable(GradproofError, ValueError):
-    """A leaf that cannot be moved, and so not differenced by."""
+    """A parameter that cannot be moved, as finite differences require."""
 
 
 class _Table:
@@ -429,15 +429,17 @@ def _written(name: str, leaf: Any) -> Any:
         strides, shape, data = leaf.strides, leaf.shape, leaf
     else:
         raise NotMovable(
-            f"{name} is a {type(leaf).__name__}, which cannot be moved in place to be differenced: "
-            "pass a NumPy array or a tensor of PyTorch"
+            f"{name} is a {type(leaf).__name__}, which cannot be moved in place for finite "
+            "differences: pass a NumPy array or a tensor of PyTorch"
         )
     kind = str(leaf.dtype).removeprefix("torch.")
     if kind not in ("float32", "float64"):
         coarse = ", too coarse for differences" if kind in ("float16", "bfloat16") else ""
         raise NotMovable(f"{name} is in {kind}{coarse}: use float64, or float32")
     if isinstance(leaf, np.ndarray) and not leaf.flags.writeable:
-        raise NotMovable(f"{name} cannot be moved to be differenced: it is read-only; pass a copy")
+        raise NotMovable(
+            f"{name} cannot be moved for finite differences: it is read-only; pass a copy"
+        )
     if math.prod(shape) and any(
         step == 0 and many > 1 for step, many in zip(strides, shape, strict=True)
     ):

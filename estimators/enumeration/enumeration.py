@@ -153,7 +153,7 @@ class Enumeration:
                 path that is reached.
 
         Raises:
-            NotEnumerable: for draws that no handler can answer, or a run that is not reproducible.
+            NotEnumerable: for an unsupported draw, too many paths, or nondeterministic code.
             NotAGradient, ValueError: for what does not fit.
         """
         moments = None if like is None else Moments(GradientLayout(like))
@@ -192,7 +192,8 @@ class Enumeration:
         longer = len(again.choices) != len(path.choices)
         if longer or not (_same(row, other) or self._is_watching(path, row, other, layout)):
             raise NotReproducible(
-                f"the same outcomes gave another gradient when they were repeated: {KEPT}"
+                "nondeterministic: the same outcomes gave another gradient when they were "
+                f"repeated: {KEPT}"
             )
 
     def _is_watching(
@@ -231,7 +232,7 @@ def run_at(
 
     Raises:
         ValueError: for the number of an outcome that there is not.
-        NotEnumerable: for draws that no handler can answer.
+        NotEnumerable: for an unsupported draw, or too many paths.
     """
     code = Code(function, inputs, called="function")
     with code.kept(), Handling(*code.roots) as handling:

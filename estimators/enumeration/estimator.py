@@ -1,4 +1,4 @@
-"""Calls an estimator that is somebody's own, reads its gradient, and puts back what it moved."""
+"""Calls a user's estimator, reads its gradient, and puts back what it moved."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ GRAPH = (
 
 
 class Code:
-    """Somebody's function, called with its inputs, each time from the state that it was given in.
+    """A user's function, called with its inputs, each time from the state that it was given in.
 
     Args:
         function: is called with ``inputs``.
@@ -139,14 +139,14 @@ class Code:
         if self.elsewhere is None:
             return
         for generator, name in self._state.moved_generators.items():
-            # Whatever a handler answers is put back by whoever handles draws.
+            # Whatever a handler draws is put back by whoever handles draws.
             if not self.elsewhere(generator):
                 raise UnsupportedDraw(drawn_unseen(name))
         if late and self._runs > 8:
             raise NotReproducible(
-                f"{', '.join(late[:4])} changed in some run, which was not seen at once, so that "
-                "runs "
-                "after it began in another state; pass reset= to set it back, or keep it smaller"
+                f"state leaked between runs: {', '.join(late[:4])} changed in some run, which was "
+                "not seen at once, so that runs after it began in another state; pass reset= to "
+                "set it back, or keep it smaller"
             )
 
     def inputs_now(self) -> list[np.ndarray]:
@@ -320,8 +320,8 @@ class Estimator(Code):
         raise NotAGradient(
             "the estimator returns a tensor of one number that has a graph, and leaves gradients "
             "in .grad as well, by backward() of something else: pass returns='surrogate' if what "
-            "it "
-            "returns is to be differentiated, or returns='grad' if the gradients are those in .grad"
+            "it returns is to be differentiated, or returns='grad' if the gradients are those in "
+            ".grad"
         )
 
     def _left(self, left: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -430,8 +430,8 @@ def _check_number(found: Any, left: Mapping[str, Any]) -> None:
     if number == gradient or (number != number and gradient != gradient):
         return  # however it is read
     raise NotAGradient(
-        "the estimator returns one number and leaves the gradient of one parameter of one number "
-        "in .grad, which is another: pass returns='grad' if the gradient is that in .grad (and the "
+        "the estimator returns one number, and leaves another in .grad for the one parameter of "
+        "one number: pass returns='grad' if the gradient is that in .grad (and the "
         "number the loss, say), or returns='gradient' if it is what it returns"
     )
 

@@ -65,7 +65,7 @@ class Expectation:
 
         Raises:
             NotDifferentiable: if it is not one finite number.
-            NotEnumerable: for draws that no handler can answer.
+            NotEnumerable: for an unsupported draw, or too many paths.
         """
         total, size, count = CompensatedSum(), 0.0, 0
         with Enumeration(self._code, self._most) as enumeration:
@@ -88,7 +88,8 @@ class Expectation:
         self._watch()
         if self() != mean:
             raise NotReproducible(
-                f"the mean of the objective is another one when it is enumerated again: {KEPT}"
+                "nondeterministic: the mean of the objective is another one when it is enumerated "
+                f"again: {KEPT}"
             )
         return mean
 

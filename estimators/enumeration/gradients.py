@@ -18,7 +18,7 @@ ByName = dict[str, np.ndarray]
 
 
 class NotAGradient(GradproofError, TypeError):
-    """What an estimator returned is no array, nor a collection of them."""
+    """No gradient to be read: neither arrays, nor a collection of them, nor a surrogate."""
 
 
 class ReturnedGradients(dict[str, Any]):

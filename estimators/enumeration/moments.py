@@ -1,4 +1,10 @@
-"""Exact moments of anyone's estimator: weighted sums over all paths."""
+"""Exact moments of any estimator: weighted sums over all paths.
+
+Reference:
+    Neumaier (1974), Rundungsfehleranalyse einiger Verfahren zur Summation endlicher Summen. Chan,
+    Golub and LeVeque (1983), Algorithms for computing the sample variance: analysis and
+    recommendations.
+"""
 
 from __future__ import annotations
 

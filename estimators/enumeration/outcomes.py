@@ -7,6 +7,7 @@ numbered from 0; what a number stands for is the business of whoever asks.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -83,6 +84,10 @@ class Outcomes:
     def __str__(self) -> str:
         shown = ", ".join(f"{self.probability(each):.3g}" for each in range(min(6, self.count)))
         return f"{self.what} with probabilities ({shown}{', ...' if self.count > 6 else ''})"
+
+
+#: Answers a draw with the number of an outcome.
+Choose = Callable[[Outcomes], int]
 
 
 class Coin(Outcomes):
@@ -370,6 +375,29 @@ def weighted(
     if given.ndim != 1:
         _refuse(what, np.atleast_1d(given.astype(np.float64)).reshape(-1))
     return weighted_rows(what, given.astype(np.float64)[None], step, before)[0]
+
+
+def without_replacement(choose: Choose, what: str, count: int, draws: int) -> list[int]:
+    """So many of ``count`` places, in order, none twice; no others are listed."""
+    moved: dict[int, int] = {}
+    found = []
+    for place in range(draws):
+        other = place + choose(Uniform(what, count - place))
+        # As if the places stood in a row, and each that was drawn were swapped to the front.
+        found.append(moved.get(other, other))
+        moved[other] = moved.get(place, place)
+    return found
+
+
+def weighted_without_replacement(
+    choose: Choose, what: str, weights: np.ndarray, draws: int, precision: float
+) -> list[int]:
+    """The same by weights, (K,), of which those that are left count."""
+    left, found = np.array(weights, np.float64), []
+    for _ in range(draws):
+        found.append(choose(weighted(what, left, precision)))
+        left[found[-1]] = 0.0
+    return found
 
 
 def binomial(what: str, trials: int, one: float, precision: float = EPS) -> Outcomes:

@@ -1,4 +1,4 @@
-"""Where somebody's code keeps functions that draw under names of its own.
+"""Where a user's code keeps functions that draw under names of its own.
 
 ``from torch import multinomial``, ``draw = rng.choice``: what is called then is not looked up where
 its handler stands. It is looked for in arguments of a partial, closures, defaults, globals that are

@@ -1,8 +1,11 @@
 """Code that is run once for every outcome of its draws, as a model checker runs its choices.
 
-Whatever draws asks the :class:`Run` that is under way for an outcome. A run takes the outcomes of
+Each draw takes its outcome from the :class:`Run` that is under way. A run takes the outcomes of
 its prefix first, then the first possible one of each further draw; the next run differs in the last
 draw that has another outcome. So every path is run once, in whatever order and number it draws.
+
+Reference:
+    Godefroid (1997), Model checking for programming languages using VeriSoft.
 """
 
 from __future__ import annotations
@@ -20,20 +23,20 @@ from .outcomes import EPS, Outcomes, Uniform
 
 T = TypeVar("T")
 
-#: Paths that are run at most, if nobody says otherwise.
+#: Paths that are run at most, by default.
 MOST_PATHS = 10_000
 
 
 class NotEnumerable(GradproofError, RuntimeError):
-    """Code whose paths cannot be run one by one."""
+    """Code that cannot be enumerated: its paths cannot be run one by one."""
 
 
 class TooManyPaths(NotEnumerable):
-    """There are more paths than may be run."""
+    """There are too many paths to enumerate: more than ``paths`` allows."""
 
 
 class UnsupportedDraw(NotEnumerable):
-    """Something is drawn that has no outcomes to count, or that no handler can answer.
+    """An unsupported draw: continuous, without outcomes to count, or seen by no handler.
 
     The run that it is raised in notes it: code that catches all errors draws all the same.
     """
@@ -46,7 +49,10 @@ class UnsupportedDraw(NotEnumerable):
 
 
 class NotReproducible(NotEnumerable):
-    """The same outcomes were not followed by the same: something is drawn unseen, or kept."""
+    """Nondeterministic code: the same outcomes of its draws gave another result.
+
+    Something is drawn that no handler sees, or is kept from one run to the next.
+    """
 
 
 #: What an error says that is kept from run to run.
@@ -103,7 +109,7 @@ class Path(NamedTuple, Generic[T]):
 
 
 class Run:
-    """Answers the draws of one run.
+    """Gives each draw of one run its outcome.
 
     Args:
         prefix: draws of which the outcome is given, in order.
@@ -144,12 +150,13 @@ class Run:
 
         Raises:
             NotReproducible: if it is another draw than in the run that is repeated up to here.
-            TooManyPaths: if there are more than may be run, as far as can be told by now.
+            TooManyPaths: if there are more than may be run, as far as is known by then.
             UnsupportedDraw: if a copy of this process draws.
         """
         if self._copy != _copies:
             raise UnsupportedDraw(
-                f"{outcomes.what} draws in another process, which cannot be told the outcome"
+                f"{outcomes.what} draws in another process, where no handler sees it; draw in the "
+                "process of the check (DataLoader: num_workers=0)"
             )
         if key is not None:
             place = self._keyed.pop(key, -1)
@@ -225,8 +232,8 @@ class Run:
         left = [*self._ordered[self._place :], *self._keyed.values()]
         if left:
             raise NotReproducible(
-                f"a run ended after {len(self.choices)} draws, and after the same outcomes it went "
-                f"on with {self._prefix[left[0]].outcomes.what}: {KEPT}"
+                f"nondeterministic: a run ended after {len(self.choices)} draws, and after the "
+                f"same outcomes it went on with {self._prefix[left[0]].outcomes.what}: {KEPT}"
             )
 
     def _free(self, outcomes: Outcomes) -> int:
@@ -246,8 +253,8 @@ class Run:
         before = given.outcomes
         if outcomes is not before and not outcomes.same(before):
             raise NotReproducible(
-                f"draw {len(self.choices) + 1} was {given.outcomes}, and after the same outcomes "
-                f"it is {outcomes}: {KEPT}"
+                f"nondeterministic: draw {len(self.choices) + 1} was {given.outcomes}, and after "
+                f"the same outcomes it is {outcomes}: {KEPT}"
             )
         return given
 
@@ -279,9 +286,9 @@ class RepeatedRun(Run):
 
     def _free(self, outcomes: Outcomes) -> int:
         raise NotReproducible(
-            f"draw {len(self.choices) + 1} was no more draw, and in a run with other parameters it "
-            f"is {outcomes.what} of {outcomes.count} outcomes: what is drawn next depends on more "
-            "than the draws before"
+            f"draw {len(self.choices) + 1} did not exist, and in a run with other parameters it is "
+            f"{outcomes.what} of {outcomes.count} outcomes: what is drawn next depends on more "
+            "than the earlier draws; let it depend on them alone"
         )
 
     def _again(self, outcomes: Outcomes, given: Choice) -> Choice:
@@ -290,7 +297,8 @@ class RepeatedRun(Run):
             raise NotReproducible(
                 f"draw {len(self.choices) + 1} was {was.what} of {was.count} outcomes, and in a "
                 f"run with other parameters it is {outcomes.what} of {outcomes.count} outcomes: "
-                "what is drawn next depends on more than the draws before"
+                "what is drawn next depends on more than the earlier draws; let it depend on them "
+                "alone"
             )
         return Choice(outcomes, given.taken, given.key)
 
@@ -323,8 +331,7 @@ class NumberedRun(Run):
         if not 0 <= number < outcomes.count or outcomes.probability(number) == 0.0:
             raise ValueError(
                 f"outcome {number} is given for draw {len(self.choices) + 1}, {outcomes}, which "
-                "has "
-                f"{outcomes.count} outcomes"
+                f"has {outcomes.count} outcomes, from 0; give one that has a probability"
             )
         return number
 

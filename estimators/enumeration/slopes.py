@@ -21,7 +21,7 @@ however near, by a little, its inner arithmetic is coarse.
 
 *What is said*: a slope, and what it may be off by; or that there is a kink, with the slopes to both
 sides, if the bend is the same down to the finest step that rounding leaves (a kink that is nearer
-than that cannot be told from one at the point); or that it is not to be told, and why. Of 72,000
+than that cannot be told apart from one at the point); or that it is unknown, and why. Of 72,000
 random functions, sums of waves, networks of rectified units and policies in either precision, two
 were off by more than was said, by a quarter at most; of 100,000 networks in single precision, whose
 many small kinks are hardest to tell from rounding, 20, by a factor of 4.4 at most.
@@ -46,7 +46,7 @@ from .lines import EPS, TINY, Line, Phi, RoundingNoise, Value, first_rung
 from .roughness import measure
 
 #: What a derivative is: to be relied on within its error; of a function that has a kink there; or
-#: not to be told.
+#: unknown.
 SMOOTH, KINK, UNRESOLVED = KINDS = "smooth", "kink", "unresolved"
 
 #: Standard deviations of rounding that a slope may be off by. Seven residuals show a third of it or

@@ -1,4 +1,4 @@
-"""What rounding inside somebody's code does to an enumerated mean.
+"""What rounding inside a user's code does to an enumerated mean.
 
 Two bounds. The first is of what is added up here, and costs nothing:
 
@@ -162,7 +162,7 @@ class Bounds:
         self._enumeration, self._moments, self._stated = enumeration, moments, stated
         #: What adding up alone may do, (P,): it is within any bound.
         self.least = summed(moments, step)
-        #: What costs nothing to know: no measured bound is larger but where somebody's code rounds
+        #: What costs nothing to know: no measured bound is larger but where a user's code rounds
         #: in a coarser way than what it returns.
         self.wide = Spread(self.least + supposed(moments, step, stated), False)
         self._best: Spread | None = None

@@ -1,9 +1,9 @@
-"""What comes out of a stop at one point, handed out again at others.
+"""Stop-gradients as constants: their values at one point are used again at others.
 
-A stop (``detach``, ``stop_gradient``, ``item``, a block under ``no_grad``) has a value that moves
-with the parameters and a derivative that is zero. A first run keeps the values, in order; later
-runs at moved parameters get the same ones. So a surrogate becomes an ordinary function, and its
-finite differences are what its automatic derivative should be.
+A stop-gradient (``detach``, ``stop_gradient``, ``item``, a block under ``no_grad``) has a value
+that moves with the parameters and a derivative that is zero. A first run keeps the values, in
+order; later runs at moved parameters get the same ones. So a surrogate becomes an ordinary
+function, and its finite differences are what its automatic derivative should be.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ Declared = tuple[Any, str]
 
 
 class UnsupportedStopGradient(NotEnumerable):
-    """A stop whose value cannot be kept and handed out again, or that is never passed."""
+    """A stop-gradient (``detach``) whose value cannot be kept constant, or that is never called."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Stop:
-    """One passing of a stop: by what, at which line of whose file, and what came out."""
+    """One call of a stop-gradient: of which function, at which line, and what came out."""
 
     what: str
     where: str
@@ -120,8 +120,9 @@ class StopRecorder:
         given = self._given[place] if place < len(self._given) else None
         if given is None or (given.what, given.where) != (stop.what, stop.where):
             raise NotReproducible(
-                f"stop {place + 1} was {given or 'none'}, and at moved parameters it is {stop}: "
-                "which stops are passed depends on the parameters, or on what is kept between runs"
+                f"stop-gradient {place + 1} was {given or 'none'}, and at moved parameters it is "
+                f"{stop}: which of them are called depends on the parameters, or on what is kept "
+                "between runs (nondeterministic); call the same ones in every run"
             )
         self.stops.append(given)
 
@@ -134,8 +135,10 @@ class StopRecorder:
         """
         if self._given is not None and len(self.stops) < len(self._given):
             raise NotReproducible(
-                f"a run at moved parameters passed {len(self.stops)} stops, and before it went on "
-                f"with {self._given[len(self.stops)]}"
+                f"a run at moved parameters called {len(self.stops)} stop-gradients, and before "
+                f"it went on with {self._given[len(self.stops)]}: which of them are called depends "
+                "on the parameters, or on what is kept between runs (nondeterministic); call the "
+                "same ones in every run"
             )
         for stop, found in self._lent:
             if not _same(found, stop.value):
@@ -161,12 +164,12 @@ def patched(owner: Any, replacements: Mapping[str, Any]) -> Iterator[None]:
 def holding(
     given: Sequence[Stop] | None = None, declared: Sequence[Declared] = ()
 ) -> Iterator[StopRecorder]:
-    """Stops are kept, or handed out if they are given, until this is left.
+    """Stop-gradients keep their values, or return given ones, until this is left.
 
-    Held: PyTorch's ``detach``, ``detach_``, ``data``, ``item``, ``tolist``, ``numpy``, ``float()``,
-    ``int()``, ``torch.tensor`` and ``new_tensor`` of what requires a gradient; what PyTorch
-    computes from it under ``no_grad`` and in ``inference_mode``; ``torch.autograd.grad`` without
-    ``create_graph``; ``jax.lax.stop_gradient``; and what is declared. Nothing is held inside a
+    Handled: PyTorch's ``detach``, ``detach_``, ``data``, ``item``, ``tolist``, ``numpy``,
+    ``float()``, ``int()``, ``torch.tensor`` and ``new_tensor`` of what requires a gradient; what
+    PyTorch computes from it under ``no_grad`` and in ``inference_mode``; ``torch.autograd.grad``
+    without ``create_graph``; ``jax.lax.stop_gradient``; and what is declared. None is handled in a
     ``torch.autograd.Function``: its backward pass says what its derivative is.
 
     Not seen: a stop that is called under a name of its own (``from jax.lax import stop_gradient``),
@@ -194,8 +197,8 @@ def holding(
     idle = [name for place, (_, name) in enumerate(declared) if place not in called]
     if idle:
         raise UnsupportedStopGradient(
-            f"{', '.join(idle)} is declared as held, and never called: nothing was held; declare "
-            "the object that it is looked up in when it is called"
+            f"{', '.join(idle)} is declared as a stop-gradient (held=), and never called: nothing "
+            "was detached; declare the object that it is looked up in when it is called"
         )
     keeper.finish()
 
@@ -214,15 +217,15 @@ def _checked(declared: Sequence[Any]) -> Sequence[Declared]:
     for each in declared:
         if not (isinstance(each, tuple) and len(each) == 2 and isinstance(each[1], str)):
             raise TypeError(
-                f"held = {each!r:.60}, expected pairs of an object and a name, such as (model, "
+                f"held= has {each!r:.60}, expected pairs of an object and a name, such as (model, "
                 "'cost')"
             )
         owner, name = each
         bound = isinstance(_static(owner, name), staticmethod | classmethod)
         if bound or not hasattr(owner, "__dict__") or not callable(getattr(owner, name, None)):
             raise TypeError(
-                f"held names {name} of {owner!r:.60}, expected a function or method that is looked "
-                "up there (no static method, no class method)"
+                f"held= names {name} of {owner!r:.60}, expected a function or method looked up "
+                "there (no static method, no class method)"
             )
     return declared
 

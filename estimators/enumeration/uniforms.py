@@ -123,8 +123,8 @@ class _UniformComparisons:
         others = [key for key in given if key != "out" and not _is_default(key, given[key])]
         if others or isinstance(out, _UniformComparisons):
             raise UnsupportedDraw(
-                f"{self._what}() is given to np.{name} with {others[0] if others else 'out'}=, of "
-                "which it is not known what it makes of a comparison: compare it with <, <=, > or "
+                f"{self._what}() is given to np.{name} with {others[0] if others else 'out'}=, "
+                "whose effect on a comparison is not known: compare it with <, <=, > or "
                 ">=, and go on from what comes out"
             )
         return out
@@ -391,8 +391,8 @@ class UniformNumbers(_UniformComparisons):
 
 def _refuse(uniform: _UniformComparisons, *_: Any, **__: Any) -> Any:
     raise UnsupportedDraw(
-        f"{uniform._what}() is used other than compared with <, <=, > or >=: it has no outcomes to "
-        "count"
+        f"{uniform._what}() is used other than compared with <, <=, > or >=: its outcomes "
+        "cannot be enumerated; compare it with a probability, or draw by choice or binomial"
     )
 
 
@@ -429,7 +429,7 @@ def uniform(run: Run, what: str, size: Any, low: float = 0.0, high: float = 1.0)
     if low == high:  # nothing is drawn
         return float(low) if size is None else np.full(size, float(low))
     if run.samples:
-        raise UnsupportedDraw(f"{what} draws numbers, of which it is not known what they decide")
+        raise UnsupportedDraw(f"{what} draws uniform numbers, whose use is not known")
     if size is None:
         return UniformNumber(run, what, [0.0, 0.0], low, high - low)
     shape = (size,) if np.ndim(size) == 0 else tuple(size)

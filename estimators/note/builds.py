@@ -43,7 +43,11 @@ def build(compute: Callable[..., Any], subject: Subject) -> ModelBuild:
 
 @dataclasses.dataclass(frozen=True)
 class SurrogateBuild:
-    """The single-sample surrogate of a batch: a scalar whose gradient is the estimate."""
+    """The single-sample surrogate of a batch: a scalar whose gradient is the estimate.
+
+    Reference:
+        Schulman et al. (2015), Gradient estimation using stochastic computation graphs.
+    """
 
     form: Form
     baseline: Baseline
@@ -56,7 +60,7 @@ class SurrogateBuild:
         return self.cost(ops, self.terms(ops, parameters, inputs))
 
     def terms(self, ops: Ops, parameters: Named, inputs: Named) -> FormTerms:
-        """What the cost is made of; the baseline is held constant, if it says that it must be."""
+        """What the cost is made of; the baseline is detached, if it says that it must be."""
         batch = from_arrays(self.n, self.t, inputs)
         terms = terms_at(ops, self.model, parameters, batch, inputs["draw"])
         seen = BaselineInput(ops, self.model, parameters, batch, inputs, terms.loss)

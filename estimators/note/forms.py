@@ -1,8 +1,16 @@
 """The forms of the single-sample surrogate, one row each.
 
+Most are of the score-function estimator, also known as the likelihood-ratio estimator or REINFORCE.
 Every form is a cost per sentence whose derivative at the drawn label is the estimate of the
 gradient of U(x) = E_q[L + log q]. CL and CQ are the forward values of L and log q at the drawn
-label, held constant; B is the baseline.
+label, behind a stop-gradient; B is the baseline.
+
+Reference:
+    Williams (1992), Simple statistical gradient-following algorithms for connectionist
+    reinforcement learning (REINFORCE). Glynn (1990), Likelihood ratio gradient estimation for
+    stochastic systems. Schulman et al. (2015), Gradient estimation using stochastic computation
+    graphs. Foerster et al. (2018), DiCE: the infinitely differentiable Monte Carlo estimator
+    (magic-box).
 """
 
 from __future__ import annotations
@@ -88,7 +96,7 @@ FORMS = {
         Form("one-pass", "(CL + CQ + 1 - B) log q + L", _one_pass),
         Form("analytic-entropy", "(CL - B) log q - H + L", _analytic_entropy),
         Form("printed-entropy", "(CL - B) log q + H + L", _printed_entropy),
-        Form("not-held", "(L + log q + 1 - B) log q + L, nothing held", _not_held),
+        Form("not-held", "(L + log q + 1 - B) log q + L, nothing detached", _not_held),
         Form("score-line", "(CL + CQ + 1 - B) log q", _score_line),
         Form("pathwise", "L", _pathwise),
         Form("plus-one", "(CQ + 1) log q", _plus_one),

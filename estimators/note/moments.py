@@ -1,4 +1,4 @@
-"""Exact mean and variance of an estimator: run its own code on every draw, and weigh."""
+"""Exact mean and variance of an estimator: its own code on every draw, weighted by probability."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def joint(
 
 
 def enumerate_draws(estimate: Estimate, probability: np.ndarray) -> EstimateMoments:
-    """Run an estimate on every way to label a batch, and weigh.
+    """Run an estimate on every way to label a batch, and weight by probability.
 
     Args:
         estimate: gradients by name, from one-hot labels (N, K).

@@ -47,7 +47,7 @@ class Quadratics:
         return float(sum(value.sum() for value in self.variance(baseline).values()))
 
     def summed(self) -> TotalVariance:
-        """The total as one parabola for each sentence, for whoever asks of many baselines."""
+        """The total as one parabola for each sentence, for many baselines."""
         value, slope, curvature = (
             sum((_by_sentence(array) for array in of.values()), np.zeros_like(self.centre))
             for of in (self.value, self.slope, self.curvature)

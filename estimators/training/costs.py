@@ -2,6 +2,9 @@
 
 C = (sum over labelled [L - alpha log q] + sum over unlabelled U) / (N_l + N_u), where U is either
 enumerated or replaced by the surrogate of one drawn label, whose gradient has the same mean.
+
+Reference:
+    Kingma et al. (2014), Semi-supervised learning with deep generative models.
 """
 
 from __future__ import annotations
@@ -34,7 +37,7 @@ class SampledSurrogate:
         """``cost``, to differentiate, and ``value``, the estimate of U: sums over sentences.
 
         ``loss``, ``returns`` (L + log q + 1) and ``embedded`` are what a baseline learns from: (N,)
-        and (N, D), at the labels drawn, and held constant.
+        and (N, D), at the labels drawn, and detached.
         """
         terms = self.surrogate.terms(ops, parameters, inputs)
         batch = from_arrays(self.surrogate.n, self.surrogate.t, inputs)

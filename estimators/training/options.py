@@ -25,7 +25,7 @@ STAGES = ("initial", "middle", "end")
 #: Of the distinct texts of a corpus, at most this part is labelled, and as many are held out.
 LARGEST_SHARE = 0.2
 
-#: Labelled texts for each class, and texts held out in all, where nobody says how many.
+#: Labelled texts for each class, and texts held out in all, by default.
 LABELLED_EACH, HELD_OUT = 50, 1000
 
 

@@ -32,7 +32,7 @@ class CorpusEntry:
 
 @dataclass(frozen=True)
 class CorpusListing:
-    """What is told of a known corpus without reading it."""
+    """What is known of a corpus without reading it."""
 
     name: str
     description: str

@@ -1,7 +1,8 @@
 """gradproof: gradcheck for stochastic gradients.
 
-Verifies gradient estimators by running them on every draw and weighing, so that mean and variance
-are exact and a verdict has no sampling noise in it.
+Checks that a stochastic gradient estimator (score function or REINFORCE, pathwise,
+straight-through) is unbiased, by running it on every draw and weighting by probability: mean and
+variance are exact, and a verdict has no sampling noise in it.
 """
 
 from __future__ import annotations
@@ -94,7 +95,7 @@ __all__ = [
     "verify",
 ]
 
-#: Where each public name is kept. They are imported when they are asked for: pytest loads this
+#: Where each public name is kept. They are imported on first use: pytest loads this
 #: package in every session, for its plugin, and most sessions verify no gradient.
 _HOMES = {
     "gradproof.checks.note.cases": ("CoupledCase", "GaussianCase", "TabularCase"),
@@ -136,7 +137,7 @@ _HOMES = {
 if not TYPE_CHECKING:  # or a type checker would take any name for one of ours
 
     def __getattr__(name: str) -> object:
-        """A public name, imported when it is asked for."""
+        """A public name, imported on first use."""
         home = next((home for home, names in _HOMES.items() if name in names), None)
         if home is None:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -27,7 +27,7 @@ from . import snippet
 if TYPE_CHECKING:
     from gradproof.checks.user.estimator import EstimatorReport
 
-#: Probability that any sampled check of a test raises a false alarm, unless told otherwise. It is
+#: Probability that any sampled check of a test raises a false alarm, by default. It is
 #: that of each test, whatever stands beside it: else a test that passes alone would need more draws
 #: in a larger session.
 ALPHA = 1e-6
@@ -44,7 +44,7 @@ SESSION = "gradproof-session"
 
 
 class Checks:
-    """What the fixture ``gradproof`` is: checks with the session's options, recorded.
+    """The fixture ``gradproof``: checks with the session's options, recorded.
 
     Options are those of :func:`gradproof.check_estimator`. What a call does not give comes from the
     mark ``gradproof``, and what that does not give, from the command line.
@@ -200,7 +200,7 @@ def pytest_addoption(parser: Any) -> None:
     )
     group.addoption(
         "--gradproof-alpha",
-        type=_chance,
+        type=_probability,
         default=ALPHA,
         metavar="P",
         help=f"Probability of a false alarm in each test that samples; checks by enumeration need "
@@ -220,7 +220,7 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def _chance(text: str) -> float:
+def _probability(text: str) -> float:
     with contextlib.suppress(ValueError):
         if 0.0 < float(text) < 1.0:
             return float(text)
@@ -228,7 +228,7 @@ def _chance(text: str) -> float:
 
 
 def pytest_configure(config: Any) -> None:
-    """Register the mark, and choose a seed that workers are given too."""
+    """Register the mark, and choose a seed that workers share."""
     config.addinivalue_line(
         "markers",
         "gradproof(paths, alpha): options of the test's checks of gradient estimators; alpha is "
@@ -274,9 +274,9 @@ class Session:
 def summary(records: Sequence[Mapping[str, Any]], seed: int) -> Iterator[str]:
     """What was checked, how, and what failed, in the order of the tests' names."""
     done = [found for found in records if "error" not in found]
-    if walked := [found for found in done if found["method"] == "enumerated"]:
-        paths = sum(found["paths"] for found in walked)
-        yield f"enumerated: {len(walked)} checks, {paths:,} paths"
+    if enumerated := [found for found in done if found["method"] == "enumerated"]:
+        paths = sum(found["paths"] for found in enumerated)
+        yield f"enumerated: {len(enumerated)} checks, {paths:,} paths"
     if sampled := [found for found in done if found["method"] == "sampled"]:
         conditions = dict.fromkeys(found["condition"] for found in sampled if found["condition"])
         yield (
@@ -296,7 +296,7 @@ def summary(records: Sequence[Mapping[str, Any]], seed: int) -> Iterator[str]:
 def _trouble(found: Mapping[str, Any]) -> str:
     if "error" in found:
         return f"not checked, {found['error'].splitlines()[0]}"
-    why = "rounding" if found["method"] == "enumerated" else "chance"
+    why = "rounding" if found["method"] == "enumerated" else "sampling noise"
     condition = f", if {found['condition']}" if found["condition"] else ""
     return (
         f"{found['verdict']}{condition}, {found['worst']} is off by {found['off']:.1e}, at most "

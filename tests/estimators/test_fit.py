@@ -136,9 +136,9 @@ def test_running_means_are_those_of_the_expected_loss(seed):
     by_sentence = fitted("constant", RUNNING_MEAN, seed)
     by_token = fitted("per-token", RUNNING_MEAN, seed)
     size = np.abs(table.loss).sum()
-    # Some twenty terms, each rounded twice.
-    assert np.abs(by_sentence - total / len(expected)).max() <= 1e-14 * size
-    assert np.abs(by_token - total / x.lengths.sum() * x.lengths).max() <= 1e-14 * size
+    bound = 1e-14 * size  # some twenty terms, each rounded twice
+    assert np.abs(by_sentence - total / len(expected)).max() <= bound
+    assert np.abs(by_token - total / x.lengths.sum() * x.lengths).max() <= bound
 
 
 @given(seed=seeds)

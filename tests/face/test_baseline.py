@@ -41,7 +41,7 @@ def test_the_template_may_be_used(tmp_path):
     assert f"gradproof baseline {path}:PerToken" in written.output
     again = CliRunner().invoke(main, ["baseline", "--new", str(path)])
     assert again.exit_code == 2
-    assert "is there already" in again.output
+    assert "exists already" in again.output
     evidence = tmp_path / "evidence.json"
     found = run(f"{path}:PerToken", "--json", str(evidence))
     assert found.exit_code == 0, found.output

@@ -2,14 +2,15 @@
 
 from click.testing import CliRunner
 
-from gradproof.checks.benchmark.results import score_from_json
+from gradproof.checks.benchmark.results import BenchmarkResult
+from gradproof.checks.json_records import from_json
 from gradproof.cli import main
 
 FEW = ["--right-runs", "1", "--bug-runs", "1", "--jobs", "1"]
 
 
 def test_some_estimators_are_scored(tmp_path):
-    """A line for each way, and with --rows one for each estimator; the record is written."""
+    """A line for each method, and with --rows one for each estimator; the record is written."""
     record = tmp_path / "benchmark.json"
     only = ["--only", "numpy/batch-mean", "--only", "numpy/constant-baseline"]
     found = CliRunner().invoke(
@@ -19,7 +20,7 @@ def test_some_estimators_are_scored(tmp_path):
     assert "enumeration" in found.output
     assert "numpy/batch-mean" in found.output
     assert "1 bugs, 1 right, seed 3" in found.output
-    assert score_from_json(record.read_text(encoding="utf-8")).bugs == 1
+    assert from_json(BenchmarkResult, record.read_text(encoding="utf-8")).bugs == 1
 
 
 def test_what_cannot_be_run_is_one_message(tmp_path):

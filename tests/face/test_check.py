@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from gradproof.cli import main
 from gradproof.estimators.enumeration.enumeration import REPEATS
 
-# Three outcomes with these chances and costs; the estimand is q (c - E[c]) = (-1/2, 0, 1/2).
+# Three outcomes with these probabilities and costs; the estimand is q (c - E[c]) = (-1/2, 0, 1/2).
 FILE = """
 import itertools
 import numpy as np
@@ -118,7 +118,7 @@ def test_the_template_passes(tmp_path):
     assert f"gradproof check {path}:reinforce" in written.output
     again = run("--new", path)
     assert again.exit_code == 2
-    assert "is there already" in again.output
+    assert "exists already" in again.output
     found = run(f"{path}:reinforce")
     assert found.exit_code == 0, found.output
     assert "reinforce: unbiased" in found.output
@@ -129,7 +129,7 @@ def test_a_template_is_not_written_where_it_could_not_be_run(tmp_path):
     """Only a name that ends in .py can be; what is to be typed next is quoted if it must be."""
     refused = run("--new", tmp_path / "mine.txt")
     assert refused.exit_code == 2
-    assert "would be no Python file; its name must end in .py" in refused.stderr
+    assert "would not be a Python file; its name must end in .py" in refused.stderr
     assert not list(tmp_path.iterdir())
     spaced = run("--new", tmp_path / "my own.py")
     assert f"gradproof check '{tmp_path / 'my own.py'}:reinforce'" in spaced.output
@@ -140,7 +140,7 @@ def test_the_template_passes_with_what_it_has_in_comments(tmp_path):
     path = tmp_path / "mine.py"
     run("--new", path)
     text = path.read_text(encoding="utf-8")
-    commented = "# def exact(logits):\n#     chances = softmax(logits)\n#     return"
+    commented = "# def exact(logits):\n#     probabilities = softmax(logits)\n#     return"
     assert commented in text
     path.write_text(text.replace(commented, commented.replace("# ", "").replace("#", "")), "utf-8")
     found = run(f"{path}:reinforce")
@@ -223,7 +223,7 @@ UNCHECKABLE = [
     (["raises"], "raised KeyError: 'two'; draws so far: Generator.choice -> 2"),
     (["leaves"], "raised SystemExit: 3"),
     (["bad_call"], "raised ValueError: Probabilities do not sum to 1"),
-    (["continuous"], "Generator.normal draws what has no outcomes to count"),
+    (["continuous"], "Generator.normal is an unsupported draw: its outcomes cannot be enumerated"),
     (["keeps"], "pass --reset"),
     (["text"], "the gradient is 'hello' of type str"),
     (["nothing"], "pass --wrt (a module or tensors)"),
@@ -316,4 +316,6 @@ def test_what_cannot_be_enumerated_is_sampled_if_that_is_asked_for(mine):
     assert "draws is 50, and" in found.stderr
     found = run(f"{mine}:continuous", "--draws", "25000", "--seed", "1")
     assert found.exit_code in (0, 1)
-    assert "It was sampled, for Generator.normal draws what has no outcomes" in found.output
+    assert (
+        "It was sampled, for Generator.normal is an unsupported draw: its outcomes" in found.output
+    )

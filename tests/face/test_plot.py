@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from gradproof.checks.variance.record_files import training_to_json
+from gradproof.checks.json_records import to_json
 from gradproof.checks.variance.records import BaselineVariance, Scaling, Stage, Training
-from gradproof.checks.variance.scaling_files import scaling_to_json
 from gradproof.cli import main
 from gradproof.reference_models.corpora import load
 
@@ -61,7 +60,7 @@ def folder(tmp_path):
     """A folder as ``gradproof train`` fills it."""
     made = tmp_path / "run"
     made.mkdir()
-    (made / "record.json").write_text(training_to_json(TRAINING), encoding="utf-8")
+    (made / "record.json").write_text(to_json(TRAINING), encoding="utf-8")
     return made
 
 
@@ -69,7 +68,7 @@ def folder(tmp_path):
 def scaling(tmp_path):
     """A file as the benchmark writes it."""
     path = tmp_path / "scaling.json"
-    path.write_text(scaling_to_json(SCALING), encoding="utf-8")
+    path.write_text(to_json(SCALING), encoding="utf-8")
     return path
 
 
@@ -103,7 +102,7 @@ def test_a_training_record_is_drawn(tmp_path, folder, name, suffix):
 def test_a_record_of_other_texts_is_drawn_and_says_so(tmp_path, folder, name):
     """What it was made with, what is here, and what to do; the figure is of the record anyway."""
     other = dataclasses.replace(TRAINING, fingerprint="0" * 16)
-    (folder / "record.json").write_text(training_to_json(other), encoding="utf-8")
+    (folder / "record.json").write_text(to_json(other), encoding="utf-8")
     result = run(name, folder, tmp_path / "x.svg")
     assert result.exit_code == 0, result.output
     assert (tmp_path / "x.svg").exists()
@@ -194,7 +193,7 @@ def test_a_record_of_another_kind_is_an_error(tmp_path, folder, scaling):
     for name, record in (("shares", scaling), ("cost", folder)):
         result = run(name, record, tmp_path / "x.svg")
         assert result.exit_code == 2, result.output
-        assert "is no record that can be drawn here" in result.output
+        assert "is not a record that can be drawn here" in result.output
     assert not (tmp_path / "x.svg").exists()
 
 
@@ -202,7 +201,7 @@ def test_a_record_of_another_kind_is_an_error(tmp_path, folder, scaling):
 def test_a_run_without_stages_is_an_error(tmp_path, folder, name):
     """Nothing was measured, so there is nothing to draw, and the message says how to measure."""
     bare = dataclasses.replace(TRAINING, stages=())
-    (folder / "record.json").write_text(training_to_json(bare), encoding="utf-8")
+    (folder / "record.json").write_text(to_json(bare), encoding="utf-8")
     result = run(name, folder, tmp_path / "x.svg")
     assert result.exit_code == 2, result.output
     assert "has no stages" in result.output

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from gradproof.checks.json_records import from_json, to_json
 from gradproof.checks.variance import training
-from gradproof.checks.variance.record_files import training_from_json, training_to_json
-from gradproof.checks.variance.records import BaselineVariance, Stage
+from gradproof.checks.variance.records import BaselineVariance, Stage, Training
 from gradproof.cli import main
 from gradproof.estimators.training import checkpoint as files
 from gradproof.estimators.training.options import Schedule, TrainingOptions, make_task
@@ -43,7 +43,7 @@ SMALL = (
 
 def record(folder):
     """The record that a run left."""
-    return training_from_json((folder / "record.json").read_text(encoding="utf-8"))
+    return from_json(Training, (folder / "record.json").read_text(encoding="utf-8"))
 
 
 def parameters(folder, step):
@@ -168,7 +168,7 @@ def test_stages_of_other_texts_are_not_taken_over(tmp_path):
     assert run("run", "--steps", "1", "--stages", "none", *SMALL).exit_code == 0
     path = tmp_path / "run" / "record.json"
     other = dataclasses.replace(record(tmp_path / "run"), fingerprint="0" * 16)
-    path.write_text(training_to_json(other), encoding="utf-8")
+    path.write_text(to_json(other), encoding="utf-8")
     found = run("run", "--resume", "--steps", "2")
     assert found.exit_code == 2
     assert "record.json was made with other texts than 'texts' has here" in found.stderr

@@ -17,7 +17,7 @@ from autograd.tracer import getval, isbox
 from gradproof.checks.evidence import HOLDS, REFUTED, UNDECIDED
 from gradproof.checks.note import study as studies
 from gradproof.checks.note.cases import TabularCase
-from gradproof.checks.note.claims import derived
+from gradproof.checks.note.claims import constant_theano
 from gradproof.checks.note.registry import CHECKS
 from gradproof.checks.note.run_check import run_check
 from gradproof.checks.note.study import Study
@@ -327,7 +327,7 @@ SLIPS = [
     (
         "constant.theano/derived",
         "B live",
-        lambda scene: scene.replace(derived, "BASELINE", Affine(held=False)),
+        lambda scene: scene.replace(constant_theano, "BASELINE", Affine(held=False)),
         r"^e\.embedding of ",
     ),
     ("constant.theano/derived", "no B", of_form("one-pass", without_baseline), r"^[ew]\."),

@@ -6,7 +6,8 @@ import re
 import pytest
 
 from gradproof.checks.evidence import HOLDS, REFUTED, UNDECIDED
-from gradproof.checks.note.claims import derived_variance, pairs
+from gradproof.checks.note.claims import baseline_variance as variance_rows
+from gradproof.checks.note.claims import renormalised
 from gradproof.derivations import baseline_form as form
 from gradproof.derivations import baseline_variance as variance
 from gradproof.derivations import renormalised as draws
@@ -14,7 +15,7 @@ from gradproof.derivations.kernel.oracle import Oracle
 from gradproof.derivations.registry import derivation
 from gradproof.estimators.baselines.batch_mean import BatchMean
 
-ROWS = [check for check in (*derived_variance.CHECKS, *pairs.CHECKS) if check.expected == HOLDS]
+ROWS = [check for check in (*variance_rows.CHECKS, *renormalised.CHECKS) if check.expected == HOLDS]
 
 
 @pytest.mark.parametrize("check", ROWS, ids=lambda check: check.id)
@@ -104,7 +105,7 @@ def test_a_wrong_final_formula_is_refuted(scene, claim, wrong):
     """Nor does one in the formula at the end."""
     found = derivation(claim)
     planted = dataclasses.replace(found, oracle=wrong(found.oracle))
-    for place in (derived_variance, pairs):
+    for place in (variance_rows, renormalised):
         scene.replace(place, "derivation", lambda _: planted)
     evidence = scene.run(f"{claim}/derived")
     assert not evidence.crash, evidence.explain()
@@ -122,7 +123,7 @@ def test_a_baseline_that_leaves_nothing_out_is_refuted(scene):
     assert found.verdict == REFUTED, found.explain()
 
 
-RELEASED = pairs.released
+RELEASED = renormalised.released
 
 #: Weights of pairs that are not the ones which a row is about.
 WEIGHTS = {
@@ -139,7 +140,7 @@ WEIGHTS = {
 @pytest.mark.parametrize("check", ["renormalised/derived", "renormalised/corrected"])
 def test_wrong_weights_of_pairs_are_refuted(scene, check, name):
     """Whether the row is about the released weights or about the right ones."""
-    scene.replace(pairs, check.split("/")[1].replace("derived", "released"), WEIGHTS[name])
+    scene.replace(renormalised, check.split("/")[1].replace("derived", "released"), WEIGHTS[name])
     found = scene.run(check)
     assert not found.crash, found.explain()
     assert found.verdict == REFUTED, found.explain()

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from gradproof.checks.evidence import HOLDS, REFUTED, UNDECIDED
-from gradproof.checks.note.claims import constant
+from gradproof.checks.note.claims import constant_theano
 from gradproof.checks.note.registry import CHECKS
 from gradproof.estimators.note.forms import FORMS, Form
 
@@ -91,7 +91,7 @@ def test_each_trap_is_refuted_as_described_and_holds_without_it(scene, check, wh
     groups = ("e",) if check.endswith("-e") else ()
     right = Form("right", "", FORMS["one-pass"].cost)
     corrected = dataclasses.replace(
-        CHECKS[check], compare=lambda study: constant.at_one_draw(study, right, groups)
+        CHECKS[check], compare=lambda study: constant_theano.at_one_draw(study, right, groups)
     )
     assert scene.run(corrected).verdict == HOLDS
 
@@ -105,7 +105,8 @@ def test_other_errors_of_a_trap_are_crashes(scene):
 
     form = Form("planted", "", wrong_type)
     check = dataclasses.replace(
-        CHECKS["constant.theano/cl-is-l"], compare=lambda study: constant.at_one_draw(study, form)
+        CHECKS["constant.theano/cl-is-l"],
+        compare=lambda study: constant_theano.at_one_draw(study, form),
     )
     found = scene.run(check)
     assert found.verdict == UNDECIDED, found.explain()

@@ -1,4 +1,4 @@
-"""The tests by sampling: how often they cry wolf, and what they see, measured on many seeds.
+"""The tests by sampling: their false alarms, and what they see, measured on many seeds.
 
 Every bound is computed: a rate that is as promised breaks it once in ten billion runs.
 """
@@ -15,7 +15,7 @@ from gradproof.checks.sequential.sampler_test import SamplerTest
 from gradproof.checks.user.sampled import sample
 from gradproof.estimators.enumeration.handling import Handling
 
-#: Chance that one of these tests fails though the rates are as promised.
+#: Probability that one of these tests fails though the rates are as promised.
 MAY_FAIL = 1e-10
 
 #: Nominal rate of false alarms: so large that it can be measured.
@@ -40,12 +40,12 @@ def told(record_property):
 
 
 def most(trials, probability):
-    """No more successes than this, but with a chance of ``MAY_FAIL``."""
+    """No more successes than this, but with probability ``MAY_FAIL``."""
     return int(binom.isf(MAY_FAIL, trials, probability))
 
 
 def least(trials, probability):
-    """No fewer successes than this, but with a chance of ``MAY_FAIL``."""
+    """No fewer successes than this, but with probability ``MAY_FAIL``."""
     return int(binom.ppf(MAY_FAIL, trials, probability))
 
 
@@ -83,9 +83,9 @@ def rare(rng, probability, times):
 
 def skewed(rng):
     """Each of ten labels half as likely as the one before, and of three times its gradient."""
-    chances = 0.5 ** np.arange(10)
+    probabilities = 0.5 ** np.arange(10)
     size = 3.0 ** np.arange(10)[:, None]
-    return Table(chances / chances.sum(), size * rng.uniform(0.5, 1.0, size=(10, 4)))
+    return Table(probabilities / probabilities.sum(), size * rng.uniform(0.5, 1.0, size=(10, 4)))
 
 
 def broad(rng):
@@ -258,7 +258,7 @@ BIASES = {
 @pytest.mark.parametrize("kind", ["range", "covariance", "nothing"])
 @pytest.mark.parametrize("bias", BIASES)
 def test_biases_in_64_coordinates_are_found(bias, kind, rng, told):
-    """With a chance of a false alarm of one in a million, on 10,000 draws, nearly always.
+    """With false-alarm probability one in a million, on 10,000 draws, nearly always.
 
     Gradients of labels, with standard deviations near 1, and some noise, with 0.29.
     """
@@ -290,7 +290,7 @@ def test_the_wrong_coordinate_is_the_one_that_is_named(kind, rng):
         # The mean is 15 standard errors off at the end: 9 would do, and 6 are luck in 1e-9.
         assert test.feed(samples)
         named += test.found().worst == where
-    # Another's wealth is larger with a chance of 63e-6 at most: it would have to be a million.
+    # Another's wealth is larger with probability 63e-6 at most: it would have to be a million.
     assert named >= least(20, 1.0 - 63e-6)
     assert least(20, 1.0 - 63e-6) > 10
 

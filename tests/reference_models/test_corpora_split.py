@@ -91,14 +91,14 @@ def test_same_seed_same_split(case):
 
 
 def test_seeds_differ():
-    """Two seeds deal 100 texts unlike: that all 50 agree has a chance of 1e-29."""
+    """Two seeds deal 100 texts unlike: that all 50 agree has probability 1e-29."""
     corpus = corpus_of([(f"{n}", n % 2) for n in range(100)])
     one, two = (split(corpus, labelled=50, held_out=0, seed=seed).labelled for seed in (0, 1))
     assert one.tolist() != two.tolist()
 
 
 def test_the_order_of_dealing_is_not_the_order_of_rows():
-    """Held-out rows come from all over: that none of 50 is past row 500 has a chance of 1e-15."""
+    """Held-out rows come from all over: that none of 50 is past row 500 has probability 1e-15."""
     corpus = corpus_of([(f"{n}", n % 2) for n in range(1000)])
     held_out = split(corpus, labelled=2, held_out=50, seed=0).held_out
     assert held_out.min() < 500 < held_out.max()

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gradproof.checks.variance.record_files import training_from_json
+from gradproof.checks.json_records import from_json
 from gradproof.checks.variance.record_texts import other_texts
+from gradproof.checks.variance.records import Training
 from gradproof.estimators.training.options import Schedule, TrainingOptions
 from gradproof.reference_models.corpora import load
 from gradproof.reports import answer
@@ -16,7 +17,7 @@ from gradproof.reports.stages import by_key
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNS = {
-    path.stem: training_from_json(path.read_text(encoding="utf-8"))
+    path.stem: from_json(Training, path.read_text(encoding="utf-8"))
     for path in sorted((ROOT / "docs" / "records").glob("*.json"), key=lambda path: path.stem)
     if path.stem != "scaling"
 }

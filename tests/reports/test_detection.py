@@ -1,25 +1,26 @@
-"""The score's pages: they say what the record says, and the record is of today's catalogue."""
+"""The benchmark's pages: they say what the record says, and the record is of today's catalogue."""
 
 from pathlib import Path
 
 import pytest
 
 from gradproof.checks.benchmark.bugs import ROWS
-from gradproof.checks.benchmark.detection import WAYS
+from gradproof.checks.benchmark.detection import METHODS
 from gradproof.checks.benchmark.results import (
     Answer,
     BenchmarkResult,
     Method,
     RowResult,
-    score_from_json,
 )
+from gradproof.checks.json_records import from_json
 from gradproof.reports import detection as report
 
 ROOT = Path(__file__).resolve().parents[2]
-RECORD = score_from_json((ROOT / "docs" / "benchmark.json").read_text(encoding="utf-8"))
+TEXT = (ROOT / "docs" / "benchmark.json").read_text(encoding="utf-8")
+RECORD = from_json(BenchmarkResult, TEXT)
 
 SMALL = BenchmarkResult(
-    ways=(Method("ours", "exactly", True), Method("theirs", "roughly", False)),
+    methods=(Method("ours", "exactly", True), Method("theirs", "roughly", False)),
     rows=(
         RowResult("numpy/a", True, "A.", "a paper", "mean", 0.0,
                {"ours": Answer(0.0, 1, 9.0, 0.1), "theirs": Answer(0.25, 4, 100.0, 100.0)}),
@@ -39,17 +40,17 @@ def test_no_number_was_typed(name):
     assert report.filled(page, RECORD) == page, (
         f"{name} is stale; run `python benchmarks/detection.py`"
     )
-    assert "<!-- score -->" in page
+    assert "<!-- benchmark -->" in page
 
 
 def test_the_record_is_of_todays_catalogue_and_ways():
-    """A row that was added or changed is scored anew."""
+    """A row that was added or changed is run anew."""
     known = {row.key: (row.right, row.statement, row.source, row.sees) for row in ROWS.values()}
     found = {row.key: (row.right, row.statement, row.source, row.sees) for row in RECORD.rows}
     assert found == known, (
         "run `gradproof benchmark --json docs/benchmark.json` as docs/benchmark.md says"
     )
-    assert RECORD.ways == tuple(WAYS)
+    assert RECORD.methods == tuple(METHODS)
 
 
 def test_the_record_holds_what_is_claimed_of_it():
@@ -62,7 +63,7 @@ def test_the_record_holds_what_is_claimed_of_it():
 
 
 def test_totals_are_averages_over_runs():
-    """What cannot be asked is not counted as missed."""
+    """Where a way does not apply it has not missed anything."""
     lines = report.summary(SMALL).splitlines()
     assert lines[2] == "| ours | 1 of 2 | 1 | 0 | 0 of 1 | 0 s | exactly |"
     assert lines[3] == "| theirs | 0.5 of 2 | 0.5 | 1 | 0.2 of 1 | 2.2 h | roughly |"
@@ -84,6 +85,6 @@ def test_rows_and_sources_are_all_there():
 
 
 def test_tables_for_a_terminal_have_the_same_rows():
-    """One for ways, one for estimators."""
+    """One for methods, one for estimators."""
     assert report.summary_table(SMALL).row_count == 2
     assert report.row_table(SMALL).row_count == 3

@@ -139,8 +139,8 @@ def test_shares_near_all_are_told_apart(stage):
     assert [x for x, _ in seen["<"]] == [shares.NINES.least]
     assert {"120", "−900"} <= set(words(axes))  # noqa: RUF001 - a minus sign
     places = [axes.transData.transform((x, 0.0))[0] for x, _ in seen["o"]]
-    # 1e-6 of a dot: sums and logarithms of numbers of a few hundred.
-    assert places[0] - places[1] == pytest.approx(places[1] - places[2], abs=1e-6)
+    # Dots: sums and logarithms of numbers of a few hundred.
+    assert places[0] - places[1] == pytest.approx(places[1] - places[2], abs=1e-12)
 
 
 def test_several_runs_are_drawn_on_one_scale(stage):
@@ -154,8 +154,9 @@ def test_several_runs_are_drawn_on_one_scale(stage):
     assert shares.draw_runs(axes, runs, ["one", "two"]) is axes
     names = [label.get_text() for label in axes[0].get_yticklabels()]
     assert names == ["late", "constant", "mlp"]  # in the mean of the last stages
-    assert dots(axes[0])["^"] == [(0.9, pytest.approx(1.11)), (-0.1, pytest.approx(2.11))]
-    assert dots(axes[1])["^"] == [(0.7, pytest.approx(0.11)), (0.2, pytest.approx(1.11))]
+    below = 0.11  # of its row, on which the other end stands
+    assert dots(axes[0])["^"] == [(0.9, 1.0 + below), (-0.1, 2.0 + below)]
+    assert dots(axes[1])["^"] == [(0.7, 0.0 + below), (0.2, 1.0 + below)]
     assert axes[0].get_xlim() == axes[1].get_xlim()
     assert [each.get_title("left") for each in axes] == ["one", "two"]
     (legend,) = axes[0].figure.legends
@@ -169,8 +170,8 @@ def test_several_runs_are_drawn_on_one_scale(stage):
 def test_a_scale_can_be_undone(scale):
     """matplotlib asks for the inverse, and a wrong one would move the ends of the axis."""
     places = np.linspace(scale.least, scale.most, 50)
-    # 1e-9: what is left of 1 is 1e-4 at the least, and an ulp of it is far below.
-    np.testing.assert_allclose(scale.inverse(scale.forward(places)), places, atol=1e-9)
+    # A logarithm and its inverse, of numbers near 1.
+    np.testing.assert_allclose(scale.inverse(scale.forward(places)), places, rtol=0.0, atol=2e-15)
 
 
 def test_a_row_without_a_share_says_so(stage):

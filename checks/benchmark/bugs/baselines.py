@@ -1,11 +1,17 @@
-"""What is subtracted from the cost: it may be anything but a function of the label drawn."""
+"""What is subtracted from the cost: it may be anything but a function of the label drawn.
+
+Reference:
+    Williams (1992), Simple statistical gradient-following algorithms for connectionist
+    reinforcement learning. Kool, van Hoof and Welling (2019), Buy 4 REINFORCE samples, get a
+    baseline for free! Rows name the sources of the others.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 from .row import right, wrong
-from .scene import (
+from .toy_problem import (
     FEATURES,
     SENTENCES,
     TorchProblem,
@@ -82,7 +88,7 @@ def _not_detached(s: TorchProblem, w: Any, v: Any) -> Any:
 ROWS = (
     *right(
         "no-baseline",
-        "The score times the cost, and the cost's own derivative.",
+        "REINFORCE: the score times the cost, and the cost's own derivative.",
         "Williams (1992), Simple statistical gradient-following algorithms",
         scored(lambda f, x: f),
     ),

@@ -1,4 +1,10 @@
-"""Functions of the label that are subtracted from the cost, and whose mean is added again."""
+"""Functions of the label that are subtracted from the cost, and whose mean is added again.
+
+Reference:
+    Paisley, Blei and Jordan (2012), Variational Bayesian inference with stochastic search. Gu et
+    al. (2016), MuProp: unbiased backpropagation for stochastic neural networks. Rows name the
+    sources of the others.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .row import Makes, right, wrong
-from .scene import (
+from .toy_problem import (
     FEATURES,
     SENTENCES,
     K,
@@ -108,7 +114,7 @@ ROWS = (
     ),
     *wrong(
         "control-variate-leaks",
-        "The control variate is not held where it is subtracted: the model learns from it.",
+        "The control variate is not detached where it is subtracted: the model learns from it.",
         "pydrobert #9",
         {"torch": tensors(lambda s, w, v: _taylor(s, w, v, adds=True, leaks=True))},
     ),

@@ -1,4 +1,4 @@
-"""What is held constant, and what must not be."""
+"""Stop-gradients: what is detached, and what must not be."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .row import right, wrong
-from .scene import (
+from .toy_problem import (
     FEATURES,
     SENTENCES,
     TABLE,
@@ -34,8 +34,8 @@ CRITIC = np.array([0.9, -0.35])
 def _magic_box(s: TorchProblem, w: Any, v: Any) -> Any:
     log_q = s.log_q(w)
     y = s.draw(log_q)
-    log_chance = s.at(log_q, y)
-    return ((log_chance - log_chance.detach()).exp() * s.cost(v, y)).mean()
+    log_probability = s.at(log_q, y)
+    return ((log_probability - log_probability.detach()).exp() * s.cost(v, y)).mean()
 
 
 def _reward_not_detached(s: TorchProblem, w: Any, v: Any) -> Any:
@@ -148,7 +148,7 @@ _THREE = (WEIGHTS, VALUES, CRITIC)
 ROWS = (
     *right(
         "magic-box",
-        "exp(log q - held log q) is 1, and its derivative the score.",
+        "exp(log q - detached log q) is 1, and its derivative is the score.",
         "Foerster et al. (2018), DiCE: the infinitely differentiable Monte Carlo estimator",
         {"torch": tensors(_magic_box)},
     ),
@@ -172,19 +172,19 @@ ROWS = (
     ),
     *right(
         "critic-trained",
-        "A critic that is held where it is subtracted, and learns by its own squared error.",
+        "A critic that is detached where it is subtracted, and learns by squared error.",
         "Mnih and Gregor (2014), Neural variational inference and learning",
         {"torch": tensors(_critic, _THREE, _with_critic)},
     ),
     *wrong(
         "reward-not-detached",
-        "log q f with f not held: its own derivative is weighed by log q.",
+        "log q f with f not detached: its own derivative is weighted by log q.",
         "textbook mistake",
         {"torch": tensors(_reward_not_detached)},
     ),
     *wrong(
         "cost-differentiated-twice",
-        "log q f + f with f not held: its own derivative is weighed by 1 + log q.",
+        "log q f + f, f not detached: its own derivative is weighted by 1 + log q.",
         "textbook mistake",
         {"torch": tensors(_counted_twice)},
     ),
@@ -205,19 +205,19 @@ ROWS = (
     ),
     *wrong(
         "logits-detached",
-        "q is built on held logits: its parameters get nothing.",
+        "q is built on detached logits: its parameters get no gradient.",
         "relax #6",
         {"torch": tensors(_logits_detached)},
     ),
     *wrong(
         "shared-pathwise-missing",
-        "The cost looks at what q is made of, and is held everywhere.",
+        "The cost reads what q is made of, and is detached everywhere.",
         "Schulman et al. (2015), Gradient estimation using stochastic computation graphs",
         {"torch": tensors(lambda s, w: _shared(s, w, holds=True), (WEIGHTS,), _shared_expected)},
     ),
     *wrong(
         "encoder-detached",
-        "What q is made of is held: the score reaches its last layer only.",
+        "What q is made of is detached: the score reaches its last layer only.",
         "relax #6",
         {
             "torch": tensors(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .row import Makes, right, wrong
-from .scene import (
+from .toy_problem import (
     FEATURES,
     SENTENCES,
     TABLE,
@@ -36,7 +36,7 @@ BIT_WEIGHTS = np.array([[0.4, -0.9], [0.75, 0.35]])
 BIT_COSTS = np.array([[[0.7, 2.3], [-0.4, 1.6]], [[1.9, 0.2], [0.9, -1.1]]])
 
 
-def _log_chance(s: TorchProblem, logits: Any, bits: Any, how: str) -> Any:
+def _log_probability(s: TorchProblem, logits: Any, bits: Any, how: str) -> Any:
     bernoulli = s.torch.distributions.Bernoulli
     if how == "ones only":
         return (bits * logits.sigmoid().log()).sum(dim=-1)
@@ -51,7 +51,7 @@ def _bits(s: TorchProblem, u: Any, *, how: str) -> Any:
     bits = s.torch.distributions.Bernoulli(logits=logits).sample()
     first, second = bits.long().unbind(dim=-1)
     f = s.constant(BIT_COSTS)[s.torch.arange(N), first, second]
-    return (f * _log_chance(s, logits, bits, how)).mean()
+    return (f * _log_probability(s, logits, bits, how)).mean()
 
 
 def _bits_by_hand(rng: Any, u: Any, *, how: str) -> Any:
@@ -70,8 +70,8 @@ def _bits_expected(u: Any) -> Any:
     p = 1.0 / (1.0 + np.exp(-(FEATURES @ u)))
     total = 0.0
     for i, a, b in itertools.product(range(N), range(2), range(2)):
-        chances = (1.0 - p[i, 0], p[i, 0])[a] * (1.0 - p[i, 1], p[i, 1])[b]
-        total = total + chances * BIT_COSTS[i, a, b] / N
+        probability = (1.0 - p[i, 0], p[i, 0])[a] * (1.0 - p[i, 1], p[i, 1])[b]
+        total = total + probability * BIT_COSTS[i, a, b] / N
     return total
 
 
@@ -98,12 +98,12 @@ def _stages(s: TorchProblem, u: Any, m: Any, *, how: str) -> Any:
     joint = {"both": s.at(log_z, z), "labels": 0.0}
     given = log_y[z, y]
     if how == "marginal":
-        log_chance = s.at((log_z.exp() @ log_y.exp()).log(), y)
+        log_probability = s.at((log_z.exp() @ log_y.exp()).log(), y)
     elif how == "mean of logs":
-        log_chance = s.at(log_z.exp() @ log_y, y)
+        log_probability = s.at(log_z.exp() @ log_y, y)
     else:
-        log_chance = joint[how] + given
-    return (s.at(s.table, y) * log_chance).mean()
+        log_probability = joint[how] + given
+    return (s.at(s.table, y) * log_probability).mean()
 
 
 def _stages_expected(u: Any, m: Any) -> Any:
@@ -178,7 +178,7 @@ def _clamped(s: TorchProblem, w: Any, v: Any) -> Any:
 
 
 def _by_inversion(found: Callable[[Any, Any], Any]) -> Callable[..., Any]:
-    """Labels by a uniform number and cumulated chances, of which ``found`` makes a label."""
+    """Labels by a uniform number and cumulated probabilities, of which ``found`` makes a label."""
 
     def estimate(rng: Any, w: Any, v: Any) -> Any:
         q = softmax(FEATURES @ w)
@@ -213,7 +213,7 @@ ROWS = (
     ),
     *right(
         "by-inversion",
-        "A label is the number of cumulated chances below a uniform number.",
+        "A label is the number of cumulated probabilities below a uniform number.",
         _WILLIAMS,
         {"numpy": by_hand(_by_inversion(lambda u, edges: int((u > edges[:-1]).sum())))},
     ),
@@ -237,7 +237,7 @@ ROWS = (
     ),
     *wrong(
         "sigmoid-twice",
-        "Chances are given where logits are expected, in the log-probability only.",
+        "Probabilities are given where logits are expected, in the log-probability only.",
         "textbook mistake",
         _bit_rows("sigmoid twice", hand=False),
     ),
@@ -261,7 +261,7 @@ ROWS = (
     ),
     *wrong(
         "masked-by-product",
-        "Chances are multiplied by the mask before their logarithm: gradients are NaN.",
+        "Probabilities are multiplied by the mask before their logarithm: gradients are NaN.",
         "textbook mistake",
         {
             "torch": tensors(
@@ -273,19 +273,19 @@ ROWS = (
     ),
     *wrong(
         "probabilities-as-logits",
-        "Chances are given where logits are expected: another q, consistently.",
+        "Probabilities are given where logits are expected: another q, consistently.",
         "textbook mistake",
         {"torch": tensors(_wrong_argument, mean=expected)},
     ),
     *wrong(
         "probabilities-clamped",
-        "Small chances are raised before their logarithm is taken: no derivative is left.",
+        "Small probabilities are raised before their logarithm is taken: no derivative is left.",
         "textbook mistake, here with a large limit",
         {"torch": tensors(_clamped)},
     ),
     *wrong(
         "inversion-shifted",
-        "The uniform number is compared with cumulated chances that begin at zero.",
+        "The uniform number is compared with cumulated probabilities that begin at zero.",
         "textbook mistake: a sampler that does not draw from q",
         {
             "numpy": by_hand(

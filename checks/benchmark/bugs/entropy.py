@@ -1,4 +1,4 @@
-"""Costs that hold log q itself: entropies, and divergences from a prior."""
+"""Costs that contain log q itself: entropies, and divergences from a prior."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .row import Makes, right, wrong
-from .scene import (
+from .toy_problem import (
     FEATURES,
     SENTENCES,
     VALUES,
@@ -50,9 +50,9 @@ def _entropy(s: TorchProblem, w: Any, v: Any, *, how: str) -> Any:
     signal, analytic = SIGNALS[how]
     log_q = s.log_q(w)
     y = s.draw(log_q)
-    f, log_chance = s.cost(v, y), s.at(log_q, y)
+    f, log_probability = s.cost(v, y), s.at(log_q, y)
     negative = (log_q.exp() * log_q).sum(dim=-1)
-    return (signal(f, log_chance).detach() * log_chance + f + analytic * negative).mean()
+    return (signal(f, log_probability).detach() * log_probability + f + analytic * negative).mean()
 
 
 def _entropy_by_hand(rng: Any, w: Any, v: Any, *, how: str) -> Any:
@@ -79,11 +79,11 @@ def _both(how: str) -> Makes:
 
 
 def _not_held(s: TorchProblem, w: Any, v: Any) -> Any:
-    # log q (f + log q), the logarithm in the cost not held: its part is differentiated twice.
+    # log q (f + log q), the logarithm in the cost not detached: its part is differentiated twice.
     log_q = s.log_q(w)
     y = s.draw(log_q)
-    f, log_chance = s.cost(v, y), s.at(log_q, y)
-    return ((f.detach() + SHARE * log_chance) * log_chance + f).mean()
+    f, log_probability = s.cost(v, y), s.at(log_q, y)
+    return ((f.detach() + SHARE * log_probability) * log_probability + f).mean()
 
 
 def _of_the_mean(s: TorchProblem, w: Any, v: Any) -> Any:
@@ -154,7 +154,7 @@ ROWS = (
     ),
     *right(
         "divergence-scored",
-        "log(q / prior) on a sample weighs the score.",
+        "log(q / prior) on a sample weights the score.",
         _ELBO,
         _divergences("scored"),
     ),
@@ -185,7 +185,7 @@ ROWS = (
     ),
     *wrong(
         "entropy-not-held",
-        "log q in the signal is not held.",
+        "log q in the signal is not detached.",
         "textbook mistake",
         {"torch": tensors(_not_held, (WEIGHTS, VALUES), _with_entropy)},
     ),

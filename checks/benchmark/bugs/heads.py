@@ -9,7 +9,7 @@ import numpy as np
 from gradproof.estimators.enumeration.gradients import NotAGradient
 
 from .row import Makes, right, wrong
-from .scene import (
+from .toy_problem import (
     FEATURES,
     SENTENCES,
     VALUES,

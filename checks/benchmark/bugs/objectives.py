@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .row import Makes, Problem, right, wrong
-from .scene import (
+from .toy_problem import (
     FEATURES,
     SENTENCES,
     TABLE,

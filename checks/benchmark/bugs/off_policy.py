@@ -1,4 +1,10 @@
-"""Labels drawn from another distribution than the one that is learned."""
+"""Labels drawn from another distribution than the one that is learned.
+
+Reference:
+    Precup, Sutton and Singh (2000), Eligibility traces for off-policy policy evaluation. Schulman
+    et al. (2017), Proximal policy optimization algorithms (PPO). Rows name the sources of the
+    others.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .row import Makes, right, wrong
-from .scene import (
+from .toy_problem import (
     FEATURES,
     SENTENCES,
     TorchProblem,
@@ -32,7 +38,7 @@ TEMPERATURE, EXPLORED = 1.7, 0.25
 
 
 def _weight(ratio: Any, how: str) -> Any:
-    """What each sample counts, from q over the chance by which it was drawn; (S, N)."""
+    """What each sample counts, from q over the probability by which it was drawn; (S, N)."""
     if how == "ratio":
         return ratio
     if how == "inverted":
@@ -123,7 +129,7 @@ _PPO = "Schulman et al. (2017), Proximal policy optimization algorithms"
 ROWS = (
     *right(
         "off-policy-ratio",
-        "What is drawn elsewhere is weighed by q over the chance it was drawn by.",
+        "What is drawn elsewhere is weighted by q over the probability it was drawn by.",
         _IMPORTANCE,
         _elsewhere("ratio"),
     ),
@@ -141,7 +147,7 @@ ROWS = (
     ),
     *wrong(
         "ratio-inverted",
-        "Draws are weighed by the chance they were drawn by over q.",
+        "Draws are weighted by the probability they were drawn by over q.",
         "textbook mistake",
         _elsewhere("inverted"),
     ),
@@ -165,7 +171,7 @@ ROWS = (
     ),
     *wrong(
         "ratio-on-score-only",
-        "The score's part is weighed by the ratio, the pathwise part is not.",
+        "The score's part is weighted by the ratio, the pathwise part is not.",
         "textbook mistake",
         {"torch": tensors(_score_only)},
     ),

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .row import Makes, Problem, right, wrong
-from .scene import FEATURES, K, TorchProblem, draw, exact, scored, softmax
+from .toy_problem import FEATURES, K, TorchProblem, draw, exact, scored, softmax
 
 # ------------------------------------------------------------------ a peaked policy
 

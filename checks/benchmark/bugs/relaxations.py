@@ -1,4 +1,11 @@
-"""Bits and noise that are differentiated through: straight through, reparameterised, in pairs."""
+"""Bits and noise that are differentiated through: straight through, reparameterised, in pairs.
+
+Reference:
+    Bengio, Léonard and Courville (2013), Estimating or propagating gradients through stochastic
+    neurons for conditional computation (straight-through). Jang, Gu and Poole (2017), Categorical
+    reparameterization with Gumbel-softmax. Maddison, Mnih and Teh (2017), The Concrete
+    distribution. Tucker et al. (2017), REBAR. Rows name the sources of the others.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +16,7 @@ import numpy as np
 from gradproof.estimators.enumeration.run import UnsupportedDraw
 
 from .row import Makes, right, wrong
-from .scene import FEATURES, TARGETS, N, TorchProblem, by_hand, tensors
+from .toy_problem import FEATURES, TARGETS, N, TorchProblem, by_hand, tensors
 
 #: One bit for each sentence: its logit is the features times these, (D,); what it costs, of value
 #: b, is slope * b + curve * (b - centre)^2, (N,).
@@ -83,8 +90,8 @@ def _branches_by_hand(rng: Any, u: Any, *, weighed: bool) -> Any:
     p = _sigmoid(FEATURES @ u)
     bits = rng.random(N) < p
     seen = np.where(bits, _value(1.0, CURVE), -_value(0.0, CURVE))
-    chance = np.where(bits, p, 1.0 - p) if weighed else 1.0
-    return FEATURES.T @ (p * (1.0 - p) * seen / chance) / N
+    probability = np.where(bits, p, 1.0 - p) if weighed else 1.0
+    return FEATURES.T @ (p * (1.0 - p) * seen / probability) / N
 
 
 def _branches(s: TorchProblem, u: Any, *, weighed: bool) -> Any:
@@ -132,8 +139,8 @@ def _pair_tensors(s: TorchProblem, u: Any, *, how: str) -> Any:
     logits = s.x @ u
     p = logits.detach().sigmoid().numpy()
     apart = np.minimum(p, 1.0 - p)
-    chances = s.constant(np.stack((apart, apart, 1.0 - 2.0 * apart), axis=-1))
-    kind = s.torch.multinomial(chances, 1)[:, 0].numpy()
+    probabilities = s.constant(np.stack((apart, apart, 1.0 - 2.0 * apart), axis=-1))
+    kind = s.torch.multinomial(probabilities, 1)[:, 0].numpy()
     same = (p > 0.5).astype(float)
     first = np.choose(kind, (np.ones(N), np.zeros(N), same))
     second = np.choose(kind, (np.zeros(N), np.ones(N), same))
@@ -207,8 +214,8 @@ def _rebar(s: TorchProblem, u: Any) -> Any:
     given = s.torch.where(bits > 0.0, again * p, p + again * (1.0 - p))
     soft, softer = (((logits + each.logit()) / 0.5).sigmoid() for each in (noise, given))
     f, relaxed, held = (_on_tensors(s, each, CURVE) for each in (bits, soft, softer))
-    log_chance = bits * p.log() + (1.0 - bits) * (1.0 - p).log()
-    return ((f - held).detach() * log_chance + relaxed - held).mean()
+    log_probability = bits * p.log() + (1.0 - bits) * (1.0 - p).log()
+    return ((f - held).detach() * log_probability + relaxed - held).mean()
 
 
 _BENGIO = "Bengio, Leonard and Courville (2013), Estimating or propagating gradients"
@@ -224,13 +231,13 @@ ROWS = (
     ),
     *right(
         "one-branch-weighed",
-        "The branch that was drawn, over its chance.",
+        "The branch that was drawn, over its probability.",
         "Horvitz and Thompson (1952), A generalization of sampling without replacement",
         _branch_rows(True),
     ),
     *right(
         "antithetic-pair",
-        "Two bits of one uniform number, weighed by how likely it is that they differ.",
+        "Two bits of one uniform number, weighted by how likely it is that they differ.",
         _DISARM,
         _pairs("pair"),
     ),
@@ -242,7 +249,7 @@ ROWS = (
     ),
     *wrong(
         "straight-through",
-        "As if a bit were its chance, in a cost that is not linear.",
+        "As if a bit were its probability, in a cost that is not linear.",
         _BENGIO,
         _straights(CURVE),
     ),
@@ -278,13 +285,13 @@ ROWS = (
     ),
     *wrong(
         "sampled-not-reparameterised",
-        "The latent is held, as by sample() for rsample(): the pathwise part is lost.",
+        "The latent is detached, as by sample() for rsample(): the pathwise part is lost.",
         "relax #6, over-detached z",
         _latents("sample"),
     ),
     *wrong(
         "scale-detached",
-        "The scale of the noise is held.",
+        "The scale of the noise is detached.",
         "textbook mistake",
         _latents("scale held"),
     ),

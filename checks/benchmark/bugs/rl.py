@@ -1,4 +1,10 @@
-"""Episodes of a few steps, and what each step's score is weighed by."""
+"""Episodes of a few steps, and what each step's score is weighted by.
+
+Reference:
+    Sutton et al. (2000), Policy gradient methods for reinforcement learning with function
+    approximation. Schulman et al. (2016), High-dimensional continuous control using generalized
+    advantage estimation (GAE). Rows name the sources of the others.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from .row import Makes, right, wrong
-from .scene import TorchProblem, by_hand, softmax, tensors
+from .toy_problem import TorchProblem, by_hand, softmax, tensors
 
 #: Logits of two actions in two states.
 POLICY = np.array([[0.3, -0.5], [-0.2, 0.6]])
@@ -46,10 +52,10 @@ def _episode(act: Callable[[int], int]) -> tuple[list[int], list[int], list[floa
 def _tensors(weigh: Weights) -> Callable[..., Any]:
     def estimate(s: TorchProblem, policy: Any) -> Any:
         q = s.torch.distributions.Categorical(logits=policy)
-        chances = q.probs.detach()
+        probabilities = q.probs.detach()
 
         def act(state: int) -> int:
-            return int(s.torch.multinomial(chances[state], 1))
+            return int(s.torch.multinomial(probabilities[state], 1))
 
         states, actions, found = _episode(act)
         weights = s.constant(weigh(states, actions, found))

@@ -1,4 +1,9 @@
-"""Several draws of each sentence, and bounds that are made of them."""
+"""Several draws of each sentence, and bounds that are made of them.
+
+Reference:
+    Mnih and Rezende (2016), Variational inference for Monte Carlo objectives (VIMCO). Burda, Grosse
+    and Salakhutdinov (2016), Importance weighted autoencoders. Rows name the sources of the others.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .row import right, wrong
-from .scene import (
+from .toy_problem import (
     FEATURES,
     SENTENCES,
     VALUES,
@@ -49,8 +54,8 @@ def _best(s: TorchProblem, w: Any, v: Any) -> Any:
     y = s.draw(log_q, SAMPLES)
     f = s.cost(v, y)
     kept = f.argmin(dim=0)
-    f, log_chance = (each[kept, s.torch.arange(N)] for each in (f, s.at(log_q, y)))
-    return (f.detach() * log_chance + f).mean()
+    f, log_probability = (each[kept, s.torch.arange(N)] for each in (f, s.at(log_q, y)))
+    return (f.detach() * log_probability + f).mean()
 
 
 def _best_by_hand(rng: Any, w: Any, v: Any) -> Any:
@@ -158,7 +163,7 @@ ROWS = (
     ),
     *right(
         "bound-of-samples",
-        "Every sample's score is weighed by the bound that all make together.",
+        "Every sample's score is weighted by the bound that all make together.",
         _IWAE,
         _multi_rows("bound"),
     ),
@@ -201,7 +206,7 @@ ROWS = (
     ),
     *wrong(
         "bound-own-weight",
-        "Each score is weighed by its own sample's term, not by the bound.",
+        "Each score is weighted by its own sample's term, not by the bound.",
         _VIMCO + ", on what goes wrong",
         _multi_rows("own"),
     ),

@@ -12,7 +12,7 @@ from numpy.random import choice
 from gradproof.estimators.enumeration.run import TooManyPaths, UnsupportedDraw
 
 from .row import Problem, right, wrong
-from .scene import (
+from .toy_problem import (
     FEATURES,
     SENTENCES,
     K,
@@ -67,7 +67,7 @@ def _by_seed(q: np.ndarray) -> np.ndarray:
 
 
 class _LazyGenerator:
-    """A generator that is made when it is first asked for."""
+    """A generator that is made when it is first used."""
 
     def __init__(self) -> None:
         self._rng: np.random.Generator | None = None
@@ -173,7 +173,7 @@ ROWS = (
     ),
     *right(
         "generator-made-late",
-        "The generator is made when it is first asked for.",
+        "The generator is made when it is first used.",
         "Gymnasium's Env.np_random",
         {"torch": _lazy_tensors, "numpy": lambda: _drawn_by(_LazyGenerator())()},
     ),

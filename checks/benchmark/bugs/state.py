@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .row import Makes, Problem, right, wrong
-from .scene import (
+from .toy_problem import (
     FEATURES,
     SENTENCES,
     TABLE,
@@ -195,7 +195,7 @@ ROWS = (
     *right(
         "batch-norm-training",
         "Batch normalisation in training mode moves its running statistics in each run.",
-        "torch.nn.BatchNorm1d, which is in training mode unless told otherwise",
+        "torch.nn.BatchNorm1d, which is in training mode by default",
         {"torch": _normalises},
     ),
     *wrong(

@@ -1,4 +1,9 @@
-"""Sums over some labels, draws without replacement, and part of the data."""
+"""Sums over some labels, draws without replacement, and part of the data.
+
+Reference:
+    Kool, van Hoof and Welling (2020), Estimating gradients for discrete random variables by
+    sampling without replacement. Rows name the sources of the others.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .row import right, wrong
-from .scene import (
+from .toy_problem import (
     FEATURES,
     SENTENCES,
     VALUES,
@@ -78,7 +83,7 @@ def _weighed(q: np.ndarray, v: np.ndarray, pairs: Any) -> Any:
 
 
 def _shares(p: Any, y: Any, how: str) -> Any:
-    """Weights of two labels drawn without replacement, from their chances; (N, 2) each."""
+    """Weights of two labels drawn without replacement, from their probabilities; (N, 2) each."""
     first, second = p[:, 0], p[:, 1]
     if how == "sum and sample":
         return first, 1.0 - first
@@ -88,7 +93,7 @@ def _shares(p: Any, y: Any, how: str) -> Any:
         return 0.5 + 0.0 * first, 0.5 + 0.0 * first
     if how == "not weighed":
         return first, second
-    # Of the set, in either order; each weighed by the chance of the set given that it came first.
+    # Of the set, in either order; each weighted by the probability of the set if it came first.
     both = first * second / (1.0 - first) + first * second / (1.0 - second)
     return (
         first * (second / (1.0 - first)) / both,
@@ -168,19 +173,19 @@ ROWS = (
     ),
     *right(
         "partial-sum",
-        "The likeliest label is summed over, and the others drawn, with the chance that is left.",
+        "The likeliest label is summed, the others are drawn with the remaining probability.",
         _LIU,
         _subsets(_partial, _partial_by_hand, tail="weighed"),
     ),
     *right(
         "sum-and-sample",
-        "Two draws without replacement: the first weighed by its chance, the second by the rest.",
+        "Two draws without replacement, weighted by q of the first and by 1 minus that.",
         _KOOL,
         _subsets(_pair, _pair_by_hand, how="sum and sample"),
     ),
     *right(
         "unordered-set",
-        "Two draws without replacement, weighed as the set that they are.",
+        "Two draws without replacement, weighted as the set that they are.",
         _KOOL,
         _subsets(_pair, _pair_by_hand, how="unordered"),
     ),
@@ -210,7 +215,7 @@ ROWS = (
     ),
     *wrong(
         "without-replacement-renormalised",
-        "Chances of labels drawn without replacement, made to sum to one, as weights.",
+        "Probabilities of labels drawn without replacement, made to sum to one, as weights.",
         "textbook mistake; 0.61-0.66 of the gradient at 2 draws of 4 labels",
         _subsets(_pair, _pair_by_hand, how="renormalised"),
     ),
@@ -222,7 +227,7 @@ ROWS = (
     ),
     *wrong(
         "without-replacement-not-weighed",
-        "Labels drawn without replacement are summed by their chances, as if these were all.",
+        "Labels drawn without replacement are summed by their probabilities, as if these were all.",
         "textbook mistake; of the kind of torx #9, zero for what was not sampled",
         _subsets(_pair, _pair_by_hand, how="not weighed"),
     ),

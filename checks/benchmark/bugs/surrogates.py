@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .row import right, wrong
-from .scene import (
+from .toy_problem import (
     FEATURES,
     SENTENCES,
     TABLE,
@@ -118,34 +118,34 @@ def _likeliest(s: TorchProblem, w: Any, v: Any) -> Any:
     return (f.detach() * log_q.max(dim=-1).values + f).mean()
 
 
-#: An auxiliary variable of two values, by sentence: its chance, and what it adds to logits (through
-#: the parameters) and to the cost of each label.
-CHANCES = (0.35, 0.8)
+#: An auxiliary variable of two values, by sentence: its probability, and what it adds to logits
+#: (through the parameters) and to the cost of each label.
+PROBABILITIES = (0.35, 0.8)
 SHIFT = (-0.6, 1.3)
 EXTRA = (0.5, -0.9, 1.6)
 
 
 def _auxiliary(s: TorchProblem, w: Any, *, redrawn: bool) -> Any:
-    chances = s.constant(CHANCES)
+    probabilities = s.constant(PROBABILITIES)
     shift = s.constant(SHIFT)
-    a = s.torch.bernoulli(chances).long()
+    a = s.torch.bernoulli(probabilities).long()
     log_q = ((s.x * shift[a][:, None]) @ w).log_softmax(dim=-1)
     y = s.draw(log_q)
     if redrawn:
-        a = s.torch.bernoulli(chances).long()
+        a = s.torch.bernoulli(probabilities).long()
     f = s.at(s.table, y) * (s.constant(EXTRA)[y] * a + 1.0)
     return (f * s.at(log_q, y)).mean()
 
 
 def _auxiliary_by_hand(rng: Any, w: Any, *, redrawn: bool) -> Any:
     by_logits = []
-    for x, chance, table in zip(FEATURES, CHANCES, TABLE, strict=True):
-        a = rng.binomial(1, chance)
+    for x, probability, table in zip(FEATURES, PROBABILITIES, TABLE, strict=True):
+        a = rng.binomial(1, probability)
         shift = SHIFT[a]
         q = softmax(shift * x @ w)
         y = rng.choice(len(q), p=q)
         if redrawn:
-            a = rng.binomial(1, chance)
+            a = rng.binomial(1, probability)
         f = table[y] * (EXTRA[y] * a + 1.0)
         onehot = [float(y == k) for k in range(len(q))]
         by_logits.append([shift * f * (one - each) for one, each in zip(onehot, q, strict=True)])
@@ -154,8 +154,8 @@ def _auxiliary_by_hand(rng: Any, w: Any, *, redrawn: bool) -> Any:
 
 def _auxiliary_expected(w: Any) -> Any:
     total = 0.0
-    for x, chance, table in zip(FEATURES, CHANCES, TABLE, strict=True):
-        for a, share in enumerate((1.0 - chance, chance)):
+    for x, probability, table in zip(FEATURES, PROBABILITIES, TABLE, strict=True):
+        for a, share in enumerate((1.0 - probability, probability)):
             q = softmax(SHIFT[a] * x @ w)
             total = total + share * sum(q[k] * table[k] * (EXTRA[k] * a + 1.0) for k in range(K))
     return total / N
@@ -203,7 +203,7 @@ ROWS = (
     ),
     *right(
         "coupled-total",
-        "Labels of a batch enter each other's costs: each score is weighed by the sum of all.",
+        "Labels of a batch enter each other's costs: each score is weighted by the sum of all.",
         "Schulman et al. (2015), Gradient estimation using stochastic computation graphs",
         {
             "torch": tensors(
@@ -227,7 +227,7 @@ ROWS = (
     ),
     *wrong(
         "probability-for-log",
-        "The chance is differentiated in place of its logarithm.",
+        "The probability is differentiated in place of its logarithm.",
         "textbook mistake",
         {"torch": tensors(_probability), "numpy": by_hand(_probability_by_hand)},
     ),
@@ -291,7 +291,7 @@ ROWS = (
     ),
     *wrong(
         "coupled-own",
-        "Batch statistics see all labels, and each score is weighed by its own cost alone.",
+        "Batch statistics see all labels, and each score is weighted by its own cost alone.",
         "batch statistics in label-dependent layers",
         {
             "torch": tensors(

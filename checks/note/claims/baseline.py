@@ -7,16 +7,22 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from gradproof.derivations.registry import derivation
 from gradproof.estimators.baselines import BASELINES, Baseline
 from gradproof.estimators.baselines.base import BaselineInput, at_draw
+from gradproof.estimators.note import complex_step
+from gradproof.estimators.note.value_bounds import PASSES
 from gradproof.reference_models import objective
 from gradproof.reference_models.batch import from_arrays
 from gradproof.reference_models.model import Model, every_label
 from gradproof.reference_models.ops import Array, Ops
 
-from ...evidence import HOLDS, REFUTED, Comparison
+from ...evidence import HOLDS, REFUTED, Comparison, compare
 from ..check import SEQUENCE_MODELS, Check, drawn
 from ..study import FEW_DRAWS, Study
+from .formulas import apply, derived_row
+
+Named = Mapping[str, Array]
 
 #: Joint draws that a check runs on the sequence models; above, the tabular cases alone carry it.
 MOST_JOINT = 256
@@ -129,6 +135,63 @@ def _shrink_row(name: str, share: str) -> Check:
     )
 
 
+def own_share(study: Study) -> list[Comparison]:
+    """The mean with a batch mean of which a share is the sentence's own loss."""
+    n, names, baseline = study.subject.batch.n, study.names(), BASELINES["batch-mean"]
+    found = study.moments("one-pass", baseline)
+    expected = apply("baseline.unbiased", study, names, own=np.full(n, 1.0 / n))
+    extra = largest_baseline(study, study.baseline_inputs(baseline))
+    return study.compare_gradient(dict(found.mean), expected, names, extra=extra)
+
+
+def live_baseline(study: Study) -> list[Comparison]:
+    """U with a live baseline in it: the gradient moves by the baseline's own."""
+    subject, names, baseline = study.subject, study.names(), BASELINES["live"]
+    lam = study.baseline_inputs(baseline)
+    shifted = ShiftedObjective(baseline, subject.model, subject.batch.n, subject.batch.t)
+    every = every_label(subject.batch.n, subject.model.classes)
+    found = study.bench.gradient(shifted, subject, subject.inputs(every) | lam)
+    gradient, oracle = apply("gradient.e", study, names), derivation("baseline.reconstruction")
+    slope = {name: _of_baseline(study, baseline, name, lam) for name in names}
+    known, extra = study.reference, largest_baseline(study, lam)
+    # B's own gradient rounds too, and where all others are zero it is all that does.
+    of_baseline = known.unit * PASSES * known.forward.operations
+    return [
+        compare(
+            name,
+            found[name],
+            oracle.oracle(gradient=gradient[name], baseline_gradient=slope[name]),
+            known.bound(name, extra) + of_baseline * float(np.abs(slope[name]).max()),
+            study.name,
+        )
+        for name in names
+    ]
+
+
+def _of_baseline(study: Study, baseline: Baseline, name: str, lam: Named) -> np.ndarray:
+    """The derivative of the sum of B by one parameter, by complex steps."""
+    subject = study.subject
+    inputs = {
+        key: value.astype(np.float64) if value.dtype.kind == "f" else value
+        for key, value in (subject.batch.arrays() | dict(lam)).items()
+    }
+
+    def whole(ops: Ops, parameters: Named, given: Named) -> Array:
+        batch = subject.batch.with_arrays(given)
+        seen = BaselineInput(ops, subject.model, parameters, batch, given, np.zeros(batch.n))
+        return ops.sum(baseline.value(seen))
+
+    still = {key: np.zeros(np.shape(array)) for key, array in subject.parameters.items()}
+    found = np.zeros(still[name].shape)
+    for place in np.ndindex(found.shape):
+        along = np.zeros(found.shape)
+        along[place] = 1.0
+        found[place] = complex_step.derivative(
+            whole, subject.parameters, inputs, still | {name: along}
+        )
+    return found
+
+
 CHECKS = (
     Check(
         claim="baseline.reconstruction",
@@ -155,4 +218,10 @@ CHECKS = (
     _unbiased_row("running-mean-first", "B a running mean, updated first", REFUTED),
     _shrink_row("batch-mean", "1 - 1/N"),
     _shrink_row("running-mean-first", "1 - (1 - d)/N"),
+    derived_row("baseline.unbiased", "a batch mean keeps the share that is derived", own_share),
+    derived_row(
+        "baseline.reconstruction",
+        "a live baseline moves the gradient of U by its own, as derived",
+        live_baseline,
+    ),
 )

@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 
+from gradproof.derivations.registry import derivation
 from gradproof.estimators.baselines import BASELINES
 from gradproof.estimators.note.builds import build, surrogate
 from gradproof.estimators.note.exact import one_at_a_time
@@ -15,7 +16,8 @@ from gradproof.reference_models.model import one_hot
 from ...evidence import HOLDS, REFUTED, Comparison
 from ..check import Check, drawn
 from ..study import Study
-from .gradient import negative_entropy
+from .formulas import derived_mean, derived_row
+from .gradient import BY_SCORE, negative_entropy
 
 
 def one_pass(study: Study) -> list[Comparison]:
@@ -53,6 +55,27 @@ def zero_mean_score(study: Study) -> list[Comparison]:
     )
 
 
+def batch_at_a_draw(study: Study) -> list[Comparison]:
+    """One differentiation of the batch against a sum of which each term is one sentence's."""
+    subject, tables, names = study.subject, study.tables, study.names()
+    labels, rows = study.draw(), np.arange(study.subject.batch.n)
+    baseline = BASELINES["none"]
+    inputs = subject.inputs(one_hot(labels, subject.model.classes))
+    inputs |= study.baseline_inputs(baseline)
+    found = study.bench.gradient(surrogate(FORMS["one-pass"], baseline, subject), subject, inputs)
+    weight = tables.loss[labels, rows] + tables.log_q[labels, rows] + 1.0
+    oracle = derivation("batch.one_pass").oracle
+    expected = {
+        name: oracle(
+            weight=weight,
+            score=tables.score[name][labels, rows],
+            pathwise=tables.pathwise[name][labels, rows],
+        )
+        for name in names
+    }
+    return study.compare_gradient(found, expected, names)
+
+
 CHECKS = (
     Check(
         claim="batch.one_pass",
@@ -86,5 +109,14 @@ CHECKS = (
         expected=HOLDS,
         compare=zero_mean_score,
         **drawn(),
+    ),
+    derived_row("batch.one_pass", "the batch's gradient is the derived sum", batch_at_a_draw),
+    derived_mean(
+        "batch.plus_one",
+        "E[(CQ + 1) s] is the derived -dH",
+        "plus-one",
+        "e",
+        "w",
+        by=BY_SCORE,
     ),
 )

@@ -15,6 +15,7 @@ from gradproof.reference_models.ops import Array, Ops
 from ...evidence import HOLDS, REFUTED, Comparison
 from ..check import Check, drawn
 from ..study import Study
+from .formulas import derived_mean
 
 
 def mean_is_exact(
@@ -143,5 +144,23 @@ CHECKS = (
         HOLDS,
         "one-pass",
         by=(),
+    ),
+    derived_mean(
+        "gradient.e", "the mean of the batch form is the derived formula's", "one-pass", "e", by=()
+    ),
+    derived_mean(
+        "gradient.w",
+        "the mean of the w line is the derived formula's",
+        "score-line",
+        "w",
+        by=("w",),
+    ),
+    derived_mean(
+        "gradient.phi_theta",
+        "the mean of dL is the derived formula's",
+        "pathwise",
+        "phi",
+        "theta",
+        by=("phi", "theta"),
     ),
 )

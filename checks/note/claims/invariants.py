@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 
 import numpy as np
 
+from gradproof.derivations.registry import derivation
 from gradproof.estimators.baselines import BASELINES
 from gradproof.estimators.note.builds import all_labels, build, surrogate
 from gradproof.estimators.note.forms import FORMS
 from gradproof.estimators.note.subject import Subject
-from gradproof.reference_models.batch import Batch
-from gradproof.reference_models.model import every_label, one_hot
+from gradproof.estimators.note.value_bounds import count_roundings, unit_roundoff
+from gradproof.reference_models import lstm, sequence
+from gradproof.reference_models.batch import BOS, Batch
+from gradproof.reference_models.model import Model, every_label, one_hot
+from gradproof.reference_models.ops import Array, Ops
 
 from ...evidence import HOLDS, Comparison, compare, compare_sets
 from ..check import ROUNDING, Check, drawn
 from ..study import Study
 from .partition import COUNTED, with_noise
+
+Named = Mapping[str, Array]
 
 #: Columns of padding to add: more than one, so that the last state is not next to a token.
 COLUMNS = 2
@@ -135,6 +142,85 @@ def pad(subject: Subject, rng: np.random.Generator) -> Subject:
     return dataclasses.replace(subject, batch=batch)
 
 
+#: H of the LSTM that steps through padding.
+HIDDEN = 2
+
+
+CELLS = "rounding of values: u R (1 + M), of the LSTM and what is read off it"
+
+
+def masked_values(ops: Ops, model: Model, parameters: Named, batch: Batch, inputs: Named) -> Named:
+    """States (T, 1, N, H) after each token, and what the tokens cost in all, (1, N)."""
+    states = lstm.run(
+        ops,
+        inputs,
+        "theta.lstm",
+        inputs["previous"],
+        batch.mask,
+        t=batch.t,
+        size=HIDDEN,
+        condition=inputs["condition"],
+    )
+    cost = sequence.reconstruction(ops, inputs, batch, inputs["condition"], size=HIDDEN)
+    return {"states": ops.stack(states, axis=0), "cost": cost}
+
+
+def decoder(study: Study, batch: Batch) -> dict[str, np.ndarray]:
+    """A drawn decoder for a batch's tokens, with its input at every step."""
+    rng, vocabulary = study.rng(), max(study.subject.model.classes, BOS + 1)
+    made = sequence.decoder_initial(rng, width=2, hidden=HIDDEN, vocabulary=vocabulary)
+    made["e.embedding"] = rng.standard_normal((vocabulary, 2))
+    made["condition"] = rng.standard_normal((1, batch.n, 4 * HIDDEN))
+    made["noise.keep"] = sequence.keep_noise(rng, batch.n, batch.t, 0.25)
+    before = np.concatenate([np.full((batch.n, 1), BOS), batch.tokens[:, :-1]], axis=1)
+    made["previous"] = made["e.embedding"][before] * made["noise.keep"][..., None]
+    return {name: value.astype(study.subject.dtype) for name, value in made.items()}
+
+
+def stepped(given: dict[str, np.ndarray], mask: np.ndarray) -> np.ndarray:
+    """States (T, N, H): the update of an LSTM written out, what the mask makes of it derived."""
+    masked = derivation("invariants").further["state"]
+    kernel, recurrent, bias = (
+        given[f"theta.lstm.{name}"] for name in ("input", "recurrent", "bias")
+    )
+    state = cell = np.zeros((len(mask), HIDDEN))
+    states = []
+    for step, keep in enumerate(mask.T[..., None]):
+        gates = given["previous"][:, step] @ kernel + bias + given["condition"][0]
+        enter, forget, leave, new = np.split(gates + state @ recurrent, 4, axis=1)
+        updated = _logistic(forget) * cell + _logistic(enter) * np.tanh(new)
+        seen = _logistic(leave) * np.tanh(updated)
+        state = masked(mask=keep, updated=seen, before=state)
+        cell = masked(mask=keep, updated=updated, before=cell)
+        states.append(state)
+    return np.array(states)
+
+
+def _logistic(x: np.ndarray) -> np.ndarray:
+    return 1.0 / (1.0 + np.exp(-x))
+
+
+def masked_steps(study: Study) -> list[Comparison]:
+    """A decoder over padding with garbage in it: states, and what its tokens cost."""
+    subject = pad(study.subject, study.rng())
+    batch, given = subject.batch, decoder(study, subject.batch)
+    inputs, whole = batch.arrays() | given, build(masked_values, subject)
+    found = study.bench.values(whole, subject, inputs)
+    wide = {name: value.astype(np.float64) for name, value in given.items()}
+    states = stepped(wide, batch.mask.astype(np.float64))
+    logits = states @ wide["theta.output"].T + wide["theta.output_bias"]
+    target = np.take_along_axis(logits, batch.tokens.T[..., None], axis=-1)[..., 0]
+    cost = np.log(np.exp(logits).sum(axis=-1)) - target
+    expected = derivation("invariants").oracle(mask=batch.mask.T, value=cost)
+    # All that is computed, the decoder being among the inputs, is counted as if of parameters.
+    rounded = count_roundings(lambda ops, counted, _: whole(ops, {}, counted), inputs, {})
+    bound = unit_roundoff(subject.dtype) * rounded.operations * (1.0 + rounded.largest)
+    return [
+        compare("states", found["states"][:, 0], states, bound, study.name),
+        compare("cost of the tokens", found["cost"][0], expected, bound, study.name),
+    ]
+
+
 CHECKS = (
     Check(
         claim="invariants",
@@ -162,5 +248,15 @@ CHECKS = (
         compare=padding,
         **drawn(),
         bound_reason=ROUNDING,
+    ),
+    Check(
+        claim="invariants",
+        variant="derived",
+        statement="masked steps and the masked sum over tokens are the derived ones",
+        expected=HOLDS,
+        compare=masked_steps,
+        **drawn(supports=False),
+        models=(),
+        bound_reason=CELLS,
     ),
 )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from gradproof.derivations.registry import derivation
 from gradproof.estimators.note import complex_step
 from gradproof.estimators.note.builds import build
 from gradproof.reference_models import objective
@@ -16,6 +17,7 @@ from gradproof.reference_models.ops import Array, Ops
 from ...evidence import HOLDS, REFUTED, Comparison, compare
 from ..check import Check, drawn
 from ..study import Study
+from .formulas import derived_row
 from .objective import ALPHA
 
 Named = Mapping[str, Array]
@@ -59,6 +61,23 @@ def _along(study: Study, inputs: Named, expected: dict[str, np.ndarray]) -> Comp
     return compare("all, along a direction", found, stepped, bound, study.name, signal=signal)
 
 
+def given_labels(study: Study) -> list[Comparison]:
+    """The gradient of the labelled part at labels that are given."""
+    subject, known, oracle = study.subject, study.tables, derivation("labelled").oracle
+    labels, rows = study.draw(), np.arange(study.subject.batch.n)
+    inputs = subject.inputs(one_hot(labels, subject.model.classes))
+    found = study.bench.gradient(build(labelled_cost, subject), subject, inputs)
+    expected = {
+        name: oracle(
+            pathwise=known.pathwise[name][labels, rows],
+            score=known.score[name][labels, rows],
+            alpha=ALPHA,
+        ).sum(axis=0)
+        for name in study.names()
+    }
+    return study.compare_gradient(found, expected, study.names())
+
+
 CHECKS = (
     Check(
         claim="labelled",
@@ -76,4 +95,5 @@ CHECKS = (
         compare=lambda study: no_score_term(study, score_term=True),
         **drawn(supports=False),
     ),
+    derived_row("labelled", "the gradient at given labels is the derived one", given_labels),
 )

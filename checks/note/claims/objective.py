@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from gradproof.derivations.registry import derivation
 from gradproof.estimators.note import complex_step, moments
 from gradproof.estimators.note.builds import build, exact_objective, terms_at
 from gradproof.estimators.note.forms import FORMS
@@ -19,6 +20,7 @@ from gradproof.reference_models.ops import Array, Ops
 from ...evidence import HOLDS, REFUTED, Comparison, compare
 from ..check import ROUNDING, Check, drawn
 from ..study import Study
+from .formulas import derived_row
 
 Named = Mapping[str, Array]
 
@@ -237,6 +239,51 @@ def scalar_cost(ops: Ops, model: Model, parameters: Named, batch: Batch, inputs:
     return whole_cost(ops, model, parameters, batch, inputs)["C"]
 
 
+def unlabelled_as_derived(study: Study) -> list[Comparison]:
+    """U of each sentence."""
+    subject, known = study.subject, study.tables
+    inputs = subject.inputs(every_label(subject.batch.n, subject.model.classes))
+    found = study.bench.values(build(unlabelled_values, subject), subject, inputs)["U"]
+    expected = derivation("objective.u").oracle(
+        q=np.exp(known.log_q), log_q=known.log_q, loss=known.loss
+    )
+    return [compare("U", found, expected, scale(study), study.name)]
+
+
+def cost_as_derived(study: Study) -> list[Comparison]:
+    """C, and its gradient, from tables of both kinds of sentences."""
+    subject, known, derived = study.subject, study.tables, derivation("objective.c")
+    labels = subject.batch.labels
+    i, j = np.flatnonzero(labels != UNLABELLED), np.flatnonzero(labels == UNLABELLED)
+    drawn_from = {
+        "q": np.exp(known.log_q[:, j].T),
+        "log_q": known.log_q[:, j].T,
+        "loss": known.loss[:, j].T,
+        "alpha": ALPHA,
+    }
+    inputs = cost_inputs(study)
+    value = study.bench.values(build(whole_cost, subject), subject, inputs)["C"]
+    whole = derived.further["cost"](
+        labelled_loss=known.loss[labels[i], i], labelled_log_q=known.log_q[labels[i], i],
+        **drawn_from,
+    )  # fmt: skip
+    found = study.bench.gradient(build(scalar_cost, subject), subject, inputs)
+    expected = {
+        name: derived.oracle(
+            labelled_pathwise=known.pathwise[name][labels[i], i],
+            labelled_score=known.score[name][labels[i], i],
+            score=known.score[name][:, j].swapaxes(0, 1),
+            pathwise=known.pathwise[name][:, j].swapaxes(0, 1),
+            **drawn_from,
+        )
+        for name in study.names()
+    }
+    return [
+        compare("C", value, whole, scale(study), study.name),
+        *study.compare_gradient(found, expected, study.names()),
+    ]
+
+
 CHECKS = (
     Check(
         claim="objective.u",
@@ -291,5 +338,15 @@ CHECKS = (
         compare=sampled_cost,
         **drawn(labelled=True, supports=False),
         bound_reason=ROUNDING,
+    ),
+    derived_row(
+        "objective.u", "U of each sentence is the derived sum", unlabelled_as_derived, VALUE
+    ),
+    derived_row(
+        "objective.c",
+        "C and its gradient are the derived averages",
+        cost_as_derived,
+        f"{ROUNDING}; of C: {VALUE}",
+        labelled=True,
     ),
 )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from gradproof.derivations.registry import derivation
 from gradproof.estimators.note.builds import build
 from gradproof.estimators.note.subject import Subject
 from gradproof.reference_models.batch import Batch
@@ -196,6 +197,29 @@ def noise_that_moves(study: Study, which: str) -> set[str]:
     return moved
 
 
+#: Rows of the table for SeqDGM-A.
+GROUPS_WITH_A = ("e", "v", "w", "phi", "theta")
+
+
+def with_a(name: str) -> str:
+    """The group of a parameter, v for those of q(a|x), which stand in e beside the embeddings."""
+    return "v" if group_of(name) == "e" and name != "e.embedding" else group_of(name)
+
+
+def reach_table(
+    study: Study, claim: str, groups: tuple[str, ...], of: Callable[[str], str]
+) -> list[Comparison]:
+    """The share of each group's parameters that reach log q, and L: all of them or none."""
+    by_log_q, by_loss = reached(study, log_q_alone), reached(study, loss_alone)
+    expected = derivation(claim).oracle()
+    comparisons = []
+    for group, row in zip(groups, expected, strict=True):
+        names = [name for name in study.names() if of(name) == group]
+        found = [np.mean([name in reach for name in names]) for reach in (by_log_q, by_loss)]
+        comparisons.append(compare(f"what {group} reaches", found, row, 0.0, study.name))
+    return comparisons
+
+
 CHECKS = (
     Check(
         claim="partition.seqdgm",
@@ -250,5 +274,23 @@ CHECKS = (
         compare=one_sample_of_a,
         models=("seqdgm-a",),
         bound_reason="a count of names, which must be 0; rounding of values: u 16R (1 + M)",
+    ),
+    Check(
+        claim="partition.seqdgm",
+        variant="derived",
+        statement="which group reaches log q and L is the derived table",
+        expected=HOLDS,
+        compare=lambda study: reach_table(study, "partition.seqdgm", GROUPS, group_of),
+        models=("seqdgm",),
+        bound_reason=COUNTED,
+    ),
+    Check(
+        claim="partition.seqdgm_a",
+        variant="derived",
+        statement="... with the parameters of q(a|x) in a row of their own",
+        expected=HOLDS,
+        compare=lambda study: reach_table(study, "partition.seqdgm_a", GROUPS_WITH_A, with_a),
+        models=("seqdgm-a",),
+        bound_reason=COUNTED,
     ),
 )

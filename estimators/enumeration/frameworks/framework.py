@@ -136,7 +136,7 @@ def handle(
 
 
 def refuse(why: str) -> Callable[..., Any]:
-    """An answer to what has no outcomes to count."""
+    """A handler that refuses an unsupported draw."""
 
     def answer(*_: Any, **__: Any) -> Any:
         raise UnsupportedDraw(why)

@@ -218,7 +218,8 @@ class _Handlers:
             return contextlib.nullcontext()
         if part(self._jax, ".extend.core").unsafe_am_i_under_a_jit_DO_NOT_USE():
             raise UnsupportedDraw(
-                f"{what} is traced where no run is under way, in code that runs may use"
+                f"{what} is traced where no run is under way, in code that runs may use; trace it "
+                "in the estimator"
             )
         return traces(self._jax).of("outside")
 
@@ -310,13 +311,14 @@ def _lowered_outside(name: str, rule: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _why(what: str) -> str:
-    return f"{what} draws what has no outcomes to count"
+    return f"{what} is an unsupported draw: its outcomes cannot be enumerated"
 
 
 def _check_thread(what: str) -> None:
     if not home().runs:
         raise UnsupportedDraw(
-            f"{what} draws in another thread than the estimator's, which was given its context"
+            f"{what} draws in another thread than the estimator's, which was given its context; "
+            "draw in the estimator's own"
         )
 
 
@@ -342,8 +344,8 @@ def _below(jax: Any) -> list[Any]:
         return [getattr(known, name) for name in BELOW]
     except (ImportError, AttributeError):
         raise UnsupportedDraw(
-            f"JAX {jax.__version__} is imported, and might draw unseen: it is not built as those "
-            "that are known; update it, or run this where it is not imported"
+            f"JAX {jax.__version__} is imported, and might draw unseen: gradproof does not know "
+            "this version; update it, or run this where it is not imported"
         ) from None
 
 
@@ -359,7 +361,7 @@ def _refuse_ahead(jax: Any, patches: Patches) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class _Callback:
-    """Somebody's function that compiled code calls back, in whatever thread that is."""
+    """A user's function that compiled code calls back, in whatever thread that is."""
 
     function: Callable[..., Any]
     where: Home

@@ -170,8 +170,8 @@ def _lowering(mlir: Any) -> Any:
 
 def _refuse_several(what: str, devices: int) -> None:
     why = (
-        f"{what} is compiled for {devices} devices, whose draws cannot be answered one by one; run "
-        "it on one device"
+        f"{what} is compiled for {devices} devices, whose draws cannot be enumerated one by one; "
+        "run it on one device"
     )
     run = current_run()
     if not isinstance(run, SampledRun):

@@ -8,20 +8,28 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..outcomes import EPS, Categorical, Coin, Outcomes, Uniform, binomial, weighted
+from ..outcomes import (
+    EPS,
+    Categorical,
+    Choose,
+    Coin,
+    Outcomes,
+    Uniform,
+    binomial,
+    weighted,
+    weighted_without_replacement,
+    without_replacement,
+)
 from ..run import Run, UnsupportedDraw
 
 #: How far parameters may be apart that were computed twice, in steps of their precision: a sum of n
 #: terms in another order is off by about the root of n roundings, and layers are 4 096 wide.
 RECOMPUTED = 64.0
-
-#: Asked for the outcome of one draw.
-Choose = Callable[[Outcomes], int]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,18 +106,14 @@ class Categoricals(Sampler):
             return [choose(one) for _ in range(math.prod(self.shape))]
         flat = rows.reshape(-1, rows.shape[-1])
         if self.times is not None:
-            found = [self._apart(choose, row, self.times) for row in flat]
+            times, step = self.times, self.step
+            found = [
+                weighted_without_replacement(choose, self.what, row, times, step) for row in flat
+            ]
             return np.moveaxis(np.reshape(found, (*rows.shape[:-1], self.times)), -1, 0)
         outcomes = [Categorical(self.what, row, self.step) for row in flat]
         places = np.arange(len(flat)).reshape(rows.shape[:-1])
         return [choose(outcomes[row]) for row in np.broadcast_to(places, self.shape).flat]
-
-    def _apart(self, choose: Choose, row: np.ndarray, times: int) -> list[int]:
-        left, found = row.copy(), []
-        for _ in range(times):
-            found.append(choose(weighted(self.what, left, self.step)))
-            left[found[-1]] = 0.0
-        return found
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,17 +171,7 @@ class Permutations(Sampler):
     def drawn(self, choose: Choose, *_: np.ndarray) -> Any:
         """See the base class."""
         rows = math.prod(self.shape) // self.size if self.size else 0
-        return [self._row(choose) for _ in range(rows)]
-
-    def _row(self, choose: Choose) -> list[int]:
-        moved: dict[int, int] = {}
-        found = []
-        for place in range(self.size):
-            other = place + choose(Uniform(self.what, self.count - place))
-            # As if the places stood in a row, and each that was drawn were swapped to the front.
-            found.append(moved.get(other, other))
-            moved[other] = moved.get(place, place)
-        return found
+        return [without_replacement(choose, self.what, self.count, self.size) for _ in range(rows)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -299,18 +293,18 @@ class KeyedDraws:
 def _used_again(sampler: Sampler, before: Sampler, of_rows: bool) -> str:
     if sampler != before:
         return (
-            f"{sampler.what} draws with a key that {before.what} drew with: the two hang on each "
-            "other in a way that nobody knows; split the key"
+            f"{sampler.what} draws with a key that {before.what} drew with: the two depend on "
+            "each other in an unknown way; split the key"
         )
     if of_rows:
         return (
             f"{sampler.what} draws with one key for all rows of a vmap, and with other "
-            "probabilities in each: the rows hang on each other in a way that nobody knows; split "
+            "probabilities in each: the rows depend on each other in an unknown way; split "
             "the key, and map over the keys too"
         )
     return (
         f"{sampler.what} draws with a key that it drew with before, and with other probabilities: "
-        "the two draws hang on each other in a way that nobody knows; split the key"
+        "the two draws depend on each other in an unknown way; split the key"
     )
 
 

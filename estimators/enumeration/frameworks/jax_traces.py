@@ -59,7 +59,8 @@ class Home:
             run = self.runs[-1]
         if run is None:
             raise UnsupportedDraw(
-                f"{what} was traced while an estimator was enumerated, and is called outside of it"
+                f"{what} was traced while an estimator was enumerated, and is called outside of "
+                "it; trace it again"
             )
         return run
 
@@ -110,8 +111,8 @@ def _setting(jax: Any) -> Setting:
                 return setting
     raise UnsupportedDraw(
         f"JAX {jax.__version__} is imported, and might draw unseen: what it compiled before cannot "
-        "be told from what it compiles for an enumeration; update it, or run this where it is not "
-        "imported"
+        "be distinguished from what it compiles for an enumeration; update it, or run this where "
+        "it is not imported"
     )
 
 

@@ -15,7 +15,16 @@ from typing import Any
 import numpy as np
 
 from ..generators import BIT_GENERATORS, BITS, bits_of, draw_from, read_by, set_by
-from ..outcomes import Uniform, binomial, formed_before, precision_of, tables, weighted
+from ..outcomes import (
+    Uniform,
+    binomial,
+    formed_before,
+    precision_of,
+    tables,
+    weighted,
+    weighted_without_replacement,
+    without_replacement,
+)
 from ..patches import Patches
 from ..run import Run, UnsupportedDraw
 from ..uniforms import uniform
@@ -63,7 +72,9 @@ class Drawing:
         if count < 1 and draws:
             raise ValueError("a must be a positive integer or a non-empty array")  # as NumPy does
         if p is None and not replace and not shuffle:
-            raise UnsupportedDraw(f"{what}(shuffle=False) has an order of NumPy's own")
+            raise UnsupportedDraw(
+                f"{what}(shuffle=False) has an unknown order; leave shuffle=False out"
+            )
         places = self._places(what, count, draws, replace, p)
         if size is None and values is None:
             return places[0]
@@ -75,7 +86,7 @@ class Drawing:
             if not replace and draws > count:
                 raise ValueError("Cannot take a larger sample than population")  # as NumPy does
             if not replace:
-                return self._apart(what, count, draws)
+                return without_replacement(self._run.choose, what, count, draws)
             return [self._run.choose(Uniform(what, count)) for _ in range(draws)]
         given = np.asarray(p, np.float64)
         step = precision_of(p)
@@ -90,17 +101,6 @@ class Drawing:
         if not replace and draws > np.count_nonzero(given):
             raise ValueError("Fewer non-zero entries in p than size")  # as NumPy does
         return drawn_by_weight(self._run, what, given, draws, replace, step)
-
-    def _apart(self, what: str, count: int, draws: int) -> list[int]:
-        """Places without one of them twice, in order; none are listed that are not drawn."""
-        moved: dict[int, int] = {}
-        found = []
-        for place in range(draws):
-            other = place + self._run.choose(Uniform(what, count - place))
-            # As if the places stood in a row, and each that was drawn were swapped to the front.
-            found.append(moved.get(other, other))
-            moved[other] = moved.get(place, place)
-        return found
 
     def integers(
         self,
@@ -132,14 +132,18 @@ class Drawing:
         """Numbers between 0 and 1, to be compared."""
         what = self._begin("random")
         if out is not None:
-            raise UnsupportedDraw(f"{what}(out=...) needs the numbers themselves")
+            raise UnsupportedDraw(
+                f"{what}(out=...) needs the uniform numbers themselves; leave out= out"
+            )
         return uniform(self._run, what, size)
 
     def uniform(self, low: Any = 0.0, high: Any = 1.0, size: Any = None) -> Any:
         """Numbers between two others, to be compared."""
         what = self._begin("uniform")
         if np.ndim(low) or np.ndim(high):
-            raise UnsupportedDraw(f"{what} with arrays as bounds needs the numbers themselves")
+            raise UnsupportedDraw(
+                f"{what} with arrays as bounds needs the uniform numbers themselves; pass numbers"
+            )
         return uniform(self._run, what, size, float(low), float(high))
 
     def binomial(self, n: Any, p: Any, size: Any = None) -> Any:
@@ -192,7 +196,7 @@ class Drawing:
             x[:] = [x[place] for place in order]
 
     def _order(self, what: str, count: int) -> list[int]:
-        return self._apart(what, count, count)
+        return without_replacement(self._run.choose, what, count, count)
 
 
 class LegacyDrawing(Drawing):
@@ -287,7 +291,7 @@ def _legacy_bits() -> Any:
 def _method(real: Any, kind: type[Drawing], name: str, called: str) -> Callable[..., Any]:
     """A handler for a method of a class of NumPy."""
     if not hasattr(kind, name):
-        why = f"{called}.{name} draws what has no outcomes to count"
+        why = f"{called}.{name} is an unsupported draw: its outcomes cannot be enumerated"
         return handle(real, refuse(why), _drawn_elsewhere)
     drawing = getattr(kind, name)
 
@@ -304,7 +308,7 @@ def _drawn_elsewhere(generator: Any, *_: Any, **__: Any) -> None:
 def _function(real: Any, legacy: Any, name: str) -> Callable[..., Any]:
     """A handler for a function of ``numpy.random``, a method of a RandomState of its own."""
     if not hasattr(LegacyDrawing, name):
-        why = f"numpy.random.{name} draws what has no outcomes to count"
+        why = f"numpy.random.{name} is an unsupported draw: its outcomes cannot be enumerated"
         return handle(real, refuse(why), lambda *_, **__: _drawn_elsewhere(legacy))
     drawing = getattr(LegacyDrawing, name)
 
@@ -318,11 +322,7 @@ def drawn_by_weight(
     run: Run, what: str, weights: np.ndarray, draws: int, replace: bool, step: float
 ) -> list[int]:
     """Places that come out one after the other, by weights, (K,)."""
-    if replace:
-        outcomes = weighted(what, weights, step, run.expected()) if draws else None
-        return [run.choose(outcomes) for _ in range(draws)] if outcomes else []
-    left, drawn = np.array(weights, np.float64), []
-    for _ in range(draws):
-        drawn.append(run.choose(weighted(what, left, step)))
-        left[drawn[-1]] = 0.0
-    return drawn
+    if not replace:
+        return weighted_without_replacement(run.choose, what, weights, draws, step)
+    outcomes = weighted(what, weights, step, run.expected()) if draws else None
+    return [run.choose(outcomes) for _ in range(draws)] if outcomes else []

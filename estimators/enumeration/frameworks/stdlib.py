@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ..generators import PYTHON, draw_from, read_by, set_by
-from ..outcomes import Uniform, binomial, weighted
+from ..outcomes import Uniform, binomial, weighted, without_replacement
 from ..patches import Patches
 from ..run import Run, current_run, outside
 from ..uniforms import uniform
@@ -66,12 +66,7 @@ def _sample(
     size = ends[-1] if ends else len(population)
     if not 0 <= k <= size:
         raise ValueError("Sample larger than population or is negative")  # as Python does
-    moved: dict[int, int] = {}
-    found = []
-    for place in range(k):
-        other = place + run.choose(Uniform("random.sample", size - place))
-        found.append(moved.get(other, other))
-        moved[other] = moved.get(place, place)
+    found = without_replacement(run.choose, "random.sample", size, k)
     if ends is not None:
         return [population[bisect.bisect(ends, each)] for each in found]
     return [population[each] for each in found]
@@ -200,7 +195,7 @@ class Stdlib(GeneratorFramework):
         patches.attribute(importlib._bootstrap, "_find_and_load", _outside_of_runs(load))
 
     def _method(self, real: Any, name: str) -> Callable[..., Any]:
-        why = f"random.{name} draws what has no outcomes to count"
+        why = f"random.{name} is an unsupported draw: its outcomes cannot be enumerated"
         answer = ANSWERS.get(name, refuse(why))
 
         def elsewhere(generator: random.Random, *_: Any, **__: Any) -> None:

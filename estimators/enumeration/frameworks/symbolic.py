@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..generators import Streams
-from ..outcomes import EPS, Coin, Uniform, binomial, tables
+from ..outcomes import Coin, Uniform, binomial, precision_of, tables, without_replacement
 from ..run import Run, SampledRun, UnsupportedDraw
 from .numpy import drawn_by_weight
 
@@ -25,7 +25,7 @@ Draw = Callable[..., np.ndarray]
 def binomials(run: Run, what: str, n: Any, p: Any, like: np.ndarray) -> np.ndarray:
     """How many of n come out; zeros and ones where n is one."""
     trials, each = np.broadcast_to(n, like.shape), np.broadcast_to(p, like.shape)
-    step = precision(p)
+    step = precision_of(p)
     found = np.empty_like(like)
     for place in np.ndindex(*like.shape):
         outcomes = binomial(what, int(trials[place]), float(each[place]), step)
@@ -81,11 +81,11 @@ def choices(run: Run, what: str, a: Any, replace: Any, p: Any, like: np.ndarray)
     draws = like.size // math.prod(np.shape(a)[1:])
     if np.size(p):
         weights = np.asarray(p, np.float64)
-        places = drawn_by_weight(run, what, weights, draws, bool(replace), precision(p))
+        places = drawn_by_weight(run, what, weights, draws, bool(replace), precision_of(p))
     elif replace:
         places = [run.choose(Uniform(what, count)) for _ in range(draws)]
     else:
-        places = _apart(run, what, count, draws)
+        places = without_replacement(run.choose, what, count, draws)
     found = np.asarray(places, np.int64)
     return (found if np.ndim(a) == 0 else np.asarray(a)[found]).reshape(like.shape)
 
@@ -93,13 +93,13 @@ def choices(run: Run, what: str, a: Any, replace: Any, p: Any, like: np.ndarray)
 def orders(run: Run, what: str, n: Any, like: np.ndarray) -> np.ndarray:
     """The first n numbers, in any order, in the last axis."""
     count = int(n)
-    rows = [_apart(run, what, count, count) for _ in range(like.size // count)]
+    rows = [without_replacement(run.choose, what, count, count) for _ in range(like.size // count)]
     return np.reshape(rows, like.shape)
 
 
 def picks(run: Run, what: str, p: np.ndarray, like: np.ndarray) -> np.ndarray:
     """Of each row of probabilities as many outcomes as there are columns, none of them twice."""
-    step = precision(p)
+    step = precision_of(p)
     rows = [
         drawn_by_weight(run, what, np.asarray(each, np.float64), like.shape[1], False, step)
         for each in p
@@ -110,36 +110,18 @@ def picks(run: Run, what: str, p: np.ndarray, like: np.ndarray) -> np.ndarray:
 def coins(run: Run, what: str, p: Any, like: np.ndarray) -> np.ndarray:
     """Whether a uniform number is below each probability."""
     one = np.clip(np.broadcast_to(p, like.shape), 0.0, 1.0)  # as it comes out with any other
-    step = precision(p)
+    step = precision_of(p)
     found = np.empty_like(like)
     for place in np.ndindex(*like.shape):
         found[place] = run.choose(Coin(what, float(one[place]), step))
     return found
 
 
-def _apart(run: Run, what: str, count: int, draws: int) -> list[int]:
-    """Places without one of them twice, in order; none are listed that are not drawn."""
-    moved: dict[int, int] = {}
-    found = []
-    for place in range(draws):
-        other = place + run.choose(Uniform(what, count - place))
-        # As if the places stood in a row, and each that was drawn were swapped to the front.
-        found.append(moved.get(other, other))
-        moved[other] = moved.get(place, place)
-    return found
-
-
-def precision(given: Any) -> float:
-    """The step from 1 to the next number, of what probabilities are given in."""
-    kind = np.asarray(given).dtype
-    return float(np.finfo(kind).eps) if kind.kind == "f" else EPS
-
-
 class SymbolicDraws:
     """The draws of one run by one framework; each is known by the state that it uses.
 
     A state that draws the same again, as one does that is not updated, gives the same again. One
-    that draws anything else is refused: the two hang on each other in a way that nobody knows.
+    that draws anything else is refused: the two depend on each other in an unknown way.
 
     Args:
         framework: its name, for messages.
@@ -192,7 +174,7 @@ class SymbolicDraws:
                 other = before[0] if before else "NumPy"
                 raise UnsupportedDraw(
                     f"{self._framework} draws by {name} from a state that {other} drew from: the "
-                    "two hang on each other in a way that nobody knows; let each have a state of "
+                    "two depend on each other in an unknown way; let each have a state of "
                     "its own, and let it be updated"
                 )
         found = draw(self._run, f"{self._framework}'s {name}", *given, like)

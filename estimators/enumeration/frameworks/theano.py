@@ -143,7 +143,7 @@ class Theano(Compiled):
 def enumerable_function(
     inputs: Any, outputs: Any = None, mode: Any = None, **kwargs: Any
 ) -> Symbolic:
-    """``theano.function``, of a graph whose ``MRG_RandomStreams`` can be asked for outcomes.
+    """``theano.function``, of a graph whose ``MRG_RandomStreams`` can be enumerated.
 
     Its ``multinomial``, ``binomial`` (``uniform(size) < p``) and ``choice`` ask the run that is
     under way, and draw as ever where there is none. What is given by ``givens`` is not drawn: noise
@@ -280,7 +280,7 @@ def _constant(variable: Symbolic) -> float | None:
 
 
 def _unseen(graph: Symbolic) -> Iterator[str]:
-    """What draws in a compiled graph, and in graphs inside of it, and cannot be asked."""
+    """What draws in a compiled graph, and in graphs inside of it, and no handler sees."""
     for node in graph.apply_nodes:
         inner: Any = getattr(node.op, "fn", None)
         if hasattr(inner, "maker"):  # scan has a compiled function of its own

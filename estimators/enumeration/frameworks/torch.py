@@ -17,7 +17,15 @@ from typing import Any
 import numpy as np
 
 from ..generators import Kind, draw_from, identity, read_by, set_by
-from ..outcomes import EPS, Coin, Uniform, binomial, weighted, weighted_rows
+from ..outcomes import (
+    EPS,
+    Coin,
+    Uniform,
+    binomial,
+    weighted_rows,
+    weighted_without_replacement,
+    without_replacement,
+)
 from ..patches import Patches
 from ..run import Run, UnsupportedDraw, current_run
 from ..torch_modes import not_hidden
@@ -89,7 +97,7 @@ class Torch(GeneratorFramework):
         ):
             for name in (*answers, *names):
                 real = getattr(owner, name)
-                why = f"{where}.{name} draws what has no outcomes to count"
+                why = f"{where}.{name} is an unsupported draw: its outcomes cannot be enumerated"
                 answer = answers.get(name)
                 answer = transforms.answer(real, answer) if answer else refuse(why)
                 handler = handle(real, self._seen(answer), self._elsewhere)
@@ -207,8 +215,8 @@ def _refuse_operation(func: Any, args: Any, kwargs: Any) -> None:
     what = "dropout, by " if "dropout" in name or _in_dropout() else ""
     raise UnsupportedDraw(
         f"PyTorch drew by {what}{name}, which no handler sees: only its Python functions "
-        "multinomial, bernoulli, binomial, randint, randperm, and what is built on these, can be "
-        "asked for an outcome"
+        "multinomial, bernoulli, binomial, randint, randperm, and what is built on these, are "
+        "enumerated; switch it off, draw by one of them, or pass it a fixed draw"
     )
 
 
@@ -329,13 +337,10 @@ class _Draws:
         if count > np.count_nonzero(weights):
             raise UnsupportedDraw(
                 f"{what} draws {count} of {np.count_nonzero(weights)} outcomes that have a "
-                "probability, without replacement: what PyTorch gives for the others is no draw"
+                "probability, without replacement: what PyTorch gives for the others is no draw; "
+                "draw at most as many"
             )
-        left, drawn = weights.copy(), []
-        for _ in range(count):
-            drawn.append(run.choose(weighted(what, left, step)))
-            left[drawn[-1]] = 0.0
-        return drawn
+        return weighted_without_replacement(run.choose, what, weights, count, step)
 
     def _log_weights(self, rows: Tensor, places: Tensor, replacement: bool) -> Tensor:
         """The logarithm of the probability of what was drawn from each row."""
@@ -432,7 +437,9 @@ class _Draws:
         self._begin(run, generator, "Tensor.random_")
         bounds = (*bounds, *(named[name] for name in ("from", "to") if named.get(name) is not None))
         if not bounds:
-            raise UnsupportedDraw("Tensor.random_ without bounds has too many outcomes to count")
+            raise UnsupportedDraw(
+                "Tensor.random_ without bounds has too many outcomes to enumerate; pass bounds"
+            )
         low, high = bounds if len(bounds) == 2 else (0, *bounds)
         drawn = self._uniform(run, low, high, tensor.numel(), "Tensor.random_")
         if run.samples:  # it is only looked at
@@ -462,12 +469,7 @@ class _Draws:
     ) -> Tensor:
         """The first n numbers in any order."""
         self._begin(run, generator, "torch.randperm")
-        order = list(range(n)) if n <= 1 << 20 else range(n)
-        drawn: list[int] = []
-        for place in range(n):
-            other = place + run.choose(Uniform("torch.randperm", n - place))
-            order[place], order[other] = order[other], order[place]  # type: ignore[index]
-            drawn.append(order[place])
+        drawn = without_replacement(run.choose, "torch.randperm", n, n)
         made = {"dtype": self._torch.long, **{k: v for k, v in kwargs.items() if v is not None}}
         return _given(self._torch.tensor(drawn, **made), out)
 

@@ -97,7 +97,9 @@ def _answering(torch: Any) -> Callable[..., contextlib.AbstractContextManager[ob
             name = func._schema.name.split("::")[-1]
             answer = self._answers.get(name)
             if answer is None:
-                raise UnsupportedDraw(f"PyTorch drew by {name}, which no handler can answer")
+                raise UnsupportedDraw(
+                    f"PyTorch drew by {name}, an unsupported draw; draw by multinomial or bernoulli"
+                )
             named = {key: value for key, value in given.items() if key not in UNNAMED}
             if self._run.graph is None:
                 return answer(self._run, *args, **named)

@@ -1,4 +1,4 @@
-"""How far rounding inside somebody's code can move its result, from runs with moved arithmetic."""
+"""How far rounding inside a user's code can move its result, from runs with moved arithmetic."""
 
 from __future__ import annotations
 

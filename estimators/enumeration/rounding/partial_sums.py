@@ -5,6 +5,9 @@ its total: the first half of a batch pulls one way, the second half the other. T
 at √n places, in the order of storage, and moved: by as many units in the last place as the
 roundings up to the next place add up to at random, if the terms are added one after another; by one
 or two, if they are added in pairs.
+
+Reference:
+    Higham (1993), The accuracy of floating point summation.
 """
 
 from __future__ import annotations

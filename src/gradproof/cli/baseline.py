@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -12,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gradproof.checks.evidence import HOLDS
+from gradproof.checks.json_records import to_json
 from gradproof.checks.note.text import TextOptions, prepare_text, text_subject
 from gradproof.checks.note.user_baseline import (
     ADVICE,
@@ -145,7 +145,7 @@ def command(
                 lambda axes: variance_figure.draw(axes, found, own=own, title=finding.name),
             )
         if json_file is not None:
-            write_whole(Path(json_file), to_json(finding, corpus, seed))
+            write_whole(Path(json_file), written(finding, corpus, seed))
     sys.exit(AS_RECORDED if finding.usable else NOT_AS_RECORDED)
 
 
@@ -223,21 +223,19 @@ def summary(finding: BaselineReport) -> str:
     return f"{finding.name} may not be used: {', '.join(wrong)}"
 
 
-def to_json(finding: BaselineReport, corpus: Corpus, seed: int) -> str:
+def written(finding: BaselineReport, corpus: Corpus, seed: int) -> str:
     """The whole record."""
-    return json.dumps(
-        {
-            "name": finding.name,
-            "data": corpus.name,
-            "source": corpus.source,
-            "fingerprint": corpus.fingerprint,
-            "seed": seed,
-            "usable": finding.usable,
-            "helps": finding.helps,
-            "values": finding.values.tolist(),
-            "best": finding.best.tolist(),
-            "variances": [vars(each) for each in finding.variances],
-            "evidence": [found.as_dict() for found in finding.evidence],
-        },
-        indent=2,
-    )
+    record = {
+        "name": finding.name,
+        "data": corpus.name,
+        "source": corpus.source,
+        "fingerprint": corpus.fingerprint,
+        "seed": seed,
+        "usable": finding.usable,
+        "helps": finding.helps,
+        "values": finding.values,
+        "best": finding.best,
+        "variances": finding.variances,
+        "evidence": [found.as_dict() for found in finding.evidence],
+    }
+    return to_json(record)

@@ -1,4 +1,4 @@
-"""``gradproof benchmark``: every way of checking, on every estimator of the catalogue."""
+"""``gradproof benchmark``: every method of checking, on every estimator of the catalogue."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from pathlib import Path
 import click
 
 from gradproof.checks.benchmark.bugs import ROWS
-from gradproof.checks.benchmark.detection import ON_BUGS, ON_RIGHT
-from gradproof.checks.benchmark.detection import score as run_score
-from gradproof.checks.benchmark.results import score_to_json
+from gradproof.checks.benchmark.detection import ON_BUGS, ON_RIGHT, run_benchmark
+from gradproof.checks.json_records import to_json
 from gradproof.reports.detection import row_table, summary_table
 
 from . import options
@@ -31,14 +30,14 @@ from .console import (
     "--only",
     multiple=True,
     metavar="FRAMEWORK[/ID]",
-    help="Score these estimators only, e.g. numpy or torch/batch-mean. Repeat for several.",
+    help="Run these estimators only, e.g. numpy or torch/batch-mean. Repeat for several.",
 )
 @click.option(
     "--bug-runs",
     type=click.IntRange(min=1),
     default=ON_BUGS,
     show_default=True,
-    help="Times that a way which draws is tried on each bug.",
+    help="Times that a method which draws is tried on each bug.",
 )
 @click.option(
     "--right-runs",
@@ -68,15 +67,15 @@ def command(
     json_file: str | None,
     show_traceback: bool,
 ) -> None:
-    """Score ways of checking on known bugs and on right estimators.
+    """Try methods of checking on known bugs and on right estimators.
 
     Bugs that were seen in libraries and papers, and right estimators of every kind, are put to
-    gradproof's ways and to the usual ones: torch.autograd.gradcheck on the surrogate, a mean of
-    100,000 draws within 5 %, a mean of 10,000 within 3 standard errors. Prints what each way
+    gradproof's methods and to the usual ones: torch.autograd.gradcheck on the surrogate, a mean of
+    100,000 draws within 5 %, a mean of 10,000 within 3 standard errors. Prints what each method
     caught, missed and raised a false alarm at, and the time that it takes for one run on each.
 
-    Exit status: 0 if gradproof's ways raise no false alarm and see every bug, by the mean over all
-    draws or beyond it, 1 if not, 2 if the command cannot be run, 130 if it was interrupted.
+    Exit status: 0 if gradproof's methods raise no false alarm and see every bug, by the mean over
+    all draws or beyond it, 1 if not, 2 if the command cannot be run, 130 if it was interrupted.
     """
     with clear_errors(show_traceback), progress() as report:
         if json_file is not None:
@@ -89,7 +88,7 @@ def command(
                 f"{', '.join(sorted(frameworks))}, and --rows prints the estimators of one"
             )
         keys = [key for key in ROWS if not only or key in only or key.split("/")[0] in only]
-        found = run_score(
+        found = run_benchmark(
             keys,
             seed=seed,
             on_bugs=bug_runs,
@@ -103,5 +102,5 @@ def command(
     click.echo(f"\n{found.bugs} bugs, {len(found.rows) - found.bugs} right, seed {found.seed}")
     if json_file is not None:
         with clear_errors(show_traceback):
-            write_whole(Path(json_file), score_to_json(found))
+            write_whole(Path(json_file), to_json(found))
     sys.exit(AS_RECORDED if found.as_claimed else NOT_AS_RECORDED)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import json
 import math
 import re
 import sys
@@ -15,18 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 from rich.table import Table
 from rich.text import Text
 
+from gradproof.checks.json_records import to_json
 from gradproof.checks.sequential.mean_test import ALPHA
 from gradproof.checks.user.estimator import EstimatorReport, check_estimator
-from gradproof.checks.user.expected_cost import NotDifferentiable
-from gradproof.checks.user.rarity import TooFewDraws
-from gradproof.checks.user.sampled import RepeatedSamples
-from gradproof.checks.user.surrogate import InputChanged
-from gradproof.estimators.enumeration.gradients import NotAGradient
-from gradproof.estimators.enumeration.run import MOST_PATHS, NotEnumerable
+from gradproof.errors import GradproofError
+from gradproof.estimators.enumeration.run import MOST_PATHS
 
 from . import options, user_file
 from .console import (
@@ -48,16 +43,6 @@ GIVEN = {
     "wrt": "The module or tensors whose gradients are read, if the inputs have them not.",
     "reset": "Called before each run, to forget what the last one left.",
 }
-
-#: Errors that are about the estimator and say so; all others are the user's, or about the call.
-OURS = (
-    NotEnumerable,
-    NotAGradient,
-    InputChanged,
-    NotDifferentiable,
-    RepeatedSamples,
-    TooFewDraws,
-)
 
 TEMPLATE = '''"""A gradient estimator for `gradproof check {file}:reinforce`."""
 
@@ -83,9 +68,9 @@ def reinforce(logits):
     tensors that require gradients, or name a module with `wrt = module`; return gradients or a
     surrogate to be differentiated, or call backward() and return nothing.
     """
-    chances = softmax(logits)
-    outcome = rng.choice(len(chances), p=chances)
-    score = np.eye(len(chances))[outcome] - chances
+    probabilities = softmax(logits)
+    outcome = rng.choice(len(probabilities), p=probabilities)
+    score = np.eye(len(probabilities))[outcome] - probabilities
     return (costs[outcome] - 2.0) * score  # 2.0 is the baseline
 
 
@@ -97,8 +82,8 @@ def objective(logits):
 # Where the exact gradient is known, it is better than the objective, and is used instead:
 #
 # def exact(logits):
-#     chances = softmax(logits)
-#     return chances * (costs - chances @ costs)
+#     probabilities = softmax(logits)
+#     return probabilities * (costs - probabilities @ costs)
 #
 # An estimator that keeps something from one run to the next needs a function that forgets it:
 #
@@ -137,7 +122,7 @@ def _given(command: Callable[..., None]) -> Callable[..., None]:
     type=click.FloatRange(0.0, 1.0, min_open=True, max_open=True),
     default=ALPHA,
     show_default=True,
-    help="Chance of a false alarm, of a sampled verdict.",
+    help="Probability of a false alarm, of a sampled verdict.",
 )
 @options.SEED
 @click.option("--json", "json_file", metavar="FILE", help="Write what was found here.")
@@ -153,14 +138,14 @@ def command(
     show_traceback: bool,
     **names: str | None,
 ) -> None:
-    """Is the mean of a gradient estimator of your own the gradient that it estimates?
+    """Is a gradient estimator of your own unbiased: is its mean the gradient it estimates?
 
     NAME in FILE.py is a function or a class. It draws, with PyTorch or NumPy, and returns
     gradients, or a surrogate to be differentiated, or leaves gradients in .grad. The file says too
     what they should be: the gradient itself (exact), or what draws and returns a cost (objective).
     `--new FILE.py` writes one to begin with.
 
-    The estimator is run as it is, once for every outcome of its draws, and each run is weighed by
+    The estimator is run as it is, once for every outcome of its draws, and each run is weighted by
     its probability: mean and standard deviation are exact, and a verdict has no false alarm in it.
     The table has the worst entry of each parameter; a bound is what rounding can explain.
 
@@ -168,7 +153,7 @@ def command(
     at once, is sampled until its mean is refuted or there are as many draws. What is printed says
     what the verdict rests on; a bound is the smallest bias that would have been seen then.
 
-    Exit status: 0 if it is unbiased, 1 if not, or if it cannot be told from rounding, 2 if it
+    Exit status: 0 if it is unbiased, 1 if not, or if rounding hides it, 2 if it
     cannot be checked, 130 if it was interrupted.
     """
     with clear_errors(show_traceback):
@@ -189,7 +174,7 @@ def command(
     click.echo(f"From the file, too: {', '.join(given.values())}.")
     if json_file is not None:
         with clear_errors(show_traceback):
-            write_whole(Path(json_file), to_json(checked, str(target)))
+            write_whole(Path(json_file), written(checked, str(target)))
     sys.exit(AS_RECORDED if checked.unbiased else NOT_AS_RECORDED)
 
 
@@ -197,15 +182,17 @@ def read(module: types.ModuleType, names: dict[str, str | None]) -> dict[str, st
     """The names of what a file gives, by what it is.
 
     Raises:
-        FileError: if something is asked for that is not there, or nothing says what the gradient
-            should be.
+        FileError: if an option names something that is missing, or nothing says what the
+            gradient should be.
     """
     given = {}
     for key, name in names.items():
         if hasattr(module, name or key):
             given[key] = name or key
         elif name is not None:
-            raise FileError(f"{module.__file__} has no {name!r}, which --{key} names")
+            raise FileError(
+                f"{module.__file__} has no {name!r}, which --{key} names; define it there"
+            )
     if names["exact"] and names["objective"]:
         raise FileError("give one of --exact and --objective: each says what the gradient is")
     if "exact" in given and "objective" in given:
@@ -272,7 +259,7 @@ def blame(error: BaseException, target: str, module: types.ModuleType) -> str:
     lines = [frame.lineno for frame in frames if frame.filename == module.__file__]
     place = f"{target.rpartition(':')[0]}:{lines[-1]}" if lines else target
     # Ours are also those about what came out, which are raised where the user's code has ended.
-    ours = isinstance(error, OURS) or (not lines and _is_ours(error))
+    ours = isinstance(error, GradproofError) or (not lines and _is_ours(error))
     kind = "" if ours else f"raised {type(error).__name__}: "
     said = str(error) or "without a message"
     notes = "".join(f"; {note}" for note in getattr(error, "__notes__", ()))
@@ -297,7 +284,7 @@ def table(checked: EstimatorReport) -> Table:
         mean, exact = checked.mean[one.what], checked.exact[one.what]
         if not mean.size:
             continue
-        at = checked.places[one.what]
+        at = one.index
         entry = f"[{', '.join(map(str, at))}]" if at else ""
         spread = math.sqrt(checked.variance[one.what][at])
         made.add_row(
@@ -311,17 +298,6 @@ def table(checked: EstimatorReport) -> Table:
     return made
 
 
-def to_json(checked: EstimatorReport, target: str) -> str:
-    """The whole record; JSON has no number that is not finite, and gets a string."""
-    whole = {"target": target, "unbiased": checked.unbiased, **dataclasses.asdict(checked)}
-    return json.dumps(_plain(whole), indent=2)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.ndarray | np.generic):
-        return _plain(value.tolist())
-    if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+def written(checked: EstimatorReport, target: str) -> str:
+    """The whole record."""
+    return to_json({"target": target, "unbiased": checked.unbiased, **dataclasses.asdict(checked)})

@@ -1,4 +1,4 @@
-"""What every command does alike: output, progress, errors in one line, files written whole."""
+"""What all commands share: output, progress, errors in one line, files written whole."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def progress() -> Iterator[Callable[[int, int, str], None] | None]:
 
 @contextlib.contextmanager
 def clear_errors(show_traceback: bool) -> Iterator[None]:
-    """Turn errors that a user can mend into one message, and keep the traceback for who asks."""
+    """Turn errors that a user can fix into one message; --traceback shows the traceback."""
     try:
         yield
     except (ValueError, ImportError, OSError) as error:
@@ -119,7 +119,7 @@ def check_writable(name: str) -> None:
     if not name:
         raise FileNotFoundError("cannot write evidence: the file's name is ''; give one to --json")
     if name == "-":
-        raise FileNotFoundError("cannot write to '-', which is no file; give a file's name")
+        raise FileNotFoundError("cannot write to '-', which is not a file; give a file's name")
     path = Path(name)
     folder = path.absolute().parent
     if not folder.is_dir():

@@ -8,14 +8,13 @@ from typing import Any, TypeVar
 
 import click
 
+from gradproof.checks.json_records import from_json
 from gradproof.checks.note.text import TextOptions, prepare_text, text_subject
 from gradproof.checks.note.verify import fresh_seed
 from gradproof.checks.variance.curve import curve
 from gradproof.checks.variance.ratios import EXPECTED, KINDS, ratio_map
-from gradproof.checks.variance.record_files import training_from_json
 from gradproof.checks.variance.record_texts import other_texts
-from gradproof.checks.variance.records import Stage, Training
-from gradproof.checks.variance.scaling_files import scaling_from_json
+from gradproof.checks.variance.records import Scaling, Stage, Training
 from gradproof.checks.variance.training import RECORD
 from gradproof.estimators.note.exact import reference
 from gradproof.estimators.note.parabola import Quadratics, quadratics
@@ -190,12 +189,12 @@ def cost(record: str, file: str, show_traceback: bool) -> None:
     """Draw what a gradient costs, and how much it varies, against the number of labels."""
     with clear_errors(show_traceback):
         check_figure(file)
-        found = read(record, scaling_from_json, BENCHMARK)
+        found = read(record, Scaling, BENCHMARK)
         save(file, cost_figure.LAYOUT, lambda axes: cost_figure.draw(axes, found))
     click.echo(f"wrote {file}: K = {', '.join(f'{each}' for each in found.classes)}")
 
 
-def read(record: str, parse: Callable[[str], Read], source: str) -> Read:
+def read(record: str, kind: type[Read], source: str) -> Read:
     """The record in a file, or in the record.json of a folder.
 
     Args:
@@ -208,16 +207,16 @@ def read(record: str, parse: Callable[[str], Read], source: str) -> Read:
     if not path.is_file():
         raise ValueError(f"there is no record {path}; {source}")
     try:
-        return parse(path.read_text(encoding="utf-8"))
+        return from_json(kind, path.read_text(encoding="utf-8"))
     except (TypeError, ValueError) as error:  # UnicodeDecodeError is a ValueError
         raise ValueError(
-            f"{path} is no record that can be drawn here: {error}; {source}"
+            f"{path} is not a record that can be drawn here: {error}; {source}"
         ) from error
 
 
 def _measured(record: str) -> Training:
     """A record of training with stages; if its texts are others than those here, that is said."""
-    found = read(record, training_from_json, TRAIN)
+    found = read(record, Training, TRAIN)
     if not found.stages:
         raise ValueError(
             f"{record} has no stages, so no variance was measured in it; train with --stages, "

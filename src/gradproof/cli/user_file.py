@@ -1,4 +1,4 @@
-"""What a user wrote, in a file of the user's: named, run, and blamed for what it raises."""
+"""A function in a user's file: found by name, run, and named in the message if it raises."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .console import check_writable, write_whole
 
 
 class FileError(GradproofError, ValueError):
-    """A file that has not what it should have."""
+    """A user's file that lacks what it should have, or cannot be run."""
 
 
 def load(target: str, command: str, example: str) -> tuple[Callable[..., Any], ModuleType]:
@@ -59,7 +59,7 @@ def load(target: str, command: str, example: str) -> tuple[Callable[..., Any], M
 def _run(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f"_own_{path.stem}", path)
     if spec is None or spec.loader is None:
-        raise FileError(f"{path} is no Python file; its name must end in .py")
+        raise FileError(f"{path} is not a Python file; its name must end in .py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # where dataclasses look for it
     sys.path.append(str(path.absolute().parent))  # what stands beside it may be imported
@@ -77,9 +77,9 @@ def write_template(file: str, template: str, command: str, name: str) -> None:
     """
     path = Path(file)
     if path.suffix != ".py":
-        raise FileError(f"{path} would be no Python file; its name must end in .py")
+        raise FileError(f"{path} would not be a Python file; its name must end in .py")
     check_writable(file)
     if path.exists():
-        raise FileExistsError(f"{path} is there already; choose another name")
+        raise FileExistsError(f"{path} exists already; choose another name")
     write_whole(path, template.replace("{file}", path.name))
     click.echo(f"wrote {path}; try: gradproof {command} {shlex.quote(f'{path}:{name}')}")

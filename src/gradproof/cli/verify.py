@@ -118,8 +118,8 @@ def command(
             progress=report,
         )
     show(verdict_table(result.evidence))
-    told = refutations(result.evidence) if explain else []
-    for paragraph in dict.fromkeys([*told, *surprises(result.evidence)]):
+    paragraphs = refutations(result.evidence) if explain else []
+    for paragraph in dict.fromkeys([*paragraphs, *surprises(result.evidence)]):
         click.echo(f"\n{paragraph}")
     for check, reason in result.not_run.items():
         click.echo(f"not run: {check}: {reason}")

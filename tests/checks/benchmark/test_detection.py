@@ -1,4 +1,4 @@
-"""The score: what ways say is counted rightly, and drawing from a law is running the estimator."""
+"""What methods say is counted rightly, and drawing from a law is running the estimator."""
 
 import dataclasses
 
@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from gradproof.checks.benchmark.bugs import ROWS
-from gradproof.checks.benchmark.detection import WAYS, law_of, score
-from gradproof.checks.benchmark.results import BenchmarkResult, score_from_json, score_to_json
+from gradproof.checks.benchmark.detection import METHODS, law_of, run_benchmark
+from gradproof.checks.benchmark.results import BenchmarkResult
+from gradproof.checks.json_records import from_json, to_json
 from gradproof.checks.sequential.mean_test import MeanTest
 from gradproof.checks.user.estimator import check_estimator
 from gradproof.estimators.enumeration.estimator import Estimator
@@ -20,13 +21,13 @@ REFUSED = "numpy/entropy-of-the-system"
 
 
 def timeless(found):
-    """A score without its times."""
+    """A result without its times."""
     rows = [
         dataclasses.replace(
             row,
-            said={
-                way: said and dataclasses.replace(said, seconds=0.0)
-                for way, said in row.said.items()
+            answers={
+                method: said and dataclasses.replace(said, seconds=0.0)
+                for method, said in row.answers.items()
             },
         )
         for row in found.rows
@@ -35,8 +36,8 @@ def timeless(found):
 
 
 def few(*keys, **options):
-    """A score of some rows, with few runs."""
-    return score(keys or (RIGHT, WRONG, STATE, REFUSED), on_bugs=2, on_right=2, **options)
+    """A result of some rows, with few runs."""
+    return run_benchmark(keys or (RIGHT, WRONG, STATE, REFUSED), on_bugs=2, on_right=2, **options)
 
 
 def test_bugs_are_caught_and_right_estimators_are_not():
@@ -45,12 +46,12 @@ def test_bugs_are_caught_and_right_estimators_are_not():
     by_key = {row.key: row for row in found.rows}
     assert found.bugs == found.seen == 3
     assert found.caught("enumeration") == 2
-    assert by_key[STATE].said["enumeration"].wrong == 0.0
-    assert by_key[STATE].said["beyond"].wrong == 1.0
+    assert by_key[STATE].answers["enumeration"].wrong == 0.0
+    assert by_key[STATE].answers["beyond"].wrong == 1.0
     assert found.false_alarms("enumeration") == found.false_alarms("sequential") == 0
-    assert by_key[WRONG].said["sequential"].wrong == 1.0
+    assert by_key[WRONG].answers["sequential"].wrong == 1.0
     assert by_key[WRONG].bias == pytest.approx(0.178, abs=5e-4)  # as printed, to three places
-    assert by_key[REFUSED].said["sequential"] is by_key[REFUSED].said["beyond"] is None
+    assert by_key[REFUSED].answers["sequential"] is by_key[REFUSED].answers["beyond"] is None
     assert by_key[REFUSED].bias is None
     assert by_key[RIGHT].bias < 1e-14
     assert found.as_claimed
@@ -65,8 +66,8 @@ def test_a_false_alarm_or_a_missed_bug_is_no_claim():
         rows = [
             dataclasses.replace(
                 row,
-                said=row.said
-                | {"enumeration": dataclasses.replace(row.said["enumeration"], wrong=wrong)},
+                answers=row.answers
+                | {"enumeration": dataclasses.replace(row.answers["enumeration"], wrong=wrong)},
             )
             if row.key == key
             else row
@@ -87,22 +88,22 @@ def test_the_same_seed_gives_the_same_score_in_any_number_of_processes():
 
 
 def test_rows_that_are_none_are_an_error():
-    """Zero rows are no score."""
+    """Zero rows are no benchmark."""
     with pytest.raises(ValueError, match="no rows numpy/none: the catalogue has"):
         few("numpy/none")
     with pytest.raises(ValueError, match="no rows are given"):
-        score(())
+        run_benchmark(())
 
 
 def test_a_record_is_read_as_it_was_written():
     """And nothing else is read."""
     found = few(seed=1)
-    assert score_from_json(score_to_json(found)) == found
-    for text in ("{", "[]", "{}", '{"ways": [], "rows": [], "seed": "1", "more": 1}'):
-        with pytest.raises(ValueError, match="no record of a score"):
-            score_from_json(text)
+    assert from_json(BenchmarkResult, to_json(found)) == found
+    for text in ("{", "[]", "{}", '{"methods": [], "rows": [], "seed": "1", "more": 1}'):
+        with pytest.raises(ValueError, match=r"no JSON|BenchmarkResult has the fields"):
+            from_json(BenchmarkResult, text)
     assert isinstance(found, BenchmarkResult)
-    assert tuple(WAYS) == found.ways
+    assert tuple(METHODS) == found.methods
 
 
 def test_a_law_has_the_moments_of_its_estimator():
@@ -113,7 +114,9 @@ def test_a_law_has_the_moments_of_its_estimator():
     law = law_of(row, known.exact)
     mean = np.concatenate([np.ravel(each) for each in known.mean.values()])
     variance = np.concatenate([np.ravel(each) for each in known.variance.values()])
-    assert law.chances @ law.gradients == pytest.approx(mean, rel=1e-12)  # sums in another order
+    assert law.probabilities @ law.gradients == pytest.approx(
+        mean, rel=1e-12
+    )  # sums in another order
     assert np.diag(law.covariance()) == pytest.approx(variance, rel=1e-10)
 
 
@@ -125,9 +128,9 @@ def test_drawing_from_a_law_is_running_the_estimator():
     law = law_of(row, known.exact)
     run, layout = Estimator(problem.estimate, problem.inputs), GradientLayout(known.exact)
     covariance = law.covariance()
-    test = MeanTest(law.chances @ law.gradients, alpha=1e-9, covariance=covariance)
+    test = MeanTest(law.probabilities @ law.gradients, alpha=1e-9, covariance=covariance)
     for _ in range(10):
         assert not test.feed(np.stack([layout.row(run()) for _ in range(100)]))
     mean, error = law.mean_and_error(np.random.default_rng(), 100_000)
     # Six standard errors, once in 5 10^8 for each of a few entries.
-    assert (np.abs(mean - law.chances @ law.gradients) <= 6.0 * error + 1e-12).all()
+    assert (np.abs(mean - law.probabilities @ law.gradients) <= 6.0 * error + 1e-12).all()

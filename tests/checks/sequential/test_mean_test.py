@@ -9,8 +9,11 @@ import pytest
 from gradproof.checks.evidence import NothingCompared
 from gradproof.checks.sequential.mean_test import BeyondRange, MeanTest
 
-#: Chance of a false alarm, and of a missed bug, of each test here that draws: one in a billion.
+#: Probability of a false alarm, and of a missed bug, of each test here that draws.
 RARE = 1e-9
+
+#: Sums of thousands of samples, in blocks and at once; their mean is of the size of a sample.
+ROUNDING = 1e-13
 
 SIZE = 5
 
@@ -99,8 +102,10 @@ def test_a_wrong_coordinate_is_rejected_early_and_named(known, rng):
     assert one.e_value >= one.threshold * (1.0 - 1e-9)  # it is kept as a logarithm
     assert one.worst == 3
     assert one.exact == 0.0
-    assert one.mean == pytest.approx(samples[: one.draws, 3].mean())
-    assert one.standard_error == pytest.approx(samples[: one.draws, 3].std(ddof=1) / one.draws**0.5)
+    drawn = samples[: one.draws, 3]
+    assert one.mean == pytest.approx(drawn.mean(), rel=ROUNDING, abs=0.0)
+    error = drawn.std(ddof=1) / one.draws**0.5
+    assert one.standard_error == pytest.approx(error, rel=ROUNDING, abs=0.0)
     assert not one.reason
     assert "coordinate 3" in one.explain()
     assert f"{one.mean:.6e}, should be {one.exact:.6e}" in one.explain()
@@ -133,9 +138,9 @@ def test_how_samples_are_cut_into_blocks_changes_nothing(known, rng):
     one, other = once.found(), ragged.found()
     assert (one.rejected, one.draws) == (other.rejected, other.draws)
     # Two coordinates may be as bad as each other to the last digit: then either is the worst.
-    assert one.mean == pytest.approx(other.mean, rel=1e-9)  # of a sum in another order
-    # 1e-6: wealth is a product of thousands of factors, and means are summed in another order.
-    assert math.log(one.e_value) == pytest.approx(math.log(other.e_value), rel=1e-6)
+    assert one.mean == pytest.approx(other.mean, rel=ROUNDING, abs=0.0)
+    # Wealth is a product of as many factors, of which each comes from a mean.
+    assert math.log(one.e_value) == pytest.approx(math.log(other.e_value), rel=10 * ROUNDING)
 
 
 def test_samples_after_a_rejection_are_ignored(known, rng):
@@ -264,7 +269,7 @@ def test_rarer_outcomes_may_be_expected_while_the_range_is_learnt(rng):
     before = test.stretch
     test.feed(signs(rng, before - 1))
     test.expect(0.01)
-    assert test.stretch == pytest.approx(5 * before, rel=0.01)
+    assert 5 * (before - 1) < test.stretch <= 5 * before  # both are rounded up
     test.feed(signs(rng, test.stretch - before + 1))
     assert test.found().bets == 0
     test.feed(signs(rng, 10))
@@ -303,7 +308,7 @@ def test_before_the_range_was_learnt_nothing_is_decided(rng):
     assert not test.feed(signs(rng, 1000) + 1.0)
     one = test.found()
     assert one.bets == 0
-    assert one.e_value == pytest.approx(1.0)
+    assert one.e_value == 1.0
     assert np.all(one.detectable == np.inf)
     assert "undecided" in one.explain()
     assert one.worst in range(SIZE)
@@ -323,7 +328,7 @@ def test_an_outcome_that_was_not_to_be_expected_drops_the_evidence(rng):
     assert one.bets == 0
     assert one.e_value <= 1.0
     assert test.rarest == rarest / 2.0
-    assert test.stretch == pytest.approx(2 * before, abs=1)
+    assert 2 * (before - 1) < test.stretch <= 2 * before  # both are rounded up
     assert one.condition == "no outcome rarer than 0.025 lies far beyond all others"
     assert "coordinate 1 is 1.000000e+02" in one.explain()
     assert "assumption is false" in one.explain()
@@ -408,13 +413,13 @@ def test_a_record_is_frozen(rng):
         ([[0.0]], {"groups": [0.5]}, ValueError, "groups has shape"),
         ([[0.0]], {"groups": [-1]}, ValueError, "groups has shape"),
         ([[0.0]], {"low": 0.0}, TypeError, "both low= and high="),
-        ([[0.0]], {"low": 0.0, "high": 1.0, "sd": 1.0}, TypeError, "one of"),
+        ([[0.0]], {"low": 0.0, "high": 1.0, "sd": 1.0}, TypeError, "at most one of"),
         ([[0.0]], {"low": 1.0, "high": 0.0}, ValueError, "low exceeds high in coordinate 0"),
         ([[0.0]], {"low": -math.inf, "high": 0.0}, ValueError, "low is not finite"),
         ([[0.0]], {"sd": [1.0, 1.0]}, ValueError, "sd has shape"),
         ([[0.0]], {"sd": -1.0}, ValueError, "negative"),
         ([[0.0]], {"covariance": 1.0}, ValueError, "covariance has shape"),
-        ([[0.0]], {"covariance": [[-1.0]]}, ValueError, "covariance is none"),
+        ([[0.0]], {"covariance": [[-1.0]]}, ValueError, "covariance is not positive semidefinite"),
     ],
 )
 def test_arguments_that_do_not_fit(arguments, options, error, words):

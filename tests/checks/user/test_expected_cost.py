@@ -96,7 +96,8 @@ def test_arrays_that_share_memory_with_an_input_are_refused():
     with pytest.raises(NotDifferentiable, match="x shares its memory with another input"):
         gradient_of_mean(never, [x, x[:1]], {"x": x})
     found = gradient_of_mean(lambda x, y: float(x @ y), [x, x.copy()], {"x": x})
-    assert found.gradient["x"] == pytest.approx(x)
+    # Of a value below 1, by differences: six roundings over the step.
+    assert found.gradient["x"] == pytest.approx(x, abs=1e-11)
 
 
 # ------------------------------------------------------------------ made before it is called
@@ -301,7 +302,7 @@ def test_an_entry_at_an_edge_is_named(torch, monkeypatch, runs):
     def objective(p):
         return torch.bernoulli(p[0]) + 4.0 * torch.bernoulli(p[1])
 
-    said = "by gradient.* cannot be told: it has no values nearby; to the (left|right): Value"
+    said = "by gradient.* is not known: it has no values nearby; to the (left|right): Value"
     with pytest.raises(NotDifferentiable, match=said):
         check_estimator(lambda p: p[0], [p], objective=objective)
 

@@ -96,7 +96,7 @@ def test_what_a_maker_does_not_take_is_said():
         "sentences",
         "relabel",
     }
-    assert "not run, for the maker takes no such keyword: baseline-shift" in found.explain()
+    assert "not run, since the maker takes no such keyword: baseline-shift" in found.explain()
 
 
 def test_nothing_to_vary_is_an_error():

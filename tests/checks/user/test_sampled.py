@@ -1,5 +1,6 @@
 """Sampled verdicts: where draws cannot be enumerated, with what could have been seen."""
 
+import math
 import random
 
 import numpy as np
@@ -66,8 +67,8 @@ def test_too_many_paths_are_sampled_too():
     found = check_estimator(estimate, exact=0.25, paths=100, draws=40_000)
     assert found.method == "sampled"
     assert found.verdict == HOLDS
-    # Some of the variance of a mean of coins: within what a tenth of the draws would allow.
-    assert float(found.variance["gradient"]) == pytest.approx(0.25 * 0.75 / 40, rel=0.2)
+    # A standard error of the variance of 40,000 such means is 0.7 %: seven are once in 10^11.
+    assert float(found.variance["gradient"]) == pytest.approx(0.25 * 0.75 / 40, rel=0.05)
 
 
 def test_a_seed_is_kept_and_undone():
@@ -185,7 +186,8 @@ def test_labels_whose_probabilities_are_seen_make_no_condition():
     found = observed(estimate, exact, draws=4000, rarest=0.01)
     assert not found.test.rejected
     assert found.condition == ""
-    assert found.test.bets == pytest.approx(4000 - 18.6 / 0.01, abs=10)
+    # What the range is learnt from is rounded up.
+    assert found.test.bets == 4000 - math.ceil(math.log(2 * 3 * 2 / (1e-6 / 10)) / 0.01)
     found = observed(reinforce([0.5, 0.3, 0.2], scale=1.2)[0], exact, draws=200_000)
     assert found.test.rejected
     assert found.condition == ""
@@ -326,7 +328,8 @@ def test_samples_that_are_all_the_exact_gradient_are_right():
     found = sample(estimate, known, draws=600, alpha=1e-6, rarest=0.05)
     assert not found.test.rejected
     assert found.test.bets > 0
-    assert np.all(found.test.detectable < 1e-9)
+    # Nothing varies, so what is left is what numbers near 1 are rounded by, times some thousand.
+    assert np.all(found.test.detectable < 5e-12)
 
 
 def test_rare_samples_are_no_repetition():

@@ -88,7 +88,7 @@ def test_right_surrogates_hold_and_gradcheck_fails_them(toy, form):
     assert found.gradcheck.passed is False
     assert "Jacobian mismatch for output 0" in found.gradcheck.words
     said = found.explain()
-    assert f"{form}: holds, on 3 paths; held: Tensor.detach at test_surrogate.py:" in said
+    assert f"{form}: holds, on 3 paths; stop-gradients: Tensor.detach at test_surrogate.py:" in said
     assert "torch.autograd.gradcheck fails: Jacobian mismatch" in said
 
 
@@ -111,7 +111,7 @@ def test_a_missing_detach_alone_is_not_seen(toy):
     assert found.verdict == HOLDS
     assert found.gradcheck.passed
     assert found.stops == ()
-    assert "held: nothing" in found.explain()
+    assert "stop-gradients: nothing" in found.explain()
     assert "The gradient reaches theta, phi." in found.explain()
     assert found.explain().endswith("torch.autograd.gradcheck passes.")
 
@@ -133,7 +133,7 @@ def test_a_missing_detach_is_seen_by_declaring_the_term(toy):
     assert found.verdict == REFUTED
     assert found.worst.what == "theta"
     assert "theta[" in found.explain()
-    assert "held: cost at test_surrogate.py:" in found.explain()
+    assert "stop-gradients: cost at test_surrogate.py:" in found.explain()
     right = check_surrogate(toy.score_only, wrt={"theta": toy.theta}, held=held)
     assert right.verdict == HOLDS
 
@@ -416,7 +416,7 @@ def test_the_record_is_frozen(toy):
         (
             {"held": [(SimpleNamespace(cost=abs), "cost")]},
             UnsupportedStopGradient,
-            "declared as held, and never",
+            "declared as a stop-gradient .*, and never",
         ),
         ({"paths": 2}, TooManyPaths, "more than 2 paths"),
         ({"wrt": 3.0}, TypeError, "wrt is 3.0"),
@@ -469,7 +469,7 @@ def test_what_is_kept_from_run_to_run_is_an_error_unless_it_is_reset(torch, toy)
         seen.append(1.0)
         return len(seen) * toy.theta.sum()
 
-    with pytest.raises(NotReproducible, match="the same draws and stops gave"):
+    with pytest.raises(NotReproducible, match="the same draws and stop-gradients gave"):
         check_surrogate(surrogate, wrt=toy.wrt)
     assert check_surrogate(surrogate, wrt=toy.wrt, reset=seen.clear).verdict == HOLDS
 

@@ -17,6 +17,9 @@ from gradproof.estimators.enumeration.run import UnsupportedDraw
 
 pytestmark = pytest.mark.torch
 
+#: Sums over a few paths of products of as many numbers, none of which cancels another.
+ROUNDING = 1e-14
+
 
 @pytest.fixture(name="torch")
 def _torch():
@@ -73,8 +76,8 @@ def test_one_pass_gives_the_gradient(torch, x, name):
     """Whatever is detached on the way: the mean depends on it all."""
     objective = OBJECTIVES[name]
     found = by_graph(lambda x: objective(torch, x), x)
-    # Central differences of a smooth function with a step of 1e-5 are off by some 1e-10.
-    assert found == pytest.approx(brute(torch, objective, x), abs=1e-8)
+    # Central differences of a smooth function with a step of 1e-5: their step squared is 1e-10.
+    assert found == pytest.approx(brute(torch, objective, x), abs=1e-9)
 
 
 def test_what_is_computed_without_gradients_moves_too(torch, x):
@@ -90,8 +93,8 @@ def test_what_is_computed_without_gradients_moves_too(torch, x):
             return costs(torch, x)[torch.multinomial(x.softmax(0), 1)[0]]
 
     plain = by_graph(lambda x: OBJECTIVES["plain"](torch, x), x)
-    assert by_graph(objective, x) == pytest.approx(plain, rel=1e-12)
-    assert by_graph(inferred, x) == pytest.approx(plain, rel=1e-12)
+    assert by_graph(objective, x) == pytest.approx(plain, rel=ROUNDING, abs=0.0)
+    assert by_graph(inferred, x) == pytest.approx(plain, rel=ROUNDING, abs=0.0)
     assert torch.is_grad_enabled()
     assert not x.detach().requires_grad  # stop-gradients stop again
 
@@ -117,7 +120,7 @@ def test_what_the_graph_loses_is_found_by_differences(torch, x):
         by_graph(of_numpy, x)
     found = gradient_of_mean(lambda x: OBJECTIVES["plain"](torch, x), [x], {"gradient": x})
     assert "by PyTorch's differentiation" in found.how
-    assert found.gradient["gradient"] == pytest.approx(expected, rel=1e-12)
+    assert found.gradient["gradient"] == pytest.approx(expected, rel=ROUNDING, abs=0.0)
 
 
 def test_many_parameters_take_one_pass(torch):
@@ -132,7 +135,8 @@ def test_many_parameters_take_one_pass(torch):
     found = gradient_of_mean(objective, [weight], {"gradient": weight})
     q = (features @ weight).softmax(0)
     (exact,) = torch.autograd.grad(q @ cost, weight)
-    assert found.gradient["gradient"] == pytest.approx(exact.numpy(), rel=1e-10, abs=1e-15)
+    # Three paths of terms below 3: where the features are near 0, their roundings are all there is.
+    assert found.gradient["gradient"] == pytest.approx(exact.numpy(), rel=ROUNDING, abs=1e-15)
 
 
 def test_what_an_objective_draws_unseen_is_named(torch, x):
@@ -165,8 +169,10 @@ def test_graphs_of_before_are_neither_freed_nor_passed_by(torch, x):
         with Enumeration(code) as enumeration:
             mean = enumeration.moments({"gradient": np.zeros(3)}).mean()
         assert code.made_before == found
-    assert mean == pytest.approx(2.0)
-    assert by_graph(stops, x) == pytest.approx(3.0 * made.detach().numpy(), rel=1e-6)
+    assert mean.tolist() == [2.0] * 3
+    # One of the three goes through PyTorch's numbers of single precision.
+    single = 2.0**-24
+    assert by_graph(stops, x) == pytest.approx(3.0 * made.detach().numpy(), rel=single, abs=0.0)
     made.sum().backward()
 
 
@@ -178,7 +184,7 @@ def test_a_kink_is_said_to_be_one(torch):
         gradient_of_mean(objective, [x], {"gradient": x})
     x.data += 1e-4
     found = gradient_of_mean(objective, [x], {"gradient": x})
-    assert found.gradient["gradient"] == pytest.approx([2.0])
+    assert found.gradient["gradient"].tolist() == [2.0]
 
 
 def test_an_objective_may_change_its_input(torch, x):
@@ -191,7 +197,7 @@ def test_an_objective_may_change_its_input(torch, x):
 
     before = x.detach().clone()
     mean = Expectation(objective, [x])
-    assert mean.settled().value == pytest.approx(float(((before + 1.0) ** 2).sum()))
+    assert mean.settled().value == float(((before + 1.0) ** 2).sum())
     assert torch.equal(x.detach(), before)
     with pytest.raises(TypeError, match="objective = 3, expected something to call"):
         Code(3, called="objective")

@@ -155,7 +155,9 @@ def test_a_run_that_samples_draws_and_sees_how_rare_outcomes_are():
     assert not run.unknown
     with Handling(RNG.normal) as handling:
         handling.perform(RNG.normal, run)
-    assert list(run.unknown) == ["Generator.normal draws what has no outcomes to count"]
+    assert list(run.unknown) == [
+        "Generator.normal is an unsupported draw: its outcomes cannot be enumerated"
+    ]
 
 
 def test_outcomes_may_be_given_by_number():

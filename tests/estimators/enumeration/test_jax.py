@@ -82,7 +82,7 @@ def holds(jax, estimate, count):
     """Whether an estimator's mean is the gradient, over so many paths."""
     value, paths_run = mean(estimate)
     assert paths_run == count
-    np.testing.assert_allclose(value, exact(jax), atol=CLOSE)
+    np.testing.assert_allclose(value, exact(jax), rtol=0.0, atol=CLOSE)
     return True
 
 
@@ -611,7 +611,9 @@ def test_every_other_sampler_is_refused_by_its_name(jax):
             def code(name=name, args=args):
                 return getattr(jax.random, name)(jax.random.key(0), *args)
 
-            with pytest.raises(UnsupportedDraw, match=rf"^jax\.random\.{name} draws what has no"):
+            with pytest.raises(
+                UnsupportedDraw, match=rf"^jax\.random\.{name} is an unsupported draw"
+            ):
                 found(wrap(code))
 
 
@@ -819,7 +821,7 @@ def test_a_key_that_is_used_again(jax):
             both = wrap(lambda other=other: [jax.random.categorical(key, LOGITS), other()][0])
             if wrap is jax.jit:  # or the second is never made
                 both = wrap(lambda other=other: jax.random.categorical(key, LOGITS) + other().sum())
-            with pytest.raises(UnsupportedDraw, match="hang on each other"):
+            with pytest.raises(UnsupportedDraw, match="in an unknown way"):
                 found(both)
 
 
@@ -943,15 +945,15 @@ def test_an_interrupt_in_a_call(jax, monkeypatch):
     code = jax.random.categorical.__code__
     real = jax_samplers_draw = sys.modules[
         "gradproof.estimators.enumeration.frameworks.jax_samplers"
-    ].Keys.draw
+    ].KeyedDraws.draw
 
     def interrupt(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(sys.modules[real.__module__].Keys, "draw", interrupt)
+    monkeypatch.setattr(sys.modules[real.__module__].KeyedDraws, "draw", interrupt)
     with pytest.raises(KeyboardInterrupt):
         found(lambda: compiled(key))
-    monkeypatch.setattr(sys.modules[real.__module__].Keys, "draw", jax_samplers_draw)
+    monkeypatch.setattr(sys.modules[real.__module__].KeyedDraws, "draw", jax_samplers_draw)
     assert jax.random.categorical.__code__ is code
     assert mean(lambda: compiled(key)) == (pytest.approx(MEAN, rel=CLOSE), 3)
 

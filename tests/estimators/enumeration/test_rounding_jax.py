@@ -39,7 +39,8 @@ def test_results_move_forward_and_backward_also_of_what_is_compiled(jax):
     assert moved.operations["jax"] >= 12 * 5
     assert not moved.unseen
     assert (others != base).any(0).all()
-    np.testing.assert_allclose(others, np.broadcast_to(base, others.shape), rtol=1e-13)
+    # A dozen operations, each moved by a unit or two.
+    np.testing.assert_allclose(others, np.broadcast_to(base, others.shape), rtol=2e-14)
     np.testing.assert_array_equal(gradient(x), base)
 
 
@@ -96,7 +97,8 @@ def test_loops_branches_maps_and_recomputation_are_moved(jax):
     assert moved.operations["jax"] > 20
     assert not moved.unseen
     assert (other != base).any()
-    np.testing.assert_allclose(other, base, rtol=1e-12)
+    # Some dozen operations, each moved by a unit or two.
+    np.testing.assert_allclose(other, base, rtol=5e-14)
 
 
 def test_everything_is_as_before_also_after_an_error(jax):

@@ -151,7 +151,7 @@ STILL = {
     "compared": lambda x: x > 1.5,
     "order": lambda x: np.argsort(x),
     "equal": lambda x: np.equal(x, x),
-    "close": lambda x: np.allclose(x, x),
+    "close": lambda x: np.allclose(x, x),  # as people call it
     "rounded": lambda x: np.round(x, 1),
     "clipped": lambda x: np.clip(x, 1.2, 1.3),
     "whole": lambda x: np.eye(3)[1] * 2 + np.ones(3).sum(),

@@ -102,7 +102,7 @@ def test_each_format_moves_by_its_own_units(torch, form):
     unit = torch.finfo(kind).eps
     assert set(((other - base).double() / unit).round().int().abs().tolist()) == {1, 2}
     assert moved.formats == {form}
-    assert moved.underflow == pytest.approx(torch.finfo(kind).smallest_normal * unit, rel=1e-3)
+    assert moved.underflow == torch.finfo(kind).smallest_normal * unit
 
 
 def test_draws_integers_choices_and_the_state_of_generators_stay(torch):
@@ -368,7 +368,7 @@ def test_right_leave_one_out_over_four_samples_is_explained(torch):
         base, found = spreads(weighed)
         mean, bound = mean + base[0], bound + FACTOR * found[0]
     assert (np.abs(mean - truth) <= bound).all()
-    assert (bound < 1e-2 * np.abs(truth)).all()
+    assert (bound < 1e-10 * np.abs(truth)).all()  # some million roundings, and no more
 
 
 @pytest.mark.parametrize(
@@ -430,7 +430,7 @@ def test_a_bias_of_one_percent_is_seen_in_single_precision(torch):
         bound = bound + FACTOR * np.concatenate([value.ravel() for value in found])
     large = np.abs(mean) > 0.1 * np.abs(mean).max()
     assert large.sum() > 5
-    assert (bound[large] < 0.01 * np.abs(mean[large])).all()
+    assert (bound[large] < 0.01 * np.abs(mean[large])).all()  # the bias in the name
 
 
 @pytest.mark.slow
@@ -449,4 +449,4 @@ def test_compiled_code_is_measured_as_it_was_written(torch):
         assert moved.count > 5
         base = gradient()
         assert (other != base).any()
-        assert torch.allclose(other, base, rtol=1e-12)  # some thousand units
+        assert torch.allclose(other, base, rtol=1e-12, atol=0.0)  # some thousand units

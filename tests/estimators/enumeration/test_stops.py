@@ -133,7 +133,7 @@ def test_what_is_no_stop_moves(torch, x, passed):
 
 
 def test_a_stop_is_named_with_its_line(x):
-    """Messages say what was held, and where in whose file."""
+    """Messages say what was detached, and where in whose file."""
     with holding() as kept:
         x.detach()
     (stop,) = kept.stops
@@ -199,14 +199,14 @@ def test_one_may_be_inside_another(torch, x):
     assert state(torch) == before
 
 
-# ------------------------------------------------------------------ what cannot be held
+# ------------------------------------------------------------------ unsupported stop-gradients
 
 
 def test_another_stop_is_an_error(x):
     """A run that passes other stops than the first is no function that could be differenced."""
     with holding() as kept:
         x.detach()
-    message = r"stop 1 was Tensor\.detach at .*, and .* it is Tensor\.item"
+    message = r"stop-gradient 1 was Tensor\.detach at .*, and .* it is Tensor\.item"
     with pytest.raises(NotReproducible, match=message), holding(kept.stops):
         x.item()
 
@@ -215,7 +215,7 @@ def test_one_more_stop_is_an_error(x):
     """So is one that passes more of them."""
     with holding() as kept:
         pass
-    message = r"stop 1 was none, and .* it is Tensor\.item at"
+    message = r"stop-gradient 1 was none, and .* it is Tensor\.item at"
     with pytest.raises(NotReproducible, match=message), holding(kept.stops):
         x.item()
 
@@ -224,7 +224,7 @@ def test_one_stop_less_is_an_error(x):
     """Or fewer."""
     with holding() as kept:
         x.detach()
-    message = r"passed 0 stops, and before it went on with Tensor\.detach"
+    message = r"called 0 stop-gradients, and before it went on with Tensor\.detach"
     with pytest.raises(NotReproducible, match=message), holding(kept.stops):
         pass
 
@@ -363,8 +363,10 @@ def test_a_declared_term_may_be_stopped_too(x):
 def test_stops_and_draws_inside_a_declared_term_are_its_own():
     """A declared term is called on every run, so that what it draws is asked for on every run."""
     torch = load("torch").torch
-    chance = torch.tensor(0.25, dtype=torch.double, requires_grad=True)
-    owner = SimpleNamespace(draw=lambda: torch.bernoulli(chance).detach() + chance.detach())
+    probability = torch.tensor(0.25, dtype=torch.double, requires_grad=True)
+    owner = SimpleNamespace(
+        draw=lambda: torch.bernoulli(probability).detach() + probability.detach()
+    )
 
     def run(told=None):
         with holding(told, [(owner, "draw")]) as kept:
@@ -373,7 +375,7 @@ def test_stops_and_draws_inside_a_declared_term_are_its_own():
     with Handling(run) as handling:
         found = list(paths(run, handling.perform))
         assert [float(path.value[0].detach()) for path in found] == [0.25, 1.25]
-        move(chance, 0.5)
+        move(probability, 0.5)
         for path in found:
             (stop,) = path.value[1]
             assert stop.what == "draw"
@@ -415,9 +417,9 @@ def test_methods_can_be_declared(owner):
     ("declared", "message"),
     [
         ("cost", "expected pairs of an object and a name"),
-        ((Model, "price"), "held names price of"),
+        ((Model, "price"), "held= names price of"),
         ((Model, "static"), "no static method"),
-        ((1.5, "is_integer"), "held names is_integer of 1.5"),
+        ((1.5, "is_integer"), "held= names is_integer of 1.5"),
     ],
 )
 def test_what_cannot_be_declared_is_an_error(declared, message):
@@ -429,7 +431,7 @@ def test_what_cannot_be_declared_is_an_error(declared, message):
 def test_a_declared_term_that_is_not_called_is_an_error():
     """Naming a twin of the term, which the surrogate does not use, would hold nothing."""
     declared = [(SimpleNamespace(cost=abs), "cost")]
-    message = "cost is declared as held, and never called"
+    message = "cost is declared as a stop-gradient \\(held=\\), and never called"
     with pytest.raises(UnsupportedStopGradient, match=message), holding(declared=declared):
         pass
 
@@ -464,7 +466,7 @@ def test_repeated_draws_take_the_same_outcomes_by_other_probabilities():
     [
         ([("die", 0.5, 0.5)], "draw 1 was coin of 2 outcomes, .* it is die of 2 outcomes"),
         ([("coin", 0.5, 0.3, 0.2)], "draw 1 was coin of 2 outcomes, .* it is coin of 3 outcomes"),
-        ([("coin", 0.5, 0.5)] * 2, "draw 2 was no more draw, .* it is coin"),
+        ([("coin", 0.5, 0.5)] * 2, "draw 2 did not exist, .* it is coin"),
     ],
     ids=["another", "more outcomes", "one more"],
 )

@@ -37,7 +37,9 @@ def distribution(code, watched=False):
 
 def is_uniform(found, count):
     """Whether there are so many values, all as likely."""
-    return len(found) == count and list(found.values()) == pytest.approx([1 / count] * count)
+    return len(found) == count and list(found.values()) == pytest.approx(
+        [1 / count] * count, abs=ROUNDING
+    )
 
 
 def rows(loader):

@@ -234,7 +234,7 @@ def test_what_pytorch_refuses_is_refused_in_its_words(torch, watched):
 def test_what_has_no_outcomes_is_refused_in_ours(torch, watched):
     """A normal number stays one under a transform."""
     vmap = torch.func.vmap(lambda row: row + torch.randn(2), randomness="different")
-    with pytest.raises(UnsupportedDraw, match=r"torch\.randn draws what has no outcomes"):
+    with pytest.raises(UnsupportedDraw, match=r"torch\.randn is an unsupported draw: its outcomes"):
         distribution(lambda: vmap(torch.zeros(2, 2)), watched)
 
 
@@ -385,7 +385,7 @@ def test_a_right_baseline_is_right_and_a_wrong_one_is_not(torch):
 
     exact = torch.autograd.grad(logits.softmax(0) @ costs, logits)[0].numpy()
     assert mean(leave_one_out) == pytest.approx(exact, abs=ROUNDING)
-    assert np.abs(mean(wrong) - exact).max() > 0.01 * np.abs(exact).max()
+    assert np.abs(mean(wrong) - exact).max() > 0.5 * np.abs(exact).max()  # by four fifths
 
 
 def objectives(torch, x):
@@ -428,7 +428,7 @@ def test_objectives_are_differentiated_through_transforms(torch, which):
         code = ObjectiveGradient(objective, [], {"x": x})
         with Enumeration(code) as enumeration:
             found.append(enumeration.moments({"x": x.detach().numpy()}).mean())
-    assert found[0] == pytest.approx(found[1], rel=1e-13)  # some roundings, of other sums
+    assert found[0] == pytest.approx(found[1], rel=ROUNDING, abs=0.0)
 
 
 # ------------------------------------------------------------------ all is as before

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gradproof.checks.note.cases import tabular_cases
-from gradproof.checks.note.claims.derived_variance import GIVEN
+from gradproof.checks.note.claims.baseline_variance import GIVEN
 from gradproof.checks.note.study import Study
 from gradproof.estimators.backends import load
 from gradproof.estimators.note.bench import Bench
@@ -73,6 +73,7 @@ def test_groups_add_up(case, baseline):
         grouped.total(baseline),
         found.total(baseline),
         rtol=1e-12,  # the same terms in another order
+        # Where they cancel, what is left of the largest.
         atol=1e-12 * sum(float(of.sum()) for of in found.curvature.values()) * (1 + baseline**2),
     )
 
@@ -97,4 +98,5 @@ def test_a_total_is_the_sum_of_what_it_is_of(case, shift):
     terms = shifts**2 * summed.curvature + 2.0 * shifts * np.abs(summed.slope)
     size = summed.value + float(terms.sum())
     expected = found.total(baselines)
-    np.testing.assert_allclose(summed(baselines), expected, rtol=0.0, atol=1e-12 * size)
+    # Some hundred of them, in two orders.
+    np.testing.assert_allclose(summed(baselines), expected, rtol=0.0, atol=1e-13 * size)

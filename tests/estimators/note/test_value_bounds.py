@@ -115,7 +115,7 @@ def test_the_bound_is_smaller_than_what_it_bounds(case):
     for name in wide:
         size = (np.abs(known.loss) + np.abs(log_q) + 1.0).max() * np.abs(known.score[name]).max()
         size = known.loss.shape[0] * (size + np.abs(known.pathwise[name]).max())
-        assert known.bound(name) <= 1e-6 * size
+        assert known.bound(name) <= 1e-6 * size  # a millionth, as the name says
 
 
 def test_the_bound_grows_with_its_parts():

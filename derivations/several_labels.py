@@ -3,6 +3,10 @@
 
 After n draws there are four sums; one more draw changes their mean products in a way that can be
 written down for any n. From no draw on, that is an induction.
+
+Reference:
+    Kool, van Hoof and Welling (2019), Buy 4 REINFORCE samples, get a baseline for free! Mnih and
+    Rezende (2016), Variational inference for Monte Carlo objectives (VIMCO).
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ from gradproof.reference_models.ops import Array, Ops
 from ...evidence import HOLDS, REFUTED, Comparison
 from ..check import Check, drawn
 from ..study import Study
+from .formulas import apply, derived_row
 
 Named = Mapping[str, Array]
 
@@ -191,6 +192,19 @@ def _trap(
 #: The traps are Theano's, and the same on every graph: one sequence model shows them.
 THEANO: dict[str, Any] = {"backends": ("theano",), "models": ("seqdgm",)}
 
+
+def at_a_draw(study: Study) -> list[Comparison]:
+    """One differentiation with CL, CQ and B held, at one draw."""
+    subject, names = study.subject, study.names()
+    draw = one_hot(study.draw(), subject.model.classes)
+    inputs = subject.inputs(draw) | study.baseline_inputs(BASELINE)
+    value = study.bench.values(build(baseline_values, subject), subject, inputs)["B"]
+    found = study.bench.gradient(surrogate(FORMS["one-pass"], BASELINE, subject), subject, inputs)
+    expected = apply("constant.theano", study, names, drawn=draw.T, baseline=value)
+    extra = float(np.abs(value).max())
+    return study.compare_gradient(found, expected, names, extra=extra)
+
+
 CHECKS = (
     _trap("held", "CL and CQ held as values of their own", HOLDS, FORMS["one-pass"].cost),
     _trap("not-held", "nothing held constant", REFUTED, FORMS["not-held"].cost),
@@ -221,4 +235,5 @@ CHECKS = (
         compare=lambda study: sampled_label(study, held=True),
         **THEANO,
     ),
+    derived_row("constant.theano", "one differentiation gives the derived estimate", at_a_draw),
 )

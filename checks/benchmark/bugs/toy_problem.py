@@ -5,13 +5,10 @@ Nothing is zero, symmetric or equal, so that no wrong gradient looks right by ch
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-
-from gradproof.estimators import backends
 
 from .row import Makes, Problem
 
@@ -71,8 +68,9 @@ class TorchProblem:
     """The problem in PyTorch."""
 
     def __init__(self) -> None:
-        backends.load("torch")  # with a message of what to install if it is missing
-        self.torch: Any = sys.modules["torch"]
+        import torch
+
+        self.torch: Any = torch
         self.x, self.t, self.table = map(self.constant, (FEATURES, TARGETS, TABLE))
 
     def constant(self, array: Any) -> Any:

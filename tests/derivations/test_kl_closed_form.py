@@ -12,8 +12,8 @@ from gradproof.derivations.registry import derivation
 #: Gauss-Hermite quadrature for a standard normal, exact for polynomials of degree 23.
 NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(12)
 WEIGHTS = WEIGHTS / WEIGHTS.sum()
-#: Roundings of a few hundred terms whose size is below 100.
-CLOSE = {"rtol": 1e-12, "atol": 1e-12}
+#: Roundings of a few hundred terms by their weights, which add up to 3 at most.
+CLOSE = {"rtol": 1e-14, "atol": 1e-14}
 COUPLED = {
     "a_mean": 0.4,
     "a_log_variance": -0.3,

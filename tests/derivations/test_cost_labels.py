@@ -50,15 +50,16 @@ def test_operations_by_counting(labels):
     one = found.further["sampled"](labels=labels, draws=1, **COSTS)
     assert every == counted(labels, labels)
     assert one == counted(labels, 1)
-    np.testing.assert_allclose(found.oracle(labels=labels, **COSTS), every / one, rtol=1e-15)
+    # Whole numbers on either side, and one division.
+    np.testing.assert_array_equal(found.oracle(labels=labels, **COSTS), every / one)
 
 
 def test_the_ratio_for_many_labels():
     """(c₁ + c₂)/c₁ with a softmax, and K without."""
     ratio = derivation("cost.labels").oracle
     limit = (COSTS["softmax"] + COSTS["loss"]) / COSTS["softmax"]
-    # What is missing falls as 1/K.
-    assert ratio(labels=1e9, **COSTS) == pytest.approx(limit, rel=1e-6)
+    # What is missing falls as 1/K, and is some twenty of it.
+    assert ratio(labels=1e9, **COSTS) == pytest.approx(limit, rel=2e-7)
     assert ratio(labels=50, shared=0.0, softmax=0.0, loss=30.0) == 50.0
 
 

@@ -18,7 +18,7 @@ from gradproof.reference_models.batch import Batch
 from ...evidence import HOLDS, REFUTED, Comparison, compare
 from ..check import Check, drawn
 from ..study import Study
-from .derived import Named, apply_oracle, of_sentence
+from .formulas import Arrays, apply_oracle, of_sentence
 
 VARIANCE = "rounding: 8 times the largest estimate times what rounding can do to one"
 
@@ -65,7 +65,7 @@ def variances(study: Study) -> list[Comparison]:
 def _compare(
     study: Study,
     found: Mapping[str, np.ndarray],
-    expected: Named,
+    expected: Arrays,
     moments: EstimateMoments,
     largest: float,
 ) -> list[Comparison]:

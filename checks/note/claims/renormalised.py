@@ -19,7 +19,7 @@ from gradproof.reference_models.ops import Array, Ops
 from ...evidence import HOLDS, REFUTED, Comparison, compare
 from ..check import Check, drawn
 from ..study import Study
-from .derived import Named, apply_oracle
+from .formulas import Arrays, apply_oracle
 
 #: The least q that is left for the second label. Where the first is all but sure, 1 - q has few
 #: digits, and weights that divide by it have no more.
@@ -76,7 +76,7 @@ def pairs(study: Study, row: int) -> list[tuple[float, int, int]]:
     return [(q[k] * q[m] / (1.0 - q[k]), k, m) for k, m in itertools.permutations(labels, 2)]
 
 
-def pair_inputs(example: Subject, first: int, second: int) -> Named:
+def pair_inputs(example: Subject, first: int, second: int) -> Arrays:
     """The inputs of a pair's surrogate."""
     classes = example.model.classes
     return {
@@ -86,7 +86,7 @@ def pair_inputs(example: Subject, first: int, second: int) -> Named:
     }
 
 
-def mean_gradient(study: Study, weighed: Callable[..., Array]) -> Named:
+def mean_gradient(study: Study, weighed: Callable[..., Array]) -> Arrays:
     """The mean over both draws of a surrogate's gradient, summed over sentences."""
     mean = {name: np.zeros(np.shape(value)) for name, value in study.subject.parameters.items()}
     for row in range(study.subject.batch.n):
@@ -99,7 +99,7 @@ def mean_gradient(study: Study, weighed: Callable[..., Array]) -> Named:
     return mean
 
 
-def bounded(study: Study, found: Named, expected: Named) -> list[Comparison]:
+def bounded(study: Study, found: Arrays, expected: Arrays) -> list[Comparison]:
     """Comparisons by parameter; the weights divide by 1 - q."""
     grown = 1.0 / (1.0 - study.reference.probability.max())
     return [
@@ -119,7 +119,7 @@ def left_enough(study: Study) -> bool:
     return bool(1.0 - study.reference.probability.max() >= LEAST_LEFT)
 
 
-def of_loss(study: Study) -> Named:
+def of_loss(study: Study) -> Arrays:
     """The gradient of E_q[L], put together from scores and pathwise gradients."""
     tables = study.tables
     q = np.exp(tables.log_q)

@@ -1,0 +1,106 @@
+"""A derivation's formula, as SymPy wrote it, applied to what frameworks compute.
+
+The formula is fed with values, scores and pathwise gradients from complex steps. No automatic
+differentiation is on that side, and no estimator. Each claim has rows of its own of this kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from gradproof.derivations.kernel.oracle import Oracle
+from gradproof.derivations.registry import derivation
+from gradproof.estimators.note.complex_step import Tables
+
+from ...evidence import HOLDS, Comparison
+from ..check import ROUNDING, Check, drawn
+from ..study import Study
+
+Arrays = dict[str, np.ndarray]
+
+
+def apply(claim: str, study: Study, names: list[str], **further: Any) -> Arrays:
+    """The sum over sentences of a derivation's formula, by parameter."""
+    return apply_oracle(derivation(claim).oracle, study, names, **further)
+
+
+def apply_oracle(oracle: Oracle, study: Study, names: list[str], **further: Any) -> Arrays:
+    """The sum over sentences of a formula, by parameter.
+
+    Args:
+        further: arguments beside those that the tables have, or in their place; an array of one
+            entry a sentence, or (labels, sentences) where the formula has it for each label.
+    """
+    return {
+        name: np.sum(
+            [
+                of_sentence(oracle, study, name, row, **further)
+                for row in range(study.subject.batch.n)
+            ],
+            axis=0,
+        )
+        for name in names
+    }
+
+
+def of_sentence(oracle: Oracle, study: Study, name: str, row: int, **further: Any) -> np.ndarray:
+    """A formula for one sentence and one parameter; ``further`` as in :func:`apply_oracle`."""
+    known = sentence(study.tables, name, row)
+    known |= {key: np.asarray(value)[..., row] for key, value in further.items()}
+    return oracle(**{key: known[key] for key in oracle.arguments})
+
+
+def sentence(tables: Tables, name: str, row: int) -> Arrays:
+    """What the tables have of one sentence and one parameter, by a formula's argument."""
+    log_q = tables.log_q[:, row]
+    return {
+        "q": np.exp(log_q),
+        "log_q": log_q,
+        "loss": tables.loss[:, row],
+        "score": tables.score[name][:, row],
+        "pathwise": tables.pathwise[name][:, row],
+    }
+
+
+def enumerated_mean(
+    study: Study, claim: str, form: str, by: tuple[str, ...], of: tuple[str, ...]
+) -> list[Comparison]:
+    """The enumerated mean of a form against the formula.
+
+    Args:
+        by: differentiate by these groups; none: by all at once.
+        of: compare these groups.
+    """
+    names = study.names(*of)
+    found = study.moments(form, groups=by)
+    return study.compare_gradient(dict(found.mean), apply(claim, study, names), names)
+
+
+def derived_row(
+    claim: str,
+    statement: str,
+    compare: Callable[[Study], list[Comparison]],
+    bound_reason: str = ROUNDING,
+    *,
+    labelled: bool = False,
+) -> Check:
+    """A row that compares with the formula which is derived for a claim."""
+    return Check(
+        claim=claim,
+        variant="derived",
+        statement=statement,
+        expected=HOLDS,
+        compare=compare,
+        # A complex step asks for labels of positive probability.
+        **drawn(supports=False, labelled=labelled),
+        models=(),
+        bound_reason=bound_reason,
+    )
+
+
+def derived_mean(claim: str, statement: str, form: str, *of: str, by: tuple[str, ...]) -> Check:
+    """The same of the enumerated mean of a form; ``by`` and ``of`` as there."""
+    return derived_row(claim, statement, lambda study: enumerated_mean(study, claim, form, by, of))
