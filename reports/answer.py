@@ -49,7 +49,7 @@ COMPARED: tuple[Key, ...] = (
 
 
 #: Places of the same pages that other reports write.
-OTHERS = ("score", "score-counts")
+OTHERS = ("benchmark", "benchmark-counts")
 
 
 def filled(page: str, runs: Runs) -> str:

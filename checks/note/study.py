@@ -8,12 +8,12 @@ from collections.abc import Mapping
 import numpy as np
 
 from gradproof.estimators.baselines import BASELINES, Baseline
-from gradproof.estimators.note import moments
+from gradproof.estimators.note import estimate_moments
 from gradproof.estimators.note.bench import Bench
 from gradproof.estimators.note.complex_step import Tables, tables
+from gradproof.estimators.note.estimate_moments import EstimateMoments
 from gradproof.estimators.note.exact import Reference, reference
 from gradproof.estimators.note.forms import FORMS, Form
-from gradproof.estimators.note.moments import EstimateMoments
 from gradproof.estimators.note.subject import Subject
 
 from ..evidence import Comparison, compare
@@ -104,7 +104,7 @@ class Study:
         """As :meth:`moments`, with a lambda of one's own, and computed anew."""
         joint_draws = self.subject.model.classes**self.subject.batch.n
         together = baseline.coupled or joint_draws <= FEW_DRAWS
-        enumerate_draws = moments.joint if together else moments.per_example
+        enumerate_draws = estimate_moments.joint if together else estimate_moments.per_example
         return enumerate_draws(
             self.bench,
             form,

@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 
 from gradproof.estimators.backends.autograd_backend import AutogradOps
-from gradproof.estimators.baselines.base import BaselineBatch, plain
-from gradproof.estimators.baselines.own import (
+from gradproof.estimators.baselines.custom import (
     BaselineError,
     CustomBaseline,
     copied,
     in_torch,
     like,
 )
-from gradproof.estimators.note import moments
+from gradproof.estimators.baselines.protocol import BaselineBatch, plain
+from gradproof.estimators.note import estimate_moments
 from gradproof.estimators.note.bench import Bench
 from gradproof.estimators.note.forms import FORMS
 from gradproof.estimators.note.parabola import Quadratics, quadratics
@@ -66,7 +66,7 @@ ADVICE = {
 }
 
 #: The moments of the estimate with a baseline.
-Enumerated = Callable[[CustomBaseline], moments.EstimateMoments]
+Enumerated = Callable[[CustomBaseline], estimate_moments.EstimateMoments]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -304,7 +304,9 @@ def _alone(own: CustomBaseline) -> Callable[[Study], list[Comparison]]:
     return look
 
 
-def _variances(found: moments.EstimateMoments, parabola: Quadratics) -> tuple[Variances, ...]:
+def _variances(
+    found: estimate_moments.EstimateMoments, parabola: Quadratics
+) -> tuple[Variances, ...]:
     grouped = parabola.grouped(group_of)
     none, best = grouped.variance(0.0), grouped.variance(parabola.best())
     own: dict[str, float] = dict.fromkeys(grouped.names(), 0.0)

@@ -13,7 +13,6 @@ import numpy as np
 
 from gradproof.estimators.backends.autograd_backend import AutogradOps
 from gradproof.estimators.baselines import BASELINES
-from gradproof.estimators.baselines.base import Features, features_of
 from gradproof.estimators.baselines.fit import (
     RUNNING_MEAN,
     SQUARED_ERROR,
@@ -22,6 +21,7 @@ from gradproof.estimators.baselines.fit import (
     fit,
 )
 from gradproof.estimators.baselines.learned import LearnedBaseline
+from gradproof.estimators.baselines.protocol import Features, features_of
 from gradproof.estimators.note.exact import reference
 from gradproof.estimators.note.label_table import ANALYTIC, ONE_PASS, LabelTable, of_reference
 from gradproof.estimators.note.parabola import Quadratics

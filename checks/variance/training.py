@@ -13,8 +13,8 @@ from gradproof.estimators.backends import Arrays
 from gradproof.estimators.backends.torch_training import threads
 from gradproof.estimators.training import checkpoint as files
 from gradproof.estimators.training.checkpoint import Checkpoint, History
-from gradproof.estimators.training.options import SAMPLED, Schedule, TrainingTask
 from gradproof.estimators.training.step import advance, initial_state, look
+from gradproof.estimators.training.training_options import SAMPLED, Schedule, TrainingTask
 from gradproof.reference_models.corpora import difference
 
 from ..json_records import from_json, to_json

@@ -7,7 +7,7 @@ import importlib
 import importlib.util
 from typing import NamedTuple
 
-from .base import Arrays, Backend, BackendMissing, Build, Function, Names
+from .backend import Arrays, Backend, BackendMissing, Build, Function, Names
 
 __all__ = [
     "BACKENDS",

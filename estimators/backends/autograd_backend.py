@@ -15,7 +15,7 @@ from autograd.tracer import trace
 
 from gradproof.reference_models.ops import Array
 
-from .base import Arrays, Build, Function, Names
+from .backend import Arrays, Build, Function, Names
 
 
 class AutogradOps:

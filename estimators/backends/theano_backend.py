@@ -14,7 +14,7 @@ import numpy as np
 
 from gradproof.reference_models.ops import Array
 
-from .base import Arrays, BackendMissing, Build, Function, Names
+from .backend import Arrays, BackendMissing, Build, Function, Names
 
 #: No C compiler and no BLAS of Theano's own: an LSTM's gradient compiles in seconds instead of
 #: minutes, and no compiler need be there. No record of where each node was made, which costs a

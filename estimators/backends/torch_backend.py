@@ -9,7 +9,7 @@ import numpy as np
 
 from gradproof.reference_models.ops import Array
 
-from .base import Arrays, Build, Function, Names
+from .backend import Arrays, Build, Function, Names
 
 
 class TorchOps:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from . import load
-from .base import Arrays, Build
+from .backend import Arrays, Build
 from .torch_backend import TorchBackend
 
 #: Adam's two running means for each parameter, and their names in PyTorch.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from .affine import Affine
-from .base import Baseline
 from .batch_mean import BatchMean, LeaveOneOut, RunningMean
 from .constant import Constant, Zero
 from .expected import ExpectedReturn
 from .linear import EMBEDDING, LENGTH
 from .mlp import MLP
 from .per_token import PerToken
+from .protocol import Baseline
 
 __all__ = ["BASELINES", "Baseline"]
 

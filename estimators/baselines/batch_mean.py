@@ -8,7 +8,7 @@ import numpy as np
 
 from gradproof.reference_models.ops import Array
 
-from .base import BaselineInput, NothingLearned
+from .protocol import BaselineInput, NothingLearned
 from .running import AveragingBaseline
 
 

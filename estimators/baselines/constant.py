@@ -8,8 +8,8 @@ import numpy as np
 
 from gradproof.reference_models.ops import Array
 
-from .base import BaselineInput, NothingLearned
 from .linear import Linear
+from .protocol import BaselineInput, NothingLearned
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 from gradproof.reference_models import objective
 from gradproof.reference_models.ops import Array, Ops
 
-from .base import BaselineInput, NothingLearned
+from .protocol import BaselineInput, NothingLearned
 
 
 @dataclasses.dataclass(frozen=True)

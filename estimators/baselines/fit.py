@@ -20,9 +20,9 @@ from scipy.optimize import least_squares
 from ..backends.autograd_backend import AutogradOps
 from ..note.label_table import ONE_PASS, LabelTable
 from .affine import Affine
-from .base import Features, Lambda, check_shape
 from .learned import LearnedBaseline
 from .mlp import MLP
+from .protocol import Features, Lambda, check_shape
 from .running import Averaged
 
 #: How lambda is found: what is made least, or, for running means, what they run towards.

@@ -9,7 +9,7 @@ import numpy as np
 from gradproof.reference_models.ops import Array, Ops
 
 from ..backends.autograd_backend import AutogradOps
-from .base import BaselineBatch, BaselineInput, Features, Lambda, check_shape, plain
+from .protocol import BaselineBatch, BaselineInput, Features, Lambda, check_shape, plain
 
 #: How often a step is halved before it is given up.
 HALVINGS = 20

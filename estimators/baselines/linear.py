@@ -10,8 +10,8 @@ import numpy as np
 from gradproof.reference_models.ops import Array, Ops
 
 from ..backends.autograd_backend import AutogradOps
-from .base import Features, Lambda
 from .learned import LearnedBaseline
+from .protocol import Features, Lambda
 
 
 @dataclasses.dataclass(frozen=True)

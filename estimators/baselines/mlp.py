@@ -9,7 +9,7 @@ import numpy as np
 from gradproof.reference_models.ops import Array, Ops
 
 from .affine import Affine
-from .base import Features, Lambda
+from .protocol import Features, Lambda
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from .base import BaselineBatch, Lambda, check_shape, plain
+from .protocol import BaselineBatch, Lambda, check_shape, plain
 
 
 @runtime_checkable

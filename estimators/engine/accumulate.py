@@ -15,8 +15,8 @@ from ..note.exact import check_finite
 from ..note.label_table import ANALYTIC, ONE_PASS, LabelTable
 from ..note.subject import Subject
 from . import blocks
+from .factored_gradient import FactoredGradient, LabelGradients, LabelMean
 from .general import GeneralBlock
-from .gradient import FactoredGradient, LabelGradients, LabelMean
 from .mixed import MixedBlock, check_apart, without_factors
 from .structured import StructuredBlock
 

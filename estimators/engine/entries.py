@@ -16,7 +16,7 @@ from gradproof.reference_models.model import Parameters
 
 from ..note.subject import Subject
 from .accumulate import BatchRun, GradientPlan, double, runs
-from .gradient import FactoredGradient
+from .factored_gradient import FactoredGradient
 
 #: A tensor of PyTorch.
 Tensor = Any

@@ -9,7 +9,7 @@ from gradproof.reference_models.batch import Batch, from_arrays
 from gradproof.reference_models.model import Model
 
 from ..backends.torch_backend import TorchOps
-from .gradient import FactoredGradient, LabelGradients, OuterProducts
+from .factored_gradient import FactoredGradient, LabelGradients, OuterProducts
 
 #: A tensor of PyTorch.
 Tensor = Any

@@ -9,8 +9,8 @@ from gradproof.reference_models.batch import Batch
 from gradproof.reference_models.model import Model
 
 from ..backends.torch_backend import TorchOps
+from .factored_gradient import LabelGradients
 from .general import GeneralBlock
-from .gradient import LabelGradients
 from .structured import StructuredBlock
 from .tape import NotAnOuterProduct
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from gradproof.reference_models.batch import Batch, from_arrays
 from gradproof.reference_models.model import Model
 
-from .gradient import FactoredGradient, LabelGradients, LookupRows, collect
+from .factored_gradient import FactoredGradient, LabelGradients, LookupRows, collect
 from .tape import ParameterHandle, ParameterUse, Tape
 
 #: A tensor of PyTorch.

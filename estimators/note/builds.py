@@ -11,7 +11,7 @@ from gradproof.reference_models.batch import Batch, from_arrays
 from gradproof.reference_models.model import Model
 from gradproof.reference_models.ops import Array, Ops
 
-from ..baselines.base import Baseline, BaselineInput, at_draw
+from ..baselines.protocol import Baseline, BaselineInput, at_draw
 from .forms import Form, FormTerms
 from .subject import Subject
 

@@ -17,8 +17,8 @@ import numpy as np
 from gradproof.reference_models.corpora import difference
 from gradproof.reference_models.model import check_parameters
 
-from .options import Schedule, TrainingOptions, TrainingTask, options_from
 from .step import TrainingState
+from .training_options import Schedule, TrainingOptions, TrainingTask, options_from
 
 #: Raised by one when a checkpoint of the version before cannot be read any more.
 VERSION = 2

@@ -13,7 +13,7 @@ from gradproof.errors import GradproofError
 from gradproof.estimators.backends import Arrays
 from gradproof.estimators.backends.torch_training import torch_training
 from gradproof.estimators.baselines import Baseline
-from gradproof.estimators.baselines.base import BaselineBatch
+from gradproof.estimators.baselines.protocol import BaselineBatch
 from gradproof.estimators.note.builds import ModelBuild, Named, SurrogateBuild
 from gradproof.estimators.note.forms import FORMS
 from gradproof.reference_models.batch import UNLABELLED, Batch, make_batch
@@ -21,7 +21,7 @@ from gradproof.reference_models.model import Model, every_label, one_hot
 from gradproof.reference_models.ops import Array, Ops
 
 from .costs import LABELLED, BatchCost, EnumeratedObjective, SampledSurrogate
-from .options import SAMPLED, TrainingTask
+from .training_options import SAMPLED, TrainingTask
 
 #: Embeddings begin this much smaller than those that checks draw: theirs are large so that every
 #: gradient can be seen, and with them a classifier of rare tokens has much to unlearn.

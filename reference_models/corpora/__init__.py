@@ -14,7 +14,7 @@ from .origin import difference
 from .prepared import PreparedCorpus, prepare
 from .registry import CorpusListing, available, load
 from .split import Split, split
-from .table import is_table, load_table
+from .text_table import is_table, load_table
 from .units import Unit
 from .vocabulary import Vocabulary
 

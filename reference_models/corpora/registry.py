@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from . import names, reuters
+from . import last_names, reuters
 from .corpus import Corpus
 from .errors import CorpusError
-from .table import SUFFIXES, load_table
+from .text_table import SUFFIXES, load_table
 from .units import Unit
 
 
@@ -43,15 +43,15 @@ class CorpusListing:
 CORPORA = {
     "names-8": CorpusEntry(
         "last names by locale, 8 Latin-script locales, characters",
-        names.LICENCE,
-        partial(names.load_names, "names-8", names.EIGHT),
-        names.installed,
+        last_names.LICENCE,
+        partial(last_names.load_names, "names-8", last_names.EIGHT),
+        last_names.installed,
     ),
     "names-61": CorpusEntry(
         "last names by locale, 61 locales, characters",
-        names.LICENCE,
-        partial(names.load_names, "names-61", names.SIXTY_ONE),
-        names.installed,
+        last_names.LICENCE,
+        partial(last_names.load_names, "names-61", last_names.SIXTY_ONE),
+        last_names.installed,
     ),
     "r8": CorpusEntry(
         "Reuters-21578 news stories by topic, 8 topics, words",

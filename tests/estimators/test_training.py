@@ -15,21 +15,11 @@ from gradproof.estimators.backends.autograd_backend import AutogradBackend
 from gradproof.estimators.backends.torch_training import torch_training
 from gradproof.estimators.baselines import BASELINES
 from gradproof.estimators.baselines.constant import Constant
-from gradproof.estimators.note import moments
+from gradproof.estimators.note import estimate_moments
 from gradproof.estimators.note.builds import ModelBuild
 from gradproof.estimators.note.exact import reference
 from gradproof.estimators.note.subject import Subject
 from gradproof.estimators.training import checkpoint as files
-from gradproof.estimators.training.options import (
-    ENUMERATED,
-    SAMPLED,
-    TRAINABLE_FORMS,
-    Schedule,
-    TrainingOptions,
-    check_baseline,
-    make_task,
-    options_from,
-)
 from gradproof.estimators.training.step import (
     TrainingDiverged,
     accuracy,
@@ -41,6 +31,16 @@ from gradproof.estimators.training.step import (
     largest_class,
     log_q,
     look,
+)
+from gradproof.estimators.training.training_options import (
+    ENUMERATED,
+    SAMPLED,
+    TRAINABLE_FORMS,
+    Schedule,
+    TrainingOptions,
+    check_baseline,
+    make_task,
+    options_from,
 )
 from gradproof.reference_models import objective
 from gradproof.reference_models.batch import make_batch
@@ -194,7 +194,7 @@ def test_a_sampled_step_has_that_gradient_in_the_mean(text, baseline, form):
         largest = max(largest, np.abs(values["returns"]).max())
         return found
 
-    found = moments.enumerate_draws(estimate, q)
+    found = estimate_moments.enumerate_draws(estimate, q)
     assert found.draws == 4
     # B is of the size of returns and of lambda times lengths of at most four; it enters the weight.
     lambda_ = sum(float(np.abs(value).sum()) for value in state.lambda_.values())

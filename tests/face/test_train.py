@@ -13,8 +13,8 @@ from gradproof.checks.variance import training
 from gradproof.checks.variance.records import BaselineVariance, Stage, Training
 from gradproof.cli import main
 from gradproof.estimators.training import checkpoint as files
-from gradproof.estimators.training.options import Schedule, TrainingOptions, make_task
-from gradproof.reference_models.corpora import load, names
+from gradproof.estimators.training.training_options import Schedule, TrainingOptions, make_task
+from gradproof.reference_models.corpora import last_names, load
 
 TEXTS = "words,kind\n" + "".join(
     f"{kind} {more} {last},{kind}\n" for kind in ("one", "two") for more in "abc" for last in "xyz"
@@ -143,10 +143,10 @@ def test_a_faker_with_another_name_does_not_go_on(tmp_path, monkeypatch):
     """Status 2; one name of thousands is enough, and both versions and checksums are said."""
     monkeypatch.setattr(faker, "VERSION", "98.0.0")
     assert run("run", "--steps", "1", *NAMES).exit_code == 0
-    old, listed = load("names-8"), names.last_names
+    old, listed = load("names-8"), last_names.last_names
     monkeypatch.setattr(faker, "VERSION", "99.0.0")
     monkeypatch.setattr(
-        names,
+        last_names,
         "last_names",
         lambda locale: (*listed(locale)[:-1], "Planted") if locale == "zu_ZA" else listed(locale),
     )

@@ -13,8 +13,8 @@ from gradproof.reference_models.corpora import (
     CorpusError,
     CorpusMissing,
     available,
+    last_names,
     load,
-    names,
     registry,
     reuters,
 )
@@ -25,14 +25,14 @@ NAMES = ["names-8", "names-61", "r8", "r52"]
 def has_all_locales():
     """Whether this faker knows the locales of names-61, to which the latest came in faker 40."""
     known = {module.name for module in pkgutil.iter_modules(person.__path__)}
-    return set(names.SIXTY_ONE) <= known
+    return set(last_names.SIXTY_ONE) <= known
 
 
 def test_available_lists_each_corpus():
     """A row has a name, one line on it, a licence, and whether it is there."""
     rows = available()
     assert [row.name for row in rows] == NAMES
-    assert [row.licence for row in rows] == [names.LICENCE] * 2 + [reuters.LICENCE] * 2
+    assert [row.licence for row in rows] == [last_names.LICENCE] * 2 + [reuters.LICENCE] * 2
     for row in rows:
         assert row.description
         assert "\n" not in row.description

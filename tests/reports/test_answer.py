@@ -10,7 +10,7 @@ import pytest
 from gradproof.checks.json_records import from_json
 from gradproof.checks.variance.record_texts import other_texts
 from gradproof.checks.variance.records import Training
-from gradproof.estimators.training.options import Schedule, TrainingOptions
+from gradproof.estimators.training.training_options import Schedule, TrainingOptions
 from gradproof.reference_models.corpora import load
 from gradproof.reports import answer
 from gradproof.reports.stages import by_key

@@ -9,7 +9,7 @@ import numpy as np
 
 from gradproof.derivations.registry import derivation
 from gradproof.estimators.baselines import BASELINES, Baseline
-from gradproof.estimators.baselines.base import BaselineInput, at_draw
+from gradproof.estimators.baselines.protocol import BaselineInput, at_draw
 from gradproof.estimators.note import complex_step
 from gradproof.estimators.note.value_bounds import PASSES
 from gradproof.reference_models import objective

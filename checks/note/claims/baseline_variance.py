@@ -11,8 +11,8 @@ from gradproof.derivations import baseline_form as form
 from gradproof.derivations import baseline_variance as variance
 from gradproof.derivations.registry import derivation
 from gradproof.estimators.baselines.constant import Constant
+from gradproof.estimators.note.estimate_moments import EstimateMoments
 from gradproof.estimators.note.forms import FORMS
-from gradproof.estimators.note.moments import EstimateMoments
 from gradproof.reference_models.batch import Batch
 
 from ...evidence import HOLDS, REFUTED, Comparison, compare

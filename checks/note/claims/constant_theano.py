@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from gradproof.estimators.baselines import BASELINES
-from gradproof.estimators.baselines.base import BaselineInput
+from gradproof.estimators.baselines.protocol import BaselineInput
 from gradproof.estimators.note.builds import build, surrogate, terms_at
 from gradproof.estimators.note.forms import FORMS, Form, FormTerms
 from gradproof.reference_models.batch import Batch, from_arrays

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from gradproof.estimators.baselines import BASELINES, Baseline
-from gradproof.estimators.baselines.base import BaselineInput, NothingLearned, at_draw
+from gradproof.estimators.baselines.protocol import BaselineInput, NothingLearned, at_draw
 from gradproof.estimators.note.builds import terms_at
 from gradproof.estimators.note.forms import FORMS
 from gradproof.reference_models.batch import from_arrays

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gradproof.derivations.registry import derivation
-from gradproof.estimators.note import complex_step, moments
+from gradproof.estimators.note import complex_step, estimate_moments
 from gradproof.estimators.note.builds import build, exact_objective, terms_at
 from gradproof.estimators.note.forms import FORMS
 from gradproof.reference_models import objective
@@ -199,7 +199,7 @@ def sampled_cost(study: Study) -> list[Comparison]:
     known = known_labels(study)
     weights = np.where(known.sum(axis=1)[:, None] > 0.0, known, study.reference.probability)
     surrogate = SampledCost(subject.model, subject.batch.n, subject.batch.t)
-    sampled = moments.enumerate_draws(
+    sampled = estimate_moments.enumerate_draws(
         lambda draw: study.bench.gradient(
             surrogate, subject, subject.inputs(draw) | {"known": known}
         ),

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import partial_sums
-from .names import names
+from .name_rows import names
 from .perturbation import Perturbation
 from .ulps import FORMATS, all_whole, move, raised, unrounded
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import partial_sums
-from .names import names
+from .name_rows import names
 from .numpy_rules import (
     COMPARISONS,
     ELEMENTWISE,

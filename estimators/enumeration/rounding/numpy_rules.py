@@ -5,7 +5,7 @@ What has no row here is treated as one that rounds in every way that it can.
 
 from __future__ import annotations
 
-from .names import names
+from .name_rows import names
 
 #: Ufuncs that compare and count: what they are given must not be moved either.
 COMPARISONS = names(

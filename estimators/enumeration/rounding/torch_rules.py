@@ -9,7 +9,7 @@ import sys
 from functools import cache
 from typing import Any, Literal
 
-from .names import names
+from .name_rows import names
 from .torch_steps import steps_of
 
 #: These copy, choose, compare or make numbers, and round none. Views are known by their schemas.

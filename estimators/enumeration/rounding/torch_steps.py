@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
-from .names import names
+from .name_rows import names
 
 #: Fused kernels that PyTorch itself spells out in single steps, rounding where the kernel does.
 SPELT_OUT_BY_TORCH = names(

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .names import Name
+from .reached_names import Name
 from .record import LARGE, StateRecord
 
 #: Of a large array so many entries along each axis, by the number of axes, are compared quickly:

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
-from .names import Name, NameStep
 from .raw import mro, namespace
+from .reached_names import Name, NameStep
 from .record import LARGE, MANY, MISSING, SCALARS, StateRecord, may_be_handlers, restored, same
 
 #: Views that are iterated from their end without code of the user's.

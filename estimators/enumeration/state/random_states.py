@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..generators import identity, set_state_of_bits, state_of_bits
-from .names import Name
 from .raw import mro
+from .reached_names import Name
 from .record import StateRecord
 
 

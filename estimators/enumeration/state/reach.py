@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 
 from . import arrays, containers, random_states, tensors, variables
-from .names import Name, NameStep
 from .ownership import Ownership, is_closed, is_kernel
 from .raw import (
     STORE_ATTR,
@@ -30,6 +29,7 @@ from .raw import (
     type_module,
     type_name,
 )
+from .reached_names import Name, NameStep
 from .record import MISSING, StateRecord
 from .search import ATOMS, MOST_OBJECTS, Reader, Search
 

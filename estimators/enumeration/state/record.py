@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .names import Name
 from .ownership import is_handler, is_kernel
 from .raw import mro, type_module
+from .reached_names import Name
 
 #: Stands where there was nothing.
 MISSING: Any = object()

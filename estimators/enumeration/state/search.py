@@ -8,8 +8,8 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from .names import Name, NameStep
 from .raw import type_name
+from .reached_names import Name, NameStep
 from .record import SCALARS
 
 #: Objects that are looked at: they take about a third of a second, which was measured.

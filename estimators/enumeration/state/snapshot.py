@@ -8,11 +8,11 @@ import types
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from .names import Name, NameStep
 from .ownership import Ownership
 from .random_states import RandomState
 from .raw import module_namespace, type_module
 from .reach import MOST_BYTES, Reach
+from .reached_names import Name, NameStep
 from .record import StateRecord
 from .search import MOST_OBJECTS
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from .arrays import equal, probe_of
-from .names import Name
+from .reached_names import Name
 from .record import StateRecord
 
 #: NumPy's types of as many bytes as an entry has, for comparing and copying what stands there.

@@ -8,8 +8,8 @@ from operator import attrgetter, itemgetter
 from types import CellType, FunctionType
 from typing import Any
 
-from .names import Name, NameStep
 from .raw import mro
+from .reached_names import Name, NameStep
 from .record import MISSING, StateRecord, restored, same
 
 

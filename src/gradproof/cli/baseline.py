@@ -28,7 +28,7 @@ from gradproof.estimators.note.bench import Bench
 from gradproof.reference_models.corpora import Corpus
 from gradproof.reference_models.model import group_of
 from gradproof.reports import variance as variance_figure
-from gradproof.reports.table import verdict_table
+from gradproof.reports.verdict_table import verdict_table
 
 from . import options, text_options, user_file
 from .console import (

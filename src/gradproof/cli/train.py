@@ -20,7 +20,8 @@ from gradproof.estimators.baselines import BASELINES
 from gradproof.estimators.engine import entry_moments, moments_table
 from gradproof.estimators.note.subject import Subject
 from gradproof.estimators.training import checkpoint as files
-from gradproof.estimators.training.options import (
+from gradproof.estimators.training.step import batch_of, largest_class, pick
+from gradproof.estimators.training.training_options import (
     ESTIMATORS,
     TRAINABLE_FORMS,
     Schedule,
@@ -28,7 +29,6 @@ from gradproof.estimators.training.options import (
     TrainingTask,
     make_task,
 )
-from gradproof.estimators.training.step import batch_of, largest_class, pick
 from gradproof.reference_models.model import group_of
 from gradproof.reference_models.registry import MODELS
 

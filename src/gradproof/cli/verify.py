@@ -13,7 +13,7 @@ from gradproof.checks.note.text import TextOptions
 from gradproof.checks.note.verify import verify
 from gradproof.estimators.backends import BACKENDS
 from gradproof.reference_models.registry import MODELS
-from gradproof.reports.table import refutations, summary, surprises, verdict_table
+from gradproof.reports.verdict_table import refutations, summary, surprises, verdict_table
 
 from . import options
 from .console import (

@@ -10,7 +10,7 @@ import pytest
 from gradproof.checks.evidence import HOLDS, REFUTED
 from gradproof.checks.note.user_baseline import ADVICE, examine
 from gradproof.estimators.backends import load
-from gradproof.estimators.baselines.own import BaselineError
+from gradproof.estimators.baselines.custom import BaselineError
 from gradproof.estimators.note.bench import Bench
 from gradproof.estimators.note.subject import Subject
 from gradproof.reference_models.batch import make_batch

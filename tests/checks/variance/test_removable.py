@@ -24,7 +24,7 @@ from gradproof.estimators.backends.autograd_backend import AutogradOps
 from gradproof.estimators.baselines import BASELINES
 from gradproof.estimators.baselines.fit import fit
 from gradproof.estimators.baselines.learned import LearnedBaseline
-from gradproof.estimators.note import moments
+from gradproof.estimators.note import estimate_moments
 from gradproof.estimators.note.bench import Bench
 from gradproof.estimators.note.exact import reference
 from gradproof.estimators.note.forms import FORMS
@@ -172,7 +172,9 @@ def test_variances_are_those_of_the_estimators_own_code(form_name, seed):
         baseline, lam = BASELINES[row.baseline], {}
         if row.baseline in dict(FITS):
             lam = fit(baseline, x, table, row.fit, rng, form_name)
-        found = moments.per_example(BENCH, FORMS[form_name], baseline, held_out, lam, known.log_q)
+        found = estimate_moments.per_example(
+            BENCH, FORMS[form_name], baseline, held_out, lam, known.log_q
+        )
         largest = max(np.abs(found.largest[name]) for name in known.score)
         for group, variance in row.variances.items():
             names = [name for name in found.variance if group_of(name) == group]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from gradproof.checks.note.cases import tabular_cases, typical_tabular
 from gradproof.estimators.backends import load
 from gradproof.estimators.baselines import BASELINES
-from gradproof.estimators.note import moments
+from gradproof.estimators.note import estimate_moments
 from gradproof.estimators.note.bench import Bench
 from gradproof.estimators.note.exact import reference
 from gradproof.estimators.note.forms import FORMS
@@ -87,7 +87,7 @@ def test_moments_are_those_of_a_loop(probability, seed):
         run.append(labels)
         return {"x": table[labels], "s": np.array(7.0)}
 
-    found = moments.enumerate_draws(estimate, probability)
+    found = estimate_moments.enumerate_draws(estimate, probability)
     possible = [labels for labels in table if all(probability[range(n), labels] > 0.0)]
     assert sorted(run) == sorted(possible)
     assert (found.draws, found.skipped) == (len(possible), k**n - len(possible))
@@ -102,7 +102,9 @@ def test_moments_are_those_of_a_loop(probability, seed):
     assert found.variance["s"] == pytest.approx(0.0, abs=(7 * 27 * EPSILON) ** 2)
 
 
-@pytest.mark.parametrize("enumerate_moments", [moments.per_example, moments.joint])
+@pytest.mark.parametrize(
+    "enumerate_moments", [estimate_moments.per_example, estimate_moments.joint]
+)
 @given(case=tabular_cases(), shift=st.integers(-8, 8))
 def test_the_one_pass_estimate_has_the_moments_of_its_formula(enumerate_moments, case, shift):
     """Mean and variance of (L + log q + 1 - B) score + pathwise, looped over, are what is found."""
@@ -151,7 +153,7 @@ def test_sentences_add_up(baseline, seed, form):
         enumerate_moments(
             bench(), FORMS[form], BASELINES[baseline], subject, extra, known.log_q, names
         )
-        for enumerate_moments in (moments.per_example, moments.joint)
+        for enumerate_moments in (estimate_moments.per_example, estimate_moments.joint)
     )
     assert (single.draws, whole.draws) == (2 * 3, 3**2)
     assert set(single.mean) == set(whole.mean) == set(names)
@@ -180,7 +182,7 @@ def test_the_mean_is_the_gradient_and_the_variance_the_same(backend, seed):
     known = reference(subject)
     extra = extra_of("constant", subject, seed)
     found, other = (
-        moments.per_example(
+        estimate_moments.per_example(
             bench(one), FORMS["one-pass"], BASELINES["constant"], subject, extra, known.log_q
         )
         for one in (backend, "autograd")
@@ -206,8 +208,8 @@ def test_a_coupled_baseline_must_be_enumerated_jointly(baseline):
     )
     message = f"baseline '{baseline}' couples the sentences of a batch; enumerate jointly"
     with pytest.raises(ValueError, match=message):
-        moments.per_example(*arguments)
-    assert moments.joint(*arguments).draws == 9
+        estimate_moments.per_example(*arguments)
+    assert estimate_moments.joint(*arguments).draws == 9
 
 
 def test_batch_statistics_need_joint_enumeration():
@@ -219,7 +221,7 @@ def test_batch_statistics_need_joint_enumeration():
         bench(), FORMS["pathwise"], BASELINES["none"], subject, extra_of("none", subject),
         known.log_q, ("theta.table",),
     )  # fmt: skip
-    single, whole = moments.per_example(*arguments), moments.joint(*arguments)
+    single, whole = estimate_moments.per_example(*arguments), estimate_moments.joint(*arguments)
     apart = np.abs(single.mean["theta.table"] - whole.mean["theta.table"]).max()
     assert apart > 1e6 * known.bound("theta.table")
 
@@ -232,9 +234,11 @@ def test_too_many_draws_are_refused():
 
     message = r"8192 joint draws \(of K\^N = 2\^13\), at most 4096 are enumerated; take fewer sen"
     with pytest.raises(ValueError, match=message):
-        moments.enumerate_draws(never, np.full((13, 2), 0.5))
-    assert moments.MOST_DRAWS == 2**12
-    found = moments.enumerate_draws(lambda draw: {"x": draw[:, 0].sum()}, np.full((12, 2), 0.5))
+        estimate_moments.enumerate_draws(never, np.full((13, 2), 0.5))
+    assert estimate_moments.MOST_DRAWS == 2**12
+    found = estimate_moments.enumerate_draws(
+        lambda draw: {"x": draw[:, 0].sum()}, np.full((12, 2), 0.5)
+    )
     assert found.draws == 2**12
     assert found.mean["x"] == 6.0
     assert found.variance["x"] == 3.0  # of a binomial, in numbers that are exact
@@ -244,7 +248,7 @@ def test_labels_that_cannot_be_drawn_do_not_count_towards_the_limit():
     """Known labels, a row with a single 1, leave one way each: a hundred of them are no trouble."""
     probability = np.zeros((100, 3))
     probability[:, 1] = 1.0
-    found = moments.enumerate_draws(lambda draw: {"x": draw.sum(axis=0)}, probability)
+    found = estimate_moments.enumerate_draws(lambda draw: {"x": draw.sum(axis=0)}, probability)
     assert (found.draws, found.skipped) == (1, 3**100 - 1)
     np.testing.assert_array_equal(found.mean["x"], [0.0, 100.0, 0.0])
     np.testing.assert_array_equal(found.variance["x"], np.zeros(3))
@@ -257,7 +261,7 @@ def test_impossible_labels_are_skipped_and_counted(seed):
     known = reference(subject)
     arguments = (bench(), FORMS["one-pass"], BASELINES["none"], subject,
                  extra_of("none", subject), known.log_q)  # fmt: skip
-    single, whole = moments.per_example(*arguments), moments.joint(*arguments)
+    single, whole = estimate_moments.per_example(*arguments), estimate_moments.joint(*arguments)
     assert (single.draws, single.skipped) == (2 * 2, 2 * 1)
     assert (whole.draws, whole.skipped) == (2**2, 3**2 - 2**2)
     for name, gradient in known.gradient.items():
@@ -277,10 +281,12 @@ NOT_ONE = {
 def test_probabilities_that_do_not_sum_to_one_are_refused(probability, message):
     """A mean over weights that do not sum to one is no mean; the sentence is named."""
     with pytest.raises(ValueError, match=f"{message}, expected 1; log q is not normalised"):
-        moments.enumerate_draws(lambda draw: {"x": draw}, np.array(probability))
+        estimate_moments.enumerate_draws(lambda draw: {"x": draw}, np.array(probability))
 
 
-@pytest.mark.parametrize("enumerate_moments", [moments.per_example, moments.joint])
+@pytest.mark.parametrize(
+    "enumerate_moments", [estimate_moments.per_example, estimate_moments.joint]
+)
 def test_a_log_q_that_is_not_normalised_is_refused(enumerate_moments):
     """Logits in place of log probabilities are noticed, at the sentence where they are."""
     subject = subject_of(0)
@@ -293,7 +299,7 @@ def test_a_log_q_that_is_not_normalised_is_refused(enumerate_moments):
 
 def test_the_variance_does_not_cancel():
     """A spread far below the mean keeps its digits: it is not a difference of large squares."""
-    found = moments.enumerate_draws(
+    found = estimate_moments.enumerate_draws(
         lambda draw: {"x": 2.0**40 + draw[:, 0] / 8}, np.array([[0.5, 0.5]])
     )
     np.testing.assert_array_equal(found.variance["x"], [1 / 256])

@@ -8,7 +8,7 @@ import io
 from rich.console import Console
 
 from gradproof.checks.evidence import HOLDS, REFUTED, UNDECIDED, Evidence
-from gradproof.reports.table import refutations, summary, surprises, verdict_table
+from gradproof.reports.verdict_table import refutations, summary, surprises, verdict_table
 
 EVIDENCE = Evidence(
     claim="gradient.e",

@@ -11,7 +11,7 @@ import pytest
 from faker.providers import person
 
 from gradproof.extras import EXTRAS
-from gradproof.reference_models.corpora import CorpusError, CorpusMissing, load, names
+from gradproof.reference_models.corpora import CorpusError, CorpusMissing, last_names, load
 
 #: Two lists of a made-up faker.
 ANNA, BRUNO = ([f"{name}{each}" for each in range(100)] for name in ("Anna", "Bruno"))
@@ -21,12 +21,12 @@ KNOWN = {module.name for module in pkgutil.iter_modules(person.__path__)}
 each_corpus = pytest.mark.parametrize(
     ("name", "locales"),
     [
-        ("names-8", names.EIGHT),
+        ("names-8", last_names.EIGHT),
         pytest.param(
             "names-61",
-            names.SIXTY_ONE,
+            last_names.SIXTY_ONE,
             marks=pytest.mark.skipif(
-                not set(names.SIXTY_ONE) <= KNOWN,
+                not set(last_names.SIXTY_ONE) <= KNOWN,
                 reason=f"faker {faker.VERSION} lacks locales that names-61 has",
             ),
         ),
@@ -53,7 +53,7 @@ def two(plant):
     def made(first=ANNA, second=BRUNO, locales=("aa_AA", "bb_BB")):
         for locale, listed in zip(locales, (first, second), strict=True):
             plant(locale, last_names=listed)
-        return names.load_names("two", locales)
+        return last_names.load_names("two", locales)
 
     return made
 
@@ -66,7 +66,7 @@ def test_a_corpus_has_the_lists_of_its_locales(name, locales):
     assert corpus.classes == int(name.removeprefix("names-"))
     for label, locale in enumerate(locales):
         rows = zip(corpus.texts, corpus.labels, strict=True)
-        assert tuple(text for text, own in rows if own == label) == names.last_names(locale)
+        assert tuple(text for text, own in rows if own == label) == last_names.last_names(locale)
     assert len(corpus.fingerprint) == 16
     assert corpus.unit == "character"
     assert corpus.licence == "MIT (faker)"
@@ -90,7 +90,7 @@ def test_no_class_is_rare_and_none_rules(name, locales):
 @each_corpus
 def test_no_two_classes_have_the_same_names(name, locales):
     """Why es_CA and fr_QC, copies of other locales in faker, are left out."""
-    assert len(set(map(names.last_names, locales))) == len(locales) == len(set(locales))
+    assert len(set(map(last_names.last_names, locales))) == len(locales) == len(set(locales))
 
 
 def test_eight_share_a_script():
@@ -107,7 +107,7 @@ def test_names_are_of_all_lists_and_each_is_there_once(two, plant):
         last_names_female={"Zoe": 0.5, " Eva ": 0.5},
         first_names=("Carl",),
     )
-    assert names.last_names("aa_AA") == ("Zoe", "Ad\u00e9", *ANNA, "Eva")
+    assert last_names.last_names("aa_AA") == ("Zoe", "Ad\u00e9", *ANNA, "Eva")
 
 
 # ------------------------------------------------------------------ versions and checksums
@@ -144,7 +144,7 @@ def test_the_checksum_is_of_names_order_and_locales(two, changes):
 def test_one_name_of_the_real_lists_that_changes_is_seen(plant):
     """One letter in some thousand names."""
     before = load("names-8").fingerprint
-    first, *others = names.last_names("zu_ZA")
+    first, *others = last_names.last_names("zu_ZA")
     plant("zu_ZA", last_names=(first, *others))
     assert load("names-8").fingerprint == before
     plant("zu_ZA", last_names=(f"{first}a", *others))
@@ -167,7 +167,7 @@ def test_a_placeholder_is_no_name(plant):
     plant("aa_AA", unisex_last_names=ANNA)
     assert person.Provider.last_names
     with pytest.raises(CorpusError, match=r"faker .* has 0 last names for 'aa_AA'"):
-        names.last_names("aa_AA")
+        last_names.last_names("aa_AA")
 
 
 def test_an_unknown_locale():
@@ -177,7 +177,7 @@ def test_an_unknown_locale():
         match=rf"faker {faker.VERSION} has no locale 'xx_XX', expected one such as 'de_AT'; check "
         r".* take a newer faker: `pip install --upgrade faker`\.$",
     ):
-        names.last_names("xx_XX")
+        last_names.last_names("xx_XX")
 
 
 def test_faker_missing(monkeypatch):
@@ -194,5 +194,5 @@ def test_faker_missing(monkeypatch):
 @pytest.mark.parametrize("found", [None, object()])
 def test_installed(monkeypatch, found):
     """faker is looked for and not imported."""
-    monkeypatch.setattr(names.importlib.util, "find_spec", lambda module: found)
-    assert names.installed() is (found is not None)
+    monkeypatch.setattr(last_names.importlib.util, "find_spec", lambda module: found)
+    assert last_names.installed() is (found is not None)

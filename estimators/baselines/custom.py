@@ -13,7 +13,7 @@ from gradproof.reference_models.ops import Array
 
 from ..backends import load
 from ..user_code import UserCodeError, blamed
-from .base import BaselineBatch, BaselineInput, NothingLearned, plain
+from .protocol import BaselineBatch, BaselineInput, NothingLearned, plain
 
 
 class BaselineError(UserCodeError):

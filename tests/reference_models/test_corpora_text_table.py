@@ -5,7 +5,7 @@ import json
 import pytest
 
 from gradproof.reference_models.corpora import CorpusError, load_table
-from gradproof.reference_models.corpora.table import read_tab
+from gradproof.reference_models.corpora.text_table import read_tab
 
 ROWS = [("the cat", "animal"), ("an oak", "plant"), ("the dog", "animal")]
 
