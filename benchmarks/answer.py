@@ -11,6 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gradproof.checks.json_records import from_json
+from gradproof.checks.variance.record_texts import other_texts
 from gradproof.checks.variance.records import Training
 from gradproof.cli.figures import save
 from gradproof.reports.answer import filled, measured, title
@@ -31,6 +32,10 @@ def records(folder: Path) -> dict[str, Training]:
 def main() -> None:
     """Write what the records say."""
     runs = records(ROOT / "docs" / "records")
+    for name, run in runs.items():
+        other = other_texts(run, f"docs/records/{name}.json")
+        if other is not None:
+            print(other)
     for path in (ROOT / "docs" / "answer.md", ROOT / "README.md"):
         path.write_text(filled(path.read_text(encoding="utf-8"), runs), encoding="utf-8")
     shown = measured(runs)

@@ -49,7 +49,7 @@ COMPARED: tuple[Key, ...] = (
 
 
 #: Places of the same pages that other reports write.
-OTHERS = ("score", "score-counts")
+OTHERS = ("benchmark", "benchmark-counts")
 
 
 def filled(page: str, runs: Runs) -> str:
@@ -118,6 +118,12 @@ def training(runs: Runs) -> str:
             rows.append([str(seed), *_against(of["sampled"], of["enumerated"], look)])
     head = ["seed", "steps", "enumerated", "seconds", "sampled, as many steps", "seconds"]
     return _table([*head, "sampled, as many seconds", "steps"], rows)
+
+
+def texts(runs: Runs) -> str:
+    """Which texts the runs were made with: where they were read from, and their checksum."""
+    found = dict.fromkeys((run.data, run.source, run.fingerprint) for run in runs.values())
+    return _table(["data", "read from", "checksum"], [list(row) for row in found])
 
 
 def _is_compared(run: Training, runs: Iterable[Training]) -> bool:
@@ -234,6 +240,7 @@ PARTS: dict[str, Callable[[Runs], str]] = {
     "groups": groups,
     "training": training,
     "seeds": seeds,
+    "texts": texts,
 }
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from gradproof.estimators import backends as frameworks
 from gradproof.estimators.note.bench import Bench
 from gradproof.estimators.note.subject import Subject
+from gradproof.reference_models.corpora import Corpus
 from gradproof.reference_models.registry import MODELS
 
 from ..evidence import HOLDS, REFUTED, Evidence
@@ -34,12 +35,16 @@ FORWARD = "forward/values"
 class Verification:
     """What a verification found.
 
-    ``missing`` has the message for each framework that was not asked for by name and is not there;
-    ``not_run`` the reason for each check that is about models or frameworks that were left out.
+    ``data`` is the corpus by name, ``source`` where its texts were read from and ``fingerprint``
+    their checksum: who has a text of the same checksum can repeat it with ``seed``. ``missing`` has
+    the message for each framework that was not asked for by name and is not there; ``not_run`` the
+    reason for each check that is about models or frameworks that were left out.
     """
 
     evidence: tuple[Evidence, ...]
     data: str
+    source: str
+    fingerprint: str
     seed: int
     missing: dict[str, str]
     not_run: dict[str, str]
@@ -53,6 +58,8 @@ class Verification:
         """The whole record."""
         record = {
             "data": self.data,
+            "source": self.source,
+            "fingerprint": self.fingerprint,
             "seed": self.seed,
             "as_expected": self.as_expected,
             "missing": self.missing,
@@ -124,7 +131,15 @@ def verify(
             progress(len(evidence), len(jobs), f"{result.backend} {result.id}")
     in_order = {job: evidence[job] for job in jobs}
     settled = tuple(_repeatable(found, plan) for found in _without_blocked(in_order))
-    return Verification(settled, corpus, plan.seed, missing, idle)
+    return Verification(
+        evidence=settled,
+        data=corpus.name,
+        source=corpus.source,
+        fingerprint=corpus.fingerprint,
+        seed=plan.seed,
+        missing=missing,
+        not_run=idle,
+    )
 
 
 def reproduce(check: str, case: Any, *, backend: str = "autograd") -> Evidence:
@@ -155,8 +170,8 @@ def _subject(check: Check, case: Any) -> Any:
     )
 
 
-def _check(plan: VerificationPlan) -> str:
-    """Make sure that a plan can be run, before any process is started for it; the corpus's name."""
+def _check(plan: VerificationPlan) -> Corpus:
+    """Make sure that a plan can be run, before any process is started for it; its corpus."""
     if not plan.models:
         raise ValueError(f"no model given, expected one or more of {', '.join(MODELS)}")
     check_whole("examples", plan.examples, 0)
@@ -164,7 +179,7 @@ def _check(plan: VerificationPlan) -> str:
     prepared = prepare_text(plan.data, plan.options, plan.seed)
     for name in plan.models:
         text_subject(name, prepared, plan.options, plan.seed)
-    return prepared.corpus.name
+    return prepared.corpus
 
 
 def _repeatable(found: Evidence, plan: VerificationPlan) -> Evidence:

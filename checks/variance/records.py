@@ -57,12 +57,17 @@ class Stage:
 class Training:
     """A training run: losses, accuracies, and the variance at chosen steps.
 
+    ``data`` is the corpus by name, ``source`` where its texts were read from, with the version if a
+    package brought them, and ``fingerprint`` the checksum of the texts.
+
     Shape: ``steps``, ``seconds`` (of the run so far), ``loss`` (C of the batch, or its estimate)
     and ``accuracy`` (on held-out sentences) have one entry for each time it was looked at.
     """
 
     model: str
     data: str
+    source: str
+    fingerprint: str
     estimator: str
     baseline: str
     seed: int

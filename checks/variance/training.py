@@ -15,6 +15,7 @@ from gradproof.estimators.training import checkpoint as files
 from gradproof.estimators.training.checkpoint import Checkpoint, History
 from gradproof.estimators.training.step import advance, initial_state, look
 from gradproof.estimators.training.training_options import SAMPLED, Schedule, TrainingTask
+from gradproof.reference_models.corpora import difference
 
 from ..json_records import from_json, to_json
 from .records import Stage, Training
@@ -57,7 +58,7 @@ def train(
         OSError: if a file cannot be written.
     """
     point = begin(task, folder, schedule, resume=resume)
-    stages = _stages_so_far(folder, point.state.step) if resume else ()
+    stages = _stages_so_far(task, folder, point.state.step) if resume else ()
     with threads(processors):
         while True:
             if _is_due(point):
@@ -97,7 +98,7 @@ def begin(task: TrainingTask, folder: Path, schedule: Schedule, *, resume: bool)
                 f"{folder} holds a run of {point.state.step} steps, and --steps asks for "
                 f"{schedule.steps} in all: ask for more, or leave it out"
             )
-        return dataclasses.replace(point, schedule=schedule)
+        return dataclasses.replace(point, schedule=schedule, source=task.prepared.corpus.source)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -109,6 +110,7 @@ def begin(task: TrainingTask, folder: Path, schedule: Schedule, *, resume: bool)
         history=History(),
         options=task.options,
         schedule=schedule,
+        source=task.prepared.corpus.source,
         fingerprint=task.prepared.corpus.fingerprint,
         seconds=0.0,
     )
@@ -150,7 +152,7 @@ def _seen(history: History) -> str:
     return f"loss {history.loss[-1]:.4g}, accuracy {history.accuracy[-1]:.3f}"
 
 
-def _stages_so_far(folder: Path, step: int) -> tuple[Stage, ...]:
+def _stages_so_far(task: TrainingTask, folder: Path, step: int) -> tuple[Stage, ...]:
     """What a stopped run measured up to the step that it is resumed from."""
     path = folder / RECORD
     if not path.is_file():
@@ -161,6 +163,10 @@ def _stages_so_far(folder: Path, step: int) -> tuple[Stage, ...]:
         raise ValueError(
             f"{path} cannot be read: {error}; delete it, and stages are measured again"
         ) from error
+    corpus, anew = task.prepared.corpus, "delete it, and stages are measured again"
+    other = difference(str(path), known.source, known.fingerprint, corpus, anew)
+    if other is not None:
+        raise ValueError(other)
     return tuple(stage for stage in known.stages if stage.step <= step)
 
 
@@ -186,10 +192,12 @@ def _tidy(folder: Path, point: Checkpoint) -> None:
 
 
 def _record(task: TrainingTask, history: History, stages: tuple[Stage, ...]) -> Training:
-    options = task.options
+    options, corpus = task.options, task.prepared.corpus
     return Training(
         model=options.model,
-        data=task.prepared.corpus.name,
+        data=corpus.name,
+        source=corpus.source,
+        fingerprint=corpus.fingerprint,
         estimator=options.estimator,
         baseline=options.baseline if options.estimator == SAMPLED else "none",
         seed=options.seed,

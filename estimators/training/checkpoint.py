@@ -14,13 +14,14 @@ from typing import Any
 
 import numpy as np
 
+from gradproof.reference_models.corpora import difference
 from gradproof.reference_models.model import check_parameters
 
 from .step import TrainingState
 from .training_options import Schedule, TrainingOptions, TrainingTask, options_from
 
 #: Raised by one when a checkpoint of the version before cannot be read any more.
-VERSION = 1
+VERSION = 2
 
 #: Arrays of a state by what stands before the slash in their name.
 KINDS = ("parameters", "moments", "lambda")
@@ -50,16 +51,18 @@ class History:
 
 @dataclasses.dataclass(frozen=True)
 class Checkpoint:
-    """A state, its history, the options, and the fingerprint of the text that they named.
+    """A state, its history, the options, and which text they named.
 
-    ``schedule`` is how long the run was to go on: whoever resumes it may change that alone.
-    ``seconds`` were spent on the steps so far.
+    ``source`` and ``fingerprint`` are those of the corpus: where its text was read from, and the
+    checksum that tells whether it is still the same. ``schedule`` is how long the run was to go on:
+    whoever resumes it may change that alone. ``seconds`` were spent on the steps so far.
     """
 
     state: TrainingState
     history: History
     options: TrainingOptions
     schedule: Schedule
+    source: str
     fingerprint: str
     seconds: float
 
@@ -83,6 +86,7 @@ def write(folder: Path, checkpoint: Checkpoint) -> Path:
         "step": state.step,
         "options": checkpoint.options.as_dict(),
         "schedule": dataclasses.asdict(checkpoint.schedule),
+        "source": checkpoint.source,
         "fingerprint": checkpoint.fingerprint,
         "batches": state.batches,
         "draws": state.draws,
@@ -165,6 +169,7 @@ def _checkpoint(about: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> C
         history=History(**history),
         options=options_from(about["options"]),
         schedule=Schedule(**schedule | {"stages": tuple(schedule["stages"])}),
+        source=about["source"],
         fingerprint=about["fingerprint"],
         seconds=about["seconds"],
     )
@@ -184,11 +189,15 @@ def check(checkpoint: Checkpoint, task: TrainingTask, path: Path) -> None:
                 f"{path} is of a run with {name} = {theirs[name]!r}, not {value!r}; leave the "
                 "option out to go on with that run, or train into another folder"
             )
-    if checkpoint.fingerprint != task.prepared.corpus.fingerprint:
-        raise ValueError(
-            f"{path} is of another text than {task.prepared.corpus.name!r} has now; bring the old "
-            "one back, or train into another folder"
-        )
+    other = difference(
+        str(path),
+        checkpoint.source,
+        checkpoint.fingerprint,
+        task.prepared.corpus,
+        "train into another folder",
+    )
+    if other is not None:
+        raise ValueError(other)
     _check_arrays(checkpoint.state, task, path)
 
 

@@ -10,10 +10,11 @@ tokens, mask, labels = prepared.rows(prepared.split.labelled[:32])
 from ..batch import BOS, EOS, PAD, UNK
 from .corpus import Corpus
 from .errors import CorpusError, CorpusMissing
+from .origin import difference
 from .prepared import PreparedCorpus, prepare
 from .registry import CorpusListing, available, load
 from .split import Split, split
-from .text_table import load_table
+from .text_table import is_table, load_table
 from .units import Unit
 from .vocabulary import Vocabulary
 
@@ -31,6 +32,8 @@ __all__ = [
     "Unit",
     "Vocabulary",
     "available",
+    "difference",
+    "is_table",
     "load",
     "load_table",
     "prepare",

@@ -224,3 +224,8 @@ def _reader(path: Path) -> Callable[[str, Path, str, str], Iterator[LabelledText
 
 _READERS = {".csv": _csv, ".tsv": _tsv, ".jsonl": _jsonl}
 SUFFIXES: tuple[str, ...] = tuple(_READERS)
+
+
+def is_table(source: str) -> bool:
+    """Whether a corpus of this source was read from a user's own file."""
+    return Path(source).suffix.lower() in SUFFIXES

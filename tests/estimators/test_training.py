@@ -380,7 +380,7 @@ def _damaged(path, point, how):
         ("no lambda", r"has lambda/lambda.length of shape None, expected \(1,\)"),
         ("lambda", r"has lambda/lambda.length of shape \(3,\), expected \(1,\)"),
         ("generator", "is no checkpoint, or not whole .*PCG64"),
-        ("text", "is of another text than 'texts' has now"),
+        ("text", "was made with other texts than 'texts' has here"),
     ],
 )
 def test_a_bad_checkpoint_is_an_error_that_says_what_to_do(text, folder, how, words):

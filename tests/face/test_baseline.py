@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from gradproof.cli import main
+from gradproof.reference_models.corpora import load
 
 WRONG = """
 import numpy as np
@@ -50,6 +51,9 @@ def test_the_template_may_be_used(tmp_path):
     assert "after 5 steps of learning" in found.output
     record = json.loads(evidence.read_text(encoding="utf-8"))
     assert record["usable"]
+    corpus = load("names-8")
+    assert (record["data"], record["source"]) == (corpus.name, corpus.source)
+    assert record["fingerprint"] == corpus.fingerprint
     assert len(record["evidence"]) == 8
     assert {each["group"] for each in record["variances"]} == {"e", "w", "phi", "theta"}
 
@@ -67,7 +71,10 @@ def test_many_labels_leave_one_sentence_and_that_is_said(tmp_path):
     """With 61 labels two sentences cannot be labelled in all ways."""
     path = tmp_path / "ones.py"
     path.write_text("import numpy as np\ndef ones(x): return np.ones(len(x.lengths))\n", "utf-8")
-    found = run(f"{path}:ones", "--data", "names-61")
+    texts = tmp_path / "texts.csv"
+    rows = (f"some {each} text {label},{label}\n" for label in range(61) for each in "abc")
+    texts.write_text("text,label\n" + "".join(rows), encoding="utf-8")
+    found = run(f"{path}:ones", "--data", str(texts))
     assert found.exit_code == 0, found.output
     assert "Only one sentence was looked at: with 2 there are too many ways" in found.output
 

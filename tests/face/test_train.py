@@ -1,17 +1,20 @@
 """``gradproof train``: what it prints and leaves behind, and how it ends when it cannot go on."""
 
+import dataclasses
 import importlib.util
 
+import faker
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from gradproof.checks.json_records import from_json
+from gradproof.checks.json_records import from_json, to_json
 from gradproof.checks.variance import training
 from gradproof.checks.variance.records import BaselineVariance, Stage, Training
 from gradproof.cli import main
 from gradproof.estimators.training import checkpoint as files
 from gradproof.estimators.training.training_options import Schedule, TrainingOptions, make_task
+from gradproof.reference_models.corpora import last_names, load
 
 TEXTS = "words,kind\n" + "".join(
     f"{kind} {more} {last},{kind}\n" for kind in ("one", "two") for more in "abc" for last in "xyz"
@@ -59,6 +62,8 @@ def test_a_run_leaves_a_record_and_checkpoints(tmp_path, model):
         assert words in found.stdout
     kept = record(tmp_path / "run")
     assert (kept.model, kept.data, kept.estimator) == (model, "texts", "sampled")
+    texts = load("texts.csv", text="words", label="kind")
+    assert (kept.source, kept.fingerprint) == ("texts.csv", texts.fingerprint)
     assert kept.steps.tolist() == [0, 1, 2, 3, 4]
     assert np.all(np.diff(kept.seconds) > 0.0)
     assert [each.step for each in kept.stages] == [0, 2, 4]
@@ -109,6 +114,67 @@ def test_a_run_goes_on_for_longer_but_not_with_other_options():
     other = run("run", "--resume", "--alpha", "2")
     assert other.exit_code == 2
     assert "is of a run with alpha = 10.0, not 2.0; leave the option out" in other.stderr
+
+
+#: A model of few parameters on names, which needs no file.
+NAMES = (*SMALL[6:], "--stages", "none", "--labelled", "20", "--held-out", "5")
+
+
+@pytest.mark.torch
+def test_another_faker_with_the_same_names_goes_on(tmp_path, monkeypatch):
+    """What counts is the lists; the record says which version brought them last."""
+    monkeypatch.setattr(faker, "VERSION", "98.0.0")
+    assert run("run", "--steps", "1", *NAMES).exit_code == 0
+    monkeypatch.setattr(faker, "VERSION", "99.0.0")
+    before = record(tmp_path / "run")
+    found = run("run", "--resume", "--steps", "2")
+    assert found.exit_code == 0, found.output
+    assert found.stderr == ""
+    after = record(tmp_path / "run")
+    assert after.fingerprint == before.fingerprint == load("names-8").fingerprint
+    assert before.source == "faker 98.0.0, last names by locale"
+    assert after.source == "faker 99.0.0, last names by locale"
+    kept = files.read(files.path_of(tmp_path / "run", 2))
+    assert (kept.source, kept.fingerprint) == (after.source, after.fingerprint)
+
+
+@pytest.mark.torch
+def test_a_faker_with_another_name_does_not_go_on(tmp_path, monkeypatch):
+    """Status 2; one name of thousands is enough, and both versions and checksums are said."""
+    monkeypatch.setattr(faker, "VERSION", "98.0.0")
+    assert run("run", "--steps", "1", *NAMES).exit_code == 0
+    old, listed = load("names-8"), last_names.last_names
+    monkeypatch.setattr(faker, "VERSION", "99.0.0")
+    monkeypatch.setattr(
+        last_names,
+        "last_names",
+        lambda locale: (*listed(locale)[:-1], "Planted") if locale == "zu_ZA" else listed(locale),
+    )
+    new = load("names-8")
+    found = run("run", "--resume", "--steps", "2")
+    assert found.exit_code == 2
+    assert found.stderr == (
+        "gradproof: run/checkpoint-1.npz was made with other texts than 'names-8' has here: with "
+        f"faker 98.0.0, last names by locale (checksum {old.fingerprint}), and here it is faker "
+        f"99.0.0, last names by locale (checksum {new.fingerprint}); install that version, or "
+        "train into another folder\n"
+    )
+    assert files.steps_in(tmp_path / "run")[-1] == 1
+
+
+@pytest.mark.torch
+def test_stages_of_other_texts_are_not_taken_over(tmp_path):
+    """A record that was put beside the checkpoints of another run is met, with the way out."""
+    assert run("run", "--steps", "1", "--stages", "none", *SMALL).exit_code == 0
+    path = tmp_path / "run" / "record.json"
+    other = dataclasses.replace(record(tmp_path / "run"), fingerprint="0" * 16)
+    path.write_text(to_json(other), encoding="utf-8")
+    found = run("run", "--resume", "--steps", "2")
+    assert found.exit_code == 2
+    assert "record.json was made with other texts than 'texts' has here" in found.stderr
+    assert "delete it, and stages are measured again" in found.stderr
+    path.unlink()
+    assert run("run", "--resume", "--steps", "2").exit_code == 0
 
 
 def stage(step, found):

@@ -1,10 +1,12 @@
 """Corpora by name or path."""
 
+import pkgutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from faker.providers import person
 
 from gradproof.reference_models.corpora import (
     Corpus,
@@ -18,6 +20,12 @@ from gradproof.reference_models.corpora import (
 )
 
 NAMES = ["names-8", "names-61", "r8", "r52"]
+
+
+def has_all_locales():
+    """Whether this faker knows the locales of names-61, to which the latest came in faker 40."""
+    known = {module.name for module in pkgutil.iter_modules(person.__path__)}
+    return set(last_names.SIXTY_ONE) <= known
 
 
 def test_available_lists_each_corpus():
@@ -35,7 +43,10 @@ def test_available_lists_each_corpus():
 def test_listing_agrees_with_loading(name):
     """What is listed as installed loads under that name and licence; what is not, does not."""
     (row,) = (row for row in available() if row.name == name)
-    if row.installed:
+    if name == "names-61" and not has_all_locales():
+        with pytest.raises(CorpusError, match=r"has no locale .*pip install --upgrade faker"):
+            load(name)
+    elif row.installed:
         corpus = load(name)
         assert (corpus.name, corpus.licence) == (name, row.licence)
     else:

@@ -31,6 +31,8 @@ def training(stage):
     return Training(
         model="seqdgm",
         data="names-8",
+        source="faker 1.0",
+        fingerprint="0123456789abcdef",
         estimator="sampled",
         baseline="constant",
         seed=1,

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from gradproof.checks.json_records import from_json
+from gradproof.checks.variance.record_texts import other_texts
 from gradproof.checks.variance.records import Training
 from gradproof.estimators.training.training_options import Schedule, TrainingOptions
+from gradproof.reference_models.corpora import load
 from gradproof.reports import answer
 from gradproof.reports.stages import by_key
 
@@ -72,6 +74,21 @@ def test_each_record_has_the_command_that_made_it():
         assert run.steps[-1] == int(given.get("--steps", Schedule().steps))
         sentences = {stage.sentences for stage in run.stages}
         assert sentences == ({int(given["--sentences"])} if "--sentences" in given else set())
+
+
+def test_all_records_of_a_corpus_are_of_the_same_texts():
+    """And of the texts that are here, or the difference is said."""
+    texts = {(run.data, run.fingerprint) for run in RUNS.values()}
+    assert {data for data, _ in texts} == {"names-8", "r8"}
+    assert len(texts) == 2
+    here = load("names-8")
+    for name, run in RUNS.items():
+        assert re.fullmatch(r"[0-9a-f]{16}", run.fingerprint)
+        same = run.data != here.name or run.fingerprint == here.fingerprint
+        said = other_texts(run, f"{name}.json")
+        assert same or f"{name}.json was made with other texts than" in said
+        planted = dataclasses.replace(run, data=here.name, fingerprint="0" * 16)
+        assert f"has here: with {run.source} (checksum 0" in other_texts(planted, f"{name}.json")
 
 
 def test_what_is_said_in_words_is_so():
@@ -195,6 +212,15 @@ def test_estimators_are_compared_at_equal_steps_and_at_equal_seconds(training):
     assert cells(answer.training(runs)) == {
         "1": ["20", "0.600", "4", "0.500", "2", "0.700", "40"],
     }
+
+
+def test_texts_are_listed_once(training):
+    """Runs with other lists of one corpus have a row each."""
+    other = dataclasses.replace(training, fingerprint="fedcba9876543210")
+    assert answer.texts({"one": training, "two": training, "three": other}).splitlines()[2:] == [
+        "| names-8 | faker 1.0 | 0123456789abcdef |",
+        "| names-8 | faker 1.0 | fedcba9876543210 |",
+    ]
 
 
 def test_a_second_seed_is_held_against_the_first(run):

@@ -25,6 +25,7 @@ from gradproof.checks.note.verify import fresh_seed
 from gradproof.checks.variance.curve import curve
 from gradproof.estimators.backends import load
 from gradproof.estimators.note.bench import Bench
+from gradproof.reference_models.corpora import Corpus
 from gradproof.reference_models.model import group_of
 from gradproof.reports import variance as variance_figure
 from gradproof.reports.verdict_table import verdict_table
@@ -119,7 +120,7 @@ def command(
             check_figure(figure)
         if json_file is not None:
             check_writable(json_file)
-        finding, seed = _examined(str(target), model, data, seed, framework)
+        finding, corpus, seed = _examined(str(target), model, data, seed, framework)
     show(verdict_table(finding.evidence))
     for paragraph in troubles(finding):
         click.echo(f"\n{paragraph}")
@@ -144,24 +145,25 @@ def command(
                 lambda axes: variance_figure.draw(axes, found, own=own, title=finding.name),
             )
         if json_file is not None:
-            write_whole(Path(json_file), written(finding, seed))
+            write_whole(Path(json_file), written(finding, corpus, seed))
     sys.exit(AS_RECORDED if finding.usable else NOT_AS_RECORDED)
 
 
 def _examined(
     target: str, model: str, data: str, seed: int | None, framework: str | None
-) -> tuple[BaselineReport, int]:
+) -> tuple[BaselineReport, Corpus, int]:
     function, module = user_file.load(target, "baseline", "PerToken")
     torch = framework == "torch" or (framework is None and _imports_torch(module))
     seed = fresh_seed() if seed is None else seed
-    subject = text_subject(model, prepare_text(data, TEXT, seed), TEXT, seed)
+    prepared = prepare_text(data, TEXT, seed)
+    subject = text_subject(model, prepared, TEXT, seed)
     bench = Bench(load("torch" if torch else "autograd"))
     name = target.rpartition(":")[2]
     with progress() as report:
         found = examine(
             function, subject, bench, name=name, torch=torch, seed=seed, progress=report
         )
-    return found, seed
+    return found, prepared.corpus, seed
 
 
 def _imports_torch(module: ModuleType) -> bool:
@@ -221,10 +223,13 @@ def summary(finding: BaselineReport) -> str:
     return f"{finding.name} may not be used: {', '.join(wrong)}"
 
 
-def written(finding: BaselineReport, seed: int) -> str:
+def written(finding: BaselineReport, corpus: Corpus, seed: int) -> str:
     """The whole record."""
     record = {
         "name": finding.name,
+        "data": corpus.name,
+        "source": corpus.source,
+        "fingerprint": corpus.fingerprint,
         "seed": seed,
         "usable": finding.usable,
         "helps": finding.helps,

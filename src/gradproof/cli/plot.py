@@ -13,6 +13,7 @@ from gradproof.checks.note.text import TextOptions, prepare_text, text_subject
 from gradproof.checks.note.verify import fresh_seed
 from gradproof.checks.variance.curve import curve
 from gradproof.checks.variance.ratios import EXPECTED, KINDS, ratio_map
+from gradproof.checks.variance.record_texts import other_texts
 from gradproof.checks.variance.records import Scaling, Stage, Training
 from gradproof.checks.variance.training import RECORD
 from gradproof.estimators.note.exact import reference
@@ -214,12 +215,16 @@ def read(record: str, kind: type[Read], source: str) -> Read:
 
 
 def _measured(record: str) -> Training:
+    """A record of training with stages; if its texts are others than those here, that is said."""
     found = read(record, Training, TRAIN)
     if not found.stages:
         raise ValueError(
             f"{record} has no stages, so no variance was measured in it; train with --stages, "
             "e.g. --stages initial,middle,end"
         )
+    other = other_texts(found, record)
+    if other is not None:  # the figure is right all the same: of the record, and so of its texts
+        click.echo(f"gradproof: {other}", err=True)
     return found
 
 

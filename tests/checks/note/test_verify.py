@@ -20,7 +20,7 @@ from gradproof.checks.note.text import TextOptions, prepare_text, text_subject
 from gradproof.checks.note.verify import Verification, reproduce, verify
 from gradproof.estimators import backends
 from gradproof.reference_models.batch import UNLABELLED
-from gradproof.reference_models.corpora import CorpusError
+from gradproof.reference_models.corpora import CorpusError, load
 
 FORWARD = "forward/values"
 
@@ -351,6 +351,8 @@ def test_the_record_is_strict_json(run):
     record = json.loads(found.to_json())
     assert record["seed"] == found.seed
     assert record["data"] == "words"
+    assert record["source"].endswith("words.csv")
+    assert record["fingerprint"] == load(record["source"]).fingerprint
     assert record["as_expected"] is True
     assert record["missing"] == {}
     assert record["not_run"] == found.not_run
@@ -359,7 +361,7 @@ def test_the_record_is_strict_json(run):
 
 def test_no_evidence_is_not_as_expected():
     """Nothing was found wrong where nothing was looked at; that is no success."""
-    assert not Verification((), "words", 0, {}, {}).as_expected
+    assert not Verification((), "words", "words.csv", "0" * 16, 0, {}, {}).as_expected
 
 
 @pytest.mark.parametrize("options", [TextOptions(), TextOptions(length=3, unlabelled=1)])
