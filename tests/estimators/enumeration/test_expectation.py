@@ -77,7 +77,7 @@ def test_one_pass_gives_the_gradient(torch, x, name):
     objective = OBJECTIVES[name]
     found = by_graph(lambda x: objective(torch, x), x)
     # Central differences of a smooth function with a step of 1e-5: their step squared is 1e-10.
-    assert found == pytest.approx(brute(torch, objective, x), abs=1e-9)
+    assert found == pytest.approx(brute(torch, objective, x), abs=3e-10)
 
 
 def test_what_is_computed_without_gradients_moves_too(torch, x):
@@ -136,7 +136,7 @@ def test_many_parameters_take_one_pass(torch):
     q = (features @ weight).softmax(0)
     (exact,) = torch.autograd.grad(q @ cost, weight)
     # Three paths of terms below 3: where the features are near 0, their roundings are all there is.
-    assert found.gradient["gradient"] == pytest.approx(exact.numpy(), rel=ROUNDING, abs=1e-15)
+    np.testing.assert_allclose(found.gradient["gradient"], exact, rtol=ROUNDING, atol=1e-15)
 
 
 def test_what_an_objective_draws_unseen_is_named(torch, x):

@@ -91,7 +91,7 @@ FUNCTIONS = {
     "variance": lambda x: x.var(0),
     "deviation": lambda x: np.std(x, axis=1, keepdims=True),
     "norm": lambda x: np.linalg.norm(x, axis=0),
-    "inverse": lambda x: np.linalg.inv(x[:, :3]),
+    "inverse": lambda x: np.linalg.inv(x[:, :3] + 4.0 * np.eye(3)),  # far from a singular one
     "cumulative": lambda x: np.cumsum(x),
     "product": lambda x: x.prod(1),
     "outer": lambda x: np.outer(x[0], x[1]),
@@ -139,6 +139,7 @@ def test_whatever_is_computed_from_what_is_observed_moves(name):
     others = np.stack([np.asarray(value) for value in found])
     still = (others == base).all(0)
     assert not still.any()  # one alone stays in one run of some
+    # Some dozen operations, each moved by a unit or two; the variance of near numbers loses digits.
     np.testing.assert_allclose(others, np.broadcast_to(base, others.shape), rtol=1e-11)
 
 
