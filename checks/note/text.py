@@ -83,7 +83,7 @@ def text_subject(model: str, prepared: PreparedCorpus, options: TextOptions, see
     """A model with random parameters on sentences drawn from a corpus.
 
     Raises:
-        CorpusError: if there is no sentence of the kind that was asked for.
+        CorpusError: if there is no sentence of the kind that is needed.
     """
     rng = np.random.default_rng(seed)
     parts = prepared.split.labelled, prepared.split.unlabelled

@@ -1,4 +1,4 @@
-"""The frameworks, one row each; nothing is imported until a framework is asked for."""
+"""The frameworks, one row each; nothing is imported before a framework is used."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ class Enumeration:
         return self._handling
 
     def paths(self) -> Iterator[Path[Any]]:
-        """Each path once. What it returned is good until the next is asked for."""
+        """Each path once. What it returned is good until the next."""
         for path in paths(self._code, self.handling.perform, most=self._most):
             yield path
             self._code.settle()

@@ -40,7 +40,7 @@ class Handling:
             were imported by their own names, and methods of generators that are kept.
 
     Raises:
-        UnsupportedDraw: at its end, if a generator moved that no handler was asked for.
+        UnsupportedDraw: at its end, if a generator moved by a draw that no handler saw.
     """
 
     def __init__(self, *roots: object) -> None:

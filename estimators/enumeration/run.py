@@ -441,7 +441,7 @@ def run_path(
 
     Raises:
         UnsupportedDraw: for what was refused, also if the code went on.
-        NotReproducible: if it ends before they are all asked for.
+        NotReproducible: if it ends before they are all drawn.
     """
     run = Run(prefix, most)
     value = perform(code, run)

@@ -64,7 +64,7 @@ class PyTensor(Compiled):
             elif compiled:
                 yield (
                     f"PyTensor draws by {_name(op)} in a function that {compiled} compiled, where "
-                    'no draw can be asked; compile it with mode="FAST_COMPILE", or set '
+                    'no draw can be enumerated; compile it with mode="FAST_COMPILE", or set '
                     'pytensor.config.mode = "FAST_COMPILE"'
                 )
 
@@ -180,6 +180,6 @@ def _name(op: Any) -> str:
 
 def _of_kind(name: str) -> str:
     return (
-        f"PyTensor draws by {name}, which has no outcomes to count; hold its numbers fixed: give "
-        "them by givens="
+        f"PyTensor draws by {name}, which has no outcomes to count; keep its numbers "
+        "fixed: give them by givens="
     )

@@ -331,8 +331,8 @@ def _name(op: Any) -> str:
 
 def _of_state(name: str) -> str:
     return (
-        f"RandomStreams draw by {name}, which has no outcomes to count; hold its numbers fixed: "
-        "give them by givens="
+        f"RandomStreams draw by {name}, which has no outcomes to count; keep its numbers "
+        "fixed: give them by givens="
     )
 
 
