@@ -46,34 +46,34 @@ _COIN_SLOPE = sp.diff(-_t * sp.log(_t) - (1 - _t) * sp.log(1 - _t), _t)
 
 def _sum_to_mean(by: sp.Symbol) -> tuple[Step, ...]:
     """From dU/dv to a mean over one draw, for a group that reaches both q and L."""
-    slope = D(LOG_Q, by)
+    score = D(LOG_Q, by)
     inner = L + LOG_Q
     return (
         Step(D(UNLABELLED, by), "definition", "U, written out", U_IS),
         Step(total(D(q * inner, by)), "linearity of the derivative", "K terms, whatever K is"),
         Step(total(D(q, by) * inner + q * D(inner, by)), "product rule"),
         Step(
-            total(q * slope * inner + q * D(inner, by)), "log-derivative", "this makes a mean of it"
+            total(q * score * inner + q * D(inner, by)), "log-derivative", "this makes a mean of it"
         ),
         Step(
-            total(q * slope * inner + q * (D(L, by) + slope)),
+            total(q * score * inner + q * (D(L, by) + score)),
             "linearity of the derivative",
             "the last term is the score once more: the + 1",
         ),
-        Step(mean(slope * (inner + 1) + D(L, by)), "mean", "each term has a factor q_k"),
+        Step(mean(score * (inner + 1) + D(L, by)), "mean", "each term has a factor q_k"),
     )
 
 
 def entropy_slope(by: sp.Symbol) -> Proof:
     """E[(log q + 1) s] = -dH, for every K and without Σ q = 1."""
-    slope = D(LOG_Q, by)
+    score = D(LOG_Q, by)
     return Proof(
         title="(log q + 1) times the score has the mean -∂H",
-        start=mean((LOG_Q + 1) * slope),
+        start=mean((LOG_Q + 1) * score),
         steps=(
-            Step(total(q * (LOG_Q + 1) * slope), "mean"),
+            Step(total(q * (LOG_Q + 1) * score), "mean"),
             Step(
-                total(LOG_Q * D(q, by) + q * slope),
+                total(LOG_Q * D(q, by) + q * score),
                 "log-derivative",
                 "of the first term only; Σ_k q_k = 1 is not needed",
             ),
@@ -101,14 +101,14 @@ def zero_score(by: sp.Symbol) -> Proof:
 
 def _corrected(by: sp.Symbol, estimate: sp.Expr, batch_form: Proof, entropy: Proof) -> Proof:
     """The line for a group with the entropy's sign put right."""
-    slope = D(LOG_Q, by)
+    score = D(LOG_Q, by)
     rest = estimate + D(H, by)
     return Proof(
         title=f"the corrected line is unbiased for ∂U/∂{by}",
         start=D(U, by),
         steps=(
             Step(batch_form.result, "shown above", given=batch_form.shown),
-            Step(mean(rest) + mean((LOG_Q + 1) * slope), "linearity of the mean"),
+            Step(mean(rest) + mean((LOG_Q + 1) * score), "linearity of the mean"),
             Step(mean(rest) - D(H, by), "shown above", given=entropy.shown),
             Step(mean(estimate), "normalisation", "∂H is the same for every label drawn"),
         ),
@@ -131,10 +131,10 @@ def _excess(printed: sp.Expr, corrected: Proof, by: sp.Symbol, gap: sp.Expr) -> 
 
 def gradient_e() -> Derivation:
     """The line for the shared parameters: score part, entropy and pathwise part."""
-    slope = D(LOG_Q, e)
+    score = D(LOG_Q, e)
     batch_form = Proof("the batch form is unbiased for ∂U/∂e", D(U, e), _sum_to_mean(e))
     entropy = entropy_slope(e)
-    corrected = _corrected(e, L * slope - D(H, e) + D(L, e), batch_form, entropy)
+    corrected = _corrected(e, L * score - D(H, e) + D(L, e), batch_form, entropy)
     return Derivation(
         claim="gradient.e",
         verdict=REFUTED,
@@ -145,7 +145,7 @@ def gradient_e() -> Derivation:
             batch_form,
             entropy,
             corrected,
-            _excess(L * slope + D(H, e) + D(L, e), corrected, e, 2 * D(H, e)),
+            _excess(L * score + D(H, e) + D(L, e), corrected, e, 2 * D(H, e)),
             Counterexample(
                 title="the printed line, with +∂H, is unbiased for ∂U/∂e",
                 setting="two labels of probabilities t and 1 - t, no loss, the parameter e is t "
@@ -166,8 +166,8 @@ def gradient_e() -> Derivation:
 
 def gradient_w() -> Derivation:
     """The line for the classifier's own parameters: no pathwise part."""
-    slope = D(LOG_Q, w)
-    estimate = (L + LOG_Q + 1) * slope
+    score = D(LOG_Q, w)
+    estimate = (L + LOG_Q + 1) * score
     batch_form = Proof(
         "the batch form is unbiased for ∂U/∂w",
         D(U, w),
@@ -177,8 +177,8 @@ def gradient_w() -> Derivation:
         ),
     )
     entropy = entropy_slope(w)
-    corrected = _corrected(w, L * slope - D(H, w), batch_form, entropy)
-    printed = L * slope + D(H, e)
+    corrected = _corrected(w, L * score - D(H, w), batch_form, entropy)
+    printed = L * score + D(H, e)
     return Derivation(
         claim="gradient.w",
         verdict=REFUTED,

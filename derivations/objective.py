@@ -100,9 +100,9 @@ def objective_u() -> Derivation:
 
 def _of_sentence(by: sp.Symbol) -> Proof:
     """dC for any numbers of sentences, labelled ones (i) and unlabelled ones (j)."""
-    slope, inner = D(_LOG_Q_J, by), _L_J + _LOG_Q_J
+    score, inner = D(_LOG_Q_J, by), _L_J + _LOG_Q_J
     given = D(_L_I, by)
-    unlabelled = total(q_j * slope * inner + q_j * D(inner, by), k)
+    unlabelled = total(q_j * score * inner + q_j * D(inner, by), k)
 
     def cost(labelled: sp.Expr, rest: sp.Expr) -> sp.Expr:
         return (total(labelled, i, N_l) + total(rest, j, N_u)) / (N_l + N_u)
@@ -145,12 +145,12 @@ def _of_sentence(by: sp.Symbol) -> Proof:
             Step(
                 cost(
                     given - alpha * D(_LOG_G, by),
-                    total(q_j * slope * inner + q_j * (D(_L_J, by) + slope)),
+                    total(q_j * score * inner + q_j * (D(_L_J, by) + score)),
                 ),
                 "linearity of the derivative",
             ),
             Step(
-                cost(given - alpha * D(_LOG_G, by), E(slope * (inner + 1) + D(_L_J, by), q_j, k)),
+                cost(given - alpha * D(_LOG_G, by), E(score * (inner + 1) + D(_L_J, by), q_j, k)),
                 "mean",
                 "one drawn label a sentence; only unlabelled ones have any",
             ),
@@ -246,13 +246,13 @@ def objective_c() -> Derivation:
 
 
 def _at_given_label(by: sp.Symbol, after: sp.Expr, why: str) -> Proof:
-    slope = D(LOG_Q, by)
+    score = D(LOG_Q, by)
     return Proof(
         title=f"its gradient by {text(by)} has no mean in it, so nothing to estimate",
         start=D(L - alpha * LOG_Q, by),
         steps=(
             Step(D(L, by) - D(alpha * LOG_Q, by), "linearity of the derivative"),
-            Step(D(L, by) - alpha * slope - LOG_Q * D(alpha, by), "product rule"),
+            Step(D(L, by) - alpha * score - LOG_Q * D(alpha, by), "product rule"),
             Step(after, "independence", why),
         ),
     )
@@ -260,9 +260,9 @@ def _at_given_label(by: sp.Symbol, after: sp.Expr, why: str) -> Proof:
 
 def labelled() -> Derivation:
     """The labelled part: differentiated as it stands."""
-    slope = D(LOG_Q, e)
-    shared = _at_given_label(e, D(L, e) - alpha * slope, "α is a number")
-    with_score = D(L, e) - alpha * slope + L * slope
+    score = D(LOG_Q, e)
+    shared = _at_given_label(e, D(L, e) - alpha * score, "α is a number")
+    with_score = D(L, e) - alpha * score + L * score
     return Derivation(
         claim="labelled",
         verdict=PROVED,
@@ -287,7 +287,7 @@ def labelled() -> Derivation:
                 start=with_score - D(L - alpha * LOG_Q, e),
                 steps=(
                     Step(
-                        L * slope, "shown above", "what the first part says cancels", shared.shown
+                        L * score, "shown above", "what the first part says cancels", shared.shown
                     ),
                 ),
                 conclusion="for a drawn label the term stands for how q moves; a given label does "

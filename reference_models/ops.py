@@ -72,7 +72,7 @@ class Ops(Protocol):
     def log_softmax(self, x: Array) -> Array:
         """``x - logsumexp(x)`` over the last axis."""
 
-    def hold(self, x: Array) -> Array:
+    def stop_gradient(self, x: Array) -> Array:
         """``x`` held constant: the same value, through which no gradient flows.
 
         Theano: a separate node named in ``consider_constant``. PyTorch: ``detach``. autograd: a

@@ -22,7 +22,7 @@ SEQUENCE_MODELS = ("seqdgm", "seqdgm-a")
 ROUNDING = "rounding: u 4R (2 + M) sum_n [max|weight| max|score| + max|pathwise|]"
 
 
-def drawn(**limits: Any) -> dict[str, Any]:
+def on_tabular_cases(**limits: Any) -> dict[str, Any]:
     """The fields ``cases`` and ``typical`` of a check that runs on tabular models.
 
     Args:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gradproof.estimators.enumeration.enumeration import Enumeration
-from gradproof.estimators.enumeration.estimator import Code, Estimator, float_arrays
+from gradproof.estimators.enumeration.estimator import Estimator, UserFunction, float_arrays
 from gradproof.estimators.enumeration.gradients import (
     GradientLayout,
     arrays_by_name,
@@ -17,7 +17,7 @@ from gradproof.estimators.enumeration.gradients import (
     precision,
 )
 from gradproof.estimators.enumeration.outcomes import EPS
-from gradproof.estimators.enumeration.rounding import FACTOR, RUNS, perturbation, spread
+from gradproof.estimators.enumeration.rounding import FACTOR, RUNS, largest_deviation, perturbation
 from gradproof.estimators.enumeration.run import (
     MOST_PATHS,
     NotEnumerable,
@@ -65,7 +65,7 @@ COARSE = (
 
 
 @dataclasses.dataclass(frozen=True)
-class Exact:
+class Estimand:
     """The estimand: the exact gradient, and its error.
 
     ``error`` is what each entry may be off by; ``unstated`` what it may be off by besides if it was
@@ -85,12 +85,14 @@ class Exact:
     why: str = MADE
     note: str = ""
 
-    def measured(self) -> Exact:
+    def measured(self) -> Estimand:
         """With what its own rounding was measured to do, where that can be."""
         if self.measure is None:
             return self
-        spread = self.measure()
-        error = {key: np.maximum(value, spread[key]) for key, value in self.error.items()}
+        largest_deviation = self.measure()
+        error = {
+            key: np.maximum(value, largest_deviation[key]) for key, value in self.error.items()
+        }
         return dataclasses.replace(self, error=error, measure=None)
 
 
@@ -103,7 +105,7 @@ def exact_gradient(
     paths: int = MOST_PATHS,
     reset: Callable[[], object] | None = None,
     precision: float = 0.0,
-) -> Exact:
+) -> Estimand:
     """What :func:`.estimator.check_estimator` is given, as numbers.
 
     Args:
@@ -141,27 +143,29 @@ def exact_gradient(
                 f"sampled: {refused}; pass exact= instead"
             ) from refused
         zero = {key: np.zeros_like(value) for key, value in found.gradient.items()}
-        return Exact(found.gradient, found.error, zero, found.how, found.measure, note=found.note)
+        return Estimand(
+            found.gradient, found.error, zero, found.how, found.measure, note=found.note
+        )
     if callable(exact):
         return _returned(exact, estimator, exact_error)
     return _given(exact, exact_error)
 
 
-def _given(exact: Any, exact_error: Any) -> Exact:
+def _given(exact: Any, exact_error: Any) -> Estimand:
     known, step = _finite(named(exact)), precision(exact)
     error = _rounded(known, step)
     if exact_error is not None:
-        return Exact(known, _stated(exact_error, known, error), _zeros(known), "as given")
+        return Estimand(known, _stated(exact_error, known, error), _zeros(known), "as given")
     steps = {key: _made_in(value, step) for key, value in arrays_by_name(exact).items()}
     unstated = {
         key: _by_differences(value) + _cancelled(value, steps[key]) for key, value in known.items()
     }
     coarse = [key for key in known if steps[key] > EPS]
     if not coarse:
-        return Exact(known, error, unstated, "as given")
+        return Estimand(known, error, unstated, "as given")
     kind = "is" if step > EPS else "has the values of numbers that were"
     why = COARSE.format(f"{kind} in single precision or a coarser one ({', '.join(coarse[:4])})")
-    return Exact(known, error, unstated, "as given", why=why)
+    return Estimand(known, error, unstated, "as given", why=why)
 
 
 def _by_differences(value: np.ndarray) -> np.ndarray:
@@ -203,8 +207,8 @@ def _was_single(value: np.ndarray) -> bool:
     return int(np.count_nonzero(parts != np.rint(parts))) >= TELLING
 
 
-def _returned(exact: Callable[..., Any], estimator: Estimator, exact_error: Any) -> Exact:
-    code = Code(exact, estimator.inputs, beside=(dict(estimator.leaves),), called="exact")
+def _returned(exact: Callable[..., Any], estimator: Estimator, exact_error: Any) -> Estimand:
+    code = UserFunction(exact, estimator.inputs, beside=(dict(estimator.leaves),), called="exact")
     before = code.inputs_now()
     with Enumeration(code) as enumeration:
         try:
@@ -223,7 +227,7 @@ def _returned(exact: Callable[..., Any], estimator: Estimator, exact_error: Any)
         known, step = _finite(named(path.value)), precision(path.value)
     error = _rounded(known, step)
     if exact_error is not None:
-        return Exact(known, _stated(exact_error, known, error), _zeros(known), "as returned")
+        return Estimand(known, _stated(exact_error, known, error), _zeros(known), "as returned")
     if not _moved(code, known)[1]:
         return dataclasses.replace(_given(path.value, None), how="as returned")
 
@@ -231,10 +235,12 @@ def _returned(exact: Callable[..., Any], estimator: Estimator, exact_error: Any)
         layout = GradientLayout(known)
         return layout.split(FACTOR * _moved(code, known, RUNS)[0])
 
-    return Exact(known, error, _zeros(known), "as returned", measure)
+    return Estimand(known, error, _zeros(known), "as returned", measure)
 
 
-def _moved(code: Code, known: Mapping[str, np.ndarray], runs: int = 1) -> tuple[np.ndarray, int]:
+def _moved(
+    code: UserFunction, known: Mapping[str, np.ndarray], runs: int = 1
+) -> tuple[np.ndarray, int]:
     """What moved roundings inside move it by at most, (P,), and how many were moved."""
     rng, layout = np.random.default_rng(0), GradientLayout(known)  # the same each time
     base, most, moved = layout.row(known), np.zeros(layout.size), 0
@@ -247,7 +253,7 @@ def _moved(code: Code, known: Mapping[str, np.ndarray], runs: int = 1) -> tuple[
                 if operations.unseen:  # something inside is hidden
                     return most, 0
                 moved += operations.count
-                most = np.maximum(most, spread([other], base))
+                most = np.maximum(most, largest_deviation([other], base))
     except Exception:  # noqa: BLE001 - it runs as it is, and not with moved roundings
         return most, 0
     return most, moved

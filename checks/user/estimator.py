@@ -21,7 +21,7 @@ from gradproof.estimators.enumeration.run import (
     TooManyPaths,
     UnsupportedDraw,
 )
-from gradproof.estimators.enumeration.spread import Bounds
+from gradproof.estimators.enumeration.spread import RoundingBounds
 
 from ..evidence import (
     COARSEST,
@@ -39,7 +39,7 @@ from ..evidence import (
     worst_of,
 )
 from ..sequential.mean_test import ALPHA
-from .estimand import MADE, Exact, exact_gradient
+from .estimand import MADE, Estimand, exact_gradient
 from .expected_cost import check_precision
 from .jax_keys import FreshKeys
 from .sampled import SampledMoments, check_sampling, sample
@@ -325,7 +325,7 @@ class _EnumeratedMoments:
         label: str,
         estimator: Estimator,
         enumeration: Enumeration,
-        exact: Exact,
+        exact: Estimand,
         precision: float,
     ) -> None:
         self._label, self._estimator, self._enumeration = label, estimator, enumeration
@@ -346,7 +346,9 @@ class _EnumeratedMoments:
     def _compare(self) -> None:
         """With bounds that cost nothing where they decide, with measured ones where they do not."""
         moments, layout = self._moments, self._moments.layout
-        bounds = Bounds(self._enumeration, moments, self._estimator.precision, self._precision)
+        bounds = RoundingBounds(
+            self._enumeration, moments, self._estimator.precision, self._precision
+        )
         off = np.abs(moments.mean() - layout.row(self._exact.value))
         self._spread = bounds.wide
         self._compare_within(bounds.wide.bound)
@@ -437,7 +439,7 @@ class _EnumeratedMoments:
         """From the state that some runs leave: an estimator that adds up is right only once."""
         runs = [choices for _, choices in self._moments.likeliest()[:LATER]]
         try:
-            with self._enumeration.after(runs) as same_inputs:
+            with self._enumeration.state_after(runs) as same_inputs:
                 if not same_inputs:
                     return
                 later = self._enumeration.moments(self._exact.value)
@@ -592,13 +594,13 @@ def _farthest(off: np.ndarray) -> tuple[int, ...]:
     return tuple(int(each) for each in np.unravel_index(place, off.shape)) if off.size else ()
 
 
-def _finitely_measured(exact: Exact) -> Exact:
+def _finitely_measured(exact: Estimand) -> Estimand:
     """With what its own rounding was measured to do, where that is a number."""
     found = exact.measured()
     return found if all(np.isfinite(each).all() for each in found.error.values()) else exact
 
 
-def _doubt(exact: Exact, precision: float) -> dict[str, np.ndarray]:
+def _doubt(exact: Estimand, precision: float) -> dict[str, np.ndarray]:
     """What the mean of samples may be off by, and nobody be wrong for certain; by parameter.
 
     What nobody stated of the exact gradient, and rounding of single precision, unless somebody said
@@ -611,7 +613,7 @@ def _doubt(exact: Exact, precision: float) -> dict[str, np.ndarray]:
     }
 
 
-def _why_doubtful(exact: Exact, found: SampledMoments) -> str:
+def _why_doubtful(exact: Estimand, found: SampledMoments) -> str:
     """Why an error that was found is no bias for certain; empty if none is in doubt."""
     if not found.doubtful:
         return ""
@@ -630,7 +632,7 @@ def _naming_entries(text: str, known: Mapping[str, np.ndarray]) -> str:
 
 
 def _of_samples(
-    name: str, exact: Exact, found: SampledMoments, seconds: float, why: str
+    name: str, exact: Estimand, found: SampledMoments, seconds: float, why: str
 ) -> EstimatorReport:
     known, test, start = exact.value, found.test, 0
     comparisons: list[Comparison] = []

@@ -39,7 +39,7 @@ from gradproof.estimators.enumeration.expectation import (
 from gradproof.estimators.enumeration.gradients import array_of
 from gradproof.estimators.enumeration.handling import Handling
 from gradproof.estimators.enumeration.run import MOST_PATHS, NotEnumerable
-from gradproof.estimators.enumeration.spread import Bounds
+from gradproof.estimators.enumeration.spread import RoundingBounds
 
 from ..evidence import COARSEST, GAP, entry
 
@@ -127,7 +127,7 @@ def gradient_of_mean(
     )
     # Handlers stay where they are, from one enumeration to the next.
     with Handling(objective, reset, list(inputs), dict(leaves)):
-        mean = expectation.settled()
+        mean = expectation.repeated_mean()
         found = _automatic(objective, inputs, leaves, paths, reset)
         if found is None:
             return _by_differences(expectation, mean, leaves, coarsest)
@@ -233,10 +233,10 @@ def _automatic(
 
     def measure() -> ByName:
         with Enumeration(code, paths) as again:
-            bounds = Bounds(again, again.moments(like), step)
+            bounds = RoundingBounds(again, again.moments(like), step)
             return layout.split(bounds.best().bound)
 
-    error = layout.split(Bounds(enumeration, moments, step).least)
+    error = layout.split(RoundingBounds(enumeration, moments, step).least)
     how = "by PyTorch's differentiation of the enumerated objective, witnessed by differences"
     return MeanGradient(value, error, how, measure)
 

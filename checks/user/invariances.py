@@ -18,7 +18,7 @@ import numpy as np
 from gradproof.estimators.enumeration.enumeration import Enumeration
 from gradproof.estimators.enumeration.estimator import Estimator
 from gradproof.estimators.enumeration.run import MOST_PATHS
-from gradproof.estimators.enumeration.spread import Bounds
+from gradproof.estimators.enumeration.spread import RoundingBounds
 
 from ..evidence import FAR, HOLDS, REFUTED, UNDECIDED, Comparison, compare_entries, judge, worst_of
 
@@ -199,7 +199,7 @@ class _Mean:
         self._layout = self._moments.layout
         self.mean = self._layout.split(self._moments.mean())
         self.sizes = self._layout.split(self._moments.size())
-        self._bounds = Bounds(enumeration, self._moments, estimator.precision)
+        self._bounds = RoundingBounds(enumeration, self._moments, estimator.precision)
 
     def bounds(self, measured: bool) -> Means:
         """By parameter and entry."""

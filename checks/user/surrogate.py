@@ -407,7 +407,7 @@ class _Subject:
     def exact(self, objective: Callable[..., Any], paths: int) -> Known:
         """The derivatives of the enumerated mean of an objective."""
         expectation = Expectation(objective, self._inputs, paths=paths, reset=self._before_run)
-        expectation.settled()
+        expectation.repeated_mean()
 
         def value_and_size() -> tuple[float, float]:
             mean = expectation()

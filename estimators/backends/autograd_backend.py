@@ -56,7 +56,7 @@ class AutogradOps:
         """Log probabilities over the last axis."""
         return x - anp.expand_dims(self.logsumexp(x, axis=-1), -1)
 
-    def hold(self, x: Array) -> Array:
+    def stop_gradient(self, x: Array) -> Array:
         """The value, outside the trace."""
         return _untraced(x)
 

@@ -91,7 +91,7 @@ class TheanoOps:
         streams = self.theano.sandbox.rng_mrg.MRG_RandomStreams(seed)
         return streams.multinomial(pvals=self._tensor.exp(log_q), dtype=log_q.dtype)
 
-    def hold(self, x: Array) -> Array:
+    def stop_gradient(self, x: Array) -> Array:
         """A node of its own, to be named in ``consider_constant``.
 
         Theano matches nodes, not values: naming ``x`` itself would cut every path through ``x``

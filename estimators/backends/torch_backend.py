@@ -58,7 +58,7 @@ class TorchOps:
         """PyTorch's own."""
         return self._torch.log_softmax(x, dim=-1)
 
-    def hold(self, x: Array) -> Array:
+    def stop_gradient(self, x: Array) -> Array:
         """``detach``."""
         return x.detach()
 

@@ -127,10 +127,10 @@ class NothingLearned:
         return dict(lambda_)
 
 
-def at_draw(baseline: Baseline, seen: BaselineInput) -> Array:
+def baseline_at_draw(baseline: Baseline, seen: BaselineInput) -> Array:
     """B as a surrogate subtracts it: detached, unless the baseline is one that is not."""
     value = baseline.value(seen)
-    return seen.ops.hold(value) if baseline.held else value
+    return seen.ops.stop_gradient(value) if baseline.held else value
 
 
 def plain(x: Any) -> np.ndarray:

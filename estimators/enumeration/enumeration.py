@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from .estimator import Code
+from .estimator import UserFunction
 from .gradients import GradientLayout, array_of, named
 from .handling import ONE_AT_A_TIME, Handling
 from .moments import Moments
@@ -54,7 +54,7 @@ class Enumeration:
         most: paths that may be run.
     """
 
-    def __init__(self, code: Code, most: int = MOST_PATHS) -> None:
+    def __init__(self, code: UserFunction, most: int = MOST_PATHS) -> None:
         self._code, self._most = code, most
         self._stack = contextlib.ExitStack()
         self._handling: Handling | None = None
@@ -64,10 +64,10 @@ class Enumeration:
     def __enter__(self) -> Enumeration:
         with contextlib.ExitStack() as stack:
             stack.enter_context(ONE_AT_A_TIME)
-            stack.callback(setattr, self._code, "elsewhere", self._code.elsewhere)
+            stack.callback(setattr, self._code, "is_drawn_outside", self._code.is_drawn_outside)
             stack.enter_context(self._code.kept())
             self._handling = stack.enter_context(Handling(*self._code.roots))
-            self._code.elsewhere = self._handling.elsewhere
+            self._code.is_drawn_outside = self._handling.is_drawn_outside
             self._stack = stack.pop_all()
         return self
 
@@ -127,7 +127,7 @@ class Enumeration:
             self._code.inputs = inputs
 
     @contextlib.contextmanager
-    def after(self, runs: Sequence[Sequence[Choice]]) -> Iterator[bool]:
+    def state_after(self, runs: Sequence[Sequence[Choice]]) -> Iterator[bool]:
         """The state is that after some runs, by their outcomes, until this is left.
 
         False if they changed the inputs themselves: it is another problem then.
@@ -138,7 +138,7 @@ class Enumeration:
             for choices in runs:
                 self.handling.perform(self._code, LaterRun(choices))
 
-        with self.handling.after(run_once), self._code.going_on():
+        with self.handling.state_after(run_once), self._code.going_on():
             yield self._code.same_inputs(before)
 
     def settle(self) -> None:
@@ -234,6 +234,6 @@ def run_at(
         ValueError: for the number of an outcome that there is not.
         NotEnumerable: for an unsupported draw, or too many paths.
     """
-    code = Code(function, inputs, called="function")
+    code = UserFunction(function, inputs, called="function")
     with code.kept(), Handling(*code.roots) as handling:
         return cast("T", handling.perform(code, NumberedRun(outcomes)))

@@ -33,7 +33,7 @@ GRAPH = (
 )
 
 
-class Code:
+class UserFunction:
     """A user's function, called with its inputs, each time from the state that it was given in.
 
     Args:
@@ -71,7 +71,7 @@ class Code:
         self.changed: dict[str, None] = {}
         #: Whether somebody else draws from a generator, by its identity; None while draws are not
         #: handled, and move generators.
-        self.elsewhere: Callable[[int], bool] | None = None
+        self.is_drawn_outside: Callable[[int], bool] | None = None
         #: Is called once a run, to tell of it.
         self.tell: Callable[[], object] | None = None
 
@@ -136,11 +136,11 @@ class Code:
         found = self._state.settle()
         late = self._state.settle(thorough=True) if thorough else ()
         self.changed.update(dict.fromkeys((*found, *late)))
-        if self.elsewhere is None:
+        if self.is_drawn_outside is None:
             return
         for generator, name in self._state.moved_generators.items():
             # Whatever a handler draws is put back by whoever handles draws.
-            if not self.elsewhere(generator):
+            if not self.is_drawn_outside(generator):
                 raise UnsupportedDraw(drawn_unseen(name))
         if late and self._runs > 8:
             raise NotReproducible(
@@ -177,7 +177,7 @@ class Code:
             self.changed = changed
 
 
-class Estimator(Code):
+class Estimator(UserFunction):
     """One estimate at a time.
 
     Args:

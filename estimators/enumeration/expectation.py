@@ -12,7 +12,7 @@ import numpy as np
 from gradproof.errors import GradproofError
 
 from .enumeration import Enumeration
-from .estimator import Code
+from .estimator import UserFunction
 from .gradients import array_of
 from .moments import CompensatedSum
 from .released import number, released
@@ -55,7 +55,7 @@ class Expectation:
         reset: Callable[[], object] | None = None,
         tell: Callable[[], object] | None = None,
     ) -> None:
-        self._code = Code(objective, inputs, reset=reset, beside=beside, called="objective")
+        self._code = UserFunction(objective, inputs, reset=reset, beside=beside, called="objective")
         self._code.tell = tell
         self._most = paths
         self.runs = 0
@@ -77,7 +77,7 @@ class Expectation:
         self.runs += count
         return EnumeratedMean(total.value, size, count)
 
-    def settled(self) -> EnumeratedMean:
+    def repeated_mean(self) -> EnumeratedMean:
         """Enumerate it twice, and once more look for draws that no handler sees.
 
         Raises:
@@ -112,7 +112,7 @@ class GraphLost(NotDifferentiable):
     """An objective whose draws or cost the framework cannot differentiate."""
 
 
-class ObjectiveGradient(Code):
+class ObjectiveGradient(UserFunction):
     """One path's part of the gradient of the mean of an objective, by PyTorch's differentiation.
 
     Estimand: d/dtheta sum over paths of p(theta) f(theta).

@@ -21,7 +21,7 @@ import numpy as np
 from .run import Run, UnsupportedDraw, current_run
 
 
-class Kind(NamedTuple):
+class GeneratorAccess(NamedTuple):
     """How the state of one kind of generator is read, written, and moved on.
 
     ``read`` returns what ``write`` takes; ``key`` makes of it what can be compared.
@@ -45,12 +45,12 @@ class Stream:
 
     __slots__ = ("answered", "generator", "key", "kind", "state")
 
-    def __init__(self, generator: Any, kind: Kind, state: Any, key: bytes) -> None:
+    def __init__(self, generator: Any, kind: GeneratorAccess, state: Any, key: bytes) -> None:
         self.generator, self.kind, self.state, self.key = generator, kind, state, key
         self.answered = 0
 
     @classmethod
-    def of(cls, generator: Any, kind: Kind) -> Stream:
+    def of(cls, generator: Any, kind: GeneratorAccess) -> Stream:
         """The state that it is in now."""
         state = kind.read(generator)
         return cls(generator, kind, state, kind.key(state))
@@ -69,20 +69,20 @@ class Streams:
     """The generators that one run draws from.
 
     Args:
-        stood: where an earlier run left some, by identity, which need not be read again.
-        elsewhere: whether somebody else draws from a generator, by its identity.
+        last_streams: where an earlier run left some, by identity, which need not be read again.
+        is_drawn_outside: whether somebody else draws from a generator, by its identity.
     """
 
     def __init__(
         self,
-        stood: dict[int, Stream] | None = None,
-        elsewhere: Callable[[int], bool] = lambda _: False,
+        last_streams: dict[int, Stream] | None = None,
+        is_drawn_outside: Callable[[int], bool] = lambda _: False,
     ) -> None:
-        self._stood, self._elsewhere = stood or {}, elsewhere
+        self._last_streams, self._is_drawn_outside = last_streams or {}, is_drawn_outside
         #: What was drawn from: a state's key, or that with the number of draws since.
         self.keys: set[Hashable] = set()
         #: Those that were set or moved, by identity, with the state that each was found in.
-        self.moved: dict[int, tuple[Any, Any, Kind]] = {}
+        self.moved: dict[int, tuple[Any, Any, GeneratorAccess]] = {}
         #: Those that drew, with the state that each first drew from.
         self.drawn: dict[int, tuple[Any, bytes]] = {}
         #: Which of them were set before they drew, by identity.
@@ -98,14 +98,14 @@ class Streams:
             found = run.memory["streams"] = Streams()
         return cast("Streams", found)
 
-    def draw(self, generator: Any, kind: Kind, what: str) -> None:
+    def draw(self, generator: Any, kind: GeneratorAccess, what: str) -> None:
         """Note a draw.
 
         Raises:
             UnsupportedDraw: if its place in the stream was drawn from before.
         """
-        place = identity(generator)
-        stream = self._streams.get(place) or self._begin(place, generator, kind)
+        generator_id = identity(generator)
+        stream = self._streams.get(generator_id) or self._begin(generator_id, generator, kind)
         key = (stream.key, stream.answered) if stream.answered else stream.key
         if key in self.keys:
             raise UnsupportedDraw(
@@ -117,14 +117,14 @@ class Streams:
         self.keys.add(key)
         stream.answered += 1
 
-    def _begin(self, place: int, generator: Any, kind: Kind) -> Stream:
-        stood = self._stood.get(place)
-        if stood is None or place in self.moved or self._elsewhere(place):
+    def _begin(self, generator_id: int, generator: Any, kind: GeneratorAccess) -> Stream:
+        last = self._last_streams.get(generator_id)
+        if last is None or generator_id in self.moved or self._is_drawn_outside(generator_id):
             stream = Stream.of(generator, kind)
         else:
-            stream = Stream(generator, kind, stood.state, stood.key)
-        self._streams[place] = stream
-        self.drawn.setdefault(place, (generator, stream.key))
+            stream = Stream(generator, kind, last.state, last.key)
+        self._streams[generator_id] = stream
+        self.drawn.setdefault(generator_id, (generator, stream.key))
         return stream
 
     def catch_up(self, generator: Any) -> None:
@@ -136,14 +136,14 @@ class Streams:
                 stream.kind.move(generator)
             stream.begins_again()
 
-    def note(self, generator: Any, kind: Kind) -> None:
+    def note(self, generator: Any, kind: GeneratorAccess) -> None:
         """Remember the state of a generator that is about to be set."""
-        place = identity(generator)
+        generator_id = identity(generator)
         self.catch_up(generator)
-        if place not in self.moved:
-            self.moved[place] = generator, kind.read(generator), kind
-            if place not in self._streams:
-                self.placed.add(place)
+        if generator_id not in self.moved:
+            self.moved[generator_id] = generator, kind.read(generator), kind
+            if generator_id not in self._streams:
+                self.placed.add(generator_id)
 
     def set(self, generator: Any) -> None:
         """Note that a generator was set; see :meth:`note`, which comes before."""
@@ -162,39 +162,43 @@ class Streams:
             What kind of generator was not where handled draws left it; empty if all were.
         """
         stray = ""
-        for place, stream in self._streams.items():
-            if not self._elsewhere(place) and stream.strayed():
+        for generator_id, stream in self._streams.items():
+            if not self._is_drawn_outside(generator_id) and stream.strayed():
                 stray = stream.kind.name
-                self.moved.setdefault(place, (stream.generator, stream.state, stream.kind))
+                self.moved.setdefault(generator_id, (stream.generator, stream.state, stream.kind))
         for generator, state, kind in self.moved.values():
             kind.write(generator, state)
         return stray
 
-    def stand(self) -> dict[int, Stream]:
+    def unmoved_streams(self) -> dict[int, Stream]:
         """Where generators are that were not set; to be asked after :meth:`end`."""
-        return {place: stream for place, stream in self._streams.items() if place not in self.moved}
+        return {
+            generator_id: stream
+            for generator_id, stream in self._streams.items()
+            if generator_id not in self.moved
+        }
 
 
-def draw_from(run: Run, generator: Any, kind: Kind, what: str) -> None:
+def draw_from(run: Run, generator: Any, kind: GeneratorAccess, what: str) -> None:
     """Note that a run draws from a generator; a run that samples draws.
 
     Raises:
         UnsupportedDraw: if it draws the same numbers again.
     """
-    if not run.samples:
+    if not run.is_sampling:
         Streams.of(run).draw(generator, kind, what)
 
 
 def set_by(
     real: Callable[..., Any],
-    kind: Kind,
-    elsewhere: set[int],
+    kind: GeneratorAccess,
+    drawn_outside_runs: set[int],
     of: Callable[[Any], Any] | None = None,
 ) -> Callable[..., Any]:
     """A handler for what sets the state of a generator, its first argument, which it puts back.
 
     Args:
-        elsewhere: takes generators that are set where no run is under way.
+        drawn_outside_runs: takes generators that are set where no run is under way.
         of: what is drawn from, of the argument; None: the argument itself.
     """
 
@@ -202,8 +206,8 @@ def set_by(
     def setter(generator: Any, *args: Any, **kwargs: Any) -> Any:
         run, found = current_run(), generator if of is None else of(generator)
         if run is None:
-            elsewhere.add(identity(found))
-        elif not run.samples:
+            drawn_outside_runs.add(identity(found))
+        elif not run.is_sampling:
             streams = Streams.of(run)
             streams.note(found, kind)
             result = real(generator, *args, **kwargs)
@@ -220,7 +224,7 @@ def read_by(real: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(real, assigned=("__name__", "__doc__"), updated=())
     def reader(generator: Any, *args: Any, **kwargs: Any) -> Any:
         run = current_run()
-        if run is not None and not run.samples:
+        if run is not None and not run.is_sampling:
             Streams.of(run).catch_up(generator)
         return real(generator, *args, **kwargs)
 
@@ -240,12 +244,12 @@ class Seeds:
 
     def look(self, streams: Streams) -> None:
         """Compare the states in which a run found its generators with those of earlier runs."""
-        for place, (generator, key) in streams.drawn.items():
+        for generator_id, (generator, key) in streams.drawn.items():
             before = self._first.setdefault(key, generator)
             # Another generator in the same state was made anew, from the same seed.
             self.seeded = self.seeded or before is not generator
-            if place in streams.placed:
-                _, found, kind = streams.moved[place]
+            if generator_id in streams.placed:
+                _, found, kind = streams.moved[generator_id]
                 self.seeded = self.seeded or kind.key(found) != key
 
 
@@ -253,13 +257,13 @@ class WatchedGenerators:
     """Generators that are held to move only by draws which a handler sees."""
 
     def __init__(self) -> None:
-        self._before: list[tuple[Any, Any, Kind]] = []
+        self._before: list[tuple[Any, Any, GeneratorAccess]] = []
 
-    def add(self, generator: Any, kind: Kind) -> None:
+    def add(self, generator: Any, kind: GeneratorAccess) -> None:
         """Keep an eye on one."""
         self._before.append((generator, kind.read(generator), kind))
 
-    def check(self, elsewhere: set[int]) -> None:
+    def check(self, drawn_outside_runs: set[int]) -> None:
         """All are where they were, but those that somebody else drew from meanwhile.
 
         Raises:
@@ -267,7 +271,7 @@ class WatchedGenerators:
         """
         moved = []
         for generator, state, kind in self._before:
-            if identity(generator) in elsewhere:
+            if identity(generator) in drawn_outside_runs:
                 continue
             if kind.key(kind.read(generator)) != kind.key(state):
                 kind.write(generator, state)
@@ -391,7 +395,7 @@ def _key_of_bits(state: Any) -> bytes:
 
 
 #: A bit generator of NumPy, which Generators and RandomStates may share.
-BITS = Kind("a generator of NumPy", _read_bits, _key_of_bits, _write_bits, _random_raw)
+BITS = GeneratorAccess("a generator of NumPy", _read_bits, _key_of_bits, _write_bits, _random_raw)
 
 
 # ------------------------------------------------------------------ Python
@@ -404,7 +408,7 @@ def _key_of_python(state: Any) -> bytes:
 
 
 #: ``random.Random``.
-PYTHON = Kind(
+PYTHON = GeneratorAccess(
     "a generator of Python's random",
     random.Random.getstate,
     _key_of_python,

@@ -47,11 +47,11 @@ class Handling:
         self._roots = roots
         self._frameworks: list[Framework] = []
         self._each_run: list[Framework] = []
-        self._elsewhere: list[set[int]] = []
+        self._drawn_outside_runs: list[set[int]] = []
         self._places = Patches()
         self._lock = contextlib.ExitStack()
         self._token: contextvars.Token[tuple[frozenset[int], ...]] | None = None
-        self._stood: dict[int, Stream] = {}
+        self._last_streams: dict[int, Stream] = {}
         #: Whether what draws is made from a fixed seed in each run.
         self.seeds = Seeds()
 
@@ -67,8 +67,10 @@ class Handling:
             kind(sys.modules[name]) for name, kind in FRAMEWORKS.items() if name in sys.modules
         ]
         self._each_run = [each for each in self._frameworks if each.each_run]
-        self._elsewhere = [
-            each.elsewhere for each in self._frameworks if isinstance(each, GeneratorFramework)
+        self._drawn_outside_runs = [
+            each.drawn_outside_runs
+            for each in self._frameworks
+            if isinstance(each, GeneratorFramework)
         ]
         _install(self._frameworks)
         try:
@@ -128,16 +130,16 @@ class Handling:
         run.over = False
         started: list[Framework] = []
         try:
-            for each in self._frameworks if watched or run.samples else self._each_run:
+            for each in self._frameworks if watched or run.is_sampling else self._each_run:
                 started.append(each)
                 each.start(run, watched)
-            streams = run.memory["streams"] = Streams(self._stood, self.elsewhere)
+            streams = run.memory["streams"] = Streams(self._last_streams, self.is_drawn_outside)
             try:
                 value = code()
             finally:
                 self.seeds.look(streams)
                 stray = streams.end()
-                self._stood = streams.stand()
+                self._last_streams = streams.unmoved_streams()
                 for each in reversed(started):
                     each.finish(run, watched)
             if run.refused:  # and caught by the code that was run
@@ -160,9 +162,9 @@ class Handling:
             run.over = True
             _current.reset(token)
 
-    def elsewhere(self, generator: int) -> bool:
+    def is_drawn_outside(self, generator: int) -> bool:
         """Whether somebody else draws from a generator, by its identity."""
-        return any(generator in each for each in self._elsewhere)
+        return any(generator in each for each in self._drawn_outside_runs)
 
     @property
     def changed(self) -> tuple[str, ...]:
@@ -170,12 +172,12 @@ class Handling:
         return tuple(name for each in self._frameworks for name in each.changed)
 
     @contextlib.contextmanager
-    def after(self, run_once: Callable[[], object]) -> Iterator[None]:
+    def state_after(self, run_once: Callable[[], object]) -> Iterator[None]:
         """What frameworks put back themselves is as a run leaves it, until this is left."""
         run = run_once
         with contextlib.ExitStack() as stack:
             for each in self._frameworks:
-                run = functools.partial(stack.enter_context, each.after(run))
+                run = functools.partial(stack.enter_context, each.state_after(run))
             run()
             yield
 

@@ -33,7 +33,7 @@ def precision_of(given: Any) -> float:
     return float(np.finfo(kind).eps)
 
 
-class Outcomes:
+class OutcomeDistribution:
     """A distribution over outcomes 0 .. count - 1.
 
     Args:
@@ -65,11 +65,11 @@ class Outcomes:
         """Of one outcome."""
         raise NotImplementedError
 
-    def after(self, outcome: int) -> int | None:
+    def next_possible(self, outcome: int) -> int | None:
         """The next possible outcome; the first after -1; None after the last."""
         raise NotImplementedError
 
-    def at(self, share: float) -> int:
+    def quantile(self, share: float) -> int:
         """The outcome in which the cumulative probability reaches a share of 1."""
         raise NotImplementedError
 
@@ -77,7 +77,7 @@ class Outcomes:
         """Equal for equal distributions, and only for these."""
         raise NotImplementedError
 
-    def same(self, other: Outcomes) -> bool:
+    def same(self, other: OutcomeDistribution) -> bool:
         """Whether the other is the same draw by the same probabilities."""
         return type(self) is type(other) and self.what == other.what and self.key() == other.key()
 
@@ -87,10 +87,10 @@ class Outcomes:
 
 
 #: Answers a draw with the number of an outcome.
-Choose = Callable[[Outcomes], int]
+Choose = Callable[[OutcomeDistribution], int]
 
 
-class Coin(Outcomes):
+class Coin(OutcomeDistribution):
     """Outcome 1 with a probability, outcome 0 otherwise.
 
     Raises:
@@ -128,13 +128,13 @@ class Coin(Outcomes):
         """Of 0 or of 1."""
         return self._one if outcome else self._zero
 
-    def after(self, outcome: int) -> int | None:
+    def next_possible(self, outcome: int) -> int | None:
         """See the base class."""
         if outcome < 0 and self._zero > 0.0:
             return 0
         return 1 if outcome < 1 and self._one > 0.0 else None
 
-    def at(self, share: float) -> int:
+    def quantile(self, share: float) -> int:
         """1 in the upper part."""
         return int(share >= self._zero) if self._one > 0.0 else 0
 
@@ -142,12 +142,12 @@ class Coin(Outcomes):
         """The probability of 1."""
         return self._one
 
-    def same(self, other: Outcomes) -> bool:
+    def same(self, other: OutcomeDistribution) -> bool:
         """See the base class; coins are thrown by the thousand."""
         return type(other) is Coin and self._one == other._one and self.what == other.what
 
 
-class Uniform(Outcomes):
+class Uniform(OutcomeDistribution):
     """So many outcomes, all as likely; as many as a machine word holds, or more.
 
     Raises:
@@ -181,11 +181,11 @@ class Uniform(Outcomes):
         """The same of each."""
         return 1.0 / self._count
 
-    def after(self, outcome: int) -> int | None:
+    def next_possible(self, outcome: int) -> int | None:
         """See the base class."""
         return outcome + 1 if outcome + 1 < self._count else None
 
-    def at(self, share: float) -> int:
+    def quantile(self, share: float) -> int:
         """By division."""
         return min(int(share * self._count), self._count - 1)
 
@@ -194,7 +194,7 @@ class Uniform(Outcomes):
         return self._count
 
 
-class Categorical(Outcomes):
+class Categorical(OutcomeDistribution):
     """One probability an outcome.
 
     Args:
@@ -231,7 +231,7 @@ class Categorical(Outcomes):
         """As given."""
         return float(self._known[outcome])
 
-    def after(self, outcome: int) -> int | None:
+    def next_possible(self, outcome: int) -> int | None:
         """See the base class."""
         place = outcome + 1
         if place < self._known.size and self._known[place] > 0.0:
@@ -239,7 +239,7 @@ class Categorical(Outcomes):
         left = np.flatnonzero(self._known[place:])
         return place + int(left[0]) if left.size else None
 
-    def at(self, share: float) -> int:
+    def quantile(self, share: float) -> int:
         """By the cumulative sum."""
         place = int(np.searchsorted(np.cumsum(self._known), share, side="right"))
         place = min(place, self._known.size - 1)
@@ -314,7 +314,7 @@ def _refuse(what: str, row: np.ndarray) -> None:
 
 
 def weighted_rows(
-    what: str, rows: np.ndarray, precision: float, before: Outcomes | None = None
+    what: str, rows: np.ndarray, precision: float, before: OutcomeDistribution | None = None
 ) -> list[Categorical]:
     """A draw for each row of weights, (N, K), in double precision.
 
@@ -340,7 +340,7 @@ def weighted_rows(
 
 
 def formed_before(
-    before: Outcomes | None, what: str, rows: np.ndarray, precision: float
+    before: OutcomeDistribution | None, what: str, rows: np.ndarray, precision: float
 ) -> list[Categorical] | None:
     """What :func:`weighted_rows` made in an earlier run, if it was given the same to the last bit.
 
@@ -363,7 +363,10 @@ def _check_weights(what: str, row: np.ndarray) -> None:
 
 
 def weighted(
-    what: str, weights: Any, precision: float | None = None, before: Outcomes | None = None
+    what: str,
+    weights: Any,
+    precision: float | None = None,
+    before: OutcomeDistribution | None = None,
 ) -> Categorical:
     """A draw by weights, (K,), which need not add up to one; see :func:`weighted_rows`.
 
@@ -400,7 +403,7 @@ def weighted_without_replacement(
     return found
 
 
-def binomial(what: str, trials: int, one: float, precision: float = EPS) -> Outcomes:
+def binomial(what: str, trials: int, one: float, precision: float = EPS) -> OutcomeDistribution:
     """How many of so many trials come out 1.
 
     Raises:
@@ -417,7 +420,7 @@ def binomial(what: str, trials: int, one: float, precision: float = EPS) -> Outc
     return Binomial(what, trials, one, precision)
 
 
-class Certain(Outcomes):
+class Certain(OutcomeDistribution):
     """One outcome of several that cannot be."""
 
     __slots__ = ("_count", "_outcome")
@@ -445,11 +448,11 @@ class Certain(Outcomes):
         """One or zero."""
         return float(outcome == self._outcome)
 
-    def after(self, outcome: int) -> int | None:
+    def next_possible(self, outcome: int) -> int | None:
         """See the base class."""
         return self._outcome if outcome < self._outcome else None
 
-    def at(self, share: float) -> int:
+    def quantile(self, share: float) -> int:
         """The one."""
         return self._outcome
 
@@ -458,7 +461,7 @@ class Certain(Outcomes):
         return self._outcome, self._count
 
 
-class Binomial(Outcomes):
+class Binomial(OutcomeDistribution):
     """A number of successes, 0 to ``trials``; probabilities are formed when they are asked for."""
 
     __slots__ = ("_one", "_table", "_trials")
@@ -493,13 +496,13 @@ class Binomial(Outcomes):
         """Of so many successes."""
         return self._formed().probability(outcome)
 
-    def after(self, outcome: int) -> int | None:
+    def next_possible(self, outcome: int) -> int | None:
         """See the base class."""
-        return self._formed().after(outcome)
+        return self._formed().next_possible(outcome)
 
-    def at(self, share: float) -> int:
+    def quantile(self, share: float) -> int:
         """By the cumulative sum."""
-        return self._formed().at(share)
+        return self._formed().quantile(share)
 
     def key(self) -> object:
         """The parameters."""

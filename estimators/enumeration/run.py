@@ -19,7 +19,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from gradproof.errors import GradproofError
 
-from .outcomes import EPS, Outcomes, Uniform
+from .outcomes import EPS, OutcomeDistribution, Uniform
 
 T = TypeVar("T")
 
@@ -69,7 +69,7 @@ class Choice(NamedTuple):
     told apart by their order.
     """
 
-    outcomes: Outcomes
+    outcomes: OutcomeDistribution
     taken: int
     key: Hashable = None
 
@@ -117,7 +117,7 @@ class Run:
     """
 
     #: Whether outcomes are drawn at random, so that what cannot be enumerated draws as ever.
-    samples = False
+    is_sampling = False
 
     def __init__(self, prefix: Sequence[Choice] = (), most: int = MOST_PATHS) -> None:
         self._keyed = {key: place for place, (_, _, key) in enumerate(prefix) if key is not None}
@@ -142,7 +142,7 @@ class Run:
         #: Whether it has ended; a thread that it started may go on.
         self.over = False
 
-    def choose(self, outcomes: Outcomes, key: Hashable = None) -> int:
+    def choose(self, outcomes: OutcomeDistribution, key: Hashable = None) -> int:
         """The outcome of a draw.
 
         Args:
@@ -176,7 +176,7 @@ class Run:
             self._made[place] = choice
         return choice.taken
 
-    def choose_each(self, many: Sequence[Outcomes]) -> list[int]:
+    def choose_each(self, many: Sequence[OutcomeDistribution]) -> list[int]:
         """The outcomes of several draws, one after the other; see :meth:`choose`."""
         start, count = self._place, len(many)
         given = self._prefix[start : start + count]
@@ -194,7 +194,7 @@ class Run:
             return taken + [self.choose(outcomes) for outcomes in many[known:]]
         return [self.choose(outcomes) for outcomes in many]
 
-    def expected(self) -> Outcomes | None:
+    def next_in_prefix(self) -> OutcomeDistribution | None:
         """Of the next draw, if it was made in an earlier run and draws have an order.
 
         Whoever finds that the distribution is to be the same need not form it once more.
@@ -236,7 +236,7 @@ class Run:
                 f"same outcomes it went on with {self._prefix[left[0]].outcomes.what}: {KEPT}"
             )
 
-    def _free(self, outcomes: Outcomes) -> int:
+    def _free(self, outcomes: OutcomeDistribution) -> int:
         """The outcome of a draw beyond the prefix."""
         if outcomes.possible > self._most:
             self._stop(
@@ -244,11 +244,11 @@ class Run:
                 f"more than {self._most:,} paths; draw from fewer, allow more paths (paths=), or "
                 "sample; a number that only seeds a generator need not be drawn: keep a generator"
             )
-        first = outcomes.after(-1)
+        first = outcomes.next_possible(-1)
         assert first is not None  # a distribution has an outcome
         return first
 
-    def _again(self, outcomes: Outcomes, given: Choice) -> Choice:
+    def _again(self, outcomes: OutcomeDistribution, given: Choice) -> Choice:
         """A draw of the prefix: with the outcomes of before, which know more of themselves."""
         before = given.outcomes
         if outcomes is not before and not outcomes.same(before):
@@ -284,14 +284,14 @@ class RepeatedRun(Run):
     by the same function, of as many outcomes, and there must be no more draws.
     """
 
-    def _free(self, outcomes: Outcomes) -> int:
+    def _free(self, outcomes: OutcomeDistribution) -> int:
         raise NotReproducible(
             f"draw {len(self.choices) + 1} did not exist, and in a run with other parameters it is "
             f"{outcomes.what} of {outcomes.count} outcomes: what is drawn next depends on more "
             "than the earlier draws; let it depend on them alone"
         )
 
-    def _again(self, outcomes: Outcomes, given: Choice) -> Choice:
+    def _again(self, outcomes: OutcomeDistribution, given: Choice) -> Choice:
         was = given.outcomes
         if (was.what, was.count) != (outcomes.what, outcomes.count):
             raise NotReproducible(
@@ -312,7 +312,7 @@ class LaterRun(RepeatedRun):
     def __init__(self, choices: Sequence[Choice]) -> None:
         super().__init__([Choice(outcomes, taken) for outcomes, taken, _ in choices])
 
-    def choose(self, outcomes: Outcomes, key: Hashable = None) -> int:
+    def choose(self, outcomes: OutcomeDistribution, key: Hashable = None) -> int:
         """See the base class."""
         return super().choose(outcomes)
 
@@ -324,7 +324,7 @@ class NumberedRun(Run):
         super().__init__(most=2**63)
         self._numbers = list(numbers)
 
-    def _free(self, outcomes: Outcomes) -> int:
+    def _free(self, outcomes: OutcomeDistribution) -> int:
         if len(self.choices) >= len(self._numbers):
             return super()._free(outcomes)
         number = self._numbers[len(self.choices)]
@@ -346,7 +346,7 @@ class SampledRun(Run):
     ``unknown`` says of which draws that is not known.
     """
 
-    samples = True
+    is_sampling = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -362,9 +362,9 @@ class SampledRun(Run):
         finally:
             self.refused.clear()
 
-    def _free(self, outcomes: Outcomes) -> int:
+    def _free(self, outcomes: OutcomeDistribution) -> int:
         self.rarest = min(self.rarest, outcomes.rarest)
-        return outcomes.at(0.5)
+        return outcomes.quantile(0.5)
 
     def _count(self) -> None:
         pass  # nothing is enumerated
@@ -465,7 +465,7 @@ def _next(choices: Sequence[Choice]) -> list[Choice] | None:
     """The prefix of the path after this one; None after the last."""
     for place in reversed(range(len(choices))):
         outcomes, taken, key = choices[place]
-        other = outcomes.after(taken)
+        other = outcomes.next_possible(taken)
         if other is not None:
             return [*choices[:place], Choice(outcomes, other, key)]
     return None

@@ -25,7 +25,7 @@ from .enumeration import Enumeration
 from .gradients import GradientLayout
 from .moments import BLOCK, REMEMBERED, Moments
 from .outcomes import EPS
-from .rounding import FACTOR, ROUNDINGS, RUNS, Steps, perturbation, spread
+from .rounding import FACTOR, ROUNDINGS, RUNS, Steps, largest_deviation, perturbation
 from .run import Choice
 
 #: Paths that roundings are moved on, the likeliest. Where an error is small, and some of the others
@@ -40,7 +40,7 @@ TINY = math.ulp(0.0)
 
 
 @dataclasses.dataclass(frozen=True)
-class Spread:
+class RoundingBound:
     """What each entry of a mean may be off by, and how that is known.
 
     Shape:
@@ -86,7 +86,7 @@ def supposed(moments: Moments, step: float, stated: float = 0.0) -> np.ndarray:
 
 def measured(
     enumeration: Enumeration, moments: Moments, rng: np.random.Generator, most: int = PATHS
-) -> Spread | None:
+) -> RoundingBound | None:
     """What rounding inside moves, measured on the likeliest paths.
 
     None if nothing could be moved, or something inside is hidden from it.
@@ -100,7 +100,9 @@ def measured(
         return None
 
 
-def _measured(enumeration: Enumeration, moments: Moments, steps: Steps, most: int) -> Spread | None:
+def _measured(
+    enumeration: Enumeration, moments: Moments, steps: Steps, most: int
+) -> RoundingBound | None:
     layout = moments.layout
     total, weighed = np.zeros(layout.size), np.zeros(layout.size)
     share, count, underflow = 0.0, 0, 0.0
@@ -113,14 +115,14 @@ def _measured(enumeration: Enumeration, moments: Moments, steps: Steps, most: in
             if found is None:
                 return None
             rows, least = found
-            total += spread(rows, base)
+            total += largest_deviation(rows, base)
             weighed += np.abs(base)
             underflow = max(underflow, least)
             share += weight
             count += 1
     if count < moments.count:
         total = total + _of_the_rest(moments, total, weighed, share)
-    return Spread(FACTOR * (total + underflow), True, count, share)
+    return RoundingBound(FACTOR * (total + underflow), True, count, share)
 
 
 def _moved_rows(
@@ -149,7 +151,7 @@ def _moved_rows(
     return rows, least
 
 
-class Bounds:
+class RoundingBounds:
     """What rounding may do to the mean of one enumeration; measured when it is asked for, once.
 
     Args:
@@ -164,16 +166,16 @@ class Bounds:
         self.least = summed(moments, step)
         #: What costs nothing to know: no measured bound is larger but where a user's code rounds
         #: in a coarser way than what it returns.
-        self.wide = Spread(self.least + supposed(moments, step, stated), False)
-        self._best: Spread | None = None
+        self.wide = RoundingBound(self.least + supposed(moments, step, stated), False)
+        self._best: RoundingBound | None = None
 
-    def best(self) -> Spread:
+    def best(self) -> RoundingBound:
         """The measured one, if anything can be measured."""
         if self._best is None:
             self._best = self._measured(PATHS)
         return self._best
 
-    def thorough(self) -> Spread:
+    def thorough(self) -> RoundingBound:
         """The same of all paths that are remembered: it takes as much longer as there are more."""
         if self.best().measured and self.best().paths < self._moments.count:
             self._best = self._measured(REMEMBERED)
@@ -184,7 +186,7 @@ class Bounds:
         left = max(0.0, self._moments.mass - self.best().share)
         return ROUNDINGS * SINGLE * left * self._moments.largest()
 
-    def _measured(self, most: int) -> Spread:
+    def _measured(self, most: int) -> RoundingBound:
         # From a seed: the same check is to say the same each time, to the last digit.
         found = measured(self._enumeration, self._moments, np.random.default_rng(0), most)
         if found is None:

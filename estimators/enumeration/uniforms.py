@@ -428,7 +428,7 @@ def uniform(run: Run, what: str, size: Any, low: float = 0.0, high: float = 1.0)
     """
     if low == high:  # nothing is drawn
         return float(low) if size is None else np.full(size, float(low))
-    if run.samples:
+    if run.is_sampling:
         raise UnsupportedDraw(f"{what} draws uniform numbers, whose use is not known")
     if size is None:
         return UniformNumber(run, what, [0.0, 0.0], low, high - low)

@@ -11,7 +11,7 @@ from gradproof.reference_models.batch import Batch, from_arrays
 from gradproof.reference_models.model import Model
 from gradproof.reference_models.ops import Array, Ops
 
-from ..baselines.protocol import Baseline, BaselineInput, at_draw
+from ..baselines.protocol import Baseline, BaselineInput, baseline_at_draw
 from .forms import Form, FormTerms
 from .subject import Subject
 
@@ -64,7 +64,7 @@ class SurrogateBuild:
         batch = from_arrays(self.n, self.t, inputs)
         terms = terms_at(ops, self.model, parameters, batch, inputs["draw"])
         seen = BaselineInput(ops, self.model, parameters, batch, inputs, terms.loss)
-        baseline = at_draw(self.baseline, seen)
+        baseline = baseline_at_draw(self.baseline, seen)
         return terms._replace(baseline=baseline)
 
     def cost(self, ops: Ops, terms: FormTerms) -> Array:

@@ -128,7 +128,7 @@ def one_at_a_time(subject: Subject, labels: np.ndarray) -> dict[str, np.ndarray]
 
 
 def _log_q_at_draw(ops: Ops, model: Model, parameters: Named, batch: Batch, inputs: Named) -> Array:
-    return ops.sum(terms_at(ops, model, parameters, batch, inputs["draw"]).at_draw)
+    return ops.sum(terms_at(ops, model, parameters, batch, inputs["draw"]).log_q_at_draw)
 
 
 def _loss_at_draw(ops: Ops, model: Model, parameters: Named, batch: Batch, inputs: Named) -> Array:

@@ -26,11 +26,12 @@ class FormTerms(NamedTuple):
     """What a form is made of.
 
     Shape:
-        ``log_q`` (N, K); ``at_draw``, log q(y_j|x_j), ``loss``, L(x_j, y_j), and ``baseline`` (N,).
+        ``log_q`` (N, K); ``log_q_at_draw``, log q(y_j|x_j), ``loss``, L(x_j, y_j), and
+        ``baseline`` (N,).
     """
 
     log_q: Array
-    at_draw: Array
+    log_q_at_draw: Array
     loss: Array
     baseline: Array
 
@@ -44,28 +45,38 @@ class Form(NamedTuple):
 
 
 def _one_pass(ops: Ops, terms: FormTerms) -> Array:
-    weight = ops.hold(terms.loss) + ops.hold(terms.at_draw) + 1.0 - terms.baseline
-    return weight * terms.at_draw + terms.loss
+    weight = (
+        ops.stop_gradient(terms.loss)
+        + ops.stop_gradient(terms.log_q_at_draw)
+        + 1.0
+        - terms.baseline
+    )
+    return weight * terms.log_q_at_draw + terms.loss
 
 
 def _analytic_entropy(ops: Ops, terms: FormTerms) -> Array:
-    weight = ops.hold(terms.loss) - terms.baseline
-    return weight * terms.at_draw - entropy(ops, terms.log_q) + terms.loss
+    weight = ops.stop_gradient(terms.loss) - terms.baseline
+    return weight * terms.log_q_at_draw - entropy(ops, terms.log_q) + terms.loss
 
 
 def _printed_entropy(ops: Ops, terms: FormTerms) -> Array:
-    weight = ops.hold(terms.loss) - terms.baseline
-    return weight * terms.at_draw + entropy(ops, terms.log_q) + terms.loss
+    weight = ops.stop_gradient(terms.loss) - terms.baseline
+    return weight * terms.log_q_at_draw + entropy(ops, terms.log_q) + terms.loss
 
 
 def _not_held(ops: Ops, terms: FormTerms) -> Array:
-    weight = terms.loss + terms.at_draw + 1.0 - terms.baseline
-    return weight * terms.at_draw + terms.loss
+    weight = terms.loss + terms.log_q_at_draw + 1.0 - terms.baseline
+    return weight * terms.log_q_at_draw + terms.loss
 
 
 def _score_line(ops: Ops, terms: FormTerms) -> Array:
-    weight = ops.hold(terms.loss) + ops.hold(terms.at_draw) + 1.0 - terms.baseline
-    return weight * terms.at_draw
+    weight = (
+        ops.stop_gradient(terms.loss)
+        + ops.stop_gradient(terms.log_q_at_draw)
+        + 1.0
+        - terms.baseline
+    )
+    return weight * terms.log_q_at_draw
 
 
 def _pathwise(ops: Ops, terms: FormTerms) -> Array:
@@ -73,20 +84,20 @@ def _pathwise(ops: Ops, terms: FormTerms) -> Array:
 
 
 def _plus_one(ops: Ops, terms: FormTerms) -> Array:
-    return (ops.hold(terms.at_draw) + 1.0) * terms.at_draw
+    return (ops.stop_gradient(terms.log_q_at_draw) + 1.0) * terms.log_q_at_draw
 
 
 def _score(ops: Ops, terms: FormTerms) -> Array:
-    return terms.at_draw
+    return terms.log_q_at_draw
 
 
 def _score_of_loss(ops: Ops, terms: FormTerms) -> Array:
-    return (ops.hold(terms.loss) - terms.baseline) * terms.at_draw
+    return (ops.stop_gradient(terms.loss) - terms.baseline) * terms.log_q_at_draw
 
 
 def _magic_box(ops: Ops, terms: FormTerms) -> Array:
-    box = ops.exp(terms.at_draw - ops.hold(terms.at_draw))
-    return box * (terms.loss + terms.at_draw)
+    box = ops.exp(terms.log_q_at_draw - ops.stop_gradient(terms.log_q_at_draw))
+    return box * (terms.loss + terms.log_q_at_draw)
 
 
 #: Claims gradient.e, .w, .phi_theta, batch.one_pass and constant.theano rest on the first row.

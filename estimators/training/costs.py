@@ -41,13 +41,13 @@ class SampledSurrogate:
         """
         terms = self.surrogate.terms(ops, parameters, inputs)
         batch = from_arrays(self.surrogate.n, self.surrogate.t, inputs)
-        loss, at_draw = ops.hold(terms.loss), ops.hold(terms.at_draw)
+        loss, at_draw = ops.stop_gradient(terms.loss), ops.stop_gradient(terms.log_q_at_draw)
         return {
             "cost": self.surrogate.cost(ops, terms),
             "value": ops.sum(loss + at_draw),
             "loss": loss,
             "returns": loss + at_draw + 1.0,
-            "embedded": ops.hold(mean_embedding(ops, parameters, batch)),
+            "embedded": ops.stop_gradient(mean_embedding(ops, parameters, batch)),
         }
 
 
@@ -63,7 +63,7 @@ class EnumeratedObjective:
         """``cost`` and ``value``, the same sum over sentences."""
         batch = from_arrays(self.n, self.t, inputs)
         cost = exact_objective(ops, self.model, parameters, batch, inputs)
-        return {"cost": cost, "value": ops.hold(cost)}
+        return {"cost": cost, "value": ops.stop_gradient(cost)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,5 +91,5 @@ class BatchCost:
         total = self.n + self.unlabelled.n
         return found | {
             "cost": (labelled + found["cost"]) / total,
-            "value": (ops.hold(labelled) + found["value"]) / total,
+            "value": (ops.stop_gradient(labelled) + found["value"]) / total,
         }

@@ -45,12 +45,12 @@ def product(ops, p, _):
 
 def held_product(ops, p, _):
     """A scalar in which a product counts as a number; y matters for another reason."""
-    return ops.sum(ops.hold(p["x"] * p["y"]) * p["x"]) + ops.sum(p["y"])
+    return ops.sum(ops.stop_gradient(p["x"] * p["y"]) * p["x"]) + ops.sum(p["y"])
 
 
 def held_value(ops, p, _):
     """The product that is held."""
-    return {"value": ops.hold(p["x"] * p["y"])}
+    return {"value": ops.stop_gradient(p["x"] * p["y"])}
 
 
 def of_inputs(ops, p, inputs):
@@ -115,7 +115,7 @@ def two_values(ops, p, inputs):
     """One value of x, by way of nothing that x changes, and one of the inputs and a held y."""
     return {
         "one": ops.expand_dims(p["x"] - p["x"], 0),
-        "other": ops.sum(inputs["c"]) + ops.hold(p["y"]),
+        "other": ops.sum(inputs["c"]) + ops.stop_gradient(p["y"]),
     }
 
 
@@ -264,13 +264,13 @@ def cubic(ops, p, _):
 
 def half_held_cubic(ops, p, _):
     """The same, beside a cube in which x^2 counts as a number."""
-    held = ops.hold(ops.square(p["x"]))
+    held = ops.stop_gradient(ops.square(p["x"]))
     return ops.sum(held * p["x"] * p["y"]) + cubic(ops, p, _)
 
 
 def boxed(ops, p, _):
     """A number of value one, by a held copy of what it is made of, times x^2."""
-    return ops.sum(ops.exp(p["y"] - ops.hold(p["y"])) * ops.square(p["x"]))
+    return ops.sum(ops.exp(p["y"] - ops.stop_gradient(p["y"])) * ops.square(p["x"]))
 
 
 @each_backend

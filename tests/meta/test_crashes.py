@@ -44,14 +44,14 @@ ERRORS = [
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
-@pytest.mark.parametrize("place", ["gradient", "values", "hold"])
+@pytest.mark.parametrize("place", ["gradient", "values", "stop_gradient"])
 def test_a_crash_is_told_from_a_refutation(scene, place, error):
     """An error raised anywhere inside ends in ``crash``, with its kind and its words."""
     crash = raising(error)
     plant = {
         "gradient": {"gradient": crash},
         "values": {"values": crash},
-        "hold": {"ops": {"hold": crash}},
+        "stop_gradient": {"ops": {"stop_gradient": crash}},
     }
     scene.framework(**plant[place])
     # It evaluates, differentiates and holds.

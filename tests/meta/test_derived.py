@@ -224,7 +224,12 @@ RIGHT = FORMS["one-pass"].cost
 
 def weight(ops, terms):
     """CL + CQ + 1 - B, as it should be."""
-    return ops.hold(terms.loss) + ops.hold(terms.at_draw) + 1.0 - terms.baseline
+    return (
+        ops.stop_gradient(terms.loss)
+        + ops.stop_gradient(terms.log_q_at_draw)
+        + 1.0
+        - terms.baseline
+    )
 
 
 def without_score(ops, terms):
@@ -234,29 +239,29 @@ def without_score(ops, terms):
 
 def without_pathwise(ops, terms):
     """The score part alone."""
-    return weight(ops, terms) * terms.at_draw
+    return weight(ops, terms) * terms.log_q_at_draw
 
 
 def q_live(ops, terms):
     """CQ is not held."""
-    held = ops.hold(terms.loss) + 1.0 - terms.baseline
-    return (held + terms.at_draw) * terms.at_draw + terms.loss
+    held = ops.stop_gradient(terms.loss) + 1.0 - terms.baseline
+    return (held + terms.log_q_at_draw) * terms.log_q_at_draw + terms.loss
 
 
 def loss_live(ops, terms):
     """CL is not held."""
-    held = ops.hold(terms.at_draw) + 1.0 - terms.baseline
-    return (held + terms.loss) * terms.at_draw + terms.loss
+    held = ops.stop_gradient(terms.log_q_at_draw) + 1.0 - terms.baseline
+    return (held + terms.loss) * terms.log_q_at_draw + terms.loss
 
 
 def without_baseline(ops, terms):
     """Nothing is subtracted."""
-    return (weight(ops, terms) + terms.baseline) * terms.at_draw + terms.loss
+    return (weight(ops, terms) + terms.baseline) * terms.log_q_at_draw + terms.loss
 
 
 def box(ops, terms):
     """The magic box, q over q held."""
-    return ops.exp(terms.at_draw - ops.hold(terms.at_draw))
+    return ops.exp(terms.log_q_at_draw - ops.stop_gradient(terms.log_q_at_draw))
 
 
 def of_form(name, cost):
@@ -306,7 +311,7 @@ SLIPS = [
     (
         "gradient.phi_theta/derived",
         "L held",
-        of_form("pathwise", lambda ops, terms: ops.hold(terms.loss)),
+        of_form("pathwise", lambda ops, terms: ops.stop_gradient(terms.loss)),
         r"^(phi|theta)\.",
     ),
     (
@@ -344,7 +349,9 @@ SLIPS = [
         "the batch's L in the weight",
         of_form(
             "one-pass",
-            lambda ops, terms: RIGHT(ops, terms) - ops.hold(ops.sum(terms.loss)) * terms.at_draw,
+            lambda ops, terms: (
+                RIGHT(ops, terms) - ops.stop_gradient(ops.sum(terms.loss)) * terms.log_q_at_draw
+            ),
         ),
         r"^[ew]\.",
     ),
@@ -353,13 +360,18 @@ SLIPS = [
     (
         "batch.plus_one/derived",
         "CQ live",
-        of_form("plus-one", lambda ops, terms: (terms.at_draw + 1.0) * terms.at_draw),
+        of_form("plus-one", lambda ops, terms: (terms.log_q_at_draw + 1.0) * terms.log_q_at_draw),
         r"^[ew]\.",
     ),
     (
         "batch.plus_one/derived",
         "another sign",
-        of_form("plus-one", lambda ops, terms: -(ops.hold(terms.at_draw) + 1.0) * terms.at_draw),
+        of_form(
+            "plus-one",
+            lambda ops, terms: (
+                -(ops.stop_gradient(terms.log_q_at_draw) + 1.0) * terms.log_q_at_draw
+            ),
+        ),
         r"^[ew]\.",
     ),
     (
@@ -380,7 +392,7 @@ SLIPS = [
     (
         "higher_order/magic-box",
         "CQ live, so that the box is one",
-        of_form("magic-box", lambda ops, terms: terms.loss + terms.at_draw),
+        of_form("magic-box", lambda ops, terms: terms.loss + terms.log_q_at_draw),
         ALL,
     ),
     (
@@ -389,7 +401,9 @@ SLIPS = [
         of_form(
             "magic-box",
             lambda ops, terms: (
-                box(ops, terms) * ops.hold(terms.loss + terms.at_draw) + terms.loss + terms.at_draw
+                box(ops, terms) * ops.stop_gradient(terms.loss + terms.log_q_at_draw)
+                + terms.loss
+                + terms.log_q_at_draw
             ),
         ),
         ALL,
@@ -400,7 +414,8 @@ SLIPS = [
         of_form(
             "magic-box",
             lambda ops, terms: (
-                box(ops, terms) * terms.loss + (ops.hold(terms.at_draw) + 1.0) * terms.at_draw
+                box(ops, terms) * terms.loss
+                + (ops.stop_gradient(terms.log_q_at_draw) + 1.0) * terms.log_q_at_draw
             ),
         ),
         ALL,

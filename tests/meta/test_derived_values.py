@@ -242,7 +242,7 @@ class Tripled(Affine):
     def value(self, seen):
         """Right, with twice itself held."""
         found = super().value(seen)
-        return found + 2.0 * (found - seen.ops.hold(found))
+        return found + 2.0 * (found - seen.ops.stop_gradient(found))
 
 
 def scaled_at(name, factor):
@@ -416,7 +416,9 @@ BUGS = [
     (
         "objective.c/derived",
         "U held",
-        planted(objective, "unlabelled", lambda ops, *given: ops.hold(RIGHT_U(ops, *given))),
+        planted(
+            objective, "unlabelled", lambda ops, *given: ops.stop_gradient(RIGHT_U(ops, *given))
+        ),
         r"\w+\.\w+",
     ),
     (
@@ -428,7 +430,9 @@ BUGS = [
     (
         "labelled/derived",
         "the classifier's own loss held",
-        planted(objective, "at_label", lambda ops, *given: ops.hold(RIGHT_AT(ops, *given))),
+        planted(
+            objective, "at_label", lambda ops, *given: ops.stop_gradient(RIGHT_AT(ops, *given))
+        ),
         r"[ew]\.",
     ),
     (
@@ -453,7 +457,7 @@ def with_score_term(ops, model, parameters, batch, inputs):
     """The labelled cost, as if the label had been drawn."""
     loss = model.loss(ops, parameters, batch, ops.expand_dims(inputs["draw"], 0))[0]
     at_draw = objective.at_label(ops, model.log_q(ops, parameters, batch), inputs["draw"])
-    return ops.sum(loss - objective_rows.ALPHA * at_draw + ops.hold(loss) * at_draw)
+    return ops.sum(loss - objective_rows.ALPHA * at_draw + ops.stop_gradient(loss) * at_draw)
 
 
 HELD = {**BASELINES, "live": Affine("live", held=True)}

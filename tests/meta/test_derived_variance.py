@@ -27,22 +27,29 @@ def test_the_right_ones_hold(scene, check):
 
 def weight(ops, terms):
     """CL + CQ + 1 - B, as it should be."""
-    return ops.hold(terms.loss) + ops.hold(terms.at_draw) + 1.0 - terms.baseline
+    return (
+        ops.stop_gradient(terms.loss)
+        + ops.stop_gradient(terms.log_q_at_draw)
+        + 1.0
+        - terms.baseline
+    )
 
 
 #: Costs in place of the one-pass row's. All but the first have the right mean: only a variance
 #: can tell.
 COSTS = {
     "B added": lambda ops, terms: (
-        (weight(ops, terms) + 2.0 * terms.baseline) * terms.at_draw + terms.loss
+        (weight(ops, terms) + 2.0 * terms.baseline) * terms.log_q_at_draw + terms.loss
     ),
     "B left out": lambda ops, terms: (
-        (weight(ops, terms) + terms.baseline) * terms.at_draw + terms.loss
+        (weight(ops, terms) + terms.baseline) * terms.log_q_at_draw + terms.loss
     ),
     "half of B": lambda ops, terms: (
-        (weight(ops, terms) + 0.5 * terms.baseline) * terms.at_draw + terms.loss
+        (weight(ops, terms) + 0.5 * terms.baseline) * terms.log_q_at_draw + terms.loss
     ),
-    "the 1 left out": lambda ops, terms: (weight(ops, terms) - 1.0) * terms.at_draw + terms.loss,
+    "the 1 left out": lambda ops, terms: (
+        (weight(ops, terms) - 1.0) * terms.log_q_at_draw + terms.loss
+    ),
 }
 
 
@@ -129,8 +136,8 @@ RELEASED = renormalised.released
 WEIGHTS = {
     "equal weights": lambda ops, one, other, loss, other_loss: 0.5 * (loss + other_loss),
     "the score part forgotten": lambda ops, one, other, loss, other_loss: (
-        ops.hold(RELEASED(ops, one, other, one - one + 1.0, other - other)) * loss
-        + ops.hold(RELEASED(ops, one, other, one - one, other - other + 1.0)) * other_loss
+        ops.stop_gradient(RELEASED(ops, one, other, one - one + 1.0, other - other)) * loss
+        + ops.stop_gradient(RELEASED(ops, one, other, one - one, other - other + 1.0)) * other_loss
     ),
     "the first label alone": lambda ops, one, other, loss, other_loss: loss,
 }

@@ -23,72 +23,88 @@ from .plant import TYPICAL, kinds_of
 
 def weight(ops, terms):
     """CL + CQ + 1 - B, as it should be."""
-    return ops.hold(terms.loss) + ops.hold(terms.at_draw) + 1.0 - terms.baseline
+    return (
+        ops.stop_gradient(terms.loss)
+        + ops.stop_gradient(terms.log_q_at_draw)
+        + 1.0
+        - terms.baseline
+    )
 
 
 def right(ops, terms):
     """The one-pass cost, as it should be."""
-    return weight(ops, terms) * terms.at_draw + terms.loss
+    return weight(ops, terms) * terms.log_q_at_draw + terms.loss
 
 
 def only_first_label(ops, terms):
     """Nothing for any draw but the first label."""
-    return ops.where(terms.at_draw == terms.log_q[:, 0], right(ops, terms), 0.0)
+    return ops.where(terms.log_q_at_draw == terms.log_q[:, 0], right(ops, terms), 0.0)
 
 
 def weight_live_in_q(ops, terms):
     """Only CQ is left live."""
-    return (ops.hold(terms.loss) + terms.at_draw + 1.0) * terms.at_draw + terms.loss
+    return (
+        ops.stop_gradient(terms.loss) + terms.log_q_at_draw + 1.0
+    ) * terms.log_q_at_draw + terms.loss
 
 
 def weight_live_in_l(ops, terms):
     """Only CL is left live."""
-    return (terms.loss + ops.hold(terms.at_draw) + 1.0) * terms.at_draw + terms.loss
+    return (
+        terms.loss + ops.stop_gradient(terms.log_q_at_draw) + 1.0
+    ) * terms.log_q_at_draw + terms.loss
 
 
 #: name: the cost in place of the one-pass row's, and the groups in which it is wrong.
 ONE_PASS = {
-    "score without f": (lambda ops, terms: terms.at_draw + terms.loss, "e|w"),
-    "pathwise term missing": (lambda ops, terms: weight(ops, terms) * terms.at_draw, "e|phi|theta"),
+    "score without f": (lambda ops, terms: terms.log_q_at_draw + terms.loss, "e|w"),
+    "pathwise term missing": (
+        lambda ops, terms: weight(ops, terms) * terms.log_q_at_draw,
+        "e|phi|theta",
+    ),
     "score term missing": (lambda ops, terms: terms.loss, "e|w"),
     "L in the weight live": (weight_live_in_l, "e|phi|theta"),
     "log q in the weight live": (weight_live_in_q, "e|w"),
     "nothing held": (FORMS["not-held"].cost, "e|w|phi|theta"),
-    "everything held": (lambda ops, terms: ops.hold(right(ops, terms)), "e|w|phi|theta"),
+    "everything held": (lambda ops, terms: ops.stop_gradient(right(ops, terms)), "e|w|phi|theta"),
     "L held throughout": (
-        lambda ops, terms: weight(ops, terms) * terms.at_draw + ops.hold(terms.loss),
+        lambda ops, terms: weight(ops, terms) * terms.log_q_at_draw + ops.stop_gradient(terms.loss),
         "e|phi|theta",
     ),
     "the surrogate's sign": (lambda ops, terms: -right(ops, terms), "e|w|phi|theta"),
     "the score part's sign": (
-        lambda ops, terms: terms.loss - weight(ops, terms) * terms.at_draw,
+        lambda ops, terms: terms.loss - weight(ops, terms) * terms.log_q_at_draw,
         "e|w",
     ),
     "the pathwise part's sign": (
-        lambda ops, terms: weight(ops, terms) * terms.at_draw - terms.loss,
+        lambda ops, terms: weight(ops, terms) * terms.log_q_at_draw - terms.loss,
         "e|phi|theta",
     ),
     "L - log q in the weight": (
         lambda ops, terms: (
-            (ops.hold(terms.loss) - ops.hold(terms.at_draw)) * terms.at_draw + terms.loss
+            (ops.stop_gradient(terms.loss) - ops.stop_gradient(terms.log_q_at_draw))
+            * terms.log_q_at_draw
+            + terms.loss
         ),
         "e|w",
     ),
     "log q left out of the weight": (
-        lambda ops, terms: (ops.hold(terms.loss) + 1.0) * terms.at_draw + terms.loss,
+        lambda ops, terms: (ops.stop_gradient(terms.loss) + 1.0) * terms.log_q_at_draw + terms.loss,
         "e|w",
     ),
     "L left out of the weight": (
-        lambda ops, terms: (ops.hold(terms.at_draw) + 1.0) * terms.at_draw + terms.loss,
+        lambda ops, terms: (
+            (ops.stop_gradient(terms.log_q_at_draw) + 1.0) * terms.log_q_at_draw + terms.loss
+        ),
         "e|w",
     ),
     "q in place of log q": (
-        lambda ops, terms: weight(ops, terms) * ops.exp(terms.at_draw) + terms.loss,
+        lambda ops, terms: weight(ops, terms) * ops.exp(terms.log_q_at_draw) + terms.loss,
         "e|w",
     ),
     "1 % in all": (lambda ops, terms: 1.01 * right(ops, terms), "e|w|phi|theta"),
     "3 % in the score part": (
-        lambda ops, terms: 1.03 * weight(ops, terms) * terms.at_draw + terms.loss,
+        lambda ops, terms: 1.03 * weight(ops, terms) * terms.log_q_at_draw + terms.loss,
         "e|w",
     ),
     "1e-6 in all": (lambda ops, terms: (1.0 + 1e-6) * right(ops, terms), "e|w|phi|theta"),
@@ -182,14 +198,16 @@ OTHER_FORMS = [
     (
         "a batch mean in the cost",
         "one-pass",
-        lambda ops, terms: right(ops, terms) - ops.sum(terms.loss) / 2.0 * terms.at_draw,
+        lambda ops, terms: right(ops, terms) - ops.sum(terms.loss) / 2.0 * terms.log_q_at_draw,
         "batch.one_pass/sum",
         r"^(e|w|phi|theta)\.",
     ),
     (
         "the batch's L taken away, held",
         "one-pass",
-        lambda ops, terms: right(ops, terms) - ops.hold(ops.sum(terms.loss)) * terms.at_draw,
+        lambda ops, terms: (
+            right(ops, terms) - ops.stop_gradient(ops.sum(terms.loss)) * terms.log_q_at_draw
+        ),
         "batch.one_pass/sum",
         r"^(e|w)\.",
     ),
@@ -210,7 +228,7 @@ OTHER_FORMS = [
     (
         "log q at the draw for - H",
         "analytic-entropy",
-        lambda ops, terms: (ops.hold(terms.loss) + 1.0) * terms.at_draw + terms.loss,
+        lambda ops, terms: (ops.stop_gradient(terms.loss) + 1.0) * terms.log_q_at_draw + terms.loss,
         "gradient.w/corrected",
         r"^w\.",
     ),
@@ -218,7 +236,9 @@ OTHER_FORMS = [
         "H held",
         "analytic-entropy",
         lambda ops, terms: (
-            ops.hold(terms.loss) * terms.at_draw - ops.hold(entropy(ops, terms.log_q)) + terms.loss
+            ops.stop_gradient(terms.loss) * terms.log_q_at_draw
+            - ops.stop_gradient(entropy(ops, terms.log_q))
+            + terms.loss
         ),
         "gradient.e/corrected",
         r"^e\.",
@@ -227,14 +247,14 @@ OTHER_FORMS = [
     (
         "1 % in the line for w",
         "score-line",
-        lambda ops, terms: 1.01 * weight(ops, terms) * terms.at_draw,
+        lambda ops, terms: 1.01 * weight(ops, terms) * terms.log_q_at_draw,
         "gradient.w/batch-form",
         r"^w\.",
     ),
     (
         "L held",
         "pathwise",
-        lambda ops, terms: ops.hold(terms.loss),
+        lambda ops, terms: ops.stop_gradient(terms.loss),
         "gradient.phi_theta/printed",
         r"^(phi|theta)\.",
     ),
@@ -248,35 +268,35 @@ OTHER_FORMS = [
     (
         "CQ live",
         "plus-one",
-        lambda ops, terms: (terms.at_draw + 1.0) * terms.at_draw,
+        lambda ops, terms: (terms.log_q_at_draw + 1.0) * terms.log_q_at_draw,
         "batch.plus_one/mean",
         r"^(e|w)\.",
     ),
     (
         "CQ missing",
         "plus-one",
-        lambda ops, terms: 2.0 * terms.at_draw,
+        lambda ops, terms: 2.0 * terms.log_q_at_draw,
         "batch.plus_one/mean",
         r"^(e|w)\.",
     ),
     (
         "another sign",
         "plus-one",
-        lambda ops, terms: (1.0 - ops.hold(terms.at_draw)) * terms.at_draw,
+        lambda ops, terms: (1.0 - ops.stop_gradient(terms.log_q_at_draw)) * terms.log_q_at_draw,
         "batch.plus_one/mean",
         r"^(e|w)\.",
     ),
     (
         "q in place of log q",
         "score",
-        lambda ops, terms: ops.exp(terms.at_draw),
+        lambda ops, terms: ops.exp(terms.log_q_at_draw),
         "batch.plus_one/constant",
         r"^(e|w)\.",
     ),
     (
         "one label's log q added",
         "score",
-        lambda ops, terms: terms.at_draw + 1e-6 * terms.log_q[:, 0],
+        lambda ops, terms: terms.log_q_at_draw + 1e-6 * terms.log_q[:, 0],
         "batch.plus_one/constant",
         r"^(e|w)\.",
     ),
@@ -321,15 +341,17 @@ def test_wrong_rows_are_refuted(scene, row, cost, check, where):
 
 HARMLESS = {
     "no 1 in the weight": lambda ops, terms: (
-        (ops.hold(terms.loss) + ops.hold(terms.at_draw) - terms.baseline) * terms.at_draw
+        (ops.stop_gradient(terms.loss) + ops.stop_gradient(terms.log_q_at_draw) - terms.baseline)
+        * terms.log_q_at_draw
         + terms.loss
     ),
     "B added": lambda ops, terms: (
-        (ops.hold(terms.loss) + ops.hold(terms.at_draw) + terms.baseline) * terms.at_draw
+        (ops.stop_gradient(terms.loss) + ops.stop_gradient(terms.log_q_at_draw) + terms.baseline)
+        * terms.log_q_at_draw
         + terms.loss
     ),
     "- H in place of CQ + 1": FORMS["analytic-entropy"].cost,
-    "a held term added": lambda ops, terms: right(ops, terms) + ops.hold(terms.loss),
+    "a held term added": lambda ops, terms: right(ops, terms) + ops.stop_gradient(terms.loss),
 }
 
 
@@ -503,10 +525,12 @@ def test_leave_one_out_divided_by_the_deviation_is_refuted(scene):
     """Normalising by the batch's own deviation puts the own draw back into the weight."""
 
     def normalised(ops, terms):
-        centred = ops.hold(terms.loss) - terms.baseline
+        centred = ops.stop_gradient(terms.loss) - terms.baseline
         # The root of a sum of squares; one, so that no batch divides by zero.
         spread = ops.exp(0.5 * ops.log(1.0 + ops.sum(ops.square(centred))))
-        return (centred / spread + ops.hold(terms.at_draw)) * terms.at_draw + terms.loss
+        return (
+            centred / spread + ops.stop_gradient(terms.log_q_at_draw)
+        ) * terms.log_q_at_draw + terms.loss
 
     scene.form("one-pass", normalised)
     found = scene.run("baseline.unbiased/leave-one-out")

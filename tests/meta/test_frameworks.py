@@ -218,7 +218,9 @@ def test_zeros_everywhere_are_refuted(scene, check):
 
 def held_after(name):
     """A function of the namespace whose result is held constant, as it must not be."""
-    return {name: lambda ops, *args, **kwargs: ops.hold(getattr(ops, name)(*args, **kwargs))}
+    return {
+        name: lambda ops, *args, **kwargs: ops.stop_gradient(getattr(ops, name)(*args, **kwargs))
+    }
 
 
 def nothing_held(ops, x):
@@ -229,7 +231,7 @@ def nothing_held(ops, x):
 #: name: replaced functions, the subject, where the error is, the checks that must see it.
 HOLDING = {
     "hold does nothing": (
-        {"hold": nothing_held},
+        {"stop_gradient": nothing_held},
         TYPICAL,
         r"^(e|w|phi|theta)\.",
         (
@@ -249,7 +251,7 @@ HOLDING = {
         ),
     ),
     "hold scales its value": (
-        {"hold": lambda ops, x: ops.hold(1.0001 * x)},
+        {"stop_gradient": lambda ops, x: ops.stop_gradient(1.0001 * x)},
         TYPICAL,
         r"^(e|w)\.",
         (
@@ -306,7 +308,7 @@ HOLDING = {
     ),
     # The value of log q is right, so that forward values agree; its gradient is that of a logit.
     "raw logits differentiated": (
-        {"log_softmax": lambda ops, x: x + ops.hold(ops.log_softmax(x) - x)},
+        {"log_softmax": lambda ops, x: x + ops.stop_gradient(ops.log_softmax(x) - x)},
         TYPICAL,
         r"^(e|w)\.",
         (
@@ -510,7 +512,7 @@ def test_undetached_weights_are_refuted_in_torch(scene_of, check):
     """The commonest slip in PyTorch: the weight of the score is not detached."""
     scene = scene_of("torch")
     assert scene.run(check).verdict == HOLDS
-    scene.framework(ops={"hold": nothing_held})
+    scene.framework(ops={"stop_gradient": nothing_held})
     found = scene.run(check)
     assert found.backend == "torch"
     assert found.verdict == REFUTED, found.explain()

@@ -231,7 +231,7 @@ def test_bounds_that_know_no_cancellation_would_be_caught(monkeypatch):
         return 1e-16 * moments.size()
 
     def by_size_alone(_, moments, *__):
-        return spread.Spread(by_size(moments), True, moments.count, 1.0)
+        return spread.RoundingBound(by_size(moments), True, moments.count, 1.0)
 
     monkeypatch.setattr(spread, "measured", by_size_alone)
     monkeypatch.setattr(spread, "supposed", lambda moments, *_: by_size(moments))
@@ -241,7 +241,7 @@ def test_bounds_that_know_no_cancellation_would_be_caught(monkeypatch):
 def test_bounds_that_are_too_wide_would_be_caught(monkeypatch):
     """A checker that lets rounding explain anything refutes no small bias."""
     assert said("numpy/rare-labels-overweighed") == REFUTED
-    wide = spread.Spread(np.ones(3), True)
+    wide = spread.RoundingBound(np.ones(3), True)
     monkeypatch.setattr(spread, "measured", lambda *_: wide)
     assert said("numpy/rare-labels-overweighed") == UNDECIDED
 

@@ -22,7 +22,7 @@ def without(batch):
 
 def with_held(ops, parameters, *names):
     """The parameters, some of them held constant."""
-    return {**parameters, **{name: ops.hold(parameters[name]) for name in names}}
+    return {**parameters, **{name: ops.stop_gradient(parameters[name]) for name in names}}
 
 
 # ------------------------------------------------------------------ padding and noise
@@ -86,7 +86,7 @@ class GradientReadsPadding(TabularModel):
         """With a term whose value is zero."""
         own = super().loss(ops, parameters, batch, labels)
         leak = super().loss(ops, parameters, without(batch), labels)
-        return own + 1e-3 * (leak - ops.hold(leak))
+        return own + 1e-3 * (leak - ops.stop_gradient(leak))
 
 
 class RedrawnNoise(TabularModel):

@@ -111,7 +111,7 @@ def labelled_with_score(ops, model, parameters, batch, labels, alpha):
     """The labelled part as if its label had been drawn: hold(L) log q on top."""
     loss = model.loss(ops, parameters, batch, ops.expand_dims(labels, 0))[0]
     log_label = objective.at_label(ops, model.log_q(ops, parameters, batch), labels)
-    return loss + (ops.hold(loss) - alpha) * log_label
+    return loss + (ops.stop_gradient(loss) - alpha) * log_label
 
 
 def labelled_without_alpha(ops, model, parameters, batch, labels, alpha):

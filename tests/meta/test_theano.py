@@ -37,7 +37,7 @@ def itself(ops, x):
 
 def twin(ops, x):
     """A copy is named, and the cost uses the node."""
-    ops.hold(x)
+    ops.stop_gradient(x)
     return x
 
 
@@ -46,7 +46,7 @@ ENTRIES = r"^$"
 
 
 @pytest.mark.parametrize(
-    ("hold", "check", "note"),
+    ("stop_gradient", "check", "note"),
     [
         (renamed, "constant.theano/held", ENTRIES),
         (itself, "constant.theano/held", REFUSED),
@@ -62,7 +62,7 @@ def test_holding_the_wrong_node_is_refuted(scene, hold, check, note):
     """Named but not used, used but not named, and named where it is needed: each is refuted."""
     before = scene.run(check)
     assert before.verdict == HOLDS, before.explain()
-    scene.framework(ops={"hold": hold})
+    scene.framework(ops={"stop_gradient": hold})
     found = scene.run(check)
     assert not found.crash, found.explain()
     assert found.verdict == REFUTED, found.explain()
@@ -123,7 +123,7 @@ def test_a_sampled_label_is_refused_unless_held(scene):
 
 def test_a_sampled_label_without_its_score_is_refuted(scene):
     """The row for the held label compares numbers: a score that is not there shows."""
-    scene.form("one-pass", lambda ops, terms: terms.at_draw + terms.loss)
+    scene.form("one-pass", lambda ops, terms: terms.log_q_at_draw + terms.loss)
     found = scene.run("constant.theano/label-held", "seqdgm")
     assert found.verdict == REFUTED
     assert re.match(r"(e|w)\.", found.worst)

@@ -9,7 +9,7 @@ import numpy as np
 
 from gradproof.derivations.registry import derivation
 from gradproof.estimators.baselines import BASELINES, Baseline
-from gradproof.estimators.baselines.protocol import BaselineInput, at_draw
+from gradproof.estimators.baselines.protocol import BaselineInput, baseline_at_draw
 from gradproof.estimators.note import complex_step
 from gradproof.estimators.note.value_bounds import PASSES
 from gradproof.reference_models import objective
@@ -18,9 +18,9 @@ from gradproof.reference_models.model import Model, every_label
 from gradproof.reference_models.ops import Array, Ops
 
 from ...evidence import HOLDS, REFUTED, Comparison, compare
-from ..check import SEQUENCE_MODELS, Check, drawn
+from ..check import SEQUENCE_MODELS, Check, on_tabular_cases
 from ..study import FEW_DRAWS, Study
-from .formulas import apply, derived_row
+from .formulas import derived_row, formula_sum
 
 Named = Mapping[str, Array]
 
@@ -46,7 +46,7 @@ class ShiftedObjective:
         """Run on framework arrays, with ``draw`` the labels (K, N, K)."""
         batch = from_arrays(self.n, self.t, inputs)
         losses = self.model.loss(ops, parameters, batch, inputs["draw"])
-        shift = at_draw(
+        shift = baseline_at_draw(
             self.baseline, BaselineInput(ops, self.model, parameters, batch, inputs, losses[0])
         )
         log_q = self.model.log_q(ops, parameters, batch)
@@ -118,7 +118,7 @@ def _unbiased_row(name: str, statement: str, expected: str, *, least: int = 1) -
         statement=statement,
         expected=expected,
         compare=lambda study: unbiased(study, name),
-        **drawn(sentences=(least, 2)),
+        **on_tabular_cases(sentences=(least, 2)),
         models=ONE_MODEL if BASELINES[name].coupled else SEQUENCE_MODELS,
     )
 
@@ -130,7 +130,7 @@ def _shrink_row(name: str, share: str) -> Check:
         statement=f"{name} keeps {share} of E[L s]",
         expected=HOLDS,
         compare=lambda study: unbiased(study, name, shrunk=True),
-        **drawn(),
+        **on_tabular_cases(),
         models=ONE_MODEL,
     )
 
@@ -139,7 +139,7 @@ def own_share(study: Study) -> list[Comparison]:
     """The mean with a batch mean of which a share is the sentence's own loss."""
     n, names, baseline = study.subject.batch.n, study.names(), BASELINES["batch-mean"]
     found = study.moments("one-pass", baseline)
-    expected = apply("baseline.unbiased", study, names, own=np.full(n, 1.0 / n))
+    expected = formula_sum("baseline.unbiased", study, names, own=np.full(n, 1.0 / n))
     extra = largest_baseline(study, study.baseline_inputs(baseline))
     return study.compare_gradient(dict(found.mean), expected, names, extra=extra)
 
@@ -151,7 +151,10 @@ def live_baseline(study: Study) -> list[Comparison]:
     shifted = ShiftedObjective(baseline, subject.model, subject.batch.n, subject.batch.t)
     every = every_label(subject.batch.n, subject.model.classes)
     found = study.bench.gradient(shifted, subject, subject.inputs(every) | lam)
-    gradient, oracle = apply("gradient.e", study, names), derivation("baseline.reconstruction")
+    gradient, oracle = (
+        formula_sum("gradient.e", study, names),
+        derivation("baseline.reconstruction"),
+    )
     slope = {name: _of_baseline(study, baseline, name, lam) for name in names}
     known, extra = study.reference, largest_baseline(study, lam)
     # B's own gradient rounds too, and where all others are zero it is all that does.
@@ -199,7 +202,7 @@ CHECKS = (
         statement="U with L + B(x), B affine in the embeddings and held constant",
         expected=HOLDS,
         compare=lambda study: reconstruction(study, "affine-embedding"),
-        **drawn(),
+        **on_tabular_cases(),
     ),
     Check(
         claim="baseline.reconstruction",
@@ -207,7 +210,7 @@ CHECKS = (
         statement="U with L + B(x), B reading the shared embeddings live",
         expected=REFUTED,
         compare=lambda study: reconstruction(study, "live"),
-        **drawn(),
+        **on_tabular_cases(),
     ),
     _unbiased_row("constant", "B the same number for every sentence", HOLDS),
     _unbiased_row("affine-embedding", "B affine in the mean embedding, held constant", HOLDS),

@@ -16,7 +16,7 @@ from gradproof.estimators.note.forms import FORMS
 from gradproof.reference_models.batch import Batch
 
 from ...evidence import HOLDS, REFUTED, Comparison, compare
-from ..check import Check, drawn
+from ..check import Check, on_tabular_cases
 from ..study import Study
 from .formulas import Arrays, apply_oracle, of_sentence
 
@@ -229,7 +229,7 @@ def _row(
         statement=statement,
         expected=expected,
         compare=compare_,
-        **drawn(supports=False),
+        **on_tabular_cases(supports=False),
         models=(),
         bound_reason=VARIANCE,
     )

@@ -14,7 +14,7 @@ from gradproof.estimators.note.forms import FORMS
 from gradproof.reference_models.model import one_hot
 
 from ...evidence import HOLDS, REFUTED, Comparison
-from ..check import Check, drawn
+from ..check import Check, on_tabular_cases
 from ..study import Study
 from .formulas import derived_mean, derived_row
 from .gradient import BY_SCORE, negative_entropy
@@ -83,7 +83,7 @@ CHECKS = (
         statement="the gradient of the sum is the sum of each sentence's (L + log q + 1) s + d",
         expected=HOLDS,
         compare=one_pass,
-        **drawn(),
+        **on_tabular_cases(),
     ),
     Check(
         claim="batch.one_pass",
@@ -91,7 +91,7 @@ CHECKS = (
         statement="... with batch statistics in a label-dependent layer",
         expected=REFUTED,
         compare=one_pass,
-        **drawn(sentences=(2, 2), batch_statistics=True),
+        **on_tabular_cases(sentences=(2, 2), batch_statistics=True),
         models=(),
     ),
     Check(
@@ -100,7 +100,7 @@ CHECKS = (
         statement="E[(CQ + 1) s] = -dH",
         expected=HOLDS,
         compare=plus_one,
-        **drawn(),
+        **on_tabular_cases(),
     ),
     Check(
         claim="batch.plus_one",
@@ -108,7 +108,7 @@ CHECKS = (
         statement="E[s] = 0, so the 1 changes no mean",
         expected=HOLDS,
         compare=zero_mean_score,
-        **drawn(),
+        **on_tabular_cases(),
     ),
     derived_row("batch.one_pass", "the batch's gradient is the derived sum", batch_at_a_draw),
     derived_mean(

@@ -22,9 +22,9 @@ from gradproof.reference_models.model import Model, one_hot
 from gradproof.reference_models.ops import Array, Ops
 
 from ...evidence import HOLDS, REFUTED, Comparison
-from ..check import Check, drawn
+from ..check import Check, on_tabular_cases
 from ..study import Study
-from .formulas import apply, derived_row
+from .formulas import derived_row, formula_sum
 
 Named = Mapping[str, Array]
 
@@ -82,23 +82,23 @@ def refusal(study: Study, error: Exception) -> Comparison:
 
 
 def _cost(terms: FormTerms, weight_loss: Array, weight_log_q: Array, loss: Array) -> Array:
-    return (weight_loss + weight_log_q + 1.0 - terms.baseline) * terms.at_draw + loss
+    return (weight_loss + weight_log_q + 1.0 - terms.baseline) * terms.log_q_at_draw + loss
 
 
 def _cl_is_l(ops: Any, terms: FormTerms) -> Array:
     ops.held.append(terms.loss)
-    return _cost(terms, terms.loss, ops.hold(terms.at_draw), terms.loss)
+    return _cost(terms, terms.loss, ops.stop_gradient(terms.log_q_at_draw), terms.loss)
 
 
 def _cq_is_log_q(ops: Any, terms: FormTerms) -> Array:
-    ops.held.append(terms.at_draw)
-    return _cost(terms, ops.hold(terms.loss), terms.at_draw, terms.loss)
+    ops.held.append(terms.log_q_at_draw)
+    return _cost(terms, ops.stop_gradient(terms.loss), terms.log_q_at_draw, terms.loss)
 
 
 def _unused_twin(ops: Any, terms: FormTerms) -> Array:
-    ops.hold(terms.loss)
-    ops.hold(terms.at_draw)
-    return _cost(terms, terms.loss, terms.at_draw, terms.loss)
+    ops.stop_gradient(terms.loss)
+    ops.stop_gradient(terms.log_q_at_draw)
+    return _cost(terms, terms.loss, terms.log_q_at_draw, terms.loss)
 
 
 def _scanned_twice(ops: Any, terms: FormTerms) -> tuple[Array, Array]:
@@ -111,12 +111,12 @@ def _scanned_twice(ops: Any, terms: FormTerms) -> tuple[Array, Array]:
 def _raw_scan(ops: Any, terms: FormTerms) -> Array:
     constant, loss = _scanned_twice(ops, terms)
     ops.held.append(constant)
-    return _cost(terms, constant, ops.hold(terms.at_draw), loss)
+    return _cost(terms, constant, ops.stop_gradient(terms.log_q_at_draw), loss)
 
 
 def _copied_scan(ops: Any, terms: FormTerms) -> Array:
     constant, loss = _scanned_twice(ops, terms)
-    return _cost(terms, ops.hold(constant), ops.hold(terms.at_draw), loss)
+    return _cost(terms, ops.stop_gradient(constant), ops.stop_gradient(terms.log_q_at_draw), loss)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,7 +141,7 @@ class SampledInGraph:
         log_q = self.model.log_q(ops, parameters, batch)
         draw = ops.sample_one_hot(log_q, self.seed)
         if self.held:
-            draw = ops.hold(draw)
+            draw = ops.stop_gradient(draw)
         if self.returns_draw:
             return {"draw": draw}
         terms = terms_at(ops, self.model, parameters, batch, draw)
@@ -184,7 +184,7 @@ def _trap(
         statement=statement,
         expected=expected,
         compare=lambda study: at_one_draw(study, form, groups),
-        **drawn(supports=False),
+        **on_tabular_cases(supports=False),
         **where,
     )
 
@@ -200,7 +200,7 @@ def at_a_draw(study: Study) -> list[Comparison]:
     inputs = subject.inputs(draw) | study.baseline_inputs(BASELINE)
     value = study.bench.values(build(baseline_values, subject), subject, inputs)["B"]
     found = study.bench.gradient(surrogate(FORMS["one-pass"], BASELINE, subject), subject, inputs)
-    expected = apply("constant.theano", study, names, drawn=draw.T, baseline=value)
+    expected = formula_sum("constant.theano", study, names, on_tabular_cases=draw.T, baseline=value)
     extra = float(np.abs(value).max())
     return study.compare_gradient(found, expected, names, extra=extra)
 

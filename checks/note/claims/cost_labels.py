@@ -16,7 +16,7 @@ from gradproof.reference_models.model import Model, every_label
 from gradproof.reference_models.ops import Array, Ops
 
 from ...evidence import HOLDS, REFUTED, Comparison, compare
-from ..check import Check, drawn
+from ..check import Check, on_tabular_cases
 from ..study import Study
 from .partition import Named
 
@@ -123,7 +123,7 @@ CHECKS = (
         statement="a sampled step costs as much with three labels as with two",
         expected=REFUTED,
         compare=same_for_any,
-        **drawn(supports=False),  # a support is of one number of labels
+        **on_tabular_cases(supports=False),  # a support is of one number of labels
         backends=("autograd",),
         bound_reason=WHOLE,
     ),
@@ -133,7 +133,7 @@ CHECKS = (
         statement="shared, softmax and loss, read off at 2 and 3 labels, give the counts at 7",
         expected=HOLDS,
         compare=counted,
-        **drawn(supports=False),
+        **on_tabular_cases(supports=False),
         backends=("autograd",),
         bound_reason=WHOLE,
     ),

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from gradproof.estimators.baselines import BASELINES, Baseline
-from gradproof.estimators.baselines.protocol import BaselineInput, NothingLearned, at_draw
+from gradproof.estimators.baselines.protocol import BaselineInput, NothingLearned, baseline_at_draw
 from gradproof.estimators.note.builds import terms_at
 from gradproof.estimators.note.forms import FORMS
 from gradproof.reference_models.batch import from_arrays
@@ -20,7 +20,7 @@ from gradproof.reference_models.model import Model, one_hot
 from gradproof.reference_models.ops import Array, Ops
 
 from ...evidence import HOLDS, Comparison, compare
-from ..check import Check, drawn
+from ..check import Check, on_tabular_cases
 from ..study import Study
 from .baseline import ONE_MODEL, largest_baseline
 
@@ -61,7 +61,7 @@ class BaselineSum(NothingLearned):
                 if key.startswith(prefix)
             }
             given = dataclasses.replace(seen, inputs={**seen.inputs, **own})
-            total = total + at_draw(BASELINES[name], given)
+            total = total + baseline_at_draw(BASELINES[name], given)
         return total
 
 
@@ -84,7 +84,7 @@ class Leak:
         """Run on framework arrays, at the labels ``draw`` (N, K)."""
         batch = from_arrays(self.n, self.t, inputs)
         loss = terms_at(ops, self.model, parameters, batch, inputs["draw"]).loss
-        value = at_draw(
+        value = baseline_at_draw(
             self.baseline, BaselineInput(ops, self.model, parameters, batch, inputs, loss)
         )
         return ops.sum(value) + sum(0.0 * ops.sum(array) for array in parameters.values())
@@ -138,7 +138,7 @@ CHECKS = (
         statement="no gradient enters B, whichever baseline is subtracted",
         expected=HOLDS,
         compare=of_all(leaks, HELD),
-        **drawn(),
+        **on_tabular_cases(),
         bound_reason="nothing: it must be zero",
     ),
     Check(
@@ -147,7 +147,7 @@ CHECKS = (
         statement="B the sum of all that read the sentence alone: constant, per token, affine, ...",
         expected=HOLDS,
         compare=of_all(means, OF_SENTENCE),
-        **drawn(),
+        **on_tabular_cases(),
         models=ONE_MODEL,
     ),
 )

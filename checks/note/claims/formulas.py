@@ -16,13 +16,13 @@ from gradproof.derivations.registry import derivation
 from gradproof.estimators.note.complex_step import Tables
 
 from ...evidence import HOLDS, Comparison
-from ..check import ROUNDING, Check, drawn
+from ..check import ROUNDING, Check, on_tabular_cases
 from ..study import Study
 
 Arrays = dict[str, np.ndarray]
 
 
-def apply(claim: str, study: Study, names: list[str], **further: Any) -> Arrays:
+def formula_sum(claim: str, study: Study, names: list[str], **further: Any) -> Arrays:
     """The sum over sentences of a derivation's formula, by parameter."""
     return apply_oracle(derivation(claim).oracle, study, names, **further)
 
@@ -76,7 +76,7 @@ def enumerated_mean(
     """
     names = study.names(*of)
     found = study.moments(form, groups=by)
-    return study.compare_gradient(dict(found.mean), apply(claim, study, names), names)
+    return study.compare_gradient(dict(found.mean), formula_sum(claim, study, names), names)
 
 
 def derived_row(
@@ -95,7 +95,7 @@ def derived_row(
         expected=HOLDS,
         compare=compare,
         # A complex step asks for labels of positive probability.
-        **drawn(supports=False, labelled=labelled),
+        **on_tabular_cases(supports=False, labelled=labelled),
         models=(),
         bound_reason=bound_reason,
     )

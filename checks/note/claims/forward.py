@@ -6,7 +6,7 @@ from gradproof.estimators.note.builds import all_labels, build
 from gradproof.reference_models.model import every_label
 
 from ...evidence import HOLDS, Comparison, compare
-from ..check import Check, drawn
+from ..check import Check, on_tabular_cases
 from ..study import Study
 
 #: Where the bounds of forward values come from.
@@ -42,7 +42,7 @@ CHECKS = (
         statement="log q and L of every label, against NumPy",
         expected=HOLDS,
         compare=forward,
-        **drawn(),
+        **on_tabular_cases(),
         bound_reason=VALUE_ROUNDING,
     ),
 )

@@ -13,7 +13,7 @@ from gradproof.reference_models.model import Model, Parameters
 from gradproof.reference_models.ops import Array, Ops
 
 from ...evidence import HOLDS, REFUTED, Comparison
-from ..check import Check, drawn
+from ..check import Check, on_tabular_cases
 from ..study import Study
 from .formulas import derived_mean
 
@@ -99,7 +99,7 @@ def _row(
         statement=statement,
         expected=expected,
         compare=lambda study: mean_is_exact(study, form, by, of),
-        **drawn(),
+        **on_tabular_cases(),
     )
 
 
@@ -111,7 +111,7 @@ CHECKS = (
         statement="L ds + dH + dL is off by 2 dH",
         expected=HOLDS,
         compare=printed_excess,
-        **drawn(),
+        **on_tabular_cases(),
     ),
     _row("gradient.e", "corrected", "L ds - dH + dL", HOLDS, "analytic-entropy", "e"),
     _row("gradient.e", "batch-form", "d[(CL + CQ + 1) log q + L]", HOLDS, "one-pass", "e", by=()),
@@ -121,7 +121,7 @@ CHECKS = (
         statement="L ds + dH/de, in the line for w",
         expected=REFUTED,
         compare=printed_w,
-        **drawn(),
+        **on_tabular_cases(),
         models=(),  # on a sequence model no two tables have one shape, and any numbers would do
     ),
     _row("gradient.w", "printed-sign", "L ds + dH/dw", REFUTED, "printed-entropy", "w"),

@@ -13,7 +13,7 @@ from gradproof.estimators.note.value_bounds import PASSES
 from gradproof.reference_models.model import every_label, one_hot
 
 from ...evidence import HOLDS, REFUTED, Comparison, compare
-from ..check import Check, drawn
+from ..check import Check, on_tabular_cases
 from ..study import Study
 
 Named = dict[str, np.ndarray]
@@ -134,7 +134,7 @@ def _row(variant: str, statement: str, expected: str, form: str, *, added: bool 
         statement=statement,
         expected=expected,
         compare=lambda study: curvature(study, form, added=added),
-        **drawn(supports=False, sentences=(1, 2)),
+        **on_tabular_cases(supports=False, sentences=(1, 2)),
         models=(),
         bound_reason=TWICE,
     )

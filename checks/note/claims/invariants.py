@@ -19,7 +19,7 @@ from gradproof.reference_models.model import Model, every_label, one_hot
 from gradproof.reference_models.ops import Array, Ops
 
 from ...evidence import HOLDS, Comparison, compare, compare_sets
-from ..check import ROUNDING, Check, drawn
+from ..check import ROUNDING, Check, on_tabular_cases
 from ..study import Study
 from .partition import COUNTED, with_noise
 
@@ -228,7 +228,7 @@ CHECKS = (
         statement="two runs give the same bits",
         expected=HOLDS,
         compare=deterministic,
-        **drawn(),
+        **on_tabular_cases(),
         bound_reason="the same computation twice: no error at all",
     ),
     Check(
@@ -237,7 +237,7 @@ CHECKS = (
         statement="all noise of the batch is used: each entry moves a value of its sentence",
         expected=HOLDS,
         compare=noise_used,
-        **drawn(),
+        **on_tabular_cases(),
         bound_reason=COUNTED,
     ),
     Check(
@@ -246,7 +246,7 @@ CHECKS = (
         statement="more padding, with garbage in it, moves no value and no gradient",
         expected=HOLDS,
         compare=padding,
-        **drawn(),
+        **on_tabular_cases(),
         bound_reason=ROUNDING,
     ),
     Check(
@@ -255,7 +255,7 @@ CHECKS = (
         statement="masked steps and the masked sum over tokens are the derived ones",
         expected=HOLDS,
         compare=masked_steps,
-        **drawn(supports=False),
+        **on_tabular_cases(supports=False),
         models=(),
         bound_reason=CELLS,
     ),

@@ -15,7 +15,7 @@ from gradproof.reference_models.model import Model, one_hot
 from gradproof.reference_models.ops import Array, Ops
 
 from ...evidence import HOLDS, REFUTED, Comparison, compare
-from ..check import Check, drawn
+from ..check import Check, on_tabular_cases
 from ..study import Study
 from .formulas import derived_row
 from .objective import ALPHA
@@ -85,7 +85,7 @@ CHECKS = (
         statement="d[L - alpha log q] at the known label, no score term",
         expected=HOLDS,
         compare=no_score_term,
-        **drawn(supports=False),
+        **on_tabular_cases(supports=False),
     ),
     Check(
         claim="labelled",
@@ -93,7 +93,7 @@ CHECKS = (
         statement="... with L ds added, as for a drawn label",
         expected=REFUTED,
         compare=lambda study: no_score_term(study, score_term=True),
-        **drawn(supports=False),
+        **on_tabular_cases(supports=False),
     ),
     derived_row("labelled", "the gradient at given labels is the derived one", given_labels),
 )

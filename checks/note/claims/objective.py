@@ -18,7 +18,7 @@ from gradproof.reference_models.model import Model, every_label, one_hot
 from gradproof.reference_models.ops import Array, Ops
 
 from ...evidence import HOLDS, REFUTED, Comparison, compare
-from ..check import ROUNDING, Check, drawn
+from ..check import ROUNDING, Check, on_tabular_cases
 from ..study import Study
 from .formulas import derived_row
 
@@ -181,7 +181,7 @@ class SampledCost:
         batch = from_arrays(self.n, self.t, inputs)
         terms = terms_at(ops, self.model, parameters, batch, inputs["draw"])
         sampled = FORMS["one-pass"].cost(ops, terms)
-        supervised = terms.loss - ALPHA * terms.at_draw
+        supervised = terms.loss - ALPHA * terms.log_q_at_draw
         known = ops.sum(inputs["known"], axis=1)
         return ops.sum(known * supervised + (1.0 - known) * sampled) / self.n
 
@@ -221,13 +221,13 @@ def derived_cost(study: Study) -> dict[str, np.ndarray]:
     sum_k q_k [(L + log q + 1) s + d].
     """
     reference, known = study.reference, known_labels(study)
-    drawn = np.where(known.sum(axis=1)[:, None] > 0.0, 0.0, reference.probability)
-    log_q = np.where(drawn > 0.0, reference.log_q, 0.0)
-    by_score = drawn * (reference.loss + log_q + 1.0) - ALPHA * known
+    on_tabular_cases = np.where(known.sum(axis=1)[:, None] > 0.0, 0.0, reference.probability)
+    log_q = np.where(on_tabular_cases > 0.0, reference.log_q, 0.0)
+    by_score = on_tabular_cases * (reference.loss + log_q + 1.0) - ALPHA * known
     return {
         name: (
             np.tensordot(by_score, reference.score[name], axes=2)
-            + np.tensordot(drawn + known, reference.pathwise[name], axes=2)
+            + np.tensordot(on_tabular_cases + known, reference.pathwise[name], axes=2)
         )
         / study.subject.batch.n
         for name in study.names()
@@ -291,7 +291,7 @@ CHECKS = (
         statement="U in one pass over all labels is E_q[L + log q], label by label",
         expected=HOLDS,
         compare=expectation,
-        **drawn(),
+        **on_tabular_cases(),
         bound_reason=VALUE,
     ),
     Check(
@@ -300,7 +300,7 @@ CHECKS = (
         statement="E_q[log q] = H",
         expected=REFUTED,
         compare=lambda study: second_term(study, +1.0),
-        **drawn(),
+        **on_tabular_cases(),
         bound_reason=VALUE,
     ),
     Check(
@@ -309,7 +309,7 @@ CHECKS = (
         statement="E_q[log q] = -H",
         expected=HOLDS,
         compare=lambda study: second_term(study, -1.0),
-        **drawn(),
+        **on_tabular_cases(),
         bound_reason=VALUE,
     ),
     Check(
@@ -319,7 +319,7 @@ CHECKS = (
         expected=HOLDS,
         compare=derivative,
         # Complex numbers have no order, so a step cannot tell a log q of minus infinity.
-        **drawn(supports=False),
+        **on_tabular_cases(supports=False),
     ),
     Check(
         claim="objective.c",
@@ -327,7 +327,7 @@ CHECKS = (
         statement="C in one pass is the mean of L - alpha log q and U, sentence by sentence",
         expected=HOLDS,
         compare=cost_value,
-        **drawn(labelled=True, supports=False),
+        **on_tabular_cases(labelled=True, supports=False),
         bound_reason=VALUE,
     ),
     Check(
@@ -336,7 +336,7 @@ CHECKS = (
         statement="one drawn label a sentence gives the derived gradient of C in the mean",
         expected=HOLDS,
         compare=sampled_cost,
-        **drawn(labelled=True, supports=False),
+        **on_tabular_cases(labelled=True, supports=False),
         bound_reason=ROUNDING,
     ),
     derived_row(

@@ -17,7 +17,7 @@ from gradproof.reference_models.model import Model, one_hot
 from gradproof.reference_models.ops import Array, Ops
 
 from ...evidence import HOLDS, REFUTED, Comparison, compare
-from ..check import Check, drawn
+from ..check import Check, on_tabular_cases
 from ..study import Study
 from .formulas import Arrays, apply_oracle
 
@@ -50,7 +50,9 @@ class PairBuild:
             terms_at(ops, self.model, parameters, batch, inputs[draw])
             for draw in ("first", "second")
         )
-        cost = ops.sum(self.weighed(ops, one.at_draw, other.at_draw, one.loss, other.loss))
+        cost = ops.sum(
+            self.weighed(ops, one.log_q_at_draw, other.log_q_at_draw, one.loss, other.loss)
+        )
         return {"cost": ops.expand_dims(cost, 0)} if self.value else cost
 
 
@@ -64,8 +66,8 @@ def corrected(ops: Ops, one: Array, other: Array, loss: Array, other_loss: Array
     """The weights that are right, held constant, and a score part of their own."""
     left, other_left = 1.0 - ops.exp(one), 1.0 - ops.exp(other)
     both = left + other_left
-    weight, other_weight = ops.hold(other_left / both), ops.hold(left / both)
-    score = ops.hold(left * other_left / both * (loss - other_loss)) * (one - other)
+    weight, other_weight = ops.stop_gradient(other_left / both), ops.stop_gradient(left / both)
+    score = ops.stop_gradient(left * other_left / both * (loss - other_loss)) * (one - other)
     return score + weight * loss + other_weight * other_loss
 
 
@@ -172,7 +174,7 @@ def _row(
         statement=statement,
         expected=expected,
         compare=compare_,
-        **drawn(supports=False, classes=(3, 4), sentences=(1, 1)),
+        **on_tabular_cases(supports=False, classes=(3, 4), sentences=(1, 1)),
         models=(),
         bound_reason=ROUNDING,
     )

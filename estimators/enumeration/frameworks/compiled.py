@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..generators import BITS, Kind, Streams, bits_of, identity
+from ..generators import BITS, GeneratorAccess, Streams, bits_of, identity
 from ..patches import Patches
 from ..run import Run, SampledRun, UnsupportedDraw, current_run, outside
 from .framework import Framework
@@ -28,7 +28,7 @@ Symbolic = Any
 GENERATORS = (np.random.Generator, np.random.RandomState)
 
 #: States that are put back by who notes them, and only compared by generators.Seeds.
-COMPARED = Kind("a state", bytes, bytes, lambda *_: None, lambda *_: None)
+COMPARED = GeneratorAccess("a state", bytes, bytes, lambda *_: None, lambda *_: None)
 
 
 def key_of(state: Any) -> bytes:
@@ -109,7 +109,7 @@ class SharedVariables:
         if id(storage) in self._kept:
             return
         state = is_state(variable)
-        if state and self._run.samples:
+        if state and self._run.is_sampling:
             return
         self._catch_up(storage[0])
         self._kept[id(storage)] = _SharedVariable.of("" if state else str(variable), storage)
@@ -162,7 +162,7 @@ class SharedVariables:
         elif kept.first_key() in streams.keys:
             self._note(made, before, before, COMPARED)
 
-    def _note(self, owner: Any, state: Any, key: bytes, kind: Kind) -> None:
+    def _note(self, owner: Any, state: Any, key: bytes, kind: GeneratorAccess) -> None:
         streams = Streams.of(self._run)
         streams.moved.setdefault(identity(owner), (owner, state, kind))
         streams.moves_freely(owner)
@@ -229,7 +229,7 @@ class Compiled(Framework):
             self._stays.append(shared)
 
     @contextlib.contextmanager
-    def after(self, run_once: Callable[[], object]) -> Iterator[None]:
+    def state_after(self, run_once: Callable[[], object]) -> Iterator[None]:
         """What shared variables hold is that after a run, until this is left.
 
         Args:
@@ -259,7 +259,7 @@ class Compiled(Framework):
                 return real(function, *args, **kwargs)
             self._before(run, plan, function, (*args, *kwargs.values()))
             found = real(function, *args, **kwargs)
-            if not run.samples:
+            if not run.is_sampling:
                 for place, state in plan.kept:
                     if state:
                         SharedVariables.of(run, self.called).drew(
@@ -294,7 +294,7 @@ class Compiled(Framework):
         for place, _ in plan.kept:
             variable = function.maker.expanded_inputs[place].variable
             shared.keep(variable, function.input_storage[place].storage)
-        if plan.given and not run.samples:
+        if plan.given and not run.is_sampling:
             for each in given:
                 if isinstance(each, GENERATORS):
                     shared.given(each)
@@ -314,7 +314,7 @@ class Compiled(Framework):
             shared = SharedVariables.of(run, self.called)
             shared.keep(variable, variable.container.storage)
             found = real(variable, *args, **kwargs)
-            if state and not copies and not run.samples:
+            if state and not copies and not run.is_sampling:
                 shared.found(variable.container.storage[0])
             return found
 

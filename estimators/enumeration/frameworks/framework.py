@@ -61,7 +61,7 @@ class Framework:
         """It ended, or failed."""
 
     @contextlib.contextmanager
-    def after(self, run_once: Callable[[], object]) -> Iterator[None]:
+    def state_after(self, run_once: Callable[[], object]) -> Iterator[None]:
         """What the framework puts back itself is as a run leaves it, until this is left.
 
         Args:
@@ -81,7 +81,7 @@ class GeneratorFramework(Framework):
     """
 
     #: Generators that somebody drew from outside of any run while handlers were installed.
-    elsewhere: ClassVar[set[int]]
+    drawn_outside_runs: ClassVar[set[int]]
     each_run = False
 
     def __init__(self, module: Any) -> None:
@@ -97,34 +97,34 @@ class GeneratorFramework(Framework):
 
     def finish(self, run: Run, watched: bool) -> None:
         """Look whether something was drawn unseen."""
-        self._sampled = self._sampled or run.samples
-        if watched and not run.samples:
-            self._watched.check(self.elsewhere)
+        self._sampled = self._sampled or run.is_sampling
+        if watched and not run.is_sampling:
+            self._watched.check(self.drawn_outside_runs)
 
     def end(self, failed: bool) -> None:
         """Look whether something was drawn unseen."""
         if not (failed or self._sampled):
-            self._watched.check(self.elsewhere)
+            self._watched.check(self.drawn_outside_runs)
 
 
 def handle(
     real: Callable[..., Any],
     answer: Callable[..., Any],
-    elsewhere: Callable[..., object] | None = None,
+    on_call_outside: Callable[..., object] | None = None,
 ) -> Callable[..., Any]:
     """A handler that stands for a function.
 
     Args:
         answer: given the run, and the function's arguments, returns what it would.
-        elsewhere: is called with the arguments where no run is under way.
+        on_call_outside: is called with the arguments where no run is under way.
     """
 
     @functools.wraps(real, assigned=("__name__", "__doc__"), updated=())
     def handler(*args: Any, **kwargs: Any) -> Any:
         run = current_run()
         if run is None or run.over:
-            if elsewhere is not None and run is None:
-                elsewhere(*args, **kwargs)
+            if on_call_outside is not None and run is None:
+                on_call_outside(*args, **kwargs)
             return real(*args, **kwargs)
         if isinstance(run, SampledRun):
             run.observe(lambda: answer(run, *args, **kwargs))

@@ -68,7 +68,7 @@ class Jax(Framework):
         """Code that was traced outside is not used in a run."""
         run.memory["jax"] = begun = AnsweredDraws(run)
         here = home()
-        begun.setting = traces(self.module).of(here, here.age, run.samples, *here.apart)
+        begun.setting = traces(self.module).of(here, here.age, run.is_sampling, *here.apart)
         begun.setting.__enter__()
         here.runs.append(run)
 
@@ -185,7 +185,7 @@ class _Handlers:
                 with self._outside(what):
                     return real(*args, **kwargs)
             _check_thread(what)
-            if run.samples:
+            if run.is_sampling:
                 with outside():  # what it does inside is its own business
                     found = real(*args, **kwargs)
                 asked = answer or (lambda *_, **__: self._functions._uncounted(_why(what)))
@@ -214,7 +214,7 @@ class _Handlers:
     def _outside(self, what: str) -> contextlib.AbstractContextManager[object]:
         """Where no run is under way, though one may be in this thread that was stepped out of."""
         runs = home().runs
-        if not runs or runs[-1].samples:
+        if not runs or runs[-1].is_sampling:
             return contextlib.nullcontext()
         if part(self._jax, ".extend.core").unsafe_am_i_under_a_jit_DO_NOT_USE():
             raise UnsupportedDraw(
@@ -236,7 +236,7 @@ class _Handlers:
             what = home().sampler
             why = _why(what) if what else NO_SAMPLER.format(primitive.name)
             _check_thread(primitive.name)
-            if run.samples:
+            if run.is_sampling:
                 found = real(*args, **params)
                 return self._functions._beside(found, lambda: self._functions._uncounted(why))
             shapes = self._jax.eval_shape(functools.partial(real, **params), *args)
@@ -300,7 +300,7 @@ def _lowered_outside(name: str, rule: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(rule)
     def lowered(*args: Any, **params: Any) -> Any:
         run = current_run()
-        if run is None or run.samples:
+        if run is None or run.is_sampling:
             return rule(*args, **params)
         raise UnsupportedDraw(
             f"JAX draws by {name} in code that was traced before the enumeration: pass the "

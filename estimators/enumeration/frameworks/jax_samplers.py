@@ -18,7 +18,7 @@ from ..outcomes import (
     Categorical,
     Choose,
     Coin,
-    Outcomes,
+    OutcomeDistribution,
     Uniform,
     binomial,
     weighted,
@@ -280,7 +280,7 @@ class KeyedDraws:
         self, run: Run, sampler: Sampler, key: Hashable, given: Sequence[np.ndarray], of_rows: bool
     ) -> np.ndarray:
         known = sampler.parameters(*given)
-        made = None if run.samples else self._made.get(key)
+        made = None if run.is_sampling else self._made.get(key)
         if made is None:
             found = np.asarray(sampler.drawn(_RunAnswers(run, key), *known), sampler.dtype)
             made = _KeyedDraw(sampler, known, found.reshape(sampler.shape))
@@ -316,6 +316,6 @@ class _RunAnswers:
     def __init__(self, run: Run, key: Hashable) -> None:
         self._run, self._key, self._place = run, key, 0
 
-    def __call__(self, outcomes: Outcomes) -> int:
+    def __call__(self, outcomes: OutcomeDistribution) -> int:
         self._place += 1
         return self._run.choose(outcomes, (self._key, self._place))

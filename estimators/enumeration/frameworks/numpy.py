@@ -91,7 +91,7 @@ class Drawing:
         given = np.asarray(p, np.float64)
         step = precision_of(p)
         if replace and draws == 1 and given.shape == (count,):
-            known = formed_before(self._run.expected(), what, given[None], step)
+            known = formed_before(self._run.next_in_prefix(), what, given[None], step)
             if known:  # it was found to be a distribution then
                 return [self._run.choose(known[0])]
         if given.shape != (count,):
@@ -188,7 +188,7 @@ class Drawing:
         """The same in any order, in place."""
         what = self._begin("shuffle")
         order = self._order(what, x.shape[axis] if isinstance(x, np.ndarray) else len(x))
-        if self._run.samples:  # it is only looked at
+        if self._run.is_sampling:  # it is only looked at
             return
         if isinstance(x, np.ndarray):
             x[...] = x.take(np.asarray(order, np.int64), axis=axis)
@@ -234,25 +234,25 @@ KINDS: dict[type, tuple[type[Drawing], str]] = {
 
 
 #: Bit generators that somebody drew from outside of any run while handlers were installed.
-ELSEWHERE: set[int] = set()
+DRAWN_OUTSIDE_RUNS: set[int] = set()
 
 
 class Numpy(GeneratorFramework):
     """NumPy's generators and functions."""
 
     name = "numpy"
-    elsewhere = ELSEWHERE
+    drawn_outside_runs = DRAWN_OUTSIDE_RUNS
 
     def install(self, patches: Patches) -> None:
         """Handle the methods of the two classes, and the module's functions."""
-        ELSEWHERE.clear()
+        DRAWN_OUTSIDE_RUNS.clear()
         for kind, (drawing, called) in KINDS.items():
             for name in _public(kind) - NOT_DRAWS:
                 real = vars(kind)[name]
                 patches.method(kind, name, _method(real, drawing, name, called))
         for name in ("seed", "set_state"):
             real = vars(np.random.RandomState)[name]
-            setter = set_by(real, BITS, ELSEWHERE, bits_of)
+            setter = set_by(real, BITS, DRAWN_OUTSIDE_RUNS, bits_of)
             patches.method(np.random.RandomState, name, setter)
         raw = vars(np.random.BitGenerator)["random_raw"]
         bits = refuse("random_raw draws bits, which have no outcomes to count")
@@ -261,7 +261,7 @@ class Numpy(GeneratorFramework):
             own = vars(kind)
             patches.method(kind, "state", _settable(own["state"]))
             if "advance" in own:
-                patches.method(kind, "advance", set_by(own["advance"], BITS, ELSEWHERE))
+                patches.method(kind, "advance", set_by(own["advance"], BITS, DRAWN_OUTSIDE_RUNS))
         legacy = np.random.mtrand._rand
         for name in np.random.__all__:
             real = getattr(np.random, name)
@@ -281,7 +281,7 @@ class Numpy(GeneratorFramework):
 
 def _settable(state: Any) -> property:
     """The state of a bit generator, of which a run notes that it is looked at or set."""
-    return property(read_by(state.__get__), set_by(state.__set__, BITS, ELSEWHERE))
+    return property(read_by(state.__get__), set_by(state.__set__, BITS, DRAWN_OUTSIDE_RUNS))
 
 
 def _legacy_bits() -> Any:
@@ -302,7 +302,7 @@ def _method(real: Any, kind: type[Drawing], name: str, called: str) -> Callable[
 
 
 def _drawn_elsewhere(generator: Any, *_: Any, **__: Any) -> None:
-    ELSEWHERE.add(id(bits_of(generator)))
+    DRAWN_OUTSIDE_RUNS.add(id(bits_of(generator)))
 
 
 def _function(real: Any, legacy: Any, name: str) -> Callable[..., Any]:
@@ -324,5 +324,5 @@ def drawn_by_weight(
     """Places that come out one after the other, by weights, (K,)."""
     if not replace:
         return weighted_without_replacement(run.choose, what, weights, draws, step)
-    outcomes = weighted(what, weights, step, run.expected()) if draws else None
+    outcomes = weighted(what, weights, step, run.next_in_prefix()) if draws else None
     return [run.choose(outcomes) for _ in range(draws)] if outcomes else []

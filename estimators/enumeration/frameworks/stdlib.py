@@ -137,18 +137,18 @@ ENTROPY: tuple[tuple[Any, tuple[str, ...]], ...] = (
 
 
 #: Generators that somebody drew from outside of any run while handlers were installed.
-ELSEWHERE: set[int] = set()
+DRAWN_OUTSIDE_RUNS: set[int] = set()
 
 
 class Stdlib(GeneratorFramework):
     """Python's ``random``, and the operating system."""
 
     name = "random"
-    elsewhere = ELSEWHERE
+    drawn_outside_runs = DRAWN_OUTSIDE_RUNS
 
     def install(self, patches: Patches) -> None:
         """Handle the class's methods, and the module's functions, which are those of an object."""
-        ELSEWHERE.clear()
+        DRAWN_OUTSIDE_RUNS.clear()
         own = random._inst
         functions = {name: getattr(random, name) for name in dir(random)}
         functions = {
@@ -199,7 +199,7 @@ class Stdlib(GeneratorFramework):
         answer = ANSWERS.get(name, refuse(why))
 
         def elsewhere(generator: random.Random, *_: Any, **__: Any) -> None:
-            ELSEWHERE.add(id(generator))
+            DRAWN_OUTSIDE_RUNS.add(id(generator))
 
         handler = handle(real, answer, elsewhere)
 
@@ -218,7 +218,7 @@ class Stdlib(GeneratorFramework):
 
 def _setter(real: Callable[..., Any]) -> Callable[..., Any]:
     """A handler for what sets a generator's state; one that is just being made has none yet."""
-    setter = set_by(real, PYTHON, ELSEWHERE)
+    setter = set_by(real, PYTHON, DRAWN_OUTSIDE_RUNS)
 
     def set_state(generator: random.Random, *args: Any, **kwargs: Any) -> Any:
         made = hasattr(generator, "gauss_next")

@@ -111,7 +111,7 @@ class Theano(Compiled):
         @functools.wraps(real)
         def gen(streams: Any, *args: Any, **kwargs: Any) -> Any:
             run = current_run()
-            if run is None or run.samples:
+            if run is None or run.is_sampling:
                 return by_itself(real)(streams, *args, **kwargs)
             shared = SharedVariables.of(run, self.called)
             shared.found(streams.gen_seedgen)
@@ -127,7 +127,7 @@ class Theano(Compiled):
         @functools.wraps(real)
         def seed(streams: Any, *args: Any, **kwargs: Any) -> None:
             run = current_run()
-            if run is None or run.samples:
+            if run is None or run.is_sampling:
                 by_itself(real)(streams, *args, **kwargs)
                 return
             shared = SharedVariables.of(run, self.called)

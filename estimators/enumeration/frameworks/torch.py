@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ..generators import Kind, draw_from, identity, read_by, set_by
+from ..generators import GeneratorAccess, draw_from, identity, read_by, set_by
 from ..outcomes import (
     EPS,
     Coin,
@@ -57,14 +57,14 @@ FIRST_SEED = 1 << 62
 ANSWERS = "torch answers"
 
 #: Generators that somebody drew from outside of any run while handlers were installed.
-ELSEWHERE: set[int] = set()
+DRAWN_OUTSIDE_RUNS: set[int] = set()
 
 
 class Torch(GeneratorFramework):
     """PyTorch's functions and methods."""
 
     name = "torch"
-    elsewhere = ELSEWHERE
+    drawn_outside_runs = DRAWN_OUTSIDE_RUNS
 
     def __init__(self, module: Any) -> None:
         super().__init__(module)
@@ -74,7 +74,7 @@ class Torch(GeneratorFramework):
     def install(self, patches: Patches) -> None:
         """Handle functions of ``torch`` and methods of a tensor."""
         torch, draws = self.module, _Draws(self.module, self._kind)
-        ELSEWHERE.clear()
+        DRAWN_OUTSIDE_RUNS.clear()
         functions: dict[str, Callable[..., Any]] = {
             "multinomial": draws.multinomial,
             "bernoulli": draws.bernoulli,
@@ -119,7 +119,7 @@ class Torch(GeneratorFramework):
         for name in ("manual_seed", "seed", "set_state", "graphsafe_set_state", "set_offset"):
             real = vars(generator).get(name)
             if real is not None:  # older versions have fewer
-                patches.method(generator, name, set_by(real, self._kind, ELSEWHERE))
+                patches.method(generator, name, set_by(real, self._kind, DRAWN_OUTSIDE_RUNS))
         for name in ("get_state", "graphsafe_get_state", "clone_state", "__reduce__"):
             real = vars(generator).get(name)
             if real is not None:
@@ -127,7 +127,7 @@ class Torch(GeneratorFramework):
         patches.attribute(torch.autograd, "backward", _remembering(torch.autograd.backward))
 
     def _elsewhere(self, *_: Any, generator: Any = None, **__: Any) -> None:
-        ELSEWHERE.add(identity(generator or self.module.default_generator))
+        DRAWN_OUTSIDE_RUNS.add(identity(generator or self.module.default_generator))
 
     def _seen(self, answer: Callable[..., Any]) -> Callable[..., Any]:
         """An answer, in which nothing that draws is looked for."""
@@ -149,7 +149,7 @@ class Torch(GeneratorFramework):
 
     def start(self, run: Run, watched: bool) -> None:
         """Look for operations that draw."""
-        if watched and not run.samples:
+        if watched and not run.is_sampling:
             run.memory[ANSWERS] = 0
             mode = _watching(self.module)(run)
             mode.__enter__()
@@ -157,13 +157,13 @@ class Torch(GeneratorFramework):
 
     def finish(self, run: Run, watched: bool) -> None:
         """No longer."""
-        if watched and not run.samples:
+        if watched and not run.is_sampling:
             self._modes.pop().__exit__(None, None, None)
         super().finish(run, watched)
 
 
 @functools.cache
-def _kind(torch: Any) -> Kind:
+def _kind(torch: Any) -> GeneratorAccess:
     """How PyTorch's generators are read and moved."""
     kind, rand = type(torch.default_generator), torch._C._VariableFunctions.rand
     read, write, unwatched = kind.get_state, kind.set_state, torch._C._DisableTorchDispatch
@@ -181,7 +181,7 @@ def _kind(torch: Any) -> Kind:
         numbers = state.numpy()
         return bytes(numbers[:256].tobytes() + numbers[-64:].tobytes())
 
-    return Kind("a generator of PyTorch", read, key, write, move)
+    return GeneratorAccess("a generator of PyTorch", read, key, write, move)
 
 
 @functools.cache
@@ -269,7 +269,7 @@ def _is_seed(frame: Any) -> bool:
 class _Draws:
     """What answers for PyTorch's functions; their arguments are theirs, after the run."""
 
-    def __init__(self, torch: Any, kind: Kind) -> None:
+    def __init__(self, torch: Any, kind: GeneratorAccess) -> None:
         self._torch, self._kind = torch, kind
         #: What is asked for at each draw, by the type.
         self._steps: dict[Any, float] = {}
@@ -297,7 +297,7 @@ class _Draws:
         step = self._step(input)
         rows = self._doubles(input).reshape(-1, input.shape[-1])
         if num_samples == 1 or replacement:
-            tables = weighted_rows(what, rows, step, run.expected())
+            tables = weighted_rows(what, rows, step, run.next_in_prefix())
             if num_samples > 1:
                 tables = [each for each in tables for _ in range(num_samples)]
             drawn = run.choose_each(tables)
@@ -380,7 +380,7 @@ class _Draws:
         plain = {} if isinstance(p, self._torch.Tensor) else {"dtype": self._torch.double}
         given = self._torch.as_tensor(p, **plain).expand(tensor.shape)
         found = self._zeros_and_ones(run, given)
-        return tensor if run.samples else tensor.copy_(found)
+        return tensor if run.is_sampling else tensor.copy_(found)
 
     def _zeros_and_ones(self, run: Run, given: Tensor) -> Tensor:
         if not given.is_floating_point():
@@ -442,7 +442,7 @@ class _Draws:
             )
         low, high = bounds if len(bounds) == 2 else (0, *bounds)
         drawn = self._uniform(run, low, high, tensor.numel(), "Tensor.random_")
-        if run.samples:  # it is only looked at
+        if run.is_sampling:  # it is only looked at
             return tensor
         return tensor.copy_(self._torch.tensor(drawn).reshape(tensor.shape))
 

@@ -14,8 +14,8 @@ from .deviations import (
     ROUNDINGS,
     RUNS,
     Deviations,
+    largest_deviation,
     measured,
-    spread,
     unmeasured_bound,
 )
 from .observed import is_observed, observed
@@ -30,9 +30,9 @@ __all__ = [
     "Perturbation",
     "Steps",
     "is_observed",
+    "largest_deviation",
     "measured",
     "observed",
     "perturbation",
-    "spread",
     "unmeasured_bound",
 ]

@@ -48,7 +48,7 @@ class Deviations(NamedTuple):
         return sum(self.operations.values()) > 0 and not self.unseen
 
 
-def spread(
+def largest_deviation(
     values: Sequence[npt.NDArray[np.float64]], base: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
     """The largest deviation of each entry from ``base``, of the same shape as all of them.
@@ -106,7 +106,7 @@ def measured(
         unseen |= moved.unseen
         underflow = max(underflow, moved.underflow)
     largest = {
-        name: spread([values[name] for values in found], np.asarray(value, np.float64))
+        name: largest_deviation([values[name] for values in found], np.asarray(value, np.float64))
         for name, value in base.items()
     }
     return Deviations(largest, operations, frozenset(unseen), underflow)

@@ -13,7 +13,7 @@ from hypothesis import core, settings
 
 from gradproof.checks.evidence import HOLDS, REFUTED, UNDECIDED, Comparison
 from gradproof.checks.note.cases import GaussianCase, TabularCase, typical_tabular
-from gradproof.checks.note.check import Check, drawn
+from gradproof.checks.note.check import Check, on_tabular_cases
 from gradproof.checks.note.registry import CHECKS
 from gradproof.checks.note.run_check import blocked, run_check, search
 from gradproof.checks.note.study import Study
@@ -36,7 +36,7 @@ def bench():
 def check_of(compare, **fields):
     """A check on tabular cases with a comparison of the test's own."""
     values = {"claim": "gradient.e", "variant": "planted", "statement": "s", "expected": HOLDS}
-    return Check(**values | drawn() | fields, compare=compare)
+    return Check(**values | on_tabular_cases() | fields, compare=compare)
 
 
 def recording(errors=lambda subject: 0.0):

@@ -6,7 +6,7 @@ import pytest
 from gradproof.checks.user.expected_cost import gradient_of_mean
 from gradproof.estimators.backends import load
 from gradproof.estimators.enumeration.enumeration import Enumeration
-from gradproof.estimators.enumeration.estimator import Code
+from gradproof.estimators.enumeration.estimator import UserFunction
 from gradproof.estimators.enumeration.expectation import (
     Expectation,
     GraphLost,
@@ -147,7 +147,7 @@ def test_what_an_objective_draws_unseen_is_named(torch, x):
         return (x**2).sum() * kept[0]
 
     with pytest.raises(UnsupportedDraw, match="dropout"):
-        Expectation(objective, [x]).settled()
+        Expectation(objective, [x]).repeated_mean()
 
 
 def test_graphs_of_before_are_neither_freed_nor_passed_by(torch, x):
@@ -197,7 +197,7 @@ def test_an_objective_may_change_its_input(torch, x):
 
     before = x.detach().clone()
     mean = Expectation(objective, [x])
-    assert mean.settled().value == float(((before + 1.0) ** 2).sum())
+    assert mean.repeated_mean().value == float(((before + 1.0) ** 2).sum())
     assert torch.equal(x.detach(), before)
     with pytest.raises(TypeError, match="objective = 3, expected something to call"):
-        Code(3, called="objective")
+        UserFunction(3, called="objective")

@@ -23,10 +23,10 @@ from gradproof.estimators.enumeration.outcomes import (
 
 def listed(outcomes):
     """The outcomes that are possible, as an enumeration asks for them."""
-    found, last = [], outcomes.after(-1)
+    found, last = [], outcomes.next_possible(-1)
     while last is not None:
         found.append(last)
-        last = outcomes.after(last)
+        last = outcomes.next_possible(last)
     return found
 
 
@@ -45,8 +45,8 @@ def test_each_possible_outcome_is_named_once(weights):
 def test_a_coin_comes_out_by_its_share(one, share):
     """The upper part of a unit is heads; a side that cannot be never comes out."""
     coin = Coin("coin", one)
-    assert coin.probability(coin.at(share)) > 0.0
-    assert coin.at(share) == (share >= 1.0 - one if one else 0)
+    assert coin.probability(coin.quantile(share)) > 0.0
+    assert coin.quantile(share) == (share >= 1.0 - one if one else 0)
     assert listed(coin) == [each for each in (0, 1) if coin.probability(each) > 0.0]
 
 
@@ -54,9 +54,9 @@ def test_a_uniform_draw_of_any_size_takes_no_memory():
     """Of more outcomes than a machine word counts."""
     outcomes = Uniform("seed", 2**80)
     assert outcomes.possible == outcomes.count == 2**80
-    assert outcomes.after(2**80 - 1) is None
-    assert outcomes.after(5) == 6
-    assert outcomes.at(0.5) == 2**79
+    assert outcomes.next_possible(2**80 - 1) is None
+    assert outcomes.next_possible(5) == 6
+    assert outcomes.quantile(0.5) == 2**79
     assert sys.getsizeof(outcomes) < 200
 
 

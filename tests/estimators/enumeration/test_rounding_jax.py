@@ -8,9 +8,9 @@ from gradproof.estimators.enumeration.rounding import (
     FACTOR,
     RUNS,
     Steps,
+    largest_deviation,
     measured,
     perturbation,
-    spread,
 )
 
 pytestmark = pytest.mark.libraries
@@ -187,4 +187,4 @@ def test_single_precision_is_explained_against_double(jax, name):
         with perturbation(steps):
             found.append(result("float32"))
     error = np.abs(base - result("float64"))
-    assert (error <= FACTOR * spread(found, base)).all()
+    assert (error <= FACTOR * largest_deviation(found, base)).all()

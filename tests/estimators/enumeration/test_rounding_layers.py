@@ -10,7 +10,13 @@ import copy
 import numpy as np
 import pytest
 
-from gradproof.estimators.enumeration.rounding import FACTOR, RUNS, Steps, perturbation, spread
+from gradproof.estimators.enumeration.rounding import (
+    FACTOR,
+    RUNS,
+    Steps,
+    largest_deviation,
+    perturbation,
+)
 
 pytestmark = pytest.mark.torch
 
@@ -174,7 +180,7 @@ def moved(function, steps):
         assert moving.operations["torch"] > 0
         assert not moving.unseen
         least = max(least, moving.underflow)
-    return base, spread(found, base) + least
+    return base, largest_deviation(found, base) + least
 
 
 def ratio(torch, name, head, form, gap, rng):

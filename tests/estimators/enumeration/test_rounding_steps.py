@@ -12,9 +12,9 @@ from gradproof.estimators.enumeration.rounding import (
     ROUNDINGS,
     RUNS,
     Steps,
+    largest_deviation,
     measured,
     observed,
-    spread,
     unmeasured_bound,
 )
 from gradproof.estimators.enumeration.rounding.partial_sums import (
@@ -144,7 +144,9 @@ def test_the_spread_is_the_largest_deviation_and_infinite_where_a_run_is_not_fin
         np.array([1.5, 2.0, np.inf, np.nan, np.nan, 4.0]),
         np.array([0.0, 2.25, np.inf, np.nan, 3.0, np.inf]),
     ]
-    np.testing.assert_array_equal(spread(runs, base), [1.0, 0.25, 0.0, 0.0, np.inf, np.inf])
+    np.testing.assert_array_equal(
+        largest_deviation(runs, base), [1.0, 0.25, 0.0, 0.0, np.inf, np.inf]
+    )
 
 
 @given(st.floats(-30, 40), st.integers(0, 2**32))

@@ -13,9 +13,9 @@ from gradproof.estimators.enumeration.rounding import (
     FACTOR,
     RUNS,
     Steps,
+    largest_deviation,
     measured,
     perturbation,
-    spread,
 )
 
 pytestmark = [
@@ -49,7 +49,9 @@ def spreads(function):
     """What each result of a function spreads over, and what it is."""
     base = function()
     found = runs_of(function)
-    return base, [spread([values[i] for values in found], value) for i, value in enumerate(base)]
+    return base, [
+        largest_deviation([values[i] for values in found], value) for i, value in enumerate(base)
+    ]
 
 
 def switches(torch):
