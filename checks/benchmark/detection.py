@@ -182,11 +182,11 @@ def law_of(row: BenchmarkRow, exact: Mapping[str, np.ndarray]) -> GradientDistri
         for path in enumeration.paths():
             probabilities.append(path.probability)
             gradients.append(layout.row(path.value))
-    with estimator.kept():
+    with estimator.restoring_state():
         started = time.perf_counter()
         for _ in range(TIMED):
             layout.row(estimator())
-            estimator.settle()
+            estimator.restore_state()
         seconds = _since(started) / TIMED
     weights = np.array(probabilities)
     return GradientDistribution(

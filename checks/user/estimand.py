@@ -249,7 +249,7 @@ def _moved(
             for _ in range(runs):
                 with perturbation(rng) as operations:
                     other = layout.row(named(enumeration.repeat(()).value))
-                enumeration.settle()
+                enumeration.restore_state()
                 if operations.unseen:  # something inside is hidden
                     return most, 0
                 moved += operations.count

@@ -271,7 +271,10 @@ def check_estimator(
     except (UnsupportedDraw, TooManyPaths) as error:
         if draws:
             known = _finitely_measured(known)
-            with estimator.kept(generators=False), Handling(*estimator.roots) as handling:
+            with (
+                estimator.restoring_state(generators=False),
+                Handling(*estimator.roots) as handling,
+            ):
                 samples = sample(
                     estimator,
                     known.value,
@@ -283,7 +286,7 @@ def check_estimator(
                     seed=seed,
                     coarsest=precision,
                     perform=handling.perform,
-                    settle=estimator.settle,
+                    restore_state=estimator.restore_state,
                     keys=FreshKeys(estimator.function, estimator.inputs, seed=seed),
                 )
             seconds = time.perf_counter() - started

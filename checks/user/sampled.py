@@ -112,7 +112,7 @@ def sample(
     seed: int | None = None,
     coarsest: float = 0.0,
     perform: Callable[[Callable[[], Any], SampledRun], Any] | None = None,
-    settle: Callable[[], object] | None = None,
+    restore_state: Callable[[], object] | None = None,
     keys: FreshKeys | None = None,
 ) -> SampledMoments:
     """Run an estimator until its mean is rejected, or for as many draws as there may be.
@@ -134,7 +134,7 @@ def sample(
         coarsest: precision that is at least to be allowed for.
         perform: runs it while a run observes its draws, as
             :meth:`..enumeration.handling.Handling.perform`. None: nothing is seen of them.
-        settle: is called when what a run returned was read.
+        restore_state: is called when what a run returned was read.
         keys: of JAX, that are another for each sample.
 
     Raises:
@@ -168,7 +168,7 @@ def sample(
         stack.enter_context(_seeded(None if seed is None else int(seed)))
         if keys is not None:
             stack.enter_context(keys)
-        return _Sampling(run, layout, tests, rarity, perform, settle, keys).finish(draws)
+        return _Sampling(run, layout, tests, rarity, perform, restore_state, keys).finish(draws)
 
 
 class _Sampling:
@@ -185,12 +185,12 @@ class _Sampling:
         tests: list[MeanTest],
         rarity: Rarity,
         perform: Callable[[Callable[[], Any], SampledRun], Any] | None,
-        settle: Callable[[], object] | None,
+        restore_state: Callable[[], object] | None,
         keys: FreshKeys | None,
     ) -> None:
         self._run, self._layout, self._tests, self._rarity = run, layout, tests, rarity
         self._test, self._drawn_from = tests[0], GeneratorStates()
-        self._perform, self._settle, self._keys = perform, settle, keys
+        self._perform, self._restore_state, self._keys = perform, restore_state, keys
         self._count = 0
         self._total, self._square = np.zeros(layout.size), np.zeros(layout.size)
         self._first: np.ndarray | None = None
@@ -246,8 +246,8 @@ class _Sampling:
             for test in self._tests:
                 test.precision = max(test.precision or 0.0, precision(value))
         self._layout.write(arrays_by_name(value), row)
-        if self._settle is not None:
-            self._settle()
+        if self._restore_state is not None:
+            self._restore_state()
         self._count += 1
         if len(self._marks) < LOOKED:
             self._marks.append(hash(row.tobytes()))

@@ -65,7 +65,7 @@ class Enumeration:
         with contextlib.ExitStack() as stack:
             stack.enter_context(ONE_AT_A_TIME)
             stack.callback(setattr, self._code, "is_drawn_outside", self._code.is_drawn_outside)
-            stack.enter_context(self._code.kept())
+            stack.enter_context(self._code.restoring_state())
             self._handling = stack.enter_context(Handling(*self._code.roots))
             self._code.is_drawn_outside = self._handling.is_drawn_outside
             self._stack = stack.pop_all()
@@ -89,16 +89,16 @@ class Enumeration:
         """Each path once. What it returned is good until the next."""
         for path in paths(self._code, self.handling.perform, most=self._most):
             yield path
-            self._code.settle()
+            self._code.restore_state()
 
     def repeat(self, choices: Sequence[Choice]) -> Path[Any]:
-        """A path again, whatever its probabilities have become; :meth:`settle` must follow."""
+        """A path again, whatever its probabilities are now; :meth:`restore_state` must follow."""
         return repeat(self._code, self.handling.perform, choices)
 
-    def again(self, choices: Sequence[Choice]) -> Path[Any]:
+    def repeat_watched(self, choices: Sequence[Choice]) -> Path[Any]:
         """The same path again, watched for draws that no handler sees; likewise."""
         self.repeats += 1
-        return run_path(self._code, self.handling.watched, choices, self._most)
+        return run_path(self._code, self.handling.perform_watched, choices, self._most)
 
     @property
     def changed(self) -> tuple[str, ...]:
@@ -120,7 +120,7 @@ class Enumeration:
                 if isinstance(value, np.ndarray) and value.dtype.kind == "f":
                     with contextlib.suppress(TypeError, AttributeError):  # it stays as it is
                         patches.call(put, observed(value), value)
-            with self._code.going_on():
+            with self._code.from_here():
                 yield
         finally:
             patches.undo()
@@ -138,12 +138,12 @@ class Enumeration:
             for choices in runs:
                 self.handling.perform(self._code, LaterRun(choices))
 
-        with self.handling.state_after(run_once), self._code.going_on():
+        with self.handling.state_after(run_once), self._code.from_here():
             yield self._code.same_inputs(before)
 
-    def settle(self) -> None:
+    def restore_state(self) -> None:
         """Put back what the last run moved."""
-        self._code.settle()
+        self._code.restore_state()
 
     def moments(self, like: Mapping[str, np.ndarray] | None = None) -> Moments:
         """Mean and variance of an estimator's gradients over all paths.
@@ -174,7 +174,7 @@ class Enumeration:
         once = moments.count > 1
         while once or self.repeats < (REPEATS if moments.draws else ALONE):
             self._check(first, start, moments.layout)
-            self.settle()
+            self.restore_state()
             once = False
         moments.check_mass()
         return moments
@@ -186,8 +186,8 @@ class Enumeration:
 
     def _check(self, path: Path[Any], row: np.ndarray, layout: GradientLayout) -> None:
         """The same outcomes must give the same gradient, or something else is drawn or is kept."""
-        self.settle()
-        again = self.again(path.choices)
+        self.restore_state()
+        again = self.repeat_watched(path.choices)
         other = layout.row(again.value)
         longer = len(again.choices) != len(path.choices)
         if longer or not (_same(row, other) or self._is_watching(path, row, other, layout)):
@@ -203,10 +203,12 @@ class Enumeration:
 
         Some operations of PyTorch (prod) are differentiated in another way then.
         """
-        self.settle()
+        self.restore_state()
         plain = layout.row(self.repeat(path.choices).value)
-        self.settle()
-        return _same(row, plain) and _same(other, layout.row(self.again(path.choices).value))
+        self.restore_state()
+        return _same(row, plain) and _same(
+            other, layout.row(self.repeat_watched(path.choices).value)
+        )
 
 
 def _same(row: np.ndarray, other: np.ndarray) -> bool:
@@ -235,5 +237,5 @@ def run_at(
         NotEnumerable: for an unsupported draw, or too many paths.
     """
     code = UserFunction(function, inputs, called="function")
-    with code.kept(), Handling(*code.roots) as handling:
+    with code.restoring_state(), Handling(*code.roots) as handling:
         return cast("T", handling.perform(code, NumberedRun(outcomes)))

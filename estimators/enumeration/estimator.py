@@ -86,7 +86,7 @@ class UserFunction:
         return self.function, self._reset, self.inputs, self._beside
 
     @contextlib.contextmanager
-    def kept(self, *, generators: bool = True) -> Iterator[None]:
+    def restoring_state(self, *, generators: bool = True) -> Iterator[None]:
         """The state is that of now, for each run and at the end, until this is left.
 
         Args:
@@ -98,7 +98,7 @@ class UserFunction:
         self._state, self._runs = self._state_now(generators), 0
         try:
             yield
-            self._settle(thorough=True)
+            self._restore_state(thorough=True)
         finally:
             self._state.restore()
             self._state = None
@@ -111,7 +111,7 @@ class UserFunction:
         )
 
     def __call__(self) -> Any:
-        """What one run returns. The state is put back by :meth:`settle`."""
+        """What one run returns. The state is put back by :meth:`restore_state`."""
         if self.tell is not None:
             with outside():  # whoever tells of runs is no part of them
                 self.tell()
@@ -119,7 +119,7 @@ class UserFunction:
             self._reset()
         return self.function(*self.inputs)
 
-    def settle(self) -> None:
+    def restore_state(self) -> None:
         """Put back what the last run moved.
 
         Raises:
@@ -128,13 +128,13 @@ class UserFunction:
         self._runs += 1
         # What costs much to compare is compared while runs are few, and then ever more rarely;
         # whatever stays changed is seen at the end.
-        self._settle(thorough=self._runs <= 8 or not self._runs & (self._runs - 1))
+        self._restore_state(thorough=self._runs <= 8 or not self._runs & (self._runs - 1))
 
-    def _settle(self, thorough: bool) -> None:
+    def _restore_state(self, thorough: bool) -> None:
         if self._state is None:
             return
-        found = self._state.settle()
-        late = self._state.settle(thorough=True) if thorough else ()
+        found = self._state.restore_state()
+        late = self._state.restore_state(thorough=True) if thorough else ()
         self.changed.update(dict.fromkeys((*found, *late)))
         if self.is_drawn_outside is None:
             return
@@ -162,13 +162,13 @@ class UserFunction:
         )
 
     @contextlib.contextmanager
-    def going_on(self) -> Iterator[None]:
+    def from_here(self) -> Iterator[None]:
         """The state is that of now instead, until this is left; then it is that of before again."""
         before, changed, runs = self._state, dict(self.changed), self._runs
         self._state, self._runs = self._state_now(True), 0
         try:
             yield
-            self._settle(thorough=True)
+            self._restore_state(thorough=True)
         finally:
             self._state.restore()
             self._state, self._runs = before, runs
@@ -243,9 +243,12 @@ class Estimator(UserFunction):
         )
 
     @contextlib.contextmanager
-    def kept(self, *, generators: bool = True) -> Iterator[None]:
+    def restoring_state(self, *, generators: bool = True) -> Iterator[None]:
         """See the base class; and gradients are taken down before optimizers step."""
-        with super().kept(generators=generators), gradients_before_step(self._leaves) as steps:
+        with (
+            super().restoring_state(generators=generators),
+            gradients_before_step(self._leaves) as steps,
+        ):
             self._before = steps
             try:
                 yield

@@ -97,9 +97,9 @@ class Expectation:
         """Run the first path twice, the second time watched."""
         with Enumeration(self._code, self._most) as enumeration:
             first = next(enumeration.paths())
-            enumeration.settle()
-            enumeration.again(first.choices)
-            enumeration.settle()
+            enumeration.restore_state()
+            enumeration.repeat_watched(first.choices)
+            enumeration.restore_state()
         self.runs += 2
 
     @property

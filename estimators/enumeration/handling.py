@@ -181,7 +181,7 @@ class Handling:
             run()
             yield
 
-    def watched(self, code: Callable[[], T], run: Run) -> T:
+    def perform_watched(self, code: Callable[[], T], run: Run) -> T:
         """The same, while draws are looked for that no handler sees."""
         return self.perform(code, run, watched=True)
 

@@ -110,7 +110,7 @@ def _measured(
         for weight, choices in moments.likeliest()[:most]:
             path = enumeration.repeat(choices)
             base = weight * layout.row(path.value)
-            enumeration.settle()
+            enumeration.restore_state()
             found = _moved_rows(enumeration, layout, choices, steps)
             if found is None:
                 return None
@@ -143,7 +143,7 @@ def _moved_rows(
                 return None
             continue
         finally:
-            enumeration.settle()
+            enumeration.restore_state()
         if not moved.count or moved.unseen:
             return None
         rows.append(row)

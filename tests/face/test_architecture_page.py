@@ -21,7 +21,7 @@ SLIPS = {
     "A framework's draws": (
         'FRAMEWORKS["dice"] = Dice\n',
         "",
-        "NotReproducible: the same outcomes",
+        "NotReproducible: nondeterministic: the same outcomes",
     ),
     "A bug": ("* np.eye(3)[y]  #", "* (np.eye(3)[y] - q)  #", "numpy/score-without-q holds"),
     "A figure": ("barh([row.baseline for", "barh([row.fit for", "False"),

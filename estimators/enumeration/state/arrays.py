@@ -40,8 +40,8 @@ class Array(StateRecord):
         return 8 + probe_of(self._copy).nbytes // 64
 
     @classmethod
-    def compiled(cls, records: Sequence[Array]) -> Callable[[], bool]:
-        """As :meth:`.StateRecord.compiled`."""
+    def unchanged_check(cls, records: Sequence[Array]) -> Callable[[], bool]:
+        """As :meth:`.StateRecord.unchanged_check`."""
         targets = [each._target for each in records]
         shapes = [each._copy.shape for each in records]
         small = [each._target for each in records if each._copy.size <= LARGE]
@@ -68,8 +68,8 @@ class Array(StateRecord):
 
         return unchanged
 
-    def moved(self) -> bool:
-        """As :meth:`.StateRecord.moved`."""
+    def has_changed(self) -> bool:
+        """As :meth:`.StateRecord.has_changed`."""
         return _shape(self._target) != self._copy.shape or not equal(
             plain(self._target), self._copy
         )
@@ -84,8 +84,8 @@ class Array(StateRecord):
             np.ndarray.resize(self._target, self._copy.shape, refcheck=False)
         plain(self._target)[...] = self._copy
 
-    def settle(self, thorough: bool) -> list[str]:
-        """As :meth:`.StateRecord.settle`; what moved once is put back without being compared."""
+    def restore_state(self, thorough: bool) -> list[str]:
+        """As :meth:`.StateRecord.restore_state`; what moved once is put back, not compared."""
         self.restore()
         return self.names()
 

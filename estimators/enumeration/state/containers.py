@@ -67,8 +67,8 @@ class ContainerRecord(StateRecord):
         return len(self.views)
 
     @classmethod
-    def compiled(cls, records: Sequence[ContainerRecord]) -> Callable[[], bool]:
-        """As :meth:`.StateRecord.compiled`."""
+    def unchanged_check(cls, records: Sequence[ContainerRecord]) -> Callable[[], bool]:
+        """As :meth:`.StateRecord.unchanged_check`."""
         pairs = [
             pair
             for each in records
@@ -97,8 +97,8 @@ class ContainerRecord(StateRecord):
 
         return unchanged
 
-    def moved(self) -> bool:
-        """As :meth:`.StateRecord.moved`."""
+    def has_changed(self) -> bool:
+        """As :meth:`.StateRecord.has_changed`."""
         return any(
             len(view) != len(saved) or not all(map(operator.is_, view, saved))
             for view, saved in zip(self.views, self.saved, strict=True)
@@ -249,17 +249,17 @@ class Bytes(StateRecord):
         return 4 + len(self.saved) // 64
 
     @classmethod
-    def compiled(cls, records: Sequence[Bytes]) -> Callable[[], bool]:
-        """As :meth:`.StateRecord.compiled`."""
+    def unchanged_check(cls, records: Sequence[Bytes]) -> Callable[[], bool]:
+        """As :meth:`.StateRecord.unchanged_check`."""
         small = [each for each in records if len(each.saved) <= 8 * LARGE]
 
         def unchanged() -> bool:
-            return not any(each.moved() for each in small)
+            return not any(each.has_changed() for each in small)
 
         return unchanged
 
-    def moved(self) -> bool:
-        """As :meth:`.StateRecord.moved`."""
+    def has_changed(self) -> bool:
+        """As :meth:`.StateRecord.has_changed`."""
         return memoryview(self.target).tobytes() != self.saved
 
     def names(self) -> list[str]:

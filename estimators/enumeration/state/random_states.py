@@ -57,8 +57,8 @@ class RandomState(StateRecord):
         self._saved = access.read(target)
 
     @classmethod
-    def compiled(cls, records: Sequence[RandomState]) -> Callable[[], bool]:
-        """As :meth:`.StateRecord.compiled`."""
+    def unchanged_check(cls, records: Sequence[RandomState]) -> Callable[[], bool]:
+        """As :meth:`.StateRecord.unchanged_check`."""
         return lambda: True
 
     @property
@@ -67,8 +67,8 @@ class RandomState(StateRecord):
         # A RandomState draws from a bit generator, by which it is known.
         return identity(getattr(self._target, "_bit_generator", self._target))
 
-    def moved(self) -> bool:
-        """As :meth:`.StateRecord.moved`."""
+    def has_changed(self) -> bool:
+        """As :meth:`.StateRecord.has_changed`."""
         return not _same_state(self._access.read(self._target), self._saved)
 
     def names(self) -> list[str]:

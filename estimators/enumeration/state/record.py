@@ -48,14 +48,14 @@ class StateRecord(abc.ABC):
 
     @classmethod
     @abc.abstractmethod
-    def compiled(cls, records: Sequence[Any]) -> Callable[[], bool]:
+    def unchanged_check(cls, records: Sequence[Any]) -> Callable[[], bool]:
         """What returns whether many records of this class are as they were, quickly.
 
         It may miss what its class says it may; it may also see a change where there is none.
         """
 
     @abc.abstractmethod
-    def moved(self) -> bool:
+    def has_changed(self) -> bool:
         """Whether it is anything else than it was, also an equal object."""
 
     @abc.abstractmethod
@@ -66,13 +66,13 @@ class StateRecord(abc.ABC):
     def restore(self) -> None:
         """Put back what was."""
 
-    def settle(self, thorough: bool) -> list[str]:
+    def restore_state(self, thorough: bool) -> list[str]:
         """The names of what has changed, after it was put back.
 
         Args:
             thorough: whether what costs much to compare is compared.
         """
-        if not self.moved():
+        if not self.has_changed():
             return []
         names = self.names()
         self.restore()

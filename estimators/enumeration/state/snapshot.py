@@ -90,7 +90,7 @@ class Snapshot:
 
     @property
     def changed(self) -> tuple[str, ...]:
-        """Names of all that was ever found changed by :meth:`settle`."""
+        """Names of all that was ever found changed by :meth:`restore_state`."""
         return tuple(self._changed)
 
     @property
@@ -102,13 +102,13 @@ class Snapshot:
         """Names of what differs now from what it was; nothing is put back.
 
         Args:
-            thorough: whether everything is compared, as by :meth:`settle`.
+            thorough: whether everything is compared, as by :meth:`restore_state`.
         """
         records = [*self._known, *(self._records() if thorough else self._suspects())]
         found = [name for each in records for name in self._attempt(each, _differences)]
         return tuple(dict.fromkeys(found))
 
-    def settle(self, thorough: bool = False) -> tuple[str, ...]:
+    def restore_state(self, thorough: bool = False) -> tuple[str, ...]:
         """Put everything back, and say what changed that :attr:`changed` did not name before.
 
         What a thorough call returns may have changed in any run since the thorough call before it,
@@ -140,7 +140,7 @@ class Snapshot:
         # Names first: what is put back may share its memory with what is not looked at yet.
         found = [name for each in moved for name in self._attempt(each, _differences)]
         for each in self._known:
-            found += self._attempt(each, lambda record: record.settle(thorough))
+            found += self._attempt(each, lambda record: record.restore_state(thorough))
         for each in moved:
             self._attempt(each, _restored)
         if moved:
@@ -152,7 +152,7 @@ class Snapshot:
 
     def restore(self) -> None:
         """Put everything back, after a thorough comparison."""
-        self.settle(thorough=True)
+        self.restore_state(thorough=True)
 
     def _put_gradients(self) -> None:
         for name, leaf, grad in self._leaves:
@@ -180,7 +180,7 @@ class Snapshot:
 
     def _moved(self, record: StateRecord) -> bool:
         try:
-            return record.moved()
+            return record.has_changed()
         except Exception:  # noqa: BLE001 - what can no more be read has changed
             return True
 
@@ -204,12 +204,14 @@ class Snapshot:
     def _compile(self) -> None:
         kinds: dict[Any, list[StateRecord]] = {}
         for each in self._near:
-            kinds.setdefault(type(each).compiled.__func__, []).append(each)  # type: ignore[attr-defined]
-        self._groups = [(type(records[0]).compiled(records), records) for records in kinds.values()]
+            kinds.setdefault(type(each).unchanged_check.__func__, []).append(each)  # type: ignore[attr-defined]
+        self._groups = [
+            (type(records[0]).unchanged_check(records), records) for records in kinds.values()
+        ]
 
 
 def _differences(record: StateRecord) -> list[str]:
-    return record.names() if record.moved() else []
+    return record.names() if record.has_changed() else []
 
 
 def _restored(record: StateRecord) -> list[str]:

@@ -97,8 +97,8 @@ class TensorRecord(StateRecord):
 
     @classmethod
     @_plainly
-    def compiled(cls, records: Sequence[TensorRecord]) -> Callable[[], bool]:
-        """As :meth:`.StateRecord.compiled`."""
+    def unchanged_check(cls, records: Sequence[TensorRecord]) -> Callable[[], bool]:
+        """As :meth:`.StateRecord.unchanged_check`."""
         torch: Any = sys.modules["torch"]
         base, disabled = torch._C.TensorBase, torch._C.DisableTorchFunction
         # Tensors that are made under inference_mode count no changes.
@@ -128,8 +128,8 @@ class TensorRecord(StateRecord):
         return unchanged
 
     @_plainly
-    def moved(self) -> bool:
-        """As :meth:`.StateRecord.moved`."""
+    def has_changed(self) -> bool:
+        """As :meth:`.StateRecord.has_changed`."""
         return self._touched() or self._other_grad() or self._rewritten()
 
     def _elsewhere(self) -> bool:
@@ -204,8 +204,8 @@ class TensorRecord(StateRecord):
         self._view = None if self._view is None else np.asarray(TensorMemory(alias))
 
     @_plainly
-    def settle(self, thorough: bool) -> list[str]:
-        """As :meth:`.StateRecord.settle`."""
+    def restore_state(self, thorough: bool) -> list[str]:
+        """As :meth:`.StateRecord.restore_state`."""
         names = []
         if self._touched() or (thorough and self._rewritten()):
             # PyTorch also counts what is written and put back. Once it is named it need not be

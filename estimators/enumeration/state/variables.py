@@ -61,8 +61,8 @@ class NamespaceRecord(StateRecord):
         ]
 
     @classmethod
-    def compiled(cls, records: Sequence[NamespaceRecord]) -> Callable[[], bool]:
-        """As :meth:`.StateRecord.compiled`."""
+    def unchanged_check(cls, records: Sequence[NamespaceRecord]) -> Callable[[], bool]:
+        """As :meth:`.StateRecord.unchanged_check`."""
         rows = []
         for each in records:
             keys = each._quick()
@@ -88,8 +88,8 @@ class NamespaceRecord(StateRecord):
 
         return unchanged
 
-    def moved(self) -> bool:
-        """As :meth:`.StateRecord.moved`."""
+    def has_changed(self) -> bool:
+        """As :meth:`.StateRecord.has_changed`."""
         return (
             any(self._space.get(key, MISSING) is not value for key, value in self._saved.items())
             or not self._space.keys().isdisjoint(self._absent)
@@ -150,8 +150,8 @@ class CellRecord(StateRecord):
         self._saved = contents(cell)
 
     @classmethod
-    def compiled(cls, records: Sequence[CellRecord]) -> Callable[[], bool]:
-        """As :meth:`.StateRecord.compiled`."""
+    def unchanged_check(cls, records: Sequence[CellRecord]) -> Callable[[], bool]:
+        """As :meth:`.StateRecord.unchanged_check`."""
         full = [each._cell for each in records if each._saved is not MISSING]
         saved = [each._saved for each in records if each._saved is not MISSING]
         empty = [each for each in records if each._saved is MISSING]
@@ -160,15 +160,15 @@ class CellRecord(StateRecord):
         def unchanged() -> bool:
             try:
                 return all(map(is_, map(get, full), saved)) and not any(
-                    each.moved() for each in empty
+                    each.has_changed() for each in empty
                 )
             except ValueError:  # one is empty
                 return False
 
         return unchanged
 
-    def moved(self) -> bool:
-        """As :meth:`.StateRecord.moved`."""
+    def has_changed(self) -> bool:
+        """As :meth:`.StateRecord.has_changed`."""
         return contents(self._cell) is not self._saved
 
     def names(self) -> list[str]:
@@ -198,8 +198,8 @@ class SlotRecord(StateRecord):
         self._saved = slot_value(descriptor, target)
 
     @classmethod
-    def compiled(cls, records: Sequence[SlotRecord]) -> Callable[[], bool]:
-        """As :meth:`.StateRecord.compiled`."""
+    def unchanged_check(cls, records: Sequence[SlotRecord]) -> Callable[[], bool]:
+        """As :meth:`.StateRecord.unchanged_check`."""
         full = [each for each in records if each._saved is not MISSING]
         empty = [each for each in records if each._saved is MISSING]
         getters = [each._descriptor.__get__ for each in full]
@@ -210,15 +210,15 @@ class SlotRecord(StateRecord):
         def unchanged() -> bool:
             try:
                 return all(map(is_, map(call, getters, targets), saved)) and not any(
-                    each.moved() for each in empty
+                    each.has_changed() for each in empty
                 )
             except AttributeError:  # one is empty
                 return False
 
         return unchanged
 
-    def moved(self) -> bool:
-        """As :meth:`.StateRecord.moved`."""
+    def has_changed(self) -> bool:
+        """As :meth:`.StateRecord.has_changed`."""
         return slot_value(self._descriptor, self._target) is not self._saved
 
     def names(self) -> list[str]:
@@ -231,7 +231,7 @@ class SlotRecord(StateRecord):
         if self._saved is not MISSING:
             now = slot_value(self._descriptor, self._target)
             self._descriptor.__set__(self._target, restored(now, self._saved))
-        elif self.moved():
+        elif self.has_changed():
             self._descriptor.__delete__(self._target)
 
 
@@ -253,12 +253,12 @@ class CacheRecord(StateRecord):
         return misses, size
 
     @classmethod
-    def compiled(cls, records: Sequence[CacheRecord]) -> Callable[[], bool]:
-        """As :meth:`.StateRecord.compiled`."""
-        return lambda: not any(each.moved() for each in records)
+    def unchanged_check(cls, records: Sequence[CacheRecord]) -> Callable[[], bool]:
+        """As :meth:`.StateRecord.unchanged_check`."""
+        return lambda: not any(each.has_changed() for each in records)
 
-    def moved(self) -> bool:
-        """As :meth:`.StateRecord.moved`."""
+    def has_changed(self) -> bool:
+        """As :meth:`.StateRecord.has_changed`."""
         # It counts from zero after it was emptied.
         misses, size = self._read()
         return size != self._saved[1] or (size > 0 and misses != self._saved[0])

@@ -254,13 +254,13 @@ def test_each_run_is_settled_once_it_was_read():
         order.append("run")
         return left
 
-    def settle():
+    def restore_state():
         left[:] = -1e9
-        order.append("settle")
+        order.append("restore_state")
 
     known = {"gradient": np.ones(1)}
-    found = sample(run, known, draws=100, alpha=1e-6, rarest=0.5, settle=settle)
-    assert order == ["run", "settle"] * 100
+    found = sample(run, known, draws=100, alpha=1e-6, rarest=0.5, restore_state=restore_state)
+    assert order == ["run", "restore_state"] * 100
     assert 0.5 < found.mean["gradient"] < 1.5
 
 

@@ -618,11 +618,11 @@ def test_what_changes_is_named_and_put_back(case):
     first = estimate()
     assert set(state.changes()) == set(names)
     assert not equal(estimate(), first), "the case keeps nothing"
-    assert set(state.settle(thorough=case in THOROUGH)) == set(names)
+    assert set(state.restore_state(thorough=case in THOROUGH)) == set(names)
     for _ in range(3):
         assert state.changes() == ()
         assert equal(estimate(), first)
-        assert state.settle() == ()  # they were named before
+        assert state.restore_state() == ()  # they were named before
     assert set(state.changed) == set(names)
     assert state.unrestorable == ()
 
@@ -656,7 +656,7 @@ def test_first_cost():
     state = Snapshot(estimate)
     for cost in (1.0, 3.0, 2.0):
         assert estimate(cost) == 0.0
-        state.settle()
+        state.restore_state()
     assert b is None
     assert state.changed == ("closure variable b",)
 
@@ -667,7 +667,7 @@ def test_order_of_attributes():
     held.last = 2
     state = Snapshot(held)
     held.__dict__["value"] = held.__dict__.pop("value")
-    state.settle()
+    state.restore_state()
     assert list(vars(held)) == ["value", "_step", "last"]
 
 
@@ -677,7 +677,7 @@ def test_other_name():
     state = Snapshot(held)
     for seen in (False, True, True):
         held.__dict__["other"] = held.__dict__.pop("_step")
-        state.settle(thorough=seen)
+        state.restore_state(thorough=seen)
         assert hasattr(held, "_step") is seen
         if not seen:
             held.__dict__["_step"] = held.__dict__.pop("other")
@@ -693,8 +693,8 @@ def test_equal_values():
     held.value = float("nan")
     held.pair = (float("1"), ("".join("a"), None))
     assert state.changes() == ()
-    assert state.settle() == ()
+    assert state.restore_state() == ()
     assert held.value is before
     assert held.pair is pair
     held.pair = (1, ("a", None))  # of another type
-    assert state.settle() == ("self.pair",)
+    assert state.restore_state() == ("self.pair",)

@@ -103,6 +103,6 @@ def test_any_graph_is_put_back(data):
         moved = picture(made) != before
         names = state.changes()
         assert moved or not names
-        state.settle()
+        state.restore_state()
         assert picture(made) == before
         assert state.changes() == ()

@@ -89,7 +89,7 @@ def test_no_code_of_the_users_is_run():
     members.clear()
     slot[0] = other
     names = state.changes()
-    state.settle()
+    state.restore_state()
     assert Hostile.trapped == 0
     assert set(names) == {
         "closure variable keyed",
@@ -140,7 +140,7 @@ def test_odd_objects():
     estimate()
     assert "Odd.count" in state.changes()
     assert "things[0].method_calls" in state.changes()
-    state.settle()
+    state.restore_state()
     assert state.changes() == ()
     assert type.__getattribute__(Odd, "count") == 0
 
@@ -179,9 +179,9 @@ def test_full_cache():
     state = Snapshot(lambda: square(2))
     assert state.changes() == ()
     square(1)
-    assert state.settle() == ()
+    assert state.restore_state() == ()
     square(2)
-    assert state.settle() == ("closure variable square",)
+    assert state.restore_state() == ("closure variable square",)
     assert state.unrestorable == ("closure variable square",)
 
 
@@ -198,7 +198,7 @@ def test_too_much():
     assert "more than 100 objects can be reached" in objects
     assert "closure variable array, which is too large to be copied" in size
     near[0] = 1
-    assert state.settle() == ("near[0]",)
+    assert state.restore_state() == ("near[0]",)
     assert Snapshot(estimate).incomplete == ()
 
 
@@ -208,7 +208,7 @@ def test_nothing_is_held_afterwards():
     gone = weakref.ref(held[0])
     state = Snapshot(lambda: held)
     held[0].value = 1
-    state.settle()
+    state.restore_state()
     state.changes()
     del held[:], state
     gc.collect()
@@ -221,7 +221,7 @@ def test_generators_of_everybody():
     state = Snapshot(lambda: (shared, legacy))
     random.random()
     np.random.random()  # noqa: NPY002
-    assert state.settle(thorough=True) == ()
+    assert state.restore_state(thorough=True) == ()
 
 
 def test_libraries_are_left_alone():
@@ -258,7 +258,7 @@ def test_functions_of_libraries():
     fnmatch.filter(["a"], "planted by a test")
     assert state.changes() == ()
     estimate()
-    assert "closure variable calls" in state.settle()
+    assert "closure variable calls" in state.restore_state()
     assert calls == []
 
 
@@ -283,7 +283,7 @@ def test_modules_of_the_user(tmp_path, monkeypatch):
 
         state = Snapshot(estimate)
         estimate()
-        assert set(state.settle()) == {"settings.step", "settings.list_", "settings.made"}
+        assert set(state.restore_state()) == {"settings.step", "settings.list_", "settings.made"}
         assert estimate() == 1
         state.restore()
         assert not hasattr(planted_helper.settings, "made")
@@ -303,10 +303,10 @@ def test_handlers_are_left_where_they_are():
 
     draw = real
     state = Snapshot(estimate)
-    handler = Snapshot.settle  # of the kernel's making
+    handler = Snapshot.restore_state  # of the kernel's making
     draw = held.draw = drawn[0] = handler
     held.other = 1
-    assert state.settle(thorough=True) == ("held.other",)
+    assert state.restore_state(thorough=True) == ("held.other",)
     state.restore()
     assert estimate()[0] is held.draw is drawn[0] is handler
     draw = held.draw = drawn[0] = real
@@ -322,16 +322,16 @@ def test_large_array(shape):
     large = np.zeros(shape)
     state = Snapshot(lambda: large)
     large += 1.0
-    assert state.settle() == ("closure variable large",)
+    assert state.restore_state() == ("closure variable large",)
     assert not large.any()
     other = Snapshot(lambda: large)
     large[(1,) * large.ndim] = 1.0
-    assert other.settle() == ()
-    assert other.settle(thorough=True) == ("closure variable large",)
+    assert other.restore_state() == ()
+    assert other.restore_state(thorough=True) == ("closure variable large",)
     assert not large.any()
     # From now on it is put back each time.
     large[(1,) * large.ndim] = 1.0
-    other.settle()
+    other.restore_state()
     assert not large.any()
 
 
@@ -340,10 +340,10 @@ def test_large_list():
     long = list(range(2 * MANY))
     state = Snapshot(lambda: long)
     long[5] = -1
-    assert state.settle() == ()
-    assert state.settle(thorough=True) == ("long[5]",)
+    assert state.restore_state() == ()
+    assert state.restore_state(thorough=True) == ("long[5]",)
     long.append(1)
-    state.settle()
+    state.restore_state()
     assert long == list(range(2 * MANY))
 
 
@@ -352,7 +352,7 @@ def test_large_queue():
     queue = deque(range(2 * MANY), maxlen=2 * MANY)
     state = Snapshot(lambda: queue)
     queue.append(-1)
-    assert state.settle() == ("closure variable queue",)
+    assert state.restore_state() == ("closure variable queue",)
     assert list(queue) == list(range(2 * MANY))
 
 
@@ -370,7 +370,7 @@ def test_settling_costs_little():
         times = []
         for _ in range(200):
             start = time.perf_counter()
-            state.settle()
+            state.restore_state()
             times.append(time.perf_counter() - start)
         return min(times)
 
@@ -392,7 +392,7 @@ def test_environment(library):
 
     bare = environment.unwrapped
     state = Snapshot(episode)
-    (first, _), names = episode(), state.settle()
+    (first, _), names = episode(), state.restore_state()
     assert any(name.endswith("._np_random") for name in names)
     assert any(name.endswith(".lastaction") for name in names)
     assert any(name.endswith("._elapsed_steps") for name in names)
@@ -416,7 +416,7 @@ def test_jax(library):
 
     state = Snapshot(lambda: double(jax.numpy.ones(2)))
     double(jax.numpy.ones(2))
-    assert state.settle() == ("closure variable traces",)
+    assert state.restore_state() == ("closure variable traces",)
 
 
 @pytest.mark.libraries
@@ -427,7 +427,7 @@ def test_shared_variable(library):
     step = pytensor.function([], shared.sum(), updates={shared: shared + 1})
     state = Snapshot(step)
     step()
-    assert any("count" in name for name in state.settle())
+    assert any("count" in name for name in state.restore_state())
     assert step() == 0.0
 
 
@@ -442,7 +442,7 @@ def test_parameter_store(library):
     try:
         state = Snapshot(guide)
         guide()
-        assert "the parameter store of Pyro._params" in state.settle()
+        assert "the parameter store of Pyro._params" in state.restore_state()
         assert "planted" not in pyro.get_param_store()
     finally:
         pyro.clear_param_store()

@@ -229,11 +229,11 @@ def test_what_changes_is_named_and_put_back(torch, case):
     unrestored = estimate()
     assert not equal(unrestored, first), "the case keeps nothing"
     assert set(state.changes()) == set(names)
-    assert set(state.settle(thorough=case is generators)) == set(names)
+    assert set(state.restore_state(thorough=case is generators)) == set(names)
     for _ in range(3):
         assert state.changes() == ()
         assert equal(estimate(), first)
-        assert state.settle() == ()  # they were named before
+        assert state.restore_state() == ()  # they were named before
     assert set(state.changed) == set(names)
     assert state.unrestorable == ()
 
@@ -264,7 +264,7 @@ def test_gradients_that_are_the_estimate(torch):
     state = Snapshot(estimate, leaves=dict(net.named_parameters()))
     for names in [("base.weight.grad", "base.bias.grad"), ()]:
         estimate()
-        assert state.settle() == names
+        assert state.restore_state() == names
         assert net.weight.grad is kept
         assert net.bias.grad is base.bias.grad is None
     assert state.unrestorable == ()
@@ -275,7 +275,7 @@ def test_leaves_are_put_back_by_their_names(torch):
     leaf = torch.zeros(2, requires_grad=True)
     state = Snapshot(lambda: 1, leaves={"logits": leaf})
     leaf.data += 1.0
-    assert state.settle() == ("logits",)
+    assert state.restore_state() == ("logits",)
     assert leaf.tolist() == [0.0, 0.0]
 
 
@@ -285,7 +285,7 @@ def test_graphs_survive(torch):
     square = weight.square().sum()
     state = Snapshot(lambda: weight)
     weight.data += 1.0
-    state.settle()
+    state.restore_state()
     square.backward()
     assert weight.grad.tolist() == [2.0, 2.0]
 
@@ -297,9 +297,9 @@ def test_written_and_put_back(torch):
     for _ in range(3):
         weight += 1.0
         weight -= 1.0
-        assert state.settle() == ()
+        assert state.restore_state() == ()
     weight += 1.0
-    assert state.settle() == ("closure variable weight",)
+    assert state.restore_state() == ("closure variable weight",)
     assert not weight.any()
 
 
@@ -317,7 +317,7 @@ def test_classes_of_tensors(torch):
     state = Snapshot(lambda: loud)
     assert state.unseen == ()
     view += 1.0
-    assert state.settle() == ("closure variable loud",)
+    assert state.restore_state() == ("closure variable loud",)
     assert view.tolist() == [0.0, 0.0]
 
 
@@ -335,12 +335,12 @@ def test_odd_tensors(torch):
 
     state = Snapshot(estimate)
     assert set(state.unseen) == {"closure variable sparse", "closure variable meta"}
-    assert state.settle(thorough=True) == ()
+    assert state.restore_state(thorough=True) == ()
     base += 1.0
     turned.data.add_(1.0)
     with torch.inference_mode():
         inferred += 1.0
-    assert set(state.settle(thorough=True)) == {
+    assert set(state.restore_state(thorough=True)) == {
         f"closure variable {name}" for name in ("broad", "turned", "inferred")
     }
     assert [bool(each.any()) for each in (broad, turned, inferred)] == [False] * 3
@@ -357,9 +357,11 @@ def test_large_tensor(torch):
         large = torch.zeros(1000, 1000)
         state = Snapshot(lambda large=large: large)
         write(large)
-        assert state.settle() == (("default argument large",) if quickly else ())
+        assert state.restore_state() == (("default argument large",) if quickly else ())
         assert bool(large.any()) is not quickly
-        assert state.settle(thorough=True) == (() if quickly else ("default argument large",))
+        assert state.restore_state(thorough=True) == (
+            () if quickly else ("default argument large",)
+        )
         assert not large.any()
 
 
@@ -367,7 +369,7 @@ def test_memory_stays_as_it_was(torch):
     """A tensor that was looked at can still be resized, and its count of changes is its own."""
     weight = torch.zeros(2)
     before = weight._version
-    Snapshot(lambda: weight).settle(thorough=True)
+    Snapshot(lambda: weight).restore_state(thorough=True)
     assert weight._version == before
     weight.resize_(10**6)
 
@@ -385,7 +387,7 @@ def test_settling_costs_little(torch):
         times = []
         for _ in range(200):
             start = time.perf_counter()
-            state.settle()
+            state.restore_state()
             times.append(time.perf_counter() - start)
         return min(times)
 
@@ -411,6 +413,6 @@ def test_reinforce(torch):
     first = {}
     for action in rng.integers(0, 2, 20):
         found = episode(int(action))
-        state.settle()
+        state.restore_state()
         torch.testing.assert_close(found, first.setdefault(action, found), rtol=0.0, atol=0.0)
     assert {"moving[0]", "policy.weight", "policy.bias", "optimizer.state"} == set(state.changed)

@@ -29,7 +29,7 @@ def distribution(code, watched=False):
     """The probability of each value that code can return, as its text."""
     found = {}
     with Handling(code) as handling:
-        for path in paths(code, handling.watched if watched else handling.perform):
+        for path in paths(code, handling.perform_watched if watched else handling.perform):
             key = repr(path.value)
             found[key] = found.get(key, 0.0) + path.probability
     return found

@@ -39,7 +39,7 @@ def distribution(code, watched=False, most=10_000):
     """The probability of each value that code can return, as its text."""
     found = {}
     with Handling(code) as handling:
-        perform = handling.watched if watched else handling.perform
+        perform = handling.perform_watched if watched else handling.perform
         for path in paths(code, perform, most=most):
             value = path.value
             key = repr(value.tolist() if hasattr(value, "tolist") else value)
