@@ -11,7 +11,7 @@ import numpy as np
 
 from .estimator import UserFunction
 from .gradients import GradientLayout, array_of, named
-from .handling import ONE_AT_A_TIME, Handling
+from .handling import Handling, one_at_a_time
 from .moments import Moments
 from .patches import Patches
 from .places import kept_values
@@ -63,7 +63,7 @@ class Enumeration:
 
     def __enter__(self) -> Enumeration:
         with contextlib.ExitStack() as stack:
-            stack.enter_context(ONE_AT_A_TIME)
+            stack.enter_context(one_at_a_time())
             stack.callback(setattr, self._code, "is_drawn_outside", self._code.is_drawn_outside)
             stack.enter_context(self._code.restoring_state())
             self._handling = stack.enter_context(Handling(*self._code.roots))

@@ -10,15 +10,19 @@ generator must be where that leaves it, and is put back where it was before.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import random
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from typing import Any, NamedTuple, cast
 
 import numpy as np
 
 from .run import Run, UnsupportedDraw, current_run
+
+#: States of which it is remembered where they lead: runs begin in the same ones, mostly.
+KNOWN = 4096
 
 
 class GeneratorAccess(NamedTuple):
@@ -71,24 +75,36 @@ class Streams:
     Args:
         last_streams: where an earlier run left some, by identity, which need not be read again.
         is_drawn_outside: whether somebody else draws from a generator, by its identity.
+        later: keys of states by those that they come from and the draws between, for other runs.
     """
 
     def __init__(
         self,
         last_streams: dict[int, Stream] | None = None,
         is_drawn_outside: Callable[[int], bool] = lambda _: False,
+        later: dict[tuple[bytes, int], bytes] | None = None,
     ) -> None:
         self._last_streams, self._is_drawn_outside = last_streams or {}, is_drawn_outside
+        self._later = {} if later is None else later
         #: What was drawn from: a state's key, or that with the number of draws since.
         self.keys: set[Hashable] = set()
         #: Those that were set or moved, by identity, with the state that each was found in.
         self.moved: dict[int, tuple[Any, Any, GeneratorAccess]] = {}
         #: Those that drew, with the state that each first drew from.
         self.drawn: dict[int, tuple[Any, bytes]] = {}
-        #: Which of them were set before they drew, by identity.
+        #: Which of them were set before they drew, by identity; which were set, or move by
+        #: themselves.
         self.placed: set[int] = set()
+        self._set: set[int] = set()
+        self._free: set[int] = set()
         #: Those that only handlers answer for.
         self._streams: dict[int, Stream] = {}
+        #: Streams as they were before they were looked at or set, with the draws until then.
+        self._parts: list[tuple[Stream, int]] = []
+        #: How many states were begun from, by kind; whether each draw has the key of its own state.
+        self._begun: dict[str, int] = {}
+        self._exact = False
+        self._stray, self._unfollowed = "", 0
 
     @staticmethod
     def of(run: Run) -> Streams:
@@ -106,7 +122,12 @@ class Streams:
         """
         generator_id = identity(generator)
         stream = self._streams.get(generator_id) or self._begin(generator_id, generator, kind)
-        key = (stream.key, stream.answered) if stream.answered else stream.key
+        if not stream.answered:
+            self.drawn.setdefault(generator_id, (generator, stream.key))
+            begun = self._begun[kind.name] = self._begun.get(kind.name, 0) + 1
+            if begun == 2:  # the one may lead to the other
+                self.name_by_states()
+        key = self._key(stream)
         if key in self.keys:
             raise UnsupportedDraw(
                 f"{what} draws from a state that was drawn from before in the same run: a "
@@ -124,26 +145,94 @@ class Streams:
         else:
             stream = Stream(generator, kind, last.state, last.key)
         self._streams[generator_id] = stream
-        self.drawn.setdefault(generator_id, (generator, stream.key))
         return stream
 
-    def catch_up(self, generator: Any) -> None:
+    def _key(self, stream: Stream) -> Hashable:
+        """Of the state that is drawn from next."""
+        if not stream.answered:
+            return stream.key
+        if self._exact:
+            return self._states_after(stream, stream.answered)[-1]
+        return stream.key, stream.answered
+
+    def name_by_states(self) -> None:
+        """Each draw is known by its state itself from now on, and so are those before.
+
+        As long as a run draws from one state and those that follow, their numbers do.
+        """
+        if self._exact:
+            return
+        self._exact = True
+        parts = [*self._parts, *((each, each.answered) for each in self._streams.values())]
+        for stream, answered in parts:
+            self.keys.update(self._states_after(stream, answered - 1))
+
+    def _states_after(self, stream: Stream, draws: int) -> list[bytes]:
+        """The keys of the states after 1, 2, ... draws from where a stream began."""
+        known = [self._later.get((stream.key, each)) for each in range(1, draws + 1)]
+        found = [each for each in known if each is not None]
+        if len(found) == len(known):
+            return found
+        kind, generator = stream.kind, stream.generator
+        now, found = kind.read(generator), []
+        kind.write(generator, stream.state)
+        for draw in range(1, draws + 1):
+            kind.move(generator)
+            found.append(kind.key(kind.read(generator)))
+            if len(self._later) < KNOWN:
+                self._later[stream.key, draw] = found[-1]
+        kind.write(generator, now)
+        return found
+
+    def catch_up(self, generator: Any, kind: GeneratorAccess) -> None:
         """Somebody is about to look at the state of a generator: it moves by what was answered."""
-        stream = self._streams.get(identity(generator))
-        if stream is not None and stream.answered:
-            self.moved.setdefault(identity(generator), (generator, stream.state, stream.kind))
+        generator_id = identity(generator)
+        stream = self._streams.get(generator_id)
+        if stream is None:
+            if not (self._unfollowed or generator_id in self._free):
+                # From here on it is known whether something moves it.
+                stream = self._begin(generator_id, generator, kind)
+                self._see_stray(generator_id, stream)
+            return
+        self._see_stray(generator_id, stream)
+        if stream.answered:
+            before = Stream(generator, kind, stream.state, stream.key)
+            self._parts.append((before, stream.answered))
+            self.moved.setdefault(generator_id, (generator, stream.state, stream.kind))
             for _ in range(stream.answered):
                 stream.kind.move(generator)
             stream.begins_again()
 
+    @contextlib.contextmanager
+    def unfollowed(self) -> Iterator[None]:
+        """Generators that are looked at or set, and did not draw, are not followed meanwhile."""
+        self._unfollowed += 1
+        try:
+            yield
+        finally:
+            self._unfollowed -= 1
+
+    def _see_stray(self, generator_id: int, stream: Stream) -> None:
+        """Remember whether a generator is not where handled draws left it, before that is lost."""
+        if not self._is_drawn_outside(generator_id) and stream.strayed():
+            self._stray = stream.kind.name
+            self.moved.setdefault(generator_id, (stream.generator, stream.state, stream.kind))
+
     def note(self, generator: Any, kind: GeneratorAccess) -> None:
         """Remember the state of a generator that is about to be set."""
         generator_id = identity(generator)
-        self.catch_up(generator)
+        self.catch_up(generator, kind)
         if generator_id not in self.moved:
-            self.moved[generator_id] = generator, kind.read(generator), kind
-            if generator_id not in self._streams:
+            self.keep(generator, kind)
+            if generator_id not in self.drawn:
                 self.placed.add(generator_id)
+        self._set.add(generator_id)
+
+    def keep(self, generator: Any, kind: GeneratorAccess) -> None:
+        """Put a generator back in its state of now when the run ends."""
+        generator_id = identity(generator)
+        self.moved.setdefault(generator_id, (generator, kind.read(generator), kind))
+        self._set.add(generator_id)
 
     def set(self, generator: Any) -> None:
         """Note that a generator was set; see :meth:`note`, which comes before."""
@@ -154,20 +243,22 @@ class Streams:
     def moves_freely(self, generator: Any) -> None:
         """Note that something moves a generator by itself, as it must."""
         self._streams.pop(identity(generator), None)
+        self._free.add(identity(generator))
 
     def end(self) -> str:
         """Every generator is where it was again, at the end of a run.
 
+        One that somebody else draws from is not set back for having been looked at.
+
         Returns:
             What kind of generator was not where handled draws left it; empty if all were.
         """
-        stray = ""
         for generator_id, stream in self._streams.items():
-            if not self._is_drawn_outside(generator_id) and stream.strayed():
-                stray = stream.kind.name
-                self.moved.setdefault(generator_id, (stream.generator, stream.state, stream.kind))
-        for generator, state, kind in self.moved.values():
-            kind.write(generator, state)
+            self._see_stray(generator_id, stream)
+        stray = self._stray
+        for generator_id, (generator, state, kind) in list(self.moved.items()):
+            if generator_id in self._set or not self._is_drawn_outside(generator_id):
+                kind.write(generator, state)
         return stray
 
     def unmoved_streams(self) -> dict[int, Stream]:
@@ -218,14 +309,14 @@ def set_by(
     return setter
 
 
-def read_by(real: Callable[..., Any]) -> Callable[..., Any]:
+def read_by(real: Callable[..., Any], kind: GeneratorAccess) -> Callable[..., Any]:
     """A handler for what looks at the state of a generator, its first argument, or copies it."""
 
     @functools.wraps(real, assigned=("__name__", "__doc__"), updated=())
     def reader(generator: Any, *args: Any, **kwargs: Any) -> Any:
         run = current_run()
         if run is not None and not run.is_sampling:
-            Streams.of(run).catch_up(generator)
+            Streams.of(run).catch_up(generator, kind)
         return real(generator, *args, **kwargs)
 
     return reader
@@ -269,6 +360,12 @@ class WatchedGenerators:
         Raises:
             UnsupportedDraw: if not. They are put back all the same.
         """
+        moved = self.put_back(drawn_outside_runs)
+        if moved:
+            raise UnsupportedDraw(drawn_unseen(moved[0]))
+
+    def put_back(self, drawn_outside_runs: set[int]) -> list[str]:
+        """The same without an error: the kinds of those that were not where they were."""
         moved = []
         for generator, state, kind in self._before:
             if identity(generator) in drawn_outside_runs:
@@ -276,8 +373,7 @@ class WatchedGenerators:
             if kind.key(kind.read(generator)) != kind.key(state):
                 kind.write(generator, state)
                 moved.append(kind.name)
-        if moved:
-            raise UnsupportedDraw(drawn_unseen(moved[0]))
+        return moved
 
 
 def drawn_unseen(name: str) -> str:

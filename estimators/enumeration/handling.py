@@ -21,13 +21,18 @@ from .frameworks.framework import GeneratorFramework
 from .generators import Seeds, Stream, Streams, drawn_unseen
 from .patches import Patches
 from .places import KeptFunctions
-from .run import NotEnumerable, Run, UnsupportedDraw, _current, shown
+from .run import NotEnumerable, Run, UnsupportedDraw, _current, current_run, shown
 
 T = TypeVar("T")
 
 #: Enumerations in several threads wait for each other: they move the same generators, and put them
 #: back. One may run inside of another.
-ONE_AT_A_TIME = threading.RLock()
+_ENUMERATIONS = threading.RLock()
+
+
+def one_at_a_time() -> contextlib.AbstractContextManager[object]:
+    """What an enumeration waits for; one that a run begins, in whatever thread, is part of it."""
+    return _ENUMERATIONS if current_run() is None else contextlib.nullcontext()
 
 
 class Handling:
@@ -52,12 +57,13 @@ class Handling:
         self._lock = contextlib.ExitStack()
         self._token: contextvars.Token[tuple[frozenset[int], ...]] | None = None
         self._last_streams: dict[int, Stream] = {}
+        self._later: dict[tuple[bytes, int], bytes] = {}
         #: Whether what draws is made from a fixed seed in each run.
         self.seeds = Seeds()
 
     def __enter__(self) -> Handling:
         with contextlib.ExitStack() as stack:
-            stack.enter_context(ONE_AT_A_TIME)
+            stack.enter_context(one_at_a_time())
             self._begin()
             self._lock = stack.pop_all()
         return self
@@ -133,7 +139,9 @@ class Handling:
             for each in self._frameworks if watched or run.is_sampling else self._each_run:
                 started.append(each)
                 each.start(run, watched)
-            streams = run.memory["streams"] = Streams(self._last_streams, self.is_drawn_outside)
+            streams = run.memory["streams"] = Streams(
+                self._last_streams, self.is_drawn_outside, self._later
+            )
             try:
                 value = code()
             finally:

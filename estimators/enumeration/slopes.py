@@ -386,9 +386,11 @@ def _unsettled(line: Line, noise: RoundingNoise, windows: Sequence[Window], orde
         witnessed = max(witnessed, window.misfit)
         if window.error(order, witnessed) < error:
             error, found = window.error(order, witnessed), window
+    # A wave of which all rungs are whole lengths looks flat on the coarse ones.
+    flat = noise.rough and not _foretells(line, noise, found)
     # What is left on the finest steps may be rounding that was not seen where it was measured.
     last = max(window.misfit for window in windows[-3:]) * noise.at(line.here.size)
-    small = found is not windows[-1] and last <= line.eps**0.5 * line.here.size
+    small = found is not windows[-1] and not flat and last <= line.eps**0.5 * line.here.size
     return Slope(
         found.derivatives[order - 1],
         error,

@@ -267,8 +267,9 @@ def torch_stops(torch: Any, keeper: StopRecorder) -> Iterator[None]:
         yield
 
 
-#: Nodes of TorchScript that hand on a value without its derivative.
-SCRIPTED = ("aten::detach", "prim::data", "aten::item", "aten::Float", "aten::set_grad_enabled")
+#: Nodes of TorchScript that hand on a value without its derivative; the last is of ``with``, as
+#: of ``no_grad``.
+SCRIPTED = ("aten::detach", "prim::data", "aten::item", "aten::Float", "prim::Enter")
 
 
 def _scripted(torch: Any, keeper: StopRecorder, kind: Any) -> Any:

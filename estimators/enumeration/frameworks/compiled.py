@@ -123,7 +123,7 @@ class SharedVariables:
     def _catch_up(self, state: Any) -> None:
         """Whatever NumPy drew from a generator that it shares shows in its state."""
         if isinstance(state, GENERATORS):
-            Streams.of(self._run).catch_up(bits_of(state))
+            Streams.of(self._run).catch_up(bits_of(state), BITS)
 
     def changed(self) -> Iterator[str]:
         """The names of those that hold something else than before, and are no states."""
@@ -258,7 +258,9 @@ class Compiled(Framework):
             if not any(plan):
                 return real(function, *args, **kwargs)
             self._before(run, plan, function, (*args, *kwargs.values()))
-            found = real(function, *args, **kwargs)
+            # Whatever it copies moves by itself.
+            with Streams.of(run).unfollowed():
+                found = real(function, *args, **kwargs)
             if not run.is_sampling:
                 for place, state in plan.kept:
                     if state:

@@ -103,7 +103,11 @@ class GeneratorFramework(Framework):
 
     def end(self, failed: bool) -> None:
         """Look whether something was drawn unseen."""
-        if not (failed or self._sampled):
+        if self._sampled:
+            return
+        if failed:  # which says why; the generator is put back all the same
+            self._watched.put_back(self.drawn_outside_runs)
+        else:
             self._watched.check(self.drawn_outside_runs)
 
 

@@ -14,7 +14,16 @@ from typing import Any
 
 import numpy as np
 
-from ..generators import BIT_GENERATORS, BITS, bits_of, draw_from, read_by, set_by
+from ..generators import (
+    BIT_GENERATORS,
+    BITS,
+    GeneratorAccess,
+    Streams,
+    bits_of,
+    draw_from,
+    read_by,
+    set_by,
+)
 from ..outcomes import (
     Uniform,
     binomial,
@@ -26,7 +35,7 @@ from ..outcomes import (
     without_replacement,
 )
 from ..patches import Patches
-from ..run import Run, UnsupportedDraw
+from ..run import Run, UnsupportedDraw, current_run, outside
 from ..uniforms import uniform
 from .framework import GeneratorFramework, handle, refuse
 
@@ -253,7 +262,7 @@ class Numpy(GeneratorFramework):
         for name in ("seed", "set_state"):
             real = vars(np.random.RandomState)[name]
             setter = set_by(real, BITS, DRAWN_OUTSIDE_RUNS, bits_of)
-            patches.method(np.random.RandomState, name, setter)
+            patches.method(np.random.RandomState, name, _with_its_normal(setter))
         raw = vars(np.random.BitGenerator)["random_raw"]
         bits = refuse("random_raw draws bits, which have no outcomes to count")
         patches.method(np.random.BitGenerator, "random_raw", handle(raw, bits))
@@ -281,7 +290,43 @@ class Numpy(GeneratorFramework):
 
 def _settable(state: Any) -> property:
     """The state of a bit generator, of which a run notes that it is looked at or set."""
-    return property(read_by(state.__get__), set_by(state.__set__, BITS, DRAWN_OUTSIDE_RUNS))
+    return property(read_by(state.__get__, BITS), set_by(state.__set__, BITS, DRAWN_OUTSIDE_RUNS))
+
+
+_get_state = vars(np.random.RandomState)["get_state"]
+_set_state = vars(np.random.RandomState)["set_state"]
+
+
+def _read_normal(generator: np.random.RandomState) -> tuple[int, float]:
+    """Whether a RandomState keeps a normal number for later, and which."""
+    with outside():  # nobody else looks at its state
+        state = _get_state(generator, legacy=False)
+    return state["has_gauss"], state["gauss"]
+
+
+def _write_normal(generator: np.random.RandomState, kept: tuple[int, float]) -> None:
+    with outside():
+        state = _get_state(generator, legacy=False)
+    _set_state(generator, {**state, "has_gauss": kept[0], "gauss": kept[1]})
+
+
+#: What a RandomState has beside its bit generator.
+NORMAL = GeneratorAccess(
+    "a RandomState", _read_normal, lambda kept: repr(kept).encode(), _write_normal, lambda _: None
+)
+
+
+def _with_its_normal(setter: Callable[..., Any]) -> Callable[..., Any]:
+    """A handler for what sets a RandomState, whose normal number is put back too."""
+
+    @functools.wraps(setter)
+    def whole(generator: Any, *args: Any, **kwargs: Any) -> Any:
+        run = current_run()
+        if run is not None and not run.is_sampling:
+            Streams.of(run).keep(generator, NORMAL)
+        return setter(generator, *args, **kwargs)
+
+    return whole
 
 
 def _legacy_bits() -> Any:

@@ -161,7 +161,7 @@ class Stdlib(GeneratorFramework):
         for name in ("seed", "setstate"):
             real = getattr(random.Random, name)
             patches.attribute(random.Random, name, _setter(real))
-        patches.attribute(random.Random, "getstate", read_by(random.Random.getstate))
+        patches.attribute(random.Random, "getstate", read_by(random.Random.getstate, PYTHON))
         for name, real in functions.items():
             if name in (*ANSWERS, *UNCOUNTED, *WRITTEN, "seed", "setstate", "getstate"):
                 handler = getattr(own, name)

@@ -165,7 +165,9 @@ class SymbolicDraws:
         parameters = [(each.shape, each.tobytes()) for each in arrays]
         asked = (name, like.shape, tuple(keys), *parameters)
         # NumPy notes its own draws there: a generator may be shared with it.
-        drawn_from = Streams.of(self._run).keys
+        streams = Streams.of(self._run)
+        streams.name_by_states()
+        drawn_from = streams.keys
         for key in keys:
             before, known = self._seen.get(key, (None, None))
             if before == asked and known is not None:

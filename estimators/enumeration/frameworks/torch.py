@@ -123,7 +123,7 @@ class Torch(GeneratorFramework):
         for name in ("get_state", "graphsafe_get_state", "clone_state", "__reduce__"):
             real = vars(generator).get(name)
             if real is not None:
-                patches.method(generator, name, read_by(real))
+                patches.method(generator, name, read_by(real, self._kind))
         patches.attribute(torch.autograd, "backward", _remembering(torch.autograd.backward))
 
     def _elsewhere(self, *_: Any, generator: Any = None, **__: Any) -> None:
@@ -167,12 +167,13 @@ def _kind(torch: Any) -> GeneratorAccess:
     """How PyTorch's generators are read and moved."""
     kind, rand = type(torch.default_generator), torch._C._VariableFunctions.rand
     read, write, unwatched = kind.get_state, kind.set_state, torch._C._DisableTorchDispatch
+    untransformed = getattr(torch._C, "_DisableFuncTorch", contextlib.nullcontext)
 
     def move(generator: Any) -> None:
         # By a function that no handler stands for: methods of a tensor are looked up anew by
         # PyTorch where a mode is active that sees all functions. And no mode that sees operations
-        # is told of it.
-        with unwatched():
+        # is told of it, nor vmap.
+        with unwatched(), untransformed():
             rand(1, generator=generator, device=generator.device)
 
     def key(state: Any) -> bytes:

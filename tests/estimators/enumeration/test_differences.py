@@ -120,6 +120,22 @@ def test_a_wave_whose_length_is_a_fraction_of_all_steps_is_not_flat(rate, phase,
     assert off(found, size * rate * math.cos(phase)) <= 1.0
 
 
+@pytest.mark.parametrize(
+    ("rate", "at", "size"),
+    [
+        (2.0**18 * math.pi, -3.320171337579337, 0.1212718826155588),
+        (2.0**17 * math.pi, -152.07, 1.0),
+    ],
+)
+def test_a_wave_of_whole_lengths_on_all_rungs_is_not_taken_for_flat(rate, at, size):
+    """Where no window is short enough it is not known, and no coarse one stands for it."""
+    found = derivative(
+        phi(lambda t: size * math.sin(rate * (at + t))), rounded=lambda t: (at + t) - at
+    )
+    true = size * rate * math.cos(rate * at)
+    assert found.kind != SMOOTH or abs(found.value - true) <= found.error
+
+
 @given(powers(-12.0, -6.0))
 def test_a_slope_that_is_small_beside_the_value_is_looked_for_further_away(rate):
     """Until it is known to a part in four hundred."""

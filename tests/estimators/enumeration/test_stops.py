@@ -287,6 +287,15 @@ def test_stops_inside_a_transform_are_an_error(torch, transform):
 # ------------------------------------------------------------------ declared
 
 
+#: One factor of a product is made without gradients.
+WITHOUT_GRADIENTS = """
+def product(x: Tensor) -> Tensor:
+    with torch.no_grad():
+        twice = x * 2.0
+    return twice * x
+"""
+
+
 def scaled(torch, stopped):
     """A module whose input needs no gradient, as its weight does; one product may be stopped."""
 
@@ -325,6 +334,14 @@ def test_a_stop_in_torchscript_is_refused(torch, x, stopped):
                 code(given)
             assert not kept.stops
         assert code(given).requires_grad  # as before
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
+def test_no_grad_in_torchscript_is_refused(torch, x):
+    """What is computed there is a constant too."""
+    scripted = torch.jit.CompilationUnit(WITHOUT_GRADIENTS).product
+    with pytest.raises(UnsupportedStopGradient, match="TorchScript with prim::Enter"), holding():
+        scripted(x)
 
 
 def test_declared_terms_are_held_with_their_gradient_left_alone(torch, x):

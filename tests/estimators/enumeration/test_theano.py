@@ -468,7 +468,7 @@ def test_what_shared_variables_are_left_with_is_told(theano, streams):
         assert (first.value, second.value) == (0.0, 1.0)
         assert list(own.changed) == ["running mean"]
 
-        with own.after(lambda: run_path(function, handling.perform, second.choices)):
+        with own.state_after(lambda: run_path(function, handling.perform, second.choices)):
             later = [path.value for path in paths(lambda: float(function()), handling.perform)]
             assert later == [1.0, 2.0]
             assert float(mean.get_value()) == 1.0
