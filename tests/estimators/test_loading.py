@@ -81,7 +81,7 @@ def test_no_framework_is_imported_before_it_is_asked_for():
         "import sys, json\n"
         "import gradproof\n"
         "import gradproof.estimators.backends as backends\n"
-        "import gradproof.estimators.note.moments, gradproof.estimators.note.forms\n"
+        "import gradproof.estimators.note.estimate_moments, gradproof.estimators.note.forms\n"
         "backends.load('autograd'), backends.installed('torch'), backends.installed('theano')\n"
         "print(json.dumps([n for n in ('torch', 'theano', 'jax') if n in sys.modules]))\n"
     )

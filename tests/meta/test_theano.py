@@ -46,7 +46,7 @@ ENTRIES = r"^$"
 
 
 @pytest.mark.parametrize(
-    ("stop_gradient", "check", "note"),
+    ("hold", "check", "note"),
     [
         (renamed, "constant.theano/held", ENTRIES),
         (itself, "constant.theano/held", REFUSED),

@@ -200,7 +200,7 @@ def at_a_draw(study: Study) -> list[Comparison]:
     inputs = subject.inputs(draw) | study.baseline_inputs(BASELINE)
     value = study.bench.values(build(baseline_values, subject), subject, inputs)["B"]
     found = study.bench.gradient(surrogate(FORMS["one-pass"], BASELINE, subject), subject, inputs)
-    expected = formula_sum("constant.theano", study, names, on_tabular_cases=draw.T, baseline=value)
+    expected = formula_sum("constant.theano", study, names, drawn=draw.T, baseline=value)
     extra = float(np.abs(value).max())
     return study.compare_gradient(found, expected, names, extra=extra)
 
