@@ -64,10 +64,10 @@ class Enumeration:
     def __enter__(self) -> Enumeration:
         with contextlib.ExitStack() as stack:
             stack.enter_context(one_at_a_time())
-            stack.callback(setattr, self._code, "is_drawn_outside", self._code.is_drawn_outside)
+            stack.callback(setattr, self._code, "is_shared", self._code.is_shared)
             stack.enter_context(self._code.restoring_state())
             self._handling = stack.enter_context(Handling(*self._code.roots))
-            self._code.is_drawn_outside = self._handling.is_drawn_outside
+            self._code.is_shared = self._handling.is_shared
             self._stack = stack.pop_all()
         return self
 

@@ -71,7 +71,7 @@ class UserFunction:
         self.changed: dict[str, None] = {}
         #: Whether somebody else draws from a generator, by its identity; None while draws are not
         #: handled, and move generators.
-        self.is_drawn_outside: Callable[[int], bool] | None = None
+        self.is_shared: Callable[[int], bool] | None = None
         #: Is called once a run, to tell of it.
         self.tell: Callable[[], object] | None = None
 
@@ -136,11 +136,11 @@ class UserFunction:
         found = self._state.restore_state()
         late = self._state.restore_state(thorough=True) if thorough else ()
         self.changed.update(dict.fromkeys((*found, *late)))
-        if self.is_drawn_outside is None:
+        if self.is_shared is None:
             return
         for generator, name in self._state.moved_generators.items():
             # Whatever a handler draws is put back by whoever handles draws.
-            if not self.is_drawn_outside(generator):
+            if not self.is_shared(generator):
                 raise UnsupportedDraw(drawn_unseen(name))
         if late and self._runs > 8:
             raise NotReproducible(

@@ -354,6 +354,10 @@ class WatchedGenerators:
         """Keep an eye on one."""
         self._before.append((generator, kind.read(generator), kind))
 
+    def has(self, generator_id: int) -> bool:
+        """Whether this is one of them, by its identity."""
+        return any(identity(generator) == generator_id for generator, _, _ in self._before)
+
     def check(self, drawn_outside_runs: set[int]) -> None:
         """All are where they were, but those that somebody else drew from meanwhile.
 

@@ -174,6 +174,14 @@ class Handling:
         """Whether somebody else draws from a generator, by its identity."""
         return any(generator in each for each in self._drawn_outside_runs)
 
+    def is_shared(self, generator: int) -> bool:
+        """Whether somebody else draws from a generator that belongs to a framework, and so to all.
+
+        One of the estimator's own may draw for it in a thread that was there before, unseen.
+        """
+        owners = [each for each in self._frameworks if isinstance(each, GeneratorFramework)]
+        return self.is_drawn_outside(generator) and any(each.owns(generator) for each in owners)
+
     @property
     def changed(self) -> tuple[str, ...]:
         """Names of what runs changed and frameworks put back themselves."""

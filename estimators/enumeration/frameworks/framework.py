@@ -95,6 +95,10 @@ class GeneratorFramework(Framework):
         """The functions of the module."""
         return self._handlers
 
+    def owns(self, generator: int) -> bool:
+        """Whether this is the framework's own generator, by its identity."""
+        return self._watched.has(generator)
+
     def finish(self, run: Run, watched: bool) -> None:
         """Look whether something was drawn unseen."""
         self._sampled = self._sampled or run.is_sampling

@@ -10,6 +10,7 @@ import pickle
 import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.pool import ThreadPool
 
 import numpy as np
 import pytest
@@ -686,3 +687,17 @@ def test_an_enumeration_within_one_in_another_thread():
             return _one(rng), len(found)
 
         assert set(outcomes(code)) == {(False, 2), (True, 2)}
+
+
+@pytest.mark.parametrize("make", [random.Random, np.random.default_rng])
+def test_what_a_thread_of_before_draws_for_the_estimator_is_refused(make):
+    """It asks no run, and the generator is put back: it would be the same number each time."""
+    rng = make(3)
+    with ThreadPool(1) as pool:
+
+        def estimate(theta):
+            first = _one(rng)
+            return theta * first * (pool.apply(rng.random) < 0.5)
+
+        with pytest.raises(UnsupportedDraw, match="another thread"):
+            check_estimator(estimate, (np.array([0.5]),), exact=np.array([0.125]))
