@@ -42,7 +42,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from .lines import EPS, TINY, Line, Phi, RoundingNoise, Value, first_rung
+from .lines import EPS, EVEN, TINY, Line, Phi, RoundingNoise, Value, first_rung
 from .roughness import measure
 
 #: What a derivative is: to be relied on within its error; of a function that has a kink there; or
@@ -207,7 +207,10 @@ def _foretells(line: Line, noise: RoundingNoise, window: Window) -> bool:
     weights = _weights_at(tuple(each.at / window.step for each in known), other.at / window.step)
     moved = np.array([each.value - line.here.value for each in known])
     off = abs(float(weights @ moved) - (other.value - line.here.value))
-    rounding = [*(weights * [noise.at(each.size) for each in known]), noise.at(other.size)]
+    # As it was measured, and no more where values are larger: beside a value of next to nothing the
+    # function's own roughness would pass for rounding there.
+    least = [max(noise.absolute, EVEN * line.eps * each.size) for each in (*known, other)]
+    rounding = [*(weights * least[:-1]), least[-1]]
     lost = SUMMED * float(np.abs(weights) @ np.abs(moved))
     return off <= CERTAIN * math.hypot(*rounding) + lost
 

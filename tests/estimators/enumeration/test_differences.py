@@ -136,6 +136,24 @@ def test_a_wave_of_whole_lengths_on_all_rungs_is_not_taken_for_flat(rate, at, si
     assert found.kind != SMOOTH or abs(found.value - true) <= found.error
 
 
+@pytest.mark.parametrize(
+    ("rate", "at", "size", "phase"),
+    [
+        (2.0**20 * math.pi, -21.733322862209217, 3.595e-07, 0.5 * math.pi),
+        (2.0**21 * math.pi, 49.862, 8.64e-07, 0.5 * math.pi),
+        (2.0**17 * math.pi, -44.637, 2.70e-07, 0.0),
+    ],
+)
+def test_a_small_wave_on_a_slope_is_not_taken_for_rounding(rate, at, size, phase):
+    """Beside a value of next to nothing it is large; what rounding is there was measured."""
+    found = derivative(
+        phi(lambda t: t + size * math.sin(rate * (at + t) + phase)),
+        rounded=lambda t: (at + t) - at,
+    )
+    true = 1.0 + size * rate * math.cos(rate * at + phase)
+    assert found.kind != SMOOTH or abs(found.value - true) <= found.error
+
+
 @given(powers(-12.0, -6.0))
 def test_a_slope_that_is_small_beside_the_value_is_looked_for_further_away(rate):
     """Until it is known to a part in four hundred."""
