@@ -21,9 +21,6 @@ import numpy as np
 
 from .run import Run, UnsupportedDraw, current_run
 
-#: States of which it is remembered where they lead: runs begin in the same ones, mostly.
-KNOWN = 4096
-
 
 class GeneratorAccess(NamedTuple):
     """How the state of one kind of generator is read, written, and moved on.
@@ -74,18 +71,15 @@ class Streams:
 
     Args:
         last_streams: where an earlier run left some, by identity, which need not be read again.
-        is_drawn_outside: whether somebody else draws from a generator, by its identity.
-        later: keys of states by those that they come from and the draws between, for other runs.
+        is_shared: whether somebody else draws from a generator, by its identity, and may.
     """
 
     def __init__(
         self,
         last_streams: dict[int, Stream] | None = None,
-        is_drawn_outside: Callable[[int], bool] = lambda _: False,
-        later: dict[tuple[bytes, int], bytes] | None = None,
+        is_shared: Callable[[int], bool] = lambda _: False,
     ) -> None:
-        self._last_streams, self._is_drawn_outside = last_streams or {}, is_drawn_outside
-        self._later = {} if later is None else later
+        self._last_streams, self._is_shared = last_streams or {}, is_shared
         #: What was drawn from: a state's key, or that with the number of draws since.
         self.keys: set[Hashable] = set()
         #: Those that were set or moved, by identity, with the state that each was found in.
@@ -122,12 +116,14 @@ class Streams:
         """
         generator_id = identity(generator)
         stream = self._streams.get(generator_id) or self._begin(generator_id, generator, kind)
+        if self._exact and stream.answered:
+            self.catch_up(generator, kind)
         if not stream.answered:
             self.drawn.setdefault(generator_id, (generator, stream.key))
             begun = self._begun[kind.name] = self._begun.get(kind.name, 0) + 1
             if begun == 2:  # the one may lead to the other
                 self.name_by_states()
-        key = self._key(stream)
+        key = (stream.key, stream.answered) if stream.answered else stream.key
         if key in self.keys:
             raise UnsupportedDraw(
                 f"{what} draws from a state that was drawn from before in the same run: a "
@@ -140,20 +136,13 @@ class Streams:
 
     def _begin(self, generator_id: int, generator: Any, kind: GeneratorAccess) -> Stream:
         last = self._last_streams.get(generator_id)
-        if last is None or generator_id in self.moved or self._is_drawn_outside(generator_id):
-            stream = Stream.of(generator, kind)
-        else:
+        unmoved = generator_id not in self.moved and generator_id not in self._free
+        if last is not None and unmoved and not self._is_shared(generator_id):
             stream = Stream(generator, kind, last.state, last.key)
+        else:
+            stream = Stream.of(generator, kind)
         self._streams[generator_id] = stream
         return stream
-
-    def _key(self, stream: Stream) -> Hashable:
-        """Of the state that is drawn from next."""
-        if not stream.answered:
-            return stream.key
-        if self._exact:
-            return self._states_after(stream, stream.answered)[-1]
-        return stream.key, stream.answered
 
     def name_by_states(self) -> None:
         """Each draw is known by its state itself from now on, and so are those before.
@@ -165,39 +154,28 @@ class Streams:
         self._exact = True
         parts = [*self._parts, *((each, each.answered) for each in self._streams.values())]
         for stream, answered in parts:
-            self.keys.update(self._states_after(stream, answered - 1))
-
-    def _states_after(self, stream: Stream, draws: int) -> list[bytes]:
-        """The keys of the states after 1, 2, ... draws from where a stream began."""
-        known = [self._later.get((stream.key, each)) for each in range(1, draws + 1)]
-        found = [each for each in known if each is not None]
-        if len(found) == len(known):
-            return found
-        kind, generator = stream.kind, stream.generator
-        now, found = kind.read(generator), []
-        kind.write(generator, stream.state)
-        for draw in range(1, draws + 1):
-            kind.move(generator)
-            found.append(kind.key(kind.read(generator)))
-            if len(self._later) < KNOWN:
-                self._later[stream.key, draw] = found[-1]
-        kind.write(generator, now)
-        return found
+            kind, generator = stream.kind, stream.generator
+            now = kind.read(generator)
+            kind.write(generator, stream.state)
+            for _ in range(answered - 1):
+                kind.move(generator)
+                self.keys.add(kind.key(kind.read(generator)))
+            kind.write(generator, now)
 
     def catch_up(self, generator: Any, kind: GeneratorAccess) -> None:
-        """Somebody is about to look at the state of a generator: it moves by what was answered."""
+        """A generator moves by what was answered: somebody is about to look at its state."""
         generator_id = identity(generator)
         stream = self._streams.get(generator_id)
         if stream is None:
-            if not (self._unfollowed or generator_id in self._free):
-                # From here on it is known whether something moves it.
-                stream = self._begin(generator_id, generator, kind)
-                self._see_stray(generator_id, stream)
-            return
+            if self._unfollowed or generator_id in self._free:
+                return
+            # From here on it is known whether something moves it.
+            stream = self._begin(generator_id, generator, kind)
         self._see_stray(generator_id, stream)
         if stream.answered:
-            before = Stream(generator, kind, stream.state, stream.key)
-            self._parts.append((before, stream.answered))
+            if not self._exact:
+                before = Stream(generator, kind, stream.state, stream.key)
+                self._parts.append((before, stream.answered))
             self.moved.setdefault(generator_id, (generator, stream.state, stream.kind))
             for _ in range(stream.answered):
                 stream.kind.move(generator)
@@ -214,7 +192,7 @@ class Streams:
 
     def _see_stray(self, generator_id: int, stream: Stream) -> None:
         """Remember whether a generator is not where handled draws left it, before that is lost."""
-        if not self._is_drawn_outside(generator_id) and stream.strayed():
+        if not self._is_shared(generator_id) and stream.strayed():
             self._stray = stream.kind.name
             self.moved.setdefault(generator_id, (stream.generator, stream.state, stream.kind))
 
@@ -257,7 +235,7 @@ class Streams:
             self._see_stray(generator_id, stream)
         stray = self._stray
         for generator_id, (generator, state, kind) in list(self.moved.items()):
-            if generator_id in self._set or not self._is_drawn_outside(generator_id):
+            if generator_id in self._set or not self._is_shared(generator_id):
                 kind.write(generator, state)
         return stray
 

@@ -31,8 +31,17 @@ _ENUMERATIONS = threading.RLock()
 
 
 def one_at_a_time() -> contextlib.AbstractContextManager[object]:
-    """What an enumeration waits for; one that a run begins, in whatever thread, is part of it."""
-    return _ENUMERATIONS if current_run() is None else contextlib.nullcontext()
+    """What an enumeration waits for: those around it, and others that its run begins, but not that.
+
+    A run may begin one in any thread, and wait for it.
+    """
+    run = current_run()
+    if run is None or run.over:
+        return _ENUMERATIONS
+    found: contextlib.AbstractContextManager[object] = run.memory.setdefault(
+        "enumerations", threading.RLock()
+    )
+    return found
 
 
 class Handling:
@@ -52,12 +61,11 @@ class Handling:
         self._roots = roots
         self._frameworks: list[Framework] = []
         self._each_run: list[Framework] = []
-        self._drawn_outside_runs: list[set[int]] = []
+        self._generator_frameworks: list[GeneratorFramework] = []
         self._places = Patches()
         self._lock = contextlib.ExitStack()
         self._token: contextvars.Token[tuple[frozenset[int], ...]] | None = None
         self._last_streams: dict[int, Stream] = {}
-        self._later: dict[tuple[bytes, int], bytes] = {}
         #: Whether what draws is made from a fixed seed in each run.
         self.seeds = Seeds()
 
@@ -73,10 +81,8 @@ class Handling:
             kind(sys.modules[name]) for name, kind in FRAMEWORKS.items() if name in sys.modules
         ]
         self._each_run = [each for each in self._frameworks if each.each_run]
-        self._drawn_outside_runs = [
-            each.drawn_outside_runs
-            for each in self._frameworks
-            if isinstance(each, GeneratorFramework)
+        self._generator_frameworks = [
+            each for each in self._frameworks if isinstance(each, GeneratorFramework)
         ]
         _install(self._frameworks)
         try:
@@ -139,9 +145,7 @@ class Handling:
             for each in self._frameworks if watched or run.is_sampling else self._each_run:
                 started.append(each)
                 each.start(run, watched)
-            streams = run.memory["streams"] = Streams(
-                self._last_streams, self.is_drawn_outside, self._later
-            )
+            streams = run.memory["streams"] = Streams(self._last_streams, self.is_shared)
             try:
                 value = code()
             finally:
@@ -170,17 +174,16 @@ class Handling:
             run.over = True
             _current.reset(token)
 
-    def is_drawn_outside(self, generator: int) -> bool:
-        """Whether somebody else draws from a generator, by its identity."""
-        return any(generator in each for each in self._drawn_outside_runs)
-
     def is_shared(self, generator: int) -> bool:
-        """Whether somebody else draws from a generator that belongs to a framework, and so to all.
+        """Whether somebody else draws from a generator, by its identity, and may.
 
-        One of the estimator's own may draw for it in a thread that was there before, unseen.
+        It belongs to a framework, and so to all. One of the estimator's own may draw for it in a
+        thread that was there before, unseen.
         """
-        owners = [each for each in self._frameworks if isinstance(each, GeneratorFramework)]
-        return self.is_drawn_outside(generator) and any(each.owns(generator) for each in owners)
+        return any(
+            generator in each.drawn_outside_runs and each.owns(generator)
+            for each in self._generator_frameworks
+        )
 
     @property
     def changed(self) -> tuple[str, ...]:

@@ -285,7 +285,7 @@ def _scripted(torch: Any, keeper: StopRecorder, kind: Any) -> Any:
             if passed:
                 raise UnsupportedStopGradient(
                     f"{getattr(scripted, 'name', 'a function')} was compiled by TorchScript with "
-                    f"{', '.join(passed)} inside, a stop-gradient whose value cannot be held "
+                    f"{', '.join(passed)} inside, a stop-gradient whose value cannot be kept "
                     "there: check the function that was compiled"
                 )
         return function(scripted, *args, **kwargs)

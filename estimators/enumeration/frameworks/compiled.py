@@ -111,7 +111,7 @@ class SharedVariables:
         state = is_state(variable)
         if state and self._run.is_sampling:
             return
-        self._catch_up(storage[0])
+        self._release(storage[0])
         self._kept[id(storage)] = _SharedVariable.of("" if state else str(variable), storage)
         if not state:
             return
@@ -120,10 +120,12 @@ class SharedVariables:
         if not made:
             self.found(storage[0])
 
-    def _catch_up(self, state: Any) -> None:
-        """Whatever NumPy drew from a generator that it shares shows in its state."""
+    def _release(self, state: Any) -> None:
+        """What NumPy drew from a generator shows in its state, which moves by itself now."""
         if isinstance(state, GENERATORS):
-            Streams.of(self._run).catch_up(bits_of(state), BITS)
+            streams, bits = Streams.of(self._run), bits_of(state)
+            streams.catch_up(bits, BITS)
+            streams.moves_freely(bits)
 
     def changed(self) -> Iterator[str]:
         """The names of those that hold something else than before, and are no states."""
@@ -143,7 +145,7 @@ class SharedVariables:
 
     def given(self, state: Any) -> None:
         """The same of an argument, which may be a copy of what a shared variable held."""
-        self._catch_up(state)
+        self._release(state)
         if key_of(state) not in self._held:
             self.found(state)
 

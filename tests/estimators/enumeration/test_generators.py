@@ -9,6 +9,7 @@ import dataclasses
 import pickle
 import random
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.pool import ThreadPool
 
@@ -610,6 +611,21 @@ def test_a_place_that_was_counted_is_known_by_its_state():
 
 
 @pytest.mark.parametrize("make", [random.Random, np.random.default_rng])
+def test_the_one_behind_may_draw_last(make):
+    """Both have drawn when the first comes to where the second began."""
+    first = make(5)
+    second = copy.deepcopy(first)
+    for _ in range(2):
+        second.random()
+
+    def code():
+        return _one(first), _one(second), _one(first), _one(first)
+
+    with pytest.raises(UnsupportedDraw, match="drawn from before"):
+        outcomes(code)
+
+
+@pytest.mark.parametrize("make", [random.Random, np.random.default_rng])
 @pytest.mark.parametrize("behind", [0, 1, 2])
 def test_one_generator_may_lag_behind_another(make, behind):
     """Of two that were copies before, one was moved on: they meet after so many draws."""
@@ -658,13 +674,14 @@ def test_a_generator_of_another_thread_is_not_set_back_for_a_look():
     def draws():
         while not stop.is_set():
             found.append(random.random())
+            time.sleep(1e-4)
 
     def code():
-        drawn = _one(rng)
+        drawn = random.random() < 0.5
         random.getstate()
+        time.sleep(1e-3)
         return drawn
 
-    rng = np.random.default_rng(3)
     thread = threading.Thread(target=draws)
     thread.start()
     try:
@@ -701,3 +718,52 @@ def test_what_a_thread_of_before_draws_for_the_estimator_is_refused(make):
 
         with pytest.raises(UnsupportedDraw, match="another thread"):
             check_estimator(estimate, (np.array([0.5]),), exact=np.array([0.125]))
+
+
+@pytest.mark.parametrize("make", [random.Random, np.random.default_rng])
+def test_so_it_is_from_a_generator_that_is_made_in_the_run(make):
+    """No snapshot knows of it; the run itself follows what it draws from."""
+    with ThreadPool(1) as pool:
+
+        def code():
+            rng = make(3)
+            return _one(rng), pool.apply(rng.random) < 0.5
+
+        with pytest.raises(UnsupportedDraw, match="another thread"):
+            outcomes(code)
+
+
+def test_enumerations_of_one_run_wait_for_each_other():
+    """As those of several threads do: they look at the same generators."""
+    inner = random.Random(4)
+    under_way, most = [], []
+
+    def toss():
+        under_way.append(None)
+        time.sleep(1e-3)
+        most.append(len(under_way))
+        drawn = _one(inner)
+        under_way.pop()
+        return drawn
+
+    with ThreadPoolExecutor(3) as pool:
+
+        def code():
+            found = [pool.submit(outcomes, toss) for _ in range(6)]
+            return tuple(len(each.result(timeout=60)) for each in found)
+
+        assert outcomes(code) == {(2,) * 6: 1.0}
+    assert max(most) == 1
+
+
+def test_what_was_drawn_unseen_before_an_error_is_put_back():
+    """The error says what it was; NumPy's own generator is where it was all the same."""
+    before = np.random.get_state()  # noqa: NPY002 - it is looked at
+
+    def code():
+        np.random.mtrand.random_sample()
+        raise KeyError("somebody's own")
+
+    with pytest.raises(KeyError, match="somebody's own"):
+        outcomes(code)
+    assert repr(np.random.get_state()) == repr(before)  # noqa: NPY002

@@ -1,5 +1,6 @@
 """Distributions over numbered outcomes: none is a list that is longer than it need be."""
 
+import itertools
 import math
 import sys
 
@@ -18,6 +19,7 @@ from gradproof.estimators.enumeration.outcomes import (
     tables,
     weighted,
     weighted_rows,
+    without_replacement,
 )
 
 
@@ -156,3 +158,15 @@ def test_bad_weights_are_refused_beside_good_ones_of_before():
     before = weighted("draw", [1.0, 1.0])
     with pytest.raises(ValueError, match="not all zero"):
         weighted("draw", [0.0, 0.0], None, before)
+
+
+@pytest.mark.parametrize("draws", range(5))
+def test_places_without_replacement_come_in_every_order(draws):
+    """Each sequence once, by the numbers that the draws come out as."""
+    ways = itertools.product(*(range(4 - draw) for draw in range(draws)))
+
+    def places(numbers):
+        return tuple(without_replacement(lambda _: next(numbers), "draws", 4, draws))
+
+    orders = sorted(places(iter(way)) for way in ways)
+    assert orders == list(itertools.permutations(range(4), draws))
