@@ -84,8 +84,8 @@ def _loss_itself() -> Proof:
             Step(BARE * SCORE, "value of a held constant"),
         ),
         conclusion="by φ and θ no term is left, since L occurs held only: Theano says "
-        "DisconnectedInputError, or returns zeros if told to ignore it; a raw output of the scan "
-        "that makes L is of this kind",
+        "DisconnectedInputError, or returns zeros if told to ignore it; a raw output of a scan, "
+        "named where it is both CL and L, is of this kind",
     )
 
 
@@ -110,7 +110,9 @@ def _nothing_held() -> Proof:
             *_held(BARE, LOG_Q, L),
             Step(BARE * SCORE + LOG_Q * (PATHWISE + SCORE) + PATHWISE, "independence"),
         ),
-        conclusion="the excess is log q (∂L + ∂log q), and its mean is not zero",
+        conclusion="the excess is log q (∂L + ∂log q), and its mean is not zero; a raw output of a "
+        "scan, named where L is another output of the same scan, is of this kind: it is not held "
+        "at all, and of the excess only log q ∂L is left where CQ is a copy",
     )
 
 

@@ -43,8 +43,8 @@ def run(
     t: int,
     size: int,
     condition: Array | None = None,
-) -> list[Array]:
-    """Hidden states after each token.
+) -> Array:
+    """Hidden states after each token, shape (M, N, T, H).
 
     Args:
         inputs: (N, T, D), the same for every label.
@@ -53,27 +53,28 @@ def run(
         size: H.
         condition: (M, N, 4H), added to the gates at every step: what depends on the label.
             None: nothing does, and M is 1.
-
-    Returns:
-        T arrays of shape (M, N, H).
     """
-    recurrent = parameters[f"{name}.recurrent"]
-    gates_in = ops.expand_dims(ops.dot(inputs, parameters[f"{name}.input"]), 0)
+    gates = ops.expand_dims(ops.dot(inputs, parameters[f"{name}.input"]), 0)
+    keep = ops.expand_dims(ops.expand_dims(mask, -1), 0)
     offset = ops.expand_dims(ops.expand_dims(parameters[f"{name}.bias"], 0), 0)
     if condition is not None:
         offset = offset + condition
-    steps = ops.unstack(gates_in, axis=2, count=t)
-    state = ops.zeros_like((steps[0] + offset)[:, :, :size])
-    cell = state
-    states = []
-    for step in range(t):
-        gates = steps[step] + offset + ops.dot(state, recurrent)
-        new_state, new_cell = _cell(ops, gates, cell, size)
-        keep = ops.expand_dims(ops.expand_dims(mask[:, step], -1), 0)
-        state = keep * new_state + (1 - keep) * state
-        cell = keep * new_cell + (1 - keep) * cell
-        states.append(state)
-    return states
+    zeros = ops.zeros_like((gates[:, :, 0] + offset)[:, :, :size])
+
+    def step(
+        entering: Array, keep: Array, state: Array, cell: Array, offset: Array, recurrent: Array
+    ) -> tuple[Array, Array]:
+        new_state, new_cell = _cell(ops, entering + offset + ops.dot(state, recurrent), cell, size)
+        return keep * new_state + (1 - keep) * state, keep * new_cell + (1 - keep) * cell
+
+    return ops.scan(
+        step,
+        [gates, keep],
+        [zeros, zeros],
+        [offset, parameters[f"{name}.recurrent"]],
+        axis=2,
+        count=t,
+    )
 
 
 def _cell(ops: Ops, gates: Array, cell: Array, size: int) -> tuple[Array, Array]:

@@ -10,12 +10,16 @@ so models take them from the batch and the parameters, never from an array's ``s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 #: An array of whichever framework is running: NumPy's, an autograd box, a tensor, a variable.
 #: ``Any`` on purpose: no static type is common to all of them.
 Array = Any
+
+
+#: One step of a scan: ``step(*slices, *states, *constants)`` gives the states after it.
+Step = Callable[..., Sequence[Array]]
 
 
 class Ops(Protocol):
@@ -60,6 +64,28 @@ class Ops(Protocol):
     def unstack(self, x: Array, axis: int, count: int) -> list[Array]:
         """The ``count`` arrays along an axis, without it: the inverse of ``stack``."""
 
+    def scan(
+        self,
+        step: Step,
+        sequences: Sequence[Array],
+        states: Sequence[Array],
+        constants: Sequence[Array],
+        *,
+        axis: int,
+        count: int,
+    ) -> Array:
+        """The first state after each of ``count`` steps, stacked along ``axis``.
+
+        Theano: ``theano.scan``, a graph of one size whatever the count. Elsewhere: a loop.
+
+        Args:
+            step: takes the slices of the sequences along ``axis``, without it, then the states,
+                then the constants, and returns the states after the step, of the same shapes.
+            sequences: arrays with ``count`` entries along ``axis``.
+            states: before the first step.
+            constants: whatever else a step needs; a step must reach no other array.
+        """
+
     def take(self, table: Array, rows: Array) -> Array:
         """Rows of ``table`` (V, D) at integer ``rows`` (...): shape (..., D)."""
 
@@ -78,3 +104,25 @@ class Ops(Protocol):
         Theano: a separate node named in ``consider_constant``. PyTorch: ``detach``. autograd: a
         function that is not traced.
         """
+
+
+class LoopScan:
+    """``scan`` as a Python loop, for frameworks that run at once, and as a second witness."""
+
+    def scan(
+        self: Ops,
+        step: Step,
+        sequences: Sequence[Array],
+        states: Sequence[Array],
+        constants: Sequence[Array],
+        *,
+        axis: int,
+        count: int,
+    ) -> Array:
+        """The first state after each step, stacked."""
+        slices = [self.unstack(sequence, axis, count) for sequence in sequences]
+        firsts = []
+        for inputs in zip(*slices, strict=True):
+            states = step(*inputs, *states, *constants)
+            firsts.append(states[0])
+        return self.stack(firsts, axis)

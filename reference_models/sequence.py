@@ -53,7 +53,7 @@ def encode(
         size=size,
         condition=condition,
     )
-    return states[-1]
+    return states[:, :, batch.t - 1]
 
 
 def decoder_initial(
@@ -88,7 +88,7 @@ def reconstruction(
         size=size,
         condition=condition,
     )
-    return _negative_log_likelihood(ops, parameters, batch, ops.stack(states, axis=2))
+    return _negative_log_likelihood(ops, parameters, batch, states)
 
 
 def _negative_log_likelihood(

@@ -13,12 +13,12 @@ from autograd.core import VJPNode
 from autograd.extend import notrace_primitive
 from autograd.tracer import trace
 
-from gradproof.reference_models.ops import Array
+from gradproof.reference_models.ops import Array, LoopScan
 
 from .backend import Arrays, Build, Function, Names
 
 
-class AutogradOps:
+class AutogradOps(LoopScan):
     """The array namespace on NumPy arrays and autograd's boxes."""
 
     def __init__(self) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from gradproof.reference_models.ops import Array
+from gradproof.reference_models.ops import Array, LoopScan, Step
 
 from .backend import Arrays, BackendMissing, Build, Function, Names
 
@@ -66,6 +66,34 @@ class TheanoOps:
         """Slices, one for each index."""
         return [x[(slice(None),) * axis + (place,)] for place in range(count)]
 
+    def scan(
+        self,
+        step: Step,
+        sequences: Sequence[Array],
+        states: Sequence[Array],
+        constants: Sequence[Array],
+        *,
+        axis: int,
+        count: int,
+    ) -> Array:
+        """``theano.scan``, strict: what a step reaches beside its arguments is an error."""
+        broadcast = [state.broadcastable for state in states]
+
+        def checked(*arguments: Array) -> list[Array]:
+            # A scan's states keep their type, and sums forget which axes have length one.
+            return list(map(self._tensor.patternbroadcast, step(*arguments), broadcast))
+
+        found, _ = self.theano.scan(
+            checked,
+            sequences=[_moved(sequence, axis, 0) for sequence in sequences],
+            outputs_info=list(states),
+            non_sequences=list(constants),
+            n_steps=count,
+            strict=True,
+        )
+        first = self._tensor.patternbroadcast(found[0], (count == 1, *broadcast[0]))
+        return _moved(first, 0, axis)
+
     def take(self, table: Array, rows: Array) -> Array:
         """Rows of a table, by the one-index gather, whose gradient needs no compiler."""
         rows = self._tensor.as_tensor_variable(rows)
@@ -102,13 +130,27 @@ class TheanoOps:
         return node
 
 
+class UnrolledTheanoOps(LoopScan, TheanoOps):
+    """The same with a scan as so many copies of its step: a second witness of short sentences."""
+
+
+def _moved(x: Array, source: int, target: int) -> Array:
+    """``x`` with one axis in another place."""
+    axes = [axis for axis in range(x.ndim) if axis != source]
+    return x.dimshuffle(*axes[:target], source, *axes[target:])
+
+
 class TheanoBackend:
     """Builds a graph for the shapes given, compiles it, and calls it."""
 
     name = "theano"
 
-    def __init__(self, theano: Any) -> None:
-        self.theano = theano
+    def __init__(self, theano: Any, ops: type[TheanoOps] = TheanoOps) -> None:
+        self.theano, self._ops = theano, ops
+
+    def unrolled(self) -> TheanoBackend:
+        """The same with no scan in its graphs, for sentences of a dozen tokens at most."""
+        return TheanoBackend(self.theano, UnrolledTheanoOps)
 
     def variables(self, arrays: Arrays) -> dict[str, Any]:
         """An input variable for each array, broadcasting where its axes have length one."""
@@ -150,14 +192,14 @@ class TheanoBackend:
         """Compile the values."""
         symbols, symbolic_inputs = self.variables(parameters), self.variables(inputs)
         with self.precision(parameters):
-            values = build(TheanoOps(self.theano), symbols, symbolic_inputs)
+            values = build(self._ops(self.theano), symbols, symbolic_inputs)
         return self.compile(symbols, symbolic_inputs, values)
 
     def differentiate(
         self, build: Build, parameters: Arrays, inputs: Arrays, wrt: Names
     ) -> Function:
         """One ``theano.grad`` with every stop-gradient in ``consider_constant``."""
-        ops = TheanoOps(self.theano)
+        ops = self._ops(self.theano)
         symbols, symbolic_inputs = self.variables(parameters), self.variables(inputs)
         with self.precision(parameters):
             cost = build(ops, symbols, symbolic_inputs)
@@ -170,7 +212,7 @@ class TheanoBackend:
         self, build: Build, parameters: Arrays, inputs: Arrays, wrt: Names
     ) -> Function:
         """``theano.grad`` of what it gave, with the same nodes in ``consider_constant``."""
-        ops = TheanoOps(self.theano)
+        ops = self._ops(self.theano)
         symbols, symbolic_inputs = self.variables(parameters), self.variables(inputs)
         by = {name: symbols[name] for name in wrt}
         with self.precision(parameters):
@@ -214,7 +256,7 @@ class TheanoBackend:
 
     def reach(self, build: Build, parameters: Arrays, inputs: Arrays) -> frozenset[str]:
         """The parameters among the ancestors of the values, past no stop-gradient."""
-        ops, symbols = TheanoOps(self.theano), self.variables(parameters)
+        ops, symbols = self._ops(self.theano), self.variables(parameters)
         values = build(ops, symbols, self.variables(inputs))
         ancestors = set(self.theano.gof.graph.inputs(list(values.values()), ops.held))
         return frozenset(name for name, symbol in symbols.items() if symbol in ancestors)

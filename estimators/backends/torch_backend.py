@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from gradproof.reference_models.ops import Array
+from gradproof.reference_models.ops import Array, LoopScan
 
 from .backend import Arrays, Build, Function, Names
 
 
-class TorchOps:
+class TorchOps(LoopScan):
     """The array namespace on tensors."""
 
     def __init__(self, torch: Any) -> None:

@@ -107,6 +107,37 @@ FUNCTIONS = {
     ),
 }
 
+
+def two_states(ops):
+    """A step of a scan: two states that read each other, two sequences and a constant."""
+    return lambda x, y, a, b, c: (ops.tanh(x + b), a + y - c)
+
+
+def scanned(ops, v, axis, names):
+    """The first of two states after each step, over as many arrays as are named."""
+    sequences = [ops.stack([v[name] for name in order], axis) for order in (names, names[::-1])]
+    return ops.scan(
+        two_states(ops), sequences, [v["x"], v["y"]], [v["x"]], axis=axis, count=len(names)
+    )
+
+
+def looped(v, axis, names):
+    """The same by a loop of NumPy's."""
+    a, b, states = v["x"], v["y"], []
+    for x, y in zip(names, names[::-1], strict=True):
+        a, b = np.tanh(v[x] + b), a + v[y] - v["x"]
+        states.append(a)
+    return np.stack(states, axis=axis)
+
+
+FUNCTIONS |= {
+    f"scan of {len(names)} along {axis}": (
+        functools.partial(scanned, axis=axis, names=names),
+        functools.partial(looped, axis=axis, names=names),
+    )
+    for names, axis in (("yxy", 0), ("xy", 2), ("y", 1))
+}
+
 each_function = pytest.mark.parametrize("name", FUNCTIONS)
 
 

@@ -77,6 +77,10 @@ class Framework:
         """As the framework's own."""
         return self.inner.name
 
+    def unrolled(self) -> Any:
+        """What Theano's graphs with a scan are compared with, which is right."""
+        return self.inner.unrolled()
+
     def _build(self, build: Any) -> Any:
         return lambda ops, parameters, inputs: build(Ops(ops, self.ops), parameters, inputs)
 

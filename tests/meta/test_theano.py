@@ -3,6 +3,7 @@
 import dataclasses
 import re
 
+import numpy as np
 import pytest
 
 from gradproof.checks.evidence import HOLDS, REFUTED, UNDECIDED
@@ -55,6 +56,8 @@ ENTRIES = r"^$"
         (twin, "gradient.phi_theta/batch-form", ENTRIES),
         (twin, "baseline.reconstruction/held", ENTRIES),
         (renamed, "constant.theano/copied-scan", ENTRIES),
+        (renamed, "constant.theano/raw-scan", ENTRIES),
+        (twin, "constant.theano/raw-scan-shared", ENTRIES),
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
@@ -77,7 +80,6 @@ def test_holding_the_wrong_node_is_refuted(scene, hold, check, note):
         ("constant.theano/cl-is-l-e", r"^$"),
         ("constant.theano/cq-is-log-q-e", r"^$"),
         ("constant.theano/unused-twin", r"^$"),
-        ("constant.theano/raw-scan", r"^$"),
     ],
 )
 def test_each_trap_is_refuted_as_described_and_holds_without_it(scene, check, where):
@@ -94,6 +96,58 @@ def test_each_trap_is_refuted_as_described_and_holds_without_it(scene, check, wh
         CHECKS[check], compare=lambda study: constant_theano.at_one_draw(study, right, groups)
     )
     assert scene.run(corrected).verdict == HOLDS
+
+
+@pytest.mark.parametrize(
+    ("check", "trap", "groups", "multiples"),
+    [
+        ("raw-scan", constant_theano._raw_scan, (), [constant_theano.once, np.zeros_like]),
+        (
+            "raw-scan-shared",
+            constant_theano._raw_scan_shared,
+            ("e", "w"),
+            [constant_theano.once, constant_theano._as_if_not_named],
+        ),
+    ],
+)
+def test_a_raw_output_of_a_scan_gives_one_gradient_and_no_other(
+    scene, check, trap, groups, multiples
+):
+    """Neither the derived estimate nor what the other of the two traps gives."""
+    row = CHECKS[f"constant.theano/{check}"]
+    assert scene.run(row).verdict == HOLDS
+    form = Form(check, "", trap)
+    for multiple in multiples:
+        other = dataclasses.replace(
+            row,
+            compare=lambda study, multiple=multiple: constant_theano.at_one_draw(
+                study, form, groups, multiple
+            ),
+        )
+        found = scene.run(other)
+        assert found.verdict == REFUTED, found.explain()
+        assert not found.crash
+        assert found.worst.split(".")[0] in {"e", "phi", "theta"}
+
+
+def test_a_scan_that_holds_other_nodes_than_the_unrolled_graph_is_refuted(scene):
+    """The second witness sees what the first does not name."""
+    assert scene.run("constant.theano/unrolled", "seqdgm").verdict == HOLDS
+    scene.framework(ops={"stop_gradient": renamed})
+    found = scene.run("constant.theano/unrolled", "seqdgm")
+    assert (found.verdict, found.crash) == (REFUTED, ""), found.explain()
+
+
+def test_the_shared_output_leaves_nothing_for_phi(scene):
+    """By phi and theta Theano refuses: L occurs only where it is named."""
+    form = Form("shared", "", constant_theano._raw_scan_shared)
+    check = dataclasses.replace(
+        CHECKS["constant.theano/raw-scan-shared"],
+        compare=lambda study: constant_theano.at_one_draw(study, form),
+    )
+    found = scene.run(check)
+    assert (found.verdict, found.crash) == (REFUTED, "")
+    assert re.search(REFUSED, found.note)
 
 
 def test_other_errors_of_a_trap_are_crashes(scene):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,13 +16,15 @@ import numpy as np
 from gradproof.estimators.baselines import BASELINES
 from gradproof.estimators.baselines.protocol import BaselineInput
 from gradproof.estimators.note.builds import build, surrogate, terms_at
+from gradproof.estimators.note.exact import reference
 from gradproof.estimators.note.forms import FORMS, Form, FormTerms
+from gradproof.estimators.note.subject import Subject
 from gradproof.reference_models.batch import Batch, from_arrays
 from gradproof.reference_models.model import Model, one_hot
 from gradproof.reference_models.ops import Array, Ops
 
-from ...evidence import HOLDS, REFUTED, Comparison
-from ..check import Check, on_tabular_cases
+from ...evidence import HOLDS, REFUTED, Comparison, compare
+from ..check import SEQUENCE_MODELS, Check, on_tabular_cases
 from ..study import Study
 from .formulas import derived_row, formula_sum
 
@@ -35,13 +37,29 @@ REFUSALS = ("DisconnectedInputError", "NullTypeGradError")
 BASELINE = BASELINES["affine-embedding"]
 
 
-def derived(study: Study, labels: np.ndarray, baseline: np.ndarray) -> dict[str, np.ndarray]:
-    """sum_j [(L + log q + 1 - B) s + d] at labels (N,), by parameter."""
+#: By what each sentence's pathwise part d is multiplied, from log q at the labels drawn, (N,).
+Multiple = Callable[[np.ndarray], np.ndarray]
+
+
+def once(log_q: np.ndarray) -> np.ndarray:
+    """d itself: what the derived estimate has."""
+    return np.ones_like(log_q)
+
+
+def derived(
+    study: Study, labels: np.ndarray, baseline: np.ndarray, multiple: Multiple = once
+) -> dict[str, np.ndarray]:
+    """sum_j [(L + log q + 1 - B) s + d] at labels (N,), by parameter.
+
+    Args:
+        multiple: of d, where a trap makes something else of it.
+    """
     known, rows = study.reference, np.arange(study.subject.batch.n)
-    weight = known.loss[rows, labels] + known.log_q[rows, labels] + 1.0 - baseline
+    log_q = known.log_q[rows, labels]
+    weight = known.loss[rows, labels] + log_q + 1.0 - baseline
     return {
         name: np.tensordot(weight, known.score[name][rows, labels], axes=1)
-        + known.pathwise[name][rows, labels].sum(axis=0)
+        + np.tensordot(multiple(log_q), known.pathwise[name][rows, labels], axes=1)
         for name in study.names()
     }
 
@@ -54,11 +72,14 @@ def baseline_values(
     return {"B": BASELINE.value(BaselineInput(ops, model, parameters, batch, inputs, terms.loss))}
 
 
-def at_one_draw(study: Study, form: Form, groups: tuple[str, ...] = ()) -> list[Comparison]:
+def at_one_draw(
+    study: Study, form: Form, groups: tuple[str, ...] = (), multiple: Multiple = once
+) -> list[Comparison]:
     """The gradient of a surrogate at one draw against the derived one.
 
     Args:
         groups: differentiate by these alone; none: by all at once.
+        multiple: as for :func:`derived`.
     """
     subject, labels, names = study.subject, study.draw(), tuple(study.names(*groups))
     draw = one_hot(labels, subject.model.classes)
@@ -68,7 +89,7 @@ def at_one_draw(study: Study, form: Form, groups: tuple[str, ...] = ()) -> list[
         found = study.bench.gradient(surrogate(form, BASELINE, subject), subject, inputs, names)
     except Exception as error:  # noqa: BLE001 - refusal() raises all but two kinds again
         return [refusal(study, error)]
-    expected = derived(study, labels, value.astype(np.float64))
+    expected = derived(study, labels, value.astype(np.float64), multiple)
     return study.compare_gradient(found, expected, list(names), extra=float(np.abs(value).max()))
 
 
@@ -112,6 +133,17 @@ def _raw_scan(ops: Any, terms: FormTerms) -> Array:
     constant, loss = _scanned_twice(ops, terms)
     ops.held.append(constant)
     return _cost(terms, constant, ops.stop_gradient(terms.log_q_at_draw), loss)
+
+
+def _as_if_not_named(log_q: np.ndarray) -> np.ndarray:
+    """d of L, and once more log q times it, for CL is differentiated as well."""
+    return 1.0 + log_q
+
+
+def _raw_scan_shared(ops: Any, terms: FormTerms) -> Array:
+    loss, _ = _scanned_twice(ops, terms)
+    ops.held.append(loss)
+    return _cost(terms, loss, ops.stop_gradient(terms.log_q_at_draw), loss)
 
 
 def _copied_scan(ops: Any, terms: FormTerms) -> Array:
@@ -175,6 +207,7 @@ def _trap(
     expected: str,
     cost: Any,
     groups: tuple[str, ...] = (),
+    multiple: Multiple = once,
     **where: Any,
 ) -> Check:
     form = Form(variant, statement, cost)
@@ -183,7 +216,7 @@ def _trap(
         variant=variant,
         statement=statement,
         expected=expected,
-        compare=lambda study: at_one_draw(study, form, groups),
+        compare=lambda study: at_one_draw(study, form, groups, multiple),
         **on_tabular_cases(supports=False),
         **where,
     )
@@ -205,6 +238,46 @@ def at_a_draw(study: Study) -> list[Comparison]:
     return study.compare_gradient(found, expected, names, extra=extra)
 
 
+#: Tokens up to which an unrolled graph is built: its size, and recursion, grow with the text.
+UNROLLED = 12
+
+
+def unrolled(study: Study) -> list[Comparison]:
+    """One differentiation of a graph with scan, against that of one with as many steps written out.
+
+    Each names its own copies in ``consider_constant``.
+    """
+    subject, names = first_tokens(study.subject, UNROLLED), tuple(study.names())
+    inputs = subject.inputs(one_hot(study.draw(), subject.model.classes))
+    inputs |= study.baseline_inputs(BASELINE)
+    cost = surrogate(FORMS["one-pass"], BASELINE, subject)
+    found = study.bench.gradient(cost, subject, inputs, names)
+    witness = study.bench.backend.unrolled()  # type: ignore[attr-defined]
+    expected = witness.differentiate(cost, subject.parameters, inputs, names)(
+        subject.parameters, inputs
+    )
+    known = reference(subject)
+    value = study.bench.values(build(baseline_values, subject), subject, inputs)["B"]
+    extra = float(np.abs(value).max())
+    return [
+        compare(name, found[name], expected[name], known.bound(name, extra), subject.describe())
+        for name in names
+    ]
+
+
+def first_tokens(subject: Subject, count: int) -> Subject:
+    """The subject with each sentence cut to its first tokens."""
+    old = subject.batch
+    if old.t <= count:
+        return subject
+    arrays = {
+        # Only what has an axis of time is cut: tokens, the mask, and noise of one number a token.
+        name: array[:, :count] if array.shape[1:2] == (old.t,) else array
+        for name, array in old.arrays().items()
+    }
+    return subject.replace(batch=from_arrays(old.n, count, arrays))
+
+
 CHECKS = (
     _trap("held", "CL and CQ held as values of their own", HOLDS, FORMS["one-pass"].cost),
     _trap("not-held", "nothing held constant", REFUTED, FORMS["not-held"].cost),
@@ -217,7 +290,23 @@ CHECKS = (
     _trap(
         "unused-twin", "copies named that the cost does not use", REFUTED, _unused_twin, **THEANO
     ),
-    _trap("raw-scan", "CL an output of the scan that L comes from", REFUTED, _raw_scan, **THEANO),
+    _trap(
+        "raw-scan",
+        "CL one output of a scan, L another; CL named raw is as if nothing were named",
+        HOLDS,
+        _raw_scan,
+        multiple=_as_if_not_named,
+        **THEANO,
+    ),
+    _trap(
+        "raw-scan-shared",
+        "CL and L one output of a scan; named raw, dL is lost (by e and w alone)",
+        HOLDS,
+        _raw_scan_shared,
+        ("e", "w"),
+        multiple=np.zeros_like,
+        **THEANO,
+    ),
     _trap("copied-scan", "CL a copy of that output", HOLDS, _copied_scan, **THEANO),
     Check(
         claim="constant.theano",
@@ -234,6 +323,15 @@ CHECKS = (
         expected=HOLDS,
         compare=lambda study: sampled_label(study, held=True),
         **THEANO,
+    ),
+    Check(
+        claim="constant.theano",
+        variant="unrolled",
+        statement="theano.scan, against the same steps written out (12 tokens at most)",
+        expected=HOLDS,
+        compare=unrolled,
+        models=SEQUENCE_MODELS,
+        backends=("theano",),
     ),
     derived_row("constant.theano", "one differentiation gives the derived estimate", at_a_draw),
 )

@@ -150,7 +150,7 @@ CELLS = "rounding of values: u R (1 + M), of the LSTM and what is read off it"
 
 
 def masked_values(ops: Ops, model: Model, parameters: Named, batch: Batch, inputs: Named) -> Named:
-    """States (T, 1, N, H) after each token, and what the tokens cost in all, (1, N)."""
+    """States (1, N, T, H) after each token, and what the tokens cost in all, (1, N)."""
     states = lstm.run(
         ops,
         inputs,
@@ -162,7 +162,7 @@ def masked_values(ops: Ops, model: Model, parameters: Named, batch: Batch, input
         condition=inputs["condition"],
     )
     cost = sequence.reconstruction(ops, inputs, batch, inputs["condition"], size=HIDDEN)
-    return {"states": ops.stack(states, axis=0), "cost": cost}
+    return {"states": states, "cost": cost}
 
 
 def decoder(study: Study, batch: Batch) -> dict[str, np.ndarray]:
@@ -178,7 +178,7 @@ def decoder(study: Study, batch: Batch) -> dict[str, np.ndarray]:
 
 
 def stepped(given: dict[str, np.ndarray], mask: np.ndarray) -> np.ndarray:
-    """States (T, N, H): the update of an LSTM written out, what the mask makes of it derived."""
+    """States (N, T, H): the update of an LSTM written out, what the mask makes of it derived."""
     masked = derivation("invariants").further["state"]
     kernel, recurrent, bias = (
         given[f"theta.lstm.{name}"] for name in ("input", "recurrent", "bias")
@@ -193,7 +193,7 @@ def stepped(given: dict[str, np.ndarray], mask: np.ndarray) -> np.ndarray:
         state = masked(mask=keep, updated=seen, before=state)
         cell = masked(mask=keep, updated=updated, before=cell)
         states.append(state)
-    return np.array(states)
+    return np.stack(states, axis=1)
 
 
 def _logistic(x: np.ndarray) -> np.ndarray:
@@ -209,14 +209,14 @@ def masked_steps(study: Study) -> list[Comparison]:
     wide = {name: value.astype(np.float64) for name, value in given.items()}
     states = stepped(wide, batch.mask.astype(np.float64))
     logits = states @ wide["theta.output"].T + wide["theta.output_bias"]
-    target = np.take_along_axis(logits, batch.tokens.T[..., None], axis=-1)[..., 0]
+    target = np.take_along_axis(logits, batch.tokens[..., None], axis=-1)[..., 0]
     cost = np.log(np.exp(logits).sum(axis=-1)) - target
-    expected = derivation("invariants").oracle(mask=batch.mask.T, value=cost)
+    expected = derivation("invariants").oracle(mask=batch.mask.T, value=cost.T)
     # All that is computed, the decoder being among the inputs, is counted as if of parameters.
     rounded = count_roundings(lambda ops, counted, _: whole(ops, {}, counted), inputs, {})
     bound = unit_roundoff(subject.dtype) * rounded.operations * (1.0 + rounded.largest)
     return [
-        compare("states", found["states"][:, 0], states, bound, study.name),
+        compare("states", found["states"][0], states, bound, study.name),
         compare("cost of the tokens", found["cost"][0], expected, bound, study.name),
     ]
 
