@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
@@ -17,11 +18,11 @@ from gradproof.reference_models.registry import make_model
 class TextOptions:
     """How much text a verification takes.
 
-    Enumeration runs the estimator once for each sentence and label, so a few short sentences are
-    enough: a claim that fails, fails on each of them.
+    Enumeration runs the estimator once for each sentence and label.
 
     Args:
-        length: tokens that a sentence is cut to, its end marker among them.
+        length: tokens that a sentence is cut to, its end marker among them. No name of the built-in
+            corpora is as long as the default.
         vocabulary_size: tokens that the model knows; the rest are unknown ones.
         labelled: sentences of the batch with their label.
         unlabelled: sentences of the batch without.
@@ -34,10 +35,10 @@ class TextOptions:
             takes all of it.
     """
 
-    length: int = 6
+    length: int = 48
     vocabulary_size: int = 200
     labelled: int = 1
-    unlabelled: int = 2
+    unlabelled: int = 3
     text: str | None = None
     label: str | None = None
     unit: Unit | None = None
@@ -49,6 +50,16 @@ class TextOptions:
         check_whole("unlabelled", self.unlabelled, 0)
         if self.labelled + self.unlabelled == 0:
             raise ValueError("labelled = 0 and unlabelled = 0, expected a sentence of either kind")
+
+
+def of_texts(texts: int, **further: Any) -> TextOptions:
+    """Options for so many sentences in all, one in four of them with its label.
+
+    Args:
+        further: the other fields of :class:`TextOptions`.
+    """
+    labelled = -(-texts // 4)
+    return TextOptions(labelled=labelled, unlabelled=texts - labelled, **further)
 
 
 def check_whole(name: str, value: object, least: int) -> None:
@@ -73,7 +84,7 @@ def prepare_text(data: str, options: TextOptions, seed: int) -> PreparedCorpus:
         corpus,
         length=options.length,
         vocabulary_size=options.vocabulary_size,
-        labelled=classes,
+        labelled=max(classes, options.labelled),
         held_out=1,
         seed=seed,
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from gradproof.checks.note.text import TextOptions
+from gradproof.checks.note.text import TextOptions, of_texts
 from gradproof.checks.note.verify import verify
 from gradproof.estimators.backends import BACKENDS
 from gradproof.reference_models.registry import MODELS
@@ -50,6 +50,20 @@ from .console import (
     help="What a token is, for a file.  [default: word]",
 )
 @click.option(
+    "--texts",
+    type=click.IntRange(min=1),
+    default=4,
+    show_default=True,
+    help="Sentences in the batch, one in four of them labelled.",
+)
+@click.option(
+    "--length",
+    type=click.IntRange(min=1),
+    default=TextOptions.length,
+    show_default=True,
+    help="Tokens that a sentence is cut to; no name of the built-in corpora is longer.",
+)
+@click.option(
     "--backend",
     "backends",
     multiple=True,
@@ -86,6 +100,8 @@ def command(
     text_column: str | None,
     label_column: str | None,
     unit: Any,
+    texts: int,
+    length: int,
     backends: tuple[str, ...],
     only: tuple[str, ...],
     seed: int | None,
@@ -113,7 +129,9 @@ def command(
             only=only,
             seed=seed,
             examples=examples,
-            options=TextOptions(text=text_column, label=label_column, unit=unit),
+            options=of_texts(
+                texts, length=length, text=text_column, label=label_column, unit=unit
+            ),
             processes=jobs,
             progress=report,
         )
