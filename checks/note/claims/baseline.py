@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 
 import numpy as np
@@ -18,7 +19,7 @@ from gradproof.reference_models.model import Model, every_label
 from gradproof.reference_models.ops import Array, Ops
 
 from ...evidence import HOLDS, REFUTED, Comparison, compare
-from ..check import SEQUENCE_MODELS, Check, on_tabular_cases
+from ..check import SEQUENCE_MODELS, Check, checks_of, on_tabular_cases
 from ..study import FEW_DRAWS, Study
 from .formulas import derived_row, formula_sum
 
@@ -113,11 +114,11 @@ ONE_MODEL = ("seqdgm",)
 
 def _unbiased_row(name: str, statement: str, expected: str, *, least: int = 1) -> Check:
     return Check(
-        claim="baseline.unbiased",
-        variant=name,
-        statement=statement,
-        expected=expected,
-        compare=lambda study: unbiased(study, name),
+        "baseline.unbiased",
+        name,
+        statement,
+        expected,
+        functools.partial(unbiased, name=name),
         **on_tabular_cases(sentences=(least, 2)),
         models=ONE_MODEL if BASELINES[name].coupled else SEQUENCE_MODELS,
     )
@@ -125,11 +126,11 @@ def _unbiased_row(name: str, statement: str, expected: str, *, least: int = 1) -
 
 def _shrink_row(name: str, share: str) -> Check:
     return Check(
-        claim="baseline.unbiased",
-        variant=f"{name}-share",
-        statement=f"{name} keeps {share} of E[L s]",
-        expected=HOLDS,
-        compare=lambda study: unbiased(study, name, shrunk=True),
+        "baseline.unbiased",
+        f"{name}-share",
+        f"{name} keeps {share} of E[L s]",
+        HOLDS,
+        functools.partial(unbiased, name=name, shrunk=True),
         **on_tabular_cases(),
         models=ONE_MODEL,
     )
@@ -195,22 +196,20 @@ def _of_baseline(study: Study, baseline: Baseline, name: str, lam: Named) -> np.
     return found
 
 
+_reconstruction = checks_of("baseline.reconstruction", **on_tabular_cases())
+
 CHECKS = (
-    Check(
-        claim="baseline.reconstruction",
-        variant="held",
-        statement="U with L + B(x), B affine in the embeddings and held constant",
-        expected=HOLDS,
-        compare=lambda study: reconstruction(study, "affine-embedding"),
-        **on_tabular_cases(),
+    _reconstruction(
+        "held",
+        "U with L + B(x), B affine in the embeddings and held constant",
+        HOLDS,
+        lambda study: reconstruction(study, "affine-embedding"),
     ),
-    Check(
-        claim="baseline.reconstruction",
-        variant="live",
-        statement="U with L + B(x), B reading the shared embeddings live",
-        expected=REFUTED,
-        compare=lambda study: reconstruction(study, "live"),
-        **on_tabular_cases(),
+    _reconstruction(
+        "live",
+        "U with L + B(x), B reading the shared embeddings live",
+        REFUTED,
+        lambda study: reconstruction(study, "live"),
     ),
     _unbiased_row("constant", "B the same number for every sentence", HOLDS),
     _unbiased_row("affine-embedding", "B affine in the mean embedding, held constant", HOLDS),

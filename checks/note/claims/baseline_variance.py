@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from gradproof.estimators.note.forms import FORMS
 from gradproof.reference_models.batch import Batch
 
 from ...evidence import HOLDS, REFUTED, Comparison, compare
-from ..check import Check, on_tabular_cases
+from ..check import Check, checks_of, on_tabular_cases
 from ..study import Study
 from .formulas import Arrays, apply_oracle, of_sentence
 
@@ -216,35 +216,26 @@ def share_taken(study: Study) -> list[Comparison]:
     return comparisons
 
 
-def _row(
-    claim: str,
-    variant: str,
-    statement: str,
-    compare_: Callable[[Study], list[Comparison]],
-    expected: str = HOLDS,
-) -> Check:
-    return Check(
-        claim=claim,
-        variant=variant,
-        statement=statement,
-        expected=expected,
-        compare=compare_,
-        **on_tabular_cases(supports=False),
-        models=(),
-        bound_reason=VARIANCE,
-    )
-
+_FIELDS = {**on_tabular_cases(supports=False), "models": (), "bound_reason": VARIANCE}
+_variance = checks_of("baseline.variance", **_FIELDS)
 
 CHECKS = (
-    _row("baseline.variance", "printed", "any B(x) makes it smaller", any_baseline, REFUTED),
-    _row("baseline.variance", "derived", "it is a0 - 2 a1 B + a2 B^2, entry by entry", variances),
-    _row("baseline.variance", "derived-interval", "it is smaller for B in (0, 2 a1/a2)", interval),
-    _row("baseline.variance", "derived-plus-one", "(CQ + 1) against the analytic -dH", plus_one),
-    _row(
-        "baseline.variance",
+    _variance("printed", "any B(x) makes it smaller", REFUTED, any_baseline),
+    _variance("derived", "it is a0 - 2 a1 B + a2 B^2, entry by entry", HOLDS, variances),
+    _variance("derived-interval", "it is smaller for B in (0, 2 a1/a2)", HOLDS, interval),
+    _variance("derived-plus-one", "(CQ + 1) against the analytic -dH", HOLDS, plus_one),
+    _variance(
         "derived-leave-one-out",
         "three draws that serve each other as baselines",
+        HOLDS,
         leave_one_out,
     ),
-    _row("baseline.form", "derived", "what a form leaves above the best B", share_taken),
+    Check(
+        "baseline.form",
+        "derived",
+        "what a form leaves above the best B",
+        HOLDS,
+        share_taken,
+        **_FIELDS,
+    ),
 )

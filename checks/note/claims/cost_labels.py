@@ -16,7 +16,7 @@ from gradproof.reference_models.model import Model, every_label
 from gradproof.reference_models.ops import Array, Ops
 
 from ...evidence import HOLDS, REFUTED, Comparison, compare
-from ..check import Check, on_tabular_cases
+from ..check import checks_of, on_tabular_cases
 from ..study import Study
 from .partition import Named
 
@@ -116,25 +116,24 @@ def same_for_any(study: Study) -> list[Comparison]:
     return [compare("operations of a sampled step", found, expected, 0.0, study.name)]
 
 
+_row = checks_of(
+    "cost.labels",
+    **on_tabular_cases(supports=False),  # a support is of one number of labels
+    backends=("autograd",),
+    bound_reason=WHOLE,
+)
+
 CHECKS = (
-    Check(
-        claim="cost.labels",
-        variant="printed",
-        statement="a sampled step costs as much with three labels as with two",
-        expected=REFUTED,
-        compare=same_for_any,
-        **on_tabular_cases(supports=False),  # a support is of one number of labels
-        backends=("autograd",),
-        bound_reason=WHOLE,
+    _row(
+        "printed",
+        "a sampled step costs as much with three labels as with two",
+        REFUTED,
+        same_for_any,
     ),
-    Check(
-        claim="cost.labels",
-        variant="derived",
-        statement="shared, softmax and loss, read off at 2 and 3 labels, give the counts at 7",
-        expected=HOLDS,
-        compare=counted,
-        **on_tabular_cases(supports=False),
-        backends=("autograd",),
-        bound_reason=WHOLE,
+    _row(
+        "derived",
+        "shared, softmax and loss, read off at 2 and 3 labels, give the counts at 7",
+        HOLDS,
+        counted,
     ),
 )

@@ -89,11 +89,11 @@ def derived_row(
 ) -> Check:
     """A row that compares with the formula which is derived for a claim."""
     return Check(
-        claim=claim,
-        variant="derived",
-        statement=statement,
-        expected=HOLDS,
-        compare=compare,
+        claim,
+        "derived",
+        statement,
+        HOLDS,
+        compare,
         # A complex step asks for labels of positive probability.
         **on_tabular_cases(supports=False, labelled=labelled),
         models=(),

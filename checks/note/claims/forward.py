@@ -37,11 +37,11 @@ def forward(study: Study) -> list[Comparison]:
 
 CHECKS = (
     Check(
-        claim="forward",
-        variant="values",
-        statement="log q and L of every label, against NumPy",
-        expected=HOLDS,
-        compare=forward,
+        "forward",
+        "values",
+        "log q and L of every label, against NumPy",
+        HOLDS,
+        forward,
         **on_tabular_cases(),
         bound_reason=VALUE_ROUNDING,
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 import numpy as np
@@ -93,50 +94,39 @@ def _row(
     *of: str,
     by: tuple[str, ...] = BY_SCORE,
 ) -> Check:
-    return Check(
-        claim=claim,
-        variant=variant,
-        statement=statement,
-        expected=expected,
-        compare=lambda study: mean_is_exact(study, form, by, of),
-        **on_tabular_cases(),
-    )
+    """The enumerated mean of a form; ``by`` and ``of`` as in :func:`mean_is_exact`."""
+    compare = functools.partial(mean_is_exact, form=form, by=by, of=of)
+    return Check(claim, variant, statement, expected, compare, **on_tabular_cases())
 
+
+#: The last line of the note's three.
+PHI_THETA = ("phi", "theta")
 
 CHECKS = (
     _row("gradient.e", "printed", "L ds + dH + dL", REFUTED, "printed-entropy", "e"),
     Check(
-        claim="gradient.e",
-        variant="printed-excess",
-        statement="L ds + dH + dL is off by 2 dH",
-        expected=HOLDS,
-        compare=printed_excess,
+        "gradient.e",
+        "printed-excess",
+        "L ds + dH + dL is off by 2 dH",
+        HOLDS,
+        printed_excess,
         **on_tabular_cases(),
     ),
     _row("gradient.e", "corrected", "L ds - dH + dL", HOLDS, "analytic-entropy", "e"),
     _row("gradient.e", "batch-form", "d[(CL + CQ + 1) log q + L]", HOLDS, "one-pass", "e", by=()),
     Check(
-        claim="gradient.w",
-        variant="printed",
-        statement="L ds + dH/de, in the line for w",
-        expected=REFUTED,
-        compare=printed_w,
+        "gradient.w",
+        "printed",
+        "L ds + dH/de, in the line for w",
+        REFUTED,
+        printed_w,
         **on_tabular_cases(),
         models=(),  # on a sequence model no two tables have one shape, and any numbers would do
     ),
     _row("gradient.w", "printed-sign", "L ds + dH/dw", REFUTED, "printed-entropy", "w"),
     _row("gradient.w", "corrected", "L ds - dH/dw", HOLDS, "analytic-entropy", "w"),
     _row("gradient.w", "batch-form", "d[(CL + CQ + 1) log q]", HOLDS, "score-line", "w", by=("w",)),
-    _row(
-        "gradient.phi_theta",
-        "printed",
-        "dL",
-        HOLDS,
-        "pathwise",
-        "phi",
-        "theta",
-        by=("phi", "theta"),
-    ),
+    _row("gradient.phi_theta", "printed", "dL", HOLDS, "pathwise", *PHI_THETA, by=PHI_THETA),
     _row(
         "gradient.phi_theta",
         "batch-form",
@@ -159,8 +149,7 @@ CHECKS = (
         "gradient.phi_theta",
         "the mean of dL is the derived formula's",
         "pathwise",
-        "phi",
-        "theta",
-        by=("phi", "theta"),
+        *PHI_THETA,
+        by=PHI_THETA,
     ),
 )

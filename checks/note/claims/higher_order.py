@@ -13,7 +13,7 @@ from gradproof.estimators.note.value_bounds import PASSES
 from gradproof.reference_models.model import every_label, one_hot
 
 from ...evidence import HOLDS, REFUTED, Comparison, compare
-from ..check import Check, on_tabular_cases
+from ..check import checks_of, on_tabular_cases
 from ..study import Study
 
 Named = dict[str, np.ndarray]
@@ -127,21 +127,30 @@ def curvature(study: Study, form: str, *, added: bool = False) -> list[Compariso
     ]
 
 
-def _row(variant: str, statement: str, expected: str, form: str, *, added: bool = False) -> Check:
-    return Check(
-        claim="higher_order",
-        variant=variant,
-        statement=statement,
-        expected=expected,
-        compare=lambda study: curvature(study, form, added=added),
-        **on_tabular_cases(supports=False, sentences=(1, 2)),
-        models=(),
-        bound_reason=TWICE,
-    )
-
+_row = checks_of(
+    "higher_order",
+    **on_tabular_cases(supports=False, sentences=(1, 2)),
+    models=(),
+    bound_reason=TWICE,
+)
 
 CHECKS = (
-    _row("held", "(CL + CQ + 1) log q + L, differentiated twice", REFUTED, "one-pass"),
-    _row("derived", "... lacks what is derived, and nothing else", HOLDS, "one-pass", added=True),
-    _row("magic-box", "exp(log q - CQ) (L + log q), differentiated twice", HOLDS, "magic-box"),
+    _row(
+        "held",
+        "(CL + CQ + 1) log q + L, differentiated twice",
+        REFUTED,
+        lambda study: curvature(study, "one-pass"),
+    ),
+    _row(
+        "derived",
+        "... lacks what is derived, and nothing else",
+        HOLDS,
+        lambda study: curvature(study, "one-pass", added=True),
+    ),
+    _row(
+        "magic-box",
+        "exp(log q - CQ) (L + log q), differentiated twice",
+        HOLDS,
+        lambda study: curvature(study, "magic-box"),
+    ),
 )

@@ -19,8 +19,9 @@ from gradproof.reference_models.model import Model, every_label, one_hot
 from gradproof.reference_models.ops import Array, Ops
 
 from ...evidence import HOLDS, Comparison, compare, compare_sets
-from ..check import ROUNDING, Check, on_tabular_cases
+from ..check import checks_of, on_tabular_cases
 from ..study import Study
+from .formulas import derived_row
 from .partition import COUNTED, with_noise
 
 Named = Mapping[str, Array]
@@ -221,42 +222,33 @@ def masked_steps(study: Study) -> list[Comparison]:
     ]
 
 
+_row = checks_of("invariants", **on_tabular_cases())
+
 CHECKS = (
-    Check(
-        claim="invariants",
-        variant="deterministic",
-        statement="two runs give the same bits",
-        expected=HOLDS,
-        compare=deterministic,
-        **on_tabular_cases(),
+    _row(
+        "deterministic",
+        "two runs give the same bits",
+        HOLDS,
+        deterministic,
         bound_reason="the same computation twice: no error at all",
     ),
-    Check(
-        claim="invariants",
-        variant="noise",
-        statement="all noise of the batch is used: each entry moves a value of its sentence",
-        expected=HOLDS,
-        compare=noise_used,
-        **on_tabular_cases(),
+    _row(
+        "noise",
+        "all noise of the batch is used: each entry moves a value of its sentence",
+        HOLDS,
+        noise_used,
         bound_reason=COUNTED,
     ),
-    Check(
-        claim="invariants",
-        variant="padding",
-        statement="more padding, with garbage in it, moves no value and no gradient",
-        expected=HOLDS,
-        compare=padding,
-        **on_tabular_cases(),
-        bound_reason=ROUNDING,
+    _row(
+        "padding",
+        "more padding, with garbage in it, moves no value and no gradient",
+        HOLDS,
+        padding,
     ),
-    Check(
-        claim="invariants",
-        variant="derived",
-        statement="masked steps and the masked sum over tokens are the derived ones",
-        expected=HOLDS,
-        compare=masked_steps,
-        **on_tabular_cases(supports=False),
-        models=(),
-        bound_reason=CELLS,
+    derived_row(
+        "invariants",
+        "masked steps and the masked sum over tokens are the derived ones",
+        masked_steps,
+        CELLS,
     ),
 )

@@ -26,7 +26,7 @@ from ..cases import (
     typical_coupled,
     typical_gaussian,
 )
-from ..check import Check
+from ..check import Check, checks_of
 from ..study import Study
 from .partition import SEVERAL_PASSES, with_noise
 
@@ -433,68 +433,51 @@ def coupled(study: Study) -> list[Comparison]:
     return comparisons
 
 
+_gaussian = checks_of("kl.closed_form", cases=gaussian_cases, typical=typical_gaussian, models=())
+_coupled = checks_of("kl.closed_form", cases=coupled_cases, typical=typical_coupled, models=())
+
 CHECKS = (
     Check(
-        claim="kl.closed_form",
-        variant="in-loss",
-        statement="q(h|..) moved, h held: each model's L changes by the divergence, as integrated",
-        expected=HOLDS,
-        compare=moved_posterior,
+        "kl.closed_form",
+        "in-loss",
+        "q(h|..) moved, h held: each model's L changes by the divergence, as integrated",
+        HOLDS,
+        moved_posterior,
         bound_reason="rounding: u 16R (1 + M) (1 + slope of the divergence), and of the quadrature",
     ),
-    Check(
-        claim="kl.closed_form",
-        variant="gaussian",
-        statement="KL of q(h|x,y) to N(0, I), value and derivatives",
-        expected=HOLDS,
-        compare=closed_form,
-        cases=gaussian_cases,
-        typical=typical_gaussian,
-        models=(),
+    _gaussian(
+        "gaussian",
+        "KL of q(h|x,y) to N(0, I), value and derivatives",
+        HOLDS,
+        closed_form,
         bound_reason=QUADRATURE,
     ),
-    Check(
-        claim="kl.closed_form",
-        variant="seqdgm_a-a",
-        statement="SeqDGM-A: KL of q(a|x) to p(a|y,h) at a sampled h, averaged over h",
-        expected=REFUTED,
-        compare=auxiliary_in_closed_form,
-        cases=coupled_cases,
-        typical=typical_coupled,
-        models=(),
+    _coupled(
+        "seqdgm_a-a",
+        "SeqDGM-A: KL of q(a|x) to p(a|y,h) at a sampled h, averaged over h",
+        REFUTED,
+        auxiliary_in_closed_form,
         bound_reason=QUADRATURE,
     ),
-    Check(
-        claim="kl.closed_form",
-        variant="seqdgm_a-h",
-        statement="SeqDGM-A: KL of q(h|x,a,y) to N(0, I), averaged over a",
-        expected=HOLDS,
-        compare=latent_in_closed_form,
-        cases=coupled_cases,
-        typical=typical_coupled,
-        models=(),
+    _coupled(
+        "seqdgm_a-h",
+        "SeqDGM-A: KL of q(h|x,a,y) to N(0, I), averaged over a",
+        HOLDS,
+        latent_in_closed_form,
         bound_reason=QUADRATURE,
     ),
-    Check(
-        claim="kl.closed_form",
-        variant="derived",
-        statement="KL to N(0, I), its derivatives, and KL to another Gaussian are as derived",
-        expected=HOLDS,
-        compare=divergence,
-        cases=gaussian_cases,
-        typical=typical_gaussian,
-        models=(),
+    _gaussian(
+        "derived",
+        "KL to N(0, I), its derivatives, and KL to another Gaussian are as derived",
+        HOLDS,
+        divergence,
         bound_reason=CLOSED,
     ),
-    Check(
-        claim="kl.closed_form",
-        variant="derived-coupled",
-        statement="SeqDGM-A: averages over a and h, and what couples the two, are as derived",
-        expected=HOLDS,
-        compare=coupled,
-        cases=coupled_cases,
-        typical=typical_coupled,
-        models=(),
+    _coupled(
+        "derived-coupled",
+        "SeqDGM-A: averages over a and h, and what couples the two, are as derived",
+        HOLDS,
+        coupled,
         bound_reason=CLOSED,
     ),
 )

@@ -15,7 +15,7 @@ from gradproof.reference_models.model import Model, one_hot
 from gradproof.reference_models.ops import Array, Ops
 
 from ...evidence import HOLDS, REFUTED, Comparison, compare
-from ..check import Check, on_tabular_cases
+from ..check import checks_of, on_tabular_cases
 from ..study import Study
 from .formulas import derived_row
 from .objective import ALPHA
@@ -78,22 +78,17 @@ def given_labels(study: Study) -> list[Comparison]:
     return study.compare_gradient(found, expected, study.names())
 
 
+_row = checks_of("labelled", **on_tabular_cases(supports=False))
+
 CHECKS = (
-    Check(
-        claim="labelled",
-        variant="as-it-stands",
-        statement="d[L - alpha log q] at the known label, no score term",
-        expected=HOLDS,
-        compare=no_score_term,
-        **on_tabular_cases(supports=False),
+    _row(
+        "as-it-stands", "d[L - alpha log q] at the known label, no score term", HOLDS, no_score_term
     ),
-    Check(
-        claim="labelled",
-        variant="score-term",
-        statement="... with L ds added, as for a drawn label",
-        expected=REFUTED,
-        compare=lambda study: no_score_term(study, score_term=True),
-        **on_tabular_cases(supports=False),
+    _row(
+        "score-term",
+        "... with L ds added, as for a drawn label",
+        REFUTED,
+        lambda study: no_score_term(study, score_term=True),
     ),
     derived_row("labelled", "the gradient at given labels is the derived one", given_labels),
 )

@@ -14,7 +14,7 @@ from gradproof.reference_models.model import GROUPS, Model, every_label, group_o
 from gradproof.reference_models.ops import Array, Ops
 
 from ...evidence import HOLDS, REFUTED, Comparison, compare, compare_sets
-from ..check import Check
+from ..check import checks_of
 from ..study import Study
 
 Named = Mapping[str, Array]
@@ -220,77 +220,44 @@ def reach_table(
     return comparisons
 
 
+_seqdgm = checks_of("partition.seqdgm", models=("seqdgm",), bound_reason=COUNTED)
+_seqdgm_a = checks_of("partition.seqdgm_a", models=("seqdgm-a",), bound_reason=COUNTED)
+
 CHECKS = (
-    Check(
-        claim="partition.seqdgm",
-        variant="groups",
-        statement="e, w, phi and theta are what the computation says",
-        expected=HOLDS,
-        compare=partition,
-        models=("seqdgm",),
-        bound_reason=COUNTED,
+    _seqdgm("groups", "e, w, phi and theta are what the computation says", HOLDS, partition),
+    _seqdgm(
+        "embeddings",
+        "the classifier shares the embeddings with the rest, and nothing else",
+        HOLDS,
+        only_embeddings_shared,
     ),
-    Check(
-        claim="partition.seqdgm",
-        variant="embeddings",
-        statement="the classifier shares the embeddings with the rest, and nothing else",
-        expected=HOLDS,
-        compare=only_embeddings_shared,
-        models=("seqdgm",),
-        bound_reason=COUNTED,
+    _seqdgm_a("groups", "e, w, phi and theta are what the computation says", HOLDS, partition),
+    _seqdgm_a(
+        "up-to-a", "the classifier shares what comes before the sample of a", HOLDS, shared_up_to_a
     ),
-    Check(
-        claim="partition.seqdgm_a",
-        variant="groups",
-        statement="e, w, phi and theta are what the computation says",
-        expected=HOLDS,
-        compare=partition,
-        models=("seqdgm-a",),
-        bound_reason=COUNTED,
+    _seqdgm_a(
+        "embeddings",
+        "the classifier shares the embeddings alone, as in SeqDGM",
+        REFUTED,
+        only_embeddings_shared,
     ),
-    Check(
-        claim="partition.seqdgm_a",
-        variant="up-to-a",
-        statement="the classifier shares what comes before the sample of a",
-        expected=HOLDS,
-        compare=shared_up_to_a,
-        models=("seqdgm-a",),
-        bound_reason=COUNTED,
+    _seqdgm_a(
+        "one-sample",
+        "one sample of a feeds both q(y|a,x) and L",
+        HOLDS,
+        one_sample_of_a,
+        bound_reason=f"{COUNTED}; rounding of values: u 16R (1 + M)",
     ),
-    Check(
-        claim="partition.seqdgm_a",
-        variant="embeddings",
-        statement="the classifier shares the embeddings alone, as in SeqDGM",
-        expected=REFUTED,
-        compare=only_embeddings_shared,
-        models=("seqdgm-a",),
-        bound_reason=COUNTED,
+    _seqdgm(
+        "derived",
+        "which group reaches log q and L is the derived table",
+        HOLDS,
+        lambda study: reach_table(study, "partition.seqdgm", GROUPS, group_of),
     ),
-    Check(
-        claim="partition.seqdgm_a",
-        variant="one-sample",
-        statement="one sample of a feeds both q(y|a,x) and L",
-        expected=HOLDS,
-        compare=one_sample_of_a,
-        models=("seqdgm-a",),
-        bound_reason="a count of names, which must be 0; rounding of values: u 16R (1 + M)",
-    ),
-    Check(
-        claim="partition.seqdgm",
-        variant="derived",
-        statement="which group reaches log q and L is the derived table",
-        expected=HOLDS,
-        compare=lambda study: reach_table(study, "partition.seqdgm", GROUPS, group_of),
-        models=("seqdgm",),
-        bound_reason=COUNTED,
-    ),
-    Check(
-        claim="partition.seqdgm_a",
-        variant="derived",
-        statement="... with the parameters of q(a|x) in a row of their own",
-        expected=HOLDS,
-        compare=lambda study: reach_table(study, "partition.seqdgm_a", GROUPS_WITH_A, with_a),
-        models=("seqdgm-a",),
-        bound_reason=COUNTED,
+    _seqdgm_a(
+        "derived",
+        "... with the parameters of q(a|x) in a row of their own",
+        HOLDS,
+        lambda study: reach_table(study, "partition.seqdgm_a", GROUPS_WITH_A, with_a),
     ),
 )

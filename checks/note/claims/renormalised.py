@@ -17,7 +17,7 @@ from gradproof.reference_models.model import Model, one_hot
 from gradproof.reference_models.ops import Array, Ops
 
 from ...evidence import HOLDS, REFUTED, Comparison, compare
-from ..check import Check, on_tabular_cases
+from ..check import checks_of, on_tabular_cases
 from ..study import Study
 from .formulas import Arrays, apply_oracle
 
@@ -165,20 +165,12 @@ def _value(study: Study, row: int) -> Comparison:
     )
 
 
-def _row(
-    variant: str, statement: str, expected: str, compare_: Callable[[Study], list[Comparison]]
-) -> Check:
-    return Check(
-        claim="renormalised",
-        variant=variant,
-        statement=statement,
-        expected=expected,
-        compare=compare_,
-        **on_tabular_cases(supports=False, classes=(3, 4), sentences=(1, 1)),
-        models=(),
-        bound_reason=ROUNDING,
-    )
-
+_row = checks_of(
+    "renormalised",
+    **on_tabular_cases(supports=False, classes=(3, 4), sentences=(1, 1)),
+    models=(),
+    bound_reason=ROUNDING,
+)
 
 CHECKS = (
     _row(
