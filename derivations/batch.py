@@ -41,8 +41,7 @@ def _sum_of_estimates() -> Proof:
         steps=(
             Step(batch(D(weight * log_q_j, e) + D(L_j, e)), "linearity of the derivative"),
             Step(
-                batch(weight * D(log_q_j, e) + log_q_j * D(weight, e) + D(L_j, e)),
-                "product rule",
+                batch(weight * D(log_q_j, e) + log_q_j * D(weight, e) + D(L_j, e)), "product rule"
             ),
             Step(
                 batch(weight * D(log_q_j, e) + log_q_j * slopes + D(L_j, e)),
@@ -54,8 +53,7 @@ def _sum_of_estimates() -> Proof:
             ),
             Step(batch(weight * D(log_q_j, e) + D(L_j, e)), "independence"),
             Step(
-                batch((L_j + log_q_j + 1) * D(log_q_j, e) + D(L_j, e)),
-                "value of a held constant",
+                batch((L_j + log_q_j + 1) * D(log_q_j, e) + D(L_j, e)), "value of a held constant"
             ),
         ),
         conclusion="for w the term ∂L drops out and for φ and θ that with ∂log q, each by "
@@ -173,7 +171,4 @@ def plus_one() -> Derivation:
 
 
 #: By claim.
-DERIVATIONS = {
-    "batch.one_pass": one_pass,
-    "batch.plus_one": plus_one,
-}
+DERIVATIONS = {"batch.one_pass": one_pass, "batch.plus_one": plus_one}

@@ -99,7 +99,7 @@ def zero_score(by: sp.Symbol) -> Proof:
     )
 
 
-def _corrected(by: sp.Symbol, estimate: sp.Expr, batch_form: Proof, entropy: Proof) -> Proof:
+def _corrected_line(by: sp.Symbol, estimate: sp.Expr, batch_form: Proof, entropy: Proof) -> Proof:
     """The line for a group with the entropy's sign put right."""
     score = D(LOG_Q, by)
     rest = estimate + D(H, by)
@@ -134,7 +134,7 @@ def gradient_e() -> Derivation:
     score = D(LOG_Q, e)
     batch_form = Proof("the batch form is unbiased for ∂U/∂e", D(U, e), _sum_to_mean(e))
     entropy = entropy_slope(e)
-    corrected = _corrected(e, L * score - D(H, e) + D(L, e), batch_form, entropy)
+    corrected = _corrected_line(e, L * score - D(H, e) + D(L, e), batch_form, entropy)
     return Derivation(
         claim="gradient.e",
         verdict=REFUTED,
@@ -171,13 +171,10 @@ def gradient_w() -> Derivation:
     batch_form = Proof(
         "the batch form is unbiased for ∂U/∂w",
         D(U, w),
-        (
-            *_sum_to_mean(w),
-            Step(mean(estimate), "independence", "L_k does not depend on w"),
-        ),
+        (*_sum_to_mean(w), Step(mean(estimate), "independence", "L_k does not depend on w")),
     )
     entropy = entropy_slope(w)
-    corrected = _corrected(w, L * score - D(H, w), batch_form, entropy)
+    corrected = _corrected_line(w, L * score - D(H, w), batch_form, entropy)
     printed = L * score + D(H, e)
     return Derivation(
         claim="gradient.w",

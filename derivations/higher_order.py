@@ -93,7 +93,7 @@ GAP = f * SCORE * D(LOG_Q, w) + SCORE * D(f, w) + D(LOG_Q, w) * D(f, e)
 
 
 def _right_second() -> Proof:
-    other = D(LOG_Q, w)
+    other_score = D(LOG_Q, w)
     first = q * (f * SCORE + D(f, e))
     return Proof(
         title="what it should be",
@@ -107,16 +107,18 @@ def _right_second() -> Proof:
                 "product rule",
             ),
             Step(
-                total((f * SCORE + D(f, e)) * q * other + q * D(f * SCORE + D(f, e), w)),
+                total((f * SCORE + D(f, e)) * q * other_score + q * D(f * SCORE + D(f, e), w)),
                 "log-derivative",
             ),
             Step(
-                total((f * SCORE + D(f, e)) * q * other + q * (D(f * SCORE, w) + D(D(f, e), w))),
+                total(
+                    (f * SCORE + D(f, e)) * q * other_score + q * (D(f * SCORE, w) + D(D(f, e), w))
+                ),
                 "linearity of the derivative",
             ),
             Step(
                 total(
-                    (f * SCORE + D(f, e)) * q * other
+                    (f * SCORE + D(f, e)) * q * other_score
                     + q * (f * D(SCORE, w) + SCORE * D(f, w) + D(D(f, e), w))
                 ),
                 "product rule",
@@ -171,6 +173,4 @@ def higher_order() -> Derivation:
 
 
 #: By claim.
-DERIVATIONS = {
-    "higher_order": higher_order,
-}
+DERIVATIONS = {"higher_order": higher_order}

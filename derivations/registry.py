@@ -60,9 +60,9 @@ def derive(claim: str) -> Derivation:
         ValueError: if no derivation is about that claim.
         StepFails: if a step does not follow.
     """
-    found = derivation(claim)
-    found.check()
-    return found
+    unchecked = derivation(claim)
+    unchecked.check()
+    return unchecked
 
 
 @functools.cache

@@ -70,14 +70,12 @@ class Derivation:
         slip = first_slip(proofs)
         if slip:
             raise StepFails(f"{self.claim}, {slip}")
-        given: dict[sp.Expr, sp.Expr] = {}
+        definitions = {left: right for proof in proofs for left, right in proof.given.items()}
         shown: dict[sp.Expr, sp.Expr] = {}
-        for proof in proofs:
-            given |= proof.given
         for part in self.parts:
             if isinstance(part, Proof):
                 self._check_use(part, shown)
-            part.check(self.claim, given)
+            part.check(self.claim, definitions)
             shown |= part.shown if isinstance(part, Proof) else {}
 
     def _check_use(self, part: Proof, shown: Mapping[sp.Expr, sp.Expr]) -> None:

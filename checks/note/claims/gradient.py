@@ -28,10 +28,8 @@ def mean_is_exact(
         by: differentiate by these groups, as a line of the note does; none: by all at once.
         of: compare these groups; none: all of them.
     """
-    found = study.moments(form, groups=by)
-    return study.compare_gradient(
-        dict(found.mean), dict(study.reference.gradient), study.names(*of)
-    )
+    mean = study.moments(form, groups=by).mean
+    return study.compare_gradient(mean, study.reference.gradient, study.names(*of))
 
 
 def entropy(
@@ -66,8 +64,7 @@ def printed_w(study: Study) -> list[Comparison]:
             f"{score_part.shape}: they cannot be added"
         )
         return [Comparison(name, 1, math.inf, 0.0, 1.0, study.name, note)]
-    found = {name: score_part + added}
-    return study.compare_gradient(found, dict(study.reference.gradient), [name])
+    return study.compare_gradient({name: score_part + added}, study.reference.gradient, [name])
 
 
 #: What the lines for e and w are differentiated by: the score terms reach no other group.
@@ -79,10 +76,9 @@ def printed_excess(study: Study) -> list[Comparison]:
     subject, names = study.subject, study.names("e")
     inputs = subject.inputs(np.zeros((subject.batch.n, subject.model.classes)))
     slope = study.bench.gradient(build(entropy, subject), subject, inputs, tuple(names))
-    found = study.moments("printed-entropy", groups=BY_SCORE)
-    exact = study.reference.gradient
+    mean, exact = study.moments("printed-entropy", groups=BY_SCORE).mean, study.reference.gradient
     expected = {name: exact[name] + 2.0 * slope[name] for name in names}
-    return study.compare_gradient(dict(found.mean), expected, names)
+    return study.compare_gradient(mean, expected, names)
 
 
 def _row(

@@ -53,9 +53,9 @@ def mean_and_largest(study: Study, form: str) -> tuple[Named, dict[str, float]]:
         whole = surrogate(FORMS[form], none, example)
         for label in range(subject.model.classes):
             inputs = example.inputs(one_hot(np.array([label]), subject.model.classes))
-            found = study.bench.curvature(whole, example, inputs | lam, along)
+            of_draw = study.bench.curvature(whole, example, inputs | lam, along)
             for name in along:
-                value = found[name]
+                value = of_draw[name]
                 mean[name] += study.reference.probability[row, label] * value
                 # An entry that is no number is an error to be told, not a bound of errors.
                 sizes = np.abs(value[np.isfinite(value)])
@@ -70,12 +70,11 @@ def gap(study: Study, *, absolute: bool = False) -> Named:
         absolute: of magnitudes, each label as if it were sure, so that nothing cancels: a measure
             of what rounds. (The score of a sure label is tiny by cancelling, 1 - q.)
     """
-    tables, along, found = study.tables, direction(study), {}
+    tables, along = study.tables, direction(study)
     size = np.abs if absolute else np.asarray
     q = np.ones_like(tables.log_q) if absolute else np.exp(tables.log_q)
-    cost, slope = tables.loss + tables.log_q, {}
-    for name in along:
-        slope[name] = tables.pathwise[name] + tables.score[name]
+    cost = tables.loss + tables.log_q
+    slope = {name: tables.pathwise[name] + tables.score[name] for name in along}
     shape = cost.shape
     on_score, on_slope = (
         # Entries that cancel along a direction round all the same.
@@ -83,8 +82,8 @@ def gap(study: Study, *, absolute: bool = False) -> Named:
         for of in (tables.score, slope)
     )
     oracle = derivation("higher_order").oracle
-    for name in along:
-        found[name] = np.sum(
+    return {
+        name: np.sum(
             [
                 oracle(
                     q=q[:, row],
@@ -98,7 +97,8 @@ def gap(study: Study, *, absolute: bool = False) -> Named:
             ],
             axis=0,
         )
-    return found
+        for name in along
+    }
 
 
 def curvature(study: Study, form: str, *, added: bool = False) -> list[Comparison]:
@@ -107,18 +107,18 @@ def curvature(study: Study, form: str, *, added: bool = False) -> list[Compariso
     Args:
         added: add what the derived formula says is lacking.
     """
-    found, largest = mean_and_largest(study, form)
+    mean, largest = mean_and_largest(study, form)
     lacking, sizes = gap(study), gap(study, absolute=True)
-    expected, known = exact(study), study.reference
+    expected, reference = exact(study), study.reference
     # Two passes of reverse mode are four times the roundings of a forward pass, twice over, and
     # what is added up is as large as a term of one draw or of the gap, for each label.
-    factor = known.unit * PASSES * 4.0 * known.forward.operations
-    factor *= 2.0 + max(known.forward.largest, known.forward_q.largest)
+    factor = reference.unit * PASSES * 4.0 * reference.forward.operations
+    factor *= 2.0 + max(reference.forward.largest, reference.forward_q.largest)
     terms = study.subject.batch.n * study.subject.model.classes
     return [
         compare(
             name,
-            found[name] + lacking[name] if added else found[name],
+            mean[name] + lacking[name] if added else mean[name],
             expected[name],
             factor * terms * (largest[name] + float(sizes[name].max())),
             study.name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 
@@ -70,22 +71,23 @@ def groups_read_off(study: Study) -> dict[str, set[str]]:
 
 def partition(study: Study) -> list[Comparison]:
     """Groups read off the computation against the groups that the names declare."""
-    found = groups_read_off(study)
+    read_off = groups_read_off(study)
     declared = {
         group: {name for name in study.subject.parameters if group_of(name) == group}
         for group in GROUPS
     }
     return [
-        compare_sets(f"group {group}", found[group], declared[group], study.name)
+        compare_sets(f"group {group}", read_off[group], declared[group], study.name)
         for group in GROUPS
     ] + moves(study)
 
 
 def moves(study: Study) -> list[Comparison]:
     """A second witness, in numbers: what reaches log q or L has a derivative that is not zero."""
-    known = study.reference
-    scores = {name for name in known.score if np.abs(known.score[name]).max() > 0.0}
-    paths = {name for name in known.pathwise if np.abs(known.pathwise[name]).max() > 0.0}
+    scores, paths = (
+        {name for name, slopes in of_parameters.items() if np.abs(slopes).max() > 0.0}
+        for of_parameters in (study.reference.score, study.reference.pathwise)
+    )
     return [
         compare_sets("score", scores, reached(study, log_q_alone), study.name),
         compare_sets("pathwise", paths, reached(study, loss_alone), study.name),
@@ -125,45 +127,57 @@ def same_a_same_values(study: Study) -> list[Comparison]:
     for name in study.names("e"):
         if name != "e.embedding":  # which log q and L also read without a
             moved[name] = moved[name] + 0.1 * rng.standard_normal(moved[name].shape)
-    before = study.subject
-    after = before.replace(parameters=moved)
-    mean, spread = spread_of_a(study, before)
-    mean_after, spread_after = spread_of_a(study, after)
-    noise = before.batch.noise["eps_a"]
-    moved_noise = (mean + spread * noise - mean_after) / spread_after
-    after = with_noise(after, "eps_a", moved_noise)
-    found = [values(study, subject) for subject in (before, after)]
-    density = [
-        -np.sum(0.5 * drawn**2 + np.log(size), axis=-1)
-        for drawn, size in ((noise, spread), (moved_noise, spread_after))
-    ]
+    held = hold_latent(
+        lambda subject: study.values(everything, subject)["a"][0],
+        study.subject,
+        study.subject.replace(parameters=moved),
+        "eps_a",
+    )
+    before, after = (study.values(everything, subject) for subject in held.subjects)
+    density_before, density_after = (
+        -np.sum(0.5 * noise**2 + np.log(spread), axis=-1)
+        for noise, (_, spread) in zip(held.noise, held.moments, strict=True)
+    )
     bound = SEVERAL_PASSES * study.reference.value_bound()
     return [
-        compare("log q at one a", found[1]["log_q"], found[0]["log_q"], bound, study.name),
+        compare("log q at one a", after["log_q"], before["log_q"], bound, study.name),
         compare(
             "L - log q(a|x) at one a",
-            found[1]["loss"] - density[1],
-            found[0]["loss"] - density[0],
+            after["loss"] - density_after,
+            before["loss"] - density_before,
             bound,
             study.name,
         ),
     ]
 
 
-def spread_of_a(study: Study, subject: Subject) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of q(a|x), (N, A): a is affine in its noise."""
-    shape = subject.batch.noise["eps_a"].shape
-    at_zero, at_one = (
-        values(study, with_noise(subject, "eps_a", np.full(shape, size)))["a"][0]
-        for size in (0.0, 1.0)
-    )
-    return at_zero, at_one - at_zero
+class HeldLatent(NamedTuple):
+    """Two subjects whose latent has one value, by its noise, mean and spread in each, (N, Z)."""
+
+    subjects: tuple[Subject, Subject]
+    noise: tuple[np.ndarray, np.ndarray]
+    moments: tuple[tuple[np.ndarray, np.ndarray], ...]
 
 
-def values(study: Study, subject: Subject) -> dict[str, np.ndarray]:
-    """a, log q and L of a subject."""
-    inputs = subject.inputs(every_label(subject.batch.n, subject.model.classes))
-    return study.bench.values(build(everything, subject), subject, inputs)
+def hold_latent(
+    latent: Callable[[Subject], np.ndarray], before: Subject, after: Subject, name: str
+) -> HeldLatent:
+    """Two subjects, the second with the noise by which its latent is the first's.
+
+    Args:
+        latent: its value (N, Z) in a subject; it is affine in its noise.
+        name: of the noise array that it is drawn with.
+    """
+    noise = before.batch.noise[name]
+    moments = []
+    for subject in (before, after):
+        at_zero, at_one = (
+            latent(with_noise(subject, name, np.full(noise.shape, size))) for size in (0.0, 1.0)
+        )
+        moments.append((at_zero, at_one - at_zero))
+    (mean, spread), (mean_after, spread_after) = moments
+    moved = (mean + spread * noise - mean_after) / spread_after
+    return HeldLatent((before, with_noise(after, name, moved)), (noise, moved), tuple(moments))
 
 
 def everything(ops: Ops, model: Model, parameters: Named, batch: Batch, inputs: Named) -> Named:
@@ -215,8 +229,8 @@ def reach_table(
     comparisons = []
     for group, row in zip(groups, expected, strict=True):
         names = [name for name in study.names() if of(name) == group]
-        found = [np.mean([name in reach for name in names]) for reach in (by_log_q, by_loss)]
-        comparisons.append(compare(f"what {group} reaches", found, row, 0.0, study.name))
+        shares = [np.mean([name in reach for name in names]) for reach in (by_log_q, by_loss)]
+        comparisons.append(compare(f"what {group} reaches", shares, row, 0.0, study.name))
     return comparisons
 
 
