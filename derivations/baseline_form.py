@@ -15,7 +15,7 @@ from __future__ import annotations
 import sympy as sp
 
 from .gradient import BEYOND, H_IS, LOG_Q, VALID, H
-from .kernel.derivation import PROVED, Counterexample, Derivation, Proof, Step
+from .kernel.derivation import PROVED, Counterexample, Derivation, Proof, Step, derives
 from .kernel.expressions import K, L, k, mean, q, total
 from .kernel.oracle import Oracle
 
@@ -234,6 +234,7 @@ def _loss_is_no_baseline() -> Counterexample:
     )
 
 
+@derives("baseline.form")
 def form() -> Derivation:
     """The best B, and what a form of it is worth."""
     return Derivation(
@@ -282,7 +283,3 @@ def form() -> Derivation:
 #: Per sentence: E[|s|²], the best B, and the B in question.
 ARGUMENTS = {"a2": a2_j, "best": best_j, "baseline": B_j}
 EXCESS = Oracle(sentence_sum(a2_j * (B_j - best_j) ** 2), ARGUMENTS, index=j)
-
-
-#: By claim.
-DERIVATIONS = {"baseline.form": form}

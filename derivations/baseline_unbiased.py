@@ -15,8 +15,8 @@ from __future__ import annotations
 import sympy as sp
 
 from .gradient import BEYOND, H_IS, LOG_Q, VALID, H, zero_score
-from .kernel.derivation import PROVED, Counterexample, Derivation, Proof, Step
-from .kernel.expressions import B, D, L, StopGradient, d, e, lam, mean, q, s, total
+from .kernel.derivation import PROVED, Counterexample, Derivation, Proof, Step, derives
+from .kernel.expressions import SCORE, B, D, L, StopGradient, coin, d, e, lam, mean, q, s, total
 from .kernel.oracle import Oracle
 
 m = sp.Symbol("m", integer=True, positive=True)
@@ -29,7 +29,6 @@ B_LIVE = sp.Function("B_e", real=True)(lam, e)
 #: The share of a sentence's own loss in its baseline, the batch's size, and a running mean's decay.
 c, N, decay, b = sp.symbols("c N d b", positive=True)
 #: The score, and the part of the gradient that a baseline acts on.
-SCORE = D(LOG_Q, e)
 LOSS_PART = mean(L * SCORE)
 
 
@@ -101,11 +100,11 @@ def _live_baseline(zero: Proof) -> Proof:
     )
 
 
-_t = sp.Symbol("t", positive=True)
 #: E[L s] of a coin whose first side has probability t and loss 1.
-_COIN = _t * sp.diff(sp.log(_t), _t)
+_COIN = coin * sp.diff(sp.log(coin), coin)
 
 
+@derives("baseline.unbiased")
 def unbiased() -> Derivation:
     """What a baseline may depend on."""
     zero = zero_score(e)
@@ -166,7 +165,7 @@ def unbiased() -> Derivation:
                 "the score part is 0 for every draw, and E[L ∂log q/∂t] is t · 1/t = 1",
                 claimed=0 * _COIN,
                 actual=_COIN,
-                at={_t: sp.Rational(1, 3)},
+                at={coin: sp.Rational(1, 3)},
             ),
             _live_baseline(zero),
         ),
@@ -176,7 +175,3 @@ def unbiased() -> Derivation:
         ),
         infinite_labels=BEYOND,
     )
-
-
-#: By claim.
-DERIVATIONS = {"baseline.unbiased": unbiased}

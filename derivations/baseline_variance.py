@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import sympy as sp
 
 from .gradient import BEYOND, LOG_Q, VALID, zero_score
-from .kernel.derivation import REFUTED, Counterexample, Derivation, Proof, Step
+from .kernel.derivation import REFUTED, Counterexample, Derivation, Proof, Step, derives
 from .kernel.expressions import D, L, d, e, k, mean, q, s, total
 from .kernel.oracle import Oracle
 from .several_labels import SAMPLES, leave_one_out_parts
@@ -226,6 +226,7 @@ def _forms() -> tuple[Counterexample, ...]:
     )
 
 
+@derives("baseline.variance")
 def variance() -> Derivation:
     """When a baseline lowers the variance, by how much, and what more draws do."""
     zero = zero_score(e)
@@ -295,7 +296,3 @@ LEAVE_ONE_OUT = Oracle(
     / (_n * (_n - 1)),
     {**ARGUMENTS, "draws": _n},
 )
-
-
-#: By claim.
-DERIVATIONS = {"baseline.variance": variance}

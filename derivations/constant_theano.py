@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import sympy as sp
 
-from .gradient import LOG_Q
-from .kernel.derivation import PROVED, Counterexample, Derivation, Proof, Step
-from .kernel.expressions import B, D, L, StopGradient, d, e, phi, s, total
+from .gradient import LOG_Q, differentiate_surrogate
+from .kernel.derivation import PROVED, Counterexample, Derivation, Proof, Step, derives
+from .kernel.expressions import SCORE, B, D, L, StopGradient, coin, d, e, phi, s, total
 from .kernel.oracle import Oracle
 
-SCORE = D(LOG_Q, e)
 PATHWISE = D(L, e)
 WEIGHT = StopGradient(L) + StopGradient(LOG_Q) + 1 - B
 BARE = L + LOG_Q + 1 - B
@@ -22,25 +21,12 @@ BARE = L + LOG_Q + 1 - B
 drawn = sp.Function("y", real=True)(sp.Symbol("k", integer=True, positive=True))
 
 
-def _differentiate(
-    weight: sp.Expr, score_of: sp.Expr, path: sp.Expr, by: sp.Symbol = e
-) -> tuple[Step, ...]:
-    """Differentiate weight · score_of + path, everything in the weight detached."""
-    slopes = sp.Add(*[D(part, by) for part in sp.Add.make_args(weight)])
-    score_part, path_part = weight * D(score_of, by), D(path, by)
-    return (
-        Step(D(weight * score_of, by) + path_part, "linearity of the derivative"),
-        Step(score_part + score_of * D(weight, by) + path_part, "product rule"),
-        Step(score_part + score_of * slopes + path_part, "linearity of the derivative"),
-    )
-
-
 def _right_surrogate() -> Proof:
     return Proof(
         title="CL and CQ are nodes of their own: by e it is the estimate of gradient.e",
         start=D(WEIGHT * LOG_Q + L, e),
         steps=(
-            *_differentiate(WEIGHT, LOG_Q, L),
+            *differentiate_surrogate(WEIGHT, LOG_Q, L),
             Step(WEIGHT * SCORE + LOG_Q * (D(-B, e) + D(sp.S.One, e)) + PATHWISE, "held constant"),
             Step(WEIGHT * SCORE + PATHWISE, "independence", "neither 1 nor B(x; λ) depends on e"),
             Step(BARE * SCORE + PATHWISE, "value of a held constant"),
@@ -53,7 +39,7 @@ def _right_for_phi() -> Proof:
         title="the same cost gives φ its pathwise part and nothing else, and θ likewise",
         start=D(WEIGHT * LOG_Q + L, phi),
         steps=(
-            *_differentiate(WEIGHT, LOG_Q, L, phi),
+            *differentiate_surrogate(WEIGHT, LOG_Q, L, phi),
             Step(
                 WEIGHT * D(LOG_Q, phi) + LOG_Q * (D(sp.S.One, phi) + D(-B, phi)) + D(L, phi),
                 "held constant",
@@ -68,7 +54,7 @@ def _loss_itself() -> Proof:
         title="CL is the node L itself: the pathwise part is lost, and φ and θ have no gradient",
         start=D(WEIGHT * LOG_Q + StopGradient(L), e),
         steps=(
-            *_differentiate(WEIGHT, LOG_Q, StopGradient(L)),
+            *differentiate_surrogate(WEIGHT, LOG_Q, StopGradient(L)),
             Step(WEIGHT * SCORE + LOG_Q * (D(-B, e) + D(sp.S.One, e)), "held constant"),
             Step(WEIGHT * SCORE, "independence"),
             Step(BARE * SCORE, "value of a held constant"),
@@ -85,7 +71,7 @@ def _log_q_itself() -> Proof:
         title="CQ is the node log q itself: the score part is lost",
         start=D(WEIGHT * held + L, e),
         steps=(
-            *_differentiate(WEIGHT, held, L),
+            *differentiate_surrogate(WEIGHT, held, L),
             Step(held * (D(-B, e) + D(sp.S.One, e)) + PATHWISE, "held constant"),
             Step(PATHWISE, "independence"),
         ),
@@ -97,19 +83,19 @@ def _nothing_held() -> Proof:
         title="copies are named that the cost does not use: nothing is held",
         start=D(BARE * LOG_Q + L, e),
         steps=(
-            *_differentiate(BARE, LOG_Q, L),
+            *differentiate_surrogate(BARE, LOG_Q, L),
             Step(BARE * SCORE + LOG_Q * (PATHWISE + SCORE) + PATHWISE, "independence"),
         ),
         conclusion="the excess is log q (∂L + ∂log q), and its mean is not zero",
     )
 
 
-_t = sp.Symbol("t", positive=True)
-_COIN = _t * sp.log(_t) * sp.diff(sp.log(_t), _t) + (1 - _t) * sp.log(1 - _t) * sp.diff(
-    sp.log(1 - _t), _t
+_COIN = coin * sp.log(coin) * sp.diff(sp.log(coin), coin) + (1 - coin) * sp.log(1 - coin) * sp.diff(
+    sp.log(1 - coin), coin
 )
 
 
+@derives("constant.theano")
 def constant_theano() -> Derivation:
     """Stop-gradients, and four ways to detach the wrong thing."""
     return Derivation(
@@ -140,7 +126,7 @@ def constant_theano() -> Derivation:
                 "log q ∂log q has the mean log t - log(1 - t), and should have the mean 0",
                 claimed=_COIN,
                 actual=sp.S.Zero,
-                at={_t: sp.Rational(1, 3)},
+                at={coin: sp.Rational(1, 3)},
             ),
         ),
         oracle=Oracle(
@@ -151,7 +137,3 @@ def constant_theano() -> Derivation:
         reference="Schulman, Heess, Weber and Abbeel (2015), Gradient Estimation Using Stochastic "
         "Computation Graphs",
     )
-
-
-#: By claim.
-DERIVATIONS = {"constant.theano": constant_theano}

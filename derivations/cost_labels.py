@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sympy as sp
 
-from .kernel.derivation import REFUTED, Counterexample, Derivation, Proof, Step
+from .kernel.derivation import REFUTED, Counterexample, Derivation, Proof, Step, derives
 from .kernel.expressions import K, k, total
 from .kernel.oracle import Oracle
 
@@ -142,6 +142,7 @@ _VALID = (
 )
 
 
+@derives("cost.labels")
 def labels() -> Derivation:
     """Cost by the number of labels, with the softmax and without."""
     in_words = "c₀ = c₁ = c₂ = 1: a sampled step costs c₀ + K c₁ + c₂ = K + 2"
@@ -183,7 +184,3 @@ def labels() -> Derivation:
 
 
 _COSTS = {"labels": K, "shared": c_0, "softmax": c_1, "loss": c_2}
-
-
-#: By claim.
-DERIVATIONS = {"cost.labels": labels}

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import sympy as sp
 
-from .kernel.derivation import REFUTED, Counterexample, Derivation, Proof, Step
+from .kernel.derivation import REFUTED, Counterexample, Derivation, Proof, Step, derives
 from .kernel.expressions import D
 from .kernel.notation import text
 from .kernel.oracle import Oracle
@@ -271,6 +271,7 @@ _SYMBOLS = {
 }
 
 
+@derives("kl.closed_form")
 def closed_form() -> Derivation:
     """The divergence of h; and of a, which h is drawn after and p(a|y, h) reads h."""
     auxiliary = _auxiliary()
@@ -355,7 +356,3 @@ def _formulas() -> dict[str, Oracle]:
         "coupling": oracle(COUPLING, coupled, spreads),
         "latent": oracle(LATENT, coupled, spreads),
     }
-
-
-#: By claim.
-DERIVATIONS = {"kl.closed_form": closed_form}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sympy as sp
 
 from .gradient import BEYOND, H_IS, LOG_Q, U_IS, VALID, H, U
-from .kernel.derivation import PROVED, REFUTED, Counterexample, Derivation, Proof, Step
+from .kernel.derivation import PROVED, REFUTED, Counterexample, Derivation, Proof, Step, derives
 from .kernel.expressions import (
     UNLABELLED,
     B,
@@ -18,6 +18,7 @@ from .kernel.expressions import (
     E,
     L,
     StopGradient,
+    coin,
     d,
     e,
     k,
@@ -36,11 +37,10 @@ from .kernel.oracle import Oracle
 C = sp.Function("C", real=True)(e, w, phi, theta)
 alpha = sp.Symbol("alpha", real=True)
 
-#: A coin whose first side has probability t.
-_t = sp.Symbol("t", positive=True)
-_COIN_ENTROPY = -_t * sp.log(_t) - (1 - _t) * sp.log(1 - _t)
+_COIN_ENTROPY = -coin * sp.log(coin) - (1 - coin) * sp.log(1 - coin)
 
 
+@derives("objective.u")
 def objective_u() -> Derivation:
     """U is a mean, and its second part is minus the entropy."""
     whole = Proof(
@@ -83,7 +83,7 @@ def objective_u() -> Derivation:
                 "Claimed is H for E[log q]",
                 claimed=_COIN_ENTROPY,
                 actual=-_COIN_ENTROPY,
-                at={_t: sp.Rational(1, 2)},
+                at={coin: sp.Rational(1, 2)},
                 conclusion="the two agree only where H = 0, which is where one label is certain",
             ),
         ),
@@ -186,6 +186,7 @@ def _oracle(labelled: sp.Expr, unlabelled: sp.Expr, arguments: dict[str, sp.Expr
     )
 
 
+@derives("objective.c")
 def objective_c() -> Derivation:
     """C, for any numbers of labelled and unlabelled sentences."""
     return Derivation(
@@ -254,6 +255,7 @@ def _gradient_at_label(by: sp.Symbol, after: sp.Expr, why: str) -> Proof:
     )
 
 
+@derives("labelled")
 def labelled() -> Derivation:
     """The labelled part: differentiated as it stands."""
     score = D(LOG_Q, e)
@@ -294,9 +296,9 @@ def labelled() -> Derivation:
                 setting="two labels of probabilities t and 1 - t, the first is given, L = 1 "
                 "whatever t, α = 1, t = 1/3: ∂(L - log t) = -1/t = -3, and the score term L ∂log t "
                 "= 3 cancels it, so that the classifier would not learn",
-                claimed=-1 / _t + 1 / _t,
-                actual=sp.diff(1 - sp.log(_t), _t),
-                at={_t: sp.Rational(1, 3)},
+                claimed=-1 / coin + 1 / coin,
+                actual=sp.diff(1 - sp.log(coin), coin),
+                at={coin: sp.Rational(1, 3)},
             ),
         ),
         oracle=Oracle(d - alpha * s, {"pathwise": d, "score": s, "alpha": alpha}, index=_NO_INDEX),
@@ -353,6 +355,7 @@ _BASELINE_VALID = (
 )
 
 
+@derives("baseline.reconstruction")
 def reconstruction() -> Derivation:
     """A baseline that is taken off log p(x|..)."""
     by_name = Step(D(U, e) + D(_B_E, e), "definition", "U, read from right to left", U_IS)
@@ -403,9 +406,9 @@ def reconstruction() -> Derivation:
                 setting="two labels of probabilities t and 1 - t, no loss, the parameter e is t "
                 "itself, at t = 1/3, and Bₑ is e: ∂U/∂t is log(t/(1 - t)), and with Bₑ it is off "
                 "by ∂Bₑ/∂e = 1",
-                claimed=sp.diff(-_COIN_ENTROPY + _t, _t),
-                actual=sp.diff(-_COIN_ENTROPY, _t),
-                at={_t: sp.Rational(1, 3)},
+                claimed=sp.diff(-_COIN_ENTROPY + coin, coin),
+                actual=sp.diff(-_COIN_ENTROPY, coin),
+                at={coin: sp.Rational(1, 3)},
             ),
         ),
         oracle=Oracle(_dU + _dB, {"gradient": _dU, "baseline_gradient": _dB}, index=_NO_INDEX),
@@ -413,12 +416,3 @@ def reconstruction() -> Derivation:
             "Countable and continuous y: the same, since only Σ q = 1 or ∫ q dy = 1 is used."
         ),
     )
-
-
-#: By claim.
-DERIVATIONS = {
-    "baseline.reconstruction": reconstruction,
-    "objective.u": objective_u,
-    "objective.c": objective_c,
-    "labelled": labelled,
-}

@@ -15,8 +15,22 @@ from __future__ import annotations
 import sympy as sp
 
 from .gradient import LOG_Q
-from .kernel.derivation import PROVED, Counterexample, Derivation, Proof, Step
-from .kernel.expressions import D, L, Partial, StopGradient, e, k, mean, phi, q, theta, total, w
+from .kernel.derivation import PROVED, Counterexample, Derivation, Proof, Step, derives
+from .kernel.expressions import (
+    D,
+    L,
+    Partial,
+    StopGradient,
+    coin,
+    e,
+    k,
+    mean,
+    phi,
+    q,
+    theta,
+    total,
+    w,
+)
 from .kernel.notation import text
 from .kernel.oracle import Oracle
 
@@ -123,6 +137,7 @@ _SYMBOLS = {
 }
 
 
+@derives("partition.seqdgm")
 def partition_seqdgm() -> Derivation:
     """SeqDGM: what the classifier shares with the rest."""
     centre, spread = _function("mu", k, _X, phi), _function("sigma", k, _X, phi)
@@ -157,7 +172,6 @@ def partition_seqdgm() -> Derivation:
 #: Parameters of q(a|x), which claims about SeqDGM-A count to e.
 v = sp.Symbol("v", real=True)
 i, n, m, t, N, T = sp.symbols("i n m t N T", integer=True, positive=True)
-_COIN = sp.Symbol("t", positive=True)
 
 
 def _second_draw() -> tuple[Proof, Counterexample]:
@@ -170,9 +184,9 @@ def _second_draw() -> tuple[Proof, Counterexample]:
     mean_product = mean(q_n * loss_n, probability, n)
     product = mean(q_n, probability, n) * mean(loss_m, probability_m, m)
     noise = (1, -1)
-    same = sum(sp.Rational(1, 2) * (1 + _COIN * one) / 2 * _COIN * one for one in noise)
+    same = sum(sp.Rational(1, 2) * (1 + coin * one) / 2 * coin * one for one in noise)
     apart = sum(
-        sp.Rational(1, 4) * (1 + _COIN * one) / 2 * _COIN * two for one in noise for two in noise
+        sp.Rational(1, 4) * (1 + coin * one) / 2 * coin * two for one in noise for two in noise
     )
     return (
         Proof(
@@ -194,9 +208,9 @@ def _second_draw() -> tuple[Proof, Counterexample]:
             setting="a = e or -e, equally likely; two labels, q_1 = (1 + a)/2, L_1 = a, L_2 = 0, "
             "at e = 1/2: E[q_1 L_1] = e²/2 has the gradient e, and E[q_1] E[L_1] = 0 has none; "
             "the term in log q is the same in both",
-            claimed=sp.diff(sp.expand(apart), _COIN),
-            actual=sp.diff(sp.expand(same), _COIN),
-            at={_COIN: sp.Rational(1, 2)},
+            claimed=sp.diff(sp.expand(apart), coin),
+            actual=sp.diff(sp.expand(same), coin),
+            at={coin: sp.Rational(1, 2)},
         ),
     )
 
@@ -211,6 +225,7 @@ _SYMBOLS_A = {
 }
 
 
+@derives("partition.seqdgm_a")
 def partition_seqdgm_a() -> Derivation:
     """SeqDGM-A: the sample of a and all before it are shared."""
     a_mean, a_spread, a = _function("c", _X, v), _function("b", _X, v), _function("a", _X, v)
@@ -381,6 +396,7 @@ def _padded_sum() -> tuple[Proof, Proof]:
     return value, slope
 
 
+@derives("invariants")
 def invariants() -> Derivation:
     """Nothing but the parameters varies, and padding moves nothing."""
     mask, cost = _function("m", t), _function("l", t)
@@ -416,11 +432,3 @@ def invariants() -> Derivation:
         },
         infinite_labels="Nothing here depends on what y is.",
     )
-
-
-#: By claim.
-DERIVATIONS = {
-    "partition.seqdgm": partition_seqdgm,
-    "partition.seqdgm_a": partition_seqdgm_a,
-    "invariants": invariants,
-}

@@ -12,7 +12,7 @@ from __future__ import annotations
 import sympy as sp
 
 from .gradient import zero_score
-from .kernel.derivation import REFUTED, Derivation, Proof, Step
+from .kernel.derivation import REFUTED, Derivation, Proof, Step, derives
 from .kernel.expressions import D, K, e, k, mean, q, s, total, w
 from .kernel.oracle import Oracle
 from .without_replacement import (
@@ -33,6 +33,7 @@ from .without_replacement import (
     mean_over_pairs,
     q_m,
     slope,
+    split_by_draw,
     sum_over_pairs,
     three_labels,
     two_labels,
@@ -190,23 +191,12 @@ def _shrinkage() -> tuple[Proof, ...]:
 
 def _correct_weights() -> Proof:
     first, second = (1 - q_m) * f / (2 - q - q_m), (1 - q) * f_m / (2 - q - q_m)
-    ordered = q * q_m / (1 - q)
     diagonal = total(q**2 / (1 - q) * f)
     return Proof(
         title="the weights (1 - q_m)/(2 - q_k - q_m) and (1 - q_k)/(2 - q_k - q_m) are right",
         start=mean_over_pairs(first + second),
         steps=(
-            Step(
-                sum_over_pairs(ordered * first) + sum_over_pairs(ordered * second) - diagonal,
-                "linearity of the sum",
-            ),
-            Step(
-                sum_over_pairs(ordered * first)
-                + sum_over_pairs(q * q_m * f / (2 - q - q_m))
-                - diagonal,
-                "order of sums",
-                "in the second k and m change names",
-            ),
+            *split_by_draw(first, second, diagonal),
             Step(
                 total(q / (1 - q) * f * total(q_m, m, K)) - diagonal,
                 "linearity of the sum",
@@ -223,24 +213,13 @@ def _correct_weights() -> Proof:
 def _inclusion_weights() -> Proof:
     inclusion_m = inclusion.xreplace({k: m})
     first, second = q * f / inclusion, q_m * f_m / inclusion_m
-    ordered = q * q_m / (1 - q)
     twice = total(q**2 / (1 - q) * 2 * first)
     of_k = total(PAIR, m, K) - 2 * q**2 / (1 - q)
     return Proof(
         title="so are the weights q_k/π_k, π_k the probability that k is one of the two",
         start=mean_over_pairs(first + second),
         steps=(
-            Step(
-                sum_over_pairs(ordered * first) + sum_over_pairs(ordered * second) - twice,
-                "linearity of the sum",
-            ),
-            Step(
-                sum_over_pairs(ordered * first)
-                + sum_over_pairs(q * q_m / (1 - q_m) * first)
-                - twice,
-                "order of sums",
-                "in the second k and m change names",
-            ),
+            *split_by_draw(first, second, twice),
             Step(total(first * of_k), "linearity of the sum"),
             Step(
                 MEAN,
@@ -253,6 +232,7 @@ def _inclusion_weights() -> Proof:
     )
 
 
+@derives("renormalised")
 def renormalised() -> Derivation:
     """Two labels without replacement: what the renormalised weights estimate, and what is right."""
     zero = zero_score(e)
@@ -331,7 +311,3 @@ GRADIENT = Oracle(
     + total(q * slope * WEIGHT),
     {"q": q, "f": f, "score": s, "pathwise": slope},
 )
-
-
-#: By claim.
-DERIVATIONS = {"renormalised": renormalised}

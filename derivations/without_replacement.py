@@ -45,6 +45,22 @@ def mean_over_pairs(term: sp.Expr) -> sp.Expr:
     return sum_over_pairs(q * q_m / (1 - q) * term) - (total(diagonal) if diagonal != 0 else 0)
 
 
+def split_by_draw(first: sp.Expr, second: sp.Expr, diagonal: sp.Expr) -> tuple[Step, Step]:
+    """The mean over pairs as a sum for each draw, then the second with k and m exchanged."""
+    of_first, of_second = (q * q_m / (1 - q) * term for term in (first, second))
+    exchanged = of_second.xreplace({k: m, m: k})
+    return (
+        Step(
+            sum_over_pairs(of_first) + sum_over_pairs(of_second) - diagonal, "linearity of the sum"
+        ),
+        Step(
+            sum_over_pairs(of_first) + sum_over_pairs(exchanged) - diagonal,
+            "order of sums",
+            "in the second k and m change names",
+        ),
+    )
+
+
 RENORMALISED = (q * f + q_m * f_m) / (q + q_m)
 #: What the mean weighs f_k with, where it should be 1.
 WEIGHT = total(PAIR / (q + q_m), m, K) - q / (1 - q)
@@ -72,23 +88,11 @@ def draws_add_up() -> Proof:
 def mean_of_pairs() -> Proof:
     """What the renormalised estimator estimates."""
     first, second = q * f / (q + q_m), q_m * f_m / (q + q_m)
-    swapped = q * q_m / (1 - q_m) * q * f / (q + q_m)
-    diagonal = total(q**2 / (1 - q) * f)
     return Proof(
         title="the mean of the renormalised estimator",
         start=mean_over_pairs(RENORMALISED),
         steps=(
-            Step(
-                sum_over_pairs(q * q_m / (1 - q) * first)
-                + sum_over_pairs(q * q_m / (1 - q) * second)
-                - diagonal,
-                "linearity of the sum",
-            ),
-            Step(
-                sum_over_pairs(q * q_m / (1 - q) * first) + sum_over_pairs(swapped) - diagonal,
-                "order of sums",
-                "in the second k and m change names",
-            ),
+            *split_by_draw(first, second, total(q**2 / (1 - q) * f)),
             Step(total(q * f * WEIGHT), "linearity of the sum", "what stands beside q_k f_k"),
             Step(
                 total(q * weight * f),

@@ -82,6 +82,12 @@ def mean(term: sp.Expr, probability: sp.Expr = q, index: sp.Symbol = k) -> sp.Ex
     return E(term, probability, index)
 
 
+#: The score of the shared parameters, not carried out.
+SCORE = D(sp.log(q), e)
+
+#: Probability of a coin's first side: two labels are enough for most counterexamples.
+coin = sp.Symbol("t", positive=True)
+
 #: Entropy, and the loss of an unlabelled sentence, written out.
 ENTROPY = -total(q * sp.log(q))
 UNLABELLED = total(q * (L + sp.log(q)))
@@ -92,13 +98,20 @@ _PATIENCE = 200
 
 
 def apply_until_still(expression: sp.Expr, change: Callable[[Any], Any]) -> sp.Expr:
-    """Apply a change again and again, until it changes nothing."""
+    """An expression after a change was applied again and again, until it changed nothing.
+
+    Raises:
+        ValueError: if the change goes round in a circle.
+    """
     for _ in range(_PATIENCE):
         changed = change(expression)
         if changed == expression:
             return expression
         expression = changed
-    raise ValueError(f"rewriting goes round in a circle, at {expression}")
+    raise ValueError(
+        f"rewriting goes round in a circle, at {expression}; see that no definition leads back to "
+        "its own letter"
+    )
 
 
 def normal_form(expression: sp.Expr) -> sp.Expr:
