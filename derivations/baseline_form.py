@@ -15,7 +15,7 @@ from __future__ import annotations
 import sympy as sp
 
 from .gradient import BEYOND, H_IS, LOG_Q, VALID, H
-from .kernel.derivation import PROVED, Counterexample, Derivation, Proof, Step
+from .kernel.derivation import PROVED, Counterexample, Derivation, Proof, Step, derives
 from .kernel.expressions import K, L, k, mean, q, total
 from .kernel.oracle import Oracle
 
@@ -32,7 +32,7 @@ f_ij = sp.Function("f", real=True)(i, j)
 step_i, normal_i = (sp.Function(name, real=True)(i) for name in "vN")
 
 
-def over(term: sp.Expr) -> sp.Expr:
+def sentence_sum(term: sp.Expr) -> sp.Expr:
     """The sum of a term over the sentences."""
     return total(term, j, sentences)
 
@@ -69,8 +69,8 @@ _one, _two, _u = sp.symbols("q1 q2 u", positive=True)
 _R1, _R2 = sp.symbols("R1 R2", real=True)
 
 
-def _twoK() -> Proof:
-    weights = [each * (_u / each) ** 2 for each in (_one, _two)]
+def _two_labels() -> Proof:
+    weights = [label * (_u / label) ** 2 for label in (_one, _two)]
     return Proof(
         title="two labels, nothing pathwise: in the best B each R has the other label's "
         "probability",
@@ -95,10 +95,7 @@ def _what_to_fit() -> Proof:
         title="what to fit: R + s·d/|s|² at the drawn label, weighed with |s|²",
         start=mean(S * (target - b) ** 2),
         steps=(
-            Step(
-                mean(S * target**2) - 2 * b * slope + b**2 * bend,
-                "linearity of the mean",
-            ),
+            Step(mean(S * target**2) - 2 * b * slope + b**2 * bend, "linearity of the mean"),
             Step(
                 mean(S * target**2) - slope**2 / bend + bend * (b - best) ** 2,
                 "definition",
@@ -118,17 +115,9 @@ def _what_is_fitted() -> Proof:
         title="plain least squares looks for E[R]",
         start=mean((R - b) ** 2),
         steps=(
-            Step(
-                mean(R**2) - 2 * b * mean(R) + mean(b**2),
-                "linearity of the mean",
-            ),
+            Step(mean(R**2) - 2 * b * mean(R) + mean(b**2), "linearity of the mean"),
             Step(mean(R**2) - 2 * b * mean(R) + b**2, "normalisation"),
-            Step(
-                mean(R**2) - rho**2 + (b - rho) ** 2,
-                "definition",
-                "ρ = E[R]",
-                {rho: mean(R)},
-            ),
+            Step(mean(R**2) - rho**2 + (b - rho) ** 2, "definition", "ρ = E[R]", {rho: mean(R)}),
         ),
     )
 
@@ -138,11 +127,11 @@ def _excess() -> Proof:
     least = a0_j - 2 * a1_j * best_j + a2_j * best_j**2
     return Proof(
         title="the variance that a form B leaves above the best, over all sentences",
-        start=over(at) - over(least),
+        start=sentence_sum(at) - sentence_sum(least),
         steps=(
-            Step(over(at - least), "linearity of the sum"),
+            Step(sentence_sum(at - least), "linearity of the sum"),
             Step(
-                over(a2_j * (B_j - best_j) ** 2),
+                sentence_sum(a2_j * (B_j - best_j) ** 2),
                 "definition",
                 "b_j = a₁_j/a₂_j, the best B of sentence j",
                 {best_j: a1_j / a2_j},
@@ -152,13 +141,16 @@ def _excess() -> Proof:
     )
 
 
-def _captured() -> Proof:
+def _captured_share() -> Proof:
     return Proof(
         title="what B takes off the variance at B = 0, 2 a₁ B - a₂ B² a sentence with a₁ = a₂ b",
-        start=over(2 * a2_j * best_j * B_j - a2_j * B_j**2),
+        start=sentence_sum(2 * a2_j * best_j * B_j - a2_j * B_j**2),
         steps=(
-            Step(over(a2_j * best_j**2 - a2_j * (B_j - best_j) ** 2), "algebra"),
-            Step(over(a2_j * best_j**2) - over(a2_j * (B_j - best_j) ** 2), "linearity of the sum"),
+            Step(sentence_sum(a2_j * best_j**2 - a2_j * (B_j - best_j) ** 2), "algebra"),
+            Step(
+                sentence_sum(a2_j * best_j**2) - sentence_sum(a2_j * (B_j - best_j) ** 2),
+                "linearity of the sum",
+            ),
         ),
         conclusion="Σ a₂ b² is what the best B takes off, so the share captured is 1 - Σ a₂ (B - "
         "b)²/Σ a₂ b²: like the R² of a weighted regression, but counted from no baseline; it is "
@@ -167,30 +159,33 @@ def _captured() -> Proof:
 
 
 def _pythagoras() -> Proof:
-    left, moved = over(a2_j * (fitted_j - best_j) ** 2), over(a2_j * (B_j - fitted_j) ** 2)
+    remaining, moved = (
+        sentence_sum(a2_j * (fitted_j - best_j) ** 2),
+        sentence_sum(a2_j * (B_j - fitted_j) ** 2),
+    )
     residual = a2_j * (fitted_j - best_j)
     change = total(step_i * f_ij, i, features)
-    crossed = over(residual * (B_j - fitted_j))
+    crossed = sentence_sum(residual * (B_j - fitted_j))
     return Proof(
         title="what a form B = F + Σ v_i f_i leaves, from what F leaves",
-        start=over(a2_j * (B_j - best_j) ** 2),
+        start=sentence_sum(a2_j * (B_j - best_j) ** 2),
         steps=(
-            Step(left + moved + 2 * crossed, "linearity of the sum"),
+            Step(remaining + moved + 2 * crossed, "linearity of the sum"),
             Step(
-                left + moved + 2 * over(residual * change),
+                remaining + moved + 2 * sentence_sum(residual * change),
                 "definition",
                 "B_j = F_j + Σ_i v_i f_i,j, with features f_i",
                 {B_j: fitted_j + change},
             ),
             Step(
-                left + moved + 2 * total(step_i * over(residual * f_ij), i, features),
+                remaining + moved + 2 * total(step_i * sentence_sum(residual * f_ij), i, features),
                 "order of sums",
             ),
             Step(
-                left + moved + 2 * total(step_i * normal_i, i, features),
+                remaining + moved + 2 * total(step_i * normal_i, i, features),
                 "definition",
                 "N_i = Σ_j a₂_j (F_j - b_j) f_i,j",
-                {normal_i: over(residual * f_ij)},
+                {normal_i: sentence_sum(residual * f_ij)},
             ),
         ),
         conclusion="F is the best combination of the features if and only if N_i = 0 for each: the "
@@ -201,22 +196,24 @@ def _pythagoras() -> Proof:
 
 
 def _best_constant() -> Proof:
-    weighed = over(a2_j * best_j)
+    weighed = sentence_sum(a2_j * best_j)
     return Proof(
         title="what one constant c for all sentences leaves",
-        start=over(a2_j * (constant - best_j) ** 2),
+        start=sentence_sum(a2_j * (constant - best_j) ** 2),
         steps=(
             Step(
-                over(a2_j * best_j**2) - 2 * constant * weighed + constant**2 * over(a2_j),
+                sentence_sum(a2_j * best_j**2)
+                - 2 * constant * weighed
+                + constant**2 * sentence_sum(a2_j),
                 "linearity of the sum",
             ),
             Step(
-                over(a2_j * best_j**2)
-                - weighed**2 / over(a2_j)
-                + over(a2_j) * (constant - average) ** 2,
+                sentence_sum(a2_j * best_j**2)
+                - weighed**2 / sentence_sum(a2_j)
+                + sentence_sum(a2_j) * (constant - average) ** 2,
                 "definition",
                 "A is the mean of b weighed with a₂",
-                {average: weighed / over(a2_j)},
+                {average: weighed / sentence_sum(a2_j)},
             ),
         ),
         conclusion="at its best, c = A, the weighted variance of b: all that a form may still gain "
@@ -237,6 +234,7 @@ def _loss_is_no_baseline() -> Counterexample:
     )
 
 
+@derives("baseline.form")
 def form() -> Derivation:
     """The best B, and what a form of it is worth."""
     return Derivation(
@@ -264,16 +262,18 @@ def form() -> Derivation:
             _from_the_mean(),
             _from_the_loss(),
             _loss_is_no_baseline(),
-            _twoK(),
+            _two_labels(),
             _what_is_fitted(),
             _what_to_fit(),
             _excess(),
-            _captured(),
+            _captured_share(),
             _best_constant(),
             _pythagoras(),
         ),
         oracle=Oracle(
-            1 - over(a2_j * (B_j - best_j) ** 2) / over(a2_j * best_j**2), ARGUMENTS, index=j
+            1 - sentence_sum(a2_j * (B_j - best_j) ** 2) / sentence_sum(a2_j * best_j**2),
+            ARGUMENTS,
+            index=j,
         ),
         infinite_labels=BEYOND,
         reference="Best baseline of a state: Greensmith, Bartlett and Baxter, 2004",
@@ -282,10 +282,4 @@ def form() -> Derivation:
 
 #: Per sentence: E[|s|²], the best B, and the B in question.
 ARGUMENTS = {"a2": a2_j, "best": best_j, "baseline": B_j}
-EXCESS = Oracle(over(a2_j * (B_j - best_j) ** 2), ARGUMENTS, index=j)
-
-
-#: By claim.
-DERIVATIONS = {
-    "baseline.form": form,
-}
+EXCESS = Oracle(sentence_sum(a2_j * (B_j - best_j) ** 2), ARGUMENTS, index=j)

@@ -15,8 +15,8 @@ from __future__ import annotations
 import sympy as sp
 
 from .gradient import BEYOND, H_IS, LOG_Q, VALID, H, zero_score
-from .kernel.derivation import PROVED, Counterexample, Derivation, Proof, Step
-from .kernel.expressions import B, D, L, StopGradient, d, e, lam, mean, q, s, total
+from .kernel.derivation import PROVED, Counterexample, Derivation, Proof, Step, derives
+from .kernel.expressions import SCORE, B, D, L, StopGradient, coin, d, e, lam, mean, q, s, total
 from .kernel.oracle import Oracle
 
 m = sp.Symbol("m", integer=True, positive=True)
@@ -29,11 +29,10 @@ B_LIVE = sp.Function("B_e", real=True)(lam, e)
 #: The share of a sentence's own loss in its baseline, the batch's size, and a running mean's decay.
 c, N, decay, b = sp.symbols("c N d b", positive=True)
 #: The score, and the part of the gradient that a baseline acts on.
-SCORE = D(LOG_Q, e)
 LOSS_PART = mean(L * SCORE)
 
 
-def _of_the_sentence(zero: Proof) -> Proof:
+def _sentence_baseline(zero: Proof) -> Proof:
     return Proof(
         title="a baseline of the sentence and λ alone keeps the mean",
         start=mean((L - B) * SCORE),
@@ -44,40 +43,15 @@ def _of_the_sentence(zero: Proof) -> Proof:
     )
 
 
-def _of_the_others(zero: Proof) -> Proof:
-    return Proof(
-        title="so does one that depends on the labels drawn for other sentences",
-        start=mean(mean((L - B_OTHERS) * SCORE), r, m),
-        steps=(
-            Step(
-                mean(LOSS_PART - B_OTHERS * mean(SCORE), r, m),
-                "linearity of the mean",
-                "labels of different sentences are drawn independently",
-            ),
-            Step(mean(LOSS_PART, r, m), "shown above", given=zero.shown),
-            Step(LOSS_PART, "normalisation", "Σ_m r_m = 1"),
-        ),
-        conclusion="leave-one-out baselines, and running means used before their update, are such",
-    )
-
-
-def _with_a_share_of_its_own(zero: Proof) -> Proof:
-    return Proof(
-        title="a share c of the sentence's own loss in B takes away the share c of the score part",
-        start=mean(mean((L - (c * L + S)) * SCORE), r, m),
-        steps=(
-            Step(
-                mean((1 - c) * LOSS_PART - S * mean(SCORE), r, m),
-                "linearity of the mean",
-            ),
-            Step(mean((1 - c) * LOSS_PART, r, m), "shown above", given=zero.shown),
-            Step((1 - c) * LOSS_PART, "normalisation", "Σ_m r_m = 1"),
-        ),
-    )
-
-
-def _kept(title: str, baseline: sp.Expr, share: sp.Expr, zero: Proof, conclusion: str) -> Proof:
-    """What a baseline with the sentence's own loss in it keeps, from its formula."""
+def _share_kept(
+    title: str,
+    baseline: sp.Expr,
+    share: sp.Expr,
+    zero: Proof,
+    because: str = "",
+    conclusion: str = "",
+) -> Proof:
+    """What a baseline keeps of the score part, read off its formula."""
     of_others = sp.expand(baseline - (1 - share) * L)
     return Proof(
         title=title,
@@ -86,7 +60,7 @@ def _kept(title: str, baseline: sp.Expr, share: sp.Expr, zero: Proof, conclusion
             Step(
                 mean(share * LOSS_PART - of_others * mean(SCORE), r, m),
                 "linearity of the mean",
-                "what is of the others, S_m, is the same for every k",
+                because,
             ),
             Step(mean(share * LOSS_PART, r, m), "shown above", given=zero.shown),
             Step(share * LOSS_PART, "normalisation", "Σ_m r_m = 1"),
@@ -95,7 +69,11 @@ def _kept(title: str, baseline: sp.Expr, share: sp.Expr, zero: Proof, conclusion
     )
 
 
-def _live(zero: Proof) -> Proof:
+#: Why the score has mean zero beside what others add to a baseline.
+_OF_OTHERS = "what is of the others, S_m, is the same for every k"
+
+
+def _live_baseline(zero: Proof) -> Proof:
     """A baseline that carries a gradient of its own, in the surrogate (CL - B) log q."""
     live = mean(D((StopGradient(L) - B_LIVE) * LOG_Q, e))
     weight = StopGradient(L) - B_LIVE
@@ -122,11 +100,11 @@ def _live(zero: Proof) -> Proof:
     )
 
 
-_t = sp.Symbol("t", positive=True)
 #: E[L s] of a coin whose first side has probability t and loss 1.
-_COIN = _t * sp.diff(sp.log(_t), _t)
+_COIN = coin * sp.diff(sp.log(coin), coin)
 
 
+@derives("baseline.unbiased")
 def unbiased() -> Derivation:
     """What a baseline may depend on."""
     zero = zero_score(e)
@@ -148,20 +126,48 @@ def unbiased() -> Derivation:
         },
         parts=(
             zero,
-            _of_the_sentence(zero),
-            _of_the_others(zero),
-            _with_a_share_of_its_own(zero),
-            _batch_mean(zero),
-            _running_mean_first(zero),
+            _sentence_baseline(zero),
+            _share_kept(
+                "so does one that depends on the labels drawn for other sentences",
+                B_OTHERS,
+                sp.S.One,
+                zero,
+                "labels of different sentences are drawn independently",
+                "leave-one-out baselines, and running means used before their update, are such",
+            ),
+            _share_kept(
+                "a share c of the sentence's own loss in B takes away the share c of the score "
+                "part",
+                c * L + S,
+                1 - c,
+                zero,
+            ),
+            _share_kept(
+                "the mean loss of the batch keeps 1 - 1/N",
+                (L + S) / N,
+                1 - 1 / N,
+                zero,
+                _OF_OTHERS,
+                "with one sentence nothing is left",
+            ),
+            _share_kept(
+                "a running mean that this batch has updated, d b + (1 - d) (L + S)/N, keeps "
+                "1 - (1 - d)/N",
+                decay * b + (1 - decay) * (L + S) / N,
+                1 - (1 - decay) / N,
+                zero,
+                _OF_OTHERS,
+                "and is the closer to right the slower it learns, which is why tests miss it",
+            ),
             Counterexample(
                 title="the mean loss of a batch keeps the mean, for a batch of one",
                 setting="two labels of probabilities t and 1 - t, losses 1 and 0, t = 1/3: B is L, "
                 "the score part is 0 for every draw, and E[L ∂log q/∂t] is t · 1/t = 1",
                 claimed=0 * _COIN,
                 actual=_COIN,
-                at={_t: sp.Rational(1, 3)},
+                at={coin: sp.Rational(1, 3)},
             ),
-            _live(zero),
+            _live_baseline(zero),
         ),
         oracle=Oracle(
             total(q * ((L + LOG_Q + 1 - c * L) * s + d)),
@@ -169,29 +175,3 @@ def unbiased() -> Derivation:
         ),
         infinite_labels=BEYOND,
     )
-
-
-def _batch_mean(zero: Proof) -> Proof:
-    return _kept(
-        "the mean loss of the batch keeps 1 - 1/N",
-        (L + S) / N,
-        1 - 1 / N,
-        zero,
-        "with one sentence nothing is left",
-    )
-
-
-def _running_mean_first(zero: Proof) -> Proof:
-    return _kept(
-        "a running mean that this batch has updated, d b + (1 - d) (L + S)/N, keeps 1 - (1 - d)/N",
-        decay * b + (1 - decay) * (L + S) / N,
-        1 - (1 - decay) / N,
-        zero,
-        "and is the closer to right the slower it learns, which is why tests miss it",
-    )
-
-
-#: By claim.
-DERIVATIONS = {
-    "baseline.unbiased": unbiased,
-}

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import sympy as sp
 
 from .gradient import BEYOND, LOG_Q, VALID, zero_score
-from .kernel.derivation import REFUTED, Counterexample, Derivation, Proof, Step
+from .kernel.derivation import REFUTED, Counterexample, Derivation, Proof, Step, derives
 from .kernel.expressions import D, L, d, e, k, mean, q, s, total
 from .kernel.oracle import Oracle
 from .several_labels import SAMPLES, leave_one_out_parts
@@ -67,10 +67,7 @@ def _parabola(unbiased: Proof) -> Proof:
         title="the variance of one coordinate is a parabola in B",
         start=mean(((R - b) * s + d - G) ** 2),
         steps=(
-            Step(
-                spread - 2 * G * unbiased.start + mean(G**2),
-                "linearity of the mean",
-            ),
+            Step(spread - 2 * G * unbiased.start + mean(G**2), "linearity of the mean"),
             Step(spread - 2 * G * unbiased.start + G**2, "normalisation", "E[G²] = G²"),
             Step(spread - G**2, "shown above", given=unbiased.shown),
             Step(
@@ -84,25 +81,29 @@ def _parabola(unbiased: Proof) -> Proof:
     )
 
 
-def _summed() -> Proof:
+def _sum_over_coordinates() -> Proof:
     one, two = R * s_i**2 + s_i * d_i, s_i**2
-    kept = total(a0_i, i, n_parts)
+    at_zero = total(a0_i, i, n_parts)
     return Proof(
         title="summed over coordinates, it is one again",
         start=total(a0_i - 2 * a1_i * b + a2_i * b**2, i, n_parts),
         steps=(
             Step(
-                kept - 2 * b * total(a1_i, i, n_parts) + b**2 * total(a2_i, i, n_parts),
+                at_zero - 2 * b * total(a1_i, i, n_parts) + b**2 * total(a2_i, i, n_parts),
                 "linearity of the sum",
             ),
             Step(
-                kept - 2 * b * total(mean(one), i, n_parts) + b**2 * total(mean(two), i, n_parts),
+                at_zero
+                - 2 * b * total(mean(one), i, n_parts)
+                + b**2 * total(mean(two), i, n_parts),
                 "definition",
                 "the a₁ and a₂ of each coordinate",
                 {a1_i: mean(one), a2_i: mean(two)},
             ),
             Step(
-                kept - 2 * b * mean(total(one, i, n_parts)) + b**2 * mean(total(two, i, n_parts)),
+                at_zero
+                - 2 * b * mean(total(one, i, n_parts))
+                + b**2 * mean(total(two, i, n_parts)),
                 "linearity of the mean",
             ),
         ),
@@ -111,7 +112,7 @@ def _summed() -> Proof:
     )
 
 
-def _lowest() -> Proof:
+def _best_baseline() -> Proof:
     return Proof(
         title="the best B is a₁/a₂",
         start=PARABOLA,
@@ -138,7 +139,7 @@ def _interval() -> Proof:
     )
 
 
-def _apart() -> Proof:
+def _baseline_per_part() -> Proof:
     common = a0_i - 2 * a1_i * b + a2_i * b**2
     own = a0_i - 2 * a1_i * best_i + a2_i * best_i**2
     return Proof(
@@ -179,24 +180,24 @@ def _plus_one() -> Proof:
     )
 
 
-def of_table(probabilities: Sequence[sp.Expr], estimates: Sequence[sp.Expr]) -> sp.Expr:
+def variance_of_table(probabilities: Sequence[sp.Expr], estimates: Sequence[sp.Expr]) -> sp.Expr:
     """The variance of estimates that take these values with these probabilities, exactly."""
     pairs = list(zip(probabilities, estimates, strict=True))
-    first = sp.Add(*[each * value for each, value in pairs])
-    return sp.Add(*[each * value**2 for each, value in pairs]) - first**2
+    first = sp.Add(*[probability * value for probability, value in pairs])
+    return sp.Add(*[probability * value**2 for probability, value in pairs]) - first**2
 
 
 _HALF = (sp.Rational(1, 2),) * 2
 _c, _at = sp.symbols("c B", real=True)
 
 
-def _outside() -> Counterexample:
+def _harmful_baseline() -> Counterexample:
     return Counterexample(
         title="any baseline makes the gradient more stable",
         setting="two equally likely labels of scores 1 and -1, R = 1 at both, no pathwise part: "
         "the variance at B is (1 - B)², 1 without a baseline; B = 3 lies outside (0, 2)",
-        claimed=of_table(_HALF, (sp.S.One, -sp.S.One)),
-        actual=of_table(_HALF, (1 - _at, _at - 1)),
+        claimed=variance_of_table(_HALF, (sp.S.One, -sp.S.One)),
+        actual=variance_of_table(_HALF, (1 - _at, _at - 1)),
         at={_at: sp.Integer(3)},
         conclusion="claimed is the most that the variance should be",
     )
@@ -204,8 +205,8 @@ def _outside() -> Counterexample:
 
 def _forms() -> tuple[Counterexample, ...]:
     plus = 1 - sp.log(2)
-    form = of_table(_HALF, (_c + plus, -_c - plus))
-    analytic = of_table(_HALF, (_c, -_c))
+    form = variance_of_table(_HALF, (_c + plus, -_c - plus))
+    analytic = variance_of_table(_HALF, (_c, -_c))
     setting = "two equally likely labels of scores 1 and -1, so that ∂H = 0, no pathwise part, and "
     return (
         Counterexample(
@@ -225,6 +226,7 @@ def _forms() -> tuple[Counterexample, ...]:
     )
 
 
+@derives("baseline.variance")
 def variance() -> Derivation:
     """When a baseline lowers the variance, by how much, and what more draws do."""
     zero = zero_score(e)
@@ -256,11 +258,11 @@ def variance() -> Derivation:
             letter,
             unbiased,
             _parabola(unbiased),
-            _summed(),
-            _lowest(),
+            _sum_over_coordinates(),
+            _best_baseline(),
             _interval(),
-            _outside(),
-            _apart(),
+            _harmful_baseline(),
+            _baseline_per_part(),
             _plus_one(),
             *_forms(),
             *leave_one_out_parts(letter),
@@ -294,9 +296,3 @@ LEAVE_ONE_OUT = Oracle(
     / (_n * (_n - 1)),
     {**ARGUMENTS, "draws": _n},
 )
-
-
-#: By claim.
-DERIVATIONS = {
-    "baseline.variance": variance,
-}

@@ -9,9 +9,9 @@ from __future__ import annotations
 import sympy as sp
 
 from .baseline_unbiased import m, r
-from .gradient import BEYOND, LOG_Q, VALID, entropy_slope, zero_score
-from .kernel.derivation import PROVED, Counterexample, Derivation, Proof, Step
-from .kernel.expressions import D, L, StopGradient, e, mean, phi, q, s, theta, total, w
+from .gradient import BEYOND, LOG_Q, VALID, differentiate_surrogate, entropy_slope, zero_score
+from .kernel.derivation import PROVED, Counterexample, Derivation, Proof, Step, derives
+from .kernel.expressions import SCORE, D, L, StopGradient, coin, e, mean, phi, q, s, theta, total, w
 from .kernel.oracle import Oracle
 
 j = sp.Symbol("j", integer=True, positive=True)
@@ -23,7 +23,6 @@ weight_j, s_j, d_j = (sp.Function(name, real=True)(j) for name in ("c", "s", "d"
 #: The loss of the others, where it knows this sentence's label k, and where it does not.
 rest_k = sp.Function("R", real=True)(sp.Symbol("k", integer=True, positive=True), m)
 rest = sp.Function("R", real=True)(m)
-SCORE = D(LOG_Q, e)
 
 
 def batch(term: sp.Expr) -> sp.Expr:
@@ -32,30 +31,19 @@ def batch(term: sp.Expr) -> sp.Expr:
 
 
 def _sum_of_estimates() -> Proof:
-    cost = (StopGradient(L_j) + StopGradient(log_q_j) + 1) * log_q_j + L_j
     weight = StopGradient(L_j) + StopGradient(log_q_j) + 1
-    slopes = D(StopGradient(L_j), e) + D(StopGradient(log_q_j), e) + D(sp.S.One, e)
     return Proof(
         title="the derivative of the batch sum is the sum of the sentences' estimates",
-        start=D(batch(cost), e),
+        start=D(batch(weight * log_q_j + L_j), e),
         steps=(
-            Step(batch(D(weight * log_q_j, e) + D(L_j, e)), "linearity of the derivative"),
-            Step(
-                batch(weight * D(log_q_j, e) + log_q_j * D(weight, e) + D(L_j, e)),
-                "product rule",
-            ),
-            Step(
-                batch(weight * D(log_q_j, e) + log_q_j * slopes + D(L_j, e)),
-                "linearity of the derivative",
-            ),
+            *differentiate_surrogate(weight, log_q_j, L_j, around=batch),
             Step(
                 batch(weight * D(log_q_j, e) + log_q_j * D(sp.S.One, e) + D(L_j, e)),
                 "held constant",
             ),
             Step(batch(weight * D(log_q_j, e) + D(L_j, e)), "independence"),
             Step(
-                batch((L_j + log_q_j + 1) * D(log_q_j, e) + D(L_j, e)),
-                "value of a held constant",
+                batch((L_j + log_q_j + 1) * D(log_q_j, e) + D(L_j, e)), "value of a held constant"
             ),
         ),
         conclusion="for w the term ∂L drops out and for φ and θ that with ∂log q, each by "
@@ -87,9 +75,7 @@ def _what_independence_gives(zero: Proof) -> Proof:
     )
 
 
-_t = sp.Symbol("t", positive=True)
-
-
+@derives("batch.one_pass")
 def one_pass() -> Derivation:
     """One differentiation for the batch, and which coupling breaks it."""
     zero = zero_score(e)
@@ -117,8 +103,8 @@ def one_pass() -> Derivation:
                 "and 0 where it is the second, t = 1/3: the expected loss is t, its derivative 1, "
                 "and the batch sum's estimate 0, as no loss but its own weighs that score",
                 claimed=sp.S.Zero,
-                actual=sp.diff(_t, _t),
-                at={_t: sp.Rational(1, 3)},
+                actual=sp.diff(coin, coin),
+                at={coin: sp.Rational(1, 3)},
                 conclusion="batch normalisation in a layer that knows the label does this",
             ),
         ),
@@ -133,6 +119,7 @@ def one_pass() -> Derivation:
     )
 
 
+@derives("batch.plus_one")
 def plus_one() -> Derivation:
     """(CQ + 1) log q stands for the gradient of minus the entropy."""
     entropy, zero = entropy_slope(e), zero_score(e)
@@ -170,10 +157,3 @@ def plus_one() -> Derivation:
         oracle=Oracle(total(q * (LOG_Q + 1) * s), {"q": q, "log_q": LOG_Q, "score": s}),
         infinite_labels=BEYOND,
     )
-
-
-#: By claim.
-DERIVATIONS = {
-    "batch.one_pass": one_pass,
-    "batch.plus_one": plus_one,
-}

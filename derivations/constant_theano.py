@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import sympy as sp
 
-from .gradient import LOG_Q
-from .kernel.derivation import PROVED, Counterexample, Derivation, Proof, Step
-from .kernel.expressions import B, D, L, StopGradient, d, e, phi, s, total
+from .gradient import LOG_Q, differentiate_surrogate
+from .kernel.derivation import PROVED, Counterexample, Derivation, Proof, Step, derives
+from .kernel.expressions import SCORE, B, D, L, StopGradient, coin, d, e, phi, s, total
 from .kernel.oracle import Oracle
 
-SCORE = D(LOG_Q, e)
 PATHWISE = D(L, e)
 WEIGHT = StopGradient(L) + StopGradient(LOG_Q) + 1 - B
 BARE = L + LOG_Q + 1 - B
@@ -22,25 +21,12 @@ BARE = L + LOG_Q + 1 - B
 drawn = sp.Function("y", real=True)(sp.Symbol("k", integer=True, positive=True))
 
 
-def _held(weight: sp.Expr, score_of: sp.Expr, path: sp.Expr) -> tuple[Step, ...]:
-    """Differentiate weight · score_of + path, everything in the weight detached."""
-    slopes = [D(part, e) for part in sp.Add.make_args(weight)]
-    return (
-        Step(D(weight * score_of, e) + D(path, e), "linearity of the derivative"),
-        Step(weight * D(score_of, e) + score_of * D(weight, e) + D(path, e), "product rule"),
-        Step(
-            weight * D(score_of, e) + score_of * sp.Add(*slopes) + D(path, e),
-            "linearity of the derivative",
-        ),
-    )
-
-
-def _right() -> Proof:
+def _right_surrogate() -> Proof:
     return Proof(
         title="CL and CQ are nodes of their own: by e it is the estimate of gradient.e",
         start=D(WEIGHT * LOG_Q + L, e),
         steps=(
-            *_held(WEIGHT, LOG_Q, L),
+            *differentiate_surrogate(WEIGHT, LOG_Q, L),
             Step(WEIGHT * SCORE + LOG_Q * (D(-B, e) + D(sp.S.One, e)) + PATHWISE, "held constant"),
             Step(WEIGHT * SCORE + PATHWISE, "independence", "neither 1 nor B(x; λ) depends on e"),
             Step(BARE * SCORE + PATHWISE, "value of a held constant"),
@@ -49,22 +35,13 @@ def _right() -> Proof:
 
 
 def _right_for_phi() -> Proof:
-    slopes = [D(part, phi) for part in (StopGradient(L), StopGradient(LOG_Q), sp.S.One, -B)]
     return Proof(
         title="the same cost gives φ its pathwise part and nothing else, and θ likewise",
         start=D(WEIGHT * LOG_Q + L, phi),
         steps=(
-            Step(D(WEIGHT * LOG_Q, phi) + D(L, phi), "linearity of the derivative"),
+            *differentiate_surrogate(WEIGHT, LOG_Q, L, phi),
             Step(
-                WEIGHT * D(LOG_Q, phi) + LOG_Q * D(WEIGHT, phi) + D(L, phi),
-                "product rule",
-            ),
-            Step(
-                WEIGHT * D(LOG_Q, phi) + LOG_Q * sp.Add(*slopes) + D(L, phi),
-                "linearity of the derivative",
-            ),
-            Step(
-                WEIGHT * D(LOG_Q, phi) + LOG_Q * sp.Add(*slopes[2:]) + D(L, phi),
+                WEIGHT * D(LOG_Q, phi) + LOG_Q * (D(sp.S.One, phi) + D(-B, phi)) + D(L, phi),
                 "held constant",
             ),
             Step(D(L, phi), "independence", "q(y|x) does not depend on φ"),
@@ -73,14 +50,13 @@ def _right_for_phi() -> Proof:
 
 
 def _loss_itself() -> Proof:
-    weight = StopGradient(L) + StopGradient(LOG_Q) + 1 - B
     return Proof(
         title="CL is the node L itself: the pathwise part is lost, and φ and θ have no gradient",
-        start=D(weight * LOG_Q + StopGradient(L), e),
+        start=D(WEIGHT * LOG_Q + StopGradient(L), e),
         steps=(
-            *_held(weight, LOG_Q, StopGradient(L)),
-            Step(weight * SCORE + LOG_Q * (D(-B, e) + D(sp.S.One, e)), "held constant"),
-            Step(weight * SCORE, "independence"),
+            *differentiate_surrogate(WEIGHT, LOG_Q, StopGradient(L)),
+            Step(WEIGHT * SCORE + LOG_Q * (D(-B, e) + D(sp.S.One, e)), "held constant"),
+            Step(WEIGHT * SCORE, "independence"),
             Step(BARE * SCORE, "value of a held constant"),
         ),
         conclusion="by φ and θ no term is left, since L occurs held only: Theano says "
@@ -90,12 +66,12 @@ def _loss_itself() -> Proof:
 
 
 def _log_q_itself() -> Proof:
-    weight, held = StopGradient(L) + StopGradient(LOG_Q) + 1 - B, StopGradient(LOG_Q)
+    held = StopGradient(LOG_Q)
     return Proof(
         title="CQ is the node log q itself: the score part is lost",
-        start=D(weight * held + L, e),
+        start=D(WEIGHT * held + L, e),
         steps=(
-            *_held(weight, held, L),
+            *differentiate_surrogate(WEIGHT, held, L),
             Step(held * (D(-B, e) + D(sp.S.One, e)) + PATHWISE, "held constant"),
             Step(PATHWISE, "independence"),
         ),
@@ -107,7 +83,7 @@ def _nothing_held() -> Proof:
         title="copies are named that the cost does not use: nothing is held",
         start=D(BARE * LOG_Q + L, e),
         steps=(
-            *_held(BARE, LOG_Q, L),
+            *differentiate_surrogate(BARE, LOG_Q, L),
             Step(BARE * SCORE + LOG_Q * (PATHWISE + SCORE) + PATHWISE, "independence"),
         ),
         conclusion="the excess is log q (∂L + ∂log q), and its mean is not zero; a raw output of a "
@@ -116,12 +92,12 @@ def _nothing_held() -> Proof:
     )
 
 
-_t = sp.Symbol("t", positive=True)
-_COIN = _t * sp.log(_t) * sp.diff(sp.log(_t), _t) + (1 - _t) * sp.log(1 - _t) * sp.diff(
-    sp.log(1 - _t), _t
+_COIN = coin * sp.log(coin) * sp.diff(sp.log(coin), coin) + (1 - coin) * sp.log(1 - coin) * sp.diff(
+    sp.log(1 - coin), coin
 )
 
 
+@derives("constant.theano")
 def constant_theano() -> Derivation:
     """Stop-gradients, and four ways to detach the wrong thing."""
     return Derivation(
@@ -141,7 +117,7 @@ def constant_theano() -> Derivation:
             "B": "B(x; λ), the baseline",
         },
         parts=(
-            _right(),
+            _right_surrogate(),
             _right_for_phi(),
             _loss_itself(),
             _log_q_itself(),
@@ -152,27 +128,14 @@ def constant_theano() -> Derivation:
                 "log q ∂log q has the mean log t - log(1 - t), and should have the mean 0",
                 claimed=_COIN,
                 actual=sp.S.Zero,
-                at={_t: sp.Rational(1, 3)},
+                at={coin: sp.Rational(1, 3)},
             ),
         ),
         oracle=Oracle(
             total(drawn * (BARE * s + d)),
-            {
-                "drawn": drawn,
-                "log_q": LOG_Q,
-                "loss": L,
-                "score": s,
-                "pathwise": d,
-                "baseline": B,
-            },
+            {"drawn": drawn, "log_q": LOG_Q, "loss": L, "score": s, "pathwise": d, "baseline": B},
         ),
         infinite_labels="Nothing is summed here: it holds for any kind of y.",
         reference="Schulman, Heess, Weber and Abbeel (2015), Gradient Estimation Using Stochastic "
         "Computation Graphs",
     )
-
-
-#: By claim.
-DERIVATIONS = {
-    "constant.theano": constant_theano,
-}

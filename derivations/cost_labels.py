@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sympy as sp
 
-from .kernel.derivation import REFUTED, Counterexample, Derivation, Proof, Step
+from .kernel.derivation import REFUTED, Counterexample, Derivation, Proof, Step, derives
 from .kernel.expressions import K, k, total
 from .kernel.oracle import Oracle
 
@@ -33,10 +33,7 @@ def _one_more() -> Proof:
     return Proof(
         title="one label more costs a sampled step c₁",
         start=c_0 + more + c_2 - (c_0 + total(c_1) + c_2),
-        steps=(
-            Step((K + 1) * c_1 - K * c_1, "counting"),
-            Step(c_1, "algebra", "whatever K is"),
-        ),
+        steps=(Step((K + 1) * c_1 - K * c_1, "counting"), Step(c_1, "algebra", "whatever K is")),
         conclusion="it does not cost the same for any number of labels, but only the softmax grows",
     )
 
@@ -64,11 +61,7 @@ def _without_softmax() -> Proof:
         start=A / S,
         steps=(
             Step(EVERY / ONE, "definition", "what each costs", _KNOWN),
-            Step(
-                K - (K - 1) * _SHARED / ONE,
-                "algebra",
-                "the last term vanishes with c₀ + K c₁",
-            ),
+            Step(K - (K - 1) * _SHARED / ONE, "algebra", "the last term vanishes with c₀ + K c₁"),
         ),
     )
 
@@ -149,6 +142,7 @@ _VALID = (
 )
 
 
+@derives("cost.labels")
 def labels() -> Derivation:
     """Cost by the number of labels, with the softmax and without."""
     in_words = "c₀ = c₁ = c₂ = 1: a sampled step costs c₀ + K c₁ + c₂ = K + 2"
@@ -190,9 +184,3 @@ def labels() -> Derivation:
 
 
 _COSTS = {"labels": K, "shared": c_0, "softmax": c_1, "loss": c_2}
-
-
-#: By claim.
-DERIVATIONS = {
-    "cost.labels": labels,
-}

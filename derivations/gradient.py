@@ -11,10 +11,27 @@ Reference:
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import sympy as sp
 
-from .kernel.derivation import PROVED, REFUTED, Counterexample, Derivation, Proof, Step
-from .kernel.expressions import ENTROPY, UNLABELLED, D, L, d, e, mean, phi, q, s, theta, total, w
+from .kernel.derivation import PROVED, REFUTED, Counterexample, Derivation, Proof, Step, derives
+from .kernel.expressions import (
+    ENTROPY,
+    UNLABELLED,
+    D,
+    L,
+    coin,
+    d,
+    e,
+    mean,
+    phi,
+    q,
+    s,
+    theta,
+    total,
+    w,
+)
 from .kernel.notation import text
 from .kernel.oracle import Oracle
 
@@ -40,8 +57,7 @@ BEYOND = (
 )
 
 #: A coin whose first side has probability t, no loss, t = 1/3: the smallest q that shows dH.
-_t = sp.Symbol("t", positive=True)
-_COIN_SLOPE = sp.diff(-_t * sp.log(_t) - (1 - _t) * sp.log(1 - _t), _t)
+_COIN_SLOPE = sp.diff(-coin * sp.log(coin) - (1 - coin) * sp.log(1 - coin), coin)
 
 
 def _sum_to_mean(by: sp.Symbol) -> tuple[Step, ...]:
@@ -84,6 +100,27 @@ def entropy_slope(by: sp.Symbol) -> Proof:
     )
 
 
+def differentiate_surrogate(
+    weight: sp.Expr,
+    score_of: sp.Expr,
+    path: sp.Expr,
+    by: sp.Symbol = e,
+    around: Callable[[sp.Expr], sp.Expr] = lambda line: line,
+) -> tuple[Step, ...]:
+    """The first three steps from ∂(weight · score_of + path); what is held constant comes after.
+
+    Args:
+        around: what stands around each line, such as the sum over a batch.
+    """
+    slopes = sp.Add(*[D(part, by) for part in sp.Add.make_args(weight)])
+    score_part, path_part = weight * D(score_of, by), D(path, by)
+    return (
+        Step(around(D(weight * score_of, by) + path_part), "linearity of the derivative"),
+        Step(around(score_part + score_of * D(weight, by) + path_part), "product rule"),
+        Step(around(score_part + score_of * slopes + path_part), "linearity of the derivative"),
+    )
+
+
 def zero_score(by: sp.Symbol) -> Proof:
     """E[s] = 0: the one place where Σ q = 1 carries the argument."""
     return Proof(
@@ -99,7 +136,7 @@ def zero_score(by: sp.Symbol) -> Proof:
     )
 
 
-def _corrected(by: sp.Symbol, estimate: sp.Expr, batch_form: Proof, entropy: Proof) -> Proof:
+def _corrected_line(by: sp.Symbol, estimate: sp.Expr, batch_form: Proof, entropy: Proof) -> Proof:
     """The line for a group with the entropy's sign put right."""
     score = D(LOG_Q, by)
     rest = estimate + D(H, by)
@@ -129,12 +166,13 @@ def _excess(printed: sp.Expr, corrected: Proof, by: sp.Symbol, gap: sp.Expr) -> 
     )
 
 
+@derives("gradient.e")
 def gradient_e() -> Derivation:
     """The line for the shared parameters: score part, entropy and pathwise part."""
     score = D(LOG_Q, e)
     batch_form = Proof("the batch form is unbiased for ∂U/∂e", D(U, e), _sum_to_mean(e))
     entropy = entropy_slope(e)
-    corrected = _corrected(e, L * score - D(H, e) + D(L, e), batch_form, entropy)
+    corrected = _corrected_line(e, L * score - D(H, e) + D(L, e), batch_form, entropy)
     return Derivation(
         claim="gradient.e",
         verdict=REFUTED,
@@ -153,7 +191,7 @@ def gradient_e() -> Derivation:
                 "∂U/∂t = -∂H/∂t",
                 claimed=_COIN_SLOPE,
                 actual=-_COIN_SLOPE,
-                at={_t: sp.Rational(1, 3)},
+                at={coin: sp.Rational(1, 3)},
             ),
         ),
         oracle=Oracle(
@@ -164,6 +202,7 @@ def gradient_e() -> Derivation:
     )
 
 
+@derives("gradient.w")
 def gradient_w() -> Derivation:
     """The line for the classifier's own parameters: no pathwise part."""
     score = D(LOG_Q, w)
@@ -171,13 +210,10 @@ def gradient_w() -> Derivation:
     batch_form = Proof(
         "the batch form is unbiased for ∂U/∂w",
         D(U, w),
-        (
-            *_sum_to_mean(w),
-            Step(mean(estimate), "independence", "L_k does not depend on w"),
-        ),
+        (*_sum_to_mean(w), Step(mean(estimate), "independence", "L_k does not depend on w")),
     )
     entropy = entropy_slope(w)
-    corrected = _corrected(w, L * score - D(H, w), batch_form, entropy)
+    corrected = _corrected_line(w, L * score - D(H, w), batch_form, entropy)
     printed = L * score + D(H, e)
     return Derivation(
         claim="gradient.w",
@@ -197,7 +233,7 @@ def gradient_w() -> Derivation:
                 "-∂H/∂t = -log((1 - t)/t)",
                 claimed=sp.S.Zero,
                 actual=-_COIN_SLOPE,
-                at={_t: sp.Rational(1, 3)},
+                at={coin: sp.Rational(1, 3)},
             ),
         ),
         oracle=Oracle(
@@ -207,6 +243,7 @@ def gradient_w() -> Derivation:
     )
 
 
+@derives("gradient.phi_theta")
 def gradient_phi_theta() -> Derivation:
     """The line for inference and generation: no score part, since q(y|x) does not know them."""
     return Derivation(
@@ -236,11 +273,3 @@ def _pathwise(by: sp.Symbol) -> Proof:
             Step(mean(D(L, by)), "mean"),
         ),
     )
-
-
-#: By claim.
-DERIVATIONS = {
-    "gradient.e": gradient_e,
-    "gradient.w": gradient_w,
-    "gradient.phi_theta": gradient_phi_theta,
-}

@@ -12,15 +12,14 @@ from __future__ import annotations
 import sympy as sp
 
 from .gradient import BEYOND, LOG_Q, VALID
-from .kernel.derivation import REFUTED, Counterexample, Derivation, Proof, Step
-from .kernel.expressions import D, StopGradient, e, k, mean, q, total, w
+from .kernel.derivation import REFUTED, Counterexample, Derivation, Proof, Step, derives
+from .kernel.expressions import SCORE, D, StopGradient, coin, e, k, mean, q, total, w
 from .kernel.oracle import Oracle
 
 #: Any cost of the label, L + log q among them, and its pathwise gradients by two parameters.
 f = sp.Function("f", real=True)(k, e, w)
 s_u, s_v, f_u, f_v = (sp.Function(name, real=True)(k) for name in ("s_u", "s_v", "f_u", "f_v"))
 BOX = q / StopGradient(q)
-SCORE = D(LOG_Q, e)
 
 
 def _box_again() -> Proof:
@@ -93,7 +92,7 @@ GAP = f * SCORE * D(LOG_Q, w) + SCORE * D(f, w) + D(LOG_Q, w) * D(f, e)
 
 
 def _right_second() -> Proof:
-    other = D(LOG_Q, w)
+    other_score = D(LOG_Q, w)
     first = q * (f * SCORE + D(f, e))
     return Proof(
         title="what it should be",
@@ -107,16 +106,18 @@ def _right_second() -> Proof:
                 "product rule",
             ),
             Step(
-                total((f * SCORE + D(f, e)) * q * other + q * D(f * SCORE + D(f, e), w)),
+                total((f * SCORE + D(f, e)) * q * other_score + q * D(f * SCORE + D(f, e), w)),
                 "log-derivative",
             ),
             Step(
-                total((f * SCORE + D(f, e)) * q * other + q * (D(f * SCORE, w) + D(D(f, e), w))),
+                total(
+                    (f * SCORE + D(f, e)) * q * other_score + q * (D(f * SCORE, w) + D(D(f, e), w))
+                ),
                 "linearity of the derivative",
             ),
             Step(
                 total(
-                    (f * SCORE + D(f, e)) * q * other
+                    (f * SCORE + D(f, e)) * q * other_score
                     + q * (f * D(SCORE, w) + SCORE * D(f, w) + D(D(f, e), w))
                 ),
                 "product rule",
@@ -129,9 +130,7 @@ def _right_second() -> Proof:
     )
 
 
-_t = sp.Symbol("t", positive=True)
-
-
+@derives("higher_order")
 def higher_order() -> Derivation:
     """Hessians and beyond: detached costs are wrong, the magic box is right."""
     return Derivation(
@@ -155,9 +154,9 @@ def higher_order() -> Derivation:
                 title="the surrogate with f held is right when differentiated twice",
                 setting="two labels of probabilities t and 1 - t, costs 1 and 0, t = 1/3: E[f] = t "
                 "has the second derivative 0; the surrogate's has the mean t · (-1/t²)",
-                claimed=_t * sp.diff(sp.log(_t), _t, 2),
-                actual=sp.diff(_t, _t, 2),
-                at={_t: sp.Rational(1, 3)},
+                claimed=coin * sp.diff(sp.log(coin), coin, 2),
+                actual=sp.diff(coin, coin, 2),
+                at={coin: sp.Rational(1, 3)},
             ),
         ),
         oracle=Oracle(
@@ -168,9 +167,3 @@ def higher_order() -> Derivation:
         reference="Foerster, Farquhar, Al-Shedivat, Rocktäschel, Xing and Whiteson (2018), DiCE: "
         "The Infinitely Differentiable Monte Carlo Estimator",
     )
-
-
-#: By claim.
-DERIVATIONS = {
-    "higher_order": higher_order,
-}

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import sympy as sp
 
-from .kernel.derivation import REFUTED, Counterexample, Derivation, Proof, Step
+from .kernel.derivation import REFUTED, Counterexample, Derivation, Proof, Step, derives
 from .kernel.expressions import D
 from .kernel.notation import text
 from .kernel.oracle import Oracle
@@ -44,7 +44,7 @@ _IS = {
 }
 
 
-def _over(term: sp.Expr, x: sp.Symbol) -> sp.Expr:
+def _integral(term: sp.Expr, x: sp.Symbol) -> sp.Expr:
     return sp.Integral(term, (x, -sp.oo, sp.oo))
 
 
@@ -67,10 +67,12 @@ def _moments(whose: str, density: sp.Expr, x: sp.Symbol, *values: sp.Expr) -> tu
     return tuple(
         Proof(
             title=f"{whose}: {what}",
-            start=_over(density * x**power, x),
+            start=_integral(density * x**power, x),
             steps=(
                 Step(
-                    _over(_IS[density] * x**power, x), "definition", given={density: _IS[density]}
+                    _integral(_IS[density] * x**power, x),
+                    "definition",
+                    given={density: _IS[density]},
                 ),
                 Step(value, "integral"),
             ),
@@ -89,26 +91,26 @@ def _average(
     powers = [sp.expand(term, log=False).coeff(x, power) for power in range(len(moments))]
     return Proof(
         title=title,
-        start=_over(density * term, x),
+        start=_integral(density * term, x),
         steps=(
-            Step(_over(sp.expand(density * term, log=False), x), "algebra", "multiplied out"),
+            Step(_integral(sp.expand(density * term, log=False), x), "algebra", "multiplied out"),
             Step(
-                sum(part * each.start for part, each in zip(powers, moments, strict=True)),
+                sum(part * proof.start for part, proof in zip(powers, moments, strict=True)),
                 "linearity of the integral",
                 f"by powers of {x}",
             ),
             Step(
-                sum(part * each.result for part, each in zip(powers, moments, strict=True)),
+                sum(part * proof.result for part, proof in zip(powers, moments, strict=True)),
                 "shown above",
                 "the three moments",
-                _shown(*moments),
+                _results(*moments),
             ),
             Step(result, "algebra"),
         ),
     )
 
 
-def _shown(*proofs: Proof) -> dict[sp.Expr, sp.Expr]:
+def _results(*proofs: Proof) -> dict[sp.Expr, sp.Expr]:
     return {left: right for proof in proofs for left, right in proof.shown.items()}
 
 
@@ -122,35 +124,16 @@ def _divergence() -> tuple[Proof, ...]:
     """Between two Gaussians, from the integral."""
     logs = (_log(_N, h, mu, sigma), _log(_O, h, nu, tau))
     moments = _moments("of any Gaussian", _N, h, sp.S.One, mu, mu**2 + sigma**2)
-    constant = sp.log(tau) - sp.log(sigma) - mu**2 / (2 * sigma**2) + nu**2 / (2 * tau**2)
-    linear = mu / sigma**2 - nu / tau**2
-    square = 1 / (2 * tau**2) - 1 / (2 * sigma**2)
     written = -sp.log(sigma) - (h - mu) ** 2 / (2 * sigma**2)
     other = -sp.log(tau) - (h - nu) ** 2 / (2 * tau**2)
+    averaged = _average("", moments, h, written - other, BETWEEN)
     return (
         *logs,
         *moments,
         Proof(
             title="the divergence of a Gaussian from another",
-            start=_over(_N * (sp.log(_N) - sp.log(_O)), h),
-            steps=(
-                Step(_over(_N * (written - other), h), "shown above", given=_shown(*logs)),
-                Step(_over(sp.expand(_N * (written - other)), h), "algebra", "multiplied out"),
-                Step(
-                    constant * _over(_N, h)
-                    + linear * _over(_N * h, h)
-                    + square * _over(_N * h**2, h),
-                    "linearity of the integral",
-                    "by powers of h",
-                ),
-                Step(
-                    constant + linear * mu + square * (mu**2 + sigma**2),
-                    "shown above",
-                    "the three moments",
-                    _shown(*moments),
-                ),
-                Step(BETWEEN, "algebra"),
-            ),
+            start=_integral(_N * (sp.log(_N) - sp.log(_O)), h),
+            steps=(Step(averaged.start, "shown above", given=_results(*logs)), *averaged.steps),
             conclusion="this is KL(n || o), for any two Gaussians",
         ),
     )
@@ -229,8 +212,8 @@ def _auxiliary() -> tuple[Proof, ...]:
     averaged = _average("", _H, h, written, given_a)
     inner = Proof(
         title="log q(a|x) - log p(a|y, h), averaged over h given a",
-        start=_over(_N_H * (sp.log(_N_A) - sp.log(_P)), h),
-        steps=(Step(averaged.start, "shown above", given=_shown(*logs)), *averaged.steps),
+        start=_integral(_N_H * (sp.log(_N_A) - sp.log(_P)), h),
+        steps=(Step(averaged.start, "shown above", given=_results(*logs)), *averaged.steps),
     )
     return (
         *_H,
@@ -264,7 +247,7 @@ def _coupling(true: Proof, analytic: Proof) -> tuple[Proof, Proof]:
             title="the two differ by a term that couples a and h",
             start=true.start - analytic.start,
             steps=(
-                Step(TRUE - ANALYTIC, "shown above", given=_shown(true, analytic)),
+                Step(TRUE - ANALYTIC, "shown above", given=_results(true, analytic)),
                 Step(COUPLING, "algebra"),
                 Step(
                     -b / tau**2 * covariance.start,
@@ -288,6 +271,7 @@ _SYMBOLS = {
 }
 
 
+@derives("kl.closed_form")
 def closed_form() -> Derivation:
     """The divergence of h; and of a, which h is drawn after and p(a|y, h) reads h."""
     auxiliary = _auxiliary()
@@ -355,11 +339,12 @@ def _formulas() -> dict[str, Oracle]:
     def oracle(
         formula: sp.Expr, names: dict[str, sp.Expr], spreads: dict[sp.Symbol, str]
     ) -> Oracle:
-        found = formula.xreplace(
+        by_log_variances = formula.xreplace(
             {spread: sp.exp(names[name] / 2) for spread, name in spreads.items()}
         )
-        used = {name: node for name, node in names.items() if node in found.free_symbols}
-        return Oracle(sp.expand_log(found), used, index=())
+        free = by_log_variances.free_symbols
+        used = {name: node for name, node in names.items() if node in free}
+        return Oracle(sp.expand_log(by_log_variances), used, index=())
 
     spreads = {s: "a_log_variance", r: "h_log_variance", tau: "p_log_variance"}
     return {
@@ -371,9 +356,3 @@ def _formulas() -> dict[str, Oracle]:
         "coupling": oracle(COUPLING, coupled, spreads),
         "latent": oracle(LATENT, coupled, spreads),
     }
-
-
-#: By claim.
-DERIVATIONS = {
-    "kl.closed_form": closed_form,
-}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sympy as sp
 
 from .gradient import BEYOND, H_IS, LOG_Q, U_IS, VALID, H, U
-from .kernel.derivation import PROVED, REFUTED, Counterexample, Derivation, Proof, Step
+from .kernel.derivation import PROVED, REFUTED, Counterexample, Derivation, Proof, Step, derives
 from .kernel.expressions import (
     UNLABELLED,
     B,
@@ -18,6 +18,7 @@ from .kernel.expressions import (
     E,
     L,
     StopGradient,
+    coin,
     d,
     e,
     k,
@@ -36,11 +37,10 @@ from .kernel.oracle import Oracle
 C = sp.Function("C", real=True)(e, w, phi, theta)
 alpha = sp.Symbol("alpha", real=True)
 
-#: A coin whose first side has probability t.
-_t = sp.Symbol("t", positive=True)
-_COIN_ENTROPY = -_t * sp.log(_t) - (1 - _t) * sp.log(1 - _t)
+_COIN_ENTROPY = -coin * sp.log(coin) - (1 - coin) * sp.log(1 - coin)
 
 
+@derives("objective.u")
 def objective_u() -> Derivation:
     """U is a mean, and its second part is minus the entropy."""
     whole = Proof(
@@ -83,7 +83,7 @@ def objective_u() -> Derivation:
                 "Claimed is H for E[log q]",
                 claimed=_COIN_ENTROPY,
                 actual=-_COIN_ENTROPY,
-                at={_t: sp.Rational(1, 2)},
+                at={coin: sp.Rational(1, 2)},
                 conclusion="the two agree only where H = 0, which is where one label is certain",
             ),
         ),
@@ -98,59 +98,50 @@ def objective_u() -> Derivation:
     )
 
 
-def _of_sentence(by: sp.Symbol) -> Proof:
+def _batch_gradient(by: sp.Symbol) -> Proof:
     """dC for any numbers of sentences, labelled ones (i) and unlabelled ones (j)."""
     score, inner = D(_LOG_Q_J, by), _L_J + _LOG_Q_J
-    given = D(_L_I, by)
+    labelled_slope = D(_L_I, by) - alpha * D(_LOG_G, by)
     unlabelled = total(q_j * score * inner + q_j * D(inner, by), k)
-
-    def cost(labelled: sp.Expr, rest: sp.Expr) -> sp.Expr:
-        return (total(labelled, i, N_l) + total(rest, j, N_u)) / (N_l + N_u)
 
     return Proof(
         title="the gradient of C is the average of the sentences' own",
         start=D(C, by),
         steps=(
             Step(
-                D(cost(_L_I - alpha * _LOG_G, total(q_j * inner)), by),
+                D(_average(_L_I - alpha * _LOG_G, total(q_j * inner)), by),
                 "definition",
                 "an average over all sentences, a sum over each kind",
                 {C: _C},
             ),
             Step(
-                cost(given - D(alpha * _LOG_G, by), total(D(q_j * inner, by))),
+                _average(D(_L_I, by) - D(alpha * _LOG_G, by), total(D(q_j * inner, by))),
                 "linearity of the derivative",
                 "whatever the numbers of sentences and labels are",
             ),
             Step(
-                cost(
-                    given - alpha * D(_LOG_G, by) - _LOG_G * D(alpha, by),
+                _average(
+                    labelled_slope - _LOG_G * D(alpha, by),
                     total(D(q_j, by) * inner + q_j * D(inner, by)),
                 ),
                 "product rule",
             ),
             Step(
-                cost(
-                    given - alpha * D(_LOG_G, by),
-                    total(D(q_j, by) * inner + q_j * D(inner, by)),
-                ),
+                _average(labelled_slope, total(D(q_j, by) * inner + q_j * D(inner, by))),
                 "independence",
                 "α is a number",
             ),
             Step(
-                cost(given - alpha * D(_LOG_G, by), unlabelled),
+                _average(labelled_slope, unlabelled),
                 "log-derivative",
                 "of the sums over k alone: a given label is not drawn, and needs no mean",
             ),
             Step(
-                cost(
-                    given - alpha * D(_LOG_G, by),
-                    total(q_j * score * inner + q_j * (D(_L_J, by) + score)),
-                ),
+                _average(labelled_slope, total(q_j * score * inner + q_j * (D(_L_J, by) + score))),
                 "linearity of the derivative",
             ),
             Step(
-                cost(given - alpha * D(_LOG_G, by), E(score * (inner + 1) + D(_L_J, by), q_j, k)),
+                _average(labelled_slope, E(score * (inner + 1) + D(_L_J, by), q_j, k)),
                 "mean",
                 "one drawn label a sentence; only unlabelled ones have any",
             ),
@@ -168,9 +159,14 @@ _LOG_G = sp.log(_G)
 q_j = q.func(k, j, e, w)
 _LOG_Q_J = sp.log(q_j)
 _L_J = sp.Function("L", real=True)(k, j, phi, theta, e)
-_C = (total(_L_I - alpha * _LOG_G, i, N_l) + total(total(q_j * (_L_J + _LOG_Q_J)), j, N_u)) / (
-    N_l + N_u
-)
+
+
+def _average(labelled: sp.Expr, unlabelled: sp.Expr) -> sp.Expr:
+    """The average over both kinds of sentences."""
+    return (total(labelled, i, N_l) + total(unlabelled, j, N_u)) / (N_l + N_u)
+
+
+_C = _average(_L_I - alpha * _LOG_G, total(q_j * (_L_J + _LOG_Q_J)))
 #: What two sentences add at the labels drawn for them, and the second's probabilities.
 _f, _g = sp.Function("f", real=True)(k), sp.Function("f", real=True)(m)
 _r = sp.Function("r", positive=True)(m)
@@ -183,13 +179,14 @@ _UNLABELLED_ARGUMENTS = {"q": q_j, "log_q": _LOG_Q_J, "loss": _L_J, "alpha": alp
 def _oracle(labelled: sp.Expr, unlabelled: sp.Expr, arguments: dict[str, sp.Expr]) -> Oracle:
     """An average over both kinds of sentences, their axis first and the labels' after it."""
     return Oracle(
-        (total(labelled, i, N_l) + total(total(unlabelled), j, N_u)) / (N_l + N_u),
+        _average(labelled, total(unlabelled)),
         arguments | _UNLABELLED_ARGUMENTS,
         index=(i, j, k),
         counts={i: N_l, j: N_u},
     )
 
 
+@derives("objective.c")
 def objective_c() -> Derivation:
     """C, for any numbers of labelled and unlabelled sentences."""
     return Derivation(
@@ -210,7 +207,7 @@ def objective_c() -> Derivation:
             "probabilities q_k and r_m",
         },
         parts=(
-            _of_sentence(e),
+            _batch_gradient(e),
             Proof(
                 title="draws for different sentences add up in the mean",
                 start=mean(mean(_f + _g, _r, m)),
@@ -245,7 +242,7 @@ def objective_c() -> Derivation:
     )
 
 
-def _at_given_label(by: sp.Symbol, after: sp.Expr, why: str) -> Proof:
+def _gradient_at_label(by: sp.Symbol, after: sp.Expr, why: str) -> Proof:
     score = D(LOG_Q, by)
     return Proof(
         title=f"its gradient by {text(by)} has no mean in it, so nothing to estimate",
@@ -258,10 +255,11 @@ def _at_given_label(by: sp.Symbol, after: sp.Expr, why: str) -> Proof:
     )
 
 
+@derives("labelled")
 def labelled() -> Derivation:
     """The labelled part: differentiated as it stands."""
     score = D(LOG_Q, e)
-    shared = _at_given_label(e, D(L, e) - alpha * score, "α is a number")
+    shared = _gradient_at_label(e, D(L, e) - alpha * score, "α is a number")
     with_score = D(L, e) - alpha * score + L * score
     return Derivation(
         claim="labelled",
@@ -277,9 +275,9 @@ def labelled() -> Derivation:
         },
         parts=(
             shared,
-            _at_given_label(w, -alpha * D(LOG_Q, w), "L does not depend on w; α is a number"),
+            _gradient_at_label(w, -alpha * D(LOG_Q, w), "L does not depend on w; α is a number"),
             *(
-                _at_given_label(by, D(L, by), f"log q_k does not depend on {text(by)}")
+                _gradient_at_label(by, D(L, by), f"log q_k does not depend on {text(by)}")
                 for by in (phi, theta)
             ),
             Proof(
@@ -298,9 +296,9 @@ def labelled() -> Derivation:
                 setting="two labels of probabilities t and 1 - t, the first is given, L = 1 "
                 "whatever t, α = 1, t = 1/3: ∂(L - log t) = -1/t = -3, and the score term L ∂log t "
                 "= 3 cancels it, so that the classifier would not learn",
-                claimed=-1 / _t + 1 / _t,
-                actual=sp.diff(1 - sp.log(_t), _t),
-                at={_t: sp.Rational(1, 3)},
+                claimed=-1 / coin + 1 / coin,
+                actual=sp.diff(1 - sp.log(coin), coin),
+                at={coin: sp.Rational(1, 3)},
             ),
         ),
         oracle=Oracle(d - alpha * s, {"pathwise": d, "score": s, "alpha": alpha}, index=_NO_INDEX),
@@ -318,7 +316,7 @@ _B_E = sp.Function("B_e", real=True)(lam, e)
 _dU, _dB = sp.symbols("dU dB", real=True)
 
 
-def _shifted(
+def _shifted_gradient(
     title: str, shift: sp.Expr, by: sp.Symbol, *ending: Step, conclusion: str = ""
 ) -> Proof:
     """∂U with L + B in place of L, for a B that is the same at every label."""
@@ -357,6 +355,7 @@ _BASELINE_VALID = (
 )
 
 
+@derives("baseline.reconstruction")
 def reconstruction() -> Derivation:
     """A baseline that is taken off log p(x|..)."""
     by_name = Step(D(U, e) + D(_B_E, e), "definition", "U, read from right to left", U_IS)
@@ -377,22 +376,24 @@ def reconstruction() -> Derivation:
                 conclusion="L has log p(x|..) with a minus, so it is L + B here and L - B where a "
                 "baseline is taken off the factor of the score",
             ),
-            _shifted("with L + Bₑ in place of L, ∂U moves by exactly ∂Bₑ", _B_E, e, by_name),
-            _shifted(
+            _shifted_gradient(
+                "with L + Bₑ in place of L, ∂U moves by exactly ∂Bₑ", _B_E, e, by_name
+            ),
+            _shifted_gradient(
                 "with L + B it does not move, if the baseline reads λ alone",
                 B,
                 e,
                 Step(nothing, "independence", "e does not occur in B"),
                 _TO_U,
             ),
-            _shifted(
+            _shifted_gradient(
                 "nor does it with L + ⊥Bₑ: the baseline is held constant",
                 StopGradient(_B_E),
                 e,
                 Step(nothing, "held constant"),
                 _TO_U,
             ),
-            _shifted(
+            _shifted_gradient(
                 "the gradient by λ is ∂B/∂λ and nothing else",
                 B,
                 lam,
@@ -405,9 +406,9 @@ def reconstruction() -> Derivation:
                 setting="two labels of probabilities t and 1 - t, no loss, the parameter e is t "
                 "itself, at t = 1/3, and Bₑ is e: ∂U/∂t is log(t/(1 - t)), and with Bₑ it is off "
                 "by ∂Bₑ/∂e = 1",
-                claimed=sp.diff(-_COIN_ENTROPY + _t, _t),
-                actual=sp.diff(-_COIN_ENTROPY, _t),
-                at={_t: sp.Rational(1, 3)},
+                claimed=sp.diff(-_COIN_ENTROPY + coin, coin),
+                actual=sp.diff(-_COIN_ENTROPY, coin),
+                at={coin: sp.Rational(1, 3)},
             ),
         ),
         oracle=Oracle(_dU + _dB, {"gradient": _dU, "baseline_gradient": _dB}, index=_NO_INDEX),
@@ -415,12 +416,3 @@ def reconstruction() -> Derivation:
             "Countable and continuous y: the same, since only Σ q = 1 or ∫ q dy = 1 is used."
         ),
     )
-
-
-#: By claim.
-DERIVATIONS = {
-    "baseline.reconstruction": reconstruction,
-    "objective.u": objective_u,
-    "objective.c": objective_c,
-    "labelled": labelled,
-}

@@ -15,15 +15,29 @@ from __future__ import annotations
 import sympy as sp
 
 from .gradient import LOG_Q
-from .kernel.derivation import PROVED, Counterexample, Derivation, Proof, Step
-from .kernel.expressions import D, L, Partial, StopGradient, e, k, mean, phi, q, theta, total, w
+from .kernel.derivation import PROVED, Counterexample, Derivation, Proof, Step, derives
+from .kernel.expressions import (
+    D,
+    L,
+    Partial,
+    StopGradient,
+    coin,
+    e,
+    k,
+    mean,
+    phi,
+    q,
+    theta,
+    total,
+    w,
+)
 from .kernel.notation import text
 from .kernel.oracle import Oracle
 
 GROUPS = (e, w, phi, theta)
 
 
-def _f(name: str, *arguments: sp.Expr) -> sp.Expr:
+def _function(name: str, *arguments: sp.Expr) -> sp.Expr:
     return sp.Function(name, real=True)(*arguments)
 
 
@@ -42,27 +56,24 @@ def _reach(letter: sp.Expr, is_made_of: sp.Expr, by: sp.Symbol, named: str) -> P
     """How, or that not, a group reaches log q or L."""
     wholes = sp.Add.make_args(is_made_of)
     written = Step(D(is_made_of, by), "definition", "what it is made of", {letter: is_made_of})
-    found = sp.Add(*[_paths(part, by) for part in wholes])
-    if found == 0:
+    slope = sp.Add(*[_paths(part, by) for part in wholes])
+    if slope == 0:
         return Proof(
             title=f"{text(by)} does not reach {named}",
             start=D(letter, by),
-            steps=(
-                written,
-                Step(sp.S.Zero, "independence", f"{text(by)} occurs nowhere in it"),
-            ),
+            steps=(written, Step(sp.S.Zero, "independence", f"{text(by)} occurs nowhere in it")),
         )
     every = sp.Add(*[_paths(part, by, every=True) for part in wholes])
     steps = [
         written,
         Step(sp.Add(*[D(part, by) for part in wholes]), "linearity of the derivative"),
         Step(every, "chain rule", "a term for each argument"),
-        Step(found, "independence", f"arguments that {text(by)} is not in"),
+        Step(slope, "independence", f"arguments that {text(by)} is not in"),
     ]
     # A step that changes nothing is no step.
     lines = [D(letter, by), *(step.after for step in steps)]
-    kept = [step for before, step in zip(lines, steps, strict=False) if step.after != before]
-    return Proof(title=f"how {text(by)} reaches {named}", start=D(letter, by), steps=tuple(kept))
+    changing = (step for before, step in zip(lines, steps, strict=False) if step.after != before)
+    return Proof(f"how {text(by)} reaches {named}", D(letter, by), tuple(changing))
 
 
 def _partition(
@@ -78,32 +89,23 @@ def _partition(
     return list(proofs.values()), Oracle(table.as_immutable(), {}, index=())
 
 
-def _absent(proofs: list[Proof]) -> list[Proof]:
+def _missing_terms(proofs: list[Proof]) -> list[Proof]:
     """Which part of the estimate each group does without, since ∂log q or ∂L is zero."""
-    found = []
-    for proof in proofs:
-        if proof.result == 0:
-            letter, by = proof.start.args
-            slope, weight = D(LOG_Q, by), L + LOG_Q + 1
-            left, lost = (D(L, by), "score") if letter == LOG_Q else (weight * slope, "pathwise")
-            found.append(
-                Proof(
-                    title=f"so {text(by)} has no {lost} term",
-                    start=mean(weight * slope + D(L, by)),
-                    steps=(
-                        Step(
-                            mean(left),
-                            "shown above",
-                            f"the estimate that gradient.e derives, by {text(by)}",
-                            proof.shown,
-                        ),
-                    ),
-                )
-            )
-    return found
+    without = []
+    for proof in (proof for proof in proofs if proof.result == 0):
+        letter, by = proof.start.args
+        score_part, pathwise = (L + LOG_Q + 1) * D(LOG_Q, by), D(L, by)
+        part, lost = (pathwise, "score") if letter == LOG_Q else (score_part, "pathwise")
+        estimate = f"the estimate that gradient.e derives, by {text(by)}"
+        step = Step(mean(part), "shown above", estimate, proof.shown)
+        title = f"so {text(by)} has no {lost} term"
+        without.append(Proof(title, mean(score_part + pathwise), (step,)))
+    return without
 
 
-def _drawn(draw: sp.Expr, centre: sp.Expr, spread: sp.Expr, by: sp.Symbol, noise: str) -> Proof:
+def _reparameterised_draw(
+    draw: sp.Expr, centre: sp.Expr, spread: sp.Expr, by: sp.Symbol, noise: str
+) -> Proof:
     """A reparameterised draw, differentiated through its mean and spread."""
     eps = sp.Symbol(noise, real=True)
     return Proof(
@@ -123,7 +125,7 @@ def _drawn(draw: sp.Expr, centre: sp.Expr, spread: sp.Expr, by: sp.Symbol, noise
 
 
 #: What the embeddings make of the tokens, in every part of a model.
-_X = _f("x", e)
+_X = _function("x", e)
 _SYMBOLS = {
     "e, w, φ, θ": "one parameter of each group, or all of them with a term for each",
     "x": "the embedded sentence, a function of e",
@@ -135,12 +137,13 @@ _SYMBOLS = {
 }
 
 
+@derives("partition.seqdgm")
 def partition_seqdgm() -> Derivation:
     """SeqDGM: what the classifier shares with the rest."""
-    centre, spread = _f("mu", k, _X, phi), _f("sigma", k, _X, phi)
-    h = _f("h", k, _X, phi)
-    classifier = _f("g", k, _X, w)
-    loss = _f("R", k, _X, h, theta) + _f("V", centre, spread)
+    centre, spread = _function("mu", k, _X, phi), _function("sigma", k, _X, phi)
+    h = _function("h", k, _X, phi)
+    classifier = _function("g", k, _X, w)
+    loss = _function("R", k, _X, h, theta) + _function("V", centre, spread)
     proofs, table = _partition({"log q": (LOG_Q, classifier), "L": (L, loss)}, GROUPS)
     return Derivation(
         claim="partition.seqdgm",
@@ -152,7 +155,11 @@ def partition_seqdgm() -> Derivation:
             "inference and generation read nothing of the classifier",
         ),
         symbols=_SYMBOLS,
-        parts=(*proofs, _drawn(h, centre, spread, phi, "epsilon"), *_absent(proofs)),
+        parts=(
+            *proofs,
+            _reparameterised_draw(h, centre, spread, phi, "epsilon"),
+            *_missing_terms(proofs),
+        ),
         oracle=table,
         infinite_labels=(
             "Nothing here depends on what y is: only on which functions have which arguments."
@@ -165,22 +172,21 @@ def partition_seqdgm() -> Derivation:
 #: Parameters of q(a|x), which claims about SeqDGM-A count to e.
 v = sp.Symbol("v", real=True)
 i, n, m, t, N, T = sp.symbols("i n m t N T", integer=True, positive=True)
-_COIN = sp.Symbol("t", positive=True)
 
 
-def _redrawn() -> tuple[Proof, Counterexample]:
+def _second_draw() -> tuple[Proof, Counterexample]:
     """What is lost if L gets another draw of a than the classifier."""
     probability = sp.Function("r", positive=True)(n)
-    other = probability.xreplace({n: m})
-    q_n, loss_n, loss_m = q.func(k, n), _f("L", k, n), _f("L", k, m)
+    probability_m = probability.xreplace({n: m})
+    q_n, loss_n, loss_m = q.func(k, n), _function("L", k, n), _function("L", k, m)
     one = mean(total(q_n * loss_n), probability, n)
-    two = mean(mean(total(q_n * loss_m), other, m), probability, n)
-    kept = mean(q_n * loss_n, probability, n)
-    product = mean(q_n, probability, n) * mean(loss_m, other, m)
+    two = mean(mean(total(q_n * loss_m), probability_m, m), probability, n)
+    mean_product = mean(q_n * loss_n, probability, n)
+    product = mean(q_n, probability, n) * mean(loss_m, probability_m, m)
     noise = (1, -1)
-    same = sum(sp.Rational(1, 2) * (1 + _COIN * one) / 2 * _COIN * one for one in noise)
+    same = sum(sp.Rational(1, 2) * (1 + coin * one) / 2 * coin * one for one in noise)
     apart = sum(
-        sp.Rational(1, 4) * (1 + _COIN * one) / 2 * _COIN * two for one in noise for two in noise
+        sp.Rational(1, 4) * (1 + coin * one) / 2 * coin * two for one in noise for two in noise
     )
     return (
         Proof(
@@ -188,11 +194,11 @@ def _redrawn() -> tuple[Proof, Counterexample]:
             start=one - two,
             steps=(
                 Step(
-                    total(kept) - total(product),
+                    total(mean_product) - total(product),
                     "linearity of the mean",
                     "q at draw n of a, L at draw m",
                 ),
-                Step(total(kept - product), "linearity of the sum"),
+                Step(total(mean_product - product), "linearity of the sum"),
             ),
             conclusion="that is Σ_k Cov(q_k, L_k) over the draws of a, and its gradient is missing "
             "from the estimate's mean",
@@ -202,9 +208,9 @@ def _redrawn() -> tuple[Proof, Counterexample]:
             setting="a = e or -e, equally likely; two labels, q_1 = (1 + a)/2, L_1 = a, L_2 = 0, "
             "at e = 1/2: E[q_1 L_1] = e²/2 has the gradient e, and E[q_1] E[L_1] = 0 has none; "
             "the term in log q is the same in both",
-            claimed=sp.diff(sp.expand(apart), _COIN),
-            actual=sp.diff(sp.expand(same), _COIN),
-            at={_COIN: sp.Rational(1, 2)},
+            claimed=sp.diff(sp.expand(apart), coin),
+            actual=sp.diff(sp.expand(same), coin),
+            at={coin: sp.Rational(1, 2)},
         ),
     )
 
@@ -219,16 +225,17 @@ _SYMBOLS_A = {
 }
 
 
+@derives("partition.seqdgm_a")
 def partition_seqdgm_a() -> Derivation:
     """SeqDGM-A: the sample of a and all before it are shared."""
-    a_mean, a_spread, a = _f("c", _X, v), _f("b", _X, v), _f("a", _X, v)
-    centre, spread, h = (_f(name, k, _X, a, phi) for name in ("mu", "sigma", "h"))
-    classifier = _f("g", k, _X, a, w)
+    a_mean, a_spread, a = _function("c", _X, v), _function("b", _X, v), _function("a", _X, v)
+    centre, spread, h = (_function(name, k, _X, a, phi) for name in ("mu", "sigma", "h"))
+    classifier = _function("g", k, _X, a, w)
     loss = (
-        _f("R", k, _X, a, h, theta)
-        + _f("A", a, a_mean, a_spread)
-        + _f("P", k, a, h, theta)
-        + _f("V", centre, spread)
+        _function("R", k, _X, a, h, theta)
+        + _function("A", a, a_mean, a_spread)
+        + _function("P", k, a, h, theta)
+        + _function("V", centre, spread)
     )
     made_of = {"log q": (LOG_Q, classifier), "L": (L, loss)}
     proofs, table = _partition(made_of, (e, v, w, phi, theta))
@@ -245,7 +252,7 @@ def partition_seqdgm_a() -> Derivation:
         symbols=_SYMBOLS | _SYMBOLS_A,
         parts=(
             *proofs,
-            _drawn(a, a_mean, a_spread, v, "delta"),
+            _reparameterised_draw(a, a_mean, a_spread, v, "delta"),
             Counterexample(
                 title="the classifier shares the embeddings alone with the rest, as in SeqDGM",
                 setting="a = v, q_1 = 1/(1 + exp(-a)) and L_1 = a at v = 0: if v did not reach "
@@ -254,7 +261,7 @@ def partition_seqdgm_a() -> Derivation:
                 actual=sp.diff(-sp.log(1 + sp.exp(-v)), v) * sp.diff(v, v),
                 at={v: sp.S.Zero},
             ),
-            *_redrawn(),
+            *_second_draw(),
         ),
         oracle=table,
         infinite_labels=(
@@ -270,25 +277,25 @@ _DATA, _NOISE = (
     StopGradient(sp.Symbol("c", real=True)),
     StopGradient(sp.Symbol("epsilon", real=True)),
 )
-_MASK = _f("m", n)
+_MASK = _function("m", n)
 
 
 def _state(place: sp.Expr) -> sp.Expr:
-    return _f("s", place, e)
+    return _function("s", place, e)
 
 
-_UPDATE = _f("f", _state(n - 1), _f("x", n, e))
+_UPDATE = _function("f", _state(n - 1), _function("x", n, e))
 _NEXT = {_state(n): _MASK * _UPDATE + (1 - _MASK) * _state(n - 1)}
 _PADDED = {_MASK: sp.S.Zero}
 
 
-def _of_parameters_alone() -> tuple[Proof, ...]:
+def _total_derivatives() -> tuple[Proof, ...]:
     """Total derivatives with data and noise among the arguments; and nothing left to draw."""
-    x = _f("x", _DATA, e)
-    h = _f("h", x, _NOISE, phi)
-    classifier, loss = _f("g", k, x, w), _f("R", k, x, h, theta)
+    x = _function("x", _DATA, e)
+    h = _function("h", x, _NOISE, phi)
+    classifier, loss = _function("g", k, x, w), _function("R", k, x, h, theta)
     of_x = Partial(x, _DATA) * D(_DATA, e) + Partial(x, e)
-    other = sp.Function("r", positive=True)(i)
+    probability = sp.Function("r", positive=True)(i)
     return (
         Proof(
             title="the total derivative of log q by e has no term but the one through e",
@@ -322,7 +329,7 @@ def _of_parameters_alone() -> tuple[Proof, ...]:
         ),
         Proof(
             title="and nothing is left to draw: over any draw i the variance is 0",
-            start=mean((L - mean(L, other, i)) ** 2, other, i),
+            start=mean((L - mean(L, probability, i)) ** 2, probability, i),
             steps=(Step(sp.S.Zero, "normalisation", "L, its noise given, does not depend on i"),),
         ),
     )
@@ -374,8 +381,8 @@ def _padded_state() -> tuple[Proof, Proof]:
 
 def _padded_sum() -> tuple[Proof, Proof]:
     """The sum of the tokens' costs, with and without N columns of padding."""
-    cost = total(_f("m", t) * _f("l", t, e), t, T)
-    padding = total(_MASK * _f("l", n, e), n, N)
+    cost = total(_function("m", t) * _function("l", t, e), t, T)
+    padding = total(_MASK * _function("l", n, e), n, N)
     value = Proof(
         title="padding adds nothing to a masked sum",
         start=cost + padding,
@@ -389,9 +396,10 @@ def _padded_sum() -> tuple[Proof, Proof]:
     return value, slope
 
 
+@derives("invariants")
 def invariants() -> Derivation:
     """Nothing but the parameters varies, and padding moves nothing."""
-    mask, cost = _f("m", t), _f("l", t)
+    mask, cost = _function("m", t), _function("l", t)
     updated, before, place = sp.symbols("u s m", real=True)
     return Derivation(
         claim="invariants",
@@ -413,7 +421,7 @@ def invariants() -> Derivation:
             "m_n": "the mask; f is the update of the state by a token",
             "l_t": "a token's cost",
         },
-        parts=(*_of_parameters_alone(), *_padded_state(), *_padded_sum()),
+        parts=(*_total_derivatives(), *_padded_state(), *_padded_sum()),
         oracle=Oracle(total(mask * cost, t, T), {"mask": mask, "value": cost}, index=t),
         further={
             "state": Oracle(
@@ -424,11 +432,3 @@ def invariants() -> Derivation:
         },
         infinite_labels="Nothing here depends on what y is.",
     )
-
-
-#: By claim.
-DERIVATIONS = {
-    "partition.seqdgm": partition_seqdgm,
-    "partition.seqdgm_a": partition_seqdgm_a,
-    "invariants": invariants,
-}

@@ -1,26 +1,26 @@
-"""Every derivation there is, by the claim that it is about: what modules list as DERIVATIONS."""
+"""Every derivation there is, by the claim that it is about: what is marked with ``derives``."""
 
 from __future__ import annotations
 
 import difflib
 import functools
 import importlib
+import inspect
 import pkgutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from .claims import CLAIMS
-from .kernel.derivation import Derivation
-
-#: Makes a derivation: so that naming the claims builds none of them.
-Maker = Callable[[], Derivation]
+from .kernel.derivation import Derivation, Maker
 
 
 def _rows() -> Iterator[tuple[str, Maker]]:
     """Those of each module beside this one."""
     for module in pkgutil.iter_modules([str(Path(__file__).parent)], f"{__package__}."):
         if module.name != __name__:
-            yield from getattr(importlib.import_module(module.name), "DERIVATIONS", {}).items()
+            for made in vars(importlib.import_module(module.name)).values():
+                if inspect.isfunction(made) and hasattr(made, "claim"):
+                    yield made.claim, made
 
 
 def _by_claim(rows: list[tuple[str, Maker]]) -> dict[str, Maker]:
@@ -60,9 +60,9 @@ def derive(claim: str) -> Derivation:
         ValueError: if no derivation is about that claim.
         StepFails: if a step does not follow.
     """
-    found = derivation(claim)
-    found.check()
-    return found
+    unchecked = derivation(claim)
+    unchecked.check()
+    return unchecked
 
 
 @functools.cache

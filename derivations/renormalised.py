@@ -12,7 +12,7 @@ from __future__ import annotations
 import sympy as sp
 
 from .gradient import zero_score
-from .kernel.derivation import REFUTED, Derivation, Proof, Step
+from .kernel.derivation import REFUTED, Derivation, Proof, Step, derives
 from .kernel.expressions import D, K, e, k, mean, q, s, total, w
 from .kernel.oracle import Oracle
 from .without_replacement import (
@@ -25,15 +25,16 @@ from .without_replacement import (
     WEIGHT,
     biased_mean,
     biased_score,
-    both,
-    drawn,
+    draws_add_up,
     f,
     f_m,
     m,
     mean_of_pairs,
-    pairs,
+    mean_over_pairs,
     q_m,
     slope,
+    split_by_draw,
+    sum_over_pairs,
     three_labels,
     two_labels,
 )
@@ -77,7 +78,7 @@ def _derivative() -> Proof:
 _average = sp.Function("A", real=True)(k, m, e, w)
 
 
-def _released() -> Proof:
+def _held_weights() -> Proof:
     part = (q * (f - _average) * SCORE + q_m * (f_m - _average) * SCORE_M) / (q + q_m)
     return Proof(
         title="the same from weights held constant and their mean as the baseline",
@@ -95,17 +96,17 @@ def _released() -> Proof:
     )
 
 
-def _halves(title: str, term: sp.Expr, result: sp.Expr, conclusion: str = "") -> Proof:
+def _symmetric_mean(title: str, term: sp.Expr, result: sp.Expr, conclusion: str = "") -> Proof:
     """A mean over the two draws, made symmetric in them."""
     half = sp.Rational(1, 2)
     one = q * q_m / (1 - q) * term
-    other = one.xreplace({k: m, m: k})
+    swapped = one.xreplace({k: m, m: k})
     return Proof(
         title=title,
-        start=pairs(term),
+        start=mean_over_pairs(term),
         steps=(
             Step(
-                half * both(one) + half * both(other),
+                half * sum_over_pairs(one) + half * sum_over_pairs(swapped),
                 "order of sums",
                 "half of it with k and m exchanged; at m = k the term is zero",
             ),
@@ -119,7 +120,7 @@ def _score_part(zero: Proof) -> Proof:
     product = total(q * f) * total(q * SCORE)
     return Proof(
         title="the true score part, pair by pair",
-        start=sp.Rational(1, 2) * both(q * q_m * DELTA),
+        start=sp.Rational(1, 2) * sum_over_pairs(q * q_m * DELTA),
         steps=(
             Step(
                 sp.Rational(1, 2)
@@ -149,7 +150,7 @@ _a, _b = sp.symbols("a b", positive=True)
 KEPT = _a * _b * (1 / (1 - _a) + 1 / (1 - _b)) / (_a + _b) ** 2
 
 
-def _shrunk() -> tuple[Proof, ...]:
+def _shrinkage() -> tuple[Proof, ...]:
     equal = {_a: 1 / K, _b: 1 / K}
     lost = (1 - _a - _b) * ((_a - _b) ** 2 + _a * _b * (2 - _a - _b))
     return (
@@ -188,20 +189,14 @@ def _shrunk() -> tuple[Proof, ...]:
     )
 
 
-def _corrected() -> Proof:
+def _correct_weights() -> Proof:
     first, second = (1 - q_m) * f / (2 - q - q_m), (1 - q) * f_m / (2 - q - q_m)
-    ordered = q * q_m / (1 - q)
     diagonal = total(q**2 / (1 - q) * f)
     return Proof(
         title="the weights (1 - q_m)/(2 - q_k - q_m) and (1 - q_k)/(2 - q_k - q_m) are right",
-        start=pairs(first + second),
+        start=mean_over_pairs(first + second),
         steps=(
-            Step(both(ordered * first) + both(ordered * second) - diagonal, "linearity of the sum"),
-            Step(
-                both(ordered * first) + both(q * q_m * f / (2 - q - q_m)) - diagonal,
-                "order of sums",
-                "in the second k and m change names",
-            ),
+            *split_by_draw(first, second, diagonal),
             Step(
                 total(q / (1 - q) * f * total(q_m, m, K)) - diagonal,
                 "linearity of the sum",
@@ -215,22 +210,16 @@ def _corrected() -> Proof:
     )
 
 
-def _by_inclusion() -> Proof:
+def _inclusion_weights() -> Proof:
     inclusion_m = inclusion.xreplace({k: m})
     first, second = q * f / inclusion, q_m * f_m / inclusion_m
-    ordered = q * q_m / (1 - q)
     twice = total(q**2 / (1 - q) * 2 * first)
     of_k = total(PAIR, m, K) - 2 * q**2 / (1 - q)
     return Proof(
         title="so are the weights q_k/π_k, π_k the probability that k is one of the two",
-        start=pairs(first + second),
+        start=mean_over_pairs(first + second),
         steps=(
-            Step(both(ordered * first) + both(ordered * second) - twice, "linearity of the sum"),
-            Step(
-                both(ordered * first) + both(q * q_m / (1 - q_m) * first) - twice,
-                "order of sums",
-                "in the second k and m change names",
-            ),
+            *split_by_draw(first, second, twice),
             Step(total(first * of_k), "linearity of the sum"),
             Step(
                 MEAN,
@@ -243,6 +232,7 @@ def _by_inclusion() -> Proof:
     )
 
 
+@derives("renormalised")
 def renormalised() -> Derivation:
     """Two labels without replacement: what the renormalised weights estimate, and what is right."""
     zero = zero_score(e)
@@ -275,27 +265,27 @@ def renormalised() -> Derivation:
             "k takes the terms m = k away",
         },
         parts=(
-            drawn(),
+            draws_add_up(),
             mean_of_pairs(),
             two_labels(),
             three_labels(),
             biased_mean(),
             _derivative(),
-            _released(),
+            _held_weights(),
             zero,
             score_part,
-            _halves(
+            _symmetric_mean(
                 "the mean of the renormalised score part, pair by pair",
                 q * q_m / (q + q_m) ** 2 * DELTA,
-                half * both(q * q_m * DELTA * PAIR / (q + q_m) ** 2),
+                half * sum_over_pairs(q * q_m * DELTA * PAIR / (q + q_m) ** 2),
                 "each pair's true share is multiplied by q_k q_m (1/(1 - q_k) + 1/(1 - q_m))/(q_k "
                 "+ q_m)²",
             ),
-            *_shrunk(),
+            *_shrinkage(),
             biased_score(),
-            _corrected(),
-            _by_inclusion(),
-            _halves(
+            _correct_weights(),
+            _inclusion_weights(),
+            _symmetric_mean(
                 "(1 - q_k)(1 - q_m)/(2 - q_k - q_m) (f_k - f_m)(s_k - s_m) is right",
                 ordered,
                 score_part.start,
@@ -316,13 +306,8 @@ def renormalised() -> Derivation:
 
 #: The mean of the gradient that the released code's unlabelled step takes, by one parameter.
 GRADIENT = Oracle(
-    sp.Rational(1, 2) * both(q * q_m * (f - f_m) * (s - s.xreplace({k: m})) * PAIR / (q + q_m) ** 2)
+    sp.Rational(1, 2)
+    * sum_over_pairs(q * q_m * (f - f_m) * (s - s.xreplace({k: m})) * PAIR / (q + q_m) ** 2)
     + total(q * slope * WEIGHT),
     {"q": q, "f": f, "score": s, "pathwise": slope},
 )
-
-
-#: By claim.
-DERIVATIONS = {
-    "renormalised": renormalised,
-}

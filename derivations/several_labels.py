@@ -43,29 +43,29 @@ SAMPLES = {
 }
 
 
-def _past(term: sp.Expr) -> sp.Expr:
+def _mean_over_past(term: sp.Expr) -> sp.Expr:
     """The mean over all earlier draws."""
     return mean(term, p, m)
 
 
-def _unbiased(zero: Proof) -> Proof:
+def _baseline_of_others(zero: Proof) -> Proof:
     return Proof(
         title="a baseline made of the other draws keeps the mean",
-        start=_past(mean((R - B) * s + d)),
+        start=_mean_over_past(mean((R - B) * s + d)),
         steps=(
             Step(
-                _past(mean(R * s + d) - B * mean(s)),
+                _mean_over_past(mean(R * s + d) - B * mean(s)),
                 "linearity of the mean",
                 "the other draws are independent of this one",
             ),
-            Step(_past(mean(R * s + d)), "shown above", given=zero.shown),
+            Step(_mean_over_past(mean(R * s + d)), "shown above", given=zero.shown),
             Step(mean(R * s + d), "normalisation", "Σ_m p_m = 1"),
         ),
         conclusion="so each of n draws is unbiased, and with them their mean, for every n ≥ 2",
     )
 
 
-def _centred(zero: Proof) -> tuple[Proof, Proof]:
+def _zero_means(zero: Proof) -> tuple[Proof, Proof]:
     return (
         Proof(
             title="R less its mean has mean zero",
@@ -102,32 +102,32 @@ def _grows(
     cross = one * mean(b) + two * mean(a)
     return Proof(
         title=f"one more draw adds E[{text(a * b)}] to E[{text(one * two)}]",
-        start=_past(mean((one + a) * (two + b))),
+        start=_mean_over_past(mean((one + a) * (two + b))),
         steps=(
-            Step(_past(mean(one * two) + cross + mean(a * b)), "linearity of the mean"),
-            Step(_past(one * two + cross) + mean(a * b), "normalisation"),
-            Step(_past(one * two) + mean(a * b), "shown above", given=zeros),
+            Step(_mean_over_past(mean(one * two) + cross + mean(a * b)), "linearity of the mean"),
+            Step(_mean_over_past(one * two + cross) + mean(a * b), "normalisation"),
+            Step(_mean_over_past(one * two) + mean(a * b), "shown above", given=zeros),
         ),
     )
 
 
 def _pair_sum_grows(zeros: dict[sp.Expr, sp.Expr]) -> Proof:
-    known = P**2 * mean(s**2) + Q**2 * mean(r**2) + 2 * P * Q * mean(r * s)
+    products = P**2 * mean(s**2) + Q**2 * mean(r**2) + 2 * P * Q * mean(r * s)
     return Proof(
         title="what it adds to E[T²]",
-        start=_past(mean((T + P * s + Q * r) ** 2)),
+        start=_mean_over_past(mean((T + P * s + Q * r) ** 2)),
         steps=(
             Step(
-                _past(mean(T**2) + 2 * T * P * mean(s) + 2 * T * Q * mean(r) + known),
+                _mean_over_past(mean(T**2) + 2 * T * P * mean(s) + 2 * T * Q * mean(r) + products),
                 "linearity of the mean",
             ),
-            Step(_past(mean(T**2) + known), "shown above", given=zeros),
-            Step(_past(T**2 + known), "normalisation"),
+            Step(_mean_over_past(mean(T**2) + products), "shown above", given=zeros),
+            Step(_mean_over_past(T**2 + products), "normalisation"),
             Step(
-                _past(T**2)
-                + mean(s**2) * _past(P**2)
-                + mean(r**2) * _past(Q**2)
-                + 2 * mean(r * s) * _past(P * Q),
+                _mean_over_past(T**2)
+                + mean(s**2) * _mean_over_past(P**2)
+                + mean(r**2) * _mean_over_past(Q**2)
+                + 2 * mean(r * s) * _mean_over_past(P * Q),
                 "linearity of the mean",
             ),
         ),
@@ -136,19 +136,23 @@ def _pair_sum_grows(zeros: dict[sp.Expr, sp.Expr]) -> Proof:
 
 
 def _mixed_grows(zeros: dict[sp.Expr, sp.Expr]) -> Proof:
-    known = P * mean(x * s) + Q * mean(x * r)
+    products = P * mean(x * s) + Q * mean(x * r)
     return Proof(
         title="what it adds to E[X T]",
-        start=_past(mean((X + x) * (T + P * s + Q * r))),
+        start=_mean_over_past(mean((X + x) * (T + P * s + Q * r))),
         steps=(
             Step(
-                _past(mean(X * T) + X * P * mean(s) + X * Q * mean(r) + T * mean(x) + known),
+                _mean_over_past(
+                    mean(X * T) + X * P * mean(s) + X * Q * mean(r) + T * mean(x) + products
+                ),
                 "linearity of the mean",
             ),
-            Step(_past(mean(X * T) + known), "shown above", given=zeros),
-            Step(_past(X * T + known), "normalisation"),
+            Step(_mean_over_past(mean(X * T) + products), "shown above", given=zeros),
+            Step(_mean_over_past(X * T + products), "normalisation"),
             Step(
-                _past(X * T) + mean(x * s) * _past(P) + mean(x * r) * _past(Q),
+                _mean_over_past(X * T)
+                + mean(x * s) * _mean_over_past(P)
+                + mean(x * r) * _mean_over_past(Q),
                 "linearity of the mean",
             ),
         ),
@@ -224,10 +228,12 @@ def _spread() -> tuple[Proof, Proof]:
     return (
         Proof(
             title="the variance of part 16, from the sums after n draws",
-            start=_past((X / n - T / weight) ** 2),
+            start=_mean_over_past((X / n - T / weight) ** 2),
             steps=(
                 Step(
-                    _past(X**2) / n**2 - 2 * _past(X * T) / (n * weight) + _past(T**2) / weight**2,
+                    _mean_over_past(X**2) / n**2
+                    - 2 * _mean_over_past(X * T) / (n * weight)
+                    + _mean_over_past(T**2) / weight**2,
                     "linearity of the mean",
                 ),
             ),
@@ -255,10 +261,10 @@ def leave_one_out_parts(zero: Proof) -> tuple[Proof, ...]:
     Args:
         zero: that the score has mean zero.
     """
-    zero_r, zero_x = _centred(zero)
+    zero_r, zero_x = _zero_means(zero)
     zeros = zero.shown | zero_r.shown | zero_x.shown
     return (
-        _unbiased(zero),
+        _baseline_of_others(zero),
         zero_r,
         zero_x,
         _as_sums(),

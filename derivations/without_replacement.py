@@ -34,15 +34,31 @@ DELTA = (f - f_m) * (SCORE - SCORE_M)
 PAIR = q * q_m * (1 / (1 - q) + 1 / (1 - q_m))
 
 
-def both(term: sp.Expr) -> sp.Expr:
+def sum_over_pairs(term: sp.Expr) -> sp.Expr:
     """The sum over all k and all m."""
     return total(total(term, m, K))
 
 
-def pairs(term: sp.Expr) -> sp.Expr:
+def mean_over_pairs(term: sp.Expr) -> sp.Expr:
     """The mean over both draws of what they yield together."""
     diagonal = q**2 / (1 - q) * term.xreplace({m: k})
-    return both(q * q_m / (1 - q) * term) - (total(diagonal) if diagonal != 0 else 0)
+    return sum_over_pairs(q * q_m / (1 - q) * term) - (total(diagonal) if diagonal != 0 else 0)
+
+
+def split_by_draw(first: sp.Expr, second: sp.Expr, diagonal: sp.Expr) -> tuple[Step, Step]:
+    """The mean over pairs as a sum for each draw, then the second with k and m exchanged."""
+    of_first, of_second = (q * q_m / (1 - q) * term for term in (first, second))
+    exchanged = of_second.xreplace({k: m, m: k})
+    return (
+        Step(
+            sum_over_pairs(of_first) + sum_over_pairs(of_second) - diagonal, "linearity of the sum"
+        ),
+        Step(
+            sum_over_pairs(of_first) + sum_over_pairs(exchanged) - diagonal,
+            "order of sums",
+            "in the second k and m change names",
+        ),
+    )
 
 
 RENORMALISED = (q * f + q_m * f_m) / (q + q_m)
@@ -50,11 +66,11 @@ RENORMALISED = (q * f + q_m * f_m) / (q + q_m)
 WEIGHT = total(PAIR / (q + q_m), m, K) - q / (1 - q)
 
 
-def drawn() -> Proof:
+def draws_add_up() -> Proof:
     """That the draws are a distribution."""
     return Proof(
         title="the probabilities of the two draws add up to one",
-        start=pairs(sp.S.One),
+        start=mean_over_pairs(sp.S.One),
         steps=(
             Step(
                 total(q / (1 - q) * total(q_m, m, K)) - total(q**2 / (1 - q)),
@@ -72,21 +88,11 @@ def drawn() -> Proof:
 def mean_of_pairs() -> Proof:
     """What the renormalised estimator estimates."""
     first, second = q * f / (q + q_m), q_m * f_m / (q + q_m)
-    swapped = q * q_m / (1 - q_m) * q * f / (q + q_m)
-    diagonal = total(q**2 / (1 - q) * f)
     return Proof(
         title="the mean of the renormalised estimator",
-        start=pairs(RENORMALISED),
+        start=mean_over_pairs(RENORMALISED),
         steps=(
-            Step(
-                both(q * q_m / (1 - q) * first) + both(q * q_m / (1 - q) * second) - diagonal,
-                "linearity of the sum",
-            ),
-            Step(
-                both(q * q_m / (1 - q) * first) + both(swapped) - diagonal,
-                "order of sums",
-                "in the second k and m change names",
-            ),
+            *split_by_draw(first, second, total(q**2 / (1 - q) * f)),
             Step(total(q * f * WEIGHT), "linearity of the sum", "what stands beside q_k f_k"),
             Step(
                 total(q * weight * f),
@@ -100,7 +106,7 @@ def mean_of_pairs() -> Proof:
     )
 
 
-def _of_table(
+def _pair_terms(
     probabilities: Sequence[sp.Expr], values: Callable[[int, int], sp.Expr]
 ) -> list[sp.Expr]:
     """The terms of the mean over the pairs of finitely many labels, exactly."""
@@ -123,7 +129,7 @@ def renormalised_mean(probabilities: Sequence[sp.Expr], values: Sequence[sp.Expr
         a, b = probabilities[one], probabilities[two]
         return (a * values[one] + b * values[two]) / (a + b)
 
-    return sp.Add(*_of_table(probabilities, estimate))
+    return sp.Add(*_pair_terms(probabilities, estimate))
 
 
 def renormalised_score(
@@ -142,7 +148,7 @@ def renormalised_score(
         share = a * b / (a + b) ** 2
         return share * (values[one] - values[two]) * (scores[one] - scores[two])
 
-    return sp.Add(*_of_table(probabilities, estimate))
+    return sp.Add(*_pair_terms(probabilities, estimate))
 
 
 _q1, _q2, _q3 = sp.symbols("q1:4", positive=True)
@@ -154,23 +160,18 @@ def two_labels() -> Proof:
     return Proof(
         title="two labels: exact, as both are always drawn",
         start=renormalised_mean((_q1, _q2), _f[:2]),
-        steps=(
-            Step(
-                _q1 * _f[0] + _q2 * _f[1],
-                "assumption",
-                "q₂ = 1 - q₁",
-                {_q2: 1 - _q1},
-            ),
-        ),
+        steps=(Step(_q1 * _f[0] + _q2 * _f[1], "assumption", "q₂ = 1 - q₁", {_q2: 1 - _q1}),),
     )
 
 
 def three_labels() -> Proof:
     """With three it is not, by this much."""
     three = (_q1, _q2, _q3)
-    ratio = sp.Mul(*three) / sp.Mul(*[1 - each for each in three])
-    gap = ratio * sp.Add(*[(3 * each - 1) * value for each, value in zip(three, _f, strict=True)])
-    exact = sp.Add(*[each * value for each, value in zip(three, _f, strict=True)])
+    ratio = sp.Mul(*three) / sp.Mul(*[1 - probability for probability in three])
+    gap = ratio * sp.Add(
+        *[(3 * probability - 1) * value for probability, value in zip(three, _f, strict=True)]
+    )
+    exact = sp.Add(*[probability * value for probability, value in zip(three, _f, strict=True)])
     return Proof(
         title="three labels: the bias in closed form",
         start=renormalised_mean(three, _f) - exact,

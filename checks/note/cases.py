@@ -153,13 +153,13 @@ def tabular_cases(
     n = draw(st.integers(sentences[0], sentences[1] + (k == 2)))
     width = draw(st.integers(1, 2))
     token_rows = st.lists(st.integers(0, k - 1), min_size=1, max_size=3).map(tuple)
-    known = st.integers(-1, k - 1) if labelled else st.just(-1)
+    label = st.integers(-1, k - 1) if labelled else st.just(-1)
     support = None
     if supports and k > 2 and draw(st.booleans()):
         support = (True, *draw(st.tuples(*[st.booleans()] * (k - 2))), True)
     return TabularCase(
         tokens=draw(st.tuples(*[token_rows] * n)),
-        labels=draw(st.tuples(*[known] * n)),
+        labels=draw(st.tuples(*[label] * n)),
         embedding=draw(tables(k, width)),
         weight=draw(tables(k, width)),
         bias=draw(st.tuples(*[LOGITS] * k)),

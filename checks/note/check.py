@@ -34,6 +34,15 @@ def on_tabular_cases(**limits: Any) -> dict[str, Any]:
     }
 
 
+def checks_of(claim: str, **shared: Any) -> Callable[..., Check]:
+    """What makes the checks of a claim, from variant, statement, expected verdict and comparison.
+
+    Args:
+        shared: further fields, which all of them have.
+    """
+    return functools.partial(Check, claim, **shared)
+
+
 @dataclasses.dataclass(frozen=True)
 class Check:
     """A claim in one variant, and how to compare it on one subject.

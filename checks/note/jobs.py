@@ -41,7 +41,7 @@ class Runner:
         self._subjects = {
             name: text_subject(name, prepared, plan.options, plan.seed) for name in plan.models
         }
-        self._known = {name: reference(subject) for name, subject in self._subjects.items()}
+        self._exact = {name: reference(subject) for name, subject in self._subjects.items()}
         self._studies: dict[str, dict[str, Study]] = {}
         self._benches: dict[str, Bench] = {}
 
@@ -51,7 +51,7 @@ class Runner:
         if backend not in self._benches:
             bench = self._benches[backend] = Bench(frameworks.load(backend))
             self._studies[backend] = {
-                name: Study(bench, subject, self._known[name])
+                name: Study(bench, subject, self._exact[name])
                 for name, subject in self._subjects.items()
             }
         studies = [study for name, study in self._studies[backend].items() if name in check.models]

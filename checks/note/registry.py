@@ -29,10 +29,10 @@ def _by_id(rows: list[Check]) -> dict[str, Check]:
     if unknown:
         raise RuntimeError(f"checks of {', '.join(unknown)}, which no claim is called")
     order = list(CLAIMS)
-    found = {check.id: check for check in sorted(rows, key=lambda row: order.index(row.claim))}
-    if len(found) != len(rows):
+    by_id = {check.id: check for check in sorted(rows, key=lambda row: order.index(row.claim))}
+    if len(by_id) != len(rows):
         raise RuntimeError("two checks have one id; give each row a variant of its own")
-    return found
+    return by_id
 
 
 CHECKS = _by_id(list(_rows()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import random
 import time
 from collections.abc import Sequence
@@ -43,15 +44,46 @@ def run_check(
         seed: of Hypothesis; the same seed draws the same cases.
     """
     started = time.perf_counter()
+
+    def evidence(**result: Any) -> Evidence:
+        return Evidence(
+            claim=check.claim,
+            variant=check.variant,
+            backend=bench.name,
+            statement=check.statement,
+            expected=check.expected,
+            bound_reason=check.bound_reason,
+            seed=seed,
+            seconds=time.perf_counter() - started,
+            **result,
+        )
+
     try:
         # What overflows is infinite or NaN in the result, where a comparison finds it and says of
         # what; NumPy's warning would say it once more, of a line in a framework.
         with np.errstate(all="ignore"):
-            made = [(study.name, of_kind(study.name, check.compare(study))) for study in studies]
-            drawn, case = search(check, bench, examples=examples, seed=seed)
-        return _evidence(check, bench, made, drawn, case, seed, started)
+            on_subjects = [
+                (study.name, of_kind(study.name, check.compare(study))) for study in studies
+            ]
+            on_cases, case = search(check, bench, examples=examples, seed=seed)
+        return evidence(
+            **_result(on_subjects, on_cases),
+            counterexample="" if case is None else repr(case),
+            snippet="" if case is None else snippet(check, bench.name, case),
+        )
     except Exception as error:  # noqa: BLE001 - a crash is a result, neither held nor refuted
-        return _crashed(check, bench, error, seed, started)
+        return evidence(
+            verdict=UNDECIDED,
+            comparisons=0,
+            error=math.nan,
+            bound=math.nan,
+            signal=math.nan,
+            worst="",
+            note="",
+            resolution=math.inf,
+            subjects=(),
+            crash=f"{type(error).__name__}: {error}",
+        )
 
 
 def search(check: Check, bench: Bench, *, examples: int, seed: int) -> tuple[list[Comparison], Any]:
@@ -62,16 +94,19 @@ def search(check: Check, bench: Bench, *, examples: int, seed: int) -> tuple[lis
     """
     if check.cases is None or examples == 0:
         return [], None
-    made: list[Comparison] = []
+    comparisons: list[Comparison] = []
+
+    def compare_on(case: Any) -> list[Comparison]:
+        return of_kind(DRAWN, check.compare(Study(bench, case.subject())))
 
     def refutes(case: Any) -> bool:
-        found = of_kind(DRAWN, check.compare(Study(bench, case.subject())))
-        made.extend(found)
-        return any(comparison.ratio > GAP for comparison in found)
+        of_case = compare_on(case)
+        comparisons.extend(of_case)
+        return any(comparison.ratio > GAP for comparison in of_case)
 
     typical = check.typical(np.random.default_rng(seed)) if check.typical else None
     refuting = typical if typical is not None and refutes(typical) else None
-    on_typical = len(made)
+    on_typical = len(comparisons)
     try:
         case = find(
             check.cases,
@@ -80,9 +115,9 @@ def search(check: Check, bench: Bench, *, examples: int, seed: int) -> tuple[lis
             random=random.Random(f"{seed} {check.id}"),
         )
     except NoSuchExample:
-        return made, refuting
+        return comparisons, refuting
     # Of the cases that were tried on the way, the smallest says it all.
-    return made[:on_typical] + of_kind(DRAWN, check.compare(Study(bench, case.subject()))), case
+    return comparisons[:on_typical] + compare_on(case), case
 
 
 def of_kind(kind: str, comparisons: list[Comparison]) -> list[Comparison]:
@@ -102,44 +137,28 @@ def _settings(examples: int) -> settings:
     )
 
 
-def _evidence(
-    check: Check,
-    bench: Bench,
-    on_subjects: list[tuple[str, list[Comparison]]],
-    drawn: list[Comparison],
-    case: Any,
-    seed: int,
-    started: float,
-) -> Evidence:
-    given = [one for _, made in on_subjects for one in made]
-    comparisons = given + drawn
+def _result(
+    on_subjects: list[tuple[str, list[Comparison]]], on_cases: list[Comparison]
+) -> dict[str, Any]:
+    """The fields of evidence that comparisons alone decide."""
+    of_subjects = [comparison for _, some in on_subjects for comparison in some]
+    comparisons = of_subjects + on_cases
     verdict = judge(comparisons)
     worst = worst_of(comparisons)
-    subjects = dict.fromkeys(comparison.subject for comparison in given)
     # A verdict that rests on the drawn cases alone must not look as if it were of the text too.
-    passed_over = [f"nothing was compared on {name}" for name, made in on_subjects if not made]
-    return Evidence(
-        claim=check.claim,
-        variant=check.variant,
-        backend=bench.name,
-        statement=check.statement,
-        expected=check.expected,
-        verdict=verdict,
-        comparisons=sum(comparison.count for comparison in comparisons),
-        error=worst.error,
-        bound=worst.bound,
-        signal=worst.signal,
-        worst=f"{worst.what} of {worst.subject}",
-        note="; ".join(filter(None, [worst.note, *passed_over])),
-        resolution=resolution(comparisons),
-        unresolved=unresolved(comparisons),
-        bound_reason=check.bound_reason,
-        subjects=tuple(subjects),
-        seed=seed,
-        seconds=time.perf_counter() - started,
-        counterexample="" if case is None else repr(case),
-        snippet="" if case is None else snippet(check, bench.name, case),
-    )
+    passed_over = [f"nothing was compared on {name}" for name, some in on_subjects if not some]
+    return {
+        "verdict": verdict,
+        "comparisons": sum(comparison.count for comparison in comparisons),
+        "error": worst.error,
+        "bound": worst.bound,
+        "signal": worst.signal,
+        "worst": f"{worst.what} of {worst.subject}",
+        "note": "; ".join(filter(None, [worst.note, *passed_over])),
+        "resolution": resolution(comparisons),
+        "unresolved": unresolved(comparisons),
+        "subjects": tuple(dict.fromkeys(comparison.subject for comparison in of_subjects)),
+    }
 
 
 def snippet(check: Check, backend: str, case: Any) -> str:
@@ -152,47 +171,19 @@ def snippet(check: Check, backend: str, case: Any) -> str:
     )
 
 
-def _crashed(check: Check, bench: Bench, error: Exception, seed: int, started: float) -> Evidence:
-    seconds = time.perf_counter() - started
-    return _unfinished(check, bench, f"{type(error).__name__}: {error}", seed, seconds)
-
-
-def blocked(found: Evidence, forward: Evidence) -> Evidence:
+def blocked(evidence: Evidence, forward: Evidence) -> Evidence:
     """Evidence that counts for nothing, by reason of the forward values of its framework.
 
     Args:
         forward: the evidence for those, which do not hold: they differ, or are unknown.
     """
     if forward.crash:
-        reason = f"the check of {found.backend}'s forward values crashed ({forward.crash})"
+        reason = f"the check of {evidence.backend}'s forward values crashed ({forward.crash})"
     elif forward.verdict == REFUTED:
-        reason = f"the forward values of {found.backend} differ from NumPy's"
+        reason = f"the forward values of {evidence.backend} differ from NumPy's"
     else:
-        reason = f"whether {found.backend}'s forward values are NumPy's is undecided"
+        reason = f"whether {evidence.backend}'s forward values are NumPy's is undecided"
     reason = f"{reason}; mend that first"
     return dataclasses.replace(
-        found, verdict=UNDECIDED, crash=reason, counterexample="", snippet=""
-    )
-
-
-def _unfinished(check: Check, bench: Bench, reason: str, seed: int, seconds: float) -> Evidence:
-    return Evidence(
-        claim=check.claim,
-        variant=check.variant,
-        backend=bench.name,
-        statement=check.statement,
-        expected=check.expected,
-        verdict=UNDECIDED,
-        comparisons=0,
-        error=float("nan"),
-        bound=float("nan"),
-        signal=float("nan"),
-        worst="",
-        note="",
-        resolution=float("inf"),
-        bound_reason=check.bound_reason,
-        subjects=(),
-        seed=seed,
-        seconds=seconds,
-        crash=reason,
+        evidence, verdict=UNDECIDED, crash=reason, counterexample="", snippet=""
     )

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from gradproof.estimators.baselines import BASELINES, Baseline
 from gradproof.estimators.note import estimate_moments
 from gradproof.estimators.note.bench import Bench
+from gradproof.estimators.note.builds import build, surrogate
 from gradproof.estimators.note.complex_step import Tables, tables
 from gradproof.estimators.note.estimate_moments import EstimateMoments
 from gradproof.estimators.note.exact import Reference, reference
 from gradproof.estimators.note.forms import FORMS, Form
 from gradproof.estimators.note.subject import Subject
+from gradproof.reference_models.model import every_label, one_hot
 
 from ..evidence import Comparison, compare
 
@@ -29,16 +32,16 @@ class Study:
     whose seed is the subject's, so that a subject is all it takes to repeat a check.
     """
 
-    def __init__(self, bench: Bench, subject: Subject, known: Reference | None = None) -> None:
+    def __init__(self, bench: Bench, subject: Subject, exact: Reference | None = None) -> None:
         self.bench, self.subject = bench, subject
-        self._known = known
+        self._exact = exact
         self._first: dict[int, Study] = {}
         self._moments: dict[tuple[Form, Baseline, tuple[str, ...]], EstimateMoments] = {}
 
     @functools.cached_property
     def reference(self) -> Reference:
         """The exact gradient and its parts."""
-        return self._known or reference(self.subject)
+        return self._exact or reference(self.subject)
 
     @functools.cached_property
     def tables(self) -> Tables:
@@ -72,8 +75,27 @@ class Study:
     def baseline_inputs(self, baseline: Baseline) -> dict[str, np.ndarray]:
         """Lambda of a baseline, in the subject's dtype."""
         width = self.subject.parameters["e.embedding"].shape[1]
-        found = baseline.initial(self.rng(), width)
-        return {name: np.asarray(value, self.subject.dtype) for name, value in found.items()}
+        lam = baseline.initial(self.rng(), width)
+        return {name: np.asarray(value, self.subject.dtype) for name, value in lam.items()}
+
+    def values(self, compute: Any, subject: Subject | None = None) -> dict[str, np.ndarray]:
+        """What the framework computes at every label, of the study's subject or of another.
+
+        Args:
+            compute: as :func:`gradproof.estimators.note.builds.build` takes it.
+        """
+        subject = subject or self.subject
+        inputs = subject.inputs(every_label(subject.batch.n, subject.model.classes))
+        return self.bench.values(build(compute, subject), subject, inputs)
+
+    def one_pass_gradient(self, labels: np.ndarray, baseline: Baseline) -> dict[str, np.ndarray]:
+        """One differentiation of the batch's one-pass surrogate, at labels (N,)."""
+        return self.bench.gradient(
+            surrogate(FORMS["one-pass"], baseline, self.subject),
+            self.subject,
+            self.subject.inputs(one_hot(labels, self.subject.model.classes))
+            | self.baseline_inputs(baseline),
+        )
 
     def moments(
         self, form: str | Form, baseline: str | Baseline = "none", groups: tuple[str, ...] = ()
@@ -125,18 +147,18 @@ class Study:
 
     def compare_gradient(
         self,
-        found: dict[str, np.ndarray],
-        expected: dict[str, np.ndarray],
+        gradient: Mapping[str, np.ndarray],
+        expected: Mapping[str, np.ndarray],
         names: list[str],
         *,
         extra: float = 0.0,
-        signal: dict[str, float] | None = None,
+        signal: Mapping[str, float] | None = None,
     ) -> list[Comparison]:
         """A comparison for each parameter, bounded by what rounding can do there."""
         return [
             compare(
                 name,
-                found[name],
+                gradient[name],
                 expected[name],
                 self.reference.bound(name, extra),
                 self.name,

@@ -81,7 +81,7 @@ def baseline_variances(
             raise TypeError(f"baseline {name!r} does not learn; take it out of FITS")
         for by in ways:
             lam = fit(baseline, train_features, train, by, rng, form)
-            value = baseline.at(AutogradOps(), lam, held_out_features)
+            value = baseline.value_of(AutogradOps(), lam, held_out_features)
             rows.append(_row(parabola, name, by, value))
     rows += _exact(parabola)
     if per_parameter is not None:

@@ -177,7 +177,7 @@ def _measured(
     if measure is None:
         return stages
     found = {stage.step: stage for stage in stages}
-    for step in point.schedule.measured():
+    for step in point.schedule.measured_steps():
         path = files.path_of(folder, step)
         if step <= point.state.step and step not in found and path.is_file():
             found[step] = measure(step, files.read(path).state.parameters)
@@ -187,7 +187,7 @@ def _measured(
 def _tidy(folder: Path, point: Checkpoint) -> None:
     """Drop the checkpoints that neither a stage nor a resumption needs."""
     for step in files.steps_in(folder):
-        if step < point.state.step and step not in point.schedule.measured():
+        if step < point.state.step and step not in point.schedule.measured_steps():
             files.path_of(folder, step).unlink()
 
 

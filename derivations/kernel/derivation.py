@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import sympy as sp
 
@@ -14,7 +14,16 @@ from .proof import PROVED, REFUTED, Counterexample, Proof, Step, StepFails
 from .well_formed import first_slip
 
 #: What a module that derives something needs is here, in one place.
-__all__ = ["PROVED", "REFUTED", "Counterexample", "Derivation", "Proof", "Step", "StepFails"]
+__all__ = [
+    "PROVED",
+    "REFUTED",
+    "Counterexample",
+    "Derivation",
+    "Proof",
+    "Step",
+    "StepFails",
+    "derives",
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +68,7 @@ class Derivation:
                 bears it out.
         """
         if self.claim not in CLAIMS:
-            raise ValueError(f"no claim is called {self.claim!r}")
+            raise ValueError(f"no claim is called {self.claim!r}; give it a row in CLAIMS")
         if not self.parts:
             raise ValueError(f"{self.claim}: a derivation without parts proves nothing")
         if self.verdict not in {part.verdict for part in self.parts}:
@@ -70,14 +79,12 @@ class Derivation:
         slip = first_slip(proofs)
         if slip:
             raise StepFails(f"{self.claim}, {slip}")
-        given: dict[sp.Expr, sp.Expr] = {}
+        definitions = {left: right for proof in proofs for left, right in proof.given.items()}
         shown: dict[sp.Expr, sp.Expr] = {}
-        for proof in proofs:
-            given |= proof.given
         for part in self.parts:
             if isinstance(part, Proof):
                 self._check_use(part, shown)
-            part.check(self.claim, given)
+            part.check(self.claim, definitions)
             shown |= part.shown if isinstance(part, Proof) else {}
 
     def _check_use(self, part: Proof, shown: Mapping[sp.Expr, sp.Expr]) -> None:
@@ -89,3 +96,17 @@ class Derivation:
                     f"{self.claim}, {part.title!r}, step {number} ({step.rule}): that {left} is "
                     f"{right} is not shown in an earlier part"
                 )
+
+
+#: Makes a derivation: so that naming the claims builds none of them.
+Maker = Callable[[], Derivation]
+
+
+def derives(claim: str) -> Callable[[Maker], Maker]:
+    """Marks what makes the derivation of a claim: the registry finds it by this mark."""
+
+    def mark(make: Maker) -> Maker:
+        make.claim = claim  # type: ignore[attr-defined]  # a function may have it
+        return make
+
+    return mark

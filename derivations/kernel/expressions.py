@@ -82,6 +82,12 @@ def mean(term: sp.Expr, probability: sp.Expr = q, index: sp.Symbol = k) -> sp.Ex
     return E(term, probability, index)
 
 
+#: The score of the shared parameters, not carried out.
+SCORE = D(sp.log(q), e)
+
+#: Probability of a coin's first side: two labels are enough for most counterexamples.
+coin = sp.Symbol("t", positive=True)
+
 #: Entropy, and the loss of an unlabelled sentence, written out.
 ENTROPY = -total(q * sp.log(q))
 UNLABELLED = total(q * (L + sp.log(q)))
@@ -91,20 +97,27 @@ UNLABELLED = total(q * (L + sp.log(q)))
 _PATIENCE = 200
 
 
-def until_still(expression: sp.Expr, change: Callable[[Any], Any]) -> sp.Expr:
-    """Apply a change again and again, until it changes nothing."""
+def apply_until_still(expression: sp.Expr, change: Callable[[Any], Any]) -> sp.Expr:
+    """An expression after a change was applied again and again, until it changed nothing.
+
+    Raises:
+        ValueError: if the change goes round in a circle.
+    """
     for _ in range(_PATIENCE):
         changed = change(expression)
         if changed == expression:
             return expression
         expression = changed
-    raise ValueError(f"rewriting goes round in a circle, at {expression}")
+    raise ValueError(
+        f"rewriting goes round in a circle, at {expression}; see that no definition leads back to "
+        "its own letter"
+    )
 
 
-def normal(expression: sp.Expr) -> sp.Expr:
+def normal_form(expression: sp.Expr) -> sp.Expr:
     """Products multiplied out, also inside sums; no sum is split and no derivative carried out."""
-    found = sp.expand(sp.sympify(expression), basic=False, log=False, power_base=False)
-    return found.replace(
+    expanded = sp.expand(sp.sympify(expression), basic=False, log=False, power_base=False)
+    return expanded.replace(
         sp.Sum, lambda term, *limits: sp.Sum(_fraction(term), *limits) if term != 0 else term
     )
 
@@ -115,37 +128,41 @@ def _fraction(term: sp.Expr) -> sp.Expr:
     if not below:
         return term
     letters: dict[sp.Expr, sp.Symbol] = {}
-    found = sp.cancel(sp.together(_lettered(term, _OPAQUE, letters)))
-    return found.xreplace({letter: node for node, letter in letters.items()})
+    fraction = sp.cancel(sp.together(_replace_by_letters(term, _OPAQUE, letters)))
+    return fraction.xreplace({letter: node for node, letter in letters.items()})
 
 
 _OPAQUE = (sp.Sum, sp.Integral, D, E, StopGradient, Partial)
 
 
-def _lettered(node: sp.Expr, kinds: tuple[type, ...], letters: dict[sp.Expr, sp.Symbol]) -> sp.Expr:
+def _replace_by_letters(
+    node: sp.Expr, kinds: tuple[type, ...], letters: dict[sp.Expr, sp.Symbol]
+) -> sp.Expr:
     """An expression in which all of some kinds are letters, the same for the same."""
     # A logarithm of a number stays; an integral without free letters is a letter all the same.
     if isinstance(node, kinds) and not (isinstance(node, sp.log) and node.is_number):
         return letters.setdefault(node, sp.Dummy(real=True))
     return (
-        node.func(*[_lettered(part, kinds, letters) for part in node.args]) if node.args else node
+        node.func(*[_replace_by_letters(part, kinds, letters) for part in node.args])
+        if node.args
+        else node
     )
 
 
-def same(one: sp.Expr, other: sp.Expr) -> bool:
+def equal_by_algebra(one: sp.Expr, other: sp.Expr) -> bool:
     """Whether two expressions are equal by algebra alone.
 
     Sums, integrals, means and derivatives are letters here: that a sum may be split is a rule, and
     is not used unless it is named.
     """
-    difference = normal(normal(one) - normal(other))
+    difference = normal_form(normal_form(one) - normal_form(other))
     if difference == 0:
         return True
     letters: dict[sp.Expr, sp.Symbol] = {}
 
-    left = sp.expand_log(_lettered(difference, _OPAQUE, letters))
+    left = sp.expand_log(_replace_by_letters(difference, _OPAQUE, letters))
     # No rational function connects these with each other, nor with what they are functions of.
-    fraction = _lettered(left, (sp.core.function.AppliedUndef, sp.log), letters)
+    fraction = _replace_by_letters(left, (sp.core.function.AppliedUndef, sp.log), letters)
     if fraction.is_rational_function():
         return bool(sp.expand(sp.fraction(sp.together(fraction))[0]) == 0)
     return bool(sp.simplify(left) == 0)

@@ -19,14 +19,13 @@ _SUPERSCRIPTS = str.maketrans("-0123456789n", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹ⁿ
 _INDICES = tuple("ijklmnt")
 
 
-def _below(node: AppliedUndef) -> list[sp.Expr]:
-    found = []
-    for part in node.args:
-        if part.is_number or all(
-            letter.name[0] in _INDICES and letter.is_integer for letter in part.free_symbols
-        ):
-            found.append(part)
-    return found
+def _subscripts(node: AppliedUndef) -> list[sp.Expr]:
+    return [
+        part
+        for part in node.args
+        if part.is_number
+        or all(letter.name[0] in _INDICES and letter.is_integer for letter in part.free_symbols)
+    ]
 
 
 #: The root of 2 π, which SymPy does not leave whole.
@@ -70,7 +69,7 @@ class _Text(StrPrinter):
         return pretty_symbol(node.name)
 
     def _print_AppliedUndef(self, node: AppliedUndef) -> str:
-        name, below = pretty_symbol(node.func.__name__), _below(node)
+        name, below = pretty_symbol(node.func.__name__), _subscripts(node)
         places = [f"({self._print(part)})" if part.is_Add else self._print(part) for part in below]
         return f"{name}_{','.join(places)}" if below else name
 
@@ -131,15 +130,15 @@ class _Text(StrPrinter):
         if number != 1 or not over:
             over = [number, *over]
         over = sorted(over, key=_reading_order)
-        found = sign + " ".join(
+        above = sign + " ".join(
             # A sum swallows what follows it, so it is bracketed unless nothing does.
             self._factor(part, last=part is over[-1] and not under)
             for part in over
         )
         if not under:
-            return found
+            return above
         below = " ".join(map(self._factor, sorted(under, key=_reading_order)))
-        return f"{found}/{below}" if len(under) == 1 else f"{found}/({below})"
+        return f"{above}/{below}" if len(under) == 1 else f"{above}/({below})"
 
     def _factor(self, part: sp.Expr, *, last: bool = False) -> str:
         inner = self._loose(part)
@@ -170,7 +169,7 @@ class _Latex(LatexPrinter):
         return str(super()._print_Symbol(node, style))
 
     def _print_AppliedUndef(self, node: AppliedUndef, exp: object = None) -> str:
-        below = _below(node)
+        below = _subscripts(node)
         name = self._print(sp.Symbol(node.func.__name__))
         written = f"{name}_{{{','.join(map(self._print, below))}}}" if below else name
         return written if exp is None else rf"\left({written}\right)^{{{exp}}}"

@@ -14,7 +14,7 @@ import mpmath  # type: ignore[import-untyped]
 import sympy as sp
 from sympy.core.function import AppliedUndef
 
-from .expressions import D, E, Partial, StopGradient, until_still
+from .expressions import D, E, Partial, StopGradient, apply_until_still
 
 #: Labels, and other things that are counted, in the witness's case.
 COUNT = 3
@@ -23,7 +23,7 @@ DIGITS = 30
 STEPS, REACH = 16, 24 * 16
 
 
-def at_a_point(expression: sp.Expr, given: Mapping[sp.Expr, sp.Expr]) -> sp.Expr:
+def evaluate_at_point(expression: sp.Expr, definitions: Mapping[sp.Expr, sp.Expr]) -> sp.Expr:
     """The expression as a number.
 
     Args:
@@ -31,16 +31,15 @@ def at_a_point(expression: sp.Expr, given: Mapping[sp.Expr, sp.Expr]) -> sp.Expr
     """
     held: dict[sp.Expr, sp.Expr] = {}
     probabilities = {node.args[1].func for node in expression.atoms(E)}
-    written_out = until_still(expression, lambda now: now.xreplace(dict(given)))
-    found = _concrete(written_out, held, probabilities)
+    written_out = apply_until_still(expression, lambda now: now.xreplace(dict(definitions)))
+    number = _write_out(written_out, held, probabilities)
     # What is held may hold something itself.
-    found = until_still(found, lambda now: now.xreplace(held))
-    letters = found.free_symbols
-    point = {letter: _value(letter) for letter in letters}
-    return sp.N(found.xreplace(point).replace(sp.Integral, _on_the_line), DIGITS)
+    number = apply_until_still(number, lambda now: now.xreplace(held))
+    point = {letter: _number(letter.name) for letter in number.free_symbols}
+    return sp.N(number.xreplace(point).replace(sp.Integral, _integrate), DIGITS)
 
 
-def _on_the_line(integrand: sp.Expr, limits: sp.Tuple) -> sp.Float:
+def _integrate(integrand: sp.Expr, limits: sp.Tuple) -> sp.Float:
     """An integral over all numbers, by the trapezoidal rule.
 
     What falls off like a Gaussian it has to more than ``DIGITS`` digits: the error is of the order
@@ -55,51 +54,51 @@ def _on_the_line(integrand: sp.Expr, limits: sp.Tuple) -> sp.Float:
         return sp.Float(mpmath.fsum(heights) / STEPS, DIGITS + 10)
 
 
-def _at(node: sp.Expr, index: sp.Symbol, place: int) -> sp.Expr:
+def _put_place(node: sp.Expr, index: sp.Symbol, place: int) -> sp.Expr:
     """The term of a sum at one place; an inner sum may use the index again, for itself."""
     if node == index:
         return sp.Integer(place)
     inner = isinstance(node, sp.Sum) and index in node.bound_symbols
     if inner or (isinstance(node, E) and node.args[2] == index) or not node.args:
         return node
-    return node.func(*[_at(part, index, place) for part in node.args])
+    return node.func(*[_put_place(part, index, place) for part in node.args])
 
 
-def _concrete(node: sp.Expr, held: dict[sp.Expr, sp.Expr], probabilities: set[type]) -> sp.Expr:
+def _write_out(node: sp.Expr, held: dict[sp.Expr, sp.Expr], probabilities: set[type]) -> sp.Expr:
     if isinstance(node, E):
         term, probability, index = node.args
         most = sp.Symbol(index.name.upper(), integer=True, positive=True)
-        return _concrete(sp.Sum(probability * term, (index, 1, most)), held, probabilities)
+        return _write_out(sp.Sum(probability * term, (index, 1, most)), held, probabilities)
     if isinstance(node, sp.Sum):
-        (index, _, most), *others = node.limits
-        inner = sp.Sum(node.function, *others) if others else node.function
-        count = int(_concrete(most, held, probabilities))
+        (index, _, most), *further = node.limits
+        inner = sp.Sum(node.function, *further) if further else node.function
+        count = int(_write_out(most, held, probabilities))
         return sp.Add(
             *[
-                _concrete(_at(inner, index, place), held, probabilities)
+                _write_out(_put_place(inner, index, place), held, probabilities)
                 for place in range(1, count + 1)
             ]
         )
     if isinstance(node, D):
         term, by = node.args
-        return sp.diff(_concrete(term, held, probabilities), by)
+        return sp.diff(_write_out(term, held, probabilities), by)
     if isinstance(node, Partial):
         function, argument = node.args
         place = sp.Dummy(real=True)
         # Of the arguments themselves alone: what stands inside another argument is held.
         parts = [place if part == argument else part for part in function.args]
-        slope = sp.diff(_concrete(function.func(*parts), held, probabilities), place)
-        return slope.xreplace({place: _concrete(argument, held, probabilities)})
+        slope = sp.diff(_write_out(function.func(*parts), held, probabilities), place)
+        return slope.xreplace({place: _write_out(argument, held, probabilities)})
     if isinstance(node, StopGradient):
         letter = sp.Dummy(real=True)
-        held[letter] = _concrete(node.args[0], held, probabilities)
+        held[letter] = _write_out(node.args[0], held, probabilities)
         return letter
     if isinstance(node, AppliedUndef):
-        arguments = [_concrete(part, held, probabilities) for part in node.args]
+        arguments = [_write_out(part, held, probabilities) for part in node.args]
         if node.func.__name__ == "q" or node.func in probabilities:
-            first, *others = arguments
+            first, *further = arguments
             weights = [
-                sp.exp(_polynomial(node.func, place, others)) for place in range(1, COUNT + 1)
+                sp.exp(_polynomial(node.func, place, further)) for place in range(1, COUNT + 1)
             ]
             return weights[int(first) - 1] / sp.Add(*weights)
         return _polynomial(node.func, 0, arguments)
@@ -107,7 +106,7 @@ def _concrete(node: sp.Expr, held: dict[sp.Expr, sp.Expr], probabilities: set[ty
         return sp.Integer(COUNT)
     if not node.args:
         return node
-    return node.func(*[_concrete(part, held, probabilities) for part in node.args])
+    return node.func(*[_write_out(part, held, probabilities) for part in node.args])
 
 
 def _number(name: str) -> sp.Rational:
@@ -115,16 +114,12 @@ def _number(name: str) -> sp.Rational:
     return sp.Rational(zlib.crc32(name.encode()) % 997 + 250, 997)
 
 
-def _value(letter: sp.Symbol) -> sp.Rational:
-    return _number(letter.name)
-
-
 def _polynomial(function: type, place: int, arguments: list[sp.Expr]) -> sp.Expr:
     name = f"{function.__name__}{place}"
-    found: sp.Expr = _number(name)
+    value: sp.Expr = _number(name)
     for position, argument in enumerate(arguments):
         one, two = (_number(f"{name}.{position}.{power}") for power in (1, 2))
-        found += one * argument + two * argument**2 / 3
+        value += one * argument + two * argument**2 / 3
         if position:
-            found += _number(f"{name}.{position}.x") * argument * arguments[0]
-    return found
+            value += _number(f"{name}.{position}.x") * argument * arguments[0]
+    return value

@@ -38,10 +38,10 @@ class Oracle:
         self.formula, self.arguments = sp.sympify(formula), dict(arguments)
         self.indices = index if isinstance(index, tuple) else (index,)
         self.counts = {
-            each: sp.Symbol(each.name.upper(), integer=True, positive=True) for each in self.indices
+            one: sp.Symbol(one.name.upper(), integer=True, positive=True) for one in self.indices
         } | dict(counts or {})
         self._letters: dict[str, sp.Expr] = {}
-        body, known = self.formula, set[sp.Expr]()
+        body, letters = self.formula, set[sp.Expr]()
         # The longest first: log q is an argument of its own where it is asked for.
         for name, node in sorted(
             arguments.items(), key=lambda item: -item[1].count_ops(visual=False)
@@ -49,17 +49,17 @@ class Oracle:
             axes = self._axes(name)
             letter = sp.Function(f"a_{name}")(*axes) if axes else sp.Symbol(f"a_{name}")
             self._letters[name] = letter
-            known |= {letter}
+            letters |= {letter}
             body = body.xreplace({node: letter})
             # In a double sum over the labels one argument stands at two labels.
-            for other in self._others(axes):
-                at = {axes[0]: other}
-                known |= {letter.xreplace(at)}
-                body = body.xreplace({node.xreplace(at): letter.xreplace(at)})
-        left = body.free_symbols - {*self.indices, *self.counts.values(), *known}
-        left |= body.atoms(sp.core.function.AppliedUndef) - known
-        if left:
-            raise ValueError(f"{', '.join(map(str, left))} in {text(formula)} is no argument")
+            for other in self._other_indices(axes):
+                at_other = {axes[0]: other}
+                letters |= {letter.xreplace(at_other)}
+                body = body.xreplace({node.xreplace(at_other): letter.xreplace(at_other)})
+        unknown = body.free_symbols - {*self.indices, *self.counts.values(), *letters}
+        unknown |= body.atoms(sp.core.function.AppliedUndef) - letters
+        if unknown:
+            raise ValueError(f"{', '.join(map(str, unknown))} in {text(formula)} is no argument")
         self._body = body
 
     def _axes(self, name: str) -> tuple[sp.Symbol, ...]:
@@ -67,7 +67,7 @@ class Oracle:
         free = self.arguments[name].free_symbols
         return tuple(index for index in self.indices if index in free)
 
-    def _others(self, axes: tuple[sp.Symbol, ...]) -> list[sp.Symbol]:
+    def _other_indices(self, axes: tuple[sp.Symbol, ...]) -> list[sp.Symbol]:
         """The indices of sums over the same places as the one that an argument depends on."""
         most = self.counts[axes[0]] if len(axes) == 1 else None
         limits = [limit for node in self.formula.atoms(sp.Sum) for limit in node.limits]
@@ -97,21 +97,23 @@ class Oracle:
             )
         arrays = {name: np.asarray(value) for name, value in values.items()}
         lengths = [self._length(index, arrays) for index in self.indices]
-        given = [
+        in_order = [
             (lambda *places, array=arrays[name]: array[tuple(place - 1 for place in places)])
             if self._axes(name)
             else arrays[name]
             for name in self._letters
         ]
-        return np.asarray(self._function(*given, *lengths))
+        return np.asarray(self._function(*in_order, *lengths))
 
     def _length(self, index: sp.Symbol, arrays: Mapping[str, np.ndarray]) -> int:
         """How many places an index has, by every array that depends on it."""
-        found = {
+        by_array = {
             name: array.shape[self._axes(name).index(index)]
             for name, array in arrays.items()
             if index in self._axes(name)
         }
-        if len(set(found.values())) > 1:
-            raise ValueError(f"axes for one index, {text(index)}, have different lengths: {found}")
-        return next(iter(found.values()), 0)
+        if len(set(by_array.values())) > 1:
+            raise ValueError(
+                f"axes for one index, {text(index)}, have different lengths: {by_array}"
+            )
+        return next(iter(by_array.values()), 0)

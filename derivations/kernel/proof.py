@@ -9,9 +9,9 @@ import sympy as sp
 
 from gradproof.errors import GradproofError
 
-from .expressions import free_letters, same
+from .expressions import equal_by_algebra, free_letters
 from .notation import text
-from .numeric_check import at_a_point
+from .numeric_check import evaluate_at_point
 from .rules import RULES
 
 PROVED, REFUTED = "proved", "refuted"
@@ -45,7 +45,7 @@ class Step:
         """
         if self.rule not in RULES:
             raise StepFails(f"{where}: no rule is called {self.rule!r}; known: {', '.join(RULES)}")
-        by_algebra = same(before, self.after)
+        by_algebra = equal_by_algebra(before, self.after)
         if by_algebra and self.rule != "algebra":
             raise StepFails(
                 f"{where}: {self.rule!r} is not the rule used, algebra alone leads from "
@@ -61,7 +61,7 @@ class Step:
 
     def _follows(self, rule: str, before: sp.Expr) -> bool:
         rewrite = RULES[rule].rewrite
-        return same(rewrite(before, self.given), rewrite(self.after, self.given))
+        return equal_by_algebra(rewrite(before, self.given), rewrite(self.after, self.given))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,18 +95,15 @@ class Proof:
     @property
     def given(self) -> dict[sp.Expr, sp.Expr]:
         """What the letters stand for, as far as the steps say it."""
-        found: dict[sp.Expr, sp.Expr] = {}
-        for step in self.steps:
-            if step.rule != "shown above":
-                found.update(step.given)
-        return found
+        steps = [step for step in self.steps if step.rule != "shown above"]
+        return {left: right for step in steps for left, right in step.given.items()}
 
-    def check(self, where: str, given: Mapping[sp.Expr, sp.Expr]) -> None:
+    def check(self, where: str, definitions: Mapping[sp.Expr, sp.Expr]) -> None:
         """Check each step, and that numbers agree at a point.
 
         Args:
             where: the claim, for messages.
-            given: what letters stand for in the whole derivation.
+            definitions: what letters stand for in the whole derivation.
 
         Raises:
             StepFails: naming the step that does not follow; or that beginning and end differ in
@@ -118,7 +115,7 @@ class Proof:
             self.check_step(place, where)
             if step.rule == "induction":
                 self._check_induction(step, f"{where}, {self.title!r}, step {place + 1}")
-        self._witness(where, given)
+        self._witness(where, definitions)
 
     def check_step(self, place: int, where: str) -> None:
         """Check one step alone.
@@ -145,8 +142,8 @@ class Proof:
             f"{where} ({step.rule}): what is used is not what this part shows, for one less"
         )
 
-    def _witness(self, where: str, given: Mapping[sp.Expr, sp.Expr]) -> None:
-        first, last = (at_a_point(line, given) for line in (self.start, self.result))
+    def _witness(self, where: str, definitions: Mapping[sp.Expr, sp.Expr]) -> None:
+        first, last = (evaluate_at_point(line, definitions) for line in (self.start, self.result))
         # Both are computed to 30 digits from rationals; 10^-20 leaves ten of them for cancelling.
         numbers = first.is_finite and last.is_finite
         if not numbers or abs(first - last) > sp.Float("1e-20") * (1 + abs(first)):
@@ -186,7 +183,7 @@ class Counterexample:
         )
         return first, second
 
-    def check(self, where: str, given: Mapping[sp.Expr, sp.Expr]) -> None:
+    def check(self, where: str, definitions: Mapping[sp.Expr, sp.Expr]) -> None:
         """Check that the two sides are exact numbers, and different ones.
 
         Raises:

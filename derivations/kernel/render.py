@@ -10,6 +10,7 @@ from ..claims import CLAIMS
 from .derivation import Counterexample, Derivation, Proof, Step
 from .notation import latex, text
 from .rules import RULES
+from .well_formed import lines_of
 
 WIDTH = 100
 
@@ -30,7 +31,7 @@ LETTERS = {
 _MARKS = {"e, w, φ, θ": "q_", "E_k[f]": "E_", "∂f/∂v": "∂", "⊥f": "⊥"}
 
 
-def _wrapped(words: str, indent: str, first: str = "") -> str:
+def _wrap(words: str, indent: str, first: str = "") -> str:
     return textwrap.fill(
         words, WIDTH, initial_indent=indent + first, subsequent_indent=indent + " " * len(first)
     )
@@ -46,11 +47,7 @@ def _legend(derivation: Derivation) -> Mapping[str, str]:
 
 def _lines(derivation: Derivation) -> Iterable[object]:
     for part in derivation.parts:
-        if isinstance(part, Proof):
-            yield part.start
-            yield from (step.after for step in part.steps)
-        else:
-            yield from (part.claimed, part.actual)
+        yield from lines_of(part) if isinstance(part, Proof) else (part.claimed, part.actual)
 
 
 def as_text(derivation: Derivation) -> str:
@@ -59,32 +56,36 @@ def as_text(derivation: Derivation) -> str:
     lines = [
         f"{claim.id}: {derivation.verdict}",
         "",
-        _wrapped(claim.statement + ".", "", "Claim    "),
-        _wrapped(derivation.finding + ".", "", "Finding  "),
+        _wrap(claim.statement + ".", "", "Claim    "),
+        _wrap(derivation.finding + ".", "", "Finding  "),
     ]
     legend = _legend(derivation)
     wide = max(8, *map(len, legend))
-    lines += [""] + [_wrapped(says, "  ", f"{letter:{wide}} ") for letter, says in legend.items()]
+    lines += [""] + [_wrap(says, "  ", f"{letter:{wide}} ") for letter, says in legend.items()]
     for number, part in enumerate(derivation.parts, start=1):
-        lines += ["", f"{number}. {part.title[0].upper()}{part.title[1:]}.  [{part.verdict}]", ""]
+        lines += ["", f"{number}. {_sentence(part.title)}.  [{part.verdict}]", ""]
         lines += _proof(derivation, part) if isinstance(part, Proof) else _counterexample(part)
         if part.conclusion:
-            lines += ["", _wrapped(f"{part.conclusion}.", "   ", "→ ")]
-    if derivation.valid or _assumed(derivation):
-        valid = (*derivation.valid, *_assumed(derivation))
-        lines += ["", "Valid when"] + [_wrapped(when, "  ", "- ") for when in valid]
+            lines += ["", _wrap(f"{part.conclusion}.", "   ", "→ ")]
+    valid = (*derivation.valid, *_assumptions(derivation))
+    if valid:
+        lines += ["", "Valid when"] + [_wrap(when, "  ", "- ") for when in valid]
     if derivation.infinite_labels:
-        lines += ["", "Beyond finitely many labels", _wrapped(derivation.infinite_labels, "  ")]
+        lines += ["", "Beyond finitely many labels", _wrap(derivation.infinite_labels, "  ")]
     if derivation.reference:
-        lines += ["", _wrapped(derivation.reference, "", "Reference  ")]
+        lines += ["", _wrap(derivation.reference, "", "Reference  ")]
     return "\n".join(lines) + "\n"
+
+
+def _sentence(words: str) -> str:
+    return words[0].upper() + words[1:]
 
 
 def _proof(derivation: Derivation, part: Proof) -> list[str]:
     lines = [f"     {text(part.start)}"]
     for step in part.steps:
         why = _why(derivation, step)
-        lines += [f"   = {text(step.after)}", _wrapped(why, "         ", "| ")]
+        lines += [f"   = {text(step.after)}", _wrap(why, "         ", "| ")]
     return lines
 
 
@@ -105,21 +106,21 @@ def _parts(numbers: Sequence[int]) -> str:
     return f"parts {', '.join(others)} and {last}" if others else f"part {last}"
 
 
-def _assumed(derivation: Derivation) -> list[str]:
+def _assumptions(derivation: Derivation) -> list[str]:
     """What steps assume, so that nothing is assumed that is not said at the end."""
-    found: dict[str, list[int]] = {}
+    assumptions: dict[str, list[int]] = {}
     for number, part in enumerate(derivation.parts, start=1):
         for step in part.steps if isinstance(part, Proof) else ():
             if step.rule == "assumption":
                 for left, right in step.given.items():
-                    found.setdefault(f"{text(left)} = {text(right)}", []).append(number)
-    return [f"in {_parts(numbers)}: {what}" for what, numbers in found.items()]
+                    assumptions.setdefault(f"{text(left)} = {text(right)}", []).append(number)
+    return [f"in {_parts(numbers)}: {what}" for what, numbers in assumptions.items()]
 
 
 def _counterexample(part: Counterexample) -> list[str]:
     claimed, actual = part.values
     return [
-        _wrapped(f"{part.setting}.", "   "),
+        _wrap(f"{part.setting}.", "   "),
         f"     claimed  {text(claimed)}",
         f"     actual   {text(actual)}",
     ]
@@ -138,8 +139,7 @@ def as_markdown(derivation: Derivation) -> str:
         *[f"- {letter}: {says}" for letter, says in _legend(derivation).items()],
     ]
     for number, part in enumerate(derivation.parts, start=1):
-        title = part.title[0].upper() + part.title[1:]
-        lines += ["", f"### {number}. {title} ({part.verdict})", ""]
+        lines += ["", f"### {number}. {_sentence(part.title)} ({part.verdict})", ""]
         if isinstance(part, Proof):
             lines += ["| | | |", "|---|---|---|", f"| | ${latex(part.start)}$ | |"]
             lines += [
@@ -155,7 +155,13 @@ def as_markdown(derivation: Derivation) -> str:
             ]
         if part.conclusion:
             lines += ["", f"→ {part.conclusion}."]
-    lines += _markdown_ending(derivation)
+    valid = (*derivation.valid, *_assumptions(derivation))
+    if valid:
+        lines += ["", "**Valid when** " + "; ".join(valid) + "."]
+    if derivation.infinite_labels:
+        lines += ["", f"**Beyond finitely many labels.** {derivation.infinite_labels}"]
+    if derivation.reference:
+        lines += ["", f"**Reference.** {derivation.reference}"]
     return "\n".join(lines) + "\n"
 
 
@@ -164,43 +170,31 @@ def _cell(words: str) -> str:
     return words.replace("|", r"\|")
 
 
-def _markdown_ending(derivation: Derivation) -> list[str]:
-    lines: list[str] = []
-    valid = (*derivation.valid, *_assumed(derivation))
-    if valid:
-        lines += ["", "**Valid when** " + "; ".join(valid) + "."]
-    if derivation.infinite_labels:
-        lines += ["", f"**Beyond finitely many labels.** {derivation.infinite_labels}"]
-    if derivation.reference:
-        lines += ["", f"**Reference.** {derivation.reference}"]
-    return lines
-
-
 def as_latex(derivation: Derivation) -> str:
     """A section for a LaTeX document that loads amsmath."""
     claim = CLAIMS[derivation.claim]
     lines = [
-        rf"\section{{\texttt{{{_escaped(claim.id)}}}: {derivation.verdict}}}",
-        rf"\textbf{{Claim.}} {_escaped(claim.statement)}.",
+        rf"\section{{\texttt{{{_escape(claim.id)}}}: {derivation.verdict}}}",
+        rf"\textbf{{Claim.}} {_escape(claim.statement)}.",
         "",
-        rf"\textbf{{Finding.}} {_escaped(derivation.finding)}.",
+        rf"\textbf{{Finding.}} {_escape(derivation.finding)}.",
     ]
     for part in derivation.parts:
-        lines += [rf"\paragraph{{{_escaped(part.title)} ({part.verdict})}}"]
+        lines += [rf"\paragraph{{{_escape(part.title)} ({part.verdict})}}"]
         if isinstance(part, Proof):
             lines += [r"\begin{align*}", rf"  & {latex(part.start)} \\"]
             lines += [
-                rf"  ={{}} & {latex(step.after)} && \text{{{_escaped(step.rule)}}} \\"
+                rf"  ={{}} & {latex(step.after)} && \text{{{_escape(step.rule)}}} \\"
                 for step in part.steps
             ]
             lines += [r"\end{align*}"]
         else:
             claimed, actual = part.values
             lines += [
-                f"{_escaped(part.setting)}. Claimed ${latex(claimed)}$, actual ${latex(actual)}$."
+                f"{_escape(part.setting)}. Claimed ${latex(claimed)}$, actual ${latex(actual)}$."
             ]
         if part.conclusion:
-            lines += [f"{_escaped(part.conclusion)}."]
+            lines += [f"{_escape(part.conclusion)}."]
     return "\n".join(lines) + "\n"
 
 
@@ -259,24 +253,23 @@ _SYMBOLS = {
 }
 
 
-def _escaped(words: str) -> str:
+#: Letters that mean something to LaTeX, and how it writes them.
+_QUOTED = {letter: "\\" + letter for letter in "_&%#${}"} | {
+    "\\": r"\textbackslash{}",
+    "^": r"\^{}",
+    "~": r"\~{}",
+}
+
+
+def _escape(words: str) -> str:
     """Words for LaTeX: its special characters quoted, Unicode mathematics as commands."""
-    found = []
-    for letter in words:
-        if letter in _SYMBOLS:
-            found.append(f"${_SYMBOLS[letter].strip()}$")
-        elif letter in r"_&%#${}":
-            found.append("\\" + letter)
-        else:
-            found.append(
-                {"\\": r"\textbackslash{}", "^": r"\^{}", "~": r"\~{}"}.get(letter, letter)
-            )
-    return "".join(found)
+    commands = {letter: f"${command.strip()}$" for letter, command in _SYMBOLS.items()}
+    return "".join((_QUOTED | commands).get(letter, letter) for letter in words)
 
 
 def ledger(derivations: Iterable[Derivation]) -> str:
     """The page of all claims with their verdicts, for the documentation."""
-    found = list(derivations)
+    derivations = list(derivations)
     lines = [
         "# The ledger",
         "",
@@ -286,12 +279,13 @@ def ledger(derivations: Iterable[Derivation]) -> str:
         "| claim | verdict | finding |",
         "|---|---|---|",
     ]
-    for each in found:
-        finding = each.finding.replace("|", r"\|")
-        lines.append(f"| [{each.claim}](#{_anchor(each)}) | {each.verdict} | {finding} |")
+    lines += [
+        f"| [{one.claim}](#{_anchor(one)}) | {one.verdict} | {_cell(one.finding)} |"
+        for one in derivations
+    ]
     lines += ["", "Rules that a step may name:", "", "| rule | says |", "|---|---|"]
     lines += [f"| {rule.name} | {rule.says} |" for rule in RULES.values()]
-    return "\n".join(lines) + "\n\n" + page(found)
+    return "\n".join(lines) + "\n\n" + page(derivations)
 
 
 def _anchor(derivation: Derivation) -> str:

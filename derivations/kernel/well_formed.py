@@ -7,12 +7,13 @@ taken for a constant by the rules that look for them.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 
 import sympy as sp
 from sympy.core.function import AppliedUndef
 
-from .expressions import D, E, e, free_letters, lam, phi, same, theta, w
+from .expressions import D, E, e, equal_by_algebra, free_letters, lam, phi, theta, w
 from .notation import text
 from .proof import Proof
 from .rules import RULES
@@ -24,14 +25,8 @@ PARAMETERS = {e, w, phi, theta, lam}
 def first_slip(proofs: Iterable[Proof]) -> str:
     """What is wrong with the letters of these proofs, or nothing."""
     proofs = list(proofs)
-    return next(
-        (
-            slip
-            for slips in (_definitions(proofs), _means(proofs), _slopes(proofs))
-            for slip in slips
-        ),
-        "",
-    )
+    slips = itertools.chain(_definitions(proofs), _means(proofs), _slopes(proofs))
+    return next(slips, "")
 
 
 def lines_of(proof: Proof) -> Iterator[sp.Expr]:
@@ -40,7 +35,7 @@ def lines_of(proof: Proof) -> Iterator[sp.Expr]:
     yield from (step.after for step in proof.steps)
 
 
-def _defined(proofs: Iterable[Proof]) -> Iterator[tuple[str, sp.Expr, sp.Expr]]:
+def _each_definition(proofs: Iterable[Proof]) -> Iterator[tuple[str, sp.Expr, sp.Expr]]:
     for proof in proofs:
         for number, step in enumerate(proof.steps, start=1):
             if step.rule == "definition":
@@ -65,19 +60,17 @@ def _letters_in(expression: sp.Expr) -> set[sp.Expr | type]:
 
 def _indices(proofs: Iterable[Proof]) -> set[sp.Symbol]:
     """The letters that some sum or mean runs over."""
-    found = set[sp.Symbol]()
-    for proof in proofs:
-        for line in lines_of(proof):
-            found |= {node.args[2] for node in line.atoms(E)}
-            found |= {index for node in line.atoms(sp.Sum) for index in node.bound_symbols}
-    return found
+    lines = [line for proof in proofs for line in lines_of(proof)]
+    return {node.args[2] for line in lines for node in line.atoms(E)} | {
+        index for line in lines for node in line.atoms(sp.Sum) for index in node.bound_symbols
+    }
 
 
 def _definitions(proofs: list[Proof]) -> Iterator[str]:
     indices = _indices(proofs)
-    known: dict[sp.Expr | type, tuple[sp.Expr, sp.Expr]] = {}
+    first_meaning: dict[sp.Expr | type, tuple[sp.Expr, sp.Expr]] = {}
     needs: dict[sp.Expr | type, set[sp.Expr | type]] = {}
-    for where, left, right in _defined(proofs):
+    for where, left, right in _each_definition(proofs):
         letter = _letter(left)
         if letter is None or letter in indices | PARAMETERS:
             yield f"{where}: {text(left)} is no letter that a definition may give a meaning"
@@ -85,17 +78,17 @@ def _definitions(proofs: list[Proof]) -> Iterator[str]:
         hidden = (free_letters(right) & indices) - free_letters(left)
         if hidden:
             yield f"{where}: {text(left)} hides the index {text(min(hidden, key=str))}"
-        earlier, said = known.setdefault(letter, (left, right))
-        if not _agree(earlier, said, left, right):
+        earlier, meaning = first_meaning.setdefault(letter, (left, right))
+        if not _agree(earlier, meaning, left, right):
             yield f"{where}: {text(left)} was defined before, as something else"
-        needs.setdefault(letter, set()).update(_letters_in(_without_recursion(left, right)))
+        needs.setdefault(letter, set()).update(_letters_in(_drop_recursion(left, right)))
     for letter in needs:
         if letter in _reach(letter, needs):
             name = letter.__name__ if isinstance(letter, type) else text(letter)
             yield f"definition of {name}: it is defined by itself"
 
 
-def _without_recursion(left: sp.Expr, right: sp.Expr) -> sp.Expr:
+def _drop_recursion(left: sp.Expr, right: sp.Expr) -> sp.Expr:
     """What a definition reads beside itself at the place before: a recursion ends at 0."""
     before = {
         left.xreplace({index: index - 1}): sp.S.Zero
@@ -108,7 +101,7 @@ def _without_recursion(left: sp.Expr, right: sp.Expr) -> sp.Expr:
 def _agree(one: sp.Expr, says: sp.Expr, other: sp.Expr, also: sp.Expr) -> bool:
     """Whether two definitions of a letter are one, but for the names of its arguments."""
     if one == other:
-        return same(says, also)
+        return equal_by_algebra(says, also)
     if not isinstance(one, AppliedUndef) or len(one.args) != len(other.args):
         return False
     places = [sp.Dummy(integer=part.is_integer, positive=part.is_positive) for part in one.args]
@@ -116,24 +109,26 @@ def _agree(one: sp.Expr, says: sp.Expr, other: sp.Expr, also: sp.Expr) -> bool:
     for node, value in ((one, says), (other, also)):
         names = dict(zip(node.args, places, strict=True))
         bare.append(RULES["order of sums"].rewrite(value.xreplace(names), {}))
-    return same(*bare)
+    return equal_by_algebra(*bare)
 
 
 def _reach(
     letter: sp.Expr | type, needs: Mapping[sp.Expr | type, set[sp.Expr | type]]
 ) -> set[sp.Expr | type]:
-    found, todo = set[sp.Expr | type](), list(needs[letter])
+    reached, todo = set[sp.Expr | type](), list(needs[letter])
     while todo:
         now = todo.pop()
-        if now not in found:
-            found.add(now)
+        if now not in reached:
+            reached.add(now)
             todo += needs.get(now, ())
-    return found
+    return reached
 
 
 def _means(proofs: Iterable[Proof]) -> Iterator[str]:
     """A mean is over a draw that its probability is about, and no definition gives that a value."""
-    defined = {_letter(left) for _, left, _ in _defined(proofs) if not isinstance(left, sp.log)}
+    defined = {
+        _letter(left) for _, left, _ in _each_definition(proofs) if not isinstance(left, sp.log)
+    }
     for proof in proofs:
         for node in {node for line in lines_of(proof) for node in line.atoms(E)}:
             _, probability, index = node.args
@@ -146,7 +141,7 @@ def _slopes(proofs: list[Proof]) -> Iterator[str]:
     """Under a derivative a letter shows what it depends on, or independence would drop it."""
     hiding = [
         (left, (free_letters(right) & PARAMETERS) - free_letters(left))
-        for _, left, right in _defined(proofs)
+        for _, left, right in _each_definition(proofs)
     ]
     for proof in proofs:
         for node in {node for line in lines_of(proof) for node in line.atoms(D)}:

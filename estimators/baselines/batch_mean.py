@@ -24,15 +24,11 @@ class BatchMean(NothingLearned):
     coupled: bool = True
     held: bool = True
 
-    def initial(self, rng: np.random.Generator, width: int) -> dict[str, np.ndarray]:
-        """Nothing to fit."""
-        return {}
-
     def value(self, seen: BaselineInput) -> Array:
         """The same mean for each sentence."""
         return seen.ops.zeros_like(seen.loss) + seen.ops.sum(seen.loss) / seen.batch.n
 
-    def kept(self, n: int) -> float:
+    def kept_share(self, n: int) -> float:
         """The share of the score part that is left, 1 - 1/N."""
         return 1.0 - 1.0 / n
 
@@ -56,7 +52,7 @@ class LeaveOneOut(BatchMean):
             return seen.ops.zeros_like(seen.loss)
         return (seen.ops.sum(seen.loss) - seen.loss) / (seen.batch.n - 1)
 
-    def kept(self, n: int) -> float:
+    def kept_share(self, n: int) -> float:
         """All of it."""
         return 1.0
 
@@ -94,6 +90,6 @@ class RunningMean(AveragingBaseline, BatchMean):
         """Their mean."""
         return {"lambda.mean": np.array(losses.mean())}
 
-    def kept(self, n: int) -> float:
+    def kept_share(self, n: int) -> float:
         """The share of the score part that is left."""
         return 1.0 - (1.0 - self.decay) / n if self.update_first else 1.0

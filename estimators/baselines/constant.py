@@ -41,10 +41,6 @@ class Zero(NothingLearned):
     coupled: bool = False
     held: bool = True
 
-    def initial(self, rng: np.random.Generator, width: int) -> dict[str, np.ndarray]:
-        """Nothing."""
-        return {}
-
     def value(self, seen: BaselineInput) -> Array:
         """Zeros."""
         return seen.ops.zeros_like(seen.loss)

@@ -38,10 +38,6 @@ class CustomBaseline(NothingLearned):
     coupled: bool = True  # unknown, and so its draws are enumerated jointly
     held: bool = False
 
-    def initial(self, rng: np.random.Generator, width: int) -> dict[str, np.ndarray]:
-        """Nothing: what it is fitted to, it keeps itself."""
-        return {}
-
     def value(self, seen: BaselineInput) -> Array:
         """B of each sentence, (N,).
 
@@ -57,10 +53,10 @@ class CustomBaseline(NothingLearned):
             embedded if self.torch else plain(embedded),
             loss if self.torch else plain(loss),
         )
-        found = self.called(x)
+        values = self.called(x)
         if not self.torch:
-            found = np.asarray(found, dtype=plain(loss).dtype)
-        return seen.ops.zeros_like(loss) + like(found, loss) + self.shift
+            values = np.asarray(values, dtype=plain(loss).dtype)
+        return seen.ops.zeros_like(loss) + like(values, loss) + self.shift
 
     def of(self, x: BaselineBatch) -> np.ndarray:
         """The values alone, (N,).
@@ -75,9 +71,9 @@ class CustomBaseline(NothingLearned):
         function = copied(self.function, self.name)
         read = {field.name: _copy(getattr(x, field.name)) for field in dataclasses.fields(x)}
         with blamed(function, f"baseline {self.name!r}", BaselineError):
-            found = function(BaselineBatch(**read))
-        check_values(found, (len(x.lengths),), self.name)
-        return found
+            values = function(BaselineBatch(**read))
+        check_values(values, (len(x.lengths),), self.name)
+        return values
 
 
 def copied(function: Callable[[BaselineBatch], Any], name: str) -> Callable[[BaselineBatch], Any]:
@@ -95,19 +91,19 @@ def copied(function: Callable[[BaselineBatch], Any], name: str) -> Callable[[Bas
         ) from error
 
 
-def check_values(found: Any, shape: tuple[int, ...], name: str) -> None:
+def check_values(returned: Any, shape: tuple[int, ...], name: str) -> None:
     """Make sure that a baseline gave a finite number for each sentence.
 
     Raises:
         BaselineError: if it did not.
     """
     try:
-        given = plain(found)
-        values = given.real.astype(np.float64)
+        array = plain(returned)
+        values = array.real.astype(np.float64)
     except (AttributeError, RuntimeError, TypeError, ValueError) as error:
-        raise _no_numbers(found, shape, name) from error
-    if found is None or np.iscomplexobj(given):
-        raise _no_numbers(found, shape, name)
+        raise _not_numbers(returned, shape, name) from error
+    if returned is None or np.iscomplexobj(array):
+        raise _not_numbers(returned, shape, name)
     if values.shape != shape:
         raise BaselineError(
             f"baseline {name!r} returned an array of shape {values.shape}, expected {shape}: one "
@@ -128,10 +124,10 @@ def in_torch(x: BaselineBatch) -> BaselineBatch:
     return dataclasses.replace(x, embedded=tensor(x.embedded), losses=tensor(x.losses))
 
 
-def _no_numbers(found: Any, shape: tuple[int, ...], name: str) -> BaselineError:
+def _not_numbers(returned: Any, shape: tuple[int, ...], name: str) -> BaselineError:
     return BaselineError(
-        f"baseline {name!r} returned {found!r:.80}, expected {shape[0]} real numbers, one for each "
-        "sentence"
+        f"baseline {name!r} returned {returned!r:.80}, expected {shape[0]} real numbers, one for "
+        "each sentence"
     )
 
 
@@ -140,8 +136,8 @@ def _copy(x: Any) -> Any:
     return x.clone() if hasattr(x, "clone") else np.array(x)
 
 
-def like(found: Any, loss: Array) -> Any:
+def like(values: Any, loss: Array) -> Any:
     """Values as the framework of the loss takes them; a tensor is left as it is."""
-    if hasattr(loss, "new_tensor") and not hasattr(found, "detach"):
-        return loss.new_tensor(found)
-    return found
+    if hasattr(loss, "new_tensor") and not hasattr(values, "detach"):
+        return loss.new_tensor(values)
+    return values

@@ -24,10 +24,6 @@ class ExpectedReturn(NothingLearned):
     coupled: bool = False
     held: bool = True
 
-    def initial(self, rng: np.random.Generator, width: int) -> dict[str, np.ndarray]:
-        """Nothing to learn."""
-        return {}
-
     def value(self, seen: BaselineInput) -> Array:
         """U + 1 of each sentence."""
         log_q = seen.model.log_q(seen.ops, seen.parameters, seen.batch)

@@ -63,9 +63,9 @@ def fit(
             "features: constant, say, or affine-length"
         )
     if by == RUNNING_MEAN:
-        return _averaged(baseline, x, table)
+        return _average(baseline, x, table)
     target, weight = goal(table, by, form)
-    return closest(baseline, x, target, weight, rng)
+    return closest_lambda(baseline, x, target, weight, rng)
 
 
 def goal(table: LabelTable, by: str, form: str = ONE_PASS) -> tuple[np.ndarray, np.ndarray]:
@@ -85,7 +85,7 @@ def goal(table: LabelTable, by: str, form: str = ONE_PASS) -> tuple[np.ndarray, 
     )
 
 
-def closest(
+def closest_lambda(
     baseline: LearnedBaseline,
     x: Features,
     target: np.ndarray,
@@ -111,11 +111,11 @@ def closest(
             "curves upwards, so look at what computed it"
         )
     if isinstance(baseline, MLP):
-        return _descended(baseline, x, target, weight, rng)
-    return _projected(baseline, x, target, weight)
+        return _descend(baseline, x, target, weight, rng)
+    return _project(baseline, x, target, weight)
 
 
-def _averaged(baseline: LearnedBaseline, x: Features, table: LabelTable) -> dict[str, np.ndarray]:
+def _average(baseline: LearnedBaseline, x: Features, table: LabelTable) -> dict[str, np.ndarray]:
     if not isinstance(baseline, Averaged):
         raise ValueError(
             f"baseline {baseline.name!r} is no mean of losses, expected constant or per-token; fit "
@@ -126,64 +126,64 @@ def _averaged(baseline: LearnedBaseline, x: Features, table: LabelTable) -> dict
     return baseline.of_losses(check_shape("E[L]", losses, q.shape[:1]), x.lengths)
 
 
-def _projected(
+def _project(
     baseline: LearnedBaseline, x: Features, target: np.ndarray, weight: np.ndarray
 ) -> dict[str, np.ndarray]:
     slopes = baseline.slopes({}, x)  # a linear form has the same at any lambda
     root = np.sqrt(weight)
-    matrix = root[:, None] * _flat(slopes)
-    found = np.linalg.lstsq(matrix, root * target, rcond=None)[0]
-    return _named(found, {name: of[0] for name, of in slopes.items()})
+    matrix = root[:, None] * _slope_rows(slopes)
+    numbers = np.linalg.lstsq(matrix, root * target, rcond=None)[0]
+    return _unflatten(numbers, {name: of[0] for name, of in slopes.items()})
 
 
-def _descended(
+def _descend(
     baseline: MLP, x: Features, target: np.ndarray, weight: np.ndarray, rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
-    affine = _projected(Affine(features=baseline.features), x, target, weight)
+    affine = _project(Affine(features=baseline.features), x, target, weight)
     silent = {"lambda.out": np.zeros(baseline.hidden)}
     start = baseline.initial(rng, x.embedded.shape[1]) | affine | silent
-    root, numbers = np.sqrt(weight), _line(start)
-    left = root * (target - baseline.at(AutogradOps(), start, x))
+    root, numbers = np.sqrt(weight), _flatten(start)
+    error = root * (target - baseline.value_of(AutogradOps(), start, x))
     # A network has more numbers than there may be sentences. Each but the affine ones is drawn to
     # where it began, out of B's own unit and the rest of none, with the weight of PRIOR sentences.
-    spread = float(np.sqrt((left**2).mean()))
+    spread = float(np.sqrt((error**2).mean()))
     unit = float(root @ root / len(root)) ** 0.5
     scale = {name: 0.0 if name in affine else spread for name in start} | {"lambda.out": unit}
-    pull = PRIOR**0.5 * _line(
+    pull = PRIOR**0.5 * _flatten(
         {name: scale[name] * np.ones(np.shape(of)) for name, of in start.items()}
     )
 
-    def apart(now: np.ndarray) -> np.ndarray:
-        off = root * (baseline.at(AutogradOps(), _named(now, start), x) - target)
+    def residual(now: np.ndarray) -> np.ndarray:
+        off = root * (baseline.value_of(AutogradOps(), _unflatten(now, start), x) - target)
         return np.concatenate([off, pull * (now - numbers)])
 
     def jacobian(now: np.ndarray) -> np.ndarray:
-        slopes = baseline.slopes(_named(now, start), x)
-        off = root[:, None] * _flat({name: slopes[name] for name in start})
+        slopes = baseline.slopes(_unflatten(now, start), x)
+        off = root[:, None] * _slope_rows({name: slopes[name] for name in start})
         return np.concatenate([off, np.diag(pull)])
 
-    found = least_squares(apart, numbers, jacobian, method="lm", max_nfev=MOST_EVALUATIONS).x
-    better = np.sum(apart(found) ** 2) <= np.sum(apart(numbers) ** 2)
-    return _named(found if better else numbers, start)
+    fitted = least_squares(residual, numbers, jacobian, method="lm", max_nfev=MOST_EVALUATIONS).x
+    better = np.sum(residual(fitted) ** 2) <= np.sum(residual(numbers) ** 2)
+    return _unflatten(fitted if better else numbers, start)
 
 
-def _line(lambda_: Lambda) -> np.ndarray:
+def _flatten(lambda_: Lambda) -> np.ndarray:
     """All numbers of lambda in one row."""
     return np.concatenate([np.ravel(value) for value in lambda_.values()])
 
 
-def _flat(slopes: dict[str, np.ndarray]) -> np.ndarray:
+def _slope_rows(slopes: dict[str, np.ndarray]) -> np.ndarray:
     """One row for each sentence."""
     return np.concatenate([of.reshape(len(of), -1) for of in slopes.values()], axis=1)
 
 
-def _named(numbers: np.ndarray, like: Lambda) -> dict[str, np.ndarray]:
+def _unflatten(numbers: np.ndarray, shapes: Lambda) -> dict[str, np.ndarray]:
     """Numbers in the shapes that lambda has."""
-    ends = np.cumsum([np.size(value) for value in like.values()])
+    ends = np.cumsum([np.size(value) for value in shapes.values()])
     parts = np.split(numbers, ends[:-1])
     return {
         name: part.reshape(np.shape(value))
-        for part, (name, value) in zip(parts, like.items(), strict=True)
+        for part, (name, value) in zip(parts, shapes.items(), strict=True)
     }
 
 

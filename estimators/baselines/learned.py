@@ -19,8 +19,8 @@ HALVINGS = 20
 class LearnedBaseline:
     """B(x) of features that no label enters.
 
-    A form says what B is (:meth:`at`), and its derivative by lambda (:meth:`slopes`); learning
-    from a step and fits to many sentences follow.
+    A form says what B is (:meth:`value_of`), and its derivative by lambda (:meth:`slopes`);
+    learning from a step and fits to many sentences follow.
 
     Valid when: detached. Features are the model's, and with ``held=False`` the gradient of B
     reaches e: claims ``baseline.reconstruction`` and ``baseline.unbiased`` fail.
@@ -51,7 +51,7 @@ class LearnedBaseline:
         """Lambda, at random."""
         raise NotImplementedError
 
-    def at(self, ops: Ops, lambda_: Lambda, x: Features) -> Array:
+    def value_of(self, ops: Ops, lambda_: Lambda, x: Features) -> Array:
         """B of each sentence, (N,)."""
         raise NotImplementedError
 
@@ -61,7 +61,7 @@ class LearnedBaseline:
 
     def value(self, seen: BaselineInput) -> Array:
         """B of each sentence, in the arrays of a framework."""
-        return seen.ops.zeros_like(seen.loss) + self.at(seen.ops, seen.inputs, seen.features)
+        return seen.ops.zeros_like(seen.loss) + self.value_of(seen.ops, seen.inputs, seen.features)
 
     def updated(
         self, lambda_: Lambda, x: BaselineBatch, returns: np.ndarray
@@ -77,7 +77,7 @@ class LearnedBaseline:
         """
         features = Features(plain(x.lengths), plain(x.embedded))
         returns = check_shape("returns", returns, (len(features.lengths),))
-        error = returns - self.at(AutogradOps(), lambda_, features)
+        error = returns - self.value_of(AutogradOps(), lambda_, features)
         slopes = self.slopes(lambda_, features)
         size = sum(float((of**2).sum()) for of in slopes.values())
         if size == 0.0:
@@ -86,8 +86,8 @@ class LearnedBaseline:
         step = self.rate
         for _ in range(HALVINGS):
             new = {name: lambda_[name] + step * of for name, of in along.items()}
-            left = returns - self.at(AutogradOps(), new, features)
-            if np.sum(left**2) <= np.sum(error**2):
+            new_error = returns - self.value_of(AutogradOps(), new, features)
+            if np.sum(new_error**2) <= np.sum(error**2):
                 return dict(lambda_) | new
             step /= 2.0
         return dict(lambda_)

@@ -29,16 +29,8 @@ class Feature:
     entries: Callable[[int], int]
 
 
-def _length(ops: Ops, x: Features) -> Array:
-    return ops.expand_dims(x.lengths, 1)
-
-
-def _embedding(ops: Ops, x: Features) -> Array:
-    return x.embedded
-
-
-LENGTH = Feature("length", _length, lambda width: 1)
-EMBEDDING = Feature("weight", _embedding, lambda width: width)
+LENGTH = Feature("length", lambda ops, x: ops.expand_dims(x.lengths, 1), lambda width: 1)
+EMBEDDING = Feature("weight", lambda ops, x: x.embedded, lambda width: width)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,13 +42,12 @@ class Linear(LearnedBaseline):
 
     def initial(self, rng: np.random.Generator, width: int) -> dict[str, np.ndarray]:
         """``bias`` () of the size of a loss, and a weight for each entry of each feature."""
-        found = {"lambda.bias": np.array(2.0 + rng.standard_normal())} if self.bias else {}
+        lambda_ = {"lambda.bias": np.array(2.0 + rng.standard_normal())} if self.bias else {}
         for feature in self.features:
-            weight = 1.0 + rng.standard_normal(feature.entries(width))
-            found[f"lambda.{feature.name}"] = weight
-        return found
+            lambda_[f"lambda.{feature.name}"] = 1.0 + rng.standard_normal(feature.entries(width))
+        return lambda_
 
-    def at(self, ops: Ops, lambda_: Lambda, x: Features) -> Array:
+    def value_of(self, ops: Ops, lambda_: Lambda, x: Features) -> Array:
         """B of each sentence."""
         total = lambda_["lambda.bias"] if self.bias else 0.0
         for feature in self.features:
@@ -66,7 +57,7 @@ class Linear(LearnedBaseline):
 
     def slopes(self, lambda_: Lambda, x: Features) -> dict[str, np.ndarray]:
         """The features themselves."""
-        found = {"lambda.bias": np.ones(len(x.lengths))} if self.bias else {}
+        slopes = {"lambda.bias": np.ones(len(x.lengths))} if self.bias else {}
         for feature in self.features:
-            found[f"lambda.{feature.name}"] = np.asarray(feature.read(AutogradOps(), x))
-        return found
+            slopes[f"lambda.{feature.name}"] = np.asarray(feature.read(AutogradOps(), x))
+        return slopes

@@ -36,10 +36,10 @@ class MLP(Affine):
             "lambda.out": rng.standard_normal(self.hidden),
         }
 
-    def at(self, ops: Ops, lambda_: Lambda, x: Features) -> Array:
+    def value_of(self, ops: Ops, lambda_: Lambda, x: Features) -> Array:
         """B of each sentence."""
         out = ops.expand_dims(lambda_["lambda.out"], 0)
-        return super().at(ops, lambda_, x) + ops.sum(_units(ops, lambda_, x) * out, axis=1)
+        return super().value_of(ops, lambda_, x) + ops.sum(_units(ops, lambda_, x) * out, axis=1)
 
     def slopes(self, lambda_: Lambda, x: Features) -> dict[str, np.ndarray]:
         """By the chain rule."""

@@ -118,7 +118,11 @@ class Baseline(Protocol):
 
 
 class NothingLearned:
-    """A baseline whose lambda stays as it is."""
+    """A baseline whose lambda stays as it is: none, if nothing else is said."""
+
+    def initial(self, rng: np.random.Generator, width: int) -> dict[str, np.ndarray]:
+        """Nothing."""
+        return {}
 
     def updated(
         self, lambda_: Lambda, x: BaselineBatch, returns: np.ndarray
@@ -140,13 +144,13 @@ def plain(x: Any) -> np.ndarray:
     return x.detach().cpu().numpy() if hasattr(x, "detach") else np.asarray(x)
 
 
-def check_shape(what: str, found: Any, shape: tuple[int, ...]) -> np.ndarray:
+def check_shape(what: str, values: Any, shape: tuple[int, ...]) -> np.ndarray:
     """An array as float64, if it has this shape and is finite.
 
     Raises:
         ValueError: if not; the message says what it is instead.
     """
-    array = np.asarray(found, np.float64)
+    array = np.asarray(values, np.float64)
     if array.shape != shape:
         raise ValueError(
             f"{what} has shape {array.shape}, expected {shape}: one row for each sentence, in the "

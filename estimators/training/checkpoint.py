@@ -74,8 +74,8 @@ def path_of(folder: Path, step: int) -> Path:
 
 def steps_in(folder: Path) -> list[int]:
     """The steps that a folder has a checkpoint of, ascending; none where there is no folder."""
-    found = (re.fullmatch(r"checkpoint-(\d+)\.npz", path.name) for path in folder.glob("*.npz"))
-    return sorted(int(match[1]) for match in found if match)
+    matches = (re.fullmatch(r"checkpoint-(\d+)\.npz", path.name) for path in folder.glob("*.npz"))
+    return sorted(int(match[1]) for match in matches if match)
 
 
 def write(folder: Path, checkpoint: Checkpoint) -> Path:
@@ -93,16 +93,18 @@ def write(folder: Path, checkpoint: Checkpoint) -> Path:
         "seconds": checkpoint.seconds,
         "history": dataclasses.asdict(checkpoint.history),
     }
-    arrays = {
-        f"{kind}/{name}": array
-        for kind, named in zip(KINDS, (state.parameters, state.moments, state.lambda_), strict=True)
-        for name, array in named.items()
-    }
+    arrays = _arrays(state)
     written = io.BytesIO()
     np.savez(written, about=np.array(json.dumps(about)), **arrays)  # type: ignore[arg-type]
     path = path_of(folder, state.step)
     replace_whole(path, written.getvalue())
     return path
+
+
+def _arrays(state: TrainingState) -> dict[str, np.ndarray]:
+    """The arrays of a state, by kind and name."""
+    by_kind = zip(KINDS, (state.parameters, state.moments, state.lambda_), strict=True)
+    return {f"{kind}/{name}": array for kind, named in by_kind for name, array in named.items()}
 
 
 def replace_whole(path: Path, content: bytes) -> None:
@@ -211,11 +213,9 @@ def _check_arrays(state: TrainingState, task: TrainingTask, path: Path) -> None:
     if state.moments or state.step:
         for kind in ("mean", "square"):
             needed |= {f"moments/{kind}.{name}": shape for name, shape in model.items()}
-    found = {f"parameters/{name}": array for name, array in state.parameters.items()}
-    found |= {f"moments/{name}": array for name, array in state.moments.items()}
-    found |= {f"lambda/{name}": array for name, array in state.lambda_.items()}
-    for name in sorted(set(needed) | set(found)):
-        shape = found[name].shape if name in found else None
+    arrays = _arrays(state)
+    for name in sorted(set(needed) | set(arrays)):
+        shape = arrays[name].shape if name in arrays else None
         if shape != needed.get(name):
             raise ValueError(
                 f"{path} has {name} of shape {shape}, expected {needed.get(name)} (None: not "

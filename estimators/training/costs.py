@@ -78,18 +78,18 @@ class BatchCost:
 
     def __call__(self, ops: Ops, parameters: Named, inputs: Named) -> dict[str, Array]:
         """``cost``, to differentiate, ``value``, C or its estimate, and what U's part gives."""
-        found = self.unlabelled(ops, parameters, inputs)
-        known = {
+        terms = self.unlabelled(ops, parameters, inputs)
+        arrays = {
             name.removeprefix(LABELLED): array
             for name, array in inputs.items()
             if name.startswith(LABELLED)
         }
-        batch = from_arrays(self.n, self.t, known)
+        batch = from_arrays(self.n, self.t, arrays)
         labelled = ops.sum(
-            objective.labelled(ops, self.model, parameters, batch, known["draw"], self.alpha)
+            objective.labelled(ops, self.model, parameters, batch, arrays["draw"], self.alpha)
         )
         total = self.n + self.unlabelled.n
-        return found | {
-            "cost": (labelled + found["cost"]) / total,
-            "value": (ops.stop_gradient(labelled) + found["value"]) / total,
+        return terms | {
+            "cost": (labelled + terms["cost"]) / total,
+            "value": (ops.stop_gradient(labelled) + terms["value"]) / total,
         }

@@ -18,7 +18,7 @@ from gradproof.estimators.note.builds import ModelBuild, Named, SurrogateBuild
 from gradproof.estimators.note.forms import FORMS
 from gradproof.reference_models.batch import UNLABELLED, Batch, make_batch
 from gradproof.reference_models.model import Model, every_label, one_hot
-from gradproof.reference_models.ops import Array, Ops
+from gradproof.reference_models.ops import Ops
 
 from .costs import LABELLED, BatchCost, EnumeratedObjective, SampledSurrogate
 from .training_options import SAMPLED, TrainingTask
@@ -94,7 +94,7 @@ def advance(task: TrainingTask, state: TrainingState) -> TrainingState:
         step=state.step + 1,
         parameters=parameters,
         moments=moments,
-        lambda_=_learned(task.baseline, state.lambda_, unlabelled, values),
+        lambda_=_learn(task.baseline, state.lambda_, unlabelled, values),
         batches=rows.bit_generator.state,
         draws=labels.bit_generator.state,
     )
@@ -109,8 +109,8 @@ def differentiate(
         rows: draws the sentences and their noise.
         labels: draws a label for each sentence without one, where U is sampled.
     """
-    known, unlabelled = draw_batches(task, rows)
-    cost, inputs = cost_of(task, state, known, unlabelled, labels)
+    labelled, unlabelled = draw_batches(task, rows)
+    cost, inputs = cost_of(task, state, labelled, unlabelled, labels)
     gradients, values = torch_training().gradient_and_values(cost, state.parameters, inputs)
     return gradients, values, unlabelled
 
@@ -118,9 +118,9 @@ def differentiate(
 def draw_batches(task: TrainingTask, rng: np.random.Generator) -> tuple[Batch, Batch]:
     """Sentences with a label and sentences without, and fresh noise for them."""
     split, options = task.prepared.split, task.options
-    known = pick(rng, split.labelled, options.labelled_batch)
-    unknown = pick(rng, split.unlabelled, options.batch)
-    return batch_of(task, known, rng), _without_labels(batch_of(task, unknown, rng))
+    labelled = pick(rng, split.labelled, options.labelled_batch)
+    unlabelled = pick(rng, split.unlabelled, options.batch)
+    return batch_of(task, labelled, rng), _drop_labels(batch_of(task, unlabelled, rng))
 
 
 def pick(rng: np.random.Generator, rows: np.ndarray, count: int) -> np.ndarray:
@@ -134,14 +134,14 @@ def batch_of(task: TrainingTask, rows: np.ndarray, rng: np.random.Generator) -> 
     return make_batch(tokens, mask, labels, task.model.noise(rng, *tokens.shape))
 
 
-def _without_labels(batch: Batch) -> Batch:
+def _drop_labels(batch: Batch) -> Batch:
     return dataclasses.replace(batch, labels=np.full(batch.n, UNLABELLED))
 
 
 def cost_of(
     task: TrainingTask,
     state: TrainingState,
-    known: Batch,
+    labelled: Batch,
     unlabelled: Batch,
     labels: np.random.Generator,
 ) -> tuple[BatchCost, dict[str, np.ndarray]]:
@@ -158,9 +158,9 @@ def cost_of(
         part = EnumeratedObjective(model, unlabelled.n, unlabelled.t)
         draw = every_label(unlabelled.n, k)
     inputs = unlabelled.arrays() | {"draw": draw} | dict(state.lambda_)
-    of_known = known.arrays() | {"draw": one_hot(known.labels, k)}
-    inputs |= {f"{LABELLED}{name}": array for name, array in of_known.items()}
-    return BatchCost(part, model, known.n, known.t, options.alpha), inputs
+    of_labelled = labelled.arrays() | {"draw": one_hot(labelled.labels, k)}
+    inputs |= {f"{LABELLED}{name}": array for name, array in of_labelled.items()}
+    return BatchCost(part, model, labelled.n, labelled.t, options.alpha), inputs
 
 
 def draw_labels(rng: np.random.Generator, log_q: np.ndarray) -> np.ndarray:
@@ -177,8 +177,7 @@ def log_q(task: TrainingTask, parameters: Arrays, batch: Batch) -> np.ndarray:
 
 
 def _log_q(ops: Ops, model: Model, parameters: Named, batch: Batch, inputs: Named) -> Named:
-    found: Array = model.log_q(ops, parameters, batch)
-    return {"log_q": found}
+    return {"log_q": model.log_q(ops, parameters, batch)}
 
 
 def look(task: TrainingTask, state: TrainingState) -> Evaluation:
@@ -190,8 +189,8 @@ def look(task: TrainingTask, state: TrainingState) -> Evaluation:
         TrainingDiverged: if C is not finite.
     """
     rng = np.random.default_rng([task.options.seed, state.step])
-    known, unlabelled = draw_batches(task, rng)
-    cost, inputs = cost_of(task, state, known, unlabelled, rng)
+    labelled, unlabelled = draw_batches(task, rng)
+    cost, inputs = cost_of(task, state, labelled, unlabelled, rng)
     parameters = state.parameters
     values = torch_training().evaluate(cost, parameters, inputs)(parameters, inputs)
     _check_finite(task, state, values, {})
@@ -203,8 +202,8 @@ def accuracy(task: TrainingTask, parameters: Arrays) -> float:
     tokens, mask, labels = task.prepared.rows(task.prepared.split.held_out)
     noise = task.model.noise(np.random.default_rng(0), *tokens.shape)
     quiet = {name: np.zeros_like(array) for name, array in noise.items()}
-    found = log_q(task, parameters, make_batch(tokens, mask, labels, quiet))
-    return float(np.mean(found.argmax(axis=1) == labels))
+    likeliest = log_q(task, parameters, make_batch(tokens, mask, labels, quiet)).argmax(axis=1)
+    return float(np.mean(likeliest == labels))
 
 
 def largest_class(task: TrainingTask) -> float:
@@ -216,7 +215,7 @@ def largest_class(task: TrainingTask) -> float:
 def _check_finite(
     task: TrainingTask, state: TrainingState, values: Arrays, gradients: Arrays
 ) -> None:
-    wrong = [name for name, found in gradients.items() if not np.isfinite(found).all()]
+    wrong = [name for name, slope in gradients.items() if not np.isfinite(slope).all()]
     loss = float(values["value"])
     if wrong or not math.isfinite(loss):
         what = f"the loss is {loss}" if not wrong else f"the gradient of {wrong[0]} is not finite"
@@ -227,7 +226,7 @@ def _check_finite(
         )
 
 
-def _learned(baseline: Baseline, lambda_: Arrays, batch: Batch, values: Arrays) -> Arrays:
+def _learn(baseline: Baseline, lambda_: Arrays, batch: Batch, values: Arrays) -> Arrays:
     """Lambda after a step; as it was where all labels were enumerated, and none drawn."""
     if "returns" not in values:
         return lambda_

@@ -126,14 +126,15 @@ class Schedule:
                     f"{self.steps}"
                 )
 
-    def measured(self) -> tuple[int, ...]:
+    def measured_steps(self) -> tuple[int, ...]:
         """The steps of the stages, ascending."""
         named = dict(zip(STAGES, (0, self.steps // 2, self.steps), strict=True))
-        return tuple(sorted({named[each] if each in named else int(each) for each in self.stages}))
+        steps = {named[stage] if stage in named else int(stage) for stage in self.stages}
+        return tuple(sorted(steps))
 
     def looks(self) -> frozenset[int]:
         """The steps after which the run is looked at; the first and the last are among them."""
-        return frozenset({*range(0, self.steps, self.every), self.steps, *self.measured()})
+        return frozenset({*range(0, self.steps, self.every), self.steps, *self.measured_steps()})
 
 
 def options_from(record: Mapping[str, Any]) -> TrainingOptions:
@@ -142,10 +143,10 @@ def options_from(record: Mapping[str, Any]) -> TrainingOptions:
     Raises:
         ValueError: if an option is missing or unknown.
     """
-    known = {field.name for field in dataclasses.fields(TrainingOptions)}
-    if set(record) != known:
+    names = {field.name for field in dataclasses.fields(TrainingOptions)}
+    if set(record) != names:
         raise ValueError(
-            f"options {sorted(known ^ set(record))} are missing or unknown; these are options of "
+            f"options {sorted(names ^ set(record))} are missing or unknown; these are options of "
             "another version of gradproof"
         )
     return TrainingOptions(**record)
@@ -171,12 +172,13 @@ def check_baseline(name: str) -> Baseline:
             f"baseline {name!r} reads the shared embeddings live, so that its own gradient would "
             "enter e; it is wrong on purpose, for checks to refute. Take another one"
         )
-    kept = getattr(baseline, "kept", None)  # those of the batch say what they leave of the score
-    if kept is not None and kept(2) < 1.0:
+    # Those of the batch say what they leave of the score.
+    kept_share = getattr(baseline, "kept_share", None)
+    if kept_share is not None and kept_share(2) < 1.0:
         raise ValueError(
             f"baseline {name!r} contains the loss that it is subtracted from, and biases the "
-            f"gradient (of two sentences it keeps {kept(2):g} of the score part); it is wrong on "
-            "purpose, for checks to refute. Take another one"
+            f"gradient (of two sentences it keeps {kept_share(2):g} of the score part); it is "
+            "wrong on purpose, for checks to refute. Take another one"
         )
     return baseline
 
@@ -199,13 +201,13 @@ def make_task(options: TrainingOptions) -> TrainingTask:
         CorpusError: if the text cannot be had or split, or none is left without a label.
     """
     prepared = prepare_training(options)
-    made: Any = make_model(options.model, prepared.corpus.classes, len(prepared.vocabulary))
+    default: Any = make_model(options.model, prepared.corpus.classes, len(prepared.vocabulary))
     sizes = {
         field.name: getattr(options, field.name)
-        for field in dataclasses.fields(made)
+        for field in dataclasses.fields(default)
         if hasattr(options, field.name) and field.name != "vocabulary"  # there it is a count
     }
-    model: Model = dataclasses.replace(made, **sizes)
+    model: Model = dataclasses.replace(default, **sizes)
     return TrainingTask(options, prepared, model, check_baseline(options.baseline))
 
 

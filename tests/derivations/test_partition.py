@@ -7,7 +7,7 @@ import sympy as sp
 from gradproof.derivations.gradient import LOG_Q
 from gradproof.derivations.kernel.derivation import PROVED, Proof
 from gradproof.derivations.kernel.expressions import D, L, e, phi, w
-from gradproof.derivations.kernel.numeric_check import at_a_point
+from gradproof.derivations.kernel.numeric_check import evaluate_at_point
 from gradproof.derivations.registry import derivation
 
 
@@ -57,7 +57,7 @@ def test_what_reaches_has_a_derivative(claim):
         proof for proof in proofs if proof.start.func == D and proof.start.args[0] in (LOG_Q, L)
     ]
     table = derivation(claim).oracle()
-    moves = [bool(abs(at_a_point(proof.start, given)) > 0) for proof in ways]
+    moves = [bool(abs(evaluate_at_point(proof.start, given)) > 0) for proof in ways]
     # By log q first, and by group below that.
     np.testing.assert_array_equal(table.T.ravel(), moves)
 

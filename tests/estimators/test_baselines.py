@@ -204,7 +204,9 @@ KEPT = {
 def test_the_share_that_is_kept_is_the_share_that_is_left(name, seed, n):
     """E[(L - B) score], enumerated, is the stated share of E[L score]: 1 where B is unbiased."""
     baseline = BASELINES[name]
-    assert baseline.kept(n) == pytest.approx(KEPT[name](n), rel=EPSILON)  # the same two operations
+    assert baseline.kept_share(n) == pytest.approx(
+        KEPT[name](n), rel=EPSILON
+    )  # the same two operations
     subject = subject_of(seed, n)
     known = reference(subject)
     extra = baseline.initial(np.random.default_rng(seed), 2)
@@ -215,7 +217,7 @@ def test_the_share_that_is_kept_is_the_share_that_is_left(name, seed, n):
     largest = np.abs(known.loss).max() + sum(np.abs(value) for value in extra.values())
     for parameter, score in known.score.items():
         whole = np.tensordot(known.probability * known.loss, score, axes=2)
-        apart = np.abs(found.mean[parameter] - baseline.kept(n) * whole).max()
+        apart = np.abs(found.mean[parameter] - baseline.kept_share(n) * whole).max()
         assert apart <= known.bound(parameter, extra=largest), parameter
 
 
@@ -231,7 +233,9 @@ def test_a_running_mean_forgets_by_its_decay(decay, n, seed):
     expected = decay * old + (1 - decay) * mean(losses)
     size = 1.0 + np.abs(old) + np.abs(losses).sum()
     assert np.abs(found - expected).max() <= 8 * EPSILON * size  # two products, a mean, a sum
-    assert baseline.kept(n) == pytest.approx(1 - (1 - decay) / n, rel=EPSILON)  # the same again
+    assert baseline.kept_share(n) == pytest.approx(
+        1 - (1 - decay) / n, rel=EPSILON
+    )  # the same again
 
 
 # ------------------------------------------------------------------ learning
@@ -277,7 +281,7 @@ def test_a_step_never_makes_the_error_larger(name, seed, scale, rate):
     returns, lam = 10.0**scale * rng.standard_normal(5), baseline.initial(rng, 2)
     errors = []
     for _ in range(5):
-        errors.append(np.sum((returns - baseline.at(AutogradOps(), lam, x.features)) ** 2))
+        errors.append(np.sum((returns - baseline.value_of(AutogradOps(), lam, x.features)) ** 2))
         lam = baseline.updated(lam, x, returns)
     assert np.isfinite(errors).all()
     assert (np.diff(errors) <= 0.0).all()
@@ -293,7 +297,7 @@ def test_learning_comes_closer_to_what_there_is_to_learn(seed):
     for _ in range(20):
         distances.append(sum(float(np.sum((lam[key] - truth[key]) ** 2)) for key in truth))
         x = sentences(rng)
-        lam = baseline.updated(lam, x, baseline.at(AutogradOps(), truth, x.features))
+        lam = baseline.updated(lam, x, baseline.value_of(AutogradOps(), truth, x.features))
     assert (np.diff(distances) <= 64 * EPSILON * distances[0]).all()  # rounding of some sums
     assert distances[-1] < distances[0]
 

@@ -15,7 +15,7 @@ from gradproof.estimators.baselines.fit import (
     RUNNING_MEAN,
     SQUARED_ERROR,
     VARIANCE,
-    closest,
+    closest_lambda,
     fit,
     goal,
 )
@@ -57,7 +57,7 @@ def fitted(name, by, seed, **more):
 
 def values(name, lam, x):
     """B of each sentence."""
-    return np.broadcast_to(BASELINES[name].at(AutogradOps(), lam, x), x.lengths.shape)
+    return np.broadcast_to(BASELINES[name].value_of(AutogradOps(), lam, x), x.lengths.shape)
 
 
 def squared_error(table, b):
@@ -183,7 +183,7 @@ def test_slopes_are_complex_steps(name, seed):
         for place in np.ndindex(of.shape):
             moved = of.astype(complex)
             moved[place] += 1j * step
-            found = np.imag(baseline.at(AutogradOps(), lam | {key: moved}, x)) / step
+            found = np.imag(baseline.value_of(AutogradOps(), lam | {key: moved}, x)) / step
             found = np.broadcast_to(found, x.lengths.shape)
             expected = slopes[key][(slice(None), *place)]
             # A tanh, its square, and two products.
@@ -196,7 +196,7 @@ def test_no_weight_no_lambda():
     n = len(x.lengths)
     for name in LEARNED:
         rng = np.random.default_rng(0)
-        lam = closest(BASELINES[name], x, np.ones(n), np.zeros(n), rng)
+        lam = closest_lambda(BASELINES[name], x, np.ones(n), np.zeros(n), rng)
         assert np.abs(values(name, lam, x)).max() == 0.0
 
 
@@ -236,8 +236,8 @@ def test_a_goal_of_other_sentences_is_an_error():
     _, x = sentences(0)
     rng, constant = np.random.default_rng(0), BASELINES["constant"]
     with pytest.raises(ValueError, match=r"target has shape \(6,\), expected \(7,\)"):
-        closest(constant, x, np.ones(6), SEVEN, rng)
+        closest_lambda(constant, x, np.ones(6), SEVEN, rng)
     with pytest.raises(ValueError, match=r"weight is -1\.0 for sentence 6, expected none"):
-        closest(constant, x, SEVEN, np.array([*np.ones(6), -1.0]), rng)
+        closest_lambda(constant, x, SEVEN, np.array([*np.ones(6), -1.0]), rng)
     with pytest.raises(ValueError, match="there are no sentences"):
-        closest(constant, Features(np.ones(0), np.ones((0, 2))), np.ones(0), np.ones(0), rng)
+        closest_lambda(constant, Features(np.ones(0), np.ones((0, 2))), np.ones(0), np.ones(0), rng)

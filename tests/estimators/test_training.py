@@ -486,9 +486,9 @@ def test_a_schedule_that_is_none_is_an_error(changes):
 
 def test_a_schedule_names_its_stages():
     """By word or by step, once each."""
-    assert Schedule(steps=10, every=4).measured() == (0, 5, 10)
+    assert Schedule(steps=10, every=4).measured_steps() == (0, 5, 10)
     assert sorted(Schedule(steps=10, every=4).looks()) == [0, 4, 5, 8, 10]
-    assert Schedule(steps=10, stages=("end", "3", "10")).measured() == (3, 10)
+    assert Schedule(steps=10, stages=("end", "3", "10")).measured_steps() == (3, 10)
 
 
 def test_options_go_through_json():

@@ -21,7 +21,7 @@ from gradproof.checks.note.claims import constant_theano
 from gradproof.checks.note.registry import CHECKS
 from gradproof.checks.note.run_check import run_check
 from gradproof.checks.note.study import Study
-from gradproof.derivations.kernel.expressions import normal, q, s
+from gradproof.derivations.kernel.expressions import normal_form, q, s
 from gradproof.derivations.kernel.oracle import Oracle
 from gradproof.derivations.registry import derivation
 from gradproof.estimators.baselines.affine import Affine
@@ -50,7 +50,7 @@ def with_oracle(scene, claim, oracle):
 
 def terms_of(formula):
     """The terms of a formula, those inside its sums one by one."""
-    for term in sp.Add.make_args(normal(formula)):
+    for term in sp.Add.make_args(normal_form(formula)):
         if isinstance(term, sp.Sum):
             inside = sp.Add.make_args(sp.expand(term.function, log=False))
             yield from (sp.Sum(part, *term.limits) for part in inside)

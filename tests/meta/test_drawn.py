@@ -133,7 +133,7 @@ class OwnDrawInThree(LeaveOneOut):
 class HalfIsKept(BatchMean):
     """The share that a batch mean keeps, as it is for one sentence and for two."""
 
-    def kept(self, n):
+    def kept_share(self, n):
         """1 - 1/N there."""
         return 0.5 * (n - 1)
 

@@ -419,7 +419,7 @@ class ReadsItsDraw(PerToken):
 class KeepsAll(BatchMean):
     """A batch mean that says it keeps all of the score part."""
 
-    def kept(self, n):
+    def kept_share(self, n):
         """Not so: 1 - 1/N."""
         return 1.0
 

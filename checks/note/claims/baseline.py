@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 
 import numpy as np
@@ -18,7 +19,7 @@ from gradproof.reference_models.model import Model, every_label
 from gradproof.reference_models.ops import Array, Ops
 
 from ...evidence import HOLDS, REFUTED, Comparison, compare
-from ..check import SEQUENCE_MODELS, Check, on_tabular_cases
+from ..check import SEQUENCE_MODELS, Check, checks_of, on_tabular_cases
 from ..study import FEW_DRAWS, Study
 from .formulas import derived_row, formula_sum
 
@@ -55,15 +56,21 @@ class ShiftedObjective:
 
 def reconstruction(study: Study, name: str) -> list[Comparison]:
     """The gradient of the shifted U against the gradient of U."""
-    subject, baseline = study.subject, BASELINES[name]
-    lam = study.baseline_inputs(baseline)
-    inputs = subject.inputs(every_label(subject.batch.n, subject.model.classes)) | lam
-    shifted = ShiftedObjective(baseline, subject.model, subject.batch.n, subject.batch.t)
-    found = study.bench.gradient(shifted, subject, inputs)
-    expected = dict(study.reference.gradient)
+    lam = study.baseline_inputs(BASELINES[name])
     return study.compare_gradient(
-        found, expected, study.names(), extra=largest_baseline(study, lam)
+        shifted_gradient(study, BASELINES[name], lam),
+        study.reference.gradient,
+        study.names(),
+        extra=largest_baseline(study, lam),
     )
+
+
+def shifted_gradient(study: Study, baseline: Baseline, lam: Named) -> dict[str, np.ndarray]:
+    """The gradient of U with L + B in place of L."""
+    subject = study.subject
+    shifted = ShiftedObjective(baseline, subject.model, subject.batch.n, subject.batch.t)
+    inputs = subject.inputs(every_label(subject.batch.n, subject.model.classes)) | dict(lam)
+    return study.bench.gradient(shifted, subject, inputs)
 
 
 def largest_baseline(study: Study, lam: Mapping[str, np.ndarray]) -> float:
@@ -85,14 +92,21 @@ def unbiased(study: Study, name: str, *, shrunk: bool = False) -> list[Compariso
         study = study.first(JOINT_SENTENCES)
         if joint_draws(study) > MOST_JOINT:
             return []
-    found = study.moments("one-pass", baseline)
     expected = dict(study.reference.gradient)
     if shrunk:
-        kept = baseline.kept(study.subject.batch.n)  # type: ignore[attr-defined]
+        kept = baseline.kept_share(study.subject.batch.n)  # type: ignore[attr-defined]
         lost = loss_part(study)
         expected = {key: expected[key] - (1.0 - kept) * lost[key] for key in expected}
+    return compare_mean(study, baseline, expected)
+
+
+def compare_mean(
+    study: Study, baseline: Baseline, expected: Mapping[str, np.ndarray]
+) -> list[Comparison]:
+    """The enumerated mean of the one-pass form with a baseline, against what it should be."""
+    mean = study.moments("one-pass", baseline).mean
     extra = largest_baseline(study, study.baseline_inputs(baseline))
-    return study.compare_gradient(dict(found.mean), expected, study.names(), extra=extra)
+    return study.compare_gradient(mean, expected, study.names(), extra=extra)
 
 
 def joint_draws(study: Study) -> int:
@@ -102,9 +116,11 @@ def joint_draws(study: Study) -> int:
 
 def loss_part(study: Study) -> dict[str, np.ndarray]:
     """sum_n E[L s], the part of the gradient that a baseline acts on, by parameter."""
-    known = study.reference
-    weights = np.where(known.probability > 0.0, known.probability * known.loss, 0.0)
-    return {name: np.tensordot(weights, known.score[name], axes=2) for name in known.score}
+    q, loss = study.reference.probability, study.reference.loss
+    weights = np.where(q > 0.0, q * loss, 0.0)
+    return {
+        name: np.tensordot(weights, score, axes=2) for name, score in study.reference.score.items()
+    }
 
 
 #: Coupled baselines take K^N runs each, and the second model would show nothing that is new.
@@ -113,11 +129,11 @@ ONE_MODEL = ("seqdgm",)
 
 def _unbiased_row(name: str, statement: str, expected: str, *, least: int = 1) -> Check:
     return Check(
-        claim="baseline.unbiased",
-        variant=name,
-        statement=statement,
-        expected=expected,
-        compare=lambda study: unbiased(study, name),
+        "baseline.unbiased",
+        name,
+        statement,
+        expected,
+        functools.partial(unbiased, name=name),
         **on_tabular_cases(sentences=(least, 2)),
         models=ONE_MODEL if BASELINES[name].coupled else SEQUENCE_MODELS,
     )
@@ -125,11 +141,11 @@ def _unbiased_row(name: str, statement: str, expected: str, *, least: int = 1) -
 
 def _shrink_row(name: str, share: str) -> Check:
     return Check(
-        claim="baseline.unbiased",
-        variant=f"{name}-share",
-        statement=f"{name} keeps {share} of E[L s]",
-        expected=HOLDS,
-        compare=lambda study: unbiased(study, name, shrunk=True),
+        "baseline.unbiased",
+        f"{name}-share",
+        f"{name} keeps {share} of E[L s]",
+        HOLDS,
+        functools.partial(unbiased, name=name, shrunk=True),
         **on_tabular_cases(),
         models=ONE_MODEL,
     )
@@ -137,41 +153,35 @@ def _shrink_row(name: str, share: str) -> Check:
 
 def own_share(study: Study) -> list[Comparison]:
     """The mean with a batch mean of which a share is the sentence's own loss."""
-    n, names, baseline = study.subject.batch.n, study.names(), BASELINES["batch-mean"]
-    found = study.moments("one-pass", baseline)
-    expected = formula_sum("baseline.unbiased", study, names, own=np.full(n, 1.0 / n))
-    extra = largest_baseline(study, study.baseline_inputs(baseline))
-    return study.compare_gradient(dict(found.mean), expected, names, extra=extra)
+    own = np.full(study.subject.batch.n, 1.0 / study.subject.batch.n)
+    expected = formula_sum("baseline.unbiased", study, study.names(), own=own)
+    return compare_mean(study, BASELINES["batch-mean"], expected)
 
 
 def live_baseline(study: Study) -> list[Comparison]:
     """U with a live baseline in it: the gradient moves by the baseline's own."""
-    subject, names, baseline = study.subject, study.names(), BASELINES["live"]
+    names, baseline = study.names(), BASELINES["live"]
     lam = study.baseline_inputs(baseline)
-    shifted = ShiftedObjective(baseline, subject.model, subject.batch.n, subject.batch.t)
-    every = every_label(subject.batch.n, subject.model.classes)
-    found = study.bench.gradient(shifted, subject, subject.inputs(every) | lam)
-    gradient, oracle = (
-        formula_sum("gradient.e", study, names),
-        derivation("baseline.reconstruction"),
-    )
-    slope = {name: _of_baseline(study, baseline, name, lam) for name in names}
-    known, extra = study.reference, largest_baseline(study, lam)
+    shifted = shifted_gradient(study, baseline, lam)
+    gradient = formula_sum("gradient.e", study, names)
+    oracle = derivation("baseline.reconstruction").oracle
+    slope = {name: _baseline_gradient(study, baseline, name, lam) for name in names}
+    exact, extra = study.reference, largest_baseline(study, lam)
     # B's own gradient rounds too, and where all others are zero it is all that does.
-    of_baseline = known.unit * PASSES * known.forward.operations
+    of_baseline = exact.unit * PASSES * exact.forward.operations
     return [
         compare(
             name,
-            found[name],
-            oracle.oracle(gradient=gradient[name], baseline_gradient=slope[name]),
-            known.bound(name, extra) + of_baseline * float(np.abs(slope[name]).max()),
+            shifted[name],
+            oracle(gradient=gradient[name], baseline_gradient=slope[name]),
+            exact.bound(name, extra) + of_baseline * float(np.abs(slope[name]).max()),
             study.name,
         )
         for name in names
     ]
 
 
-def _of_baseline(study: Study, baseline: Baseline, name: str, lam: Named) -> np.ndarray:
+def _baseline_gradient(study: Study, baseline: Baseline, name: str, lam: Named) -> np.ndarray:
     """The derivative of the sum of B by one parameter, by complex steps."""
     subject = study.subject
     inputs = {
@@ -179,38 +189,36 @@ def _of_baseline(study: Study, baseline: Baseline, name: str, lam: Named) -> np.
         for key, value in (subject.batch.arrays() | dict(lam)).items()
     }
 
-    def whole(ops: Ops, parameters: Named, given: Named) -> Array:
-        batch = subject.batch.with_arrays(given)
-        seen = BaselineInput(ops, subject.model, parameters, batch, given, np.zeros(batch.n))
-        return ops.sum(baseline.value(seen))
+    def baseline_sum(ops: Ops, parameters: Named, arrays: Named) -> Array:
+        batch = subject.batch.with_arrays(arrays)
+        x = BaselineInput(ops, subject.model, parameters, batch, arrays, np.zeros(batch.n))
+        return ops.sum(baseline.value(x))
 
     still = {key: np.zeros(np.shape(array)) for key, array in subject.parameters.items()}
-    found = np.zeros(still[name].shape)
-    for place in np.ndindex(found.shape):
-        along = np.zeros(found.shape)
+    gradient = np.zeros(still[name].shape)
+    for place in np.ndindex(gradient.shape):
+        along = np.zeros(gradient.shape)
         along[place] = 1.0
-        found[place] = complex_step.derivative(
-            whole, subject.parameters, inputs, still | {name: along}
+        gradient[place] = complex_step.derivative(
+            baseline_sum, subject.parameters, inputs, still | {name: along}
         )
-    return found
+    return gradient
 
+
+_reconstruction = checks_of("baseline.reconstruction", **on_tabular_cases())
 
 CHECKS = (
-    Check(
-        claim="baseline.reconstruction",
-        variant="held",
-        statement="U with L + B(x), B affine in the embeddings and held constant",
-        expected=HOLDS,
-        compare=lambda study: reconstruction(study, "affine-embedding"),
-        **on_tabular_cases(),
+    _reconstruction(
+        "held",
+        "U with L + B(x), B affine in the embeddings and held constant",
+        HOLDS,
+        lambda study: reconstruction(study, "affine-embedding"),
     ),
-    Check(
-        claim="baseline.reconstruction",
-        variant="live",
-        statement="U with L + B(x), B reading the shared embeddings live",
-        expected=REFUTED,
-        compare=lambda study: reconstruction(study, "live"),
-        **on_tabular_cases(),
+    _reconstruction(
+        "live",
+        "U with L + B(x), B reading the shared embeddings live",
+        REFUTED,
+        lambda study: reconstruction(study, "live"),
     ),
     _unbiased_row("constant", "B the same number for every sentence", HOLDS),
     _unbiased_row("affine-embedding", "B affine in the mean embedding, held constant", HOLDS),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from gradproof.estimators.note.forms import FORMS
 from gradproof.reference_models.batch import Batch
 
 from ...evidence import HOLDS, REFUTED, Comparison, compare
-from ..check import Check, on_tabular_cases
+from ..check import Check, checks_of, on_tabular_cases
 from ..study import Study
 from .formulas import Arrays, apply_oracle, of_sentence
 
@@ -30,7 +30,7 @@ COPIES = 3
 GIVEN = Constant("given", coupled=True)
 
 
-def at(study: Study, baseline: np.ndarray, form_name: str = "one-pass") -> EstimateMoments:
+def moments_at(study: Study, baseline: np.ndarray, form_name: str = "one-pass") -> EstimateMoments:
     """Exact moments with a given baseline value for each sentence."""
     return study.moments_with(FORMS[form_name], GIVEN, {"lambda.bias": baseline})
 
@@ -55,16 +55,16 @@ def error_bound(
 def variances(study: Study) -> list[Comparison]:
     """The variance of each entry with a baseline, against the derived quadratic."""
     baseline = rounded(study, 2.0 + study.rng().standard_normal(study.subject.batch.n))
-    found = at(study, baseline)
+    moments = moments_at(study, baseline)
     expected = apply_oracle(
         derivation("baseline.variance").oracle, study, study.names(), baseline=baseline
     )
-    return _compare(study, found.variance, expected, found, float(np.abs(baseline).max()))
+    return _compare(study, moments.variance, expected, moments, float(np.abs(baseline).max()))
 
 
 def _compare(
     study: Study,
-    found: Mapping[str, np.ndarray],
+    variance_by_name: Mapping[str, np.ndarray],
     expected: Arrays,
     moments: EstimateMoments,
     largest: float,
@@ -72,7 +72,7 @@ def _compare(
     return [
         compare(
             name,
-            found[name],
+            variance_by_name[name],
             expected[name],
             error_bound(study, name, moments, largest),
             study.name,
@@ -86,13 +86,15 @@ def _compare(
 def plus_one(study: Study) -> list[Comparison]:
     """The (CQ + 1) form's variance less the analytic form's, against the derived difference."""
     baseline = rounded(study, 2.0 + study.rng().standard_normal(study.subject.batch.n))
-    one, other = at(study, baseline), at(study, baseline, "analytic-entropy")
-    found = {name: one.variance[name] - other.variance[name] for name in study.names()}
+    one, other = (
+        moments_at(study, baseline, form_name) for form_name in ("one-pass", "analytic-entropy")
+    )
+    difference = {name: one.variance[name] - other.variance[name] for name in study.names()}
     expected = apply_oracle(variance.PLUS_ONE, study, study.names(), baseline=baseline)
     larger = dataclasses.replace(
         one, largest={name: one.largest[name] + other.largest[name] for name in one.largest}
     )
-    return _compare(study, found, expected, larger, float(np.abs(baseline).max()))
+    return _compare(study, difference, expected, larger, float(np.abs(baseline).max()))
 
 
 def leave_one_out(study: Study) -> list[Comparison]:
@@ -108,7 +110,7 @@ def leave_one_out(study: Study) -> list[Comparison]:
         {name: np.repeat(array, COPIES, axis=0) for name, array in old.noise.items()},
     )
     copies = Study(study.bench, first.replace(batch=batch))
-    found = copies.moments("analytic-entropy", "leave-one-out")
+    moments = copies.moments("analytic-entropy", "leave-one-out")
     one = Study(study.bench, first)
     # With the entropy analytic the return is L alone: log q + 1 is made zero.
     returns = np.full_like(one.tables.log_q, -1.0)
@@ -117,7 +119,7 @@ def leave_one_out(study: Study) -> list[Comparison]:
         variance.LEAVE_ONE_OUT, one, names, log_q=returns, draws=np.full(1, COPIES)
     )
     whole = {name: COPIES**2 * expected[name] for name in names}  # of the sum, not of its average
-    return _compare(copies, found.variance, whole, found, float(np.abs(one.tables.loss).max()))
+    return _compare(copies, moments.variance, whole, moments, float(np.abs(one.tables.loss).max()))
 
 
 def best(study: Study) -> tuple[np.ndarray, np.ndarray]:
@@ -136,11 +138,11 @@ def best(study: Study) -> tuple[np.ndarray, np.ndarray]:
 
 def trace(study: Study, baseline: np.ndarray) -> tuple[float, float]:
     """The sum of all variances with a baseline, and what rounding can do to it."""
-    found, largest = at(study, baseline), float(np.abs(baseline).max())
-    total = sum(float(value.sum()) for value in found.variance.values())
+    moments, largest = moments_at(study, baseline), float(np.abs(baseline).max())
+    total = sum(float(value.sum()) for value in moments.variance.values())
     bound = sum(
-        value.size * error_bound(study, name, found, largest)
-        for name, value in found.variance.items()
+        value.size * error_bound(study, name, moments, largest)
+        for name, value in moments.variance.items()
     )
     return total, bound
 
@@ -152,13 +154,13 @@ def interval(study: Study) -> list[Comparison]:
     nothing, bound_of_nothing = trace(study, rounded(study, 0.0))
     comparisons = []
     for what, baseline, less in (("best", optimum, expected), ("twice the best", 2 * optimum, 0.0)):
-        found, bound = trace(study, baseline)
+        total, bound = trace(study, baseline)
         # The baseline itself is rounded, and moves the parabola by its slope at that place.
         slack = study.reference.unit * 4.0 * expected
         comparisons.append(
             compare(
                 f"variance at {what}",
-                nothing - found,
+                nothing - total,
                 less,
                 bound + bound_of_nothing + slack,
                 study.name,
@@ -171,8 +173,8 @@ def interval(study: Study) -> list[Comparison]:
 def any_baseline(study: Study) -> list[Comparison]:
     """Whether a baseline on the wrong side of zero makes the variance smaller all the same."""
     baseline = rounded(study, -best(study)[1])
-    (nothing, first), (found, second) = trace(study, rounded(study, 0.0)), trace(study, baseline)
-    excess = max(0.0, found - nothing)
+    (nothing, first), (total, second) = trace(study, rounded(study, 0.0)), trace(study, baseline)
+    excess = max(0.0, total - nothing)
     return [
         compare(
             "variance above that without", excess, 0.0, first + second, study.name, signal=nothing
@@ -186,7 +188,7 @@ def share_taken(study: Study) -> list[Comparison]:
     baseline = rounded(study, optimum + study.rng().standard_normal(len(optimum)))
     at_best = rounded(study, optimum)
     arguments = {"a2": a2, "best": optimum, "baseline": baseline.astype(np.float64)}
-    (lowest, first), (found, second), (nothing, third) = (
+    (lowest, first), (total, second), (nothing, third) = (
         trace(study, value) for value in (at_best, baseline, rounded(study, 0.0))
     )
     removable = float((a2 * optimum**2).sum())
@@ -194,7 +196,7 @@ def share_taken(study: Study) -> list[Comparison]:
     comparisons = [
         compare(
             "variance above the best",
-            found - lowest,
+            total - lowest,
             excess,
             first + second + 4.0 * study.reference.unit * removable,  # the best is rounded
             study.name,
@@ -206,7 +208,7 @@ def share_taken(study: Study) -> list[Comparison]:
         comparisons.append(
             compare(
                 "variance taken away",
-                nothing - found,
+                nothing - total,
                 share * removable,
                 second + third,
                 study.name,
@@ -216,35 +218,26 @@ def share_taken(study: Study) -> list[Comparison]:
     return comparisons
 
 
-def _row(
-    claim: str,
-    variant: str,
-    statement: str,
-    compare_: Callable[[Study], list[Comparison]],
-    expected: str = HOLDS,
-) -> Check:
-    return Check(
-        claim=claim,
-        variant=variant,
-        statement=statement,
-        expected=expected,
-        compare=compare_,
-        **on_tabular_cases(supports=False),
-        models=(),
-        bound_reason=VARIANCE,
-    )
-
+_FIELDS = {**on_tabular_cases(supports=False), "models": (), "bound_reason": VARIANCE}
+_variance = checks_of("baseline.variance", **_FIELDS)
 
 CHECKS = (
-    _row("baseline.variance", "printed", "any B(x) makes it smaller", any_baseline, REFUTED),
-    _row("baseline.variance", "derived", "it is a0 - 2 a1 B + a2 B^2, entry by entry", variances),
-    _row("baseline.variance", "derived-interval", "it is smaller for B in (0, 2 a1/a2)", interval),
-    _row("baseline.variance", "derived-plus-one", "(CQ + 1) against the analytic -dH", plus_one),
-    _row(
-        "baseline.variance",
+    _variance("printed", "any B(x) makes it smaller", REFUTED, any_baseline),
+    _variance("derived", "it is a0 - 2 a1 B + a2 B^2, entry by entry", HOLDS, variances),
+    _variance("derived-interval", "it is smaller for B in (0, 2 a1/a2)", HOLDS, interval),
+    _variance("derived-plus-one", "(CQ + 1) against the analytic -dH", HOLDS, plus_one),
+    _variance(
         "derived-leave-one-out",
         "three draws that serve each other as baselines",
+        HOLDS,
         leave_one_out,
     ),
-    _row("baseline.form", "derived", "what a form leaves above the best B", share_taken),
+    Check(
+        "baseline.form",
+        "derived",
+        "what a form leaves above the best B",
+        HOLDS,
+        share_taken,
+        **_FIELDS,
+    ),
 )

@@ -8,10 +8,8 @@ import numpy as np
 
 from gradproof.derivations.registry import derivation
 from gradproof.estimators.baselines import BASELINES
-from gradproof.estimators.note.builds import build, surrogate
+from gradproof.estimators.note.builds import build
 from gradproof.estimators.note.exact import one_at_a_time
-from gradproof.estimators.note.forms import FORMS
-from gradproof.reference_models.model import one_hot
 
 from ...evidence import HOLDS, REFUTED, Comparison
 from ..check import Check, on_tabular_cases
@@ -22,47 +20,39 @@ from .gradient import BY_SCORE, negative_entropy
 
 def one_pass(study: Study) -> list[Comparison]:
     """One differentiation of the batch sum against the derived gradient of each sentence alone."""
-    subject, labels, baseline = study.subject, study.draw(), BASELINES["none"]
-    draw = one_hot(labels, subject.model.classes)
-    inputs = subject.inputs(draw) | study.baseline_inputs(baseline)
-    batch_sum = surrogate(FORMS["one-pass"], baseline, subject)
-    found = study.bench.gradient(batch_sum, subject, inputs)
-    return study.compare_gradient(found, one_at_a_time(subject, labels), study.names())
+    labels = study.draw()
+    gradient = study.one_pass_gradient(labels, BASELINES["none"])
+    return study.compare_gradient(gradient, one_at_a_time(study.subject, labels), study.names())
 
 
 def plus_one(study: Study) -> list[Comparison]:
     """E[(CQ + 1) s], and this framework's gradient of -H, against what scores say it is."""
-    subject, known = study.subject, study.reference
+    subject, exact = study.subject, study.reference
     inputs = subject.inputs(np.zeros((subject.batch.n, subject.model.classes)))
     slope = study.bench.gradient(build(negative_entropy, subject), subject, inputs)
-    found = study.moments("plus-one", groups=("e", "w"))
-    names = study.names("e", "w")
-    weights = known.probability * np.where(known.probability > 0.0, known.log_q + 1.0, 0.0)
-    expected = {name: np.tensordot(weights, known.score[name], axes=2) for name in names}
+    names = study.names(*BY_SCORE)
+    weights = exact.probability * np.where(exact.probability > 0.0, exact.log_q + 1.0, 0.0)
+    expected = {name: np.tensordot(weights, exact.score[name], axes=2) for name in names}
     enumerated = study.compare_gradient(slope, expected, names)
     return [
-        *study.compare_gradient(dict(found.mean), expected, names),
+        *study.compare_gradient(study.moments("plus-one", groups=BY_SCORE).mean, expected, names),
         *(dataclasses.replace(one, what=f"{one.what} of -H") for one in enumerated),
     ]
 
 
 def zero_mean_score(study: Study) -> list[Comparison]:
     """E[1 s] against zero: the 1 is a constant baseline."""
-    found = study.moments("score", groups=("e", "w"))
-    zero = {name: np.zeros_like(mean) for name, mean in found.mean.items()}
+    moments = study.moments("score", groups=BY_SCORE)
+    zero = {name: np.zeros_like(mean) for name, mean in moments.mean.items()}
     return study.compare_gradient(
-        dict(found.mean), zero, study.names("e", "w"), signal=dict(found.largest)
+        moments.mean, zero, study.names(*BY_SCORE), signal=moments.largest
     )
 
 
 def batch_at_a_draw(study: Study) -> list[Comparison]:
     """One differentiation of the batch against a sum of which each term is one sentence's."""
-    subject, tables, names = study.subject, study.tables, study.names()
+    tables, names = study.tables, study.names()
     labels, rows = study.draw(), np.arange(study.subject.batch.n)
-    baseline = BASELINES["none"]
-    inputs = subject.inputs(one_hot(labels, subject.model.classes))
-    inputs |= study.baseline_inputs(baseline)
-    found = study.bench.gradient(surrogate(FORMS["one-pass"], baseline, subject), subject, inputs)
     weight = tables.loss[labels, rows] + tables.log_q[labels, rows] + 1.0
     oracle = derivation("batch.one_pass").oracle
     expected = {
@@ -73,50 +63,40 @@ def batch_at_a_draw(study: Study) -> list[Comparison]:
         )
         for name in names
     }
-    return study.compare_gradient(found, expected, names)
+    return study.compare_gradient(
+        study.one_pass_gradient(labels, BASELINES["none"]), expected, names
+    )
 
 
 CHECKS = (
     Check(
-        claim="batch.one_pass",
-        variant="sum",
-        statement="the gradient of the sum is the sum of each sentence's (L + log q + 1) s + d",
-        expected=HOLDS,
-        compare=one_pass,
+        "batch.one_pass",
+        "sum",
+        "the gradient of the sum is the sum of each sentence's (L + log q + 1) s + d",
+        HOLDS,
+        one_pass,
         **on_tabular_cases(),
     ),
     Check(
-        claim="batch.one_pass",
-        variant="batch-statistics",
-        statement="... with batch statistics in a label-dependent layer",
-        expected=REFUTED,
-        compare=one_pass,
+        "batch.one_pass",
+        "batch-statistics",
+        "... with batch statistics in a label-dependent layer",
+        REFUTED,
+        one_pass,
         **on_tabular_cases(sentences=(2, 2), batch_statistics=True),
         models=(),
     ),
+    Check("batch.plus_one", "mean", "E[(CQ + 1) s] = -dH", HOLDS, plus_one, **on_tabular_cases()),
     Check(
-        claim="batch.plus_one",
-        variant="mean",
-        statement="E[(CQ + 1) s] = -dH",
-        expected=HOLDS,
-        compare=plus_one,
-        **on_tabular_cases(),
-    ),
-    Check(
-        claim="batch.plus_one",
-        variant="constant",
-        statement="E[s] = 0, so the 1 changes no mean",
-        expected=HOLDS,
-        compare=zero_mean_score,
+        "batch.plus_one",
+        "constant",
+        "E[s] = 0, so the 1 changes no mean",
+        HOLDS,
+        zero_mean_score,
         **on_tabular_cases(),
     ),
     derived_row("batch.one_pass", "the batch's gradient is the derived sum", batch_at_a_draw),
     derived_mean(
-        "batch.plus_one",
-        "E[(CQ + 1) s] is the derived -dH",
-        "plus-one",
-        "e",
-        "w",
-        by=BY_SCORE,
+        "batch.plus_one", "E[(CQ + 1) s] is the derived -dH", "plus-one", *BY_SCORE, by=BY_SCORE
     ),
 )

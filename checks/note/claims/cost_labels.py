@@ -11,14 +11,12 @@ from gradproof.derivations.registry import derivation
 from gradproof.estimators.note.builds import ModelBuild, all_labels
 from gradproof.estimators.note.operation_counts import count_results
 from gradproof.estimators.note.value_bounds import unit_roundoff
-from gradproof.reference_models.batch import Batch
-from gradproof.reference_models.model import Model, every_label
-from gradproof.reference_models.ops import Array, Ops
+from gradproof.reference_models.model import every_label
 
 from ...evidence import HOLDS, REFUTED, Comparison, compare
-from ..check import Check, on_tabular_cases
+from ..check import checks_of, on_tabular_cases
 from ..study import Study
-from .partition import Named
+from .partition import log_q_alone, loss_alone
 
 WHOLE = "counts are whole numbers: no error at all; of the root, u 9"
 
@@ -34,16 +32,6 @@ BETWEEN, BY_LABEL = 3.0, 50.0
 #: Roundings of the best number of draws: four roots and three products or quotients in the formula,
 #: a quotient and a root of what is read off the counts, which is whole.
 ROOT = 9
-
-
-def log_q_alone(ops: Ops, model: Model, parameters: Named, batch: Batch, inputs: Named) -> Array:
-    """log q."""
-    return model.log_q(ops, parameters, batch)
-
-
-def loss_alone(ops: Ops, model: Model, parameters: Named, batch: Batch, inputs: Named) -> Array:
-    """L."""
-    return model.loss(ops, parameters, batch, inputs["draw"])
 
 
 def count(study: Study, labels: int, evaluated: int, compute: object = all_labels) -> int:
@@ -82,29 +70,29 @@ def parts(study: Study) -> Parts:
 
 def counted(study: Study) -> list[Comparison]:
     """Counts at many labels against the formulas at parts that were read off at few."""
-    found, known = derivation("cost.labels"), parts(study)._asdict()
+    derived, costs = derivation("cost.labels"), parts(study)._asdict()
     every, *drawn_labels = (count(study, MANY, evaluated) for evaluated in (MANY, 1, 2, SOME))
-    enumeration = found.further["enumeration"](labels=MANY, **known)
+    enumeration = derived.further["enumeration"](labels=MANY, **costs)
     comparisons = [compare("operations for all labels", every, enumeration, 0.0, study.name)]
     for draws, spent in zip((1, 2, SOME), drawn_labels, strict=True):
-        expected = found.further["sampled"](labels=MANY, draws=draws, **known)
+        expected = derived.further["sampled"](labels=MANY, draws=draws, **costs)
         what = f"operations for {draws} drawn"
         comparisons.append(compare(what, spent, expected, 0.0, study.name))
-    ratio = found.oracle(labels=MANY, **known)
+    ratio = derived.oracle(labels=MANY, **costs)
     # A quotient of whole numbers is rounded once, and so is the formula's: to the same number.
     comparisons.append(
         compare("times as much for all", every / drawn_labels[0], ratio, 0.0, study.name)
     )
-    return [*comparisons, _best(study, dict(zip((1, 2, SOME), drawn_labels, strict=True)), known)]
+    return [*comparisons, _best(study, dict(zip((1, 2, SOME), drawn_labels, strict=True)), costs)]
 
 
-def _best(study: Study, spent: dict[int, int], known: dict[str, float]) -> Comparison:
+def _best(study: Study, spent: dict[int, int], costs: dict[str, float]) -> Comparison:
     """The best number of draws, where cost times variance, x n + y/n + z by counts, is least."""
     first, second, third = (spent[n] * (BETWEEN + BY_LABEL / n) for n in (1, 2, SOME))
     y = ((third - second) - 2.0 * (second - first)) * 4.0 / 3.0
     x = (second - first) + y / 2.0
     expected = derivation("cost.labels").further["draws"](
-        labels=MANY, between=BETWEEN, by_label=BY_LABEL, **known
+        labels=MANY, between=BETWEEN, by_label=BY_LABEL, **costs
     )
     bound = ROOT * unit_roundoff(np.dtype(np.float64)) * float(expected)
     return compare("best number of draws", np.sqrt(y / x), expected, bound, study.name)
@@ -112,29 +100,28 @@ def _best(study: Study, spent: dict[int, int], known: dict[str, float]) -> Compa
 
 def same_for_any(study: Study) -> list[Comparison]:
     """A sampled step with three labels against one with two."""
-    found, expected = (count(study, labels, 1) for labels in (MORE, FEW))
-    return [compare("operations of a sampled step", found, expected, 0.0, study.name)]
+    with_three, with_two = (count(study, labels, 1) for labels in (MORE, FEW))
+    return [compare("operations of a sampled step", with_three, with_two, 0.0, study.name)]
 
+
+_row = checks_of(
+    "cost.labels",
+    **on_tabular_cases(supports=False),  # a support is of one number of labels
+    backends=("autograd",),
+    bound_reason=WHOLE,
+)
 
 CHECKS = (
-    Check(
-        claim="cost.labels",
-        variant="printed",
-        statement="a sampled step costs as much with three labels as with two",
-        expected=REFUTED,
-        compare=same_for_any,
-        **on_tabular_cases(supports=False),  # a support is of one number of labels
-        backends=("autograd",),
-        bound_reason=WHOLE,
+    _row(
+        "printed",
+        "a sampled step costs as much with three labels as with two",
+        REFUTED,
+        same_for_any,
     ),
-    Check(
-        claim="cost.labels",
-        variant="derived",
-        statement="shared, softmax and loss, read off at 2 and 3 labels, give the counts at 7",
-        expected=HOLDS,
-        compare=counted,
-        **on_tabular_cases(supports=False),
-        backends=("autograd",),
-        bound_reason=WHOLE,
+    _row(
+        "derived",
+        "shared, softmax and loss, read off at 2 and 3 labels, give the counts at 7",
+        HOLDS,
+        counted,
     ),
 )

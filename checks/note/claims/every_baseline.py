@@ -14,7 +14,6 @@ import numpy as np
 from gradproof.estimators.baselines import BASELINES, Baseline
 from gradproof.estimators.baselines.protocol import BaselineInput, NothingLearned, baseline_at_draw
 from gradproof.estimators.note.builds import terms_at
-from gradproof.estimators.note.forms import FORMS
 from gradproof.reference_models.batch import from_arrays
 from gradproof.reference_models.model import Model, one_hot
 from gradproof.reference_models.ops import Array, Ops
@@ -22,7 +21,7 @@ from gradproof.reference_models.ops import Array, Ops
 from ...evidence import HOLDS, Comparison, compare
 from ..check import Check, on_tabular_cases
 from ..study import Study
-from .baseline import ONE_MODEL, largest_baseline
+from .baseline import ONE_MODEL, compare_mean
 
 #: Baselines that say they are held, and those of them whose draws need no joint enumeration.
 HELD = tuple(name for name, baseline in BASELINES.items() if baseline.held)
@@ -60,8 +59,8 @@ class BaselineSum(NothingLearned):
                 for key, array in seen.inputs.items()
                 if key.startswith(prefix)
             }
-            given = dataclasses.replace(seen, inputs={**seen.inputs, **own})
-            total = total + baseline_at_draw(BASELINES[name], given)
+            x = dataclasses.replace(seen, inputs={**seen.inputs, **own})
+            total = total + baseline_at_draw(BASELINES[name], x)
         return total
 
 
@@ -95,58 +94,54 @@ def leaks(study: Study, baseline: Baseline) -> list[Comparison]:
     subject = study.subject
     inputs = subject.inputs(one_hot(study.draw(), subject.model.classes))
     build = Leak(baseline, subject.model, subject.batch.n, subject.batch.t)
-    found = study.bench.gradient(build, subject, inputs | study.baseline_inputs(baseline))
+    gradient = study.bench.gradient(build, subject, inputs | study.baseline_inputs(baseline))
     return [
         compare(f"gradient of B by {name}", value, 0.0 * value, 0.0, study.name, signal=1.0)
-        for name, value in found.items()
+        for name, value in gradient.items()
     ]
 
 
 def means(study: Study, baseline: Baseline) -> list[Comparison]:
     """The enumerated mean with a baseline against the exact gradient."""
-    found = study.moments(FORMS["one-pass"], baseline)
-    extra = largest_baseline(study, study.baseline_inputs(baseline))
-    return study.compare_gradient(
-        dict(found.mean), dict(study.reference.gradient), study.names(), extra=extra
-    )
+    return compare_mean(study, baseline, study.reference.gradient)
 
 
-def of_all(
+def look_at_all(
     look: Callable[[Study, Baseline], list[Comparison]], names: tuple[str, ...]
 ) -> Callable[[Study], list[Comparison]]:
     """Look at the sum of some baselines, and at each where the sum is wrong."""
 
-    def compared(study: Study) -> list[Comparison]:
-        together = look(study, BaselineSum(names))
-        if all(found.error <= found.bound for found in together):
-            return together
-        apart = [
-            dataclasses.replace(found, what=f"{name}: {found.what}")
+    def compare_all(study: Study) -> list[Comparison]:
+        of_sum = look(study, BaselineSum(names))
+        if all(one.error <= one.bound for one in of_sum):
+            return of_sum
+        of_each = [
+            dataclasses.replace(one, what=f"{name}: {one.what}")
             for name in names
-            for found in look(study, BaselineSum((name,)))
+            for one in look(study, BaselineSum((name,)))
         ]
         # Were each of them right, the sum would still not be.
-        return apart if any(found.error > found.bound for found in apart) else together
+        return of_each if any(one.error > one.bound for one in of_each) else of_sum
 
-    return compared
+    return compare_all
 
 
 CHECKS = (
     Check(
-        claim="baseline.reconstruction",
-        variant="no-gradient",
-        statement="no gradient enters B, whichever baseline is subtracted",
-        expected=HOLDS,
-        compare=of_all(leaks, HELD),
+        "baseline.reconstruction",
+        "no-gradient",
+        "no gradient enters B, whichever baseline is subtracted",
+        HOLDS,
+        look_at_all(leaks, HELD),
         **on_tabular_cases(),
         bound_reason="nothing: it must be zero",
     ),
     Check(
-        claim="baseline.unbiased",
-        variant="every-form",
-        statement="B the sum of all that read the sentence alone: constant, per token, affine, ...",
-        expected=HOLDS,
-        compare=of_all(means, OF_SENTENCE),
+        "baseline.unbiased",
+        "every-form",
+        "B the sum of all that read the sentence alone: constant, per token, affine, ...",
+        HOLDS,
+        look_at_all(means, OF_SENTENCE),
         **on_tabular_cases(),
         models=ONE_MODEL,
     ),

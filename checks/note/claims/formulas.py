@@ -13,7 +13,6 @@ import numpy as np
 
 from gradproof.derivations.kernel.oracle import Oracle
 from gradproof.derivations.registry import derivation
-from gradproof.estimators.note.complex_step import Tables
 
 from ...evidence import HOLDS, Comparison
 from ..check import ROUNDING, Check, on_tabular_cases
@@ -48,21 +47,15 @@ def apply_oracle(oracle: Oracle, study: Study, names: list[str], **further: Any)
 
 def of_sentence(oracle: Oracle, study: Study, name: str, row: int, **further: Any) -> np.ndarray:
     """A formula for one sentence and one parameter; ``further`` as in :func:`apply_oracle`."""
-    known = sentence(study.tables, name, row)
-    known |= {key: np.asarray(value)[..., row] for key, value in further.items()}
-    return oracle(**{key: known[key] for key in oracle.arguments})
-
-
-def sentence(tables: Tables, name: str, row: int) -> Arrays:
-    """What the tables have of one sentence and one parameter, by a formula's argument."""
-    log_q = tables.log_q[:, row]
-    return {
-        "q": np.exp(log_q),
-        "log_q": log_q,
+    tables = study.tables
+    arguments = {
+        "q": np.exp(tables.log_q[:, row]),
+        "log_q": tables.log_q[:, row],
         "loss": tables.loss[:, row],
         "score": tables.score[name][:, row],
         "pathwise": tables.pathwise[name][:, row],
-    }
+    } | {key: np.asarray(value)[..., row] for key, value in further.items()}
+    return oracle(**{key: arguments[key] for key in oracle.arguments})
 
 
 def enumerated_mean(
@@ -75,8 +68,8 @@ def enumerated_mean(
         of: compare these groups.
     """
     names = study.names(*of)
-    found = study.moments(form, groups=by)
-    return study.compare_gradient(dict(found.mean), formula_sum(claim, study, names), names)
+    mean = study.moments(form, groups=by).mean
+    return study.compare_gradient(mean, formula_sum(claim, study, names), names)
 
 
 def derived_row(
@@ -89,11 +82,11 @@ def derived_row(
 ) -> Check:
     """A row that compares with the formula which is derived for a claim."""
     return Check(
-        claim=claim,
-        variant="derived",
-        statement=statement,
-        expected=HOLDS,
-        compare=compare,
+        claim,
+        "derived",
+        statement,
+        HOLDS,
+        compare,
         # A complex step asks for labels of positive probability.
         **on_tabular_cases(supports=False, labelled=labelled),
         models=(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 import numpy as np
@@ -27,10 +28,8 @@ def mean_is_exact(
         by: differentiate by these groups, as a line of the note does; none: by all at once.
         of: compare these groups; none: all of them.
     """
-    found = study.moments(form, groups=by)
-    return study.compare_gradient(
-        dict(found.mean), dict(study.reference.gradient), study.names(*of)
-    )
+    mean = study.moments(form, groups=by).mean
+    return study.compare_gradient(mean, study.reference.gradient, study.names(*of))
 
 
 def entropy(
@@ -65,8 +64,7 @@ def printed_w(study: Study) -> list[Comparison]:
             f"{score_part.shape}: they cannot be added"
         )
         return [Comparison(name, 1, math.inf, 0.0, 1.0, study.name, note)]
-    found = {name: score_part + added}
-    return study.compare_gradient(found, dict(study.reference.gradient), [name])
+    return study.compare_gradient({name: score_part + added}, study.reference.gradient, [name])
 
 
 #: What the lines for e and w are differentiated by: the score terms reach no other group.
@@ -78,10 +76,9 @@ def printed_excess(study: Study) -> list[Comparison]:
     subject, names = study.subject, study.names("e")
     inputs = subject.inputs(np.zeros((subject.batch.n, subject.model.classes)))
     slope = study.bench.gradient(build(entropy, subject), subject, inputs, tuple(names))
-    found = study.moments("printed-entropy", groups=BY_SCORE)
-    exact = study.reference.gradient
+    mean, exact = study.moments("printed-entropy", groups=BY_SCORE).mean, study.reference.gradient
     expected = {name: exact[name] + 2.0 * slope[name] for name in names}
-    return study.compare_gradient(dict(found.mean), expected, names)
+    return study.compare_gradient(mean, expected, names)
 
 
 def _row(
@@ -93,50 +90,39 @@ def _row(
     *of: str,
     by: tuple[str, ...] = BY_SCORE,
 ) -> Check:
-    return Check(
-        claim=claim,
-        variant=variant,
-        statement=statement,
-        expected=expected,
-        compare=lambda study: mean_is_exact(study, form, by, of),
-        **on_tabular_cases(),
-    )
+    """The enumerated mean of a form; ``by`` and ``of`` as in :func:`mean_is_exact`."""
+    compare = functools.partial(mean_is_exact, form=form, by=by, of=of)
+    return Check(claim, variant, statement, expected, compare, **on_tabular_cases())
 
+
+#: The last line of the note's three.
+PHI_THETA = ("phi", "theta")
 
 CHECKS = (
     _row("gradient.e", "printed", "L ds + dH + dL", REFUTED, "printed-entropy", "e"),
     Check(
-        claim="gradient.e",
-        variant="printed-excess",
-        statement="L ds + dH + dL is off by 2 dH",
-        expected=HOLDS,
-        compare=printed_excess,
+        "gradient.e",
+        "printed-excess",
+        "L ds + dH + dL is off by 2 dH",
+        HOLDS,
+        printed_excess,
         **on_tabular_cases(),
     ),
     _row("gradient.e", "corrected", "L ds - dH + dL", HOLDS, "analytic-entropy", "e"),
     _row("gradient.e", "batch-form", "d[(CL + CQ + 1) log q + L]", HOLDS, "one-pass", "e", by=()),
     Check(
-        claim="gradient.w",
-        variant="printed",
-        statement="L ds + dH/de, in the line for w",
-        expected=REFUTED,
-        compare=printed_w,
+        "gradient.w",
+        "printed",
+        "L ds + dH/de, in the line for w",
+        REFUTED,
+        printed_w,
         **on_tabular_cases(),
         models=(),  # on a sequence model no two tables have one shape, and any numbers would do
     ),
     _row("gradient.w", "printed-sign", "L ds + dH/dw", REFUTED, "printed-entropy", "w"),
     _row("gradient.w", "corrected", "L ds - dH/dw", HOLDS, "analytic-entropy", "w"),
     _row("gradient.w", "batch-form", "d[(CL + CQ + 1) log q]", HOLDS, "score-line", "w", by=("w",)),
-    _row(
-        "gradient.phi_theta",
-        "printed",
-        "dL",
-        HOLDS,
-        "pathwise",
-        "phi",
-        "theta",
-        by=("phi", "theta"),
-    ),
+    _row("gradient.phi_theta", "printed", "dL", HOLDS, "pathwise", *PHI_THETA, by=PHI_THETA),
     _row(
         "gradient.phi_theta",
         "batch-form",
@@ -159,8 +145,7 @@ CHECKS = (
         "gradient.phi_theta",
         "the mean of dL is the derived formula's",
         "pathwise",
-        "phi",
-        "theta",
-        by=("phi", "theta"),
+        *PHI_THETA,
+        by=PHI_THETA,
     ),
 )

@@ -13,7 +13,7 @@ from gradproof.estimators.note.value_bounds import PASSES
 from gradproof.reference_models.model import every_label, one_hot
 
 from ...evidence import HOLDS, REFUTED, Comparison, compare
-from ..check import Check, on_tabular_cases
+from ..check import checks_of, on_tabular_cases
 from ..study import Study
 
 Named = dict[str, np.ndarray]
@@ -53,9 +53,9 @@ def mean_and_largest(study: Study, form: str) -> tuple[Named, dict[str, float]]:
         whole = surrogate(FORMS[form], none, example)
         for label in range(subject.model.classes):
             inputs = example.inputs(one_hot(np.array([label]), subject.model.classes))
-            found = study.bench.curvature(whole, example, inputs | lam, along)
+            of_draw = study.bench.curvature(whole, example, inputs | lam, along)
             for name in along:
-                value = found[name]
+                value = of_draw[name]
                 mean[name] += study.reference.probability[row, label] * value
                 # An entry that is no number is an error to be told, not a bound of errors.
                 sizes = np.abs(value[np.isfinite(value)])
@@ -70,12 +70,11 @@ def gap(study: Study, *, absolute: bool = False) -> Named:
         absolute: of magnitudes, each label as if it were sure, so that nothing cancels: a measure
             of what rounds. (The score of a sure label is tiny by cancelling, 1 - q.)
     """
-    tables, along, found = study.tables, direction(study), {}
+    tables, along = study.tables, direction(study)
     size = np.abs if absolute else np.asarray
     q = np.ones_like(tables.log_q) if absolute else np.exp(tables.log_q)
-    cost, slope = tables.loss + tables.log_q, {}
-    for name in along:
-        slope[name] = tables.pathwise[name] + tables.score[name]
+    cost = tables.loss + tables.log_q
+    slope = {name: tables.pathwise[name] + tables.score[name] for name in along}
     shape = cost.shape
     on_score, on_slope = (
         # Entries that cancel along a direction round all the same.
@@ -83,8 +82,8 @@ def gap(study: Study, *, absolute: bool = False) -> Named:
         for of in (tables.score, slope)
     )
     oracle = derivation("higher_order").oracle
-    for name in along:
-        found[name] = np.sum(
+    return {
+        name: np.sum(
             [
                 oracle(
                     q=q[:, row],
@@ -98,7 +97,8 @@ def gap(study: Study, *, absolute: bool = False) -> Named:
             ],
             axis=0,
         )
-    return found
+        for name in along
+    }
 
 
 def curvature(study: Study, form: str, *, added: bool = False) -> list[Comparison]:
@@ -107,18 +107,18 @@ def curvature(study: Study, form: str, *, added: bool = False) -> list[Compariso
     Args:
         added: add what the derived formula says is lacking.
     """
-    found, largest = mean_and_largest(study, form)
+    mean, largest = mean_and_largest(study, form)
     lacking, sizes = gap(study), gap(study, absolute=True)
-    expected, known = exact(study), study.reference
+    expected, reference = exact(study), study.reference
     # Two passes of reverse mode are four times the roundings of a forward pass, twice over, and
     # what is added up is as large as a term of one draw or of the gap, for each label.
-    factor = known.unit * PASSES * 4.0 * known.forward.operations
-    factor *= 2.0 + max(known.forward.largest, known.forward_q.largest)
+    factor = reference.unit * PASSES * 4.0 * reference.forward.operations
+    factor *= 2.0 + max(reference.forward.largest, reference.forward_q.largest)
     terms = study.subject.batch.n * study.subject.model.classes
     return [
         compare(
             name,
-            found[name] + lacking[name] if added else found[name],
+            mean[name] + lacking[name] if added else mean[name],
             expected[name],
             factor * terms * (largest[name] + float(sizes[name].max())),
             study.name,
@@ -127,21 +127,30 @@ def curvature(study: Study, form: str, *, added: bool = False) -> list[Compariso
     ]
 
 
-def _row(variant: str, statement: str, expected: str, form: str, *, added: bool = False) -> Check:
-    return Check(
-        claim="higher_order",
-        variant=variant,
-        statement=statement,
-        expected=expected,
-        compare=lambda study: curvature(study, form, added=added),
-        **on_tabular_cases(supports=False, sentences=(1, 2)),
-        models=(),
-        bound_reason=TWICE,
-    )
-
+_row = checks_of(
+    "higher_order",
+    **on_tabular_cases(supports=False, sentences=(1, 2)),
+    models=(),
+    bound_reason=TWICE,
+)
 
 CHECKS = (
-    _row("held", "(CL + CQ + 1) log q + L, differentiated twice", REFUTED, "one-pass"),
-    _row("derived", "... lacks what is derived, and nothing else", HOLDS, "one-pass", added=True),
-    _row("magic-box", "exp(log q - CQ) (L + log q), differentiated twice", HOLDS, "magic-box"),
+    _row(
+        "held",
+        "(CL + CQ + 1) log q + L, differentiated twice",
+        REFUTED,
+        lambda study: curvature(study, "one-pass"),
+    ),
+    _row(
+        "derived",
+        "... lacks what is derived, and nothing else",
+        HOLDS,
+        lambda study: curvature(study, "one-pass", added=True),
+    ),
+    _row(
+        "magic-box",
+        "exp(log q - CQ) (L + log q), differentiated twice",
+        HOLDS,
+        lambda study: curvature(study, "magic-box"),
+    ),
 )

@@ -15,12 +15,13 @@ from gradproof.estimators.note.subject import Subject
 from gradproof.estimators.note.value_bounds import count_roundings, unit_roundoff
 from gradproof.reference_models import lstm, sequence
 from gradproof.reference_models.batch import BOS, Batch
-from gradproof.reference_models.model import Model, every_label, one_hot
+from gradproof.reference_models.model import Model, one_hot
 from gradproof.reference_models.ops import Array, Ops
 
 from ...evidence import HOLDS, Comparison, compare, compare_sets
-from ..check import ROUNDING, Check, on_tabular_cases
+from ..check import checks_of, on_tabular_cases
 from ..study import Study
+from .formulas import derived_row
 from .partition import COUNTED, with_noise
 
 Named = Mapping[str, Array]
@@ -37,20 +38,13 @@ def estimate(study: Study, subject: Subject) -> dict[str, np.ndarray]:
     return study.bench.gradient(surrogate(FORMS["one-pass"], baseline, subject), subject, inputs)
 
 
-def values(study: Study, subject: Subject) -> dict[str, np.ndarray]:
-    """log q and L of a subject at every label."""
-    inputs = subject.inputs(every_label(subject.batch.n, subject.model.classes))
-    return study.bench.values(build(all_labels, subject), subject, inputs)
-
-
 def deterministic(study: Study) -> list[Comparison]:
     """The same values and the same gradient twice, to the last bit.
 
     A framework that compiles draws what a model hides once, while it builds: there it is the
     forward values that differ.
     """
-    once = values(study, study.subject) | estimate(study, study.subject)
-    again = values(study, study.subject) | estimate(study, study.subject)
+    once, again = (study.values(all_labels) | estimate(study, study.subject) for _ in range(2))
     drawable = study.reference.probability > 0.0
     once["log_q"], again["log_q"] = once["log_q"][drawable], again["log_q"][drawable]
     return [compare(name, again[name], once[name], 0.0, study.name) for name in once]
@@ -59,14 +53,14 @@ def deterministic(study: Study) -> list[Comparison]:
 def noise_used(study: Study) -> list[Comparison]:
     """Each entry of each noise array, at its sentence, moves a value of that sentence."""
     subject, rng = study.subject, study.rng()
-    before = values(study, subject)
+    before = study.values(all_labels)
     expected, moving = set(), set()
     for name, needed in where_noise_counts(subject, rng).items():
         places = [tuple(map(int, place)) for place in np.argwhere(needed)]
-        found = {place for place in places if moves(study, before, name, place, rng)}
+        used = {place for place in places if moves(study, before, name, place, rng)}
         # An array of which nothing is used goes by its name alone.
-        expected |= {f"{name}{list(place)}" for place in places} if found else {name}
-        moving |= {f"{name}{list(place)}" for place in found}
+        expected |= {f"{name}{list(place)}" for place in places} if used else {name}
+        moving |= {f"{name}{list(place)}" for place in used}
     return [compare_sets("noise that moves log q or L", moving, expected, study.name)]
 
 
@@ -77,13 +71,13 @@ def where_noise_counts(subject: Subject, rng: np.random.Generator) -> dict[str, 
     """
     batch = subject.batch
     longer = subject.model.noise(rng, batch.n, batch.t + 1)
-    found = {}
+    counts = {}
     for name, array in batch.noise.items():
         needed = np.ones(array.shape, dtype=bool)
         if longer[name].shape != array.shape:
             needed.reshape(batch.n, batch.t, -1)[batch.mask == 0.0] = False
-        found[name] = needed.reshape(batch.n, -1)
-    return found
+        counts[name] = needed.reshape(batch.n, -1)
+    return counts
 
 
 def moves(
@@ -101,7 +95,7 @@ def moves(
     for new in (old + rng.standard_normal(), 1.0 - old):
         changed = np.array(noise, order="C")  # so that what is reshaped is a view
         changed.reshape(len(noise), -1)[place] = new
-        after = values(study, with_noise(study.subject, name, changed))
+        after = study.values(all_labels, with_noise(study.subject, name, changed))
         if (after["log_q"][row] != before["log_q"][row]).any():
             return True
         if (after["loss"][:, row] != before["loss"][:, row]).any():
@@ -112,7 +106,7 @@ def moves(
 def padding(study: Study) -> list[Comparison]:
     """Two more columns of padding, with random tokens and noise in them."""
     padded = pad(study.subject, study.rng())
-    before, after = values(study, study.subject), values(study, padded)
+    before, after = study.values(all_labels), study.values(all_labels, padded)
     drawable = study.reference.probability > 0.0
     bound = study.reference.value_bound()
     moved = [
@@ -168,29 +162,29 @@ def masked_values(ops: Ops, model: Model, parameters: Named, batch: Batch, input
 def decoder(study: Study, batch: Batch) -> dict[str, np.ndarray]:
     """A drawn decoder for a batch's tokens, with its input at every step."""
     rng, vocabulary = study.rng(), max(study.subject.model.classes, BOS + 1)
-    made = sequence.decoder_initial(rng, width=2, hidden=HIDDEN, vocabulary=vocabulary)
-    made["e.embedding"] = rng.standard_normal((vocabulary, 2))
-    made["condition"] = rng.standard_normal((1, batch.n, 4 * HIDDEN))
-    made["noise.keep"] = sequence.keep_noise(rng, batch.n, batch.t, 0.25)
+    arrays = sequence.decoder_initial(rng, width=2, hidden=HIDDEN, vocabulary=vocabulary)
+    arrays["e.embedding"] = rng.standard_normal((vocabulary, 2))
+    arrays["condition"] = rng.standard_normal((1, batch.n, 4 * HIDDEN))
+    arrays["noise.keep"] = sequence.keep_noise(rng, batch.n, batch.t, 0.25)
     before = np.concatenate([np.full((batch.n, 1), BOS), batch.tokens[:, :-1]], axis=1)
-    made["previous"] = made["e.embedding"][before] * made["noise.keep"][..., None]
-    return {name: value.astype(study.subject.dtype) for name, value in made.items()}
+    arrays["previous"] = arrays["e.embedding"][before] * arrays["noise.keep"][..., None]
+    return {name: value.astype(study.subject.dtype) for name, value in arrays.items()}
 
 
-def stepped(given: dict[str, np.ndarray], mask: np.ndarray) -> np.ndarray:
+def lstm_states(arrays: dict[str, np.ndarray], mask: np.ndarray) -> np.ndarray:
     """States (N, T, H): the update of an LSTM written out, what the mask makes of it derived."""
     masked = derivation("invariants").further["state"]
     kernel, recurrent, bias = (
-        given[f"theta.lstm.{name}"] for name in ("input", "recurrent", "bias")
+        arrays[f"theta.lstm.{name}"] for name in ("input", "recurrent", "bias")
     )
     state = cell = np.zeros((len(mask), HIDDEN))
     states = []
     for step, keep in enumerate(mask.T[..., None]):
-        gates = given["previous"][:, step] @ kernel + bias + given["condition"][0]
+        gates = arrays["previous"][:, step] @ kernel + bias + arrays["condition"][0]
         enter, forget, leave, new = np.split(gates + state @ recurrent, 4, axis=1)
         updated = _logistic(forget) * cell + _logistic(enter) * np.tanh(new)
-        seen = _logistic(leave) * np.tanh(updated)
-        state = masked(mask=keep, updated=seen, before=state)
+        output = _logistic(leave) * np.tanh(updated)
+        state = masked(mask=keep, updated=output, before=state)
         cell = masked(mask=keep, updated=updated, before=cell)
         states.append(state)
     return np.stack(states, axis=1)
@@ -203,11 +197,11 @@ def _logistic(x: np.ndarray) -> np.ndarray:
 def masked_steps(study: Study) -> list[Comparison]:
     """A decoder over padding with garbage in it: states, and what its tokens cost."""
     subject = pad(study.subject, study.rng())
-    batch, given = subject.batch, decoder(study, subject.batch)
-    inputs, whole = batch.arrays() | given, build(masked_values, subject)
-    found = study.bench.values(whole, subject, inputs)
-    wide = {name: value.astype(np.float64) for name, value in given.items()}
-    states = stepped(wide, batch.mask.astype(np.float64))
+    batch, arrays = subject.batch, decoder(study, subject.batch)
+    inputs, whole = batch.arrays() | arrays, build(masked_values, subject)
+    values = study.bench.values(whole, subject, inputs)
+    wide = {name: value.astype(np.float64) for name, value in arrays.items()}
+    states = lstm_states(wide, batch.mask.astype(np.float64))
     logits = states @ wide["theta.output"].T + wide["theta.output_bias"]
     target = np.take_along_axis(logits, batch.tokens[..., None], axis=-1)[..., 0]
     cost = np.log(np.exp(logits).sum(axis=-1)) - target
@@ -216,47 +210,38 @@ def masked_steps(study: Study) -> list[Comparison]:
     rounded = count_roundings(lambda ops, counted, _: whole(ops, {}, counted), inputs, {})
     bound = unit_roundoff(subject.dtype) * rounded.operations * (1.0 + rounded.largest)
     return [
-        compare("states", found["states"][0], states, bound, study.name),
-        compare("cost of the tokens", found["cost"][0], expected, bound, study.name),
+        compare("states", values["states"][0], states, bound, study.name),
+        compare("cost of the tokens", values["cost"][0], expected, bound, study.name),
     ]
 
 
+_row = checks_of("invariants", **on_tabular_cases())
+
 CHECKS = (
-    Check(
-        claim="invariants",
-        variant="deterministic",
-        statement="two runs give the same bits",
-        expected=HOLDS,
-        compare=deterministic,
-        **on_tabular_cases(),
+    _row(
+        "deterministic",
+        "two runs give the same bits",
+        HOLDS,
+        deterministic,
         bound_reason="the same computation twice: no error at all",
     ),
-    Check(
-        claim="invariants",
-        variant="noise",
-        statement="all noise of the batch is used: each entry moves a value of its sentence",
-        expected=HOLDS,
-        compare=noise_used,
-        **on_tabular_cases(),
+    _row(
+        "noise",
+        "all noise of the batch is used: each entry moves a value of its sentence",
+        HOLDS,
+        noise_used,
         bound_reason=COUNTED,
     ),
-    Check(
-        claim="invariants",
-        variant="padding",
-        statement="more padding, with garbage in it, moves no value and no gradient",
-        expected=HOLDS,
-        compare=padding,
-        **on_tabular_cases(),
-        bound_reason=ROUNDING,
+    _row(
+        "padding",
+        "more padding, with garbage in it, moves no value and no gradient",
+        HOLDS,
+        padding,
     ),
-    Check(
-        claim="invariants",
-        variant="derived",
-        statement="masked steps and the masked sum over tokens are the derived ones",
-        expected=HOLDS,
-        compare=masked_steps,
-        **on_tabular_cases(supports=False),
-        models=(),
-        bound_reason=CELLS,
+    derived_row(
+        "invariants",
+        "masked steps and the masked sum over tokens are the derived ones",
+        masked_steps,
+        CELLS,
     ),
 )

@@ -26,9 +26,9 @@ from ..cases import (
     typical_coupled,
     typical_gaussian,
 )
-from ..check import Check
+from ..check import Check, checks_of
 from ..study import Study
-from .partition import SEVERAL_PASSES, with_noise
+from .partition import SEVERAL_PASSES, hold_latent
 
 Named = Mapping[str, Array]
 
@@ -36,6 +36,8 @@ QUADRATURE = "the quadrature's own error estimate, and 64 roundings of the large
 
 #: Roundings in a closed form of one dimension; it has fewer than 20 operations.
 OPERATIONS = 64
+
+UNIT = unit_roundoff(np.dtype(np.float64))
 
 #: Nodes of Gauss-Hermite quadrature: exact for polynomials of degree 2 * 12 - 1, and ours are of
 #: degree 4 at the most.
@@ -99,7 +101,7 @@ def _against_integral(
         integrand, case.mean - reach, case.mean + reach, epsabs=1e-12, epsrel=1e-12, limit=200
     )
     size = 1.0 + case.mean**2 + np.exp(case.log_variance) + abs(case.log_variance)
-    unit = float(np.finfo(case.dtype).eps) / 2.0
+    unit = unit_roundoff(np.dtype(case.dtype))
     return compare(
         what, number, total, 4.0 * error + OPERATIONS * unit * size, repr(case), signal=size
     )
@@ -156,50 +158,58 @@ def auxiliary_in_closed_form(study: Study) -> list[Comparison]:
     """The closed form for a at a sampled h, averaged over h, against the integral over a and h."""
     case: CoupledCase = study.subject.case  # type: ignore[attr-defined]
     a, h, weights = grid(case)
-    found = study.bench.values(kl_a_given_h, study.subject, {"h": h.reshape(-1, 1)})["KL"]
-    terms = log_normal(a, case.a_mean, case.a_log_variance) - log_normal(
-        a, case.back * h, case.p_log_variance
-    )
-    magnitude = (
-        square_sum(a, case.a_mean, case.a_log_variance)
-        + square_sum(a, case.back * h, case.p_log_variance)
-        + np.exp(case.a_log_variance - case.p_log_variance)
-    )
-    what = "E[log q(a) - log p(a|h)]"
-    return [_weighed(what, study, found.reshape(h.shape), terms, magnitude, weights)]
+    return [
+        _averaged(
+            "E[log q(a) - log p(a|h)]",
+            study,
+            study.bench.values(kl_a_given_h, study.subject, {"h": h.reshape(-1, 1)})["KL"],
+            ((a, case.a_mean, case.a_log_variance), (a, case.back * h, case.p_log_variance)),
+            np.exp(case.a_log_variance - case.p_log_variance),
+            weights,
+        )
+    ]
 
 
 def latent_in_closed_form(study: Study) -> list[Comparison]:
     """The closed form for h given a, averaged over a, against the integral over a and h."""
     case: CoupledCase = study.subject.case  # type: ignore[attr-defined]
     a, h, weights = grid(case)
-    found = study.bench.values(kl_h_given_a, study.subject, {"a": a.reshape(-1, 1)})["KL"]
-    terms = log_normal(h, case.slope * a, case.h_log_variance) - log_normal(h, 0.0, 0.0)
-    magnitude = (
-        square_sum(h, case.slope * a, case.h_log_variance)
-        + square_sum(h, 0.0, 0.0)
-        + np.exp(case.h_log_variance)
-    )
-    what = "E[log q(h|a) - log p(h)]"
-    return [_weighed(what, study, found.reshape(a.shape), terms, magnitude, weights)]
+    return [
+        _averaged(
+            "E[log q(h|a) - log p(h)]",
+            study,
+            study.bench.values(kl_h_given_a, study.subject, {"a": a.reshape(-1, 1)})["KL"],
+            ((h, case.slope * a, case.h_log_variance), (h, 0.0, 0.0)),
+            np.exp(case.h_log_variance),
+            weights,
+        )
+    ]
 
 
-def _weighed(
+#: A Gaussian on the grid: where it is looked at, its mean and its log variance.
+Gaussian = tuple[np.ndarray, np.ndarray | float, np.ndarray | float]
+
+
+def _averaged(
     what: str,
     study: Study,
-    found: np.ndarray,
-    expected: np.ndarray,
-    magnitude: np.ndarray,
+    closed: np.ndarray,
+    densities: tuple[Gaussian, Gaussian],
+    ratio: float,
     weights: np.ndarray,
 ) -> Comparison:
-    """Compare two averages over the grid; ``magnitude`` bounds the terms that cancel in a node."""
-    size = float((weights * magnitude).sum())
-    unit = float(np.finfo(np.float64).eps) / 2.0
+    """Average a closed form over the grid, and the log ratio of two densities.
+
+    Args:
+        ratio: of the two variances, which the closed form adds to what cancels in a node.
+    """
+    one, other = densities
+    size = float((weights * (square_sum(*one) + square_sum(*other) + ratio)).sum())
     return compare(
         what,
-        float((weights * found).sum()),
-        float((weights * expected).sum()),
-        OPERATIONS * NODES * unit * size,
+        float((weights * closed.reshape(weights.shape)).sum()),
+        float((weights * (log_normal(*one) - log_normal(*other))).sum()),
+        OPERATIONS * NODES * UNIT * size,
         study.name,
         signal=size,
     )
@@ -255,12 +265,11 @@ class Change(NamedTuple):
 
 def change(study: Study, before: Subject, after: Subject, label: int) -> Change:
     """Of two subjects that differ in q(h|..), with noise for the second that gives the same h."""
-    mean, spread = spread_of_h(study, before, label)
-    mean_after, spread_after = spread_of_h(study, after, label)
-    noise = (mean + spread * before.batch.noise["eps_h"] - mean_after) / spread_after
-    old = at_label(study, before, label)
-    new = at_label(study, with_noise(after, "eps_h", noise), label)
-    first, second = integral(mean, spread), integral(mean_after, spread_after)
+    held = hold_latent(
+        lambda subject: at_label(study, subject, label)["h"][0], before, after, "eps_h"
+    )
+    old, new = (at_label(study, subject, label) for subject in held.subjects)
+    first, second = (integral(mean, spread) for mean, spread in held.moments)
     return Change(
         latent=np.concatenate([old["h"], new["h"]]),
         loss=(new["loss"] - old["loss"])[0],
@@ -268,16 +277,6 @@ def change(study: Study, before: Subject, after: Subject, label: int) -> Change:
         slope=max(first.slope, second.slope),
         quadrature=first.rounding + second.rounding,
     )
-
-
-def spread_of_h(study: Study, subject: Subject, label: int) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of q(h|..) at a label, each (N, Z): h is affine in its noise."""
-    shape = subject.batch.noise["eps_h"].shape
-    at_zero, at_one = (
-        at_label(study, with_noise(subject, "eps_h", np.full(shape, size)), label)["h"][0]
-        for size in (0.0, 1.0)
-    )
-    return at_zero, at_one - at_zero
 
 
 def at_label(study: Study, subject: Subject, label: int) -> dict[str, np.ndarray]:
@@ -315,11 +314,10 @@ def integral(mean: np.ndarray, spread: np.ndarray) -> Integral:
     magnitude = square_sum(h, mean, log_variance) + square_sum(h, 0.0, 0.0)
     sizes = (weights * magnitude).sum(axis=(1, 2))
     slopes = (np.abs(mean[..., 0]) + np.abs(spread - 1.0 / spread)).sum(axis=1)
-    unit = float(np.finfo(np.float64).eps) / 2.0
     return Integral(
         value=(weights * terms).sum(axis=(1, 2)),
         slope=float(slopes.max()),
-        rounding=OPERATIONS * NODES * unit * float(sizes.max()),
+        rounding=OPERATIONS * NODES * UNIT * float(sizes.max()),
     )
 
 
@@ -343,47 +341,35 @@ def divergence(study: Study) -> list[Comparison]:
     """Both closed forms, and the derivatives of the first, against what is derived."""
     subject, derived = study.subject, derivation("kl.closed_form")
     dtype = subject.parameters["phi.mean"].dtype  # of a Gaussian, which is no subject of a model
-    other = {
+    other_gaussian = {
         name: study.rng().standard_normal((1, 1)).astype(dtype)
         for name in ("other_mean", "other_log_variance")
     }
-    values = study.bench.values(kl_values, subject, other)
+    values = study.bench.values(kl_values, subject, other_gaussian)
     gradient = study.bench.gradient(kl_h, subject, {})
-    known = {
+    gaussian_64 = {
         name: subject.parameters[f"phi.{name}"].astype(np.float64)
         for name in ("mean", "log_variance")
     }
-    wide = {name: value[0].astype(np.float64) for name, value in other.items()}
-    mean, log_variance = known["mean"][0], known["log_variance"][0]
+    wide = {name: value[0].astype(np.float64) for name, value in other_gaussian.items()}
+    mean, log_variance = gaussian_64["mean"][0], gaussian_64["log_variance"][0]
     size = 1.0 + mean**2 + np.exp(log_variance) + abs(log_variance)
     shift, other_log = abs(mean) + abs(wide["other_mean"][0]), wide["other_log_variance"][0]
     wide_size = size + (np.exp(log_variance) + shift**2) * np.exp(-other_log) + abs(other_log)
     standard, between = (
-        float(OPERATIONS * unit_roundoff(dtype) * each) for each in (size, wide_size)
+        float(OPERATIONS * unit_roundoff(dtype) * most) for most in (size, wide_size)
     )
-    further = derived.further
-    by_log_variance = further["by_log_variance"](log_variance=known["log_variance"])
-    return [
-        compare("KL", values["KL"], derived.oracle(**known), standard, study.name),
-        compare(
-            "dKL/dmean",
-            gradient["phi.mean"],
-            further["by_mean"](mean=known["mean"]),
-            standard,
-            study.name,
-        ),
-        compare(
-            "dKL/dlog_variance",
-            gradient["phi.log_variance"],
-            by_log_variance,
-            standard,
-            study.name,
-        ),
-        compare(
-            "KL to another", values["between"], further["between"](**known, **wide), between,
-            study.name,
-        ),
-    ]  # fmt: skip
+    by_mean, by_log_variance, to_another = (
+        derived.further[name] for name in ("by_mean", "by_log_variance", "between")
+    )
+    slope_of_log_variance = by_log_variance(log_variance=gaussian_64["log_variance"])
+    rows = (
+        ("KL", values["KL"], derived.oracle(**gaussian_64), standard),
+        ("dKL/dmean", gradient["phi.mean"], by_mean(mean=gaussian_64["mean"]), standard),
+        ("dKL/dlog_variance", gradient["phi.log_variance"], slope_of_log_variance, standard),
+        ("KL to another", values["between"], to_another(**gaussian_64, **wide), between),
+    )
+    return [compare(*row, study.name) for row in rows]
 
 
 def log_ratio(ops: Ops, parameters: Named, inputs: Named) -> Named:
@@ -403,16 +389,16 @@ def coupled(study: Study) -> list[Comparison]:
     """Averages over a and h, of what a framework has at each, against what is derived."""
     case: CoupledCase = study.subject.case  # type: ignore[attr-defined]
     a, h, weights = grid(case)
-    at = {"a": a.reshape(-1, 1), "h": h.reshape(-1, 1)}
-    found = {
-        name: float((weights.ravel() * study.bench.values(of, study.subject, given)[key]).sum())
-        for name, of, key, given in (
-            ("auxiliary", log_ratio, "ratio", at),
-            ("auxiliary_at_h", kl_a_given_h, "KL", {"h": at["h"]}),
-            ("latent", kl_h_given_a, "KL", {"a": at["a"]}),
+    nodes = {"a": a.reshape(-1, 1), "h": h.reshape(-1, 1)}
+    averages = {
+        name: float((weights.ravel() * study.bench.values(of, study.subject, inputs)[key]).sum())
+        for name, of, key, inputs in (
+            ("auxiliary", log_ratio, "ratio", nodes),
+            ("auxiliary_at_h", kl_a_given_h, "KL", {"h": nodes["h"]}),
+            ("latent", kl_h_given_a, "KL", {"a": nodes["a"]}),
         )
     }
-    found["coupling"] = found["auxiliary"] - found["auxiliary_at_h"]
+    averages["coupling"] = averages["auxiliary"] - averages["auxiliary_at_h"]
     of_a = square_sum(a, case.a_mean, case.a_log_variance)
     of_a += square_sum(a, case.back * h, case.p_log_variance)
     # In closed form the mean of a stands for a, and its variance beside: both are large where
@@ -421,80 +407,62 @@ def coupled(study: Study) -> list[Comparison]:
     of_a += np.exp(case.a_log_variance - case.p_log_variance)
     of_h = square_sum(h, case.slope * a, case.h_log_variance) + square_sum(h, 0.0, 0.0)
     of_h += np.exp(case.h_log_variance)
-    sizes = dict.fromkeys(found, float((weights * of_a).sum()))
+    sizes = dict.fromkeys(averages, float((weights * of_a).sum()))
     sizes["latent"] = float((weights * of_h).sum())
-    unit = unit_roundoff(np.dtype(np.float64))
     comparisons = []
-    for name, value in found.items():
+    for name, value in averages.items():
         oracle = derivation("kl.closed_form").further[name]
         expected = oracle(**{key: getattr(case, key) for key in oracle.arguments})
-        bound = OPERATIONS * NODES * unit * sizes[name]
+        bound = OPERATIONS * NODES * UNIT * sizes[name]
         comparisons.append(compare(name, value, expected, bound, study.name))
     return comparisons
 
 
+_gaussian = checks_of("kl.closed_form", cases=gaussian_cases, typical=typical_gaussian, models=())
+_coupled = checks_of("kl.closed_form", cases=coupled_cases, typical=typical_coupled, models=())
+
 CHECKS = (
     Check(
-        claim="kl.closed_form",
-        variant="in-loss",
-        statement="q(h|..) moved, h held: each model's L changes by the divergence, as integrated",
-        expected=HOLDS,
-        compare=moved_posterior,
+        "kl.closed_form",
+        "in-loss",
+        "q(h|..) moved, h held: each model's L changes by the divergence, as integrated",
+        HOLDS,
+        moved_posterior,
         bound_reason="rounding: u 16R (1 + M) (1 + slope of the divergence), and of the quadrature",
     ),
-    Check(
-        claim="kl.closed_form",
-        variant="gaussian",
-        statement="KL of q(h|x,y) to N(0, I), value and derivatives",
-        expected=HOLDS,
-        compare=closed_form,
-        cases=gaussian_cases,
-        typical=typical_gaussian,
-        models=(),
+    _gaussian(
+        "gaussian",
+        "KL of q(h|x,y) to N(0, I), value and derivatives",
+        HOLDS,
+        closed_form,
         bound_reason=QUADRATURE,
     ),
-    Check(
-        claim="kl.closed_form",
-        variant="seqdgm_a-a",
-        statement="SeqDGM-A: KL of q(a|x) to p(a|y,h) at a sampled h, averaged over h",
-        expected=REFUTED,
-        compare=auxiliary_in_closed_form,
-        cases=coupled_cases,
-        typical=typical_coupled,
-        models=(),
+    _coupled(
+        "seqdgm_a-a",
+        "SeqDGM-A: KL of q(a|x) to p(a|y,h) at a sampled h, averaged over h",
+        REFUTED,
+        auxiliary_in_closed_form,
         bound_reason=QUADRATURE,
     ),
-    Check(
-        claim="kl.closed_form",
-        variant="seqdgm_a-h",
-        statement="SeqDGM-A: KL of q(h|x,a,y) to N(0, I), averaged over a",
-        expected=HOLDS,
-        compare=latent_in_closed_form,
-        cases=coupled_cases,
-        typical=typical_coupled,
-        models=(),
+    _coupled(
+        "seqdgm_a-h",
+        "SeqDGM-A: KL of q(h|x,a,y) to N(0, I), averaged over a",
+        HOLDS,
+        latent_in_closed_form,
         bound_reason=QUADRATURE,
     ),
-    Check(
-        claim="kl.closed_form",
-        variant="derived",
-        statement="KL to N(0, I), its derivatives, and KL to another Gaussian are as derived",
-        expected=HOLDS,
-        compare=divergence,
-        cases=gaussian_cases,
-        typical=typical_gaussian,
-        models=(),
+    _gaussian(
+        "derived",
+        "KL to N(0, I), its derivatives, and KL to another Gaussian are as derived",
+        HOLDS,
+        divergence,
         bound_reason=CLOSED,
     ),
-    Check(
-        claim="kl.closed_form",
-        variant="derived-coupled",
-        statement="SeqDGM-A: averages over a and h, and what couples the two, are as derived",
-        expected=HOLDS,
-        compare=coupled,
-        cases=coupled_cases,
-        typical=typical_coupled,
-        models=(),
+    _coupled(
+        "derived-coupled",
+        "SeqDGM-A: averages over a and h, and what couples the two, are as derived",
+        HOLDS,
+        coupled,
         bound_reason=CLOSED,
     ),
 )

@@ -15,7 +15,7 @@ from gradproof.reference_models.model import Model, one_hot
 from gradproof.reference_models.ops import Array, Ops
 
 from ...evidence import HOLDS, REFUTED, Comparison, compare
-from ..check import Check, on_tabular_cases
+from ..check import checks_of, on_tabular_cases
 from ..study import Study
 from .formulas import derived_row
 from .objective import ALPHA
@@ -34,66 +34,63 @@ def no_score_term(study: Study, *, score_term: bool = False) -> list[Comparison]
     Args:
         score_term: expect L times the score on top, as if the label had been drawn.
     """
-    subject, known = study.subject, study.reference
-    labels = study.draw()
-    rows = np.arange(subject.batch.n)
-    inputs = subject.inputs(one_hot(labels, subject.model.classes))
-    found = study.bench.gradient(build(labelled_cost, subject), subject, inputs)
-    weight = (known.loss[rows, labels] if score_term else 0.0) - ALPHA
+    exact, labels, rows = study.reference, study.draw(), np.arange(study.subject.batch.n)
+    inputs = study.subject.inputs(one_hot(labels, study.subject.model.classes))
+    weight = (exact.loss[rows, labels] if score_term else 0.0) - ALPHA
     expected = {
-        name: known.pathwise[name][rows, labels].sum(axis=0)
-        + np.tensordot(weight * np.ones(len(rows)), known.score[name][rows, labels], axes=1)
+        name: exact.pathwise[name][rows, labels].sum(axis=0)
+        + np.tensordot(weight * np.ones(len(rows)), exact.score[name][rows, labels], axes=1)
         for name in study.names()
     }
-    compared = study.compare_gradient(found, expected, study.names())
-    return [*compared, _along(study, inputs, expected)]
+    return [*compare_labelled(study, labels, expected), _along_direction(study, inputs, expected)]
 
 
-def _along(study: Study, inputs: Named, expected: dict[str, np.ndarray]) -> Comparison:
+def compare_labelled(study: Study, labels: np.ndarray, expected: Named) -> list[Comparison]:
+    """The framework's gradient of the labelled part at labels (N,), against what it should be."""
+    subject = study.subject
+    inputs = subject.inputs(one_hot(labels, subject.model.classes))
+    gradient = study.bench.gradient(build(labelled_cost, subject), subject, inputs)
+    return study.compare_gradient(gradient, expected, study.names())
+
+
+def _along_direction(study: Study, inputs: Named, expected: Named) -> Comparison:
     rng = study.rng()
     direction = {name: rng.choice([-1.0, 1.0], size=np.shape(g)) for name, g in expected.items()}
     stepped = complex_step.derivative(
         build(labelled_cost, study.subject), study.subject.parameters, inputs, direction
     )
-    found = sum(float((expected[name] * direction[name]).sum()) for name in expected)
+    slope = sum(float((expected[name] * direction[name]).sum()) for name in expected)
     bound = sum(study.reference.bound(name) * np.size(expected[name]) for name in expected)
     signal = sum(float(np.abs(gradient).sum()) for gradient in expected.values())
-    return compare("all, along a direction", found, stepped, bound, study.name, signal=signal)
+    return compare("all, along a direction", slope, stepped, bound, study.name, signal=signal)
 
 
 def given_labels(study: Study) -> list[Comparison]:
     """The gradient of the labelled part at labels that are given."""
-    subject, known, oracle = study.subject, study.tables, derivation("labelled").oracle
+    tables, oracle = study.tables, derivation("labelled").oracle
     labels, rows = study.draw(), np.arange(study.subject.batch.n)
-    inputs = subject.inputs(one_hot(labels, subject.model.classes))
-    found = study.bench.gradient(build(labelled_cost, subject), subject, inputs)
     expected = {
         name: oracle(
-            pathwise=known.pathwise[name][labels, rows],
-            score=known.score[name][labels, rows],
+            pathwise=tables.pathwise[name][labels, rows],
+            score=tables.score[name][labels, rows],
             alpha=ALPHA,
         ).sum(axis=0)
         for name in study.names()
     }
-    return study.compare_gradient(found, expected, study.names())
+    return compare_labelled(study, labels, expected)
 
+
+_row = checks_of("labelled", **on_tabular_cases(supports=False))
 
 CHECKS = (
-    Check(
-        claim="labelled",
-        variant="as-it-stands",
-        statement="d[L - alpha log q] at the known label, no score term",
-        expected=HOLDS,
-        compare=no_score_term,
-        **on_tabular_cases(supports=False),
+    _row(
+        "as-it-stands", "d[L - alpha log q] at the known label, no score term", HOLDS, no_score_term
     ),
-    Check(
-        claim="labelled",
-        variant="score-term",
-        statement="... with L ds added, as for a drawn label",
-        expected=REFUTED,
-        compare=lambda study: no_score_term(study, score_term=True),
-        **on_tabular_cases(supports=False),
+    _row(
+        "score-term",
+        "... with L ds added, as for a drawn label",
+        REFUTED,
+        lambda study: no_score_term(study, score_term=True),
     ),
     derived_row("labelled", "the gradient at given labels is the derived one", given_labels),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from gradproof.reference_models.model import GROUPS, Model, every_label, group_o
 from gradproof.reference_models.ops import Array, Ops
 
 from ...evidence import HOLDS, REFUTED, Comparison, compare, compare_sets
-from ..check import Check
+from ..check import checks_of
 from ..study import Study
 
 Named = Mapping[str, Array]
@@ -70,22 +71,23 @@ def groups_read_off(study: Study) -> dict[str, set[str]]:
 
 def partition(study: Study) -> list[Comparison]:
     """Groups read off the computation against the groups that the names declare."""
-    found = groups_read_off(study)
+    read_off = groups_read_off(study)
     declared = {
         group: {name for name in study.subject.parameters if group_of(name) == group}
         for group in GROUPS
     }
     return [
-        compare_sets(f"group {group}", found[group], declared[group], study.name)
+        compare_sets(f"group {group}", read_off[group], declared[group], study.name)
         for group in GROUPS
     ] + moves(study)
 
 
 def moves(study: Study) -> list[Comparison]:
     """A second witness, in numbers: what reaches log q or L has a derivative that is not zero."""
-    known = study.reference
-    scores = {name for name in known.score if np.abs(known.score[name]).max() > 0.0}
-    paths = {name for name in known.pathwise if np.abs(known.pathwise[name]).max() > 0.0}
+    scores, paths = (
+        {name for name, slopes in of_parameters.items() if np.abs(slopes).max() > 0.0}
+        for of_parameters in (study.reference.score, study.reference.pathwise)
+    )
     return [
         compare_sets("score", scores, reached(study, log_q_alone), study.name),
         compare_sets("pathwise", paths, reached(study, loss_alone), study.name),
@@ -125,45 +127,57 @@ def same_a_same_values(study: Study) -> list[Comparison]:
     for name in study.names("e"):
         if name != "e.embedding":  # which log q and L also read without a
             moved[name] = moved[name] + 0.1 * rng.standard_normal(moved[name].shape)
-    before = study.subject
-    after = before.replace(parameters=moved)
-    mean, spread = spread_of_a(study, before)
-    mean_after, spread_after = spread_of_a(study, after)
-    noise = before.batch.noise["eps_a"]
-    moved_noise = (mean + spread * noise - mean_after) / spread_after
-    after = with_noise(after, "eps_a", moved_noise)
-    found = [values(study, subject) for subject in (before, after)]
-    density = [
-        -np.sum(0.5 * drawn**2 + np.log(size), axis=-1)
-        for drawn, size in ((noise, spread), (moved_noise, spread_after))
-    ]
+    held = hold_latent(
+        lambda subject: study.values(everything, subject)["a"][0],
+        study.subject,
+        study.subject.replace(parameters=moved),
+        "eps_a",
+    )
+    before, after = (study.values(everything, subject) for subject in held.subjects)
+    density_before, density_after = (
+        -np.sum(0.5 * noise**2 + np.log(spread), axis=-1)
+        for noise, (_, spread) in zip(held.noise, held.moments, strict=True)
+    )
     bound = SEVERAL_PASSES * study.reference.value_bound()
     return [
-        compare("log q at one a", found[1]["log_q"], found[0]["log_q"], bound, study.name),
+        compare("log q at one a", after["log_q"], before["log_q"], bound, study.name),
         compare(
             "L - log q(a|x) at one a",
-            found[1]["loss"] - density[1],
-            found[0]["loss"] - density[0],
+            after["loss"] - density_after,
+            before["loss"] - density_before,
             bound,
             study.name,
         ),
     ]
 
 
-def spread_of_a(study: Study, subject: Subject) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of q(a|x), (N, A): a is affine in its noise."""
-    shape = subject.batch.noise["eps_a"].shape
-    at_zero, at_one = (
-        values(study, with_noise(subject, "eps_a", np.full(shape, size)))["a"][0]
-        for size in (0.0, 1.0)
-    )
-    return at_zero, at_one - at_zero
+class HeldLatent(NamedTuple):
+    """Two subjects whose latent has one value, by its noise, mean and spread in each, (N, Z)."""
+
+    subjects: tuple[Subject, Subject]
+    noise: tuple[np.ndarray, np.ndarray]
+    moments: tuple[tuple[np.ndarray, np.ndarray], ...]
 
 
-def values(study: Study, subject: Subject) -> dict[str, np.ndarray]:
-    """a, log q and L of a subject."""
-    inputs = subject.inputs(every_label(subject.batch.n, subject.model.classes))
-    return study.bench.values(build(everything, subject), subject, inputs)
+def hold_latent(
+    latent: Callable[[Subject], np.ndarray], before: Subject, after: Subject, name: str
+) -> HeldLatent:
+    """Two subjects, the second with the noise by which its latent is the first's.
+
+    Args:
+        latent: its value (N, Z) in a subject; it is affine in its noise.
+        name: of the noise array that it is drawn with.
+    """
+    noise = before.batch.noise[name]
+    moments = []
+    for subject in (before, after):
+        at_zero, at_one = (
+            latent(with_noise(subject, name, np.full(noise.shape, size))) for size in (0.0, 1.0)
+        )
+        moments.append((at_zero, at_one - at_zero))
+    (mean, spread), (mean_after, spread_after) = moments
+    moved = (mean + spread * noise - mean_after) / spread_after
+    return HeldLatent((before, with_noise(after, name, moved)), (noise, moved), tuple(moments))
 
 
 def everything(ops: Ops, model: Model, parameters: Named, batch: Batch, inputs: Named) -> Named:
@@ -215,82 +229,49 @@ def reach_table(
     comparisons = []
     for group, row in zip(groups, expected, strict=True):
         names = [name for name in study.names() if of(name) == group]
-        found = [np.mean([name in reach for name in names]) for reach in (by_log_q, by_loss)]
-        comparisons.append(compare(f"what {group} reaches", found, row, 0.0, study.name))
+        shares = [np.mean([name in reach for name in names]) for reach in (by_log_q, by_loss)]
+        comparisons.append(compare(f"what {group} reaches", shares, row, 0.0, study.name))
     return comparisons
 
 
+_seqdgm = checks_of("partition.seqdgm", models=("seqdgm",), bound_reason=COUNTED)
+_seqdgm_a = checks_of("partition.seqdgm_a", models=("seqdgm-a",), bound_reason=COUNTED)
+
 CHECKS = (
-    Check(
-        claim="partition.seqdgm",
-        variant="groups",
-        statement="e, w, phi and theta are what the computation says",
-        expected=HOLDS,
-        compare=partition,
-        models=("seqdgm",),
-        bound_reason=COUNTED,
+    _seqdgm("groups", "e, w, phi and theta are what the computation says", HOLDS, partition),
+    _seqdgm(
+        "embeddings",
+        "the classifier shares the embeddings with the rest, and nothing else",
+        HOLDS,
+        only_embeddings_shared,
     ),
-    Check(
-        claim="partition.seqdgm",
-        variant="embeddings",
-        statement="the classifier shares the embeddings with the rest, and nothing else",
-        expected=HOLDS,
-        compare=only_embeddings_shared,
-        models=("seqdgm",),
-        bound_reason=COUNTED,
+    _seqdgm_a("groups", "e, w, phi and theta are what the computation says", HOLDS, partition),
+    _seqdgm_a(
+        "up-to-a", "the classifier shares what comes before the sample of a", HOLDS, shared_up_to_a
     ),
-    Check(
-        claim="partition.seqdgm_a",
-        variant="groups",
-        statement="e, w, phi and theta are what the computation says",
-        expected=HOLDS,
-        compare=partition,
-        models=("seqdgm-a",),
-        bound_reason=COUNTED,
+    _seqdgm_a(
+        "embeddings",
+        "the classifier shares the embeddings alone, as in SeqDGM",
+        REFUTED,
+        only_embeddings_shared,
     ),
-    Check(
-        claim="partition.seqdgm_a",
-        variant="up-to-a",
-        statement="the classifier shares what comes before the sample of a",
-        expected=HOLDS,
-        compare=shared_up_to_a,
-        models=("seqdgm-a",),
-        bound_reason=COUNTED,
+    _seqdgm_a(
+        "one-sample",
+        "one sample of a feeds both q(y|a,x) and L",
+        HOLDS,
+        one_sample_of_a,
+        bound_reason=f"{COUNTED}; rounding of values: u 16R (1 + M)",
     ),
-    Check(
-        claim="partition.seqdgm_a",
-        variant="embeddings",
-        statement="the classifier shares the embeddings alone, as in SeqDGM",
-        expected=REFUTED,
-        compare=only_embeddings_shared,
-        models=("seqdgm-a",),
-        bound_reason=COUNTED,
+    _seqdgm(
+        "derived",
+        "which group reaches log q and L is the derived table",
+        HOLDS,
+        lambda study: reach_table(study, "partition.seqdgm", GROUPS, group_of),
     ),
-    Check(
-        claim="partition.seqdgm_a",
-        variant="one-sample",
-        statement="one sample of a feeds both q(y|a,x) and L",
-        expected=HOLDS,
-        compare=one_sample_of_a,
-        models=("seqdgm-a",),
-        bound_reason="a count of names, which must be 0; rounding of values: u 16R (1 + M)",
-    ),
-    Check(
-        claim="partition.seqdgm",
-        variant="derived",
-        statement="which group reaches log q and L is the derived table",
-        expected=HOLDS,
-        compare=lambda study: reach_table(study, "partition.seqdgm", GROUPS, group_of),
-        models=("seqdgm",),
-        bound_reason=COUNTED,
-    ),
-    Check(
-        claim="partition.seqdgm_a",
-        variant="derived",
-        statement="... with the parameters of q(a|x) in a row of their own",
-        expected=HOLDS,
-        compare=lambda study: reach_table(study, "partition.seqdgm_a", GROUPS_WITH_A, with_a),
-        models=("seqdgm-a",),
-        bound_reason=COUNTED,
+    _seqdgm_a(
+        "derived",
+        "... with the parameters of q(a|x) in a row of their own",
+        HOLDS,
+        lambda study: reach_table(study, "partition.seqdgm_a", GROUPS_WITH_A, with_a),
     ),
 )

@@ -17,7 +17,7 @@ from gradproof.reference_models.model import Model, one_hot
 from gradproof.reference_models.ops import Array, Ops
 
 from ...evidence import HOLDS, REFUTED, Comparison, compare
-from ..check import Check, on_tabular_cases
+from ..check import checks_of, on_tabular_cases
 from ..study import Study
 from .formulas import Arrays, apply_oracle
 
@@ -95,19 +95,22 @@ def mean_gradient(study: Study, weighed: Callable[..., Array]) -> Arrays:
         example = study.subject.example(row)
         build = PairBuild(weighed, example.model, example.batch.t)
         for weight, first, second in pairs(study, row):
-            found = study.bench.gradient(build, example, pair_inputs(example, first, second))
-            for name, gradient in found.items():
+            inputs = pair_inputs(example, first, second)
+            for name, gradient in study.bench.gradient(build, example, inputs).items():
                 mean[name] += weight * gradient
     return mean
 
 
-def bounded(study: Study, found: Arrays, expected: Arrays) -> list[Comparison]:
-    """Comparisons by parameter; the weights divide by 1 - q."""
+def compare_means(
+    study: Study, weighed: Callable[..., Array], expected: Arrays
+) -> list[Comparison]:
+    """The enumerated mean against what it should be, by parameter; the weights divide by 1 - q."""
+    mean = mean_gradient(study, weighed)
     grown = 1.0 / (1.0 - study.reference.probability.max())
     return [
         compare(
             name,
-            found[name],
+            mean[name],
             expected[name],
             2.0 * grown**2 * study.reference.bound(name),
             study.name,
@@ -121,7 +124,7 @@ def left_enough(study: Study) -> bool:
     return bool(1.0 - study.reference.probability.max() >= LEAST_LEFT)
 
 
-def of_loss(study: Study) -> Arrays:
+def loss_gradient(study: Study) -> Arrays:
     """The gradient of E_q[L], put together from scores and pathwise gradients."""
     tables = study.tables
     q = np.exp(tables.log_q)
@@ -136,7 +139,7 @@ def against_truth(study: Study, weighed: Callable[..., Array]) -> list[Compariso
     """The enumerated mean against the gradient of E_q[L]."""
     if not left_enough(study):
         return []
-    return bounded(study, mean_gradient(study, weighed), of_loss(study))
+    return compare_means(study, weighed, loss_gradient(study))
 
 
 def as_derived(study: Study) -> list[Comparison]:
@@ -144,14 +147,14 @@ def as_derived(study: Study) -> list[Comparison]:
     if not left_enough(study):
         return []
     expected = apply_oracle(draws.GRADIENT, study, study.names(), f=study.tables.loss)
-    compared = bounded(study, mean_gradient(study, released), expected)
-    return [*compared, *(_value(study, row) for row in range(study.subject.batch.n))]
+    values = (_compare_value(study, row) for row in range(study.subject.batch.n))
+    return [*compare_means(study, released, expected), *values]
 
 
-def _value(study: Study, row: int) -> Comparison:
+def _compare_value(study: Study, row: int) -> Comparison:
     example = study.subject.example(row)
     build = PairBuild(released, example.model, example.batch.t, value=True)
-    found = sum(
+    value = sum(
         weight * float(study.bench.values(build, example, pair_inputs(example, k, m))["cost"][0])
         for weight, k, m in pairs(study, row)
     )
@@ -161,24 +164,16 @@ def _value(study: Study, row: int) -> Comparison:
     size = (2.0 + study.reference.forward.largest) * float(np.abs(loss).max())
     bound = 8.0 * grown**2 * study.reference.value_bound() * (1.0 + size)
     return compare(
-        f"value of sentence {row}", found, float(expected), bound, study.name, signal=1.0 + size
+        f"value of sentence {row}", value, float(expected), bound, study.name, signal=1.0 + size
     )
 
 
-def _row(
-    variant: str, statement: str, expected: str, compare_: Callable[[Study], list[Comparison]]
-) -> Check:
-    return Check(
-        claim="renormalised",
-        variant=variant,
-        statement=statement,
-        expected=expected,
-        compare=compare_,
-        **on_tabular_cases(supports=False, classes=(3, 4), sentences=(1, 1)),
-        models=(),
-        bound_reason=ROUNDING,
-    )
-
+_row = checks_of(
+    "renormalised",
+    **on_tabular_cases(supports=False, classes=(3, 4), sentences=(1, 1)),
+    models=(),
+    bound_reason=ROUNDING,
+)
 
 CHECKS = (
     _row(

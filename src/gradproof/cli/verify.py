@@ -129,9 +129,7 @@ def command(
             only=only,
             seed=seed,
             examples=examples,
-            options=of_texts(
-                texts, length=length, text=text_column, label=label_column, unit=unit
-            ),
+            options=of_texts(texts, length=length, text=text_column, label=label_column, unit=unit),
             processes=jobs,
             progress=report,
         )

@@ -117,7 +117,7 @@ def value(name, by, train, held_out, rng, form_name):
     """B of each held-out sentence, fitted anew; fits draw from one generator in their order."""
     x = sentence_features(train)
     lam = fit(BASELINES[name], x, witness(train), by, rng, form_name)
-    found = BASELINES[name].at(AutogradOps(), lam, sentence_features(held_out))
+    found = BASELINES[name].value_of(AutogradOps(), lam, sentence_features(held_out))
     return np.broadcast_to(found, (held_out.batch.n,))
 
 
