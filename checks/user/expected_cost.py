@@ -16,11 +16,7 @@ from typing import Any
 import numpy as np
 
 from gradproof.estimators.enumeration.differences import (
-    KINK,
-    SMOOTH,
     NotMovable,
-    RoundingNoise,
-    Slope,
     Slopes,
     along,
     cost,
@@ -38,7 +34,9 @@ from gradproof.estimators.enumeration.expectation import (
 )
 from gradproof.estimators.enumeration.gradients import array_of
 from gradproof.estimators.enumeration.handling import Handling
+from gradproof.estimators.enumeration.lines import RoundingNoise
 from gradproof.estimators.enumeration.run import MOST_PATHS, NotEnumerable
+from gradproof.estimators.enumeration.slopes import KINK, SMOOTH, Slope
 from gradproof.estimators.enumeration.spread import RoundingBounds
 
 from ..evidence import COARSEST, GAP, entry

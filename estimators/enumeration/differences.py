@@ -19,44 +19,10 @@ import numpy as np
 
 from gradproof.errors import GradproofError
 
-from .lines import EPS, Line, RoundingNoise, Value, first_rung
+from .lines import Line, RoundingNoise, Value
+from .outcomes import EPS
 from .roughness import POINTS, measure
-from .slopes import (
-    FINE,
-    GAP,
-    KINDS,
-    KINK,
-    SMOOTH,
-    UNRESOLVED,
-    Slope,
-    derivative,
-    resolve,
-    window_on,
-)
-
-__all__ = [
-    "EPS",
-    "FINE",
-    "KINK",
-    "SMOOTH",
-    "UNRESOLVED",
-    "Function",
-    "Line",
-    "NotMovable",
-    "RoundingNoise",
-    "Slope",
-    "Slopes",
-    "along",
-    "cost",
-    "derivative",
-    "derivatives",
-    "direction",
-    "first_rung",
-    "gradient",
-    "measure",
-    "rounding_of",
-    "window_on",
-]
+from .slopes import GAP, KINDS, SMOOTH, UNRESOLVED, Slope, resolve
 
 #: A place in an array.
 Place = tuple[int, ...]

@@ -21,7 +21,7 @@ from .frameworks.framework import GeneratorFramework
 from .generators import Seeds, Stream, Streams, drawn_unseen
 from .patches import Patches
 from .places import KeptFunctions
-from .run import NotEnumerable, Run, UnsupportedDraw, _current, current_run, shown
+from .run import Run, UnsupportedDraw, _current, current_run, shown
 
 T = TypeVar("T")
 
@@ -160,13 +160,8 @@ class Handling:
                 raise UnsupportedDraw(drawn_unseen(stray))
             run.ended()
             return value
-        except NotEnumerable as error:
-            if run.refused and run.refused[0] is not error:
-                raise run.refused[0] from error
-            error.add_note(f"draws so far: {shown(run.choices)}")
-            raise
         except Exception as error:
-            if run.refused:  # and wrapped in an error of a framework's own
+            if run.refused and run.refused[0] is not error:  # a framework may have wrapped it
                 raise run.refused[0] from error
             error.add_note(f"draws so far: {shown(run.choices)}")
             raise

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-#: Of double precision: the step from 1 to the next number, and the smallest that is not denormal.
-EPS = float(np.finfo(np.float64).eps)
+from .outcomes import EPS
 
+#: Of double precision: the smallest number that is not denormal.
 TINY = float(np.finfo(np.float64).tiny)
 
 #: Standard deviation of an error that is spread evenly over a unit.

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .lines import EPS, EVEN, TINY, Line, RoundingNoise, Value, first_rung
+from .lines import EVEN, TINY, Line, RoundingNoise, Value, first_rung
+from .outcomes import EPS
 
 #: The fractions of this number's multiples are spread evenly, and never fall into step.
 GOLDEN = 0.5 * (5.0**0.5 - 1.0)

@@ -42,7 +42,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from .lines import EPS, EVEN, TINY, Line, Phi, RoundingNoise, Value, first_rung
+from .lines import EVEN, TINY, Line, Phi, RoundingNoise, Value, first_rung
+from .outcomes import EPS
 from .roughness import measure
 
 #: What a derivative is: to be relied on within its error; of a function that has a kink there; or

@@ -16,6 +16,7 @@ is of that size where it does not.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Sequence
 
@@ -25,7 +26,7 @@ from .enumeration import Enumeration
 from .gradients import GradientLayout
 from .moments import BLOCK, REMEMBERED, Moments
 from .outcomes import EPS
-from .rounding import FACTOR, ROUNDINGS, RUNS, Steps, largest_deviation, perturbation
+from .rounding import FACTOR, ROUNDINGS, RUNS, Steps, largest_deviation, moved_runs
 from .run import Choice
 
 #: Paths that roundings are moved on, the likeliest. Where an error is small, and some of the others
@@ -111,13 +112,18 @@ def _measured(
             path = enumeration.repeat(choices)
             base = weight * layout.row(path.value)
             enumeration.restore_state()
-            found = _moved_rows(enumeration, layout, choices, steps)
-            if found is None:
-                return None
-            rows, least = found
+            rows = []
+            for row, moved in moved_runs(
+                functools.partial(_weighed_row, enumeration, layout, choices),
+                steps,
+                after=enumeration.restore_state,
+            ):
+                if not moved.count or moved.unseen:
+                    return None
+                rows.append(row)
+                underflow = max(underflow, moved.underflow)
             total += largest_deviation(rows, base)
             weighed += np.abs(base)
-            underflow = max(underflow, least)
             share += weight
             count += 1
     if count < moments.count:
@@ -125,30 +131,11 @@ def _measured(
     return RoundingBound(FACTOR * (total + underflow), True, count, share)
 
 
-def _moved_rows(
-    enumeration: Enumeration, layout: GradientLayout, choices: Sequence[Choice], steps: Steps
-) -> tuple[list[np.ndarray], float] | None:
-    """A path's weighed gradients with moved roundings, and what underflow took of them at most."""
-    rows: list[np.ndarray] = []
-    failures, least = 0, 0.0
-    while len(rows) < RUNS:
-        try:
-            with perturbation(steps) as moved:
-                other = enumeration.repeat(choices)
-                row = other.probability * layout.row(other.value)
-        except (ArithmeticError, RuntimeError, ValueError):
-            # Moved numbers may be refused by code that takes those that are not; others are tried.
-            failures += 1
-            if failures >= RUNS:
-                return None
-            continue
-        finally:
-            enumeration.restore_state()
-        if not moved.count or moved.unseen:
-            return None
-        rows.append(row)
-        least = max(least, moved.underflow)
-    return rows, least
+def _weighed_row(
+    enumeration: Enumeration, layout: GradientLayout, choices: Sequence[Choice]
+) -> np.ndarray:
+    path = enumeration.repeat(choices)
+    return path.probability * layout.row(path.value)
 
 
 class RoundingBounds:

@@ -18,7 +18,7 @@ import numpy as np
 
 from ..generators import BITS, GeneratorAccess, Streams, bits_of, identity
 from ..patches import Patches
-from ..run import Run, SampledRun, UnsupportedDraw, current_run, outside
+from ..run import Run, SampledRun, UnsupportedDraw, current_run
 from .framework import Framework
 
 #: A variable, a node, an op or a compiled function of a framework; or None, where there is none.
@@ -335,19 +335,6 @@ def is_state(variable: Symbolic) -> bool:
     return bool({"RandomStateType", "RandomType"} & kinds) or bool(
         getattr(variable.tag, "is_rng", False)
     )
-
-
-def by_itself(real: Callable[..., Any]) -> Callable[..., Any]:
-    """A handler of what draws names and seeds of the framework's own, which is nobody's draw."""
-
-    @functools.wraps(real)
-    def handler(*args: Any, **kwargs: Any) -> Any:
-        if current_run() is None:
-            return real(*args, **kwargs)
-        with outside():
-            return real(*args, **kwargs)
-
-    return handler
 
 
 def below(kind: type) -> Iterator[type]:

@@ -84,6 +84,10 @@ class GeneratorFramework(Framework):
     drawn_outside_runs: ClassVar[set[int]]
     each_run = False
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.drawn_outside_runs = set()
+
     def __init__(self, module: Any) -> None:
         super().__init__(module)
         self._handlers: list[tuple[Any, Any]] = []
@@ -143,8 +147,26 @@ def handle(
     return handler
 
 
+def by_itself(real: Callable[..., Any]) -> Callable[..., Any]:
+    """A handler of what draws names and seeds of the framework's own, which is nobody's draw."""
+
+    @functools.wraps(real)
+    def handler(*args: Any, **kwargs: Any) -> Any:
+        if current_run() is None:
+            return real(*args, **kwargs)
+        with outside():
+            return real(*args, **kwargs)
+
+    return handler
+
+
+def unsupported(what: str) -> str:
+    """Why a function is refused that draws what has no outcomes to count, or too many."""
+    return f"{what} is an unsupported draw: its outcomes cannot be enumerated"
+
+
 def refuse(why: str) -> Callable[..., Any]:
-    """A handler that refuses an unsupported draw."""
+    """An answer that refuses an unsupported draw."""
 
     def answer(*_: Any, **__: Any) -> Any:
         raise UnsupportedDraw(why)

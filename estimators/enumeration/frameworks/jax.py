@@ -21,7 +21,7 @@ import numpy as np
 
 from ..patches import Patches
 from ..run import NotEnumerable, Run, UnsupportedDraw, _current, current_run, outside
-from .framework import Framework, handle, refuse
+from .framework import Framework, handle, refuse, unsupported
 from .jax_functions import Functions
 from .jax_primitive import AnsweredDraws, part
 from .jax_traces import Home, compile_once, home, traces
@@ -188,7 +188,7 @@ class _Handlers:
             if run.is_sampling:
                 with outside():  # what it does inside is its own business
                     found = real(*args, **kwargs)
-                asked = answer or (lambda *_, **__: self._functions._uncounted(_why(what)))
+                asked = answer or (lambda *_, **__: self._functions._uncounted(unsupported(what)))
                 return self._functions._beside(found, lambda: asked(*args, **kwargs))
             if answer is not None:
                 return answer(*args, **kwargs)
@@ -234,7 +234,7 @@ class _Handlers:
             if run is None or (derives and _is_a_key_derived()):
                 return real(*args, **params)
             what = home().sampler
-            why = _why(what) if what else NO_SAMPLER.format(primitive.name)
+            why = unsupported(what) if what else NO_SAMPLER.format(primitive.name)
             _check_thread(primitive.name)
             if run.is_sampling:
                 found = real(*args, **params)
@@ -308,10 +308,6 @@ def _lowered_outside(name: str, rule: Callable[..., Any]) -> Callable[..., Any]:
         )
 
     return lowered
-
-
-def _why(what: str) -> str:
-    return f"{what} is an unsupported draw: its outcomes cannot be enumerated"
 
 
 def _check_thread(what: str) -> None:

@@ -1,9 +1,8 @@
 """NumPy's draws: by its own functions, and by any Generator or RandomState wherever it is kept.
 
 Methods are handled in the classes themselves, so that it does not matter how a generator is
-reached,
-nor whether it existed before. Only a method that was looked up before and is kept, and a function
-that was imported by its own name, must be found where they are; see :mod:`..places`.
+reached, nor whether it existed before. Only a method that was looked up before and is kept, and a
+function that was imported by its own name, must be found where they are; see :mod:`..places`.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ from ..outcomes import (
 from ..patches import Patches
 from ..run import Run, UnsupportedDraw, current_run, outside
 from ..uniforms import uniform
-from .framework import GeneratorFramework, handle, refuse
+from .framework import GeneratorFramework, handle, refuse, unsupported
 
 #: How far probabilities may be from adding up to 1: the root of the precision, as NumPy has it.
 SUM = 1.5e-8
@@ -242,40 +241,38 @@ KINDS: dict[type, tuple[type[Drawing], str]] = {
 }
 
 
-#: Bit generators that somebody drew from outside of any run while handlers were installed.
-DRAWN_OUTSIDE_RUNS: set[int] = set()
-
-
 class Numpy(GeneratorFramework):
     """NumPy's generators and functions."""
 
     name = "numpy"
-    drawn_outside_runs = DRAWN_OUTSIDE_RUNS
 
     def install(self, patches: Patches) -> None:
         """Handle the methods of the two classes, and the module's functions."""
-        DRAWN_OUTSIDE_RUNS.clear()
+        elsewhere = self.drawn_outside_runs
+        elsewhere.clear()
         for kind, (drawing, called) in KINDS.items():
             for name in _public(kind) - NOT_DRAWS:
-                real = vars(kind)[name]
-                patches.method(kind, name, _method(real, drawing, name, called))
+                patches.method(kind, name, self._handler(vars(kind)[name], drawing, name, called))
         for name in ("seed", "set_state"):
-            real = vars(np.random.RandomState)[name]
-            setter = set_by(real, BITS, DRAWN_OUTSIDE_RUNS, bits_of)
+            setter = set_by(vars(np.random.RandomState)[name], BITS, elsewhere, bits_of)
             patches.method(np.random.RandomState, name, _with_its_normal(setter))
         raw = vars(np.random.BitGenerator)["random_raw"]
         bits = refuse("random_raw draws bits, which have no outcomes to count")
         patches.method(np.random.BitGenerator, "random_raw", handle(raw, bits))
         for kind in BIT_GENERATORS:
             own = vars(kind)
-            patches.method(kind, "state", _settable(own["state"]))
+            state = own["state"]
+            settable = property(
+                read_by(state.__get__, BITS), set_by(state.__set__, BITS, elsewhere)
+            )
+            patches.method(kind, "state", settable)
             if "advance" in own:
-                patches.method(kind, "advance", set_by(own["advance"], BITS, DRAWN_OUTSIDE_RUNS))
+                patches.method(kind, "advance", set_by(own["advance"], BITS, elsewhere))
         legacy = np.random.mtrand._rand
         for name in np.random.__all__:
             real = getattr(np.random, name)
             if getattr(real, "__self__", None) is legacy and name not in NOT_DRAWS:
-                handler = _function(real, legacy, name)
+                handler = self._handler(real, LegacyDrawing, name, "numpy.random", legacy)
             elif name in ("seed", "set_state"):
                 handler = functools.partial(getattr(np.random.RandomState, name), legacy)
             else:
@@ -283,14 +280,33 @@ class Numpy(GeneratorFramework):
             patches.attribute(np.random, name, handler)
             self._handlers.append((real, handler))
 
+    def _handler(
+        self, real: Any, kind: type[Drawing], name: str, called: str, *owner: Any
+    ) -> Callable[..., Any]:
+        """A handler for a method of NumPy's generators.
+
+        Args:
+            owner: the generator whose bound method it is; else it is the first argument.
+        """
+        drawing = getattr(kind, name, None)
+
+        def draw(run: Run, generator: Any, *args: Any, **kwargs: Any) -> Any:
+            if drawing is None:
+                raise UnsupportedDraw(unsupported(f"{called}.{name}"))
+            return drawing(kind(run, generator, called), *args, **kwargs)
+
+        def answer(run: Run, *args: Any, **kwargs: Any) -> Any:
+            return draw(run, *owner, *args, **kwargs)
+
+        def note_elsewhere(*args: Any, **_: Any) -> None:
+            generator = (*owner, *args)[0]
+            self.drawn_outside_runs.add(id(bits_of(generator)))
+
+        return handle(real, answer, note_elsewhere)
+
     def begin(self) -> None:
         """Watch the generator that NumPy has of its own."""
-        self._watched.add(_legacy_bits(), BITS)
-
-
-def _settable(state: Any) -> property:
-    """The state of a bit generator, of which a run notes that it is looked at or set."""
-    return property(read_by(state.__get__, BITS), set_by(state.__set__, BITS, DRAWN_OUTSIDE_RUNS))
+        self._watched.add(np.random.mtrand._rand._bit_generator, BITS)
 
 
 _get_state = vars(np.random.RandomState)["get_state"]
@@ -327,40 +343,6 @@ def _with_its_normal(setter: Callable[..., Any]) -> Callable[..., Any]:
         return setter(generator, *args, **kwargs)
 
     return whole
-
-
-def _legacy_bits() -> Any:
-    return np.random.mtrand._rand._bit_generator
-
-
-def _method(real: Any, kind: type[Drawing], name: str, called: str) -> Callable[..., Any]:
-    """A handler for a method of a class of NumPy."""
-    if not hasattr(kind, name):
-        why = f"{called}.{name} is an unsupported draw: its outcomes cannot be enumerated"
-        return handle(real, refuse(why), _drawn_elsewhere)
-    drawing = getattr(kind, name)
-
-    def answer(run: Run, generator: Any, *args: Any, **kwargs: Any) -> Any:
-        return drawing(kind(run, generator, called), *args, **kwargs)
-
-    return handle(real, answer, _drawn_elsewhere)
-
-
-def _drawn_elsewhere(generator: Any, *_: Any, **__: Any) -> None:
-    DRAWN_OUTSIDE_RUNS.add(id(bits_of(generator)))
-
-
-def _function(real: Any, legacy: Any, name: str) -> Callable[..., Any]:
-    """A handler for a function of ``numpy.random``, a method of a RandomState of its own."""
-    if not hasattr(LegacyDrawing, name):
-        why = f"numpy.random.{name} is an unsupported draw: its outcomes cannot be enumerated"
-        return handle(real, refuse(why), lambda *_, **__: _drawn_elsewhere(legacy))
-    drawing = getattr(LegacyDrawing, name)
-
-    def answer(run: Run, *args: Any, **kwargs: Any) -> Any:
-        return drawing(LegacyDrawing(run, legacy, "numpy.random"), *args, **kwargs)
-
-    return handle(real, answer, lambda *_, **__: _drawn_elsewhere(legacy))
 
 
 def drawn_by_weight(

@@ -17,8 +17,8 @@ import numpy as np
 
 from ..patches import Patches
 from ..run import Run, UnsupportedDraw, current_run, outside
-from .compiled import Compiled, SharedVariables, Symbolic, below, by_itself, key_of
-from .framework import refuse
+from .compiled import Compiled, SharedVariables, Symbolic, below, key_of
+from .framework import by_itself, refuse
 from .symbolic import SymbolicDraws, binomials, categories, choices, coins, integers, multinomials
 
 

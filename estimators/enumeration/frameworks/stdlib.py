@@ -20,9 +20,9 @@ from typing import Any
 from ..generators import PYTHON, draw_from, read_by, set_by
 from ..outcomes import Uniform, binomial, weighted, without_replacement
 from ..patches import Patches
-from ..run import Run, current_run, outside
+from ..run import Run, current_run
 from ..uniforms import uniform
-from .framework import GeneratorFramework, handle, refuse
+from .framework import GeneratorFramework, by_itself, handle, refuse, unsupported
 
 #: Modules whose names for temporary files, or for what they compile, are no draws of anybody's
 #: estimator.
@@ -136,19 +136,14 @@ ENTROPY: tuple[tuple[Any, tuple[str, ...]], ...] = (
 )
 
 
-#: Generators that somebody drew from outside of any run while handlers were installed.
-DRAWN_OUTSIDE_RUNS: set[int] = set()
-
-
 class Stdlib(GeneratorFramework):
     """Python's ``random``, and the operating system."""
 
     name = "random"
-    drawn_outside_runs = DRAWN_OUTSIDE_RUNS
 
     def install(self, patches: Patches) -> None:
         """Handle the class's methods, and the module's functions, which are those of an object."""
-        DRAWN_OUTSIDE_RUNS.clear()
+        self.drawn_outside_runs.clear()
         own = random._inst
         functions = {name: getattr(random, name) for name in dir(random)}
         functions = {
@@ -160,7 +155,7 @@ class Stdlib(GeneratorFramework):
                 patches.attribute(random.Random, name, self._method(real, name))
         for name in ("seed", "setstate"):
             real = getattr(random.Random, name)
-            patches.attribute(random.Random, name, _setter(real))
+            patches.attribute(random.Random, name, self._setter(real))
         patches.attribute(random.Random, "getstate", read_by(random.Random.getstate, PYTHON))
         for name, real in functions.items():
             if name in (*ANSWERS, *UNCOUNTED, *WRITTEN, "seed", "setstate", "getstate"):
@@ -192,16 +187,16 @@ class Stdlib(GeneratorFramework):
         submit = ThreadPoolExecutor.submit
         patches.attribute(ThreadPoolExecutor, "submit", _submitted_within(submit))
         load = importlib._bootstrap._find_and_load  # type: ignore[attr-defined]
-        patches.attribute(importlib._bootstrap, "_find_and_load", _outside_of_runs(load))
+        # What a module draws when it is imported for the first time is no draw of the run.
+        patches.attribute(importlib._bootstrap, "_find_and_load", by_itself(load))
 
     def _method(self, real: Any, name: str) -> Callable[..., Any]:
-        why = f"random.{name} is an unsupported draw: its outcomes cannot be enumerated"
-        answer = ANSWERS.get(name, refuse(why))
+        answer = ANSWERS.get(name, refuse(unsupported(f"random.{name}")))
 
-        def elsewhere(generator: random.Random, *_: Any, **__: Any) -> None:
-            DRAWN_OUTSIDE_RUNS.add(id(generator))
+        def note_elsewhere(generator: random.Random, *_: Any, **__: Any) -> None:
+            self.drawn_outside_runs.add(id(generator))
 
-        handler = handle(real, answer, elsewhere)
+        handler = handle(real, answer, note_elsewhere)
 
         def method(generator: random.Random, *args: Any, **kwargs: Any) -> Any:
             # SystemRandom inherits some of these, and draws by its own.
@@ -211,20 +206,19 @@ class Stdlib(GeneratorFramework):
 
         return method
 
+    def _setter(self, real: Callable[..., Any]) -> Callable[..., Any]:
+        """A handler for what sets a generator's state; one that is just being made has none yet."""
+        setter = set_by(real, PYTHON, self.drawn_outside_runs)
+
+        def set_state(generator: random.Random, *args: Any, **kwargs: Any) -> Any:
+            made = hasattr(generator, "gauss_next")
+            return (setter if made else real)(generator, *args, **kwargs)
+
+        return set_state
+
     def begin(self) -> None:
         """Watch the generator that Python has of its own."""
         self._watched.add(random._inst, PYTHON)
-
-
-def _setter(real: Callable[..., Any]) -> Callable[..., Any]:
-    """A handler for what sets a generator's state; one that is just being made has none yet."""
-    setter = set_by(real, PYTHON, DRAWN_OUTSIDE_RUNS)
-
-    def set_state(generator: random.Random, *args: Any, **kwargs: Any) -> Any:
-        made = hasattr(generator, "gauss_next")
-        return (setter if made else real)(generator, *args, **kwargs)
-
-    return set_state
 
 
 def _started_within(start: Callable[..., Any]) -> Callable[..., Any]:
@@ -259,18 +253,6 @@ def _submitted_within(submit: Callable[..., Any]) -> Callable[..., Any]:
         return submit(pool, contextvars.copy_context().run, function, *args, **kwargs)
 
     return submitted
-
-
-def _outside_of_runs(load: Callable[..., Any]) -> Callable[..., Any]:
-    """What a module draws when it is imported for the first time is no draw of the run."""
-
-    def find_and_load(*args: Any) -> Any:
-        if current_run() is None:
-            return load(*args)
-        with outside():
-            return load(*args)
-
-    return find_and_load
 
 
 def _unless_unrelated(real: Callable[..., Any], handler: Callable[..., Any]) -> Any:

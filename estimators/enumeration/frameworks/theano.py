@@ -20,8 +20,8 @@ import numpy as np
 
 from ..patches import Patches
 from ..run import UnsupportedDraw, current_run, outside
-from .compiled import Compiled, SharedVariables, Symbolic, by_itself, key_of
-from .framework import refuse
+from .compiled import Compiled, SharedVariables, Symbolic, key_of
+from .framework import by_itself, refuse
 from .symbolic import (
     Draw,
     SymbolicDraws,

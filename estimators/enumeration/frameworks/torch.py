@@ -29,7 +29,7 @@ from ..outcomes import (
 from ..patches import Patches
 from ..run import Run, UnsupportedDraw, current_run
 from ..torch_modes import not_hidden
-from .framework import GeneratorFramework, handle, refuse
+from .framework import GeneratorFramework, handle, refuse, unsupported
 from .torch_compile import COMPILER, known_to_script, run_as_written
 from .torch_imports import LateImports
 from .torch_transforms import Transforms
@@ -56,15 +56,11 @@ FIRST_SEED = 1 << 62
 #: Under this name a watched run remembers how many answers are under way, one within another.
 ANSWERS = "torch answers"
 
-#: Generators that somebody drew from outside of any run while handlers were installed.
-DRAWN_OUTSIDE_RUNS: set[int] = set()
-
 
 class Torch(GeneratorFramework):
     """PyTorch's functions and methods."""
 
     name = "torch"
-    drawn_outside_runs = DRAWN_OUTSIDE_RUNS
 
     def __init__(self, module: Any) -> None:
         super().__init__(module)
@@ -74,7 +70,7 @@ class Torch(GeneratorFramework):
     def install(self, patches: Patches) -> None:
         """Handle functions of ``torch`` and methods of a tensor."""
         torch, draws = self.module, _Draws(self.module, self._kind)
-        DRAWN_OUTSIDE_RUNS.clear()
+        self.drawn_outside_runs.clear()
         functions: dict[str, Callable[..., Any]] = {
             "multinomial": draws.multinomial,
             "bernoulli": draws.bernoulli,
@@ -97,9 +93,11 @@ class Torch(GeneratorFramework):
         ):
             for name in (*answers, *names):
                 real = getattr(owner, name)
-                why = f"{where}.{name} is an unsupported draw: its outcomes cannot be enumerated"
                 answer = answers.get(name)
-                answer = transforms.answer(real, answer) if answer else refuse(why)
+                if answer is None:
+                    answer = refuse(unsupported(f"{where}.{name}"))
+                else:
+                    answer = transforms.answer(real, answer)
                 handler = handle(real, self._seen(answer), self._elsewhere)
                 if name == "random_":
                     seed = handle(real, self._seen(draws.seed), self._elsewhere)
@@ -119,7 +117,7 @@ class Torch(GeneratorFramework):
         for name in ("manual_seed", "seed", "set_state", "graphsafe_set_state", "set_offset"):
             real = vars(generator).get(name)
             if real is not None:  # older versions have fewer
-                patches.method(generator, name, set_by(real, self._kind, DRAWN_OUTSIDE_RUNS))
+                patches.method(generator, name, set_by(real, self._kind, self.drawn_outside_runs))
         for name in ("get_state", "graphsafe_get_state", "clone_state", "__reduce__"):
             real = vars(generator).get(name)
             if real is not None:
@@ -127,7 +125,7 @@ class Torch(GeneratorFramework):
         patches.attribute(torch.autograd, "backward", _remembering(torch.autograd.backward))
 
     def _elsewhere(self, *_: Any, generator: Any = None, **__: Any) -> None:
-        DRAWN_OUTSIDE_RUNS.add(identity(generator or self.module.default_generator))
+        self.drawn_outside_runs.add(identity(generator or self.module.default_generator))
 
     def _seen(self, answer: Callable[..., Any]) -> Callable[..., Any]:
         """An answer, in which nothing that draws is looked for."""

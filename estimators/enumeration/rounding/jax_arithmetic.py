@@ -21,7 +21,7 @@ import numpy.typing as npt
 from . import partial_sums
 from .name_rows import names
 from .perturbation import Perturbation
-from .ulps import FORMATS, all_whole, move, raised, unrounded
+from .ulps import FORMATS, ONE_AT_ZERO, all_whole, digits_of, move, raised, unrounded
 
 #: Primitives that copy, choose or make numbers, or run others, and round nothing themselves.
 EXACT = names(
@@ -47,9 +47,6 @@ ELEMENTWISE = names(
 
 #: Without rounding where whole numbers go in and come out.
 WHOLE = names("add add_any cumsum dot_general mul reduce_sum square sub")
-
-#: 1 exactly where the argument is 0.
-ONE_AT_ZERO = names("cos cosh exp exp2")
 
 #: What is compiled is run step by step instead; the parameter that has the steps.
 COMPILED = {"jit": "jaxpr", "pjit": "jaxpr", "closed_call": "call_jaxpr", "core_call": "call_jaxpr"}
@@ -135,8 +132,8 @@ class _JaxArithmetic:
                 return result
         if name in ("convert_element_type", "reduce_precision"):
             result = evaluate(primitive, args, params)
-            digits = params.get("mantissa_bits", self.digits(result) - 1) + 1
-            return result if digits >= self.digits(args[0]) else self.moved(result)
+            digits = params.get("mantissa_bits", digits_of(result) - 1) + 1
+            return result if digits >= digits_of(args[0]) else self.moved(result)
         if name in ELEMENTWISE:
             result = evaluate(primitive, args, params)
             if name in ONE_AT_ZERO:
@@ -157,7 +154,7 @@ class _JaxArithmetic:
             return [self.moved(value) for value in result]
         drift = self.drift(evaluate, primitive, given, result, params)
         least = None
-        if name == "reduce_sum" and self.digits(result):
+        if name == "reduce_sum" and digits_of(result):
             terms = np.asarray(args[0])
             if terms.size and terms.min() >= 0:
                 least = terms.max(axis=tuple(params["axes"]))
@@ -172,7 +169,7 @@ class _JaxArithmetic:
         params: dict[str, Any],
     ) -> npt.NDArray[Any] | None:
         """What partial sums add to a sum; None for anything else, and for a few terms."""
-        if not all(self.digits(value) for value in (*given, result)):
+        if not all(digits_of(value) for value in (*given, result)):
             return None  # of complex numbers, or mixed
         name, steps = primitive.name, self.steps
         if name == "reduce_sum":
@@ -237,7 +234,7 @@ class _JaxArithmetic:
         self.perturbation.record("jax", values.real.dtype.name)
         move(values, self.steps, grain)
         if least is not None:
-            values = raised(values, least, 2.0 ** (1 - self.digits(value)))
+            values = raised(values, least, 2.0 ** (1 - digits_of(value)))
         if still is not None and still.any():
             values = np.where(still, np.asarray(value), values)
         return self.restored(values, value)
@@ -249,19 +246,14 @@ class _JaxArithmetic:
             return sys.modules["jax"].device_put(values, like.sharding)
         return self.pxla.batched_device_put(like.aval, like.sharding, [values], devices)
 
-    def digits(self, value: Any) -> int:
-        """Of the significand of a floating-point array, and 0 for anything else."""
-        name = getattr(getattr(value, "dtype", None), "name", "")
-        return FORMATS[name].digits if name in FORMATS else 0
-
     def whole(self, values: Sequence[Any]) -> bool:
         """Whether all are integers that stand for themselves."""
         for value in values:
             kind = getattr(getattr(value, "dtype", None), "kind", "")
             if isinstance(value, float) and not value.is_integer():
                 return False
-            if self.digits(value):
-                if not all_whole(_wide(value), self.digits(value)):
+            if digits_of(value):
+                if not all_whole(_wide(value), digits_of(value)):
                     return False
             elif kind and kind not in "iub":
                 return False
@@ -270,7 +262,7 @@ class _JaxArithmetic:
     def grain(self, value: Any) -> int:
         """How many units of single precision a product on this device rounds its factors to."""
         platform = next(iter(value.devices())).platform if hasattr(value, "devices") else "cpu"
-        if platform == "cpu" or self.digits(value) != FORMATS["float32"].digits:
+        if platform == "cpu" or digits_of(value) != FORMATS["float32"].digits:
             return 1
         precise = str(sys.modules["jax"].config.jax_default_matmul_precision)
         if precise in ("float32", "highest"):

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from functools import partial, wraps
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ..patches import Patches
 from . import partial_sums
 from .name_rows import names
 from .numpy_rules import (
@@ -20,13 +21,12 @@ from .numpy_rules import (
     EXACT_FUNCTIONS,
     EXACT_UFUNCS,
     MADE_OF_OTHERS,
-    ONE_AT_ZERO,
     SHORT,
     WHOLE,
 )
 from .observed import ACTIVE, SCALARS, ObservedArray, is_observed, observed, plain, unobserved
 from .perturbation import Perturbation
-from .ulps import FORMATS, all_whole, moved, raised, unrounded
+from .ulps import ONE_AT_ZERO, all_whole, digits_of, moved, raised, unrounded
 
 #: Functions of NumPy's that make arrays. In other people's code they make observed ones, since what
 #: is written into an array that is not observed is lost from sight.
@@ -61,21 +61,16 @@ MATH = {
 def moved_numpy(perturbation: Perturbation) -> Iterator[None]:
     """Move what is computed from observed arrays and scalars, in this context, until left."""
     _tell_autograd()
-    token = ACTIVE.set(_NumpyArithmetic(perturbation))
+    token, patches = ACTIVE.set(_NumpyArithmetic(perturbation)), Patches()
     try:
-        with ExitStack() as stack:
-            for name in MAKERS:
-                _replace(stack, np, name, _observing(getattr(np, name)))
-            for name, ufunc in MATH.items():
-                _replace(stack, math, name, _on_floats(getattr(math, name), ufunc))
-            yield
+        for name in MAKERS:
+            patches.attribute(np, name, _observing(getattr(np, name)))
+        for name, ufunc in MATH.items():
+            patches.attribute(math, name, _on_floats(getattr(math, name), ufunc))
+        yield
     finally:
+        patches.undo()
         ACTIVE.reset(token)
-
-
-def _replace(stack: ExitStack, module: Any, name: str, function: Callable[..., Any]) -> None:
-    stack.callback(setattr, module, name, getattr(module, name))
-    setattr(module, name, function)
 
 
 def _observing(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -156,7 +151,8 @@ class _NumpyArithmetic:
             return self.elementwise(name, call, args, kwargs)
         given = tuple(self.moved(value) for value in args)
         result, drift = call(*given), None
-        if not _digits(result) or not _digits(given[0]) or kwargs.get("where", True) is not True:
+        real = digits_of(result) and digits_of(given[0])
+        if not real or kwargs.get("where", True) is not True:
             return self.moved_result(result, kwargs)  # complex, integer or masked
         if name == "add" and method == "reduce":
             return self.sum(np.asarray(args[0]), given[0], result, kwargs)
@@ -226,14 +222,14 @@ class _NumpyArithmetic:
         values, given = plain(args), plain(kwargs)
         if name == "astype":
             result = function(*values, **given)
-            narrower = 0 < _digits(result) < _digits(values[0])
+            narrower = 0 < digits_of(result) < digits_of(values[0])
             return observed(self.moved(result) if narrower else result)
         if name in EXACT_FUNCTIONS:
             return _observed(function(*values, **given), kwargs)
         values = tuple(self.moved(value) for value in values)
         result = function(*values, **given)
         drift = None
-        if name == "dot" and all(_digits(value) and np.ndim(value) in (1, 2) for value in values):
+        if name == "dot" and all(digits_of(value) and np.ndim(value) in (1, 2) for value in values):
             drift = self.drift_of_product(*values[:2])
         return _observed(self.moved_result(result, given, drift), kwargs)
 
@@ -306,11 +302,6 @@ def _observed(result: Any, kwargs: dict[str, Any]) -> Any:
     return observed(result)
 
 
-def _digits(value: Any) -> int:
-    name = getattr(getattr(value, "dtype", None), "name", "")
-    return FORMATS[name].digits if name in FORMATS else 0
-
-
 def _wide(value: Any) -> npt.NDArray[Any]:
     values = np.ndarray.view(value) if isinstance(value, np.ndarray) else np.array(value)
     return values.astype(np.float32) if values.dtype == np.float16 else values
@@ -327,6 +318,6 @@ def _whole(values: tuple[Any, ...]) -> bool:
         if not isinstance(value, (np.ndarray, np.generic)):
             return False
         array = value if isinstance(value, np.ndarray) else np.array(value)
-        if not all_whole(array, _digits(value) or 53):
+        if not all_whole(array, digits_of(value) or 53):
             return False
     return True

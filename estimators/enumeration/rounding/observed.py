@@ -85,6 +85,18 @@ def plain(value: Any) -> Any:
     return value
 
 
+def _method(function: Any) -> Any:
+    """A method that computes what a function of NumPy computes of the array."""
+
+    def method(self: ObservedArray, *args: Any, **kwargs: Any) -> Any:
+        arithmetic = ACTIVE.get()
+        if arithmetic is None:
+            return function(*plain((self, *args)), **plain(kwargs))
+        return arithmetic.function(function, (self, *args), kwargs)
+
+    return method
+
+
 class ObservedArray(np.ndarray):
     """An array that hands what NumPy does with it to the arithmetic that is active."""
 
@@ -120,25 +132,11 @@ class ObservedArray(np.ndarray):
         """As NumPy's, still observed."""
         return [part.tolist() if isinstance(part, np.ndarray) else part for part in self]
 
-    def astype(self, *args: Any, **kwargs: Any) -> Any:
-        """As NumPy's."""
-        return _function(np.ndarray.astype, (self, *args), kwargs)
-
-    def dot(self, *args: Any, **kwargs: Any) -> Any:
-        """As NumPy's."""
-        return _function(np.dot, (self, *args), kwargs)
-
-    def mean(self, *args: Any, **kwargs: Any) -> Any:
-        """As NumPy's."""
-        return _function(np.ndarray.mean, (self, *args), kwargs)
-
-    def var(self, *args: Any, **kwargs: Any) -> Any:
-        """As NumPy's."""
-        return _function(np.ndarray.var, (self, *args), kwargs)
-
-    def std(self, *args: Any, **kwargs: Any) -> Any:
-        """As NumPy's."""
-        return _function(np.ndarray.std, (self, *args), kwargs)
+    astype = _method(np.ndarray.astype)
+    dot = _method(np.dot)
+    mean = _method(np.ndarray.mean)
+    var = _method(np.ndarray.var)
+    std = _method(np.ndarray.std)
 
     def trace(self, *args: Any, **kwargs: Any) -> Any:
         """As NumPy's."""
@@ -156,13 +154,6 @@ def _call_ufunc(ufunc: np.ufunc, method: str, args: tuple[Any, ...], kwargs: dic
         outs = kwargs["out"]
         return outs if len(outs) > 1 else outs[0]
     return _again(result)
-
-
-def _function(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    arithmetic = ACTIVE.get()
-    if arithmetic is None:
-        return function(*plain(args), **plain(kwargs))
-    return arithmetic.function(function, args, kwargs)
 
 
 def _again(result: Any) -> Any:

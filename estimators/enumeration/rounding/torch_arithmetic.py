@@ -28,7 +28,6 @@ from .perturbation import Perturbation
 from .torch_rules import (
     GRAIN_OF_INTERPOLATION,
     INTERPOLATIONS,
-    ONE_AT_ZERO,
     WHOLE,
     base_name,
     kind,
@@ -36,7 +35,7 @@ from .torch_rules import (
 from .torch_scattered import ScatteredSum
 from .torch_steps import steps_of
 from .torch_switches import observe_numbers, switch_off_fused_layers
-from .ulps import FORMATS, all_whole, move_bits, unrounded
+from .ulps import FORMATS, ONE_AT_ZERO, all_whole, move_bits, unrounded
 
 
 @contextmanager

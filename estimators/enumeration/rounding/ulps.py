@@ -49,6 +49,16 @@ FORMATS = {
 }
 
 
+#: Functions that are 1 exactly where the argument is 0, by the names that all frameworks have.
+ONE_AT_ZERO = frozenset({"cos", "cosh", "exp", "exp2"})
+
+
+def digits_of(value: Any) -> int:
+    """Of the significand of an array of floating-point numbers, and 0 for anything else."""
+    name = getattr(getattr(value, "dtype", None), "name", "")
+    return FORMATS[name].digits if name in FORMATS else 0
+
+
 class Steps:
     """A supply of random steps.
 

@@ -74,10 +74,6 @@ class Array(StateRecord):
             plain(self._target), self._copy
         )
 
-    def names(self) -> list[str]:
-        """As :meth:`.StateRecord.names`."""
-        return [str(self.name)]
-
     def restore(self) -> None:
         """As :meth:`.StateRecord.restore`."""
         if _shape(self._target) != self._copy.shape:

@@ -262,10 +262,6 @@ class Bytes(StateRecord):
         """As :meth:`.StateRecord.has_changed`."""
         return memoryview(self.target).tobytes() != self.saved
 
-    def names(self) -> list[str]:
-        """As :meth:`.StateRecord.names`."""
-        return [str(self.name)]
-
     def restore(self) -> None:
         """As :meth:`.StateRecord.restore`."""
         kind: Any = array.array if type(self.target) is array.array else bytearray

@@ -71,10 +71,6 @@ class RandomState(StateRecord):
         """As :meth:`.StateRecord.has_changed`."""
         return not _same_state(self._access.read(self._target), self._saved)
 
-    def names(self) -> list[str]:
-        """As :meth:`.StateRecord.names`."""
-        return [str(self.name)]
-
     def restore(self) -> None:
         """As :meth:`.StateRecord.restore`.
 

@@ -139,8 +139,8 @@ class Reach(Search):
             if id(cell) not in self._seen:
                 self._seen[id(cell)] = cell
                 called = Name(NameStep.CLOSURE, key)
-                self.records.append(variables.CellRecord(called, cell))
-                held = variables.contents(cell)
+                self.records.append(variables.SlotRecord(called, cell, variables.CELL))
+                held = variables.slot_value(variables.CELL, cell)
                 if held is not MISSING:
                     self._named(held, called, names, stores)
         positional = code.co_varnames[: code.co_argcount]

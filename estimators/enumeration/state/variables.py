@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from operator import attrgetter, itemgetter
+from operator import itemgetter
 from types import CellType, FunctionType
 from typing import Any
 
 from .raw import mro
 from .reached_names import Name, NameStep
 from .record import MISSING, StateRecord, restored, same
+
+#: By which a cell, a variable that functions within a function share, is read and written.
+CELL = CellType.__dict__["cell_contents"]
+
+#: What an empty slot is reported by, and an empty cell.
+EMPTY = (AttributeError, ValueError)
 
 
 class NamespaceRecord(StateRecord):
@@ -139,55 +145,11 @@ class NamespaceRecord(StateRecord):
                     type.__setattr__(self._owner, key, value)
 
 
-class CellRecord(StateRecord):
-    """A variable of a function that functions within it share."""
-
-    __slots__ = ("_cell", "_saved")
-
-    def __init__(self, name: Name, cell: CellType) -> None:
-        super().__init__(name)
-        self._cell = cell
-        self._saved = contents(cell)
-
-    @classmethod
-    def unchanged_check(cls, records: Sequence[CellRecord]) -> Callable[[], bool]:
-        """As :meth:`.StateRecord.unchanged_check`."""
-        full = [each._cell for each in records if each._saved is not MISSING]
-        saved = [each._saved for each in records if each._saved is not MISSING]
-        empty = [each for each in records if each._saved is MISSING]
-        get, is_ = attrgetter("cell_contents"), operator.is_
-
-        def unchanged() -> bool:
-            try:
-                return all(map(is_, map(get, full), saved)) and not any(
-                    each.has_changed() for each in empty
-                )
-            except ValueError:  # one is empty
-                return False
-
-        return unchanged
-
-    def has_changed(self) -> bool:
-        """As :meth:`.StateRecord.has_changed`."""
-        return contents(self._cell) is not self._saved
-
-    def names(self) -> list[str]:
-        """As :meth:`.StateRecord.names`."""
-        return [] if same(contents(self._cell), self._saved) else [str(self.name)]
-
-    def restore(self) -> None:
-        """As :meth:`.StateRecord.restore`."""
-        if self._saved is not MISSING:
-            self._cell.cell_contents = restored(contents(self._cell), self._saved)
-        elif contents(self._cell) is not MISSING:
-            del self._cell.cell_contents
-
-
 class SlotRecord(StateRecord):
-    """An attribute that has a slot in its object.
+    """An attribute that has a slot in its object; or a variable that nested functions share.
 
     Args:
-        descriptor: of the class, by which it is read and written.
+        descriptor: of the class, by which it is read and written; :data:`CELL` of a cell.
     """
 
     __slots__ = ("_descriptor", "_saved", "_target")
@@ -212,7 +174,7 @@ class SlotRecord(StateRecord):
                 return all(map(is_, map(call, getters, targets), saved)) and not any(
                     each.has_changed() for each in empty
                 )
-            except AttributeError:  # one is empty
+            except EMPTY:
                 return False
 
         return unchanged
@@ -252,20 +214,11 @@ class CacheRecord(StateRecord):
         _, misses, _, size = self._target.cache_info()
         return misses, size
 
-    @classmethod
-    def unchanged_check(cls, records: Sequence[CacheRecord]) -> Callable[[], bool]:
-        """As :meth:`.StateRecord.unchanged_check`."""
-        return lambda: not any(each.has_changed() for each in records)
-
     def has_changed(self) -> bool:
         """As :meth:`.StateRecord.has_changed`."""
         # It counts from zero after it was emptied.
         misses, size = self._read()
         return size != self._saved[1] or (size > 0 and misses != self._saved[0])
-
-    def names(self) -> list[str]:
-        """As :meth:`.StateRecord.names`."""
-        return [str(self.name)]
 
     def restore(self) -> None:
         """As :meth:`.StateRecord.restore`.
@@ -278,19 +231,11 @@ class CacheRecord(StateRecord):
         self._target.cache_clear()
 
 
-def contents(cell: CellType) -> Any:
-    """What a cell holds; MISSING if it is empty."""
-    try:
-        return cell.cell_contents
-    except ValueError:
-        return MISSING
-
-
 def slot_value(descriptor: Any, target: Any) -> Any:
-    """What a slot holds; MISSING if it is empty."""
+    """What a slot or a cell holds; MISSING if it is empty."""
     try:
         return descriptor.__get__(target)
-    except AttributeError:
+    except EMPTY:
         return MISSING
 
 

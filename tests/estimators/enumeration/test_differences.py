@@ -9,24 +9,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradproof.estimators.enumeration import differences
 from gradproof.estimators.enumeration.differences import (
-    EPS,
+    NotMovable,
+    along,
+    cost,
+    derivatives,
+    direction,
+    gradient,
+    rounding_of,
+)
+from gradproof.estimators.enumeration.lines import Line, RoundingNoise, first_rung
+from gradproof.estimators.enumeration.outcomes import EPS
+from gradproof.estimators.enumeration.roughness import measure
+from gradproof.estimators.enumeration.slopes import (
     FINE,
     KINK,
     SMOOTH,
     UNRESOLVED,
-    Line,
-    NotMovable,
-    RoundingNoise,
-    along,
-    cost,
     derivative,
-    derivatives,
-    direction,
-    gradient,
-    measure,
-    rounding_of,
+    window_on,
 )
 
 #: Of single precision.
@@ -475,7 +476,7 @@ def test_witnesses_see_a_kink_wherever_it_is(order):
     for distance in np.geomspace(1e-6, 16.0, 400):
         for side in (1.0, -1.0):
             line = Line(phi(lambda t, d=distance, s=side: max(s * t - d, 0.0)))
-            window = differences.window_on(line, noise, 0)
+            window = window_on(line, noise, 0)
             error = window.error(order, window.misfit)
             assert abs(window.derivatives[order - 1]) <= error
             seen += not window.fits
@@ -507,7 +508,7 @@ def test_what_is_smooth_or_has_kinks_is_not_taken_for_rounding(rate):
     for function in (math.sin, lambda u: max(u - 0.1, 0.0), lambda u: abs(u % 2.0 - 1.0)):
         line = Line(phi(lambda t, function=function: 1.0 + function(rate * t + 0.3)))
         # Where values are taken first the argument is as far as this, and rounded.
-        furthest = 1.0 + rate * 8.0 * 2.0 ** differences.first_rung(EPS)
+        furthest = 1.0 + rate * 8.0 * 2.0 ** first_rung(EPS)
         assert measure(line).absolute <= 40.0 * EPS * furthest
 
 

@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gradproof.estimators.enumeration.gradients import GradientLayout
+from gradproof.estimators.enumeration.moments import Moments
 from gradproof.estimators.enumeration.rounding import (
     FACTOR,
     ROUNDINGS,
@@ -15,13 +17,14 @@ from gradproof.estimators.enumeration.rounding import (
     largest_deviation,
     measured,
     observed,
-    unmeasured_bound,
 )
 from gradproof.estimators.enumeration.rounding.partial_sums import (
     drift_of_product,
     drift_of_sum,
 )
 from gradproof.estimators.enumeration.rounding.ulps import FORMATS, all_whole, move, moved
+from gradproof.estimators.enumeration.run import Path
+from gradproof.estimators.enumeration.spread import supposed
 
 FORMS = {"float64": np.float64, "float32": np.float32, "float16": np.float16}
 
@@ -195,7 +198,7 @@ def test_code_that_refuses_moved_numbers_is_tried_again_and_given_up():
 
 def test_what_nobody_sees_is_compared_to_the_largest_gradient():
     """A parameter whose gradient cancels to nothing has the bound of the others."""
-    found = unmeasured_bound({"a": np.array([2.0, 1e-17]), "b": np.array([1e-17])}, 2.0**-52)
-    assert found["a"].tolist() == [ROUNDINGS * 2.0**-51] * 2
-    assert found["b"].tolist() == [ROUNDINGS * 2.0**-51]
-    assert unmeasured_bound({}, 1.0) == {}
+    moments = Moments(GradientLayout({"a": np.zeros(2), "b": np.zeros(1)}))
+    moments.add(Path((), {"a": np.array([2.0, 1e-17]), "b": np.array([1e-17])}))
+    assert supposed(moments, 2.0**-52).tolist() == [ROUNDINGS * 2.0**-51] * 3
+    assert supposed(Moments(GradientLayout({})), 1.0).size == 0
