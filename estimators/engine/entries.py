@@ -154,17 +154,17 @@ class _Part:
     """
 
     def __init__(self, score: FactoredGradient | None, pathwise: FactoredGradient | None) -> None:
-        given = [of for of in (score, pathwise) if of is not None]
+        gradients = [of for of in (score, pathwise) if of is not None]
         self._scored = score is not None
-        looked = all(not of.outers for of in given)
-        self._where: Any = given[0].lookup.where if looked and given[0].lookup else None
+        looked = all(not of.outers for of in gradients)
+        self._where: Any = gradients[0].lookup.where if looked and gradients[0].lookup else None
         # Made when the first labels come.
         self._second: Any = None
         self._mean: Any = None
         self._slope: Any = None
         self._curvature: Any = None
         if self._where is None:
-            outer = next(outer for of in given for outer in of.outers)
+            outer = next(outer for of in gradients for outer in of.outers)
             height, width = outer.shape()[2:]
             self._longer, self._shorter = max(height, width), min(height, width)
             self._turned = height > width
@@ -247,36 +247,36 @@ class _Part:
         common: Tensor | None,
     ) -> Iterator[tuple[slice, Tensor | None, Tensor | None]]:
         """Gradients (N, M, ., .), for some of what lies last at a time; they may be overwritten."""
-        given = (score, pathwise)
+        gradients = (score, pathwise)
         if self._where is not None:
             whole: list[Any] = [
-                of.lookup.columns.clone() if of and of.lookup else None for of in given
+                of.lookup.columns.clone() if of and of.lookup else None for of in gradients
             ]
             if self._mean is None:
                 self._begin(next(of for of in whole if of is not None)[:, 0])
             yield slice(None), whole[0], whole[1]
             return
-        outer = next(outer for of in given if of is not None for outer in of.outers)
+        outer = next(outer for of in gradients if of is not None for outer in of.outers)
         n, m = outer.shape()[:2]
         step = min(max(1, FORMED // (n * m * self._shorter)), self._longer)
         if self._mean is None:
             self._begin(outer.rows.new_empty(n, self._shorter, self._longer))
         if common is not None:
-            columns: list[Any] = [None if of is None else of.outers[0].columns for of in given]
+            columns: list[Any] = [None if of is None else of.outers[0].columns for of in gradients]
             first, second = (None if each is None else each.clone() for each in columns)
             yield slice(None), first, second
             return
         # Fresh memory for each of them would take longer than what is done with it.
-        room = [outer.rows.new_empty(n * m * self._shorter * step) for _ in given]
+        room = [outer.rows.new_empty(n * m * self._shorter * step) for _ in gradients]
         for start in range(0, self._longer, step):
             some = slice(start, min(start + step, self._longer))
-            if all(_nothing(of, some, turned=self._turned) for of in given):
+            if all(_nothing(of, some, turned=self._turned) for of in gradients):
                 continue
             size = n, m, self._shorter, some.stop - some.start
             places = [vector[: prod(size)].view(size) for vector in room]
             formed = [
                 None if of is None else _some(of, some, place, turned=self._turned)
-                for of, place in zip(given, places, strict=True)
+                for of, place in zip(gradients, places, strict=True)
             ]
             yield some, formed[0], formed[1]
 
@@ -323,7 +323,7 @@ def _common(score: FactoredGradient | None, pathwise: FactoredGradient | None) -
     So it is with a layer whose input is the same for every label: the classifier's last one, with a
     column for each label, is the largest of them.
     """
-    found: list[Tensor] = []
+    vectors: list[Tensor] = []
     for of in (score, pathwise):
         if of is None:
             continue
@@ -332,8 +332,8 @@ def _common(score: FactoredGradient | None, pathwise: FactoredGradient | None) -
         rows = of.outers[0].rows
         if rows.shape[1:3] != (1, 1) or of.outers[0].columns.shape[2] != 1:
             return None
-        found.append(rows[:, 0, 0])
-    return found[0] if all(bool((each == found[0]).all()) for each in found) else None
+        vectors.append(rows[:, 0, 0])
+    return vectors[0] if all(bool((each == vectors[0]).all()) for each in vectors) else None
 
 
 def _own_rows(score: FactoredGradient | None, pathwise: FactoredGradient | None) -> Tensor | None:

@@ -168,7 +168,7 @@ class LabelGradients(NamedTuple):
 def collect(
     torch: Any,
     shape: tuple[int, int],
-    found: Sequence[tuple[ParameterUse, Tensor]],
+    derivatives: Sequence[tuple[ParameterUse, Tensor]],
     places: LookupRows | None,
 ) -> FactoredGradient:
     """The gradient of the parameter that all these uses are of.
@@ -176,12 +176,12 @@ def collect(
     Args:
         torch: the framework.
         shape: (N, M).
-        found: uses, and the derivative of each one's value, (N, M, ...) or (N M, ...).
+        derivatives: uses, and the derivative of each one's value, (N, M, ...) or (N M, ...).
         places: where the rows of its lookups go.
     """
     parts: dict[tuple[Any, ...], list[tuple[Tensor, Tensor | None]]] = {}
     looked: list[tuple[Tensor, Tensor]] = []
-    for use, derivative in found:
+    for use, derivative in derivatives:
         outgoing = derivative.reshape(*shape, -1, use.width)
         if use.kind == "take":
             looked.append((use.rows, outgoing))

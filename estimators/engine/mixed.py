@@ -58,17 +58,17 @@ def without_factors(
     Args:
         batch: one sentence.
     """
-    found: dict[str, NotAnOuterProduct] = {}
-    while len(found) < len(parameters):
+    plain: dict[str, NotAnOuterProduct] = {}
+    while len(plain) < len(parameters):
         try:
             for labels in ([0, 1], [0, 1, 0]):
-                StructuredBlock(torch, model, parameters, batch, list(found)).check(labels)
+                StructuredBlock(torch, model, parameters, batch, list(plain)).check(labels)
             break
         except NotAnOuterProduct as error:
-            found[error.name] = error
+            plain[error.name] = error
         except TypeError as error:  # of something that no handle knows, and that names no parameter
             return {name: NotAnOuterProduct(name, f"used so that: {error}") for name in parameters}
-    return found
+    return plain
 
 
 def check_apart(torch: Any, model: Model, parameters: Mapping[str, Tensor], batch: Batch) -> None:

@@ -155,7 +155,7 @@ def direction(leaves: Mapping[str, Any], number: int = 0) -> dict[str, np.ndarra
     Args:
         number: another direction for each.
     """
-    found, start = {}, 0
+    towards, start = {}, 0
     total = sum(int(np.prod(np.shape(leaf))) for leaf in leaves.values())
     for name, leaf in leaves.items():
         before = _entries(leaf)
@@ -163,9 +163,9 @@ def direction(leaves: Mapping[str, Any], number: int = 0) -> dict[str, np.ndarra
         signs = np.where(_hashed(keys, number) >> np.uint64(63), 1.0, -1.0).reshape(before.shape)
         # Powers of two, so that moving rounds as little as can be.
         share = 2.0 ** -round(0.5 * math.log2(max(total, 1)))
-        found[name] = signs * _scales(before, _eps(leaf)) * share
+        towards[name] = signs * _scales(before, _eps(leaf)) * share
         start += before.size
-    return found
+    return towards
 
 
 def cost(leaves: Mapping[str, Any], order: int = 1) -> int:

@@ -175,7 +175,7 @@ class ObjectiveGradient(UserFunction):
 def _made_before(root: Any, start: int, leaves: Mapping[str, Any]) -> dict[str, None]:
     """Names of the leaves that are reached by nodes of a graph that were there before."""
     by_id = {id(leaf): name for name, leaf in leaves.items()}
-    found: dict[str, None] = {}
+    names: dict[str, None] = {}
     seen: set[tuple[Any, bool]] = set()
     waiting = [(root, False)]
     while waiting:
@@ -186,11 +186,11 @@ def _made_before(root: Any, start: int, leaves: Mapping[str, Any]) -> dict[str, 
         if hasattr(node, "variable"):  # where gradients are added up, of a leaf
             name = by_id.get(id(node.variable))
             if old and name is not None:
-                found[name] = None
+                names[name] = None
             continue
         old = old or number(node) < start
         waiting += [(each, old) for each, _ in node.next_functions]
-    return found
+    return names
 
 
 def one_number(value: Any, what: str) -> float:

@@ -142,9 +142,9 @@ class Handling:
         run.over = False
         started: list[Framework] = []
         try:
-            for each in self._frameworks if watched or run.is_sampling else self._each_run:
-                started.append(each)
-                each.start(run, watched)
+            for framework in self._frameworks if watched or run.is_sampling else self._each_run:
+                started.append(framework)
+                framework.start(run, watched)
             streams = run.memory["streams"] = Streams(self._last_streams, self.is_shared)
             try:
                 value = code()
@@ -152,8 +152,8 @@ class Handling:
                 self.seeds.look(streams)
                 stray = streams.end()
                 self._last_streams = streams.unmoved_streams()
-                for each in reversed(started):
-                    each.finish(run, watched)
+                for framework in reversed(started):
+                    framework.finish(run, watched)
             if run.refused:  # and caught by the code that was run
                 raise run.refused[0]
             if stray:

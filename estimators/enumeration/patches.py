@@ -38,18 +38,18 @@ class Patches:
         Its methods stand in a dictionary like those of any class. What Python remembers of the
         class is told to be forgotten.
         """
-        (known,) = (each for each in gc.get_referents(kind.__dict__) if type(each) is dict)
-        before = known.get(name, _MISSING)
+        (methods,) = (each for each in gc.get_referents(kind.__dict__) if type(each) is dict)
+        before = methods.get(name, _MISSING)
 
         def put_back() -> None:
             if before is _MISSING:
-                known.pop(name, None)
+                methods.pop(name, None)
             else:
-                known[name] = before
+                methods[name] = before
             _forget(kind)
 
         self._undo.append(put_back)
-        known[name] = value
+        methods[name] = value
         _forget(kind)
 
     def call(self, put: Callable[[Any], object], value: Any, before: Any) -> None:

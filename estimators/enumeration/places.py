@@ -126,22 +126,22 @@ def held_values(value: Any) -> Iterator[tuple[Any, Callable[[Any], object]]]:
         yield value.__func__, _refuse
     elif isinstance(value, functools.partial):
         yield value.func, functools.partial(_put_function, value)
-        for place, each in enumerate(value.args):
-            yield each, functools.partial(_put_argument, value, place)
+        for place, held in enumerate(value.args):
+            yield held, functools.partial(_put_argument, value, place)
         yield from _of_mapping(value.keywords)
     elif isinstance(value, dict):
         yield from _of_mapping(value)
     elif isinstance(value, list):
-        for place, each in enumerate(value):
-            yield each, functools.partial(value.__setitem__, place)
+        for place, held in enumerate(value):
+            yield held, functools.partial(value.__setitem__, place)
     elif isinstance(value, tuple):
-        for each in value:
-            yield each, _refuse
+        for held in value:
+            yield held, _refuse
     elif type(value).__module__.split(".")[0] not in CLOSED:
         known = getattr(value, "__dict__", None)
-        for name, each in list(known.items()) if isinstance(known, dict) else ():
+        for name, held in list(known.items()) if isinstance(known, dict) else ():
             # Past a frozen dataclass's own.
-            yield each, functools.partial(object.__setattr__, value, name)
+            yield held, functools.partial(object.__setattr__, value, name)
         for name in _slots(type(value)):
             with contextlib.suppress(AttributeError):  # nothing is in it
                 yield (

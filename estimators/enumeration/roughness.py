@@ -50,29 +50,29 @@ def measure(line: Line) -> RoundingNoise:
     # Below its smallest normal number, arithmetic may flush what is left to zero.
     flushed = float(np.finfo(np.float32).tiny) if line.eps > EPS else TINY
     start = first_rung(least)
-    found: list[_Roughness] = []
+    roughnesses: list[_Roughness] = []
     jumps = 0.0
     # Of the last, points are 64 units in the last place apart.
     for rung in (start, start - 6, max(start - 24, math.floor(math.log2(line.eps)) + 6)):
         one = _roughness(line, rung)
         if one is None:
             continue
-        found.append(one)
+        roughnesses.append(one)
         if one.deviation <= 4.0 * least * one.size:
             break
         if _jumps(line, one):
             if one.small(line.eps):
                 break
             jumps = max(jumps, one.deviation)
-    rounded = [one for one in found if one.small(line.eps)]
+    rounded = [one for one in roughnesses if one.small(line.eps)]
     if not rounded:
-        return RoundingNoise(max(least * line.here.size, flushed), least, bool(found), jumps)
+        return RoundingNoise(max(least * line.here.size, flushed), least, bool(roughnesses), jumps)
     quietest = min(max(one.deviation, least * one.size) for one in rounded)
     # Each is known to a factor of a few: the largest of those that may be the same.
     worst = max(one for one in rounded if one.deviation <= 16.0 * quietest)
     deviation = max(worst.deviation, least * worst.size)
     relative = deviation / worst.size if worst.size > 0.0 else least
-    return RoundingNoise(max(deviation, flushed), max(relative, least), len(found) > 1, jumps)
+    return RoundingNoise(max(deviation, flushed), max(relative, least), len(roughnesses) > 1, jumps)
 
 
 def _roughness(line: Line, rung: int) -> _Roughness | None:

@@ -179,19 +179,19 @@ class Run:
     def choose_each(self, many: Sequence[OutcomeDistribution]) -> list[int]:
         """The outcomes of several draws, one after the other; see :meth:`choose`."""
         start, count = self._place, len(many)
-        given = self._prefix[start : start + count]
+        prefix = self._prefix[start : start + count]
         # The usual case: the same draws as in the run before, all but the last of them.
-        if count > 1 and not self._keyed and self._copy == _copies and len(given) > 1:
-            known = 0
-            for outcomes, choice in zip(many, given, strict=False):
+        if count > 1 and not self._keyed and self._copy == _copies and len(prefix) > 1:
+            same = 0
+            for outcomes, choice in zip(many, prefix, strict=False):
                 if outcomes is not choice.outcomes:
                     break
-                known += 1
-            self._made[start : start + known] = given[:known]
-            self.choices += given[:known]
-            self._place += known
-            taken = [choice.taken for choice in given[:known]]
-            return taken + [self.choose(outcomes) for outcomes in many[known:]]
+                same += 1
+            self._made[start : start + same] = prefix[:same]
+            self.choices += prefix[:same]
+            self._place += same
+            taken = [choice.taken for choice in prefix[:same]]
+            return taken + [self.choose(outcomes) for outcomes in many[same:]]
         return [self.choose(outcomes) for outcomes in many]
 
     def next_in_prefix(self) -> OutcomeDistribution | None:

@@ -179,7 +179,7 @@ def window_on(line: Line, noise: RoundingNoise, inner: int, gap: int = GAP) -> W
         )
     # The outer rung's part is the difference of two slopes, each of them rounded.
     witnesses = abs(bend) / (bend_noise + lost[2]), abs(outer) / (outer_noise + 2.0 * lost[0])
-    found = Window(
+    window = Window(
         rung=inner,
         step=step,
         derivatives=(slope / step, second / step**2),
@@ -190,8 +190,8 @@ def window_on(line: Line, noise: RoundingNoise, inner: int, gap: int = GAP) -> W
         misfit=max(witnesses),
         ends=(float(moved[1]), float(moved[2])),
     )
-    finite = all(map(math.isfinite, (found.misfit, *found.derivatives)))
-    return found if finite else None
+    finite = all(map(math.isfinite, (window.misfit, *window.derivatives)))
+    return window if finite else None
 
 
 def _foretells(line: Line, noise: RoundingNoise, window: Window) -> bool:
@@ -280,18 +280,18 @@ def _resolve(line: Line, noise: RoundingNoise, order: int, start: int) -> Slope:
         return _unsettled(line, noise, windows, order)
     finer = windows[-1] if len(windows) > 1 and windows[-2].fits else None
     best = windows[-1] if finer is None else windows[-2]
-    found, error = best, best.error(order, finer=finer)
-    for each in _coarser(line, noise, windows, best, error, order):
-        apart = abs(each.derivatives[order - 1] - found.derivatives[order - 1])
-        wider = each.error(order, finer=finer)
-        if not each.fits or apart > error + wider:
+    chosen, error = best, best.error(order, finer=finer)
+    for window in _coarser(line, noise, windows, best, error, order):
+        apart = abs(window.derivatives[order - 1] - chosen.derivatives[order - 1])
+        wider = window.error(order, finer=finer)
+        if not window.fits or apart > error + wider:
             break
         if wider < error:
-            found, error = each, wider
-        if error <= FINE * abs(found.derivatives[order - 1]):
+            chosen, error = window, wider
+        if error <= FINE * abs(chosen.derivatives[order - 1]):
             break
-    value = found.derivatives[order - 1]
-    return Slope(value, error, SMOOTH, step=found.step, runs=line.runs, rung=best.rung)
+    value = chosen.derivatives[order - 1]
+    return Slope(value, error, SMOOTH, step=chosen.step, runs=line.runs, rung=best.rung)
 
 
 def _lowest_rung(eps: float) -> int:
@@ -385,24 +385,24 @@ def _kinked(line: Line, window: Window, finest: Window, order: int) -> Slope:
 
 def _unsettled(line: Line, noise: RoundingNoise, windows: Sequence[Window], order: int) -> Slope:
     """Of a function that is rougher than its rounding on every step: all of that is noise then."""
-    witnessed, error, found = 0.0, math.inf, windows[-1]
+    witnessed, error, best = 0.0, math.inf, windows[-1]
     for window in reversed(windows):
         witnessed = max(witnessed, window.misfit)
         if window.error(order, witnessed) < error:
-            error, found = window.error(order, witnessed), window
+            error, best = window.error(order, witnessed), window
     # A wave of which all rungs are whole lengths looks flat on the coarse ones.
-    flat = noise.rough and not _foretells(line, noise, found)
+    flat = noise.rough and not _foretells(line, noise, best)
     # What is left on the finest steps may be rounding that was not seen where it was measured.
     last = max(window.misfit for window in windows[-3:]) * noise.at(line.here.size)
-    small = found is not windows[-1] and not flat and last <= line.eps**0.5 * line.here.size
+    small = best is not windows[-1] and not flat and last <= line.eps**0.5 * line.here.size
     return Slope(
-        found.derivatives[order - 1],
+        best.derivatives[order - 1],
         error,
         SMOOTH if small else UNRESOLVED,
         step=windows[-1].step,
         runs=line.runs,
         reason="" if small else _why_rough(line, noise, windows),
-        rung=found.rung,
+        rung=best.rung,
     )
 
 

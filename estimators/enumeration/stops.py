@@ -162,9 +162,9 @@ def patched(owner: Any, replacements: Mapping[str, Any]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def holding(
-    given: Sequence[Stop] | None = None, declared: Sequence[Declared] = ()
+    recorded: Sequence[Stop] | None = None, declared: Sequence[Declared] = ()
 ) -> Iterator[StopRecorder]:
-    """Stop-gradients keep their values, or return given ones, until this is left.
+    """Stop-gradients keep their values, or return recorded ones, until this is left.
 
     Handled: PyTorch's ``detach``, ``detach_``, ``data``, ``item``, ``tolist``, ``numpy``,
     ``float()``, ``int()``, ``torch.tensor`` and ``new_tensor`` of what requires a gradient; what
@@ -184,7 +184,7 @@ def holding(
         NotReproducible, UnsupportedStopGradient: as :class:`StopRecorder`; and if what is declared
             is never called.
     """
-    keeper = StopRecorder(given)
+    keeper = StopRecorder(recorded)
     with contextlib.ExitStack() as stack:
         for name, stops in STOPS.items():
             if name in sys.modules:

@@ -370,8 +370,7 @@ class UniformNumbers(_UniformComparisons):
         if isinstance(bound, _UniformComparisons):
             return _refuse(self)
         if hasattr(bound, "detach"):
-            found = self._below(array_of(bound))
-            return bound.detach().new_tensor(found).bool()
+            return bound.detach().new_tensor(self._below(array_of(bound))).bool()
         edges, turned = self._inside(np.asarray(bound))
         step = precision_of(bound)
         shape = np.broadcast_shapes(self.shape, edges.shape)
@@ -385,8 +384,9 @@ class UniformNumbers(_UniformComparisons):
             # Of a number that stands there twice, the first comparison may decide the second.
             mine = self._ends[at if places is None else places[at]]
             below[at] = UniformNumber(self._run, self._what, mine)._decide(float(flat[at]), step)
-        found = ~below & ~np.isnan(flat) if turned else below
-        return found.reshape(shape)[()]
+        if turned:
+            below = ~below & ~np.isnan(flat)
+        return below.reshape(shape)[()]
 
 
 def _refuse(uniform: _UniformComparisons, *_: Any, **__: Any) -> Any:

@@ -288,7 +288,9 @@ class Compiled(Framework):
             any(state and not held for _, _, state, held in inputs),
         )
 
-    def _before(self, run: Run, plan: DrawPlan, function: Symbolic, given: tuple[Any, ...]) -> None:
+    def _before(
+        self, run: Run, plan: DrawPlan, function: Symbolic, arguments: tuple[Any, ...]
+    ) -> None:
         """Refuse what a function draws, or remember what it is about to change."""
         for why in plan.refused:
             if not isinstance(run, SampledRun):
@@ -299,9 +301,9 @@ class Compiled(Framework):
             variable = function.maker.expanded_inputs[place].variable
             shared.keep(variable, function.input_storage[place].storage)
         if plan.given and not run.is_sampling:
-            for each in given:
-                if isinstance(each, GENERATORS):
-                    shared.given(each)
+            for argument in arguments:
+                if isinstance(argument, GENERATORS):
+                    shared.given(argument)
 
     def _access(self, real: Callable[..., Any]) -> Callable[..., Any]:
         """A handler of a method of shared variables, after which they may hold something else."""

@@ -203,7 +203,7 @@ class Functions:
         sampler = UncountedSampler(why, tuple(shape), np.dtype(dtype))
         return self._bound(sampler, "none", data)
 
-    def _beside(self, found: Any, ask: Callable[[], object]) -> Any:
+    def _beside(self, result: Any, ask: Callable[[], object]) -> Any:
         """What was drawn, after a run that samples is told what could have been.
 
         In compiled code only that is computed which something follows from. What is asked comes out
@@ -218,13 +218,13 @@ class Functions:
         for array in arrays:
             if isinstance(array, self._jax.core.Tracer) and array.size:
                 zero = array.sum()
-                found = self._jax.tree.map(lambda each, zero=zero: self._added(each, zero), found)
-        return found
+                result = self._jax.tree.map(lambda each, zero=zero: self._added(each, zero), result)
+        return result
 
-    def _added(self, found: Array, zero: Array) -> Array:
-        if found.dtype == bool:
-            return found ^ zero.astype(bool)
-        return found + zero.astype(found.dtype)
+    def _added(self, result: Array, zero: Array) -> Array:
+        if result.dtype == bool:
+            return result ^ zero.astype(bool)
+        return result + zero.astype(result.dtype)
 
     def _bound(self, sampler: Sampler, generator: str, *arrays: Array) -> Array:
         found = self._primitive.bind(*arrays, sampler=sampler, generator=generator, where=home())

@@ -48,9 +48,9 @@ class Sampler:
     dtype: Any
     step: float = EPS
 
-    def parameters(self, *given: np.ndarray) -> tuple[np.ndarray, ...]:
+    def parameters(self, *arguments: np.ndarray) -> tuple[np.ndarray, ...]:
         """What the probabilities follow from, of the arguments."""
-        return tuple(each.astype(np.float64) for each in given)
+        return tuple(each.astype(np.float64) for each in arguments)
 
     def drawn(self, choose: Choose, *known: np.ndarray) -> Any:
         """What comes out, with these parameters; its shape may be another one of as many."""
@@ -78,25 +78,25 @@ class Categoricals(Sampler):
     softmax: bool = False
     times: int | None = None
 
-    def parameters(self, *given: np.ndarray) -> tuple[np.ndarray, ...]:
+    def parameters(self, *arguments: np.ndarray) -> tuple[np.ndarray, ...]:
         """Probabilities, (*rows, K).
 
         Raises:
             ValueError: for a row that has none.
         """
-        known = given[0].astype(np.float64)
+        weights = arguments[0].astype(np.float64)
         if self.softmax:
             with np.errstate(invalid="ignore"):  # of what is not finite, and refused below
-                known = np.exp(known - known.max(axis=-1, keepdims=True))
-            total = known.sum(axis=-1, keepdims=True)
+                weights = np.exp(weights - weights.max(axis=-1, keepdims=True))
+            total = weights.sum(axis=-1, keepdims=True)
             good = (total >= 1.0).all()  # the largest is one; false of NaN
         else:
-            total = known.sum(axis=-1, keepdims=True)
-            good = (known >= 0.0).all() and ((total > 0.0) & (total < math.inf)).all()
+            total = weights.sum(axis=-1, keepdims=True)
+            good = (weights >= 0.0).all() and ((total > 0.0) & (total < math.inf)).all()
         if not good:
-            for row in known.reshape(-1, known.shape[-1]):
+            for row in weights.reshape(-1, weights.shape[-1]):
                 weighted(self.what, row)
-        return (known / total,)
+        return (weights / total,)
 
     def drawn(self, choose: Choose, *known: np.ndarray) -> Any:
         """See the base class."""
@@ -120,9 +120,9 @@ class Categoricals(Sampler):
 class Coins(Sampler):
     """Zeros and ones, with the probabilities of ones."""
 
-    def parameters(self, *given: np.ndarray) -> tuple[np.ndarray, ...]:
+    def parameters(self, *arguments: np.ndarray) -> tuple[np.ndarray, ...]:
         """Probabilities. JAX compares a number between 0 and 1 with what it is given."""
-        return (np.clip(given[0].astype(np.float64), 0.0, 1.0),)
+        return (np.clip(arguments[0].astype(np.float64), 0.0, 1.0),)
 
     def drawn(self, choose: Choose, *known: np.ndarray) -> Any:
         """See the base class."""
@@ -144,9 +144,9 @@ class Signs(Sampler):
 class Integers(Sampler):
     """Whole numbers, each as likely: from the first argument up to, and without, the second."""
 
-    def parameters(self, *given: np.ndarray) -> tuple[np.ndarray, ...]:
+    def parameters(self, *arguments: np.ndarray) -> tuple[np.ndarray, ...]:
         """Bounds, as whole numbers of any size."""
-        return tuple(each.astype(object) for each in given)
+        return tuple(each.astype(object) for each in arguments)
 
     def drawn(self, choose: Choose, *known: np.ndarray) -> Any:
         """See the base class."""
@@ -254,7 +254,7 @@ class KeyedDraws:
         sampler: Sampler,
         generator: str,
         data: np.ndarray,
-        given: Sequence[np.ndarray],
+        arguments: Sequence[np.ndarray],
     ) -> np.ndarray:
         """What a sampler draws by each of some keys.
 
@@ -269,23 +269,30 @@ class KeyedDraws:
         """
         rows = data.shape[:-1]
         if not rows:
-            return self._one(run, sampler, (generator, data.tobytes()), given, of_rows=False)
+            return self._one(run, sampler, (generator, data.tobytes()), arguments, of_rows=False)
         found = np.empty((*rows, *sampler.shape), sampler.dtype)
         for row in np.ndindex(*rows):
             key = generator, data[row].tobytes()
-            found[row] = self._one(run, sampler, key, [each[row] for each in given], of_rows=True)
+            found[row] = self._one(
+                run, sampler, key, [each[row] for each in arguments], of_rows=True
+            )
         return found
 
     def _one(
-        self, run: Run, sampler: Sampler, key: Hashable, given: Sequence[np.ndarray], of_rows: bool
+        self,
+        run: Run,
+        sampler: Sampler,
+        key: Hashable,
+        arguments: Sequence[np.ndarray],
+        of_rows: bool,
     ) -> np.ndarray:
-        known = sampler.parameters(*given)
+        parameters = sampler.parameters(*arguments)
         made = None if run.is_sampling else self._made.get(key)
         if made is None:
-            found = np.asarray(sampler.drawn(_RunAnswers(run, key), *known), sampler.dtype)
-            made = _KeyedDraw(sampler, known, found.reshape(sampler.shape))
+            found = np.asarray(sampler.drawn(_RunAnswers(run, key), *parameters), sampler.dtype)
+            made = _KeyedDraw(sampler, parameters, found.reshape(sampler.shape))
             self._made[key] = made
-        elif made.sampler != sampler or not sampler.same(made.known, known):
+        elif made.sampler != sampler or not sampler.same(made.known, parameters):
             raise UnsupportedDraw(_used_again(sampler, made.sampler, of_rows))
         return made.found
 

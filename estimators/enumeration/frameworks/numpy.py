@@ -96,19 +96,19 @@ class Drawing:
             if not replace:
                 return without_replacement(self._run.choose, what, count, draws)
             return [self._run.choose(Uniform(what, count)) for _ in range(draws)]
-        given = np.asarray(p, np.float64)
+        weights = np.asarray(p, np.float64)
         step = precision_of(p)
-        if replace and draws == 1 and given.shape == (count,):
-            known = formed_before(self._run.next_in_prefix(), what, given[None], step)
-            if known:  # it was found to be a distribution then
-                return [self._run.choose(known[0])]
-        if given.shape != (count,):
+        if replace and draws == 1 and weights.shape == (count,):
+            before = formed_before(self._run.next_in_prefix(), what, weights[None], step)
+            if before:  # it was found to be a distribution then
+                return [self._run.choose(before[0])]
+        if weights.shape != (count,):
             raise ValueError("a and p must have same size")  # as NumPy does
-        if not abs(given.sum() - 1.0) <= max(SUM, step**0.5):
+        if not abs(weights.sum() - 1.0) <= max(SUM, step**0.5):
             raise ValueError("Probabilities do not sum to 1")  # as NumPy does
-        if not replace and draws > np.count_nonzero(given):
+        if not replace and draws > np.count_nonzero(weights):
             raise ValueError("Fewer non-zero entries in p than size")  # as NumPy does
-        return drawn_by_weight(self._run, what, given, draws, replace, step)
+        return drawn_by_weight(self._run, what, weights, draws, replace, step)
 
     def integers(
         self,

@@ -140,7 +140,12 @@ class SymbolicDraws:
         return found
 
     def answer(
-        self, keys: Sequence[bytes], name: str, draw: Draw, given: Sequence[Any], like: np.ndarray
+        self,
+        keys: Sequence[bytes],
+        name: str,
+        draw: Draw,
+        parameters: Sequence[Any],
+        like: np.ndarray,
     ) -> np.ndarray:
         """Outcomes in the shape of others; the same of the same state.
 
@@ -154,24 +159,28 @@ class SymbolicDraws:
         if not like.size:
             return like
         if isinstance(self._run, SampledRun):
-            self._run.observe(lambda: self._ask(keys, name, draw, given, like))
+            self._run.observe(lambda: self._ask(keys, name, draw, parameters, like))
             return like
-        return self._ask(keys, name, draw, given, like).copy()
+        return self._ask(keys, name, draw, parameters, like).copy()
 
     def _ask(
-        self, keys: Sequence[bytes], name: str, draw: Draw, given: Sequence[Any], like: np.ndarray
+        self,
+        keys: Sequence[bytes],
+        name: str,
+        draw: Draw,
+        parameters: Sequence[Any],
+        like: np.ndarray,
     ) -> np.ndarray:
-        arrays = [np.asarray(each) for each in given]
-        parameters = [(each.shape, each.tobytes()) for each in arrays]
-        asked = (name, like.shape, tuple(keys), *parameters)
+        arrays = [np.asarray(parameter) for parameter in parameters]
+        asked = (name, like.shape, tuple(keys), *((a.shape, a.tobytes()) for a in arrays))
         # NumPy notes its own draws there: a generator may be shared with it.
         streams = Streams.of(self._run)
         streams.name_by_states()
         drawn_from = streams.keys
         for key in keys:
-            before, known = self._seen.get(key, (None, None))
-            if before == asked and known is not None:
-                return known
+            before, outcomes = self._seen.get(key, (None, None))
+            if before == asked and outcomes is not None:
+                return outcomes
             if before is not None or key in drawn_from:
                 other = before[0] if before else "NumPy"
                 raise UnsupportedDraw(
@@ -179,8 +188,8 @@ class SymbolicDraws:
                     "two depend on each other in an unknown way; let each have a state of "
                     "its own, and let it be updated"
                 )
-        found = draw(self._run, f"{self._framework}'s {name}", *given, like)
+        outcomes = draw(self._run, f"{self._framework}'s {name}", *parameters, like)
         for key in keys:
-            self._seen[key] = asked, found
+            self._seen[key] = asked, outcomes
             drawn_from.add(key)
-        return found
+        return outcomes

@@ -91,18 +91,18 @@ class Theano(Compiled):
             return real
         return functools.wraps(real)(functools.partial(self._draw, op, real))
 
-    def _draw(self, op: Symbolic, real: Any, state: np.random.RandomState, *given: Any) -> Any:
+    def _draw(self, op: Symbolic, real: Any, state: np.random.RandomState, *arguments: Any) -> Any:
         """A draw from a state of NumPy: Theano's own moves the state, and has the shape."""
         run = current_run()
         assert run is not None
         key = key_of(state)
         with outside():
-            like = np.asarray(real(state, *given))
+            like = np.asarray(real(state, *arguments))
         SharedVariables.of(run, self.called).moved_to(state)
         name = _name(op)
         draw = STATES.get(name, refuse(_of_state(name)))
         return SymbolicDraws.of(run, self.called).answer(
-            [key], name.removesuffix("_helper"), draw, given[:-1], like
+            [key], name.removesuffix("_helper"), draw, arguments[:-1], like
         )
 
     def _making(self, real: Callable[..., Any]) -> Callable[..., Any]:
@@ -198,28 +198,28 @@ def _asking(theano: Any) -> type:
 def _compare(op: Symbolic, node: Symbolic, inputs: list[Any], outputs: list[Any]) -> np.ndarray:
     """What an op makes of uniform numbers, or the outcomes that the run has for it."""
     kind = _uniform_name(op)
-    *given, state = inputs
+    *arguments, state = inputs
     if kind == "LT":
-        uniform, *given = given
-        found = np.asarray(np.less(uniform, *given))
-        if found.shape != np.shape(uniform):
+        uniform, *arguments = arguments
+        result = np.asarray(np.less(uniform, *arguments))
+        if result.shape != np.shape(uniform):
             raise ValueError(
                 f"uniform numbers of shape {np.shape(uniform)} are compared with probabilities of "
-                f"shape {np.shape(given[0])}; draw as many as there are probabilities"
+                f"shape {np.shape(arguments[0])}; draw as many as there are probabilities"
             )
     else:
-        op.perform(node, given, outputs)
-        found = np.asarray(outputs[0][0])
-        probabilities, uniform, count = given
-        given = [probabilities, count]
+        op.perform(node, arguments, outputs)
+        result = np.asarray(outputs[0][0])
+        probabilities, uniform, count = arguments
+        arguments = [probabilities, count]
     run = current_run()
     if run is None:
-        return found
+        return result
     # Each row of a state draws a number in turn, so that two states that share one draw the same.
     rows = np.asarray(state)[: np.size(uniform)]
     name, draw = UNIFORMS[kind]
     keys = [row.tobytes() for row in rows]
-    return SymbolicDraws.of(run, Theano.called).answer(keys, name, draw, given, found)
+    return SymbolicDraws.of(run, Theano.called).answer(keys, name, draw, arguments, result)
 
 
 @functools.cache

@@ -349,9 +349,9 @@ class _Draws:
             left = left - (taken.cumsum(1) - taken)
         return (taken / left).log().sum()
 
-    def _log_coins(self, given: Tensor, drawn: Tensor) -> Tensor:
+    def _log_coins(self, probabilities: Tensor, drawn: Tensor) -> Tensor:
         """The same of coins."""
-        taken = self._torch.where(drawn != 0.0, given, 1.0 - given)
+        taken = self._torch.where(drawn != 0.0, probabilities, 1.0 - probabilities)
         return taken.log().sum()
 
     def bernoulli(
@@ -365,8 +365,8 @@ class _Draws:
     ) -> Tensor:
         """Zeros and ones of these probabilities."""
         self._begin(run, generator, "torch.bernoulli")
-        given = input if p is None else self._torch.full_like(input, p)
-        found = self._zeros_and_ones(run, given).to(input.dtype)
+        probabilities = input if p is None else self._torch.full_like(input, p)
+        found = self._zeros_and_ones(run, probabilities).to(input.dtype)
         if p is None and out is None and input.requires_grad and self._torch.is_grad_enabled():
             found = found + 0.0 * input  # PyTorch differentiates a coin too, to zero
         return _given(found, out)
@@ -377,40 +377,42 @@ class _Draws:
         """The same, in place."""
         self._begin(run, generator, "torch.bernoulli")
         plain = {} if isinstance(p, self._torch.Tensor) else {"dtype": self._torch.double}
-        given = self._torch.as_tensor(p, **plain).expand(tensor.shape)
-        found = self._zeros_and_ones(run, given)
+        probabilities = self._torch.as_tensor(p, **plain).expand(tensor.shape)
+        found = self._zeros_and_ones(run, probabilities)
         return tensor if run.is_sampling else tensor.copy_(found)
 
-    def _zeros_and_ones(self, run: Run, given: Tensor) -> Tensor:
-        if not given.is_floating_point():
-            raise NotImplementedError(f"bernoulli of {given.dtype} is not implemented by PyTorch")
-        flat = self._doubles(given).reshape(-1)
-        step = self._step(given)
+    def _zeros_and_ones(self, run: Run, ones: Tensor) -> Tensor:
+        """Coins, by the probabilities of ones."""
+        if not ones.is_floating_point():
+            raise NotImplementedError(f"bernoulli of {ones.dtype} is not implemented by PyTorch")
+        flat = self._doubles(ones).reshape(-1)
+        step = self._step(ones)
         # Each that is certain is no draw; most may be.
         drawn = (flat == 1.0).astype(np.float64)
         open_places = np.flatnonzero((flat != 0.0) & (flat != 1.0)).tolist()
         for place in open_places:
             drawn[place] = run.choose(Coin("torch.bernoulli", float(flat[place]), step))
-        found = self._torch.from_numpy(drawn).to(given.device).reshape(given.shape)
+        outcomes = self._torch.from_numpy(drawn).to(ones.device).reshape(ones.shape)
         if run.graph is not None:
-            log = self._log_coins(given, found)
-            run.note_graph(log, 0 if _lost(given, log) else len(open_places))
-        return found
+            log = self._log_coins(ones, outcomes)
+            run.note_graph(log, 0 if _lost(ones, log) else len(open_places))
+        return outcomes
 
     def binomial(self, run: Run, count: Tensor, prob: Tensor, generator: Any = None) -> Tensor:
         """How many of so many trials come out."""
         self._begin(run, generator, "torch.binomial")
-        trials, given = self._torch.broadcast_tensors(count, prob)
+        trials, ones = self._torch.broadcast_tensors(count, prob)
         step = self._step(prob)
         drawn = [
             run.choose(binomial("torch.binomial", int(n), p, step))
             for n, p in zip(
                 trials.detach().double().reshape(-1).tolist(),
-                given.detach().double().reshape(-1).tolist(),
+                ones.detach().double().reshape(-1).tolist(),
                 strict=True,
             )
         ]
-        return self._torch.tensor(drawn, dtype=prob.dtype, device=prob.device).reshape(given.shape)
+        counts = self._torch.tensor(drawn, dtype=prob.dtype, device=prob.device)
+        return counts.reshape(ones.shape)
 
     def randint(self, run: Run, *args: Any, generator: Any = None, **kwargs: Any) -> Tensor:
         """Whole numbers, each as likely: (high, size) or (low, high, size)."""

@@ -148,11 +148,11 @@ class _JaxArithmetic:
         ):
             return plain  # what compares or counts
         grain = self.grain(args[0]) if name in ("dot_general", "conv_general_dilated") else 1
-        given = [self.moved(value, grain) for value in args]
-        result = evaluate(primitive, given, params)
+        inputs = [self.moved(value, grain) for value in args]
+        result = evaluate(primitive, inputs, params)
         if primitive.multiple_results:
             return [self.moved(value) for value in result]
-        drift = self.drift(evaluate, primitive, given, result, params)
+        drift = self.drift(evaluate, primitive, inputs, result, params)
         least = None
         if name == "reduce_sum" and digits_of(result):
             terms = np.asarray(args[0])
@@ -164,16 +164,16 @@ class _JaxArithmetic:
         self,
         evaluate: Evaluate,
         primitive: Any,
-        given: Sequence[Any],
+        args: Sequence[Any],
         result: Any,
         params: dict[str, Any],
     ) -> npt.NDArray[Any] | None:
         """What partial sums add to a sum; None for anything else, and for a few terms."""
-        if not all(digits_of(value) for value in (*given, result)):
+        if not all(digits_of(value) for value in (*args, result)):
             return None  # of complex numbers, or mixed
         name, steps = primitive.name, self.steps
         if name == "reduce_sum":
-            return partial_sums.drift_of_sum(_wide(given[0]), params["axes"], steps, False)
+            return partial_sums.drift_of_sum(_wide(args[0]), params["axes"], steps, False)
         if name == "cumsum":
             sums, axis = _wide(result), params["axis"]
             if not params["reverse"]:
@@ -181,26 +181,26 @@ class _JaxArithmetic:
             flipped = np.flip(sums, axis)
             return np.flip(partial_sums.drift_of_cumulative_sum(flipped, axis, steps), axis)
         if name == "dot_general":
-            left, right = _as_matrices(_wide(given[0]), _wide(given[1]), params)
+            left, right = _as_matrices(_wide(args[0]), _wide(args[1]), params)
             return partial_sums.drift_of_product(left, right, steps)
         if name == "conv_general_dilated":
-            return self.drift_of_convolution(evaluate, primitive, given, params)
+            return self.drift_of_convolution(evaluate, primitive, args, params)
         return None
 
     def drift_of_convolution(
-        self, evaluate: Evaluate, primitive: Any, given: Sequence[Any], params: dict[str, Any]
+        self, evaluate: Evaluate, primitive: Any, args: Sequence[Any], params: dict[str, Any]
     ) -> npt.NDArray[Any] | None:
         """What partial sums over input features add; in the gradient these are the batch."""
         numbers = params["dimension_numbers"]
         left, right = numbers.lhs_spec[1], numbers.rhs_spec[1]
-        count = given[1].shape[right]
+        count = args[1].shape[right]
         grouped = params["feature_group_count"] > 1 or params["batch_group_count"] > 1
         if count < partial_sums.FEWEST or grouped:
             return None
         blocks = math.isqrt(count)
         pairs = zip(
-            np.array_split(np.asarray(given[0]), blocks, left),
-            np.array_split(np.asarray(given[1]), blocks, right),
+            np.array_split(np.asarray(args[0]), blocks, left),
+            np.array_split(np.asarray(args[1]), blocks, right),
             strict=True,
         )
         jnp = sys.modules["jax"].numpy

@@ -149,18 +149,18 @@ class _NumpyArithmetic:
                 return self.moved_result(result, kwargs)
         if method in ("__call__", "outer") and name in ELEMENTWISE:
             return self.elementwise(name, call, args, kwargs)
-        given = tuple(self.moved(value) for value in args)
-        result, drift = call(*given), None
-        real = digits_of(result) and digits_of(given[0])
+        inputs = tuple(self.moved(value) for value in args)
+        result, drift = call(*inputs), None
+        real = digits_of(result) and digits_of(inputs[0])
         if not real or kwargs.get("where", True) is not True:
             return self.moved_result(result, kwargs)  # complex, integer or masked
         if name == "add" and method == "reduce":
-            return self.sum(np.asarray(args[0]), given[0], result, kwargs)
+            return self.sum(np.asarray(args[0]), inputs[0], result, kwargs)
         if name == "add" and method == "accumulate":
             axis = kwargs.get("axis", 0)
             drift = partial_sums.drift_of_cumulative_sum(_wide(result), axis, self.steps)
         if name == "matmul":
-            drift = self.drift_of_product(*given)
+            drift = self.drift_of_product(*inputs)
         return self.moved_result(result, kwargs, drift)
 
     def elementwise(
@@ -219,19 +219,19 @@ class _NumpyArithmetic:
             return getattr(self, name)(*args, **kwargs)
         if name in MADE_OF_OTHERS:
             return function._implementation(*args, **kwargs)
-        values, given = plain(args), plain(kwargs)
+        values, keywords = plain(args), plain(kwargs)
         if name == "astype":
-            result = function(*values, **given)
+            result = function(*values, **keywords)
             narrower = 0 < digits_of(result) < digits_of(values[0])
             return observed(self.moved(result) if narrower else result)
         if name in EXACT_FUNCTIONS:
-            return _observed(function(*values, **given), kwargs)
+            return _observed(function(*values, **keywords), kwargs)
         values = tuple(self.moved(value) for value in values)
-        result = function(*values, **given)
+        result = function(*values, **keywords)
         drift = None
         if name == "dot" and all(digits_of(value) and np.ndim(value) in (1, 2) for value in values):
             drift = self.drift_of_product(*values[:2])
-        return _observed(self.moved_result(result, given, drift), kwargs)
+        return _observed(self.moved_result(result, keywords, drift), kwargs)
 
     def mean(
         self, x: Any, axis: Any = None, dtype: Any = None, out: Any = None, **more: Any

@@ -39,14 +39,14 @@ def steps_of(torch: Any) -> dict[Any, Callable[..., Any]]:
     """By operation (an ``OpOverload``), a function of the same arguments that computes it."""
     aten = torch.ops.aten
     table = torch._decomp.decomposition_table
-    found = {}
+    steps = {}
     for name in SPELT_OUT_BY_TORCH:
         packet, overload = name.split(".")
         operation = getattr(getattr(aten, packet, None), overload, None)
         if operation in table:  # each version of PyTorch has a few more than the one before
-            found[operation] = table[operation]
+            steps[operation] = table[operation]
     own = _Steps(torch)
-    found |= {
+    steps |= {
         aten._softmax.default: own.softmax,
         aten._softmax_backward_data.default: own.softmax_backward,
         aten._log_softmax.default: own.log_softmax,
@@ -62,7 +62,7 @@ def steps_of(torch: Any) -> dict[Any, Callable[..., Any]]:
         aten.native_layer_norm.default: own.layer_norm,
         aten.native_group_norm.default: own.group_norm,
     }
-    return found
+    return steps
 
 
 class _Steps:

@@ -102,19 +102,23 @@ class TensorRecord(StateRecord):
         torch: Any = sys.modules["torch"]
         base, disabled = torch._C.TensorBase, torch._C.DisableTorchFunction
         # Tensors that are made under inference_mode count no changes.
-        counted = [each for each in records if each._version is not None]
-        leaves = [each for each in records if each._target.is_leaf and not each._quiet]
+        counted = [record for record in records if record._version is not None]
+        leaves = [record for record in records if record._target.is_leaf and not record._quiet]
         looks: list[tuple[Callable[[Any], Any], list[Any], list[Any]]] = [
-            (attrgetter("_version"), _targets(counted), [each._version for each in counted]),
-            (base.data_ptr, _targets(records), [each._pointer for each in records]),
-            (attrgetter("requires_grad"), _targets(records), [each._needs for each in records]),
+            (attrgetter("_version"), _targets(counted), [record._version for record in counted]),
+            (base.data_ptr, _targets(records), [record._pointer for record in records]),
+            (attrgetter("requires_grad"), _targets(records), [record._needs for record in records]),
             (
                 np.ndarray.tobytes,
-                [probe_of(each._view) for each in records if each._view is not None],
-                [probe_of(each._copy).tobytes() for each in records if each._view is not None],
+                [probe_of(record._view) for record in records if record._view is not None],
+                [
+                    probe_of(record._copy).tobytes()
+                    for record in records
+                    if record._view is not None
+                ],
             ),
         ]
-        leaf_targets, grads = _targets(leaves), [each._grad for each in leaves]
+        leaf_targets, grads = _targets(leaves), [record._grad for record in leaves]
         read_grad, is_ = attrgetter("grad"), operator.is_
 
         def unchanged() -> bool:

@@ -162,17 +162,17 @@ class SlotRecord(StateRecord):
     @classmethod
     def unchanged_check(cls, records: Sequence[SlotRecord]) -> Callable[[], bool]:
         """As :meth:`.StateRecord.unchanged_check`."""
-        full = [each for each in records if each._saved is not MISSING]
-        empty = [each for each in records if each._saved is MISSING]
-        getters = [each._descriptor.__get__ for each in full]
-        targets = [each._target for each in full]
-        saved = [each._saved for each in full]
+        full = [record for record in records if record._saved is not MISSING]
+        empty = [record for record in records if record._saved is MISSING]
+        getters = [record._descriptor.__get__ for record in full]
+        targets = [record._target for record in full]
+        saved = [record._saved for record in full]
         is_, call = operator.is_, operator.call
 
         def unchanged() -> bool:
             try:
                 return all(map(is_, map(call, getters, targets), saved)) and not any(
-                    each.has_changed() for each in empty
+                    record.has_changed() for record in empty
                 )
             except EMPTY:
                 return False
