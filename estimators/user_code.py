@@ -16,9 +16,7 @@ class UserCodeError(GradproofError, ValueError):
 
 
 @contextlib.contextmanager
-def blamed(
-    function: object, what: str, kind: type[UserCodeError] = UserCodeError
-) -> Iterator[None]:
+def blame(function: object, what: str, kind: type[UserCodeError] = UserCodeError) -> Iterator[None]:
     """Tell whatever a user's function raises as an error of the user's, with the line it is on."""
     try:
         yield

@@ -18,10 +18,10 @@ import numpy as np
 from gradproof.estimators.enumeration.differences import (
     NotMovable,
     Slopes,
-    along,
     cost,
     gradient,
     rounding_of,
+    slope_along,
 )
 from gradproof.estimators.enumeration.enumeration import Enumeration
 from gradproof.estimators.enumeration.estimator import arrays_in
@@ -389,7 +389,7 @@ def _along(
     noise: RoundingNoise,
 ) -> Slope:
     with _movable():
-        return along(lambda: _value(expectation), leaves, towards, eps=coarsest, noise=noise)
+        return slope_along(lambda: _value(expectation), leaves, towards, eps=coarsest, noise=noise)
 
 
 def _rounding(

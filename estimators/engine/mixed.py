@@ -39,15 +39,15 @@ class MixedBlock:
         self._layered = StructuredBlock(torch, model, parameters, batch, plain)
         self._formed = GeneralBlock(torch, model, parameters, batch, plain)
 
-    def at(self, labels: Sequence[int]) -> LabelGradients:
+    def gradients_at(self, labels: Sequence[int]) -> LabelGradients:
         """Log q, L and their gradients at these labels."""
-        found, more = self._layered.at(labels), self._formed.at(labels)
+        found, more = self._layered.gradients_at(labels), self._formed.gradients_at(labels)
         return found._replace(
             score={**found.score, **more.score}, pathwise={**found.pathwise, **more.pathwise}
         )
 
 
-def without_factors(
+def find_factorless(
     torch: Any, model: Model, parameters: Mapping[str, Tensor], batch: Batch
 ) -> dict[str, NotAnOuterProduct]:
     """The parameters that enter in ways that have no factors, and why; found by trying.

@@ -115,7 +115,7 @@ def derivatives(
     return {key: table.slopes() for key, table in tables.items()}
 
 
-def along(
+def slope_along(
     function: Function,
     leaves: Mapping[str, Any],
     towards: Mapping[str, np.ndarray],
@@ -134,7 +134,7 @@ def along(
     Other arguments and errors: as :func:`gradient`.
     """
     with _MovedLeaves(function, leaves, eps) as moved:
-        line = moved.straight(towards)
+        line = moved.line_towards(towards)
         return resolve(line, moved.noise() if noise is None else noise)
 
 
@@ -160,7 +160,7 @@ def direction(leaves: Mapping[str, Any], number: int = 0) -> dict[str, np.ndarra
     for name, leaf in leaves.items():
         before = _entries(leaf)
         keys = np.arange(start, start + before.size, dtype=np.uint64)
-        signs = np.where(_hashed(keys, number) >> np.uint64(63), 1.0, -1.0).reshape(before.shape)
+        signs = np.where(_hash(keys, number) >> np.uint64(63), 1.0, -1.0).reshape(before.shape)
         # Powers of two, so that moving rounds as little as can be.
         share = 2.0 ** -round(0.5 * math.log2(max(total, 1)))
         towards[name] = signs * _scales(before, _eps(leaf)) * share
@@ -211,13 +211,13 @@ def _mix(moved: _MovedLeaves, noise: RoundingNoise, names: tuple[str, str], tabl
         for beside in np.ndindex(moved.shape(other)):
             if one == other and beside <= place:
                 continue  # the diagonal is there already, and the rest is symmetric
-            slope = _mixed(moved, noise, (one, place), (other, beside))
+            slope = _mixed_slope(moved, noise, (one, place), (other, beside))
             table.put((*place, *beside), slope)
             if one == other:
                 table.put((*beside, *place), slope)
 
 
-def _mixed(
+def _mixed_slope(
     moved: _MovedLeaves, noise: RoundingNoise, one: tuple[str, Place], other: tuple[str, Place]
 ) -> Slope:
     lengths = moved.scale(*one), moved.scale(*other)
@@ -271,7 +271,7 @@ class _MovedLeaves:
     def noise(self) -> RoundingNoise:
         """Of values near here, in whatever direction."""
         leaves = {name: leaf.data for name, leaf in self._leaves.items()}
-        return measure(self.straight(direction(leaves)))
+        return measure(self.line_towards(direction(leaves)))
 
     def line(self, entries: Sequence[tuple[str, Place, float]]) -> Line:
         """Through here, each of these entries moving by its factor times t."""
@@ -282,19 +282,19 @@ class _MovedLeaves:
                 leaf.put(place, float(leaf.before[place]) + factor * t)
                 leaf.leave()
 
-        def back() -> None:
+        def put_back() -> None:
             for leaf, place, _ in moves:
                 leaf.restore(place)
 
         if len(entries) > 1:
-            return self._through(move, back)
+            return self._line_by(move, put_back)
         ((name, place, _),) = entries
         leaf = self._leaves[name]
-        return self._through(
-            move, back, self.scale(name, place), lambda step: leaf.rounded(place, step)
+        return self._line_by(
+            move, put_back, self.scale(name, place), lambda step: leaf.rounded_step(place, step)
         )
 
-    def straight(self, towards: Mapping[str, np.ndarray]) -> Line:
+    def line_towards(self, towards: Mapping[str, np.ndarray]) -> Line:
         """Through here, in this direction."""
         moving: dict[_Leaf, np.ndarray] = {}
         for name, way in towards.items():
@@ -306,12 +306,12 @@ class _MovedLeaves:
                 leaf.put_all(leaf.before + t * way)
                 leaf.leave()
 
-        return self._through(move, lambda: self.__exit__())
+        return self._line_by(move, lambda: self.__exit__())
 
-    def _through(
+    def _line_by(
         self,
         move: Callable[[float], None],
-        back: Callable[[], None],
+        put_back: Callable[[], None],
         scale: float = 1.0,
         rounded: Callable[[float], float] = float,
     ) -> Line:
@@ -320,7 +320,7 @@ class _MovedLeaves:
                 move(t)
                 return self._function()
             finally:
-                back()
+                put_back()
 
         line = Line(phi, scale=scale, eps=self._eps, rounded=rounded, here=self._here)
         self._here = line.here
@@ -338,14 +338,14 @@ class _Leaf:
         self.name, self._leaf = name, leaf
         self._tensor = _is_tensor(leaf)
         # Where it is at home: the same memory, whatever the leaf is given in its place.
-        self._home = _written(name, leaf)
+        self._home = _movable_data(name, leaf)
         self.data = self._home.clone() if self._tensor else self._home
         self.before = _entries(leaf).astype(np.float64)
         self._saved = self.data.clone() if self._tensor else self.data.copy()
         self.eps = _eps(leaf)
         self._type = np.float32 if self.eps > EPS else np.float64
 
-    def rounded(self, place: Place, step: float) -> float:
+    def rounded_step(self, place: Place, step: float) -> float:
         """By how much an entry moves if it is to move by a step."""
         before = float(self.before[place])
         return float(self._type(before + step)) - before
@@ -384,7 +384,7 @@ def _is_tensor(leaf: object) -> bool:
     return torch is not None and isinstance(leaf, torch.Tensor)
 
 
-def _written(name: str, leaf: Any) -> Any:
+def _movable_data(name: str, leaf: Any) -> Any:
     """The numbers of a leaf, over the same memory and without a graph."""
     if _is_tensor(leaf):
         if str(leaf.layout) != "torch.strided":
@@ -433,7 +433,7 @@ def _scales(entries: np.ndarray, eps: float) -> np.ndarray:
     return found
 
 
-def _hashed(keys: np.ndarray, number: int) -> np.ndarray:
+def _hash(keys: np.ndarray, number: int) -> np.ndarray:
     """64 bits that look random (Steele, Lea and Flood 2014, SplitMix64)."""
     with np.errstate(over="ignore"):
         mixed = (keys + np.uint64(1 + number * 2**32)) * np.uint64(0x9E3779B97F4A7C15)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .generators import drawn_unseen
+from .generators import unseen_draw_message
 from .gradients import (
     LeafGradients,
     NotAGradient,
@@ -20,7 +20,7 @@ from .gradients import (
     precision,
 )
 from .outcomes import EPS
-from .run import NotReproducible, UnsupportedDraw, current_run, outside
+from .run import NotReproducible, UnsupportedDraw, current_run, outside_runs
 from .state import Snapshot, StepGradients, gradients_before_step
 
 #: How what an estimator returns may be read.
@@ -113,7 +113,7 @@ class UserFunction:
     def __call__(self) -> Any:
         """What one run returns. The state is put back by :meth:`restore_state`."""
         if self.tell is not None:
-            with outside():  # whoever tells of runs is no part of them
+            with outside_runs():  # whoever tells of runs is no part of them
                 self.tell()
         if self._reset is not None:
             self._reset()
@@ -141,7 +141,7 @@ class UserFunction:
         for generator, name in self._state.moved_generators.items():
             # Whatever a handler draws is put back by whoever handles draws.
             if not self.is_shared(generator):
-                raise UnsupportedDraw(drawn_unseen(name))
+                raise UnsupportedDraw(unseen_draw_message(name))
         if late and self._runs > 8:
             raise NotReproducible(
                 f"state leaked between runs: {', '.join(late[:4])} changed in some run, which was "
@@ -218,7 +218,7 @@ class Estimator(UserFunction):
         self.has_graph = False
         #: Whether some run left its gradients in ``.grad``, where others stood at first.
         self.cleared = False
-        self._stood = any(_stands(leaf) for leaf in self._leaves.values())
+        self._stood = any(_has_gradient(leaf) for leaf in self._leaves.values())
         self._before: StepGradients | None = None
 
     @property
@@ -295,13 +295,13 @@ class Estimator(UserFunction):
         if self._returns == "grad" or (
             self._returns is None and filled and self._is_left(returned, left)
         ):
-            return self._left(left)
+            return self._read_left(left)
         if _is_surrogate(returned) and self._returns != "gradient":
             self._check_one_way(returned)
-            return self._differentiated(returned)
+            return self._differentiate(returned)
         if self._returns == "surrogate":
             _refuse_surrogate(returned)
-        return self._left(left) if returned is None else returned
+        return self._read_left(left) if returned is None else returned
 
     def _is_left(self, returned: Any, left: Mapping[str, Any]) -> bool:
         """Whether the gradient is what stands in ``.grad``, where something does.
@@ -327,7 +327,7 @@ class Estimator(UserFunction):
             ".grad"
         )
 
-    def _left(self, left: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _read_left(self, left: Mapping[str, Any]) -> Mapping[str, Any]:
         if all(value is None for value in left.values()):
             raise NotAGradient(
                 "the estimator returns nothing and leaves no gradient: let it return its gradients "
@@ -336,7 +336,7 @@ class Estimator(UserFunction):
         self.cleared = self.cleared or self._stood
         return LeafGradients(left)
 
-    def _differentiated(self, surrogate: Any) -> dict[str, Any]:
+    def _differentiate(self, surrogate: Any) -> dict[str, Any]:
         if not self._leaves:
             raise NotAGradient(
                 "the estimator returns a surrogate, a tensor of one number, and there is nothing "
@@ -456,7 +456,7 @@ def _refuse_surrogate(value: Any) -> None:
     raise NotAGradient(f"returns='surrogate', and the estimator returns {why}")
 
 
-def _stands(leaf: Any) -> bool:
+def _has_gradient(leaf: Any) -> bool:
     """Whether a tensor has a gradient that is not zero."""
     return leaf.grad is not None and bool(array_of(leaf.grad).any())
 

@@ -202,7 +202,7 @@ class GradientLayout:
             ValueError: for a name or a shape that there should not be.
         """
         if len(value) != len(self.parts) or value.keys() != self.parts.keys():
-            value = self._named(value)
+            value = self._rename(value)
             row[:] = 0.0
         reached = set()
         for name, array in value.items():
@@ -215,16 +215,16 @@ class GradientLayout:
             reached.add(name)
         return reached
 
-    def _named(self, value: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _rename(self, value: Mapping[str, Any]) -> Mapping[str, Any]:
         """The same by the names of here."""
         there = {name: array for name, array in value.items() if array is not None}
         hint = getattr(value, "hint", "")
         if len(there) == len(self.parts) == 1 and not there.keys() <= self.parts.keys():
             value = there
         if len(value) == len(self.parts) == 1:  # whatever the two are called
-            return _hinted({next(iter(self.parts)): next(iter(value.values()))}, hint)
+            return _with_hint({next(iter(self.parts)): next(iter(value.values()))}, hint)
         if getattr(value, "in_order", False):
-            fitting = self._in_order(value)
+            fitting = self._match_in_order(value)
             if fitting is not None:
                 return fitting
             hint += (
@@ -239,9 +239,9 @@ class GradientLayout:
                 f"the estimator returns {', '.join(unknown)}, which the exact gradient lacks; it "
                 f"has {', '.join(self.parts)}{hint}"
             )
-        return _hinted({name: each for name, each in value.items() if name in self.parts}, hint)
+        return _with_hint({name: each for name, each in value.items() if name in self.parts}, hint)
 
-    def _in_order(self, value: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    def _match_in_order(self, value: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """Gradients that stand in a list in the order of the parameters; None if they do not fit.
 
         The parameters' own order is meant, if these are parameters of PyTorch.
@@ -274,7 +274,7 @@ class GradientLayout:
         return {name: row[part].reshape(self.shapes[name]) for name, part in self.parts.items()}
 
 
-def _hinted(value: dict[str, Any], hint: str) -> ReturnedGradients:
+def _with_hint(value: dict[str, Any], hint: str) -> ReturnedGradients:
     found = ReturnedGradients(value)
     found.hint = hint
     return found

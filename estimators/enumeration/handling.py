@@ -18,10 +18,10 @@ from typing import Any, TypeVar
 
 from .frameworks import FRAMEWORKS, Framework
 from .frameworks.framework import GeneratorFramework
-from .generators import Seeds, Stream, Streams, drawn_unseen
+from .generators import Seeds, Stream, Streams, unseen_draw_message
 from .patches import Patches
 from .places import KeptFunctions
-from .run import Run, UnsupportedDraw, _current, current_run, shown
+from .run import Run, UnsupportedDraw, _current, current_run, describe_choices
 
 T = TypeVar("T")
 
@@ -157,13 +157,13 @@ class Handling:
             if run.refused:  # and caught by the code that was run
                 raise run.refused[0]
             if stray:
-                raise UnsupportedDraw(drawn_unseen(stray))
-            run.ended()
+                raise UnsupportedDraw(unseen_draw_message(stray))
+            run.finish()
             return value
         except Exception as error:
             if run.refused and run.refused[0] is not error:  # a framework may have wrapped it
                 raise run.refused[0] from error
-            error.add_note(f"draws so far: {shown(run.choices)}")
+            error.add_note(f"draws so far: {describe_choices(run.choices)}")
             raise
         finally:
             run.over = True
@@ -260,7 +260,7 @@ def _uninstall(frameworks: list[Framework]) -> None:
                 del _installed.frameworks[each.name]
 
 
-def handled(real: Any) -> bool:
+def is_handled(real: Any) -> bool:
     """Whether handlers are installed that stand for something; for tests."""
     return any(
         real is each

@@ -73,7 +73,7 @@ class OutcomeDistribution:
         """Equal for equal distributions, and only for these."""
         raise NotImplementedError
 
-    def same(self, other: OutcomeDistribution) -> bool:
+    def is_same(self, other: OutcomeDistribution) -> bool:
         """Whether the other is the same draw by the same probabilities."""
         return type(self) is type(other) and self.what == other.what and self.key() == other.key()
 
@@ -133,7 +133,7 @@ class Coin(OutcomeDistribution):
         """The probability of 1."""
         return self._one
 
-    def same(self, other: OutcomeDistribution) -> bool:
+    def is_same(self, other: OutcomeDistribution) -> bool:
         """See the base class; coins are thrown by the thousand."""
         return type(other) is Coin and self._one == other._one and self.what == other.what
 
@@ -341,7 +341,7 @@ def _check_weights(what: str, row: np.ndarray) -> None:
         _refuse(what, row)
 
 
-def weighted(
+def weighted_table(
     what: str,
     weights: Any,
     precision: float | None = None,
@@ -359,7 +359,7 @@ def weighted(
     return weighted_rows(what, given.astype(np.float64)[None], step, before)[0]
 
 
-def without_replacement(choose: Choose, what: str, count: int, draws: int) -> list[int]:
+def draw_without_replacement(choose: Choose, what: str, count: int, draws: int) -> list[int]:
     """So many of ``count`` places, in order, none twice; no others are listed."""
     moved: dict[int, int] = {}
     found = []
@@ -371,13 +371,13 @@ def without_replacement(choose: Choose, what: str, count: int, draws: int) -> li
     return found
 
 
-def weighted_without_replacement(
+def draw_weighted_without_replacement(
     choose: Choose, what: str, weights: np.ndarray, draws: int, precision: float
 ) -> list[int]:
     """The same by weights, (K,), of which those that are left count."""
     left, found = np.array(weights, np.float64), []
     for _ in range(draws):
-        found.append(choose(weighted(what, left, precision)))
+        found.append(choose(weighted_table(what, left, precision)))
         left[found[-1]] = 0.0
     return found
 

@@ -12,10 +12,19 @@ _MISSING = object()
 
 
 class Patches:
-    """Replacements that are put on one by one, and taken off together in reverse order."""
+    """Replacements that are put on one by one, and taken off together in reverse order.
+
+    Where they are for a while only, ``with`` takes them off.
+    """
 
     def __init__(self) -> None:
         self._undo: list[Callable[[], object]] = []
+
+    def __enter__(self) -> Patches:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.undo()
 
     def attribute(self, owner: Any, name: str, value: Any) -> None:
         """Another attribute of a module, a class written in Python, or an object."""

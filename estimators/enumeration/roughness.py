@@ -35,7 +35,7 @@ class _Roughness(NamedTuple):
     size: float
     worst: tuple[Value, Value]
 
-    def small(self, eps: float) -> bool:
+    def is_small(self, eps: float) -> bool:
         """Whether it can be rounding: that keeps half of the digits at least."""
         return bool(self.deviation <= eps**0.5 * self.size)
 
@@ -61,10 +61,10 @@ def measure(line: Line) -> RoundingNoise:
         if one.deviation <= 4.0 * least * one.size:
             break
         if _jumps(line, one):
-            if one.small(line.eps):
+            if one.is_small(line.eps):
                 break
             jumps = max(jumps, one.deviation)
-    rounded = [one for one in roughnesses if one.small(line.eps)]
+    rounded = [one for one in roughnesses if one.is_small(line.eps)]
     if not rounded:
         return RoundingNoise(max(least * line.here.size, flushed), least, bool(roughnesses), jumps)
     quietest = min(max(one.deviation, least * one.size) for one in rounded)
@@ -81,7 +81,7 @@ def _roughness(line: Line, rung: int) -> _Roughness | None:
         step = side * line.scale * 2.0**rung
         values = [line.here]
         for point in POINTS[1:]:
-            each = line.at(point * step)
+            each = line.value_at(point * step)
             if each is None:
                 break
             values.append(each)
@@ -109,7 +109,7 @@ def _jumps(line: Line, rough: _Roughness) -> bool:
     start, end = rough.worst
     smooth = 0
     for _ in range(HALVINGS):
-        middle = line.at(0.5 * (start.at + end.at))
+        middle = line.value_at(0.5 * (start.at + end.at))
         if middle is None:
             return False
         if not min(start.at, end.at) < middle.at < max(start.at, end.at):

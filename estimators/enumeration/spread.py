@@ -62,7 +62,7 @@ class RoundingBound:
         )
 
 
-def summed(moments: Moments, step: float) -> np.ndarray:
+def summation_bound(moments: Moments, step: float) -> np.ndarray:
     """What adding up and storing alone may do to each entry, (P,).
 
     Args:
@@ -73,7 +73,7 @@ def summed(moments: Moments, step: float) -> np.ndarray:
     return np.asarray(roundings * moments.size() + TINY * (BLOCK + 1))
 
 
-def supposed(moments: Moments, step: float, stated: float = 0.0) -> np.ndarray:
+def supposed_bound(moments: Moments, step: float, stated: float = 0.0) -> np.ndarray:
     """What is allowed for where nothing is measured, (P,).
 
     Args:
@@ -85,7 +85,7 @@ def supposed(moments: Moments, step: float, stated: float = 0.0) -> np.ndarray:
     return np.full(moments.layout.size, ROUNDINGS * (coarse * largest + TINY))
 
 
-def measured(
+def measure_bound(
     enumeration: Enumeration, moments: Moments, rng: np.random.Generator, most: int = PATHS
 ) -> RoundingBound | None:
     """What rounding inside moves, measured on the likeliest paths.
@@ -96,18 +96,18 @@ def measured(
         most: paths that it is measured on.
     """
     try:
-        return _measured(enumeration, moments, Steps(rng), most)
+        return _measure_paths(enumeration, moments, Steps(rng), most)
     except Exception:  # noqa: BLE001 - it runs as it is, and not with arrays that are observed
         return None
 
 
-def _measured(
+def _measure_paths(
     enumeration: Enumeration, moments: Moments, steps: Steps, most: int
 ) -> RoundingBound | None:
     layout = moments.layout
     total, weighed = np.zeros(layout.size), np.zeros(layout.size)
     share, count, underflow = 0.0, 0, 0.0
-    with enumeration.observed():
+    with enumeration.observing_arrays():
         for weight, choices in moments.likeliest()[:most]:
             path = enumeration.repeat(choices)
             base = weight * layout.row(path.value)
@@ -127,7 +127,7 @@ def _measured(
             share += weight
             count += 1
     if count < moments.count:
-        total = total + _of_the_rest(moments, total, weighed, share)
+        total = total + _bound_of_rest(moments, total, weighed, share)
     return RoundingBound(FACTOR * (total + underflow), True, count, share)
 
 
@@ -142,7 +142,7 @@ class RoundingBounds:
     """What rounding may do to the mean of one enumeration; measured when it is asked for, once.
 
     Args:
-        stated: as of :func:`supposed`.
+        stated: as of :func:`supposed_bound`.
     """
 
     def __init__(
@@ -150,22 +150,22 @@ class RoundingBounds:
     ) -> None:
         self._enumeration, self._moments, self._stated = enumeration, moments, stated
         #: What adding up alone may do, (P,): it is within any bound.
-        self.least = summed(moments, step)
+        self.least = summation_bound(moments, step)
         #: What costs nothing to know: no measured bound is larger but where a user's code rounds
         #: in a coarser way than what it returns.
-        self.wide = RoundingBound(self.least + supposed(moments, step, stated), False)
+        self.wide = RoundingBound(self.least + supposed_bound(moments, step, stated), False)
         self._best: RoundingBound | None = None
 
     def best(self) -> RoundingBound:
         """The measured one, if anything can be measured."""
         if self._best is None:
-            self._best = self._measured(PATHS)
+            self._best = self._measure(PATHS)
         return self._best
 
     def thorough(self) -> RoundingBound:
         """The same of all paths that are remembered: it takes as much longer as there are more."""
         if self.best().measured and self.best().paths < self._moments.count:
-            self._best = self._measured(REMEMBERED)
+            self._best = self._measure(REMEMBERED)
         return self.best()
 
     def unmeasured(self) -> np.ndarray:
@@ -173,18 +173,18 @@ class RoundingBounds:
         left = max(0.0, self._moments.mass - self.best().share)
         return ROUNDINGS * SINGLE * left * self._moments.largest()
 
-    def _measured(self, most: int) -> RoundingBound:
+    def _measure(self, most: int) -> RoundingBound:
         # From a seed: the same check is to say the same each time, to the last digit.
-        found = measured(self._enumeration, self._moments, np.random.default_rng(0), most)
-        if found is None:
+        measured = measure_bound(self._enumeration, self._moments, np.random.default_rng(0), most)
+        if measured is None:
             return self.wide
-        bound = self.least + found.bound
+        bound = self.least + measured.bound
         if self._stated:  # somebody says that it is coarser inside than can be measured
             bound = np.maximum(bound, self.wide.bound)
-        return dataclasses.replace(found, bound=bound)
+        return dataclasses.replace(measured, bound=bound)
 
 
-def _of_the_rest(
+def _bound_of_rest(
     moments: Moments, total: np.ndarray, weighed: np.ndarray, share: float
 ) -> np.ndarray:
     """What is added for paths that were not measured, as if they were like the others.

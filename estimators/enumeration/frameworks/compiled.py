@@ -118,24 +118,24 @@ class SharedVariables:
         if isinstance(storage[0], GENERATORS):
             self._held.add(key_of(storage[0]))
         if not made:
-            self.found(storage[0])
+            self.note_found(storage[0])
 
     def _release(self, state: Any) -> None:
         """What NumPy drew from a generator shows in its state, which moves by itself now."""
         if isinstance(state, GENERATORS):
             streams, bits = Streams.of(self._run), bits_of(state)
             streams.catch_up(bits, BITS)
-            streams.moves_freely(bits)
+            streams.let_move(bits)
 
-    def changed(self) -> Iterator[str]:
+    def changed_names(self) -> Iterator[str]:
         """The names of those that hold something else than before, and are no states."""
         return (kept.name for kept in self._kept.values() if kept.name and kept.is_changed())
 
-    def moved_to(self, state: Any) -> None:
+    def note_moved(self, state: Any) -> None:
         """A draw left this state; wherever it is found again, it came from no seed."""
         self._moved_to.add(key_of(state))
 
-    def found(self, state: Any) -> None:
+    def note_found(self, state: Any) -> None:
         """Note a state that is to be drawn from, for whether it is made anew in each run."""
         if isinstance(state, np.ndarray):
             self._note(state, state.tobytes(), state.tobytes(), COMPARED)
@@ -143,13 +143,13 @@ class SharedVariables:
             bits = bits_of(state)
             self._note(bits, BITS.read(bits), key_of(state), BITS)
 
-    def given(self, state: Any) -> None:
+    def note_argument(self, state: Any) -> None:
         """The same of an argument, which may be a copy of what a shared variable held."""
         self._release(state)
         if key_of(state) not in self._held:
-            self.found(state)
+            self.note_found(state)
 
-    def drew(self, storage: list[Any]) -> None:
+    def note_drawn(self, storage: list[Any]) -> None:
         """Something was drawn from a state that is held; note whether it has moved by now.
 
         One that never moves is as one that is made from the same seed in each run.
@@ -167,7 +167,7 @@ class SharedVariables:
     def _note(self, owner: Any, state: Any, key: bytes, kind: GeneratorAccess) -> None:
         streams = Streams.of(self._run)
         streams.moved.setdefault(identity(owner), (owner, state, kind))
-        streams.moves_freely(owner)
+        streams.let_move(owner)
         streams.drawn.setdefault(identity(owner), (owner, key))
 
     def put_back(self) -> None:
@@ -204,7 +204,7 @@ class Compiled(Framework):
         self.changed: dict[str, None] = {}
         self._stays: list[SharedVariables] | None = None
 
-    def unseen(self, maker: Symbolic) -> Iterator[str]:
+    def unseen_draws(self, maker: Symbolic) -> Iterator[str]:
         """What a function draws that no handler can answer, in sentences."""
         raise NotImplementedError
 
@@ -216,7 +216,7 @@ class Compiled(Framework):
             variable: the class of shared variables.
         """
         patches.attribute(function, "__call__", self._call(vars(function)["__call__"]))
-        for kind in (variable, *below(variable)):
+        for kind in (variable, *subclasses_of(variable)):
             for name in ("set_value", "get_value", "zero"):
                 if name in vars(kind):
                     patches.attribute(kind, name, self._access(vars(kind)[name]))
@@ -224,7 +224,7 @@ class Compiled(Framework):
     def finish(self, run: Run, watched: bool) -> None:
         """Put shared variables back."""
         shared = SharedVariables.of(run, self.called)
-        self.changed.update(dict.fromkeys(shared.changed()))
+        self.changed.update(dict.fromkeys(shared.changed_names()))
         if self._stays is None:
             shared.put_back()
         else:
@@ -259,14 +259,14 @@ class Compiled(Framework):
                 plan = _PLANS[function.maker] = self._plan(function.maker)
             if not any(plan):
                 return real(function, *args, **kwargs)
-            self._before(run, plan, function, (*args, *kwargs.values()))
+            self._prepare_call(run, plan, function, (*args, *kwargs.values()))
             # Whatever it copies moves by itself.
-            with Streams.of(run).unfollowed():
+            with Streams.of(run).without_following():
                 found = real(function, *args, **kwargs)
             if not run.is_sampling:
                 for place, state in plan.kept:
                     if state:
-                        SharedVariables.of(run, self.called).drew(
+                        SharedVariables.of(run, self.called).note_drawn(
                             function.input_storage[place].storage
                         )
             return found
@@ -279,7 +279,7 @@ class Compiled(Framework):
             for place, each in enumerate(maker.expanded_inputs)
         ]
         return DrawPlan(
-            tuple(dict.fromkeys(self.unseen(maker))),
+            tuple(dict.fromkeys(self.unseen_draws(maker))),
             tuple(
                 (place, state)
                 for place, updated, state, held in inputs
@@ -288,7 +288,7 @@ class Compiled(Framework):
             any(state and not held for _, _, state, held in inputs),
         )
 
-    def _before(
+    def _prepare_call(
         self, run: Run, plan: DrawPlan, function: Symbolic, arguments: tuple[Any, ...]
     ) -> None:
         """Refuse what a function draws, or remember what it is about to change."""
@@ -303,7 +303,7 @@ class Compiled(Framework):
         if plan.given and not run.is_sampling:
             for argument in arguments:
                 if isinstance(argument, GENERATORS):
-                    shared.given(argument)
+                    shared.note_argument(argument)
 
     def _access(self, real: Callable[..., Any]) -> Callable[..., Any]:
         """A handler of a method of shared variables, after which they may hold something else."""
@@ -321,7 +321,7 @@ class Compiled(Framework):
             shared.keep(variable, variable.container.storage)
             found = real(variable, *args, **kwargs)
             if state and not copies and not run.is_sampling:
-                shared.found(variable.container.storage[0])
+                shared.note_found(variable.container.storage[0])
             return found
 
         return access
@@ -339,9 +339,9 @@ def is_state(variable: Symbolic) -> bool:
     )
 
 
-def below(kind: type) -> Iterator[type]:
+def subclasses_of(kind: type) -> Iterator[type]:
     """The classes that derive from a class."""
     derived: list[type] = kind.__subclasses__()
     for each in derived:
         yield each
-        yield from below(each)
+        yield from subclasses_of(each)

@@ -23,7 +23,7 @@ from typing import Any, ClassVar
 
 from ..generators import WatchedGenerators
 from ..patches import Patches
-from ..run import Run, SampledRun, UnsupportedDraw, current_run, outside
+from ..run import Run, SampledRun, UnsupportedDraw, current_run, outside_runs
 
 
 class Framework:
@@ -140,7 +140,7 @@ def handle(
             return real(*args, **kwargs)
         if isinstance(run, SampledRun):
             run.observe(lambda: answer(run, *args, **kwargs))
-            with outside():  # what it does inside is its own business
+            with outside_runs():  # what it does inside is its own business
                 return real(*args, **kwargs)
         return answer(run, *args, **kwargs)
 
@@ -154,13 +154,13 @@ def by_itself(real: Callable[..., Any]) -> Callable[..., Any]:
     def handler(*args: Any, **kwargs: Any) -> Any:
         if current_run() is None:
             return real(*args, **kwargs)
-        with outside():
+        with outside_runs():
             return real(*args, **kwargs)
 
     return handler
 
 
-def unsupported(what: str) -> str:
+def unsupported_message(what: str) -> str:
     """Why a function is refused that draws what has no outcomes to count, or too many."""
     return f"{what} is an unsupported draw: its outcomes cannot be enumerated"
 

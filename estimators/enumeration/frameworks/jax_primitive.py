@@ -109,7 +109,7 @@ def draw_primitive(jax: Any) -> Any:
     kind_of = getattr(jax, "typeof", None) or jax.core.get_aval  # in an older JAX
     place = jax.jit(lambda outcomes: outcomes)
 
-    def evaluated(
+    def evaluate(
         data: Array, *arguments: Array, sampler: Sampler, generator: str, where: Home
     ) -> Array:
         run = where.run(sampler.what)
@@ -118,10 +118,10 @@ def draw_primitive(jax: Any) -> Any:
         placed = place(outcomes)  # in a third of the time that jax.numpy.asarray takes
         return placed if isinstance(placed, jax.Array) else jax.numpy.asarray(outcomes)
 
-    def traced(data: Any, *_: Any, sampler: Sampler, **__: Any) -> Any:
+    def abstract_value(data: Any, *_: Any, sampler: Sampler, **__: Any) -> Any:
         return jax.core.ShapedArray((*data.shape[:-1], *sampler.shape), sampler.dtype)
 
-    def mapped(
+    def map_over(
         arrays: Sequence[Array], axes: Sequence[int | None], **how: Any
     ) -> tuple[Array, int]:
         pairs = list(zip(arrays, axes, strict=True))
@@ -129,14 +129,14 @@ def draw_primitive(jax: Any) -> Any:
         # A key that is not mapped is the same one for each: it may draw the same again.
         return drawn.bind(*(batching.bdim_at_front(*pair, size) for pair in pairs), **how), 0
 
-    def differentiated(values: Sequence[Array], _: object, **how: Any) -> tuple[Array, Any]:
+    def differentiate(values: Sequence[Array], _: object, **how: Any) -> tuple[Array, Any]:
         outcomes = drawn.bind(*values, **how)
         return outcomes, ad.Zero(kind_of(outcomes).to_tangent_aval())
 
-    drawn.def_impl(evaluated)
-    drawn.def_abstract_eval(traced)
-    batching.primitive_batchers[drawn] = mapped
-    ad.primitive_jvps[drawn] = differentiated
+    drawn.def_impl(evaluate)
+    drawn.def_abstract_eval(abstract_value)
+    batching.primitive_batchers[drawn] = map_over
+    ad.primitive_jvps[drawn] = differentiate
     try:
         mlir.register_lowering(drawn, _lowering(mlir), cacheable=False)  # as JAX's own calls
     except TypeError:  # by an older JAX, which has no such cache
@@ -147,7 +147,7 @@ def draw_primitive(jax: Any) -> Any:
 def _lowering(mlir: Any) -> Any:
     """What is compiled: a call that asks the run."""
 
-    def lowered(
+    def lower(
         context: Any, *values: Any, sampler: Sampler, generator: str, where: Home
     ) -> Sequence[Any]:
         devices = getattr(context.module_context.axis_context, "num_devices", 1) or 1
@@ -158,13 +158,13 @@ def _lowering(mlir: Any) -> Any:
             ]
         where.compiled = True
         results, *_ = mlir.emit_python_callback(
-            context, _asking(sampler, generator, where), None, list(values), context.avals_in,
+            context, _ask_run(sampler, generator, where), None, list(values), context.avals_in,
             context.avals_out, has_side_effect=False,
         )  # fmt: skip
         asks_by(context.module_context, (sampler, generator, where))
         return results
 
-    return lowered
+    return lower
 
 
 def _refuse_several(what: str, devices: int) -> None:
@@ -178,10 +178,10 @@ def _refuse_several(what: str, devices: int) -> None:
     run.unknown[why] = None
 
 
-def _asking(sampler: Sampler, generator: str, where: Home) -> Callable[..., tuple[np.ndarray]]:
+def _ask_run(sampler: Sampler, generator: str, where: Home) -> Callable[..., tuple[np.ndarray]]:
     """What compiled code calls, in whatever thread that is."""
 
-    def asked(data: np.ndarray, *given: np.ndarray) -> tuple[np.ndarray]:
+    def ask(data: np.ndarray, *given: np.ndarray) -> tuple[np.ndarray]:
         run = where.run(sampler.what)
         token = None if current_run() is run else _current.set(run)
         answers = AnsweredDraws.of(run)
@@ -194,4 +194,4 @@ def _asking(sampler: Sampler, generator: str, where: Home) -> Callable[..., tupl
             if token is not None:
                 _current.reset(token)
 
-    return asked
+    return ask

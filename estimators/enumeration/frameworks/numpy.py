@@ -20,23 +20,23 @@ from ..generators import (
     Streams,
     bits_of,
     draw_from,
-    read_by,
-    set_by,
+    handle_reader,
+    handle_setter,
 )
 from ..outcomes import (
     Uniform,
     binomial,
+    draw_weighted_without_replacement,
+    draw_without_replacement,
     formed_before,
     precision_of,
     tables,
-    weighted,
-    weighted_without_replacement,
-    without_replacement,
+    weighted_table,
 )
 from ..patches import Patches
-from ..run import Run, UnsupportedDraw, current_run, outside
+from ..run import Run, UnsupportedDraw, current_run, outside_runs
 from ..uniforms import uniform
-from .framework import GeneratorFramework, handle, refuse, unsupported
+from .framework import GeneratorFramework, handle, refuse, unsupported_message
 
 #: How far probabilities may be from adding up to 1: the root of the precision, as NumPy has it.
 SUM = 1.5e-8
@@ -94,7 +94,7 @@ class Drawing:
             if not replace and draws > count:
                 raise ValueError("Cannot take a larger sample than population")  # as NumPy does
             if not replace:
-                return without_replacement(self._run.choose, what, count, draws)
+                return draw_without_replacement(self._run.choose, what, count, draws)
             return [self._run.choose(Uniform(what, count)) for _ in range(draws)]
         weights = np.asarray(p, np.float64)
         step = precision_of(p)
@@ -108,7 +108,7 @@ class Drawing:
             raise ValueError("Probabilities do not sum to 1")  # as NumPy does
         if not replace and draws > np.count_nonzero(weights):
             raise ValueError("Fewer non-zero entries in p than size")  # as NumPy does
-        return drawn_by_weight(self._run, what, weights, draws, replace, step)
+        return draw_by_weight(self._run, what, weights, draws, replace, step)
 
     def integers(
         self,
@@ -204,7 +204,7 @@ class Drawing:
             x[:] = [x[place] for place in order]
 
     def _order(self, what: str, count: int) -> list[int]:
-        return without_replacement(self._run.choose, what, count, count)
+        return draw_without_replacement(self._run.choose, what, count, count)
 
 
 class LegacyDrawing(Drawing):
@@ -254,8 +254,8 @@ class Numpy(GeneratorFramework):
             for name in _public(kind) - NOT_DRAWS:
                 patches.method(kind, name, self._handler(vars(kind)[name], drawing, name, called))
         for name in ("seed", "set_state"):
-            setter = set_by(vars(np.random.RandomState)[name], BITS, elsewhere, bits_of)
-            patches.method(np.random.RandomState, name, _with_its_normal(setter))
+            setter = handle_setter(vars(np.random.RandomState)[name], BITS, elsewhere, bits_of)
+            patches.method(np.random.RandomState, name, _restore_normal(setter))
         raw = vars(np.random.BitGenerator)["random_raw"]
         bits = refuse("random_raw draws bits, which have no outcomes to count")
         patches.method(np.random.BitGenerator, "random_raw", handle(raw, bits))
@@ -263,11 +263,11 @@ class Numpy(GeneratorFramework):
             own = vars(kind)
             state = own["state"]
             settable = property(
-                read_by(state.__get__, BITS), set_by(state.__set__, BITS, elsewhere)
+                handle_reader(state.__get__, BITS), handle_setter(state.__set__, BITS, elsewhere)
             )
             patches.method(kind, "state", settable)
             if "advance" in own:
-                patches.method(kind, "advance", set_by(own["advance"], BITS, elsewhere))
+                patches.method(kind, "advance", handle_setter(own["advance"], BITS, elsewhere))
         legacy = np.random.mtrand._rand
         for name in np.random.__all__:
             real = getattr(np.random, name)
@@ -292,7 +292,7 @@ class Numpy(GeneratorFramework):
 
         def draw(run: Run, generator: Any, *args: Any, **kwargs: Any) -> Any:
             if drawing is None:
-                raise UnsupportedDraw(unsupported(f"{called}.{name}"))
+                raise UnsupportedDraw(unsupported_message(f"{called}.{name}"))
             return drawing(kind(run, generator, called), *args, **kwargs)
 
         def answer(run: Run, *args: Any, **kwargs: Any) -> Any:
@@ -315,13 +315,13 @@ _set_state = vars(np.random.RandomState)["set_state"]
 
 def _read_normal(generator: np.random.RandomState) -> tuple[int, float]:
     """Whether a RandomState keeps a normal number for later, and which."""
-    with outside():  # nobody else looks at its state
+    with outside_runs():  # nobody else looks at its state
         state = _get_state(generator, legacy=False)
     return state["has_gauss"], state["gauss"]
 
 
 def _write_normal(generator: np.random.RandomState, kept: tuple[int, float]) -> None:
-    with outside():
+    with outside_runs():
         state = _get_state(generator, legacy=False)
     _set_state(generator, {**state, "has_gauss": kept[0], "gauss": kept[1]})
 
@@ -332,7 +332,7 @@ NORMAL = GeneratorAccess(
 )
 
 
-def _with_its_normal(setter: Callable[..., Any]) -> Callable[..., Any]:
+def _restore_normal(setter: Callable[..., Any]) -> Callable[..., Any]:
     """A handler for what sets a RandomState, whose normal number is put back too."""
 
     @functools.wraps(setter)
@@ -345,11 +345,11 @@ def _with_its_normal(setter: Callable[..., Any]) -> Callable[..., Any]:
     return whole
 
 
-def drawn_by_weight(
+def draw_by_weight(
     run: Run, what: str, weights: np.ndarray, draws: int, replace: bool, step: float
 ) -> list[int]:
     """Places that come out one after the other, by weights, (K,)."""
     if not replace:
-        return weighted_without_replacement(run.choose, what, weights, draws, step)
-    outcomes = weighted(what, weights, step, run.next_in_prefix()) if draws else None
+        return draw_weighted_without_replacement(run.choose, what, weights, draws, step)
+    outcomes = weighted_table(what, weights, step, run.next_in_prefix()) if draws else None
     return [run.choose(outcomes) for _ in range(draws)] if outcomes else []

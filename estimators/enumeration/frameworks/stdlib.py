@@ -17,12 +17,12 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from ..generators import PYTHON, draw_from, read_by, set_by
-from ..outcomes import Uniform, binomial, weighted, without_replacement
+from ..generators import PYTHON, draw_from, handle_reader, handle_setter
+from ..outcomes import Uniform, binomial, draw_without_replacement, weighted_table
 from ..patches import Patches
 from ..run import Run, current_run
 from ..uniforms import uniform
-from .framework import GeneratorFramework, by_itself, handle, refuse, unsupported
+from .framework import GeneratorFramework, by_itself, handle, refuse, unsupported_message
 
 #: Modules whose names for temporary files, or for what they compile, are no draws of anybody's
 #: estimator.
@@ -39,7 +39,7 @@ def _uniform(run: Run, generator: random.Random, a: float, b: float) -> Any:
     return uniform(run, "random.uniform", None, float(a), float(b))
 
 
-def _below(run: Run, generator: random.Random, n: int) -> int:
+def _choose_below(run: Run, generator: random.Random, n: int) -> int:
     """What ``choice``, ``randrange``, ``randint`` and ``shuffle`` draw by."""
     draw_from(run, generator, PYTHON, "random.randrange")
     return run.choose(Uniform("random.randrange", n))
@@ -66,7 +66,7 @@ def _sample(
     size = ends[-1] if ends else len(population)
     if not 0 <= k <= size:
         raise ValueError("Sample larger than population or is negative")  # as Python does
-    found = without_replacement(run.choose, "random.sample", size, k)
+    found = draw_without_replacement(run.choose, "random.sample", size, k)
     if ends is not None:
         return [population[bisect.bisect(ends, each)] for each in found]
     return [population[each] for each in found]
@@ -95,7 +95,7 @@ def _choices(
     given = [float(each) for each in weights]
     if len(given) != len(population):
         raise ValueError("The number of weights does not match the population")
-    outcomes = weighted("random.choices", given)
+    outcomes = weighted_table("random.choices", given)
     return [population[run.choose(outcomes)] for _ in range(k)]
 
 
@@ -108,7 +108,7 @@ def _binomial(run: Run, generator: random.Random, n: int = 1, p: float = 0.5) ->
 ANSWERS: dict[str, Callable[..., Any]] = {
     "random": _floats,
     "uniform": _uniform,
-    "_randbelow": _below,
+    "_randbelow": _choose_below,
     "getrandbits": _bits,
     "sample": _sample,
     "choices": _choices,
@@ -156,7 +156,7 @@ class Stdlib(GeneratorFramework):
         for name in ("seed", "setstate"):
             real = getattr(random.Random, name)
             patches.attribute(random.Random, name, self._setter(real))
-        patches.attribute(random.Random, "getstate", read_by(random.Random.getstate, PYTHON))
+        patches.attribute(random.Random, "getstate", handle_reader(random.Random.getstate, PYTHON))
         for name, real in functions.items():
             if name in (*ANSWERS, *UNCOUNTED, *WRITTEN, "seed", "setstate", "getstate"):
                 handler = getattr(own, name)
@@ -183,15 +183,15 @@ class Stdlib(GeneratorFramework):
                     self._handlers.append((real, handler))
 
         start = threading.Thread.start
-        patches.attribute(threading.Thread, "start", _started_within(start))
+        patches.attribute(threading.Thread, "start", _start_within(start))
         submit = ThreadPoolExecutor.submit
-        patches.attribute(ThreadPoolExecutor, "submit", _submitted_within(submit))
+        patches.attribute(ThreadPoolExecutor, "submit", _submit_within(submit))
         load = importlib._bootstrap._find_and_load  # type: ignore[attr-defined]
         # What a module draws when it is imported for the first time is no draw of the run.
         patches.attribute(importlib._bootstrap, "_find_and_load", by_itself(load))
 
     def _method(self, real: Any, name: str) -> Callable[..., Any]:
-        answer = ANSWERS.get(name, refuse(unsupported(f"random.{name}")))
+        answer = ANSWERS.get(name, refuse(unsupported_message(f"random.{name}")))
 
         def note_elsewhere(generator: random.Random, *_: Any, **__: Any) -> None:
             self.drawn_outside_runs.add(id(generator))
@@ -200,7 +200,7 @@ class Stdlib(GeneratorFramework):
 
         def method(generator: random.Random, *args: Any, **kwargs: Any) -> Any:
             # SystemRandom inherits some of these, and draws by its own.
-            if isinstance(generator, random.SystemRandom) or _unrelated():
+            if isinstance(generator, random.SystemRandom) or _is_unrelated():
                 return real(generator, *args, **kwargs)
             return handler(generator, *args, **kwargs)
 
@@ -208,7 +208,7 @@ class Stdlib(GeneratorFramework):
 
     def _setter(self, real: Callable[..., Any]) -> Callable[..., Any]:
         """A handler for what sets a generator's state; one that is just being made has none yet."""
-        setter = set_by(real, PYTHON, self.drawn_outside_runs)
+        setter = handle_setter(real, PYTHON, self.drawn_outside_runs)
 
         def set_state(generator: random.Random, *args: Any, **kwargs: Any) -> Any:
             made = hasattr(generator, "gauss_next")
@@ -221,11 +221,11 @@ class Stdlib(GeneratorFramework):
         self._watched.add(random._inst, PYTHON)
 
 
-def _started_within(start: Callable[..., Any]) -> Callable[..., Any]:
+def _start_within(start: Callable[..., Any]) -> Callable[..., Any]:
     """Starts a thread; one that a run starts is a part of it, and its draws ask the run."""
 
     @functools.wraps(start)
-    def started(thread: threading.Thread) -> None:
+    def start_within(thread: threading.Thread) -> None:
         run = current_run()
         if run is None or run.over:
             start(thread)
@@ -239,20 +239,20 @@ def _started_within(start: Callable[..., Any]) -> Callable[..., Any]:
         thread.run = run_within  # type: ignore[method-assign]
         start(thread)
 
-    return started
+    return start_within
 
 
-def _submitted_within(submit: Callable[..., Any]) -> Callable[..., Any]:
+def _submit_within(submit: Callable[..., Any]) -> Callable[..., Any]:
     """The same of a call that is handed to a thread that was there before."""
 
     @functools.wraps(submit)
-    def submitted(pool: Any, function: Any, /, *args: Any, **kwargs: Any) -> Any:
+    def submit_within(pool: Any, function: Any, /, *args: Any, **kwargs: Any) -> Any:
         run = current_run()
         if run is None or run.over:
             return submit(pool, function, *args, **kwargs)
         return submit(pool, contextvars.copy_context().run, function, *args, **kwargs)
 
-    return submitted
+    return submit_within
 
 
 def _unless_unrelated(real: Callable[..., Any], handler: Callable[..., Any]) -> Any:
@@ -262,12 +262,12 @@ def _unless_unrelated(real: Callable[..., Any], handler: Callable[..., Any]) -> 
 
     @functools.wraps(handler, assigned=("__name__", "__doc__"), updated=())
     def function(*args: Any, **kwargs: Any) -> Any:
-        return (real if _unrelated() else handler)(*args, **kwargs)
+        return (real if _is_unrelated() else handler)(*args, **kwargs)
 
     return function
 
 
-def _unrelated() -> bool:
+def _is_unrelated() -> bool:
     """Whether a module asks that draws for itself."""
     if current_run() is None:
         return False

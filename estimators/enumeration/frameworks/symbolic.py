@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from ..generators import Streams
-from ..outcomes import Coin, Uniform, binomial, precision_of, tables, without_replacement
+from ..outcomes import Coin, Uniform, binomial, draw_without_replacement, precision_of, tables
 from ..run import Run, SampledRun, UnsupportedDraw
-from .numpy import drawn_by_weight
+from .numpy import draw_by_weight
 
 #: A kind of draw: given the run, what draws, the parameters, and what the framework itself drew, it
 #: returns outcomes in the shape and type of that.
@@ -81,11 +81,11 @@ def choices(run: Run, what: str, a: Any, replace: Any, p: Any, like: np.ndarray)
     draws = like.size // math.prod(np.shape(a)[1:])
     if np.size(p):
         weights = np.asarray(p, np.float64)
-        places = drawn_by_weight(run, what, weights, draws, bool(replace), precision_of(p))
+        places = draw_by_weight(run, what, weights, draws, bool(replace), precision_of(p))
     elif replace:
         places = [run.choose(Uniform(what, count)) for _ in range(draws)]
     else:
-        places = without_replacement(run.choose, what, count, draws)
+        places = draw_without_replacement(run.choose, what, count, draws)
     found = np.asarray(places, np.int64)
     return (found if np.ndim(a) == 0 else np.asarray(a)[found]).reshape(like.shape)
 
@@ -93,7 +93,9 @@ def choices(run: Run, what: str, a: Any, replace: Any, p: Any, like: np.ndarray)
 def orders(run: Run, what: str, n: Any, like: np.ndarray) -> np.ndarray:
     """The first n numbers, in any order, in the last axis."""
     count = int(n)
-    rows = [without_replacement(run.choose, what, count, count) for _ in range(like.size // count)]
+    rows = [
+        draw_without_replacement(run.choose, what, count, count) for _ in range(like.size // count)
+    ]
     return np.reshape(rows, like.shape)
 
 
@@ -101,7 +103,7 @@ def picks(run: Run, what: str, p: np.ndarray, like: np.ndarray) -> np.ndarray:
     """Of each row of probabilities as many outcomes as there are columns, none of them twice."""
     step = precision_of(p)
     rows = [
-        drawn_by_weight(run, what, np.asarray(each, np.float64), like.shape[1], False, step)
+        draw_by_weight(run, what, np.asarray(each, np.float64), like.shape[1], False, step)
         for each in p
     ]
     return np.array(rows, like.dtype)
@@ -159,11 +161,11 @@ class SymbolicDraws:
         if not like.size:
             return like
         if isinstance(self._run, SampledRun):
-            self._run.observe(lambda: self._ask(keys, name, draw, parameters, like))
+            self._run.observe(lambda: self._ask_run(keys, name, draw, parameters, like))
             return like
-        return self._ask(keys, name, draw, parameters, like).copy()
+        return self._ask_run(keys, name, draw, parameters, like).copy()
 
-    def _ask(
+    def _ask_run(
         self,
         keys: Sequence[bytes],
         name: str,

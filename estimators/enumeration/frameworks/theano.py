@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from ..patches import Patches
-from ..run import UnsupportedDraw, current_run, outside
+from ..run import UnsupportedDraw, current_run, outside_runs
 from .compiled import Compiled, SharedVariables, Symbolic, key_of
 from .framework import by_itself, refuse
 from .symbolic import (
@@ -72,19 +72,19 @@ class Theano(Compiled):
             patches, compiled.function_module.Function, compiled.sharedvalue.SharedVariable
         )
         # A property comes before what is kept in an object.
-        exec_fn = property(self._drawing, _keep_drawing)
+        exec_fn = property(self._find_handler, _keep_drawing)
         patches.attribute(self.module.tensor.raw_random.RandomFunction, "exec_fn", exec_fn)
         streams = self.module.tensor.shared_randomstreams.RandomStreams
-        patches.attribute(streams, "gen", self._making(streams.gen))
-        patches.attribute(streams, "seed", self._seeding(streams.seed))
+        patches.attribute(streams, "gen", self._handle_gen(streams.gen))
+        patches.attribute(streams, "seed", self._handle_seed(streams.seed))
         for name in ("__init__", "create"):  # what locks the folder of compiled code has a name
             patches.attribute(maker, name, by_itself(vars(maker)[name]))
 
-    def unseen(self, maker: Symbolic) -> Iterator[str]:
+    def unseen_draws(self, maker: Symbolic) -> Iterator[str]:
         """See the base class."""
-        yield from _unseen(maker.fgraph)
+        yield from _unseen_draws(maker.fgraph)
 
-    def _drawing(self, op: Symbolic) -> Callable[..., Any]:
+    def _find_handler(self, op: Symbolic) -> Callable[..., Any]:
         """What an op draws by."""
         real: Callable[..., Any] = op.__dict__["exec_fn"]
         if current_run() is None:
@@ -96,16 +96,16 @@ class Theano(Compiled):
         run = current_run()
         assert run is not None
         key = key_of(state)
-        with outside():
+        with outside_runs():
             like = np.asarray(real(state, *arguments))
-        SharedVariables.of(run, self.called).moved_to(state)
+        SharedVariables.of(run, self.called).note_moved(state)
         name = _name(op)
-        draw = STATES.get(name, refuse(_of_state(name)))
+        draw = STATES.get(name, refuse(_no_outcomes(name)))
         return SymbolicDraws.of(run, self.called).answer(
             [key], name.removesuffix("_helper"), draw, arguments[:-1], like
         )
 
-    def _making(self, real: Callable[..., Any]) -> Callable[..., Any]:
+    def _handle_gen(self, real: Callable[..., Any]) -> Callable[..., Any]:
         """A handler of what makes a new stream, whose seed is drawn by another."""
 
         @functools.wraps(real)
@@ -114,14 +114,14 @@ class Theano(Compiled):
             if run is None or run.is_sampling:
                 return by_itself(real)(streams, *args, **kwargs)
             shared = SharedVariables.of(run, self.called)
-            shared.found(streams.gen_seedgen)
+            shared.note_found(streams.gen_seedgen)
             made = by_itself(real)(streams, *args, **kwargs)
             shared.keep(made.rng, made.rng.container.storage, made=True)
             return made
 
         return gen
 
-    def _seeding(self, real: Callable[..., Any]) -> Callable[..., Any]:
+    def _handle_seed(self, real: Callable[..., Any]) -> Callable[..., Any]:
         """A handler of what seeds all streams anew."""
 
         @functools.wraps(real)
@@ -135,7 +135,7 @@ class Theano(Compiled):
                 shared.keep(state, state.container.storage)
             by_itself(real)(streams, *args, **kwargs)
             for state, _ in streams.state_updates:
-                shared.found(state.container.storage[0])
+                shared.note_found(state.container.storage[0])
 
         return seed
 
@@ -157,9 +157,9 @@ def enumerable_function(
         UnsupportedDraw: if the graph draws what cannot be enumerated.
     """
     theano = sys.modules["theano"]  # it is imported, or there would be no graph
-    known = theano.compile.mode.get_mode(mode).register((_early(theano), EARLY))
+    known = theano.compile.mode.get_mode(mode).register((_draws_rewrite(theano), EARLY))
     function = theano.function(inputs, outputs, known, **kwargs)
-    for why in _unseen(function.maker.fgraph):
+    for why in _unseen_draws(function.maker.fgraph):
         raise UnsupportedDraw(why)
     return function
 
@@ -168,7 +168,7 @@ def enumerable_function(
 
 
 @functools.cache
-def _asking(theano: Any) -> type:
+def _outcome_op(theano: Any) -> type:
     """The op that stands where uniform numbers become outcomes."""
 
     class OutcomeOp(theano.Op):
@@ -223,17 +223,17 @@ def _compare(op: Symbolic, node: Symbolic, inputs: list[Any], outputs: list[Any]
 
 
 @functools.cache
-def _early(theano: Any) -> Any:
+def _draws_rewrite(theano: Any) -> Any:
     """The rewrite that puts it there."""
 
     @theano.gof.local_optimizer(None)
     def gradproof_draws(node: Symbolic) -> Any:
-        return _replaced(theano, node)
+        return _replacement(theano, node)
 
     return theano.tensor.opt.in2out(gradproof_draws, name="gradproof_draws")
 
 
-def _replaced(theano: Any, node: Symbolic) -> Any:
+def _replacement(theano: Any, node: Symbolic) -> Any:
     """What Theano is to put in place of a node's outputs; False to leave it."""
     name = _uniform_name(node.op)
     if name == "LT":
@@ -246,7 +246,7 @@ def _replaced(theano: Any, node: Symbolic) -> Any:
         return False
     if uniform is None:
         return False
-    return _asking(theano)(node.op).make_node(*put, uniform.owner.inputs[0]).outputs
+    return _outcome_op(theano)(node.op).make_node(*put, uniform.owner.inputs[0]).outputs
 
 
 def _uniform(theano: Any, variable: Symbolic) -> Symbolic:
@@ -254,7 +254,7 @@ def _uniform(theano: Any, variable: Symbolic) -> Symbolic:
     tensor = theano.tensor
     scaled, low = _operands(variable, tensor.add)
     number, span = _operands(scaled, tensor.mul)
-    high, lowest = _operands(_bare(span), tensor.sub)
+    high, lowest = _operands(_strip(span), tensor.sub)
     if (_constant(low), _constant(lowest), _constant(high)) != (0.0, 0.0, 1.0):
         return None
     return number if _is_mrg(number.owner) else None
@@ -267,7 +267,7 @@ def _operands(variable: Symbolic, op: Any) -> tuple[Symbolic, Symbolic]:
     return owner.inputs[0], owner.inputs[1]
 
 
-def _bare(variable: Symbolic) -> Symbolic:
+def _strip(variable: Symbolic) -> Symbolic:
     """Without what changes nothing but type and shape."""
     while variable is not None and variable.owner and len(variable.owner.inputs) == 1:
         variable = variable.owner.inputs[0]
@@ -275,18 +275,18 @@ def _bare(variable: Symbolic) -> Symbolic:
 
 
 def _constant(variable: Symbolic) -> float | None:
-    data: Any = getattr(_bare(variable), "data", ())
+    data: Any = getattr(_strip(variable), "data", ())
     return float(data) if np.size(data) == 1 else None
 
 
-def _unseen(graph: Symbolic) -> Iterator[str]:
+def _unseen_draws(graph: Symbolic) -> Iterator[str]:
     """What draws in a compiled graph, and in graphs inside of it, and no handler sees."""
     for node in graph.apply_nodes:
         inner: Any = getattr(node.op, "fn", None)
         if hasattr(inner, "maker"):  # scan has a compiled function of its own
-            yield from _unseen(inner.maker.fgraph)
+            yield from _unseen_draws(inner.maker.fgraph)
         if type(node.op).__name__ == "RandomFunction" and _name(node.op) not in STATES:
-            yield _of_state(_name(node.op))
+            yield _no_outcomes(_name(node.op))
         if _is_mrg(node):
             users = set(_users(node.outputs[1]))
             if users - {"OutcomeOp"}:
@@ -329,7 +329,7 @@ def _name(op: Any) -> str:
     return name if own else f"{name} of {getattr(op.fn, '__module__', '?')}"
 
 
-def _of_state(name: str) -> str:
+def _no_outcomes(name: str) -> str:
     return (
         f"RandomStreams draw by {name}, which has no outcomes to count; keep its numbers "
         "fixed: give them by givens="

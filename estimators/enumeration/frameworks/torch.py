@@ -16,21 +16,21 @@ from typing import Any
 
 import numpy as np
 
-from ..generators import GeneratorAccess, draw_from, identity, read_by, set_by
+from ..generators import GeneratorAccess, draw_from, handle_reader, handle_setter, identity
 from ..outcomes import (
     EPS,
     Coin,
     Uniform,
     binomial,
+    draw_weighted_without_replacement,
+    draw_without_replacement,
     weighted_rows,
-    weighted_without_replacement,
-    without_replacement,
 )
 from ..patches import Patches
 from ..run import Run, UnsupportedDraw, current_run
 from ..torch_modes import not_hidden
-from .framework import GeneratorFramework, handle, refuse, unsupported
-from .torch_compile import COMPILER, known_to_script, run_as_written
+from .framework import GeneratorFramework, handle, refuse, unsupported_message
+from .torch_compile import COMPILER, run_as_written, tell_script
 from .torch_imports import LateImports
 from .torch_transforms import Transforms
 
@@ -95,20 +95,20 @@ class Torch(GeneratorFramework):
                 real = getattr(owner, name)
                 answer = answers.get(name)
                 if answer is None:
-                    answer = refuse(unsupported(f"{where}.{name}"))
+                    answer = refuse(unsupported_message(f"{where}.{name}"))
                 else:
                     answer = transforms.answer(real, answer)
-                handler = handle(real, self._seen(answer), self._elsewhere)
+                handler = handle(real, self._count_answers(answer), self._note_elsewhere)
                 if name == "random_":
-                    seed = handle(real, self._seen(draws.seed), self._elsewhere)
-                    handler = _seeding(handler, seed)
+                    seed = handle(real, self._count_answers(draws.seed), self._note_elsewhere)
+                    handler = _handle_random(handler, seed)
                 patches.attribute(owner, name, handler)
                 places.append((owner, name, real, handler))
                 if owner is torch:
                     self._handlers.append((real, handler))
         # The one place where PyTorch itself has imported such a function by its name.
         patches.attribute(torch.utils.data.dataset, "randperm", torch.randperm)
-        known_to_script(torch, self._handlers, patches)
+        tell_script(torch, self._handlers, patches)
         run_as_written(patches)
         then = {COMPILER: lambda: run_as_written(patches)}
         LateImports("torch", places, then).install(patches)
@@ -117,20 +117,22 @@ class Torch(GeneratorFramework):
         for name in ("manual_seed", "seed", "set_state", "graphsafe_set_state", "set_offset"):
             real = vars(generator).get(name)
             if real is not None:  # older versions have fewer
-                patches.method(generator, name, set_by(real, self._kind, self.drawn_outside_runs))
+                patches.method(
+                    generator, name, handle_setter(real, self._kind, self.drawn_outside_runs)
+                )
         for name in ("get_state", "graphsafe_get_state", "clone_state", "__reduce__"):
             real = vars(generator).get(name)
             if real is not None:
-                patches.method(generator, name, read_by(real, self._kind))
-        patches.attribute(torch.autograd, "backward", _remembering(torch.autograd.backward))
+                patches.method(generator, name, handle_reader(real, self._kind))
+        patches.attribute(torch.autograd, "backward", _handle_backward(torch.autograd.backward))
 
-    def _elsewhere(self, *_: Any, generator: Any = None, **__: Any) -> None:
+    def _note_elsewhere(self, *_: Any, generator: Any = None, **__: Any) -> None:
         self.drawn_outside_runs.add(identity(generator or self.module.default_generator))
 
-    def _seen(self, answer: Callable[..., Any]) -> Callable[..., Any]:
+    def _count_answers(self, answer: Callable[..., Any]) -> Callable[..., Any]:
         """An answer, in which nothing that draws is looked for."""
 
-        def seen(run: Run, *args: Any, **kwargs: Any) -> Any:
+        def count_answer(run: Run, *args: Any, **kwargs: Any) -> Any:
             if ANSWERS not in run.memory:  # nobody looks
                 return answer(run, *args, **kwargs)
             run.memory[ANSWERS] += 1
@@ -139,7 +141,7 @@ class Torch(GeneratorFramework):
             finally:
                 run.memory[ANSWERS] -= 1
 
-        return seen
+        return count_answer
 
     def begin(self) -> None:
         """Watch the generator that PyTorch has of its own."""
@@ -149,7 +151,7 @@ class Torch(GeneratorFramework):
         """Look for operations that draw."""
         if watched and not run.is_sampling:
             run.memory[ANSWERS] = 0
-            mode = _watching(self.module)(run)
+            mode = _draw_watcher(self.module)(run)
             mode.__enter__()
             self._modes.append(mode)
 
@@ -184,7 +186,7 @@ def _kind(torch: Any) -> GeneratorAccess:
 
 
 @functools.cache
-def _watching(torch: Any) -> Callable[[Run], contextlib.AbstractContextManager[object]]:
+def _draw_watcher(torch: Any) -> Callable[[Run], contextlib.AbstractContextManager[object]]:
     """A mode that sees every operation, and refuses those that draw unless a handler makes them."""
     drawing = torch.Tag.nondeterministic_seeded
 
@@ -237,7 +239,7 @@ def _in_dropout() -> bool:
     return False
 
 
-def _remembering(real: Callable[..., Any]) -> Callable[..., Any]:
+def _handle_backward(real: Callable[..., Any]) -> Callable[..., Any]:
     """``backward``, which notes in the run what it was asked for."""
 
     def backward(tensors: Any, *args: Any, **kwargs: Any) -> Any:
@@ -250,7 +252,7 @@ def _remembering(real: Callable[..., Any]) -> Callable[..., Any]:
     return backward
 
 
-def _seeding(handler: Callable[..., Any], seed: Callable[..., Any]) -> Callable[..., Any]:
+def _handle_random(handler: Callable[..., Any], seed: Callable[..., Any]) -> Callable[..., Any]:
     """A handler of ``random_``, or of the seeds that PyTorch draws by it."""
 
     def random_(tensor: Tensor, *args: Any, **kwargs: Any) -> Tensor:
@@ -302,7 +304,9 @@ class _Draws:
             drawn = run.choose_each(tables)
         else:
             drawn = [
-                place for row in rows for place in self._apart(run, what, row, num_samples, step)
+                place
+                for row in rows
+                for place in self._draw_apart(run, what, row, num_samples, step)
             ]
         places = np.array(drawn, np.int64).reshape(*input.shape[:-1], num_samples)
         found = self._torch.from_numpy(places)
@@ -310,8 +314,8 @@ class _Draws:
         if run.graph is not None:
             given = input.reshape(-1, input.shape[-1])
             log = self._log_weights(given, found.reshape(-1, num_samples), replacement)
-            run.note_graph(log, 0 if _lost(given, log) else len(rows) * num_samples)
-        return _given(found, out)
+            run.note_graph(log, 0 if _has_lost_graph(given, log) else len(rows) * num_samples)
+        return _write_out(found, out)
 
     def _step(self, given: Tensor) -> float:
         """The precision of what probabilities are given in."""
@@ -329,7 +333,7 @@ class _Draws:
             plain = plain.double().cpu()
         return np.asarray(plain.numpy())
 
-    def _apart(
+    def _draw_apart(
         self, run: Run, what: str, weights: np.ndarray, count: int, step: float
     ) -> list[int]:
         """Outcomes of one row, none of them twice."""
@@ -339,7 +343,7 @@ class _Draws:
                 "probability, without replacement: what PyTorch gives for the others is no draw; "
                 "draw at most as many"
             )
-        return weighted_without_replacement(run.choose, what, weights, count, step)
+        return draw_weighted_without_replacement(run.choose, what, weights, count, step)
 
     def _log_weights(self, rows: Tensor, places: Tensor, replacement: bool) -> Tensor:
         """The logarithm of the probability of what was drawn from each row."""
@@ -369,7 +373,7 @@ class _Draws:
         found = self._zeros_and_ones(run, probabilities).to(input.dtype)
         if p is None and out is None and input.requires_grad and self._torch.is_grad_enabled():
             found = found + 0.0 * input  # PyTorch differentiates a coin too, to zero
-        return _given(found, out)
+        return _write_out(found, out)
 
     def bernoulli_(
         self, run: Run, tensor: Tensor, p: Any = 0.5, *, generator: Any = None
@@ -395,7 +399,7 @@ class _Draws:
         outcomes = self._torch.from_numpy(drawn).to(ones.device).reshape(ones.shape)
         if run.graph is not None:
             log = self._log_coins(ones, outcomes)
-            run.note_graph(log, 0 if _lost(ones, log) else len(open_places))
+            run.note_graph(log, 0 if _has_lost_graph(ones, log) else len(open_places))
         return outcomes
 
     def binomial(self, run: Run, count: Tensor, prob: Tensor, generator: Any = None) -> Tensor:
@@ -423,7 +427,7 @@ class _Draws:
         low, high = map(int, bounds if len(bounds) == 2 else (0, *bounds))
         drawn = self._uniform(run, low, high, math.prod(size), "torch.randint")
         made = {"dtype": self._torch.long, **{k: v for k, v in kwargs.items() if v is not None}}
-        return _given(self._torch.tensor(drawn, **made).reshape(size), out)
+        return _write_out(self._torch.tensor(drawn, **made).reshape(size), out)
 
     def randint_like(self, run: Run, input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """The same, in the shape and type of another tensor."""
@@ -470,15 +474,15 @@ class _Draws:
     ) -> Tensor:
         """The first n numbers in any order."""
         self._begin(run, generator, "torch.randperm")
-        drawn = without_replacement(run.choose, "torch.randperm", n, n)
+        drawn = draw_without_replacement(run.choose, "torch.randperm", n, n)
         made = {"dtype": self._torch.long, **{k: v for k, v in kwargs.items() if v is not None}}
-        return _given(self._torch.tensor(drawn, **made), out)
+        return _write_out(self._torch.tensor(drawn, **made), out)
 
 
-def _lost(given: Tensor, log: Tensor) -> bool:
+def _has_lost_graph(given: Tensor, log: Tensor) -> bool:
     """Whether probabilities have a derivative, and their logarithm has none."""
     return bool(given.requires_grad) and not log.requires_grad
 
 
-def _given(found: Tensor, out: Tensor | None) -> Tensor:
+def _write_out(found: Tensor, out: Tensor | None) -> Tensor:
     return found if out is None else out.resize_(found.shape).copy_(found)

@@ -47,10 +47,10 @@ def run_as_written(patches: Patches) -> None:
         names = ("_callback_from_stance",)
     for name in names:
         if hasattr(dynamo, name):
-            patches.attribute(dynamo, name, _as_written(getattr(dynamo, name)))
+            patches.attribute(dynamo, name, _pass_on(getattr(dynamo, name)))
 
 
-def _as_written(real: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def _pass_on(real: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """A function that is told what compiles the frames to come, and in a run is told of nothing."""
 
     def function(callback: Any) -> Any:
@@ -63,7 +63,7 @@ def _as_written(real: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return function
 
 
-def known_to_script(torch: Any, handlers: Iterable[tuple[Any, Any]], patches: Patches) -> None:
+def tell_script(torch: Any, handlers: Iterable[tuple[Any, Any]], patches: Patches) -> None:
     """TorchScript takes a handler for the function that it stands for, and draws unseen.
 
     It would try to compile the handler otherwise, and fail in words of its own.

@@ -18,10 +18,11 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from ..patches import Patches
 from . import partial_sums
 from .name_rows import names
 from .perturbation import Perturbation
-from .ulps import FORMATS, ONE_AT_ZERO, all_whole, digits_of, move, raised, unrounded
+from .ulps import FORMATS, ONE_AT_ZERO, all_whole, digits_of, move, raise_above, unrounded_places
 
 #: Primitives that copy, choose or make numbers, or run others, and round nothing themselves.
 EXACT = names(
@@ -79,12 +80,11 @@ def moved_jax(perturbation: Perturbation) -> Iterator[None]:
         return arithmetic.run(evaluate, primitive, args, params)
 
     token = _ACTIVE.set(_JaxArithmetic(perturbation))
-    trace.process_primitive = process_primitive
     try:
-        with jax.disable_jit():
+        with Patches() as patches, jax.disable_jit():
+            patches.attribute(trace, "process_primitive", process_primitive)
             yield
     finally:
-        trace.process_primitive = original
         _ACTIVE.reset(token)
 
 
@@ -117,11 +117,11 @@ class _JaxArithmetic:
             return evaluate(primitive, args, params)
         self.busy = True  # what this class does itself is not moved
         try:
-            return self.rounded(evaluate, primitive, args, params)
+            return self.evaluate_rounded(evaluate, primitive, args, params)
         finally:
             self.busy = False
 
-    def rounded(
+    def evaluate_rounded(
         self, evaluate: Evaluate, primitive: Any, args: Sequence[Any], params: dict[str, Any]
     ) -> Any:
         """The result of a primitive that rounds."""
@@ -133,14 +133,14 @@ class _JaxArithmetic:
         if name in ("convert_element_type", "reduce_precision"):
             result = evaluate(primitive, args, params)
             digits = params.get("mantissa_bits", digits_of(result) - 1) + 1
-            return result if digits >= digits_of(args[0]) else self.moved(result)
+            return result if digits >= digits_of(args[0]) else self.moved_copy(result)
         if name in ELEMENTWISE:
             result = evaluate(primitive, args, params)
             if name in ONE_AT_ZERO:
                 still = np.equal(args[0], 0)
             else:
-                still = unrounded(name, *args[:2]) if len(args) > 1 else None
-            return self.moved(result, still=still)
+                still = unrounded_places(name, *args[:2]) if len(args) > 1 else None
+            return self.moved_copy(result, still=still)
         plain = evaluate(primitive, args, params)
         if not any(
             isinstance(value, self.array_type) and value.dtype.name in _FLOATING
@@ -148,17 +148,17 @@ class _JaxArithmetic:
         ):
             return plain  # what compares or counts
         grain = self.grain(args[0]) if name in ("dot_general", "conv_general_dilated") else 1
-        inputs = [self.moved(value, grain) for value in args]
+        inputs = [self.moved_copy(value, grain) for value in args]
         result = evaluate(primitive, inputs, params)
         if primitive.multiple_results:
-            return [self.moved(value) for value in result]
+            return [self.moved_copy(value) for value in result]
         drift = self.drift(evaluate, primitive, inputs, result, params)
         least = None
         if name == "reduce_sum" and digits_of(result):
             terms = np.asarray(args[0])
             if terms.size and terms.min() >= 0:
                 least = terms.max(axis=tuple(params["axes"]))
-        return self.moved(result, drift=drift, least=least)
+        return self.moved_copy(result, drift=drift, least=least)
 
     def drift(
         self,
@@ -211,7 +211,7 @@ class _JaxArithmetic:
         running = np.cumsum(parts, axis=0)
         return partial_sums.drift_of_cumulative_sum(running, 0, self.steps)[-1]
 
-    def moved(
+    def moved_copy(
         self,
         value: Any,
         grain: int = 1,
@@ -234,12 +234,12 @@ class _JaxArithmetic:
         self.perturbation.record("jax", values.real.dtype.name)
         move(values, self.steps, grain)
         if least is not None:
-            values = raised(values, least, 2.0 ** (1 - digits_of(value)))
+            values = raise_above(values, least, 2.0 ** (1 - digits_of(value)))
         if still is not None and still.any():
             values = np.where(still, np.asarray(value), values)
-        return self.restored(values, value)
+        return self.array_like(values, value)
 
-    def restored(self, values: npt.NDArray[Any], like: Any) -> Any:
+    def array_like(self, values: npt.NDArray[Any], like: Any) -> Any:
         """An array of JAX's, in all but its numbers like another."""
         devices = list(like.sharding.device_set)
         if len(devices) > 1:

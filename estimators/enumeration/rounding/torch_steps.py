@@ -170,7 +170,7 @@ class _Steps:
         """``native_layer_norm``."""
         wide = self.wide(x)
         axes = list(range(x.ndim - len(shape), x.ndim))
-        result, mean, scale = self.normalised(wide, axes, eps)
+        result, mean, scale = self.normalise(wide, axes, eps)
         if weight is not None:
             result = result * weight
         if bias is not None:
@@ -183,7 +183,7 @@ class _Steps:
     ) -> tuple[Any, Any, Any]:
         """``native_group_norm``."""
         wide = self.wide(x).reshape(n, group, c // group * hxw)
-        result, mean, scale = self.normalised(wide, [2], eps)
+        result, mean, scale = self.normalise(wide, [2], eps)
         result = result.reshape(n, c, hxw)
         if weight is not None:
             result = result * weight.reshape(1, c, 1)
@@ -196,7 +196,7 @@ class _Steps:
             scale.reshape(n, group).to(kept),
         )
 
-    def normalised(self, x: Any, axes: list[int], eps: float) -> tuple[Any, Any, Any]:
+    def normalise(self, x: Any, axes: list[int], eps: float) -> tuple[Any, Any, Any]:
         """``x`` less its mean over its deviation, the mean, and 1 over the deviation."""
         variance, mean = self.var_mean(x, axes, correction=0, keepdim=True)
         scale = (variance + eps).rsqrt()

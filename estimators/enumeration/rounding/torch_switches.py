@@ -12,8 +12,7 @@ from .observed import ACTIVE, observed
 
 def observe_numbers(torch: Any, stack: ExitStack) -> None:
     """Numbers that are taken out of tensors are moved as those of NumPy's are."""
-    patches = Patches()
-    stack.callback(patches.undo)
+    patches = stack.enter_context(Patches())
     for name in ("item", "tolist"):
         original = getattr(torch.Tensor, name)
 

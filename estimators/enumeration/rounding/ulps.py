@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ..run import outside
+from ..run import outside_runs
 
 #: The steps, all equally probable, in units in the last place. A rounding moves a result by half a
 #: unit at most, so that each of these is at least twice what it stands for. None is zero, or a
@@ -74,7 +74,7 @@ class Steps:
     def take(self, count: int) -> npt.NDArray[np.int8]:
         """That many steps, none of them twice."""
         if self._used + count > len(self._pool):
-            with outside():  # draws of our own are nobody's outcomes
+            with outside_runs():  # draws of our own are nobody's outcomes
                 drawn = self._rng.integers(0, 4, max(count, POOL), dtype=np.int8)
             drawn -= 2
             drawn += drawn >= 0  # -2, -1, 1 or 2
@@ -131,14 +131,14 @@ def move(values: npt.NDArray[Any], steps: Steps, grain: int = 1) -> None:
         values += values * (steps.take(values.size).reshape(values.shape) * unit)
 
 
-def moved(values: npt.NDArray[Any], steps: Steps, grain: int = 1) -> npt.NDArray[Any]:
+def moved_copy(values: npt.NDArray[Any], steps: Steps, grain: int = 1) -> npt.NDArray[Any]:
     """A copy of which every number is moved; see ``move``."""
     copy = np.array(values)
     move(copy, steps, grain)
     return copy
 
 
-def raised(values: Any, least: npt.NDArray[Any], eps: float) -> Any:
+def raise_above(values: Any, least: npt.NDArray[Any], eps: float) -> Any:
     """Values, but a unit in the last place above ``least`` where they are below it.
 
     Moving must not take a sum below the largest of its terms, where rounding does not take it; nor
@@ -162,7 +162,7 @@ def all_whole(values: npt.NDArray[Any], digits: int) -> bool:
     return bool(((np.rint(values) == values) & (np.abs(values) <= 2.0**digits)).all())
 
 
-def unrounded(name: str, left: Any, right: Any) -> npt.NDArray[np.bool_] | None:
+def unrounded_places(name: str, left: Any, right: Any) -> npt.NDArray[np.bool_] | None:
     """Where a sum, product or quotient is one of its arguments, but for its sign: None for nowhere.
 
     Masks and repetitions are made so, and code compares what comes out to what went in.

@@ -58,7 +58,7 @@ class Array(StateRecord):
             if record._copy.size > LARGE and type(record._target) is np.ndarray
         ]
 
-        def unchanged() -> bool:
+        def is_unchanged() -> bool:
             # Nothing is kept that looks at their memory: an array may be given other memory.
             return (
                 list(map(_shape, targets)) == shapes
@@ -66,7 +66,7 @@ class Array(StateRecord):
                 and [target[grid].tobytes() for target, grid in large] == probes
             )
 
-        return unchanged
+        return is_unchanged
 
     def has_changed(self) -> bool:
         """As :meth:`.StateRecord.has_changed`."""

@@ -79,7 +79,7 @@ class StateRecord(abc.ABC):
         return names
 
 
-def same(first: Any, second: Any, depth: int = 4) -> bool:
+def is_same(first: Any, second: Any, depth: int = 4) -> bool:
     """Whether two objects are one, or equal scalars, or tuples of these; not a number is itself.
 
     A handler is taken for what it stands for.
@@ -98,14 +98,16 @@ def same(first: Any, second: Any, depth: int = 4) -> bool:
         return (
             depth > 0
             and len(first) == len(second)
-            and all(same(one, other, depth - 1) for one, other in zip(first, second, strict=True))
+            and all(
+                is_same(one, other, depth - 1) for one, other in zip(first, second, strict=True)
+            )
         )
     if np.generic in mro(kind) and type_module(kind) == "numpy" and kind is not np.object_:
         return bool(first.tobytes() == second.tobytes())
     return False
 
 
-def restored(now: Any, before: Any) -> Any:
+def value_to_restore(now: Any, before: Any) -> Any:
     """What is to stand where something stands now: what stood before, but handlers are left."""
     return now if is_handler(now) or is_handler(before) else before
 

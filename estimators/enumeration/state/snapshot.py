@@ -69,7 +69,7 @@ class Snapshot:
             most_bytes=most_bytes,
             generators=generators,
         )
-        reach.walk(pair for root in roots for pair in _start(root))
+        reach.walk(pair for root in roots for pair in _named_root(root))
         reach.walk((value, Name(NameStep.START, name)) for name, value in named.items())
         reach.walk((leaf, Name(NameStep.START, name)) for name, leaf in leaves.items())
         reach.walk(_stores())
@@ -236,7 +236,7 @@ def _stores() -> Iterator[tuple[Any, Name]]:
         yield runtime["_PYRO_PARAM_STORE"], Name(NameStep.START, "the parameter store of Pyro")
 
 
-def _start(root: Any) -> Iterator[tuple[object, Name]]:
+def _named_root(root: Any) -> Iterator[tuple[object, Name]]:
     """A root, with what it is called: variables of functions have names of their own."""
     kind = type(root)
     if kind is types.MethodType:

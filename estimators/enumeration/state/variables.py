@@ -10,7 +10,7 @@ from typing import Any
 
 from .raw import mro
 from .reached_names import Name, NameStep
-from .record import MISSING, StateRecord, restored, same
+from .record import MISSING, StateRecord, is_same, value_to_restore
 
 #: By which a cell, a variable that functions within a function share, is read and written.
 CELL = CellType.__dict__["cell_contents"]
@@ -57,9 +57,9 @@ class NamespaceRecord(StateRecord):
     @property
     def cost(self) -> int:
         """As many as are compared quickly."""
-        return 4 + len(self._quick())
+        return 4 + len(self._quick_names())
 
-    def _quick(self) -> list[str]:
+    def _quick_names(self) -> list[str]:
         return [
             key
             for key, value in self._saved.items()
@@ -71,7 +71,7 @@ class NamespaceRecord(StateRecord):
         """As :meth:`.StateRecord.unchanged_check`."""
         rows = []
         for each in records:
-            keys = each._quick()
+            keys = each._quick_names()
             if len(keys) == 1:
                 keys *= 2  # one alone would be returned without a tuple
             if keys:
@@ -81,7 +81,7 @@ class NamespaceRecord(StateRecord):
         sizes = [(each._space, each._size) for each in records if each._size is not None]
         is_ = operator.is_
 
-        def unchanged() -> bool:
+        def is_unchanged() -> bool:
             try:
                 for get, space, saved in rows:
                     if not all(map(is_, get(space), saved)):
@@ -92,17 +92,17 @@ class NamespaceRecord(StateRecord):
                 len(space) == size for space, size in sizes
             )
 
-        return unchanged
+        return is_unchanged
 
     def has_changed(self) -> bool:
         """As :meth:`.StateRecord.has_changed`."""
         return (
             any(self._space.get(key, MISSING) is not value for key, value in self._saved.items())
             or not self._space.keys().isdisjoint(self._absent)
-            or (self._size is not None and bool(self._new()))
+            or (self._size is not None and bool(self._new_names()))
         )
 
-    def _new(self) -> list[str]:
+    def _new_names(self) -> list[str]:
         if self._size is not None:
             return [key for key in tuple(self._space) if key not in self._saved]
         return [key for key in self._absent if key in self._space]
@@ -112,15 +112,15 @@ class NamespaceRecord(StateRecord):
         changed = [
             key
             for key, value in self._saved.items()
-            if not same(self._space.get(key, MISSING), value)
+            if not is_same(self._space.get(key, MISSING), value)
         ]
         called = self._names
         return [
             *(str(called[key]) for key in changed),
-            *(str(self._call(key)) for key in self._new()),
+            *(str(self._name_new(key)) for key in self._new_names()),
         ]
 
-    def _call(self, key: str) -> Name:
+    def _name_new(self, key: str) -> Name:
         """The name of what has come to be."""
         return (
             Name(NameStep.GLOBAL, key)
@@ -130,14 +130,14 @@ class NamespaceRecord(StateRecord):
 
     def restore(self) -> None:
         """As :meth:`.StateRecord.restore`."""
-        for key in self._new():
+        for key in self._new_names():
             if self._owner is None:
                 del self._write[key]
             else:
                 type.__delattr__(self._owner, key)
         for key, before in self._saved.items():
             now = self._space.get(key, MISSING)
-            value = restored(now, before)
+            value = value_to_restore(now, before)
             if now is not value:
                 if self._owner is None:
                     self._write[key] = value
@@ -169,7 +169,7 @@ class SlotRecord(StateRecord):
         saved = [record._saved for record in full]
         is_, call = operator.is_, operator.call
 
-        def unchanged() -> bool:
+        def is_unchanged() -> bool:
             try:
                 return all(map(is_, map(call, getters, targets), saved)) and not any(
                     record.has_changed() for record in empty
@@ -177,7 +177,7 @@ class SlotRecord(StateRecord):
             except EMPTY:
                 return False
 
-        return unchanged
+        return is_unchanged
 
     def has_changed(self) -> bool:
         """As :meth:`.StateRecord.has_changed`."""
@@ -186,13 +186,13 @@ class SlotRecord(StateRecord):
     def names(self) -> list[str]:
         """As :meth:`.StateRecord.names`."""
         now = slot_value(self._descriptor, self._target)
-        return [] if same(now, self._saved) else [str(self.name)]
+        return [] if is_same(now, self._saved) else [str(self.name)]
 
     def restore(self) -> None:
         """As :meth:`.StateRecord.restore`."""
         if self._saved is not MISSING:
             now = slot_value(self._descriptor, self._target)
-            self._descriptor.__set__(self._target, restored(now, self._saved))
+            self._descriptor.__set__(self._target, value_to_restore(now, self._saved))
         elif self.has_changed():
             self._descriptor.__delete__(self._target)
 
