@@ -15,14 +15,10 @@ from ..note.exact import check_finite
 from ..note.label_table import ANALYTIC, ONE_PASS, LabelTable
 from ..note.subject import Subject
 from . import blocks
-from .factored_gradient import FactoredGradient, LabelGradients, LabelMean
+from .factored_gradient import FactoredGradient, LabelGradients, LabelMean, Tensor
 from .general import GeneralBlock
 from .mixed import MixedBlock, check_apart, find_factorless
 from .structured import StructuredBlock
-
-#: A tensor of PyTorch.
-Tensor = Any
-
 
 #: Pairs of a sentence and a label that are run together where layers are all: more than are fastest
 #: for one gradient, for there is more to be done for each of a model's operations.

@@ -16,10 +16,7 @@ from gradproof.reference_models.model import Parameters
 
 from ..note.subject import Subject
 from .accumulate import BatchRun, GradientPlan, double_tensors, runs
-from .factored_gradient import FactoredGradient
-
-#: A tensor of PyTorch.
-Tensor = Any
+from .factored_gradient import FactoredGradient, Tensor
 
 #: Entries of gradients that are formed at a time: enough that what is done with them outweighs that
 #: it is begun, and little beside a model's own memory.

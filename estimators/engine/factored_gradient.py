@@ -156,13 +156,17 @@ class LabelMean:
             gradient.index_add_(0, self.where.reshape(-1), rows)
 
 
+#: Gradients at every sentence and label of a block, by parameter.
+Gradients = Mapping[str, FactoredGradient]
+
+
 class LabelGradients(NamedTuple):
     """N sentences at M labels: log q and L (N, M), and the gradients of both by parameter."""
 
     log_q: Tensor
     loss: Tensor
-    score: Mapping[str, FactoredGradient]
-    pathwise: Mapping[str, FactoredGradient]
+    score: Gradients
+    pathwise: Gradients
 
 
 def collect(

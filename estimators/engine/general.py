@@ -9,16 +9,10 @@ from gradproof.reference_models.batch import Batch, from_arrays
 from gradproof.reference_models.model import Model
 
 from ..backends.torch_backend import TorchOps
-from .factored_gradient import FactoredGradient, LabelGradients, OuterProducts
-
-#: A tensor of PyTorch.
-Tensor = Any
+from .factored_gradient import FactoredGradient, Gradients, LabelGradients, OuterProducts, Tensor
 
 #: Tensors by name: of a batch, or parameters.
 ByName = Mapping[str, Tensor]
-
-#: Gradients at every sentence and label, by parameter.
-Gradients = Mapping[str, FactoredGradient]
 
 
 class GeneralBlock:

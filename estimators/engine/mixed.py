@@ -9,13 +9,10 @@ from gradproof.reference_models.batch import Batch
 from gradproof.reference_models.model import Model
 
 from ..backends.torch_backend import TorchOps
-from .factored_gradient import LabelGradients
+from .factored_gradient import LabelGradients, Tensor
 from .general import GeneralBlock
 from .structured import StructuredBlock
 from .tape import NotAnOuterProduct
-
-#: A tensor of PyTorch.
-Tensor = Any
 
 
 class MixedBlock:

@@ -12,14 +12,14 @@ from typing import Any, NamedTuple
 from gradproof.reference_models.batch import Batch, from_arrays
 from gradproof.reference_models.model import Model
 
-from .factored_gradient import FactoredGradient, LabelGradients, LookupRows, collect
+from .factored_gradient import (
+    FactoredGradient,
+    LabelGradients,
+    LookupRows,
+    Tensor,
+    collect,
+)
 from .tape import ParameterHandle, ParameterUse, Tape
-
-#: A tensor of PyTorch.
-Tensor = Any
-
-#: Gradients at every sentence and label of a block, by parameter.
-Gradients = Mapping[str, FactoredGradient]
 
 #: Places where parameters enter, and the derivative of what came out.
 Derived = list[tuple[ParameterUse, Tensor]]

@@ -104,10 +104,14 @@ class UserFunction:
             self._state = None
 
     def _state_now(self, generators: bool) -> Snapshot:
-        """As it is now."""
-        beside = self._beside
+        # Gradients that are there already belong to nobody's run, and those of a run are no state.
         return Snapshot(
-            self.function, self._reset, generators=generators, inputs=self.inputs, wrt=beside
+            self.function,
+            self._reset,
+            generators=generators,
+            leaves=self.leaves,
+            inputs=self.inputs,
+            wrt=self._beside,
         )
 
     def __call__(self) -> Any:
@@ -230,17 +234,6 @@ class Estimator(UserFunction):
     def leaves(self) -> Mapping[str, Any]:
         """Tensors whose gradients are read, by name."""
         return self._leaves
-
-    def _state_now(self, generators: bool) -> Snapshot:
-        # Gradients that are there already belong to nobody's run, and those of a run are no state.
-        return Snapshot(
-            self.function,
-            self._reset,
-            generators=generators,
-            leaves=self._leaves,
-            inputs=self.inputs,
-            wrt=self._beside,
-        )
 
     @contextlib.contextmanager
     def restoring_state(self, *, generators: bool = True) -> Iterator[None]:

@@ -15,7 +15,7 @@ import ctypes
 import functools
 import random
 from collections.abc import Callable, Hashable, Iterator
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -103,10 +103,7 @@ class Streams:
     @staticmethod
     def of(run: Run) -> Streams:
         """Those of a run."""
-        found = run.memory.get("streams")
-        if found is None:
-            found = run.memory["streams"] = Streams()
-        return cast("Streams", found)
+        return run.recall("streams", Streams)
 
     def draw(self, generator: Any, kind: GeneratorAccess, what: str) -> None:
         """Note a draw.

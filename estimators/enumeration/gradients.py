@@ -124,15 +124,14 @@ def precision(value: object) -> float:
     """The coarsest precision of what an estimator returned: the step from 1 to the next number."""
     if isinstance(value, np.ndarray):
         return float(np.finfo(value.dtype).eps) if value.dtype.kind == "f" else EPS
-    kinds = [_kind_of(leaf) for _, _, leaf in _items(value) if leaf is not None]
-    return max((step for step in kinds), default=EPS)
+    steps = (_step_of(leaf) for _, _, leaf in _items(value) if leaf is not None)
+    return max(steps, default=EPS)
 
 
-def _kind_of(leaf: Any) -> float:
+def _step_of(leaf: Any) -> float:
     torch = sys.modules.get("torch")
-    if torch is not None and isinstance(
-        leaf, torch.Tensor
-    ):  # among them those NumPy has no type for
+    # Of a tensor as it says itself: NumPy has not all of these types.
+    if torch is not None and isinstance(leaf, torch.Tensor):
         return float(torch.finfo(leaf.dtype).eps) if leaf.is_floating_point() else EPS
     array = array_of(leaf)
     return float(np.finfo(array.dtype).eps) if array.dtype.kind == "f" else EPS

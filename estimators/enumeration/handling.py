@@ -14,7 +14,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from .frameworks import FRAMEWORKS, Framework
 from .frameworks.framework import GeneratorFramework
@@ -38,10 +38,7 @@ def one_at_a_time() -> contextlib.AbstractContextManager[object]:
     run = current_run()
     if run is None or run.over:
         return _ENUMERATIONS
-    found: contextlib.AbstractContextManager[object] = run.memory.setdefault(
-        "enumerations", threading.RLock()
-    )
-    return found
+    return run.recall("enumerations", threading.RLock)
 
 
 class Handling:
@@ -258,12 +255,3 @@ def _uninstall(frameworks: list[Framework]) -> None:
             if not _installed.users[each.name]:
                 _installed.patches.pop(each.name).undo()
                 del _installed.frameworks[each.name]
-
-
-def is_handled(real: Any) -> bool:
-    """Whether handlers are installed that stand for something; for tests."""
-    return any(
-        real is each
-        for framework in _installed.frameworks.values()
-        for each, _ in framework.by_name()
-    )

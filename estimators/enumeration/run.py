@@ -194,6 +194,13 @@ class Run:
             return taken + [self.choose(outcomes) for outcomes in many[repeated:]]
         return [self.choose(outcomes) for outcomes in many]
 
+    def recall(self, name: str, make: Callable[[], T]) -> T:
+        """What is remembered under a name while the run is under way; made when first asked for."""
+        if name not in self.memory:
+            self.memory[name] = make()
+        remembered: T = self.memory[name]
+        return remembered
+
     def next_in_prefix(self) -> OutcomeDistribution | None:
         """Of the next draw, if it was made in an earlier run and draws have an order.
 
@@ -301,9 +308,6 @@ class RepeatedRun(Run):
                 "alone"
             )
         return Choice(outcomes, given.taken, given.key)
-
-    def _count(self) -> None:
-        pass  # the path is known, and one only
 
 
 class LaterRun(RepeatedRun):

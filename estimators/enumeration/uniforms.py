@@ -226,7 +226,8 @@ class UniformNumbers(_UniformComparisons):
         shape: of the array, if there are no places.
     """
 
-    __slots__ = ("_places", "_shape")
+    __slots__ = ("_places", "shape")
+    dtype = np.dtype(np.float64)
 
     def __init__(
         self,
@@ -239,7 +240,7 @@ class UniformNumbers(_UniformComparisons):
         shape: tuple[int, ...] = (),
     ) -> None:
         super().__init__(run, what, ends, offset, span)
-        self._places, self._shape = places, shape if places is None else places.shape
+        self._places, self.shape = places, shape if places is None else places.shape
 
     @classmethod
     def of_shape(
@@ -250,24 +251,14 @@ class UniformNumbers(_UniformComparisons):
         return cls(run, what, np.zeros((math.prod(lengths), 2)), offset, span, shape=lengths)
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        """As of an array."""
-        return self._shape
-
-    @property
     def ndim(self) -> int:
         """As of an array."""
-        return len(self._shape)
+        return len(self.shape)
 
     @property
     def size(self) -> int:
         """As of an array."""
-        return math.prod(self._shape)
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """As of an array."""
-        return np.dtype(np.float64)
+        return math.prod(self.shape)
 
     @property
     def T(self) -> UniformNumbers:
@@ -285,7 +276,7 @@ class UniformNumbers(_UniformComparisons):
         if self._places is not None or order == "F":
             return self._pick(self._all_places().reshape(*shape, order=order))
         # NumPy knows what -1 is, and what does not fit; this takes no memory.
-        lengths = np.broadcast_to(np.False_, self._shape).reshape(*shape).shape
+        lengths = np.broadcast_to(np.False_, self.shape).reshape(*shape).shape
         return self._view(self._ends, lengths)
 
     def ravel(self, order: Literal["C", "F"] = "C") -> UniformNumbers:
@@ -303,8 +294,8 @@ class UniformNumbers(_UniformComparisons):
         return self.reshape(tuple(each for each in self.shape if each != 1))
 
     def __getitem__(self, place: Any) -> Any:
-        if self._places is None and self._shape:
-            if type(place) is int and len(self._shape) == 1:  # the usual case
+        if self._places is None and self.shape:
+            if type(place) is int and len(self.shape) == 1:  # the usual case
                 return self._number(self._ends[place])
             found = self._take_in_order(place)
             if found is not None:
@@ -319,7 +310,7 @@ class UniformNumbers(_UniformComparisons):
 
         Arrays may be large, and are mostly gone through from the first to the last.
         """
-        length, inner = self._shape[0], self._shape[1:]
+        length, inner = self.shape[0], self.shape[1:]
         rows = math.prod(inner)
         if isinstance(place, int | np.integer) and not isinstance(place, bool | np.bool_):
             at = int(place) + (length if place < 0 else 0)
@@ -341,7 +332,7 @@ class UniformNumbers(_UniformComparisons):
     def __len__(self) -> int:
         if not self.ndim:
             raise TypeError("len() of unsized object")  # as NumPy does
-        return self._shape[0]
+        return self.shape[0]
 
     def __iter__(self) -> Any:
         return (self[place] for place in range(len(self)))
@@ -350,7 +341,7 @@ class UniformNumbers(_UniformComparisons):
         """Which number each entry is, of this shape."""
         if self._places is not None:
             return self._places
-        return np.arange(len(self._ends)).reshape(self._shape)
+        return np.arange(len(self._ends)).reshape(self.shape)
 
     def _number(self, ends: np.ndarray) -> UniformNumber:
         return UniformNumber(self._run, self._what, ends, self._offset, self._span)
@@ -363,7 +354,7 @@ class UniformNumbers(_UniformComparisons):
         return UniformNumbers(self._run, self._what, self._ends, self._offset, self._span, places)
 
     def _with_scale(self, offset: float, span: float) -> UniformNumbers:
-        places, shape = self._places, self._shape
+        places, shape = self._places, self.shape
         return UniformNumbers(self._run, self._what, self._ends, offset, span, places, shape)
 
     def _is_below(self, bound: Any) -> Any:
@@ -376,7 +367,7 @@ class UniformNumbers(_UniformComparisons):
         shape = np.broadcast_shapes(self.shape, edges.shape)
         flat = np.broadcast_to(edges, shape).reshape(-1)
         places = None
-        if self._places is not None or shape != self._shape:
+        if self._places is not None or shape != self.shape:
             places = np.broadcast_to(self._all_places(), shape).reshape(-1)
         ends = self._ends if places is None else self._ends[places]
         below = flat >= np.where(ends[:, 1] == 0.0, 1.0, ends[:, 1])

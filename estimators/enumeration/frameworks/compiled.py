@@ -18,8 +18,9 @@ import numpy as np
 
 from ..generators import BITS, GeneratorAccess, Streams, bits_of, identity
 from ..patches import Patches
-from ..run import Run, SampledRun, UnsupportedDraw, current_run
-from .framework import Framework
+from ..run import Run, SampledRun, UnsupportedDraw, outside_runs
+from .framework import Framework, handle_in_runs
+from .symbolic import Draw, SymbolicDraws
 
 #: A variable, a node, an op or a compiled function of a framework; or None, where there is none.
 Symbolic = Any
@@ -92,10 +93,7 @@ class SharedVariables:
     @staticmethod
     def of(run: Run, framework: str) -> SharedVariables:
         """Those of a framework, by its name in messages."""
-        found: SharedVariables | None = run.memory.get(f"shared variables of {framework}")
-        if found is None:
-            found = run.memory[f"shared variables of {framework}"] = SharedVariables(run)
-        return found
+        return run.recall(f"shared variables of {framework}", lambda: SharedVariables(run))
 
     def keep(self, variable: Symbolic, storage: list[Any], *, made: bool = False) -> None:
         """Remember what is held, to be put back when the run ends.
@@ -248,12 +246,24 @@ class Compiled(Framework):
             for shared in stays:
                 shared.put_back()
 
+    def answer_draw(
+        self, run: Run, name: str, draw: Draw, real: Callable[..., Any], state: Any, *given: Any
+    ) -> np.ndarray:
+        """A draw from a state of NumPy: the framework's own moves it, and has the shape.
+
+        Args:
+            name: what it draws, for messages.
+            draw: asks the run for its outcomes.
+            real: draws as ever, given the state and the rest.
+        """
+        key = key_of(state)
+        with outside_runs():
+            like = np.asarray(real(state, *given))
+        SharedVariables.of(run, self.called).note_moved(state)
+        return SymbolicDraws.of(run, self.called).answer([key], name, draw, given[:-1], like)
+
     def _call(self, real: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(real)
-        def call(function: Symbolic, /, *args: Any, **kwargs: Any) -> Any:
-            run = current_run()
-            if run is None:
-                return real(function, *args, **kwargs)
+        def call(run: Run, function: Symbolic, /, *args: Any, **kwargs: Any) -> Any:
             plan = _PLANS.get(function.maker)
             if plan is None:
                 plan = _PLANS[function.maker] = self._plan(function.maker)
@@ -271,7 +281,7 @@ class Compiled(Framework):
                         )
             return found
 
-        return call
+        return handle_in_runs(real, call)
 
     def _plan(self, maker: Symbolic) -> DrawPlan:
         inputs = [
@@ -309,11 +319,7 @@ class Compiled(Framework):
         """A handler of a method of shared variables, after which they may hold something else."""
         copies = real.__name__ == "get_value"
 
-        @functools.wraps(real)
-        def access(variable: Symbolic, /, *args: Any, **kwargs: Any) -> Any:
-            run = current_run()
-            if run is None:
-                return real(variable, *args, **kwargs)
+        def access(run: Run, variable: Symbolic, /, *args: Any, **kwargs: Any) -> Any:
             state, copied = is_state(variable), copies and not (args or kwargs)
             if copied and not state:
                 return real(variable)
@@ -324,7 +330,7 @@ class Compiled(Framework):
                 shared.note_found(variable.container.storage[0])
             return found
 
-        return access
+        return handle_in_runs(real, access)
 
 
 def _refuse(why: str) -> None:

@@ -147,17 +147,25 @@ def handle(
     return handler
 
 
-def by_itself(real: Callable[..., Any]) -> Callable[..., Any]:
-    """A handler of what draws names and seeds of the framework's own, which is nobody's draw."""
+def handle_in_runs(real: Callable[..., Any], answer: Callable[..., Any]) -> Callable[..., Any]:
+    """A handler that stands for a function while a run is under way, and is given the run first."""
 
     @functools.wraps(real)
     def handler(*args: Any, **kwargs: Any) -> Any:
-        if current_run() is None:
-            return real(*args, **kwargs)
+        run = current_run()
+        return real(*args, **kwargs) if run is None else answer(run, *args, **kwargs)
+
+    return handler
+
+
+def by_itself(real: Callable[..., Any]) -> Callable[..., Any]:
+    """A handler of what draws names and seeds of the framework's own, which is nobody's draw."""
+
+    def answer(_: Run, *args: Any, **kwargs: Any) -> Any:
         with outside_runs():
             return real(*args, **kwargs)
 
-    return handler
+    return handle_in_runs(real, answer)
 
 
 def unsupported_message(what: str) -> str:

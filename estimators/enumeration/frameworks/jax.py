@@ -21,7 +21,7 @@ import numpy as np
 
 from ..patches import Patches
 from ..run import NotEnumerable, Run, UnsupportedDraw, _current, current_run, outside_runs
-from .framework import Framework, handle, refuse, unsupported_message
+from .framework import Framework, handle, handle_in_runs, refuse, unsupported_message
 from .jax_functions import Functions
 from .jax_primitive import AnsweredDraws, part
 from .jax_traces import Home, compile_once, home, traces
@@ -384,10 +384,7 @@ class _Callback:
 def _handle_callback(real: Callable[..., Any]) -> Callable[..., Any]:
     """A handler for what has a function called back."""
 
-    @functools.wraps(real, assigned=("__name__", "__doc__"), updated=())
-    def handler(callback: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        if current_run() is None:
-            return real(callback, *args, **kwargs)
+    def answer(_: Run, callback: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         return real(_Callback(callback, home()), *args, **kwargs)
 
-    return handler
+    return handle_in_runs(real, answer)

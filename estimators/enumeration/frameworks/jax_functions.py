@@ -56,13 +56,8 @@ class Functions:
         *rows, count = logits.shape
         shape = tuple(rows) if shape is None else tuple(shape)
         _check(what, shape, rows)
-        if replace:
-            how = {"softmax": True}
-            return self._draw(
-                key, Categoricals(what, shape, self._whole_type, self._step(logits), **how), logits
-            )
-        times = math.prod(shape[: len(shape) - len(rows)])
-        if times > count:
+        times = None if replace else math.prod(shape[: len(shape) - len(rows)])
+        if times is not None and times > count:
             raise ValueError(f"{what}: {times} of {count} cannot be drawn without replacement")
         sampler = Categoricals(
             what, shape, self._whole_type, self._step(logits), softmax=True, times=times

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from ..patches import Patches
-from ..run import Run, UnsupportedDraw, current_run, outside_runs
-from .compiled import Compiled, SharedVariables, Symbolic, key_of, subclasses_of
+from ..run import Run, UnsupportedDraw, current_run
+from .compiled import Compiled, Symbolic, subclasses_of
 from .framework import by_itself, refuse
-from .symbolic import SymbolicDraws, binomials, categories, choices, coins, integers, multinomials
+from .symbolic import binomials, categories, choices, coins, integers, multinomials
 
 
 class PyTensor(Compiled):
@@ -70,15 +70,13 @@ class PyTensor(Compiled):
 
     def draw(self, run: Run, op: Symbolic, real: Any, state: Any, *given: Any) -> np.ndarray:
         """A draw from a generator: PyTensor's own moves it, and has the shape."""
-        key = key_of(state)
-        with outside_runs():
-            like = np.asarray(real(state, *given))
-        SharedVariables.of(run, self.called).note_moved(state)
         name = _name(op)
-        kind = KINDS.get(name)
-        draw = refuse(_no_outcomes(name)) if kind is None else functools.partial(kind, op)
-        parameters = [np.asarray(each) for each in given[:-1]]
-        return SymbolicDraws.of(run, self.called).answer([key], name, draw, parameters, like)
+        kind = KINDS.get(name, lambda *_: refuse(_no_outcomes(name))())
+
+        def draw(run: Run, what: str, *parameters: Any) -> Any:
+            return kind(op, run, what, *map(np.asarray, parameters))
+
+        return self.answer_draw(run, name, draw, real, state, *given)
 
 
 class _Drawing:

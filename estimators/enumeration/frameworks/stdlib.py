@@ -29,52 +29,25 @@ from .framework import GeneratorFramework, by_itself, handle, refuse, unsupporte
 UNRELATED = ("tempfile", "equinox")
 
 
-def _floats(run: Run, generator: random.Random) -> Any:
-    draw_from(run, generator, PYTHON, "random.random")
-    return uniform(run, "random.random", None)
-
-
-def _uniform(run: Run, generator: random.Random, a: float, b: float) -> Any:
-    draw_from(run, generator, PYTHON, "random.uniform")
-    return uniform(run, "random.uniform", None, float(a), float(b))
-
-
-def _choose_below(run: Run, generator: random.Random, n: int) -> int:
-    """What ``choice``, ``randrange``, ``randint`` and ``shuffle`` draw by."""
-    draw_from(run, generator, PYTHON, "random.randrange")
-    return run.choose(Uniform("random.randrange", n))
-
-
-def _bits(run: Run, generator: random.Random, k: int) -> int:
-    draw_from(run, generator, PYTHON, "random.getrandbits")
-    return run.choose(Uniform("random.getrandbits", 1 << k))
-
-
 def _sample(
-    run: Run,
-    generator: random.Random,
-    population: Sequence[Any],
-    k: int,
-    *,
-    counts: Iterable[int] | None = None,
+    run: Run, what: str, population: Sequence[Any], k: int, *, counts: Iterable[int] | None = None
 ) -> list[Any]:
     """Some of a population, none of them twice, in order."""
-    draw_from(run, generator, PYTHON, "random.sample")
     if not isinstance(population, Sequence):
         raise TypeError("Population must be a sequence.  For dicts or sets, use sorted(d).")
     ends = None if counts is None else list(itertools.accumulate(counts))
     size = ends[-1] if ends else len(population)
     if not 0 <= k <= size:
         raise ValueError("Sample larger than population or is negative")  # as Python does
-    found = draw_without_replacement(run.choose, "random.sample", size, k)
+    places = draw_without_replacement(run.choose, what, size, k)
     if ends is not None:
-        return [population[bisect.bisect(ends, each)] for each in found]
-    return [population[each] for each in found]
+        return [population[bisect.bisect(ends, place)] for place in places]
+    return [population[place] for place in places]
 
 
 def _choices(
     run: Run,
-    generator: random.Random,
+    what: str,
     population: Sequence[Any],
     weights: Iterable[float] | None = None,
     *,
@@ -82,37 +55,38 @@ def _choices(
     k: int = 1,
 ) -> list[Any]:
     """So many of a population, each by its weight."""
-    draw_from(run, generator, PYTHON, "random.choices")
     if cum_weights is not None:
         if weights is not None:
             raise TypeError("Cannot specify both weights and cumulative weights")
         ends = [0.0, *(float(each) for each in cum_weights)]
         weights = [after - before for before, after in itertools.pairwise(ends)]
     if weights is None:
-        return [
-            population[run.choose(Uniform("random.choices", len(population)))] for _ in range(k)
-        ]
-    given = [float(each) for each in weights]
-    if len(given) != len(population):
+        return [population[run.choose(Uniform(what, len(population)))] for _ in range(k)]
+    numbers = [float(each) for each in weights]
+    if len(numbers) != len(population):
         raise ValueError("The number of weights does not match the population")
-    outcomes = weighted_table("random.choices", given)
+    outcomes = weighted_table(what, numbers)
     return [population[run.choose(outcomes)] for _ in range(k)]
 
 
-def _binomial(run: Run, generator: random.Random, n: int = 1, p: float = 0.5) -> int:
-    draw_from(run, generator, PYTHON, "random.binomialvariate")
-    return run.choose(binomial("random.binomialvariate", n, float(p)))
+def _binomial(run: Run, what: str, n: int = 1, p: float = 0.5) -> int:
+    return run.choose(binomial(what, n, float(p)))
 
 
-#: What answers, by the method of ``random.Random``.
-ANSWERS: dict[str, Callable[..., Any]] = {
-    "random": _floats,
-    "uniform": _uniform,
-    "_randbelow": _choose_below,
-    "getrandbits": _bits,
-    "sample": _sample,
-    "choices": _choices,
-    "binomialvariate": _binomial,
+#: What answers, by the method of ``random.Random``: its name in messages, and what is called with
+#: the run, that name and the method's arguments. ``choice``, ``randrange``, ``randint`` and
+#: ``shuffle`` draw by ``_randbelow``.
+ANSWERS: dict[str, tuple[str, Callable[..., Any]]] = {
+    "random": ("random.random", lambda run, what: uniform(run, what, None)),
+    "uniform": (
+        "random.uniform",
+        lambda run, what, a, b: uniform(run, what, None, float(a), float(b)),
+    ),
+    "_randbelow": ("random.randrange", lambda run, what, n: run.choose(Uniform(what, n))),
+    "getrandbits": ("random.getrandbits", lambda run, what, k: run.choose(Uniform(what, 1 << k))),
+    "sample": ("random.sample", _sample),
+    "choices": ("random.choices", _choices),
+    "binomialvariate": ("random.binomialvariate", _binomial),
 }
 
 #: Methods that are as Python wrote them: they draw by the others.
@@ -191,7 +165,13 @@ class Stdlib(GeneratorFramework):
         patches.attribute(importlib._bootstrap, "_find_and_load", by_itself(load))
 
     def _method(self, real: Any, name: str) -> Callable[..., Any]:
-        answer = ANSWERS.get(name, refuse(unsupported_message(f"random.{name}")))
+        answer = refuse(unsupported_message(f"random.{name}"))
+        if name in ANSWERS:
+            what, draw = ANSWERS[name]
+
+            def answer(run: Run, generator: random.Random, *args: Any, **kwargs: Any) -> Any:
+                draw_from(run, generator, PYTHON, what)
+                return draw(run, what, *args, **kwargs)
 
         def note_elsewhere(generator: random.Random, *_: Any, **__: Any) -> None:
             self.drawn_outside_runs.add(id(generator))

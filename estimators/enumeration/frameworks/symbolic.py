@@ -136,10 +136,7 @@ class SymbolicDraws:
     @staticmethod
     def of(run: Run, framework: str) -> SymbolicDraws:
         """Those of a framework."""
-        found: SymbolicDraws | None = run.memory.get(f"draws of {framework}")
-        if found is None:
-            found = run.memory[f"draws of {framework}"] = SymbolicDraws(run, framework)
-        return found
+        return run.recall(f"draws of {framework}", lambda: SymbolicDraws(run, framework))
 
     def answer(
         self,

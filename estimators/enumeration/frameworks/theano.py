@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 
 from ..patches import Patches
-from ..run import UnsupportedDraw, current_run, outside_runs
-from .compiled import Compiled, SharedVariables, Symbolic, key_of
-from .framework import by_itself, refuse
+from ..run import Run, UnsupportedDraw, current_run
+from .compiled import Compiled, SharedVariables, Symbolic
+from .framework import by_itself, handle_in_runs, refuse
 from .symbolic import (
     Draw,
     SymbolicDraws,
@@ -92,26 +92,16 @@ class Theano(Compiled):
         return functools.wraps(real)(functools.partial(self._draw, op, real))
 
     def _draw(self, op: Symbolic, real: Any, state: np.random.RandomState, *arguments: Any) -> Any:
-        """A draw from a state of NumPy: Theano's own moves the state, and has the shape."""
-        run = current_run()
+        run, name = current_run(), _name(op)
         assert run is not None
-        key = key_of(state)
-        with outside_runs():
-            like = np.asarray(real(state, *arguments))
-        SharedVariables.of(run, self.called).note_moved(state)
-        name = _name(op)
         draw = STATES.get(name, refuse(_no_outcomes(name)))
-        return SymbolicDraws.of(run, self.called).answer(
-            [key], name.removesuffix("_helper"), draw, arguments[:-1], like
-        )
+        return self.answer_draw(run, name.removesuffix("_helper"), draw, real, state, *arguments)
 
     def _handle_gen(self, real: Callable[..., Any]) -> Callable[..., Any]:
         """A handler of what makes a new stream, whose seed is drawn by another."""
 
-        @functools.wraps(real)
-        def gen(streams: Any, *args: Any, **kwargs: Any) -> Any:
-            run = current_run()
-            if run is None or run.is_sampling:
+        def gen(run: Run, streams: Any, *args: Any, **kwargs: Any) -> Any:
+            if run.is_sampling:
                 return by_itself(real)(streams, *args, **kwargs)
             shared = SharedVariables.of(run, self.called)
             shared.note_found(streams.gen_seedgen)
@@ -119,15 +109,13 @@ class Theano(Compiled):
             shared.keep(made.rng, made.rng.container.storage, made=True)
             return made
 
-        return gen
+        return handle_in_runs(real, gen)
 
     def _handle_seed(self, real: Callable[..., Any]) -> Callable[..., Any]:
         """A handler of what seeds all streams anew."""
 
-        @functools.wraps(real)
-        def seed(streams: Any, *args: Any, **kwargs: Any) -> None:
-            run = current_run()
-            if run is None or run.is_sampling:
+        def seed(run: Run, streams: Any, *args: Any, **kwargs: Any) -> None:
+            if run.is_sampling:
                 by_itself(real)(streams, *args, **kwargs)
                 return
             shared = SharedVariables.of(run, self.called)
@@ -137,7 +125,7 @@ class Theano(Compiled):
             for state, _ in streams.state_updates:
                 shared.note_found(state.container.storage[0])
 
-        return seed
+        return handle_in_runs(real, seed)
 
 
 def enumerable_function(

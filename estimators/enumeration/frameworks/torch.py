@@ -37,6 +37,10 @@ from .torch_transforms import Transforms
 #: A tensor of PyTorch.
 Tensor = Any
 
+#: Functions of ``torch`` and methods of a tensor whose draws are enumerated, by :class:`_Draws`.
+FUNCTIONS = ("multinomial", "bernoulli", "binomial", "randint", "randint_like", "randperm")
+METHODS = ("multinomial", "bernoulli", "bernoulli_", "random_")
+
 #: Functions of ``torch`` that draw what has no outcomes to count, or too many kinds of them.
 UNCOUNTED = (
     "rand", "rand_like", "randn", "randn_like", "normal", "poisson", "_standard_gamma",
@@ -71,20 +75,9 @@ class Torch(GeneratorFramework):
         """Handle functions of ``torch`` and methods of a tensor."""
         torch, draws = self.module, _Draws(self.module, self._kind)
         self.drawn_outside_runs.clear()
-        functions: dict[str, Callable[..., Any]] = {
-            "multinomial": draws.multinomial,
-            "bernoulli": draws.bernoulli,
-            "binomial": draws.binomial,
-            "randint": draws.randint,
-            "randint_like": draws.randint_like,
-            "randperm": draws.randperm,
-        }
-        methods: dict[str, Callable[..., Any]] = {
-            "multinomial": draws.multinomial,
-            "bernoulli": draws.bernoulli,
-            "bernoulli_": draws.bernoulli_,
-            "random_": draws.random_,
-        }
+        functions, methods = (
+            {name: getattr(draws, name) for name in names} for names in (FUNCTIONS, METHODS)
+        )
         transforms = Transforms(torch, {**functions, **methods})
         places: list[tuple[Any, str, Any, Any]] = []
         for owner, answers, names, where in (

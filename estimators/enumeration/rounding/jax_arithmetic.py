@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -60,11 +60,8 @@ _FLOATING = {*FORMATS, "complex64", "complex128"}
 _ACTIVE: ContextVar[_JaxArithmetic | None] = ContextVar("_ACTIVE", default=None)
 
 
-class Evaluate(Protocol):
-    """What evaluates a primitive."""
-
-    def __call__(self, primitive: Any, args: Sequence[Any], params: dict[str, Any]) -> Any:
-        """The primitive's result, or a list of them."""
+#: Evaluates a primitive, given its arguments and parameters: its result, or a list of them.
+Evaluate = Callable[[Any, Sequence[Any], dict[str, Any]], Any]
 
 
 @contextmanager

@@ -260,12 +260,7 @@ class Bytes(StateRecord):
     @classmethod
     def unchanged_check(cls, records: Sequence[Bytes]) -> Callable[[], bool]:
         """As :meth:`.StateRecord.unchanged_check`."""
-        small = [each for each in records if len(each.saved) <= 8 * LARGE]
-
-        def is_unchanged() -> bool:
-            return not any(each.has_changed() for each in small)
-
-        return is_unchanged
+        return super().unchanged_check([each for each in records if len(each.saved) <= 8 * LARGE])
 
     def has_changed(self) -> bool:
         """As :meth:`.StateRecord.has_changed`."""
