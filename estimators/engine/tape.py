@@ -56,10 +56,7 @@ class ParameterHandle:
         """The transpose."""
         return self.tape.transpose(self)
 
-    @property
-    def mT(self) -> ParameterHandle:
-        """The transpose."""
-        return self.tape.transpose(self)
+    mT = T
 
     def t(self) -> ParameterHandle:
         """The transpose."""
@@ -206,7 +203,11 @@ class Tape(TorchOps):
         ]
 
     def add(self, x: Array, vector: ParameterHandle) -> Array:
-        """``x`` plus a vector along its last axis."""
+        """``x`` plus a vector along its last axis.
+
+        Raises:
+            NotAnOuterProduct: for what is no vector of this length.
+        """
         if vector.tensor.ndim != 1 or not isinstance(x, self._torch.Tensor):
             raise NotAnOuterProduct(vector.name, "added, but is no vector")
         total = x + vector.tensor
@@ -217,7 +218,11 @@ class Tape(TorchOps):
         return self._record_use(vector, "add", total, None)
 
     def take(self, table: Array, rows: Array) -> Array:
-        """Rows of a table."""
+        """Rows of a table.
+
+        Raises:
+            NotAnOuterProduct: for a handle that is no table of rows.
+        """
         if not isinstance(table, ParameterHandle):
             return super().take(table, rows)
         if table.turned or table.tensor.ndim > 2:

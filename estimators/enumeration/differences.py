@@ -46,7 +46,21 @@ class Slopes:
     kind: np.ndarray
     left: np.ndarray
     right: np.ndarray
-    reasons: Mapping[Place, str]
+    reasons: dict[Place, str]
+
+    @classmethod
+    def empty(cls, shape: tuple[int, ...]) -> Slopes:
+        """Of this shape, to be filled by :meth:`put`."""
+        value, error, left, right = (np.full(shape, np.nan) for _ in range(4))
+        kind = np.full(shape, SMOOTH, dtype=f"U{len(UNRESOLVED)}")
+        return cls(value, error, kind, left, right, {})
+
+    def put(self, place: Place, slope: Slope) -> None:
+        """Keep one."""
+        for part in ("value", "error", "kind", "left", "right"):
+            getattr(self, part)[place] = getattr(slope, part)
+        if slope.reason:
+            self.reasons[place] = slope.reason
 
 
 def gradient(
@@ -98,7 +112,9 @@ def derivatives(
         noise = moved.noise() if noise is None else noise
         pairs = list(itertools.combinations_with_replacement(chosen, 2)) if order > 1 else []
         keys: list[tuple[str, ...]] = [*((name,) for name in chosen), *pairs]
-        tables = {key: _Table(moved, key) for key in keys}
+        tables = {
+            key: Slopes.empty(tuple(n for name in key for n in moved.shape(name))) for key in keys
+        }
         for name in chosen:
             rungs: list[int] = []
             for place in np.ndindex(moved.shape(name)):
@@ -112,7 +128,7 @@ def derivatives(
                     tables[name, name].put(2 * place, resolve(line, noise, 2, highest))
         for pair in pairs:
             _mix(moved, noise, pair, tables[pair])
-    return {key: table.slopes() for key, table in tables.items()}
+    return tables
 
 
 def slope_along(
@@ -180,31 +196,7 @@ class NotMovable(GradproofError, ValueError):
     """A parameter that cannot be moved, as finite differences require."""
 
 
-class _Table:
-    """Derivatives as they are found, by place."""
-
-    def __init__(self, moved: _MovedLeaves, names: tuple[str, ...]) -> None:
-        shape = tuple(each for name in names for each in moved.shape(name))
-        self._numbers = [np.full(shape, np.nan) for _ in range(4)]
-        self._kind = np.full(shape, SMOOTH, dtype=f"U{len(UNRESOLVED)}")
-        self._reasons: dict[Place, str] = {}
-
-    def put(self, place: Place, slope: Slope) -> None:
-        """Keep one."""
-        found = slope.value, slope.error, slope.left, slope.right
-        for array, number in zip(self._numbers, found, strict=True):
-            array[place] = number
-        self._kind[place] = slope.kind
-        if slope.reason:
-            self._reasons[place] = slope.reason
-
-    def slopes(self) -> Slopes:
-        """All of them."""
-        value, error, left, right = self._numbers
-        return Slopes(value, error, self._kind, left, right, self._reasons)
-
-
-def _mix(moved: _MovedLeaves, noise: RoundingNoise, names: tuple[str, str], table: _Table) -> None:
+def _mix(moved: _MovedLeaves, noise: RoundingNoise, names: tuple[str, str], table: Slopes) -> None:
     """The second derivatives by entries of two leaves, or by two of one."""
     one, other = names
     for place in np.ndindex(moved.shape(one)):

@@ -312,7 +312,8 @@ def weighted_rows(
     totals = rows.sum(axis=-1)
     if not (rows.shape[-1] and rows.min() >= 0.0 and 0.0 < totals.min() <= totals.max() < math.inf):
         for row in rows:
-            _check_weights(what, row)
+            if not (row.size and row.min() >= 0.0 and 0.0 < row.sum() < math.inf):
+                _refuse(what, row)
     tables = [Categorical(what, row, precision) for row in rows / totals[:, None]]
     tables[0].weights = WeightRows(rows.tobytes(), tables[1:])
     return tables
@@ -334,11 +335,6 @@ def formed_before(
     if given != rows.tobytes() or 1 + len(others) != len(rows):
         return None
     return [before, *others]
-
-
-def _check_weights(what: str, row: np.ndarray) -> None:
-    if not (row.size and row.min() >= 0.0 and 0.0 < row.sum() < math.inf):
-        _refuse(what, row)
 
 
 def weighted_table(

@@ -67,7 +67,11 @@ class Patches:
         self._undo.append(lambda: put(before))
 
     def undo(self) -> None:
-        """As it was."""
+        """As it was.
+
+        Raises:
+            Exception: the first of those that putting back raised, after all others were put back.
+        """
         errors = []
         while self._undo:
             try:

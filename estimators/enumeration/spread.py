@@ -168,7 +168,7 @@ class RoundingBounds:
             self._best = self._measure(REMEMBERED)
         return self.best()
 
-    def unmeasured(self) -> np.ndarray:
+    def unmeasured_bound(self) -> np.ndarray:
         """What paths that were not measured may be off by if they are in single precision, (P,)."""
         left = max(0.0, self._moments.mass - self.best().share)
         return ROUNDINGS * SINGLE * left * self._moments.largest()

@@ -322,7 +322,8 @@ def _mode(torch: Any, keeper: StopRecorder) -> AbstractContextManager[object]:
         # says that it requires one, and is a leaf of its own: nothing flows back from it.)
         if _in_place(function):
             return not getattr(args[0], "requires_grad", True)
-        return _has_tensor(torch, found) and all(found is not each for each in args)
+        has_tensor = next(_tensors(torch, found), None) is not None
+        return has_tensor and all(found is not each for each in args)
 
     mode: AbstractContextManager[object] = Mode()
     return mode
@@ -350,10 +351,6 @@ def _is_transformed(torch: Any, tensor: Any) -> bool:
     """Whether it belongs to ``torch.func.grad`` or ``vmap``: it has no value outside of them."""
     # PyTorch has no public name for it.
     return bool(torch._C._functorch.is_functorch_wrapped_tensor(tensor))
-
-
-def _has_tensor(torch: Any, value: Any) -> bool:
-    return any(True for _ in _tensors(torch, value))
 
 
 # ------------------------------------------------------------------ JAX

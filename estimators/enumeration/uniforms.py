@@ -91,7 +91,8 @@ class _UniformComparisons:
     __le__ = __lt__  # a single number has no probability
 
     def __gt__(self, bound: Any) -> Any:
-        return _where_a_number(_negate(self._is_below(bound)), bound)
+        below = self._is_below(bound)
+        return _where_a_number(not below if isinstance(below, bool) else ~below, bound)
 
     __ge__ = __gt__
 
@@ -146,10 +147,6 @@ _UFUNCS = {
     "divide": ("__truediv__", "__rtruediv__"),
     "negative": ("__neg__", "__neg__"),
 }
-
-
-def _negate(found: Any) -> Any:
-    return not found if isinstance(found, bool) else ~found
 
 
 def _where_a_number(found: Any, bound: Any) -> Any:
@@ -416,6 +413,9 @@ def uniform(run: Run, what: str, size: Any, low: float = 0.0, high: float = 1.0)
 
     Args:
         size: None for one number; a whole number or a shape.
+
+    Raises:
+        UnsupportedDraw: in a run that samples.
     """
     if low == high:  # nothing is drawn
         return float(low) if size is None else np.full(size, float(low))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import functools
 import weakref
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -19,7 +18,7 @@ import numpy as np
 from ..generators import BITS, GeneratorAccess, Streams, bits_of, identity
 from ..patches import Patches
 from ..run import Run, SampledRun, UnsupportedDraw, outside_runs
-from .framework import Framework, handle_in_runs
+from .framework import Framework, handle_in_runs, refuse
 from .symbolic import Draw, SymbolicDraws
 
 #: A variable, a node, an op or a compiled function of a framework; or None, where there is none.
@@ -247,7 +246,13 @@ class Compiled(Framework):
                 shared.put_back()
 
     def answer_draw(
-        self, run: Run, name: str, draw: Draw, real: Callable[..., Any], state: Any, *given: Any
+        self,
+        run: Run,
+        name: str,
+        draw: Draw,
+        real: Callable[..., Any],
+        state: Any,
+        *parameters: Any,
     ) -> np.ndarray:
         """A draw from a state of NumPy: the framework's own moves it, and has the shape.
 
@@ -258,9 +263,9 @@ class Compiled(Framework):
         """
         key = key_of(state)
         with outside_runs():
-            like = np.asarray(real(state, *given))
+            like = np.asarray(real(state, *parameters))
         SharedVariables.of(run, self.called).note_moved(state)
-        return SymbolicDraws.of(run, self.called).answer([key], name, draw, given[:-1], like)
+        return SymbolicDraws.of(run, self.called).answer([key], name, draw, parameters[:-1], like)
 
     def _call(self, real: Callable[..., Any]) -> Callable[..., Any]:
         def call(run: Run, function: Symbolic, /, *args: Any, **kwargs: Any) -> Any:
@@ -305,7 +310,7 @@ class Compiled(Framework):
         for why in plan.refused:
             if not isinstance(run, SampledRun):
                 raise UnsupportedDraw(why)
-            run.observe(functools.partial(_refuse, why))
+            run.observe(refuse(why))
         shared = SharedVariables.of(run, self.called)
         for place, _ in plan.kept:
             variable = function.maker.expanded_inputs[place].variable
@@ -331,10 +336,6 @@ class Compiled(Framework):
             return found
 
         return handle_in_runs(real, access)
-
-
-def _refuse(why: str) -> None:
-    raise UnsupportedDraw(why)
 
 
 def is_state(variable: Symbolic) -> bool:

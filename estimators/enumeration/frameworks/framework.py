@@ -21,7 +21,7 @@ import functools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar
 
-from ..generators import WatchedGenerators
+from ..generators import WatchedGenerators, identity
 from ..patches import Patches
 from ..run import Run, SampledRun, UnsupportedDraw, current_run, outside_runs
 
@@ -98,6 +98,10 @@ class GeneratorFramework(Framework):
     def by_name(self) -> Iterable[tuple[Any, Any]]:
         """The functions of the module."""
         return self._handlers
+
+    def note_drawn_outside(self, generator: Any) -> None:
+        """Somebody drew from a generator where no run was under way."""
+        self.drawn_outside_runs.add(identity(generator))
 
     def owns(self, generator: int) -> bool:
         """Whether this is the framework's own generator, by its identity."""

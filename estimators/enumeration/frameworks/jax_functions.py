@@ -30,7 +30,11 @@ SAME_NUMBERS = {"unsafe_rbg": "rbg"}
 
 
 class Functions:
-    """Those of one JAX. What begins without an underscore is called as in ``jax.random``."""
+    """Those of one JAX. What begins without an underscore is called as in ``jax.random``.
+
+    Raises (each function):
+        ValueError: for arguments that JAX refuses.
+    """
 
     def __init__(self, jax: Any) -> None:
         self._jax = jax

@@ -50,6 +50,10 @@ class Drawing:
 
     Args:
         what: the class or module that people call, for messages.
+
+    Raises (each method):
+        ValueError: for arguments that NumPy refuses.
+        UnsupportedDraw: for arguments that have no outcomes to count.
     """
 
     __slots__ = ("_bits", "_run", "_what")
@@ -158,13 +162,7 @@ class Drawing:
         """Of one trial each: zeros and ones. Of more, how many come out."""
         what = self._begin("binomial")
         shape = np.broadcast_shapes(np.shape(n), np.shape(p)) if size is None else size
-        trials, each = np.broadcast_to(n, shape), np.broadcast_to(p, shape)
-        step = precision_of(p)
-        found = np.empty(np.shape(trials), np.int64)
-        for place in np.ndindex(*found.shape):
-            outcomes = binomial(what, int(trials[place]), float(each[place]), step)
-            found[place] = self._run.choose(outcomes)
-        return found[()]
+        return binomials(self._run, what, n, p, np.empty(shape, np.int64))[()]
 
     def multinomial(self, n: Any, pvals: Any, size: Any = None) -> Any:
         """Of one trial each: a one where it came out."""
@@ -299,8 +297,7 @@ class Numpy(GeneratorFramework):
             return draw(run, *owner, *args, **kwargs)
 
         def note_elsewhere(*args: Any, **_: Any) -> None:
-            generator = (*owner, *args)[0]
-            self.drawn_outside_runs.add(id(bits_of(generator)))
+            self.note_drawn_outside(bits_of((*owner, *args)[0]))
 
         return handle(real, answer, note_elsewhere)
 
@@ -343,6 +340,17 @@ def _restore_normal(setter: Callable[..., Any]) -> Callable[..., Any]:
         return setter(generator, *args, **kwargs)
 
     return whole
+
+
+def binomials(run: Run, what: str, n: Any, p: Any, like: np.ndarray) -> np.ndarray:
+    """How many of n come out, in an array like another one; zeros and ones where n is one."""
+    trials, ones = np.broadcast_to(n, like.shape), np.broadcast_to(p, like.shape)
+    step = precision_of(p)
+    counts = np.empty_like(like)
+    for place in np.ndindex(*like.shape):
+        outcomes = binomial(what, int(trials[place]), float(ones[place]), step)
+        counts[place] = run.choose(outcomes)
+    return counts
 
 
 def draw_by_weight(

@@ -19,7 +19,8 @@ from ..patches import Patches
 from ..run import Run, UnsupportedDraw, current_run
 from .compiled import Compiled, Symbolic, subclasses_of
 from .framework import by_itself, refuse
-from .symbolic import binomials, categories, choices, coins, integers, multinomials
+from .numpy import binomials
+from .symbolic import categories, choices, coins, integers, multinomials
 
 
 class PyTensor(Compiled):

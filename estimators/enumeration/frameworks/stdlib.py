@@ -173,10 +173,7 @@ class Stdlib(GeneratorFramework):
                 draw_from(run, generator, PYTHON, what)
                 return draw(run, what, *args, **kwargs)
 
-        def note_elsewhere(generator: random.Random, *_: Any, **__: Any) -> None:
-            self.drawn_outside_runs.add(id(generator))
-
-        handler = handle(real, answer, note_elsewhere)
+        handler = handle(real, answer, lambda own, *_, **__: self.note_drawn_outside(own))
 
         def method(generator: random.Random, *args: Any, **kwargs: Any) -> Any:
             # SystemRandom inherits some of these, and draws by its own.

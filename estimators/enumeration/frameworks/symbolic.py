@@ -13,24 +13,13 @@ from typing import Any
 import numpy as np
 
 from ..generators import Streams
-from ..outcomes import Coin, Uniform, binomial, draw_without_replacement, precision_of, tables
+from ..outcomes import Coin, Uniform, draw_without_replacement, precision_of, tables
 from ..run import Run, SampledRun, UnsupportedDraw
 from .numpy import draw_by_weight
 
 #: A kind of draw: given the run, what draws, the parameters, and what the framework itself drew, it
 #: returns outcomes in the shape and type of that.
 Draw = Callable[..., np.ndarray]
-
-
-def binomials(run: Run, what: str, n: Any, p: Any, like: np.ndarray) -> np.ndarray:
-    """How many of n come out; zeros and ones where n is one."""
-    trials, each = np.broadcast_to(n, like.shape), np.broadcast_to(p, like.shape)
-    step = precision_of(p)
-    found = np.empty_like(like)
-    for place in np.ndindex(*like.shape):
-        outcomes = binomial(what, int(trials[place]), float(each[place]), step)
-        found[place] = run.choose(outcomes)
-    return found
 
 
 def multinomials(run: Run, what: str, n: Any, pvals: Any, like: np.ndarray) -> np.ndarray:

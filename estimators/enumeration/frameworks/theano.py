@@ -22,10 +22,10 @@ from ..patches import Patches
 from ..run import Run, UnsupportedDraw, current_run
 from .compiled import Compiled, SharedVariables, Symbolic
 from .framework import by_itself, handle_in_runs, refuse
+from .numpy import binomials
 from .symbolic import (
     Draw,
     SymbolicDraws,
-    binomials,
     choices,
     coins,
     integers,

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ..generators import GeneratorAccess, draw_from, handle_reader, handle_setter, identity
+from ..generators import GeneratorAccess, draw_from, handle_reader, handle_setter
 from ..outcomes import (
     EPS,
     Coin,
@@ -27,9 +27,9 @@ from ..outcomes import (
     weighted_rows,
 )
 from ..patches import Patches
-from ..run import Run, UnsupportedDraw, current_run
+from ..run import Run, UnsupportedDraw
 from ..torch_modes import not_hidden
-from .framework import GeneratorFramework, handle, refuse, unsupported_message
+from .framework import GeneratorFramework, handle, handle_in_runs, refuse, unsupported_message
 from .torch_compile import COMPILER, run_as_written, tell_script
 from .torch_imports import LateImports
 from .torch_transforms import Transforms
@@ -120,7 +120,7 @@ class Torch(GeneratorFramework):
         patches.attribute(torch.autograd, "backward", _handle_backward(torch.autograd.backward))
 
     def _note_elsewhere(self, *_: Any, generator: Any = None, **__: Any) -> None:
-        self.drawn_outside_runs.add(identity(generator or self.module.default_generator))
+        self.note_drawn_outside(generator or self.module.default_generator)
 
     def _count_answers(self, answer: Callable[..., Any]) -> Callable[..., Any]:
         """An answer, in which nothing that draws is looked for."""
@@ -235,29 +235,24 @@ def _in_dropout() -> bool:
 def _handle_backward(real: Callable[..., Any]) -> Callable[..., Any]:
     """``backward``, which notes in the run what it was asked for."""
 
-    def backward(tensors: Any, *args: Any, **kwargs: Any) -> Any:
-        run = current_run()
-        if run is not None:
-            roots = [tensors] if hasattr(tensors, "backward") else list(tensors)
-            run.memory.setdefault("backward", []).extend(roots)
+    def backward(run: Run, tensors: Any, *args: Any, **kwargs: Any) -> Any:
+        roots = [tensors] if hasattr(tensors, "backward") else list(tensors)
+        run.recall("backward", list).extend(roots)
         return real(tensors, *args, **kwargs)
 
-    return backward
+    return handle_in_runs(real, backward)
 
 
 def _handle_random(handler: Callable[..., Any], seed: Callable[..., Any]) -> Callable[..., Any]:
     """A handler of ``random_``, or of the seeds that PyTorch draws by it."""
 
     def random_(tensor: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        if not args and _is_seed(sys._getframe(1)):
+        caller = str(sys._getframe(1).f_globals.get("__name__"))
+        if not args and caller.startswith(SEEDING):
             return seed(tensor, *args, **kwargs)
         return handler(tensor, *args, **kwargs)
 
     return random_
-
-
-def _is_seed(frame: Any) -> bool:
-    return str(frame.f_globals.get("__name__")).startswith(SEEDING)
 
 
 class _Draws:
