@@ -50,7 +50,7 @@ def entry_moments(
 
     Args:
         baselines: by name, B of each sentence, (N,), whose variances are wanted too.
-        path: as of :func:`moments_table`; there is no witness but :mod:`..quadratic`.
+        path: as of :func:`moments_table`; there is no witness but :mod:`..note.parabola`.
 
     Raises:
         BackendMissing: if PyTorch is not installed.

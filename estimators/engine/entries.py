@@ -52,7 +52,6 @@ def entries(
     """Moments of each entry.
 
     Args:
-        torch: the framework.
         baselines: by name, B of each sentence, (N,), whose variances are wanted too.
 
     Raises:

@@ -178,7 +178,6 @@ def collect(
     """The gradient of the parameter that all these uses are of.
 
     Args:
-        torch: the framework.
         shape: (N, M).
         derivatives: uses, and the derivative of each one's value, (N, M, ...) or (N M, ...).
         places: where the rows of its lookups go.
@@ -216,7 +215,6 @@ class LookupRows:
     """The rows of a table that the sentences of a block look up, each once.
 
     Args:
-        torch: the framework.
         name: of the table.
         n: N.
         lookups: row numbers of every use, (N, ...) or (N M, ...).

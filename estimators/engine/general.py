@@ -19,9 +19,6 @@ class GeneralBlock:
     """Some sentences of a batch, and their gradients by labels, each one formed.
 
     Args:
-        torch: the framework.
-        parameters: tensors by name.
-        batch: of tensors.
         wanted: the parameters whose gradients are formed; None: all of them.
     """
 

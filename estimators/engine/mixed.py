@@ -19,9 +19,6 @@ class MixedBlock:
     """Some sentences of a batch, and their gradients by labels.
 
     Args:
-        torch: the framework.
-        parameters: tensors by name.
-        batch: of tensors.
         plain: parameters that enter in ways that have no factors.
     """
 

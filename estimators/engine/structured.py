@@ -39,9 +39,6 @@ class StructuredBlock:
     but its derivative is then there for each.
 
     Args:
-        torch: the framework.
-        parameters: tensors by name.
-        batch: of tensors.
         plain: parameters of which no gradient is wanted.
     """
 

@@ -23,7 +23,9 @@ class NotAnOuterProduct(GradproofError, TypeError):
     """A parameter, ``name``, that is used in a way whose gradient does not factor."""
 
     def __init__(self, name: str, how: str) -> None:
-        super().__init__(f"parameter {name!r} is {how}, which has no factors")
+        super().__init__(
+            f"parameter {name!r} is {how}, which has no factors; path='auto' forms its gradient"
+        )
         self.name = name
 
 
@@ -168,7 +170,6 @@ class Tape(TorchOps):
     The way back may be gone once: it uses up what was kept for it.
 
     Args:
-        torch: the framework.
         rows: sentences in the batch: the first axis of whatever a parameter makes, ones aside.
     """
 

@@ -37,7 +37,10 @@ KEPT = frozenset(
 BELOW = ("random_bits_p", "random_gamma_p", "rng_uniform_p", "rng_bit_generator_p")
 
 #: Says why a draw below is refused that no sampler of ``jax.random`` makes.
-NO_SAMPLER = "JAX drew by {}, which is no sampler of jax.random and has no outcomes to count"
+NO_SAMPLER = (
+    "JAX drew by {}, which is no sampler of jax.random and has no outcomes to count; draw by one "
+    "that has, such as jax.random.categorical"
+)
 
 #: Where JAX makes keys of keys, by bits with some generators.
 MAKES_KEYS = ("jax._src.random", "jax._src.prng")

@@ -62,7 +62,9 @@ class Functions:
         _check(what, shape, rows)
         times = None if replace else math.prod(shape[: len(shape) - len(rows)])
         if times is not None and times > count:
-            raise ValueError(f"{what}: {times} of {count} cannot be drawn without replacement")
+            raise ValueError(
+                f"{what}: {times} of {count} cannot be drawn without replacement; draw fewer"
+            )
         sampler = Categoricals(
             what, shape, self._whole_type, self._step(logits), softmax=True, times=times
         )
@@ -108,7 +110,9 @@ class Functions:
         if count < 1:
             raise ValueError("a must be greater than 0 unless no samples are taken")  # as JAX
         if not replace and size > count:
-            raise ValueError(f"{what}: {size} of {count} cannot be drawn without replacement")
+            raise ValueError(
+                f"{what}: {size} of {count} cannot be drawn without replacement; draw fewer"
+            )
         places = self._places(what, key, count, tuple(shape), replace, p)
         return places if values is None else self._numpy.take(values, places, axis=axis)
 
@@ -124,7 +128,7 @@ class Functions:
             )
         p = self._array(p)
         if p.shape != (count,):
-            raise ValueError(f"{what}: p has shape {p.shape}, and there are {count}")
+            raise ValueError(f"{what}: p has shape {p.shape}, expected ({count},)")
         times = None if replace else math.prod(shape)
         return self._draw(
             key, Categoricals(what, shape, self._whole_type, self._step(p), times=times), p

@@ -255,7 +255,7 @@ class Numpy(GeneratorFramework):
             setter = handle_setter(vars(np.random.RandomState)[name], BITS, elsewhere, bits_of)
             patches.method(np.random.RandomState, name, _restore_normal(setter))
         raw = vars(np.random.BitGenerator)["random_raw"]
-        bits = refuse("random_raw draws bits, which have no outcomes to count")
+        bits = refuse("random_raw draws bits, which have no outcomes to count; draw by integers")
         patches.method(np.random.BitGenerator, "random_raw", handle(raw, bits))
         for kind in BIT_GENERATORS:
             own = vars(kind)

@@ -31,7 +31,6 @@ class Transforms:
     """Draws of PyTorch, wherever they are made.
 
     Args:
-        torch: the module.
         answers: of plain tensors, by the name of a function of PyTorch, in-place ones as well.
     """
 

@@ -81,7 +81,6 @@ def moved_runs(
     Moved numbers may be refused by code that takes those that are not; other steps are tried then.
 
     Args:
-        steps: Where the random steps come from.
         runs: How many runs.
         after: Called after each run, also after one that raised.
 

@@ -38,7 +38,6 @@ def drift_of_sum(
     Args:
         terms: In the precision in which they are added, of any shape.
         axes: Over which they are added.
-        steps: Where random steps come from.
         pairwise: Whether they are added in pairs, and pairs of pairs, as NumPy and PyTorch do it.
 
     Returns:
@@ -66,7 +65,6 @@ def drift_of_product(
     Args:
         left: ``[..., m, k]``, in the precision in which products are added.
         right: ``[..., k, n]``.
-        steps: Where random steps come from.
 
     Returns:
         Of the shape of the product.

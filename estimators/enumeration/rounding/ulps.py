@@ -92,7 +92,6 @@ def move_bits(bits: npt.NDArray[Any], form: Format, steps: Steps, grain: int = 1
     Args:
         bits: Of any shape and of type ``form.integer``; they are written to.
         form: What they encode.
-        steps: Where the steps come from.
         grain: What one step is worth in units in the last place, more than 1 where arithmetic is
             coarser than what it is stored in.
     """
@@ -116,7 +115,6 @@ def move(values: npt.NDArray[Any], steps: Steps, grain: int = 1) -> None:
 
     Args:
         values: Of any shape, real or complex; they are written to.
-        steps: Where the steps come from.
         grain: As in ``move_bits``.
     """
     if values.size == 0:
