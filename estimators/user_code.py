@@ -16,10 +16,12 @@ class UserCodeError(GradproofError, ValueError):
 
 
 @contextlib.contextmanager
-def blamed(
-    function: object, what: str, kind: type[UserCodeError] = UserCodeError
-) -> Iterator[None]:
-    """Tell whatever a user's function raises as an error of the user's, with the line it is on."""
+def blame(function: object, what: str, kind: type[UserCodeError] = UserCodeError) -> Iterator[None]:
+    """Tell whatever a user's function raises as an error of the user's, with the line it is on.
+
+    Raises:
+        UserCodeError: of this kind, from what was raised.
+    """
     try:
         yield
     except (Exception, SystemExit) as error:

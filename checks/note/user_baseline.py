@@ -24,7 +24,7 @@ from gradproof.estimators.note.bench import Bench
 from gradproof.estimators.note.forms import FORMS
 from gradproof.estimators.note.parabola import Quadratics, quadratics
 from gradproof.estimators.note.subject import Subject
-from gradproof.estimators.user_code import blamed
+from gradproof.estimators.user_code import blame
 from gradproof.reference_models.model import group_of
 from gradproof.reference_models.ops import Array, Ops
 from gradproof.reference_models.tabular import mean_embedding
@@ -231,7 +231,7 @@ def learned(own: CustomBaseline, study: Study) -> CustomBaseline | None:
         returns = x.losses + like(known.log_q[rows, labels] + 1.0, x.losses)
         for name, learn, given in (("update", update, x.losses), ("fit", fit, returns)):
             if learn is not None:
-                with blamed(function, f"{name} of baseline {own.name!r}", BaselineError):
+                with blame(function, f"{name} of baseline {own.name!r}", BaselineError):
                     learn(x, given)
     return dataclasses.replace(own, function=function)
 

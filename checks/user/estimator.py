@@ -365,7 +365,7 @@ class _EnumeratedMoments:
                 self._spread = bounds.thorough()
                 self._compare_within(self._spread.bound)
             known = self._spread.bound + layout.row(self._exact.error)
-            self._unmeasured = bool((off <= known + bounds.unmeasured()).all())
+            self._unmeasured = bool((off <= known + bounds.unmeasured_bound()).all())
 
     def _is_small(self, share: float) -> bool:
         """Whether something is off, and nothing by more than this share of what it should be."""

@@ -16,16 +16,12 @@ from typing import Any
 import numpy as np
 
 from gradproof.estimators.enumeration.differences import (
-    KINK,
-    SMOOTH,
     NotMovable,
-    RoundingNoise,
-    Slope,
     Slopes,
-    along,
     cost,
     gradient,
     rounding_of,
+    slope_along,
 )
 from gradproof.estimators.enumeration.enumeration import Enumeration
 from gradproof.estimators.enumeration.estimator import arrays_in
@@ -38,7 +34,9 @@ from gradproof.estimators.enumeration.expectation import (
 )
 from gradproof.estimators.enumeration.gradients import array_of
 from gradproof.estimators.enumeration.handling import Handling
+from gradproof.estimators.enumeration.lines import RoundingNoise
 from gradproof.estimators.enumeration.run import MOST_PATHS, NotEnumerable
+from gradproof.estimators.enumeration.slopes import KINK, SMOOTH, Slope
 from gradproof.estimators.enumeration.spread import RoundingBounds
 
 from ..evidence import COARSEST, GAP, entry
@@ -391,7 +389,7 @@ def _along(
     noise: RoundingNoise,
 ) -> Slope:
     with _movable():
-        return along(lambda: _value(expectation), leaves, towards, eps=coarsest, noise=noise)
+        return slope_along(lambda: _value(expectation), leaves, towards, eps=coarsest, noise=noise)
 
 
 def _rounding(

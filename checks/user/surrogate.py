@@ -15,9 +15,6 @@ import numpy as np
 
 from gradproof.errors import GradproofError
 from gradproof.estimators.enumeration.differences import (
-    KINK,
-    SMOOTH,
-    UNRESOLVED,
     Function,
     NotMovable,
     Slopes,
@@ -37,6 +34,7 @@ from gradproof.estimators.enumeration.run import (
     repeat,
 )
 from gradproof.estimators.enumeration.run import paths as paths_of
+from gradproof.estimators.enumeration.slopes import KINK, SMOOTH, UNRESOLVED
 from gradproof.estimators.enumeration.state import Snapshot
 from gradproof.estimators.enumeration.stops import Declared, Stop, holding
 

@@ -12,7 +12,7 @@ import numpy as np
 from gradproof.reference_models.ops import Array
 
 from ..backends import load
-from ..user_code import UserCodeError, blamed
+from ..user_code import UserCodeError, blame
 from .protocol import BaselineBatch, BaselineInput, NothingLearned, plain
 
 
@@ -70,7 +70,7 @@ class CustomBaseline(NothingLearned):
         """What the user's function gives, with the checks of :meth:`value`."""
         function = copied(self.function, self.name)
         read = {field.name: _copy(getattr(x, field.name)) for field in dataclasses.fields(x)}
-        with blamed(function, f"baseline {self.name!r}", BaselineError):
+        with blame(function, f"baseline {self.name!r}", BaselineError):
             values = function(BaselineBatch(**read))
         check_values(values, (len(x.lengths),), self.name)
         return values

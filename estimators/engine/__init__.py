@@ -11,7 +11,7 @@ from ..backends import load
 from ..note.exact import reference
 from ..note.label_table import LabelTable, of_reference
 from ..note.subject import Subject
-from .accumulate import GradientPlan, general, structured_where_possible, table
+from .accumulate import GradientPlan, general_plan, structured_where_possible, table
 from .entries import Entries, entries
 from .tape import NotAnOuterProduct
 
@@ -40,7 +40,7 @@ def moments_table(subject: Subject, *, path: str = "auto") -> LabelTable:
     """
     if path == "witness":
         return of_reference(reference(subject))
-    return _along(path, subject, lambda torch, way: table(torch, subject, way))
+    return _run_on(path, subject, lambda torch, way: table(torch, subject, way))
 
 
 def entry_moments(
@@ -50,21 +50,21 @@ def entry_moments(
 
     Args:
         baselines: by name, B of each sentence, (N,), whose variances are wanted too.
-        path: as of :func:`moments_table`; there is no witness but :mod:`..quadratic`.
+        path: as of :func:`moments_table`; there is no witness but :mod:`..note.parabola`.
 
     Raises:
         BackendMissing: if PyTorch is not installed.
         NotAnOuterProduct: for a model that has no layers, if ``path`` is ``structured``.
         ValueError: for a baseline that is not a finite number for each sentence.
     """
-    return _along(path, subject, lambda torch, way: entries(torch, subject, way, baselines))
+    return _run_on(path, subject, lambda torch, way: entries(torch, subject, way, baselines))
 
 
-def _along(path: str, subject: Subject, run: Callable[[Any, GradientPlan], T]) -> T:
+def _run_on(path: str, subject: Subject, run: Callable[[Any, GradientPlan], T]) -> T:
     if path not in ("auto", "structured", "general"):
         raise ValueError(f"path = {path!r}, expected 'auto', 'structured' or 'general'")
     backend: Any = load("torch")
     if path == "general":
-        return run(backend.torch, general(subject))
+        return run(backend.torch, general_plan(subject))
     way = structured_where_possible(backend.torch, subject, layered=path == "structured")
     return run(backend.torch, way)

@@ -15,14 +15,10 @@ from ..note.exact import check_finite
 from ..note.label_table import ANALYTIC, ONE_PASS, LabelTable
 from ..note.subject import Subject
 from . import blocks
-from .factored_gradient import FactoredGradient, LabelGradients, LabelMean
+from .factored_gradient import FactoredGradient, LabelGradients, LabelMean, Tensor
 from .general import GeneralBlock
-from .mixed import MixedBlock, check_apart, without_factors
+from .mixed import MixedBlock, check_apart, find_factorless
 from .structured import StructuredBlock
-
-#: A tensor of PyTorch.
-Tensor = Any
-
 
 #: Pairs of a sentence and a label that are run together where layers are all: more than are fastest
 #: for one gradient, for there is more to be done for each of a model's operations.
@@ -92,7 +88,7 @@ class _TableSums:
 class BatchRun(Protocol):
     """Some sentences at work."""
 
-    def at(self, labels: Sequence[int]) -> LabelGradients:
+    def gradients_at(self, labels: Sequence[int]) -> LabelGradients:
         """Log q, L and their gradients at these labels."""
 
 
@@ -108,18 +104,18 @@ class GradientPlan(NamedTuple):
     chunks: list[Sequence[int]]
 
 
-def structured(subject: Subject, pairs: int = MOST_PAIRS) -> GradientPlan:
+def structured_plan(subject: Subject, pairs: int = MOST_PAIRS) -> GradientPlan:
     """For a model whose parameters enter in layers; another is :class:`NotAnOuterProduct`."""
-    return _way(StructuredBlock, subject, pairs)
+    return _plan_for(StructuredBlock, subject, pairs)
 
 
-def general(subject: Subject, entries: int = MOST_ENTRIES) -> GradientPlan:
+def general_plan(subject: Subject, entries: int = MOST_ENTRIES) -> GradientPlan:
     """For any model that runs in PyTorch: every gradient is formed.
 
     Args:
         entries: of gradients that are held at a time; at least those of two labels are.
     """
-    return _way(GeneralBlock, subject, _pairs(subject, subject.parameters, entries))
+    return _plan_for(GeneralBlock, subject, _pairs(subject, subject.parameters, entries))
 
 
 def structured_where_possible(
@@ -133,17 +129,17 @@ def structured_where_possible(
     Raises:
         NotAnOuterProduct: if there must be no others, and there is one.
     """
-    parameters = double(torch, subject.parameters)
+    parameters = double_tensors(torch, subject.parameters)
     one = tensors(torch, subject.batch.rows([0]))
-    plain = without_factors(torch, subject.model, parameters, one)
+    plain = find_factorless(torch, subject.model, parameters, one)
     if layered and plain:
         raise next(iter(plain.values()))
     if not plain:
-        return structured(subject)
+        return structured_plan(subject)
     if len(plain) == len(parameters):
-        return general(subject)
+        return general_plan(subject)
     pairs = min(MOST_PAIRS, _pairs(subject, plain, MOST_ENTRIES))
-    return _way(functools.partial(MixedBlock, plain=frozenset(plain)), subject, pairs)
+    return _plan_for(functools.partial(MixedBlock, plain=frozenset(plain)), subject, pairs)
 
 
 def _pairs(subject: Subject, formed: Iterable[str], entries: int) -> int:
@@ -151,7 +147,7 @@ def _pairs(subject: Subject, formed: Iterable[str], entries: int) -> int:
     return max(2, entries // sum(np.size(subject.parameters[name]) for name in formed))
 
 
-def _way(kind: Kind, subject: Subject, pairs: int) -> GradientPlan:
+def _plan_for(kind: Kind, subject: Subject, pairs: int) -> GradientPlan:
     n, classes = subject.batch.n, subject.model.classes
     return GradientPlan(kind, blocks.sentences(n, classes, pairs), blocks.chunks(classes, pairs))
 
@@ -177,7 +173,7 @@ def table(torch: Any, subject: Subject, way: GradientPlan) -> LabelTable:
         NotAnOuterProduct: if the way is for layers, and a parameter enters in another one.
         ValueError: where log q or L is no number, or if a sentence enters another's cost.
     """
-    parameters = double(torch, subject.parameters)
+    parameters = double_tensors(torch, subject.parameters)
     sums = _TableSums(subject, parameters)
     for rows, block in runs(torch, subject, parameters, way):
         _add_block(sums, rows, block, way.chunks)
@@ -206,7 +202,7 @@ def _add_chunk(
     sums: _TableSums, rows: slice, means: _GradientMeans, block: BatchRun, labels: Sequence[int]
 ) -> None:
     # In a function of its own, so that nothing of one chunk is there when the next one is run.
-    found = block.at(labels)
+    found = block.gradients_at(labels)
     sums.add_labels(rows, labels, found)
     q, own = found.log_q.exp(), found.log_q.nan_to_num(neginf=0.0) + 1.0
     _add(means.pathwise, found.pathwise, q)
@@ -214,7 +210,7 @@ def _add_chunk(
     _add(means.score[ANALYTIC], found.score, q * found.loss)
 
 
-def double(torch: Any, parameters: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
+def double_tensors(torch: Any, parameters: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
     """Parameters as tensors of their own, in double precision."""
     return {name: torch.tensor(value).double() for name, value in parameters.items()}
 
@@ -232,5 +228,5 @@ def _add(
     sums: dict[str, LabelMean], gradients: Mapping[str, FactoredGradient], weight: Tensor
 ) -> None:
     for name, gradient in gradients.items():
-        mean = gradient.weighted(weight)
+        mean = gradient.weigh(weight)
         sums[name] = sums[name] + mean if name in sums else mean

@@ -15,14 +15,14 @@ def sentences(n: int, classes: int, pairs: int = PAIRS) -> list[slice]:
 
     One sentence may make more.
     """
-    return [slice(start, stop) for start, stop in _even(n, max(1, pairs // classes))]
+    return [slice(start, stop) for start, stop in _even_parts(n, max(1, pairs // classes))]
 
 
 def chunks(classes: int, pairs: int = PAIRS) -> list[Sequence[int]]:
     """All labels in runs of about equal length, at most ``pairs``."""
-    return [range(start, stop) for start, stop in _even(classes, pairs)]
+    return [range(start, stop) for start, stop in _even_parts(classes, pairs)]
 
 
-def _even(count: int, most: int) -> Iterator[tuple[int, int]]:
+def _even_parts(count: int, most: int) -> Iterator[tuple[int, int]]:
     parts = -(-count // most)
     return itertools.pairwise(count * place // parts for place in range(parts + 1))

@@ -15,11 +15,8 @@ import numpy as np
 from gradproof.reference_models.model import Parameters
 
 from ..note.subject import Subject
-from .accumulate import BatchRun, GradientPlan, double, runs
-from .factored_gradient import FactoredGradient
-
-#: A tensor of PyTorch.
-Tensor = Any
+from .accumulate import BatchRun, GradientPlan, double_tensors, runs
+from .factored_gradient import FactoredGradient, Tensor
 
 #: Entries of gradients that are formed at a time: enough that what is done with them outweighs that
 #: it is begun, and little beside a model's own memory.
@@ -55,7 +52,6 @@ def entries(
     """Moments of each entry.
 
     Args:
-        torch: the framework.
         baselines: by name, B of each sentence, (N,), whose variances are wanted too.
 
     Raises:
@@ -64,8 +60,8 @@ def entries(
             enters another's cost.
     """
     n = subject.batch.n
-    wanted = {name: _checked(name, value, n) for name, value in (baselines or {}).items()}
-    parameters = double(torch, subject.parameters)
+    wanted = {name: _check_baseline(name, value, n) for name, value in (baselines or {}).items()}
+    parameters = double_tensors(torch, subject.parameters)
     sums = {name: _EntrySums(value, list(wanted)) for name, value in parameters.items()}
     centre = np.empty(n)
     for rows, block in runs(torch, subject, parameters, way):
@@ -77,7 +73,7 @@ def entries(
     return Entries(centre, **found, at=at)
 
 
-def _checked(name: str, value: np.ndarray, n: int) -> np.ndarray:
+def _check_baseline(name: str, value: np.ndarray, n: int) -> np.ndarray:
     value = np.asarray(value, np.float64)
     if value.shape != (n,) or not np.isfinite(value).all():
         raise ValueError(
@@ -132,7 +128,7 @@ def _add_chunk(
     block: BatchRun, parts: dict[str, _Part], labels: Sequence[int], start: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     """Add some labels; the centre that was taken, and the part of E[R] that is theirs, (N,)."""
-    log_q, loss, score, pathwise = block.at(labels)
+    log_q, loss, score, pathwise = block.gradients_at(labels)
     q = log_q.exp()
     returns = loss + log_q.nan_to_num(neginf=0.0) + 1.0
     weighed = (q * returns).sum(1)
@@ -154,17 +150,17 @@ class _Part:
     """
 
     def __init__(self, score: FactoredGradient | None, pathwise: FactoredGradient | None) -> None:
-        given = [of for of in (score, pathwise) if of is not None]
+        gradients = [of for of in (score, pathwise) if of is not None]
         self._scored = score is not None
-        looked = all(not of.outers for of in given)
-        self._where: Any = given[0].lookup.where if looked and given[0].lookup else None
+        looked = all(not of.outers for of in gradients)
+        self._where: Any = gradients[0].lookup.where if looked and gradients[0].lookup else None
         # Made when the first labels come.
         self._second: Any = None
         self._mean: Any = None
         self._slope: Any = None
         self._curvature: Any = None
         if self._where is None:
-            outer = next(outer for of in given for outer in of.outers)
+            outer = next(outer for of in gradients for outer in of.outers)
             height, width = outer.shape()[2:]
             self._longer, self._shorter = max(height, width), min(height, width)
             self._turned = height > width
@@ -181,8 +177,8 @@ class _Part:
         if own is not None:
             self._add_rows(own, score, pathwise, q, rest)
             return
-        common = None if self._where is not None else _common(score, pathwise)
-        for some, s, d in self._formed(score, pathwise, common):
+        common = None if self._where is not None else _common_vector(score, pathwise)
+        for some, s, d in self._form_gradients(score, pathwise, common):
             g: Any = d
             if s is not None:
                 g = rest[:, :, None, None] * s
@@ -191,7 +187,7 @@ class _Part:
                 curvature = _sum_labels(q, s.square_())
                 self._curvature[..., some] += self._spread(curvature, common, 2)
             self._mean[..., some] += self._spread(_sum_labels(q, g), common, 1)
-            self._second[..., some] += self._over(q, g.square_(), common)
+            self._second[..., some] += self._sum_over(q, g.square_(), common)
 
     def _add_rows(
         self,
@@ -225,7 +221,7 @@ class _Part:
         add(self._mean, g)
         add(self._second, g.square())
 
-    def _over(self, q: Tensor, g: Tensor, common: Tensor | None) -> Tensor:
+    def _sum_over(self, q: Tensor, g: Tensor, common: Tensor | None) -> Tensor:
         # What does not move with the centre need not be known of each sentence.
         if self._scored or self._where is not None:
             return self._spread(_sum_labels(q, g), common, 2)
@@ -240,43 +236,43 @@ class _Part:
         vector = common**power
         return amount.mT * vector[:, None] if self._turned else vector[:, :, None] * amount
 
-    def _formed(
+    def _form_gradients(
         self,
         score: FactoredGradient | None,
         pathwise: FactoredGradient | None,
         common: Tensor | None,
     ) -> Iterator[tuple[slice, Tensor | None, Tensor | None]]:
         """Gradients (N, M, ., .), for some of what lies last at a time; they may be overwritten."""
-        given = (score, pathwise)
+        gradients = (score, pathwise)
         if self._where is not None:
             whole: list[Any] = [
-                of.lookup.columns.clone() if of and of.lookup else None for of in given
+                of.lookup.columns.clone() if of and of.lookup else None for of in gradients
             ]
             if self._mean is None:
                 self._begin(next(of for of in whole if of is not None)[:, 0])
             yield slice(None), whole[0], whole[1]
             return
-        outer = next(outer for of in given if of is not None for outer in of.outers)
+        outer = next(outer for of in gradients if of is not None for outer in of.outers)
         n, m = outer.shape()[:2]
         step = min(max(1, FORMED // (n * m * self._shorter)), self._longer)
         if self._mean is None:
             self._begin(outer.rows.new_empty(n, self._shorter, self._longer))
         if common is not None:
-            columns: list[Any] = [None if of is None else of.outers[0].columns for of in given]
+            columns: list[Any] = [None if of is None else of.outers[0].columns for of in gradients]
             first, second = (None if each is None else each.clone() for each in columns)
             yield slice(None), first, second
             return
         # Fresh memory for each of them would take longer than what is done with it.
-        room = [outer.rows.new_empty(n * m * self._shorter * step) for _ in given]
+        room = [outer.rows.new_empty(n * m * self._shorter * step) for _ in gradients]
         for start in range(0, self._longer, step):
             some = slice(start, min(start + step, self._longer))
-            if all(_nothing(of, some, turned=self._turned) for of in given):
+            if all(_is_zero(of, some, turned=self._turned) for of in gradients):
                 continue
             size = n, m, self._shorter, some.stop - some.start
             places = [vector[: prod(size)].view(size) for vector in room]
             formed = [
-                None if of is None else _some(of, some, place, turned=self._turned)
-                for of, place in zip(given, places, strict=True)
+                None if of is None else _form_some(of, some, place, turned=self._turned)
+                for of, place in zip(gradients, places, strict=True)
             ]
             yield some, formed[0], formed[1]
 
@@ -317,13 +313,15 @@ class _Part:
             add(name, value + by**2 * self._curvature - 2.0 * by * slope)
 
 
-def _common(score: FactoredGradient | None, pathwise: FactoredGradient | None) -> Tensor | None:
+def _common_vector(
+    score: FactoredGradient | None, pathwise: FactoredGradient | None
+) -> Tensor | None:
     """The vector (N, R) that all gradients are outer products with, where there is one.
 
     So it is with a layer whose input is the same for every label: the classifier's last one, with a
     column for each label, is the largest of them.
     """
-    found: list[Tensor] = []
+    vectors: list[Tensor] = []
     for of in (score, pathwise):
         if of is None:
             continue
@@ -332,8 +330,8 @@ def _common(score: FactoredGradient | None, pathwise: FactoredGradient | None) -
         rows = of.outers[0].rows
         if rows.shape[1:3] != (1, 1) or of.outers[0].columns.shape[2] != 1:
             return None
-        found.append(rows[:, 0, 0])
-    return found[0] if all(bool((each == found[0]).all()) for each in found) else None
+        vectors.append(rows[:, 0, 0])
+    return vectors[0] if all(bool((each == vectors[0]).all()) for each in vectors) else None
 
 
 def _own_rows(score: FactoredGradient | None, pathwise: FactoredGradient | None) -> Tensor | None:
@@ -345,14 +343,14 @@ def _own_rows(score: FactoredGradient | None, pathwise: FactoredGradient | None)
     return first
 
 
-def _nothing(gradient: FactoredGradient | None, some: slice, *, turned: bool) -> bool:
+def _is_zero(gradient: FactoredGradient | None, some: slice, *, turned: bool) -> bool:
     if gradient is None:
         return True
-    zero = all(outer.nothing(some, turned=turned) for outer in gradient.outers)
+    zero = all(outer.is_zero(some, turned=turned) for outer in gradient.outers)
     return zero and gradient.lookup is None
 
 
-def _some(gradient: FactoredGradient, some: slice, total: Tensor, *, turned: bool) -> Tensor:
+def _form_some(gradient: FactoredGradient, some: slice, total: Tensor, *, turned: bool) -> Tensor:
     """Some rows of a gradient as (N, M, C, R'), if turned, or some columns as (N, M, R, C').
 
     Args:

@@ -41,7 +41,7 @@ class OuterProducts:
             return n, m, height, 1
         return n, max(m, self.columns.shape[1]), height, self.columns.shape[-1]
 
-    def nothing(self, some: slice, *, turned: bool) -> bool:
+    def is_zero(self, some: slice, *, turned: bool) -> bool:
         """Whether some rows, or columns, are zero for sure: those of labels that are not there."""
         wide = self.rows if turned or self.columns is None else self.columns
         return wide.shape[2] == 1 and not bool(wide[..., some].any())
@@ -111,7 +111,7 @@ class FactoredGradient:
             total = total + (self.lookup.columns * other.lookup.columns).sum((-1, -2))
         return total
 
-    def weighted(self, weight: Tensor) -> LabelMean:
+    def weigh(self, weight: Tensor) -> LabelMean:
         """The sum over labels with weights (N, M)."""
         dense = None
         for outer in self.outers:
@@ -156,48 +156,51 @@ class LabelMean:
             gradient.index_add_(0, self.where.reshape(-1), rows)
 
 
+#: Gradients at every sentence and label of a block, by parameter.
+Gradients = Mapping[str, FactoredGradient]
+
+
 class LabelGradients(NamedTuple):
     """N sentences at M labels: log q and L (N, M), and the gradients of both by parameter."""
 
     log_q: Tensor
     loss: Tensor
-    score: Mapping[str, FactoredGradient]
-    pathwise: Mapping[str, FactoredGradient]
+    score: Gradients
+    pathwise: Gradients
 
 
 def collect(
     torch: Any,
     shape: tuple[int, int],
-    found: Sequence[tuple[ParameterUse, Tensor]],
+    derivatives: Sequence[tuple[ParameterUse, Tensor]],
     places: LookupRows | None,
 ) -> FactoredGradient:
     """The gradient of the parameter that all these uses are of.
 
     Args:
-        torch: the framework.
         shape: (N, M).
-        found: uses, and the derivative of each one's value, (N, M, ...) or (N M, ...).
+        derivatives: uses, and the derivative of each one's value, (N, M, ...) or (N M, ...).
         places: where the rows of its lookups go.
     """
     parts: dict[tuple[Any, ...], list[tuple[Tensor, Tensor | None]]] = {}
     looked: list[tuple[Tensor, Tensor]] = []
-    for use, derivative in found:
+    for use, derivative in derivatives:
         outgoing = derivative.reshape(*shape, -1, use.width)
         if use.kind == "take":
             looked.append((use.rows, outgoing))
         elif use.kind == "add":
             parts.setdefault(("add",), []).append((outgoing.sum(2, keepdim=True), None))
         else:
-            incoming = _incoming(use.rows, outgoing)
+            incoming = _layer_input(use.rows, outgoing)
             pair = (outgoing, incoming) if use.turned else (incoming, outgoing)
             parts.setdefault(("dot", use.turned, incoming.shape[1]), []).append(pair)
-    outers = tuple(_joined(torch, pairs) for pairs in parts.values())
+    outers = tuple(_join(torch, pairs) for pairs in parts.values())
     return FactoredGradient(
         outers, places.gather(looked) if places is not None and looked else None
     )
 
 
-def _incoming(x: Tensor, outgoing: Tensor) -> Tensor:
+def _layer_input(x: Tensor, outgoing: Tensor) -> Tensor:
     """A layer's input as (N, M, J, D), or (N, 1, J, D) where it is the same for every label."""
     n, m, j, _ = outgoing.shape
     rows = x.reshape(n, -1, j, x.shape[-1])
@@ -212,7 +215,6 @@ class LookupRows:
     """The rows of a table that the sentences of a block look up, each once.
 
     Args:
-        torch: the framework.
         name: of the table.
         n: N.
         lookups: row numbers of every use, (N, ...) or (N M, ...).
@@ -223,7 +225,7 @@ class LookupRows:
 
     def __init__(self, torch: Any, name: str, n: int, lookups: Sequence[Tensor]) -> None:
         self._torch, self._name, self._n = torch, name, n
-        looked = torch.cat([self._by_sentence(rows) for rows in lookups], dim=1)
+        looked = torch.cat([self._rows_by_sentence(rows) for rows in lookups], dim=1)
         found = [torch.unique(each) for each in looked]
         self.where = torch.zeros(n, max(map(len, found)), dtype=torch.long)
         self._known = torch.zeros_like(self.where, dtype=torch.bool)
@@ -233,7 +235,7 @@ class LookupRows:
 
     def gather(self, looked: Sequence[tuple[Tensor, Tensor]]) -> LookupGradient:
         """Sum what belongs to one row, over uses: row numbers, and (N, M, J, C)."""
-        rows = self._torch.cat([self._by_sentence(rows) for rows, _ in looked], dim=1)
+        rows = self._torch.cat([self._rows_by_sentence(rows) for rows, _ in looked], dim=1)
         columns = self._torch.cat([each for _, each in looked], dim=2)
         pick = (self.where[:, :, None] == rows[:, None, :]) & self._known[:, :, None]
         n, m, j, c = columns.shape
@@ -241,7 +243,7 @@ class LookupRows:
         summed = pick.to(columns.dtype) @ moved
         return LookupGradient(self.where, summed.reshape(n, -1, m, c).transpose(1, 2))
 
-    def _by_sentence(self, rows: Tensor) -> Tensor:
+    def _rows_by_sentence(self, rows: Tensor) -> Tensor:
         """Row numbers as (N, J)."""
         if len(rows) == self._n:
             return rows.reshape(self._n, -1)
@@ -251,7 +253,7 @@ class LookupRows:
         return by_label[:, 0]
 
 
-def _joined(torch: Any, pairs: Sequence[tuple[Tensor, Tensor | None]]) -> OuterProducts:
+def _join(torch: Any, pairs: Sequence[tuple[Tensor, Tensor | None]]) -> OuterProducts:
     rows, columns = zip(*pairs, strict=True)
     if columns[0] is None:
         return OuterProducts(sum(rows), None)

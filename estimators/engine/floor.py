@@ -9,7 +9,7 @@ from gradproof.reference_models.objective import finite
 from ..backends.torch_backend import TorchOps
 from ..note.subject import Subject
 from . import blocks
-from .accumulate import double, tensors
+from .accumulate import double_tensors, tensors
 
 
 def gradient(torch: Any, subject: Subject, pairs: int = blocks.PAIRS) -> dict[str, Any]:
@@ -19,7 +19,8 @@ def gradient(torch: Any, subject: Subject, pairs: int = blocks.PAIRS) -> dict[st
     """
     ops, model = TorchOps(torch), subject.model
     parameters = {
-        name: value.requires_grad_() for name, value in double(torch, subject.parameters).items()
+        name: value.requires_grad_()
+        for name, value in double_tensors(torch, subject.parameters).items()
     }
     total = {name: value.new_zeros(value.shape) for name, value in parameters.items()}
     for rows in blocks.sentences(subject.batch.n, model.classes, pairs):

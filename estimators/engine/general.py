@@ -9,25 +9,16 @@ from gradproof.reference_models.batch import Batch, from_arrays
 from gradproof.reference_models.model import Model
 
 from ..backends.torch_backend import TorchOps
-from .factored_gradient import FactoredGradient, LabelGradients, OuterProducts
-
-#: A tensor of PyTorch.
-Tensor = Any
+from .factored_gradient import FactoredGradient, Gradients, LabelGradients, OuterProducts, Tensor
 
 #: Tensors by name: of a batch, or parameters.
 ByName = Mapping[str, Tensor]
-
-#: Gradients at every sentence and label, by parameter.
-Gradients = Mapping[str, FactoredGradient]
 
 
 class GeneralBlock:
     """Some sentences of a batch, and their gradients by labels, each one formed.
 
     Args:
-        torch: the framework.
-        parameters: tensors by name.
-        batch: of tensors.
         wanted: the parameters whose gradients are formed; None: all of them.
     """
 
@@ -50,30 +41,32 @@ class GeneralBlock:
         log_q = model.log_q(self._ops, given, batch)
         self._values = log_q.detach()
         drawn = self._one_hot([0] * batch.n).unsqueeze(0)
-        self._score_of = self._reached(log_q, leaves)
-        self._pathwise_of = self._reached(model.loss(self._ops, given, batch, drawn), leaves)
+        self._score_of = self._names_reached(log_q, leaves)
+        self._pathwise_of = self._names_reached(model.loss(self._ops, given, batch, drawn), leaves)
 
-    def at(self, labels: Sequence[int]) -> LabelGradients:
+    def gradients_at(self, labels: Sequence[int]) -> LabelGradients:
         """Log q, L (if any gradient of it is wanted) and their gradients at these labels."""
-        loss, pathwise = self._each(self._loss, self._pathwise_of, labels)
-        _, score = self._each(self._log_q, self._score_of, labels)
+        loss, pathwise = self._compute_each(self._loss, self._pathwise_of, labels)
+        _, score = self._compute_each(self._log_q, self._score_of, labels)
         return LabelGradients(self._values[:, list(labels)], loss, score, pathwise)
 
     def _loss(self, parameters: Mapping[str, Tensor], arrays: ByName, draw: Tensor) -> Tensor:
         given = self._parameters | dict(parameters)
-        return self._model.loss(self._ops, given, self._alone(arrays), draw[None, None])[0, 0]
+        return self._model.loss(self._ops, given, self._single_batch(arrays), draw[None, None])[
+            0, 0
+        ]
 
     def _log_q(self, parameters: Mapping[str, Tensor], arrays: ByName, draw: Tensor) -> Tensor:
         given = self._parameters | dict(parameters)
-        found = self._model.log_q(self._ops, given, self._alone(arrays))[0]
+        found = self._model.log_q(self._ops, given, self._single_batch(arrays))[0]
         # A label that is never drawn has log q of minus infinity, and no gradient.
         chosen = (draw > 0.5) & (found > -float("inf"))
         return self._torch.where(chosen, found, 0.0).sum()
 
-    def _alone(self, arrays: ByName) -> Batch:
+    def _single_batch(self, arrays: ByName) -> Batch:
         return from_arrays(1, self._batch.t, {key: each[None] for key, each in arrays.items()})
 
-    def _each(
+    def _compute_each(
         self, function: Callable[..., Tensor], names: Sequence[str], labels: Sequence[int]
     ) -> tuple[Tensor, Gradients]:
         """Values (N, M) and gradients at each sentence and label, in one vectorised call.
@@ -112,7 +105,7 @@ class GeneralBlock:
         eye = self._torch.eye(self._model.classes, dtype=self._values.dtype)
         return eye[list(labels)]
 
-    def _reached(self, value: Tensor, leaves: Mapping[str, Tensor]) -> list[str]:
+    def _names_reached(self, value: Tensor, leaves: Mapping[str, Tensor]) -> list[str]:
         if not value.requires_grad:
             return []
         found = self._torch.autograd.grad(value.sum(), list(leaves.values()), allow_unused=True)

@@ -9,22 +9,16 @@ from gradproof.reference_models.batch import Batch
 from gradproof.reference_models.model import Model
 
 from ..backends.torch_backend import TorchOps
-from .factored_gradient import LabelGradients
+from .factored_gradient import LabelGradients, Tensor
 from .general import GeneralBlock
 from .structured import StructuredBlock
 from .tape import NotAnOuterProduct
-
-#: A tensor of PyTorch.
-Tensor = Any
 
 
 class MixedBlock:
     """Some sentences of a batch, and their gradients by labels.
 
     Args:
-        torch: the framework.
-        parameters: tensors by name.
-        batch: of tensors.
         plain: parameters that enter in ways that have no factors.
     """
 
@@ -39,15 +33,15 @@ class MixedBlock:
         self._layered = StructuredBlock(torch, model, parameters, batch, plain)
         self._formed = GeneralBlock(torch, model, parameters, batch, plain)
 
-    def at(self, labels: Sequence[int]) -> LabelGradients:
+    def gradients_at(self, labels: Sequence[int]) -> LabelGradients:
         """Log q, L and their gradients at these labels."""
-        found, more = self._layered.at(labels), self._formed.at(labels)
+        found, more = self._layered.gradients_at(labels), self._formed.gradients_at(labels)
         return found._replace(
             score={**found.score, **more.score}, pathwise={**found.pathwise, **more.pathwise}
         )
 
 
-def without_factors(
+def find_factorless(
     torch: Any, model: Model, parameters: Mapping[str, Tensor], batch: Batch
 ) -> dict[str, NotAnOuterProduct]:
     """The parameters that enter in ways that have no factors, and why; found by trying.
@@ -58,17 +52,17 @@ def without_factors(
     Args:
         batch: one sentence.
     """
-    found: dict[str, NotAnOuterProduct] = {}
-    while len(found) < len(parameters):
+    plain: dict[str, NotAnOuterProduct] = {}
+    while len(plain) < len(parameters):
         try:
             for labels in ([0, 1], [0, 1, 0]):
-                StructuredBlock(torch, model, parameters, batch, list(found)).check(labels)
+                StructuredBlock(torch, model, parameters, batch, list(plain)).check(labels)
             break
         except NotAnOuterProduct as error:
-            found[error.name] = error
+            plain[error.name] = error
         except TypeError as error:  # of something that no handle knows, and that names no parameter
             return {name: NotAnOuterProduct(name, f"used so that: {error}") for name in parameters}
-    return found
+    return plain
 
 
 def check_apart(torch: Any, model: Model, parameters: Mapping[str, Tensor], batch: Batch) -> None:

@@ -12,14 +12,14 @@ from typing import Any, NamedTuple
 from gradproof.reference_models.batch import Batch, from_arrays
 from gradproof.reference_models.model import Model
 
-from .factored_gradient import FactoredGradient, LabelGradients, LookupRows, collect
+from .factored_gradient import (
+    FactoredGradient,
+    LabelGradients,
+    LookupRows,
+    Tensor,
+    collect,
+)
 from .tape import ParameterHandle, ParameterUse, Tape
-
-#: A tensor of PyTorch.
-Tensor = Any
-
-#: Gradients at every sentence and label of a block, by parameter.
-Gradients = Mapping[str, FactoredGradient]
 
 #: Places where parameters enter, and the derivative of what came out.
 Derived = list[tuple[ParameterUse, Tensor]]
@@ -39,9 +39,6 @@ class StructuredBlock:
     but its derivative is then there for each.
 
     Args:
-        torch: the framework.
-        parameters: tensors by name.
-        batch: of tensors.
         plain: parameters of which no gradient is wanted.
     """
 
@@ -56,10 +53,10 @@ class StructuredBlock:
         self._torch, self._model, self._parameters, self._batch = torch, model, parameters, batch
         self._plain = plain
 
-    def at(self, labels: Sequence[int]) -> LabelGradients:
+    def gradients_at(self, labels: Sequence[int]) -> LabelGradients:
         """Log q, L and their gradients at these labels."""
         shape = self._batch.n, len(labels)
-        (score, log_q), (pathwise, loss) = map(self._derived, self._costs(labels))
+        (score, log_q), (pathwise, loss) = map(self._derive, self._costs(labels))
         places = _places(self._torch, shape[0], [use for use, _ in [*score, *pathwise]])
         return LabelGradients(
             log_q.reshape(shape),
@@ -77,13 +74,13 @@ class StructuredBlock:
         uses: list[ParameterUse] = []
         with self._torch.no_grad():
             for cost in self._costs(labels):
-                uses += self._recorded(cost)[0].uses
+                uses += self._record(cost)[0].uses
         _places(self._torch, self._batch.n, uses)
 
     def _costs(self, labels: Sequence[int]) -> tuple[_Cost, _Cost]:
         """Log q and L at these labels, of a tape: (N M,) and (1, N M)."""
         torch, model = self._torch, self._model
-        batch = repeated(self._batch, len(labels))
+        batch = repeat_sentences(self._batch, len(labels))
         draw = torch.eye(model.classes, dtype=torch.float64)[list(labels)].repeat(self._batch.n, 1)
 
         def log_q(tape: Tape, handles: Mapping[str, ParameterHandle]) -> Tensor:
@@ -96,12 +93,12 @@ class StructuredBlock:
 
         return _Cost(batch.n, log_q), _Cost(batch.n, loss)
 
-    def _recorded(self, cost: _Cost) -> tuple[Tape, Tensor]:
+    def _record(self, cost: _Cost) -> tuple[Tape, Tensor]:
         tape = Tape(self._torch, cost.rows)
         return tape, cost.of(tape, tape.handles(self._parameters, self._plain))
 
-    def _derived(self, cost: _Cost) -> tuple[Derived, Tensor]:
-        tape, value = self._recorded(cost)
+    def _derive(self, cost: _Cost) -> tuple[Derived, Tensor]:
+        tape, value = self._record(cost)
         drawable = value[value > -float("inf")]
         return tape.derivatives(drawable.sum()), value.detach()
 
@@ -116,7 +113,7 @@ class StructuredBlock:
         }
 
 
-def repeated(batch: Batch, times: int) -> Batch:
+def repeat_sentences(batch: Batch, times: int) -> Batch:
     """Each sentence so many times, one copy after the other."""
     arrays = {name: array.repeat_interleave(times, 0) for name, array in batch.arrays().items()}
     return from_arrays(batch.n * times, batch.t, arrays)

@@ -23,7 +23,9 @@ class NotAnOuterProduct(GradproofError, TypeError):
     """A parameter, ``name``, that is used in a way whose gradient does not factor."""
 
     def __init__(self, name: str, how: str) -> None:
-        super().__init__(f"parameter {name!r} is {how}, which has no factors")
+        super().__init__(
+            f"parameter {name!r} is {how}, which has no factors; path='auto' forms its gradient"
+        )
         self.name = name
 
 
@@ -56,10 +58,7 @@ class ParameterHandle:
         """The transpose."""
         return self.tape.transpose(self)
 
-    @property
-    def mT(self) -> ParameterHandle:
-        """The transpose."""
-        return self.tape.transpose(self)
+    mT = T
 
     def t(self) -> ParameterHandle:
         """The transpose."""
@@ -84,7 +83,7 @@ class ParameterHandle:
         cls, function: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
         """What PyTorch asks before it does anything with a handle: some of it is a layer."""
-        handle = next(each for each in _flat(args, kwargs) if isinstance(each, cls))
+        handle = next(each for each in _flatten(args, kwargs) if isinstance(each, cls))
         name = getattr(function, "__name__", "").strip("_")
         layer = _LAYERS.get(name)
         # By identity: a padding index of 0 equals False, and is one.
@@ -104,12 +103,12 @@ class ParameterHandle:
         raise NotAnOuterProduct(self.name, f"asked for .{name}")
 
 
-def _flat(args: Any, kwargs: Any) -> Iterator[Any]:
+def _flatten(args: Any, kwargs: Any) -> Iterator[Any]:
     for each in [*args, *(kwargs or {}).values()]:
         yield from each if isinstance(each, list | tuple) else [each]
 
 
-def _refused(operation: str) -> Callable[..., Any]:
+def _refuser(operation: str) -> Callable[..., Any]:
     def refuse(handle: ParameterHandle, *_: Any) -> Any:
         raise NotAnOuterProduct(handle.name, f"used by {operation}")
 
@@ -119,7 +118,7 @@ def _refused(operation: str) -> Callable[..., Any]:
 # Python looks these up in the class, and asks no __getattr__.
 for _operation in ("mul", "rmul", "sub", "rsub", "neg", "matmul", "rmatmul", "truediv", "rtruediv",
                    "pow", "rpow", "len", "iter", "bool"):  # fmt: skip
-    setattr(ParameterHandle, f"__{_operation}__", _refused(f"__{_operation}__"))
+    setattr(ParameterHandle, f"__{_operation}__", _refuser(f"__{_operation}__"))
 
 
 def _plus(tape: Tape, x: Any, y: Any, **more: Any) -> Any:
@@ -149,7 +148,7 @@ def _embedding(tape: Tape, rows: Any, table: Any, **more: Any) -> Any:
     return tape.take(table, rows)
 
 
-def _unsqueezed(tape: Tape, x: Any, axis: int) -> Any:
+def _unsqueeze(tape: Tape, x: Any, axis: int) -> Any:
     return tape.expand_dims(x, axis)
 
 
@@ -161,7 +160,7 @@ _LAYERS: dict[str, Callable[..., Any]] = {
     "mm": _times,
     "linear": _linear,
     "embedding": _embedding,
-    "unsqueeze": _unsqueezed,
+    "unsqueeze": _unsqueeze,
 }
 
 
@@ -171,7 +170,6 @@ class Tape(TorchOps):
     The way back may be gone once: it uses up what was kept for it.
 
     Args:
-        torch: the framework.
         rows: sentences in the batch: the first axis of whatever a parameter makes, ones aside.
     """
 
@@ -182,7 +180,7 @@ class Tape(TorchOps):
         self._leaves: dict[int, Any] = {}
         self._found: dict[int, Any] = {}
         self._dot, self._expand_dims = self.dot, self.expand_dims
-        self.dot, self.expand_dims = self._record_dot, self._expand
+        self.dot, self.expand_dims = self._record_dot, self._expand_dims_of
 
     def handles(self, parameters: Parameters, plain: Collection[str]) -> dict[str, Any]:
         """A handle for each parameter, a tensor that needs no gradient, but for ``plain`` ones."""
@@ -206,7 +204,11 @@ class Tape(TorchOps):
         ]
 
     def add(self, x: Array, vector: ParameterHandle) -> Array:
-        """``x`` plus a vector along its last axis."""
+        """``x`` plus a vector along its last axis.
+
+        Raises:
+            NotAnOuterProduct: for what is no vector of this length.
+        """
         if vector.tensor.ndim != 1 or not isinstance(x, self._torch.Tensor):
             raise NotAnOuterProduct(vector.name, "added, but is no vector")
         total = x + vector.tensor
@@ -214,16 +216,20 @@ class Tape(TorchOps):
             raise NotAnOuterProduct(
                 vector.name, f"added to {tuple(x.shape)}, an axis of another length"
             )
-        return self._used(vector, "add", total, None)
+        return self._record_use(vector, "add", total, None)
 
     def take(self, table: Array, rows: Array) -> Array:
-        """Rows of a table."""
+        """Rows of a table.
+
+        Raises:
+            NotAnOuterProduct: for a handle that is no table of rows.
+        """
         if not isinstance(table, ParameterHandle):
             return super().take(table, rows)
         if table.turned or table.tensor.ndim > 2:
             raise NotAnOuterProduct(table.name, "looked up in, but is no table of rows")
         value = super().take(table.tensor, rows)
-        return self._used(table, "take", value, self._torch.as_tensor(rows))
+        return self._record_use(table, "take", value, self._torch.as_tensor(rows))
 
     def logsumexp(self, x: Array, axis: int) -> Array:
         """With the softmax kept for the way back: there it is the largest array of all."""
@@ -242,17 +248,17 @@ class Tape(TorchOps):
             raise NotAnOuterProduct(matrix.name, "multiplied with, but is no matrix")
         weight = matrix.tensor.T if matrix.turned else matrix.tensor
         if x.requires_grad:
-            return self._used(matrix, "dot", _product(self._torch).apply(x, weight), x)
-        return self._used(matrix, "dot", self._dot(x, weight), x)
+            return self._record_use(matrix, "dot", _product(self._torch).apply(x, weight), x)
+        return self._record_use(matrix, "dot", self._dot(x, weight), x)
 
-    def _expand(self, x: Array, axis: int) -> Array:
+    def _expand_dims_of(self, x: Array, axis: int) -> Array:
         if not isinstance(x, ParameterHandle):
             return self._expand_dims(x, axis)
         if axis != 0 or x.tensor.ndim != 1:
             raise NotAnOuterProduct(x.name, f"given an axis {axis}")
         return x  # a vector broadcasts along its last axis, however many stand before it
 
-    def _used(self, handle: ParameterHandle, kind: str, value: Any, rows: Any) -> Any:
+    def _record_use(self, handle: ParameterHandle, kind: str, value: Any, rows: Any) -> Any:
         first = next((size for size in value.shape if size != 1), 1)
         if first != self._rows:
             raise NotAnOuterProduct(

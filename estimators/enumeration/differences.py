@@ -19,44 +19,10 @@ import numpy as np
 
 from gradproof.errors import GradproofError
 
-from .lines import EPS, Line, RoundingNoise, Value, first_rung
+from .lines import Line, RoundingNoise, Value
+from .outcomes import EPS
 from .roughness import POINTS, measure
-from .slopes import (
-    FINE,
-    GAP,
-    KINDS,
-    KINK,
-    SMOOTH,
-    UNRESOLVED,
-    Slope,
-    derivative,
-    resolve,
-    window_on,
-)
-
-__all__ = [
-    "EPS",
-    "FINE",
-    "KINK",
-    "SMOOTH",
-    "UNRESOLVED",
-    "Function",
-    "Line",
-    "NotMovable",
-    "RoundingNoise",
-    "Slope",
-    "Slopes",
-    "along",
-    "cost",
-    "derivative",
-    "derivatives",
-    "direction",
-    "first_rung",
-    "gradient",
-    "measure",
-    "rounding_of",
-    "window_on",
-]
+from .slopes import GAP, KINDS, SMOOTH, UNRESOLVED, Slope, resolve
 
 #: A place in an array.
 Place = tuple[int, ...]
@@ -80,7 +46,21 @@ class Slopes:
     kind: np.ndarray
     left: np.ndarray
     right: np.ndarray
-    reasons: Mapping[Place, str]
+    reasons: dict[Place, str]
+
+    @classmethod
+    def empty(cls, shape: tuple[int, ...]) -> Slopes:
+        """Of this shape, to be filled by :meth:`put`."""
+        value, error, left, right = (np.full(shape, np.nan) for _ in range(4))
+        kind = np.full(shape, SMOOTH, dtype=f"U{len(UNRESOLVED)}")
+        return cls(value, error, kind, left, right, {})
+
+    def put(self, place: Place, slope: Slope) -> None:
+        """Keep one."""
+        for part in ("value", "error", "kind", "left", "right"):
+            getattr(self, part)[place] = getattr(slope, part)
+        if slope.reason:
+            self.reasons[place] = slope.reason
 
 
 def gradient(
@@ -132,7 +112,9 @@ def derivatives(
         noise = moved.noise() if noise is None else noise
         pairs = list(itertools.combinations_with_replacement(chosen, 2)) if order > 1 else []
         keys: list[tuple[str, ...]] = [*((name,) for name in chosen), *pairs]
-        tables = {key: _Table(moved, key) for key in keys}
+        tables = {
+            key: Slopes.empty(tuple(n for name in key for n in moved.shape(name))) for key in keys
+        }
         for name in chosen:
             rungs: list[int] = []
             for place in np.ndindex(moved.shape(name)):
@@ -146,10 +128,10 @@ def derivatives(
                     tables[name, name].put(2 * place, resolve(line, noise, 2, highest))
         for pair in pairs:
             _mix(moved, noise, pair, tables[pair])
-    return {key: table.slopes() for key, table in tables.items()}
+    return tables
 
 
-def along(
+def slope_along(
     function: Function,
     leaves: Mapping[str, Any],
     towards: Mapping[str, np.ndarray],
@@ -168,7 +150,7 @@ def along(
     Other arguments and errors: as :func:`gradient`.
     """
     with _MovedLeaves(function, leaves, eps) as moved:
-        line = moved.straight(towards)
+        line = moved.line_towards(towards)
         return resolve(line, moved.noise() if noise is None else noise)
 
 
@@ -189,17 +171,17 @@ def direction(leaves: Mapping[str, Any], number: int = 0) -> dict[str, np.ndarra
     Args:
         number: another direction for each.
     """
-    found, start = {}, 0
+    towards, start = {}, 0
     total = sum(int(np.prod(np.shape(leaf))) for leaf in leaves.values())
     for name, leaf in leaves.items():
         before = _entries(leaf)
         keys = np.arange(start, start + before.size, dtype=np.uint64)
-        signs = np.where(_hashed(keys, number) >> np.uint64(63), 1.0, -1.0).reshape(before.shape)
+        signs = np.where(_hash(keys, number) >> np.uint64(63), 1.0, -1.0).reshape(before.shape)
         # Powers of two, so that moving rounds as little as can be.
         share = 2.0 ** -round(0.5 * math.log2(max(total, 1)))
-        found[name] = signs * _scales(before, _eps(leaf)) * share
+        towards[name] = signs * _scales(before, _eps(leaf)) * share
         start += before.size
-    return found
+    return towards
 
 
 def cost(leaves: Mapping[str, Any], order: int = 1) -> int:
@@ -214,44 +196,20 @@ class NotMovable(GradproofError, ValueError):
     """A parameter that cannot be moved, as finite differences require."""
 
 
-class _Table:
-    """Derivatives as they are found, by place."""
-
-    def __init__(self, moved: _MovedLeaves, names: tuple[str, ...]) -> None:
-        shape = tuple(each for name in names for each in moved.shape(name))
-        self._numbers = [np.full(shape, np.nan) for _ in range(4)]
-        self._kind = np.full(shape, SMOOTH, dtype=f"U{len(UNRESOLVED)}")
-        self._reasons: dict[Place, str] = {}
-
-    def put(self, place: Place, slope: Slope) -> None:
-        """Keep one."""
-        found = slope.value, slope.error, slope.left, slope.right
-        for array, number in zip(self._numbers, found, strict=True):
-            array[place] = number
-        self._kind[place] = slope.kind
-        if slope.reason:
-            self._reasons[place] = slope.reason
-
-    def slopes(self) -> Slopes:
-        """All of them."""
-        value, error, left, right = self._numbers
-        return Slopes(value, error, self._kind, left, right, self._reasons)
-
-
-def _mix(moved: _MovedLeaves, noise: RoundingNoise, names: tuple[str, str], table: _Table) -> None:
+def _mix(moved: _MovedLeaves, noise: RoundingNoise, names: tuple[str, str], table: Slopes) -> None:
     """The second derivatives by entries of two leaves, or by two of one."""
     one, other = names
     for place in np.ndindex(moved.shape(one)):
         for beside in np.ndindex(moved.shape(other)):
             if one == other and beside <= place:
                 continue  # the diagonal is there already, and the rest is symmetric
-            slope = _mixed(moved, noise, (one, place), (other, beside))
+            slope = _mixed_slope(moved, noise, (one, place), (other, beside))
             table.put((*place, *beside), slope)
             if one == other:
                 table.put((*beside, *place), slope)
 
 
-def _mixed(
+def _mixed_slope(
     moved: _MovedLeaves, noise: RoundingNoise, one: tuple[str, Place], other: tuple[str, Place]
 ) -> Slope:
     lengths = moved.scale(*one), moved.scale(*other)
@@ -305,7 +263,7 @@ class _MovedLeaves:
     def noise(self) -> RoundingNoise:
         """Of values near here, in whatever direction."""
         leaves = {name: leaf.data for name, leaf in self._leaves.items()}
-        return measure(self.straight(direction(leaves)))
+        return measure(self.line_towards(direction(leaves)))
 
     def line(self, entries: Sequence[tuple[str, Place, float]]) -> Line:
         """Through here, each of these entries moving by its factor times t."""
@@ -316,19 +274,19 @@ class _MovedLeaves:
                 leaf.put(place, float(leaf.before[place]) + factor * t)
                 leaf.leave()
 
-        def back() -> None:
+        def put_back() -> None:
             for leaf, place, _ in moves:
                 leaf.restore(place)
 
         if len(entries) > 1:
-            return self._through(move, back)
+            return self._line_by(move, put_back)
         ((name, place, _),) = entries
         leaf = self._leaves[name]
-        return self._through(
-            move, back, self.scale(name, place), lambda step: leaf.rounded(place, step)
+        return self._line_by(
+            move, put_back, self.scale(name, place), lambda step: leaf.rounded_step(place, step)
         )
 
-    def straight(self, towards: Mapping[str, np.ndarray]) -> Line:
+    def line_towards(self, towards: Mapping[str, np.ndarray]) -> Line:
         """Through here, in this direction."""
         moving: dict[_Leaf, np.ndarray] = {}
         for name, way in towards.items():
@@ -340,12 +298,12 @@ class _MovedLeaves:
                 leaf.put_all(leaf.before + t * way)
                 leaf.leave()
 
-        return self._through(move, lambda: self.__exit__())
+        return self._line_by(move, lambda: self.__exit__())
 
-    def _through(
+    def _line_by(
         self,
         move: Callable[[float], None],
-        back: Callable[[], None],
+        put_back: Callable[[], None],
         scale: float = 1.0,
         rounded: Callable[[float], float] = float,
     ) -> Line:
@@ -354,7 +312,7 @@ class _MovedLeaves:
                 move(t)
                 return self._function()
             finally:
-                back()
+                put_back()
 
         line = Line(phi, scale=scale, eps=self._eps, rounded=rounded, here=self._here)
         self._here = line.here
@@ -372,14 +330,14 @@ class _Leaf:
         self.name, self._leaf = name, leaf
         self._tensor = _is_tensor(leaf)
         # Where it is at home: the same memory, whatever the leaf is given in its place.
-        self._home = _written(name, leaf)
+        self._home = _movable_data(name, leaf)
         self.data = self._home.clone() if self._tensor else self._home
         self.before = _entries(leaf).astype(np.float64)
         self._saved = self.data.clone() if self._tensor else self.data.copy()
         self.eps = _eps(leaf)
         self._type = np.float32 if self.eps > EPS else np.float64
 
-    def rounded(self, place: Place, step: float) -> float:
+    def rounded_step(self, place: Place, step: float) -> float:
         """By how much an entry moves if it is to move by a step."""
         before = float(self.before[place])
         return float(self._type(before + step)) - before
@@ -418,7 +376,7 @@ def _is_tensor(leaf: object) -> bool:
     return torch is not None and isinstance(leaf, torch.Tensor)
 
 
-def _written(name: str, leaf: Any) -> Any:
+def _movable_data(name: str, leaf: Any) -> Any:
     """The numbers of a leaf, over the same memory and without a graph."""
     if _is_tensor(leaf):
         if str(leaf.layout) != "torch.strided":
@@ -467,7 +425,7 @@ def _scales(entries: np.ndarray, eps: float) -> np.ndarray:
     return found
 
 
-def _hashed(keys: np.ndarray, number: int) -> np.ndarray:
+def _hash(keys: np.ndarray, number: int) -> np.ndarray:
     """64 bits that look random (Steele, Lea and Flood 2014, SplitMix64)."""
     with np.errstate(over="ignore"):
         mixed = (keys + np.uint64(1 + number * 2**32)) * np.uint64(0x9E3779B97F4A7C15)

@@ -106,24 +106,23 @@ class Enumeration:
         return tuple(dict.fromkeys((*self._code.changed, *self.handling.changed)))
 
     @contextlib.contextmanager
-    def observed(self) -> Iterator[None]:
+    def observing_arrays(self) -> Iterator[None]:
         """Arrays of NumPy that the code is given, or keeps, are such as tell what is done to them.
 
         Their roundings can be moved; see :mod:`.rounding`. They share their memory with what was
         there, which is back afterwards.
         """
-        patches = Patches()
         inputs = self._code.inputs
         try:
-            self._code.inputs = [_observed(each) for each in inputs]
-            for value, put in kept_values(self._code.function):
-                if isinstance(value, np.ndarray) and value.dtype.kind == "f":
-                    with contextlib.suppress(TypeError, AttributeError):  # it stays as it is
-                        patches.call(put, observed(value), value)
-            with self._code.from_here():
-                yield
+            self._code.inputs = [_observe(each) for each in inputs]
+            with Patches() as patches:
+                for value, put in kept_values(self._code.function):
+                    if isinstance(value, np.ndarray) and value.dtype.kind == "f":
+                        with contextlib.suppress(TypeError, AttributeError):  # it stays as it is
+                            patches.call(put, observed(value), value)
+                with self._code.from_here():
+                    yield
         finally:
-            patches.undo()
             self._code.inputs = inputs
 
     @contextlib.contextmanager
@@ -190,7 +189,7 @@ class Enumeration:
         again = self.repeat_watched(path.choices)
         other = layout.row(again.value)
         longer = len(again.choices) != len(path.choices)
-        if longer or not (_same(row, other) or self._is_watching(path, row, other, layout)):
+        if longer or not (_is_same(row, other) or self._is_watching(path, row, other, layout)):
             raise NotReproducible(
                 "nondeterministic: the same outcomes gave another gradient when they were "
                 f"repeated: {KEPT}"
@@ -206,21 +205,21 @@ class Enumeration:
         self.restore_state()
         plain = layout.row(self.repeat(path.choices).value)
         self.restore_state()
-        return _same(row, plain) and _same(
+        return _is_same(row, plain) and _is_same(
             other, layout.row(self.repeat_watched(path.choices).value)
         )
 
 
-def _same(row: np.ndarray, other: np.ndarray) -> bool:
+def _is_same(row: np.ndarray, other: np.ndarray) -> bool:
     return np.array_equal(row, other, equal_nan=True)
 
 
-def _observed(value: Any) -> Any:
+def _observe(value: Any) -> Any:
     """An input, of which arrays are observed, also in collections."""
     if type(value) in (list, tuple):
-        return type(value)(_observed(each) for each in value)
+        return type(value)(_observe(each) for each in value)
     if type(value) is dict:
-        return {key: _observed(each) for key, each in value.items()}
+        return {key: _observe(each) for key, each in value.items()}
     return observed(value) if isinstance(value, np.ndarray) else value
 
 

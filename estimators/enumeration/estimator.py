@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .generators import drawn_unseen
+from .generators import unseen_draw_message
 from .gradients import (
     LeafGradients,
     NotAGradient,
@@ -20,7 +20,7 @@ from .gradients import (
     precision,
 )
 from .outcomes import EPS
-from .run import NotReproducible, UnsupportedDraw, current_run, outside
+from .run import NotReproducible, UnsupportedDraw, current_run, outside_runs
 from .state import Snapshot, StepGradients, gradients_before_step
 
 #: How what an estimator returns may be read.
@@ -104,16 +104,20 @@ class UserFunction:
             self._state = None
 
     def _state_now(self, generators: bool) -> Snapshot:
-        """As it is now."""
-        beside = self._beside
+        # Gradients that are there already belong to nobody's run, and those of a run are no state.
         return Snapshot(
-            self.function, self._reset, generators=generators, inputs=self.inputs, wrt=beside
+            self.function,
+            self._reset,
+            generators=generators,
+            leaves=self.leaves,
+            inputs=self.inputs,
+            wrt=self._beside,
         )
 
     def __call__(self) -> Any:
         """What one run returns. The state is put back by :meth:`restore_state`."""
         if self.tell is not None:
-            with outside():  # whoever tells of runs is no part of them
+            with outside_runs():  # whoever tells of runs is no part of them
                 self.tell()
         if self._reset is not None:
             self._reset()
@@ -141,7 +145,7 @@ class UserFunction:
         for generator, name in self._state.moved_generators.items():
             # Whatever a handler draws is put back by whoever handles draws.
             if not self.is_shared(generator):
-                raise UnsupportedDraw(drawn_unseen(name))
+                raise UnsupportedDraw(unseen_draw_message(name))
         if late and self._runs > 8:
             raise NotReproducible(
                 f"state leaked between runs: {', '.join(late[:4])} changed in some run, which was "
@@ -218,7 +222,7 @@ class Estimator(UserFunction):
         self.has_graph = False
         #: Whether some run left its gradients in ``.grad``, where others stood at first.
         self.cleared = False
-        self._stood = any(_stands(leaf) for leaf in self._leaves.values())
+        self._stood = any(_has_gradient(leaf) for leaf in self._leaves.values())
         self._before: StepGradients | None = None
 
     @property
@@ -230,17 +234,6 @@ class Estimator(UserFunction):
     def leaves(self) -> Mapping[str, Any]:
         """Tensors whose gradients are read, by name."""
         return self._leaves
-
-    def _state_now(self, generators: bool) -> Snapshot:
-        # Gradients that are there already belong to nobody's run, and those of a run are no state.
-        return Snapshot(
-            self.function,
-            self._reset,
-            generators=generators,
-            leaves=self._leaves,
-            inputs=self.inputs,
-            wrt=self._beside,
-        )
 
     @contextlib.contextmanager
     def restoring_state(self, *, generators: bool = True) -> Iterator[None]:
@@ -267,14 +260,14 @@ class Estimator(UserFunction):
             leaf.grad = None
         if self._before is not None:
             self._before.start()
-        found = self._gradient(super().__call__())
+        returned = self._gradient(super().__call__())
         if self._runs < 16 or not self._runs & (self._runs - 1):  # it hardly changes
-            self.precision = max(self.precision, precision(found))
-        return self._by_name(found)
+            self.precision = max(self.precision, precision(returned))
+        return self._by_name(returned)
 
-    def _by_name(self, found: Any) -> dict[str, Any]:
-        arrays = arrays_by_name(found)
-        graph = getattr(found, "requires_grad", False) and not _is_number(found)
+    def _by_name(self, returned: Any) -> dict[str, Any]:
+        arrays = arrays_by_name(returned)
+        graph = getattr(returned, "requires_grad", False) and not _is_number(returned)
         graph = graph and self._returns is None
         if not graph and not getattr(arrays, "in_order", False):
             return arrays
@@ -284,7 +277,7 @@ class Estimator(UserFunction):
             self.has_graph, value.hint = True, f"; {GRAPH}"
         return value
 
-    def _gradient(self, found: Any) -> Any:
+    def _gradient(self, returned: Any) -> Any:
         """What is to be read, as it is."""
         if self._before is None:
             left = {name: leaf.grad for name, leaf in self._leaves.items()}
@@ -293,32 +286,32 @@ class Estimator(UserFunction):
             self.steps = max(self.steps, self._before.steps)
         filled = any(value is not None for value in left.values())
         if self._returns == "grad" or (
-            self._returns is None and filled and self._is_left(found, left)
+            self._returns is None and filled and self._is_left(returned, left)
         ):
-            return self._left(left)
-        if _is_surrogate(found) and self._returns != "gradient":
-            self._check_one_way(found)
-            return self._differentiated(found)
+            return self._read_left(left)
+        if _is_surrogate(returned) and self._returns != "gradient":
+            self._check_one_way(returned)
+            return self._differentiate(returned)
         if self._returns == "surrogate":
-            _refuse_surrogate(found)
-        return self._left(left) if found is None else found
+            _refuse_surrogate(returned)
+        return self._read_left(left) if returned is None else returned
 
-    def _is_left(self, found: Any, left: Mapping[str, Any]) -> bool:
+    def _is_left(self, returned: Any, left: Mapping[str, Any]) -> bool:
         """Whether the gradient is what stands in ``.grad``, where something does.
 
         Raises:
             NotAGradient: if it may be that, or what is returned.
         """
-        if found is None or not _is_number(found):
-            if found is not None:
-                _check_returned(found, left)
-            return found is None
-        if not _is_surrogate(found):
-            _check_number(found, left)
+        if returned is None or not _is_number(returned):
+            if returned is not None:
+                _check_returned(returned, left)
+            return returned is None
+        if not _is_surrogate(returned):
+            _check_number(returned, left)
             return True  # after backward() the loss may be returned too, as a number
         run = current_run()
         done = [] if run is None else run.memory.get("backward", [])
-        if any(found is each for each in done):
+        if any(returned is each for each in done):
             return True  # the loss that was differentiated
         raise NotAGradient(
             "the estimator returns a tensor of one number that has a graph, and leaves gradients "
@@ -327,7 +320,7 @@ class Estimator(UserFunction):
             ".grad"
         )
 
-    def _left(self, left: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _read_left(self, left: Mapping[str, Any]) -> Mapping[str, Any]:
         if all(value is None for value in left.values()):
             raise NotAGradient(
                 "the estimator returns nothing and leaves no gradient: let it return its gradients "
@@ -336,7 +329,7 @@ class Estimator(UserFunction):
         self.cleared = self.cleared or self._stood
         return LeafGradients(left)
 
-    def _differentiated(self, surrogate: Any) -> dict[str, Any]:
+    def _differentiate(self, surrogate: Any) -> dict[str, Any]:
         if not self._leaves:
             raise NotAGradient(
                 "the estimator returns a surrogate, a tensor of one number, and there is nothing "
@@ -354,10 +347,10 @@ class Estimator(UserFunction):
         values = torch.autograd.grad(surrogate, leaves, allow_unused=True)
         return LeafGradients(zip(self._leaves, values, strict=True))
 
-    def _check_one_way(self, found: Any) -> None:
+    def _check_one_way(self, returned: Any) -> None:
         """A tensor of one number is a surrogate, or the gradient of a parameter of one number."""
         shapes = {tuple(leaf.shape) for leaf in self._leaves.values()}
-        if self._returns is None and shapes == {tuple(found.shape)}:
+        if self._returns is None and shapes == {tuple(returned.shape)}:
             raise NotAGradient(
                 "the estimator returns a tensor of one number that has a graph, and there is one "
                 "parameter of that shape: pass returns='surrogate' or returns='gradient'"
@@ -388,24 +381,24 @@ def float_arrays(inputs: Sequence[Any]) -> dict[str, np.ndarray]:
     return {"gradient": next(iter(found.values()))} if len(found) == 1 else found
 
 
-def _is_number(found: Any) -> bool:
-    return isinstance(found, int | float) or (
-        getattr(found, "shape", None) is not None and int(np.prod(tuple(found.shape))) == 1
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) or (
+        getattr(value, "shape", None) is not None and int(np.prod(tuple(value.shape))) == 1
     )
 
 
-def _is_surrogate(found: Any) -> bool:
-    return getattr(found, "requires_grad", False) and found.numel() == 1
+def _is_surrogate(value: Any) -> bool:
+    return getattr(value, "requires_grad", False) and value.numel() == 1
 
 
-def _check_returned(found: Any, left: Mapping[str, Any]) -> None:
+def _check_returned(returned: Any, left: Mapping[str, Any]) -> None:
     """What is returned beside gradients in ``.grad`` is these, or it must be said what is meant.
 
     Raises:
         NotAGradient: if it is something else of their shapes.
     """
     try:
-        arrays = list(arrays_by_name(found).values())
+        arrays = list(arrays_by_name(returned).values())
     except (NotAGradient, ValueError):
         return  # which is said where it is read
     stood = [None if each is None else array_of(each) for each in left.values()]
@@ -420,7 +413,7 @@ def _check_returned(found: Any, left: Mapping[str, Any]) -> None:
             )
 
 
-def _check_number(found: Any, left: Mapping[str, Any]) -> None:
+def _check_number(returned: Any, left: Mapping[str, Any]) -> None:
     """A number beside a gradient of one number in ``.grad``: the loss, or another gradient.
 
     Raises:
@@ -429,7 +422,7 @@ def _check_number(found: Any, left: Mapping[str, Any]) -> None:
     (alone, *others) = left.values()
     if others or int(np.prod(tuple(alone.shape))) != 1:
         return
-    number, gradient = (array_of(each).reshape(()) for each in (found, alone))
+    number, gradient = (array_of(each).reshape(()) for each in (returned, alone))
     if number == gradient or (number != number and gradient != gradient):
         return  # however it is read
     raise NotAGradient(
@@ -439,24 +432,24 @@ def _check_number(found: Any, left: Mapping[str, Any]) -> None:
     )
 
 
-def _refuse_surrogate(found: Any) -> None:
+def _refuse_surrogate(value: Any) -> None:
     """What is no surrogate.
 
     Raises:
         NotAGradient: always, saying why.
     """
-    shape = getattr(found, "shape", None)
+    shape = getattr(value, "shape", None)
     if shape is not None and int(np.prod(tuple(shape))) != 1:
         why = f"a tensor of shape {tuple(shape)}, and a surrogate is one number: return its mean "
         why += "or sum"
-    elif shape is not None or isinstance(found, int | float):
+    elif shape is not None or isinstance(value, int | float):
         why = "a number that has no graph to be differentiated: is it detached?"
     else:
-        why = f"{found!r:.60}, and a surrogate is a tensor of one number that has a graph"
+        why = f"{value!r:.60}, and a surrogate is a tensor of one number that has a graph"
     raise NotAGradient(f"returns='surrogate', and the estimator returns {why}")
 
 
-def _stands(leaf: Any) -> bool:
+def _has_gradient(leaf: Any) -> bool:
     """Whether a tensor has a gradient that is not zero."""
     return leaf.grad is not None and bool(array_of(leaf.grad).any())
 

@@ -15,7 +15,7 @@ from .enumeration import Enumeration
 from .estimator import UserFunction
 from .gradients import array_of
 from .moments import CompensatedSum
-from .released import number, released
+from .released import number, without_stops
 from .run import KEPT, MOST_PATHS, NotReproducible, current_run
 
 
@@ -150,7 +150,7 @@ class ObjectiveGradient(UserFunction):
         run = current_run()
         assert run is not None  # it is run path by path
         run.graph = []
-        with released() as start:
+        with without_stops() as start:
             cost = super().__call__()
             value = one_number(cost, "the objective")
             if not run.whole_graph:
@@ -163,7 +163,7 @@ class ObjectiveGradient(UserFunction):
                 return dict.fromkeys(self._leaves)
             total = sum(terms)
             if self._look:
-                self.made_before.update(_made_before(total.grad_fn, start, self._leaves))
+                self.made_before.update(_leaves_made_before(total.grad_fn, start, self._leaves))
             # Part of the graph may be somebody's own, who goes on using it.
             slopes = torch.autograd.grad(total, leaves, allow_unused=True, retain_graph=True)
         return {
@@ -172,10 +172,10 @@ class ObjectiveGradient(UserFunction):
         }
 
 
-def _made_before(root: Any, start: int, leaves: Mapping[str, Any]) -> dict[str, None]:
+def _leaves_made_before(root: Any, start: int, leaves: Mapping[str, Any]) -> dict[str, None]:
     """Names of the leaves that are reached by nodes of a graph that were there before."""
     by_id = {id(leaf): name for name, leaf in leaves.items()}
-    found: dict[str, None] = {}
+    names: dict[str, None] = {}
     seen: set[tuple[Any, bool]] = set()
     waiting = [(root, False)]
     while waiting:
@@ -186,11 +186,11 @@ def _made_before(root: Any, start: int, leaves: Mapping[str, Any]) -> dict[str, 
         if hasattr(node, "variable"):  # where gradients are added up, of a leaf
             name = by_id.get(id(node.variable))
             if old and name is not None:
-                found[name] = None
+                names[name] = None
             continue
         old = old or number(node) < start
         waiting += [(each, old) for each, _ in node.next_functions]
-    return found
+    return names
 
 
 def one_number(value: Any, what: str) -> float:

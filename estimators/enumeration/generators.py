@@ -15,7 +15,7 @@ import ctypes
 import functools
 import random
 from collections.abc import Callable, Hashable, Iterator
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -56,12 +56,12 @@ class Stream:
         state = kind.read(generator)
         return cls(generator, kind, state, kind.key(state))
 
-    def begins_again(self) -> None:
+    def begin_again(self) -> None:
         """The state is that of now."""
         self.state = self.kind.read(self.generator)
         self.key, self.answered = self.kind.key(self.state), 0
 
-    def strayed(self) -> bool:
+    def has_strayed(self) -> bool:
         """Whether its generator is in another state: no handler moved it."""
         return self.kind.key(self.kind.read(self.generator)) != self.key
 
@@ -103,10 +103,7 @@ class Streams:
     @staticmethod
     def of(run: Run) -> Streams:
         """Those of a run."""
-        found = run.memory.get("streams")
-        if found is None:
-            found = run.memory["streams"] = Streams()
-        return cast("Streams", found)
+        return run.recall("streams", Streams)
 
     def draw(self, generator: Any, kind: GeneratorAccess, what: str) -> None:
         """Note a draw.
@@ -179,10 +176,10 @@ class Streams:
             self.moved.setdefault(generator_id, (generator, stream.state, stream.kind))
             for _ in range(stream.answered):
                 stream.kind.move(generator)
-            stream.begins_again()
+            stream.begin_again()
 
     @contextlib.contextmanager
-    def unfollowed(self) -> Iterator[None]:
+    def without_following(self) -> Iterator[None]:
         """Generators that are looked at or set, and did not draw, are not followed meanwhile."""
         self._unfollowed += 1
         try:
@@ -192,7 +189,7 @@ class Streams:
 
     def _see_stray(self, generator_id: int, stream: Stream) -> None:
         """Remember whether a generator is not where handled draws left it, before that is lost."""
-        if not self._is_shared(generator_id) and stream.strayed():
+        if not self._is_shared(generator_id) and stream.has_strayed():
             self._stray = stream.kind.name
             self.moved.setdefault(generator_id, (stream.generator, stream.state, stream.kind))
 
@@ -216,9 +213,9 @@ class Streams:
         """Note that a generator was set; see :meth:`note`, which comes before."""
         stream = self._streams.get(identity(generator))
         if stream is not None:
-            stream.begins_again()
+            stream.begin_again()
 
-    def moves_freely(self, generator: Any) -> None:
+    def let_move(self, generator: Any) -> None:
         """Note that something moves a generator by itself, as it must."""
         self._streams.pop(identity(generator), None)
         self._free.add(identity(generator))
@@ -258,7 +255,7 @@ def draw_from(run: Run, generator: Any, kind: GeneratorAccess, what: str) -> Non
         Streams.of(run).draw(generator, kind, what)
 
 
-def set_by(
+def handle_setter(
     real: Callable[..., Any],
     kind: GeneratorAccess,
     drawn_outside_runs: set[int],
@@ -287,7 +284,7 @@ def set_by(
     return setter
 
 
-def read_by(real: Callable[..., Any], kind: GeneratorAccess) -> Callable[..., Any]:
+def handle_reader(real: Callable[..., Any], kind: GeneratorAccess) -> Callable[..., Any]:
     """A handler for what looks at the state of a generator, its first argument, or copies it."""
 
     @functools.wraps(real, assigned=("__name__", "__doc__"), updated=())
@@ -344,7 +341,7 @@ class WatchedGenerators:
         """
         moved = self.put_back(drawn_outside_runs)
         if moved:
-            raise UnsupportedDraw(drawn_unseen(moved[0]))
+            raise UnsupportedDraw(unseen_draw_message(moved[0]))
 
     def put_back(self, drawn_outside_runs: set[int]) -> list[str]:
         """The same without an error: the kinds of those that were not where they were."""
@@ -358,7 +355,7 @@ class WatchedGenerators:
         return moved
 
 
-def drawn_unseen(name: str) -> str:
+def unseen_draw_message(name: str) -> str:
     """What is said of a generator that moved by itself."""
     return (
         f"{name} moved: something was drawn from it that no handler sees (an unsupported draw), "
@@ -413,20 +410,20 @@ _states = {kind: vars(kind)["state"] for kind in BIT_GENERATORS}
 
 def state_of_bits(bits: Any) -> Any:
     """NumPy's mapping."""
-    known = _state_by(type(bits))
+    known = _state_descriptor(type(bits))
     return bits.state if known is None else known.__get__(bits)
 
 
 def set_state_of_bits(bits: Any, state: Any) -> None:
     """Set it by NumPy's mapping."""
-    known = _state_by(type(bits))
+    known = _state_descriptor(type(bits))
     if known is None:
         bits.state = state
     else:
         known.__set__(bits, state)
 
 
-def _state_by(kind: type) -> Any:
+def _state_descriptor(kind: type) -> Any:
     return next((_states[each] for each in kind.__mro__ if each in _states), None)
 
 

@@ -124,15 +124,14 @@ def precision(value: object) -> float:
     """The coarsest precision of what an estimator returned: the step from 1 to the next number."""
     if isinstance(value, np.ndarray):
         return float(np.finfo(value.dtype).eps) if value.dtype.kind == "f" else EPS
-    kinds = [_kind_of(leaf) for _, _, leaf in _items(value) if leaf is not None]
-    return max((step for step in kinds), default=EPS)
+    steps = (_step_of(leaf) for _, _, leaf in _items(value) if leaf is not None)
+    return max(steps, default=EPS)
 
 
-def _kind_of(leaf: Any) -> float:
+def _step_of(leaf: Any) -> float:
     torch = sys.modules.get("torch")
-    if torch is not None and isinstance(
-        leaf, torch.Tensor
-    ):  # among them those NumPy has no type for
+    # Of a tensor as it says itself: NumPy has not all of these types.
+    if torch is not None and isinstance(leaf, torch.Tensor):
         return float(torch.finfo(leaf.dtype).eps) if leaf.is_floating_point() else EPS
     array = array_of(leaf)
     return float(np.finfo(array.dtype).eps) if array.dtype.kind == "f" else EPS
@@ -202,7 +201,7 @@ class GradientLayout:
             ValueError: for a name or a shape that there should not be.
         """
         if len(value) != len(self.parts) or value.keys() != self.parts.keys():
-            value = self._named(value)
+            value = self._rename(value)
             row[:] = 0.0
         reached = set()
         for name, array in value.items():
@@ -215,16 +214,16 @@ class GradientLayout:
             reached.add(name)
         return reached
 
-    def _named(self, value: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _rename(self, value: Mapping[str, Any]) -> Mapping[str, Any]:
         """The same by the names of here."""
         there = {name: array for name, array in value.items() if array is not None}
         hint = getattr(value, "hint", "")
         if len(there) == len(self.parts) == 1 and not there.keys() <= self.parts.keys():
             value = there
         if len(value) == len(self.parts) == 1:  # whatever the two are called
-            return _hinted({next(iter(self.parts)): next(iter(value.values()))}, hint)
+            return _with_hint({next(iter(self.parts)): next(iter(value.values()))}, hint)
         if getattr(value, "in_order", False):
-            fitting = self._in_order(value)
+            fitting = self._match_in_order(value)
             if fitting is not None:
                 return fitting
             hint += (
@@ -239,9 +238,9 @@ class GradientLayout:
                 f"the estimator returns {', '.join(unknown)}, which the exact gradient lacks; it "
                 f"has {', '.join(self.parts)}{hint}"
             )
-        return _hinted({name: each for name, each in value.items() if name in self.parts}, hint)
+        return _with_hint({name: each for name, each in value.items() if name in self.parts}, hint)
 
-    def _in_order(self, value: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    def _match_in_order(self, value: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """Gradients that stand in a list in the order of the parameters; None if they do not fit.
 
         The parameters' own order is meant, if these are parameters of PyTorch.
@@ -274,7 +273,7 @@ class GradientLayout:
         return {name: row[part].reshape(self.shapes[name]) for name, part in self.parts.items()}
 
 
-def _hinted(value: dict[str, Any], hint: str) -> ReturnedGradients:
+def _with_hint(value: dict[str, Any], hint: str) -> ReturnedGradients:
     found = ReturnedGradients(value)
     found.hint = hint
     return found

@@ -14,14 +14,14 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from .frameworks import FRAMEWORKS, Framework
 from .frameworks.framework import GeneratorFramework
-from .generators import Seeds, Stream, Streams, drawn_unseen
+from .generators import Seeds, Stream, Streams, unseen_draw_message
 from .patches import Patches
 from .places import KeptFunctions
-from .run import NotEnumerable, Run, UnsupportedDraw, _current, current_run, shown
+from .run import Run, UnsupportedDraw, _current, current_run, describe_choices
 
 T = TypeVar("T")
 
@@ -38,10 +38,7 @@ def one_at_a_time() -> contextlib.AbstractContextManager[object]:
     run = current_run()
     if run is None or run.over:
         return _ENUMERATIONS
-    found: contextlib.AbstractContextManager[object] = run.memory.setdefault(
-        "enumerations", threading.RLock()
-    )
-    return found
+    return run.recall("enumerations", threading.RLock)
 
 
 class Handling:
@@ -142,9 +139,9 @@ class Handling:
         run.over = False
         started: list[Framework] = []
         try:
-            for each in self._frameworks if watched or run.is_sampling else self._each_run:
-                started.append(each)
-                each.start(run, watched)
+            for framework in self._frameworks if watched or run.is_sampling else self._each_run:
+                started.append(framework)
+                framework.start(run, watched)
             streams = run.memory["streams"] = Streams(self._last_streams, self.is_shared)
             try:
                 value = code()
@@ -152,23 +149,18 @@ class Handling:
                 self.seeds.look(streams)
                 stray = streams.end()
                 self._last_streams = streams.unmoved_streams()
-                for each in reversed(started):
-                    each.finish(run, watched)
+                for framework in reversed(started):
+                    framework.finish(run, watched)
             if run.refused:  # and caught by the code that was run
                 raise run.refused[0]
             if stray:
-                raise UnsupportedDraw(drawn_unseen(stray))
-            run.ended()
+                raise UnsupportedDraw(unseen_draw_message(stray))
+            run.finish()
             return value
-        except NotEnumerable as error:
-            if run.refused and run.refused[0] is not error:
-                raise run.refused[0] from error
-            error.add_note(f"draws so far: {shown(run.choices)}")
-            raise
         except Exception as error:
-            if run.refused:  # and wrapped in an error of a framework's own
+            if run.refused and run.refused[0] is not error:  # a framework may have wrapped it
                 raise run.refused[0] from error
-            error.add_note(f"draws so far: {shown(run.choices)}")
+            error.add_note(f"draws so far: {describe_choices(run.choices)}")
             raise
         finally:
             run.over = True
@@ -263,12 +255,3 @@ def _uninstall(frameworks: list[Framework]) -> None:
             if not _installed.users[each.name]:
                 _installed.patches.pop(each.name).undo()
                 del _installed.frameworks[each.name]
-
-
-def handled(real: Any) -> bool:
-    """Whether handlers are installed that stand for something; for tests."""
-    return any(
-        real is each
-        for framework in _installed.frameworks.values()
-        for each, _ in framework.by_name()
-    )

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-#: Of double precision: the step from 1 to the next number, and the smallest that is not denormal.
-EPS = float(np.finfo(np.float64).eps)
+from .outcomes import EPS
 
+#: Of double precision: the smallest number that is not denormal.
 TINY = float(np.finfo(np.float64).tiny)
 
 #: Standard deviation of an error that is spread evenly over a unit.
@@ -46,8 +46,8 @@ class RoundingNoise:
     rough: bool = False
     jumps: float = 0.0
 
-    def at(self, size: float) -> float:
-        """Of a value of this size."""
+    def deviation_at(self, size: float) -> float:
+        """The standard deviation of rounding in a value of this size."""
         return max(self.absolute, self.relative * size)
 
 
@@ -85,7 +85,7 @@ class Line:
         if not math.isfinite(self.here.value):
             raise ValueError(f"the value to be differenced is {self.here.value}, expected a number")
 
-    def at(self, step: float) -> Value | None:
+    def value_at(self, step: float) -> Value | None:
         """The value at a step, where it leads; None if there is no finite one."""
         where = self._rounded(step)
         try:
@@ -109,7 +109,7 @@ class Line:
         """The values to the right and to the left."""
         if rung not in self._pairs:
             step = self.scale * 2.0**rung
-            self._pairs[rung] = self.at(step), self.at(-step)
+            self._pairs[rung] = self.value_at(step), self.value_at(-step)
         return self._pairs[rung]
 
     def _run(self, where: float) -> Value:

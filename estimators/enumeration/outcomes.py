@@ -38,23 +38,19 @@ class OutcomeDistribution:
 
     Args:
         what: draws, for messages.
+        count: how many outcomes are numbered, possible or not.
         precision: of the probabilities as they were given, as the step from 1 to the next number.
     """
 
-    __slots__ = ("precision", "what")
+    __slots__ = ("count", "precision", "what")
 
-    def __init__(self, what: str, precision: float = EPS) -> None:
-        self.what, self.precision = what, precision
-
-    @property
-    def count(self) -> int:
-        """How many outcomes are numbered, possible or not."""
-        raise NotImplementedError
+    def __init__(self, what: str, count: int, precision: float = EPS) -> None:
+        self.what, self.count, self.precision = what, count, precision
 
     @property
     def possible(self) -> int:
-        """How many have a probability above zero."""
-        raise NotImplementedError
+        """How many have a probability above zero; some of these may be too rare for a number."""
+        return self.count
 
     @property
     def rarest(self) -> float:
@@ -77,7 +73,7 @@ class OutcomeDistribution:
         """Equal for equal distributions, and only for these."""
         raise NotImplementedError
 
-    def same(self, other: OutcomeDistribution) -> bool:
+    def is_same(self, other: OutcomeDistribution) -> bool:
         """Whether the other is the same draw by the same probabilities."""
         return type(self) is type(other) and self.what == other.what and self.key() == other.key()
 
@@ -106,13 +102,8 @@ class Coin(OutcomeDistribution):
             raise ValueError(
                 f"{what} draws with probability {one!r}, expected a number from 0 to 1"
             )
-        self.what, self.precision, self._one = what, precision, one
+        self.what, self.count, self.precision, self._one = what, 2, precision, one
         self._zero = 1.0 - one if zero is None else zero
-
-    @property
-    def count(self) -> int:
-        """Two."""
-        return 2
 
     @property
     def possible(self) -> int:
@@ -142,7 +133,7 @@ class Coin(OutcomeDistribution):
         """The probability of 1."""
         return self._one
 
-    def same(self, other: OutcomeDistribution) -> bool:
+    def is_same(self, other: OutcomeDistribution) -> bool:
         """See the base class; coins are thrown by the thousand."""
         return type(other) is Coin and self._one == other._one and self.what == other.what
 
@@ -154,44 +145,33 @@ class Uniform(OutcomeDistribution):
         ValueError: for none.
     """
 
-    __slots__ = ("_count",)
+    __slots__ = ()
 
     def __init__(self, what: str, count: int) -> None:
-        super().__init__(what)
+        super().__init__(what, count)
         if count < 1:
             raise ValueError(f"{what} draws one of {count} outcomes, expected at least one")
-        self._count = count
-
-    @property
-    def count(self) -> int:
-        """As given."""
-        return self._count
-
-    @property
-    def possible(self) -> int:
-        """All of them."""
-        return self._count
 
     @property
     def rarest(self) -> float:
         """That of each."""
-        return 1.0 / self._count
+        return 1.0 / self.count
 
     def probability(self, outcome: int) -> float:
         """The same of each."""
-        return 1.0 / self._count
+        return 1.0 / self.count
 
     def next_possible(self, outcome: int) -> int | None:
         """See the base class."""
-        return outcome + 1 if outcome + 1 < self._count else None
+        return outcome + 1 if outcome + 1 < self.count else None
 
     def quantile(self, share: float) -> int:
         """By division."""
-        return min(int(share * self._count), self._count - 1)
+        return min(int(share * self.count), self.count - 1)
 
     def key(self) -> object:
         """How many."""
-        return self._count
+        return self.count
 
 
 class Categorical(OutcomeDistribution):
@@ -201,54 +181,53 @@ class Categorical(OutcomeDistribution):
         probabilities: (K,), which add up to one; made by :func:`table` and :func:`tables`.
     """
 
-    __slots__ = ("_known", "_possible", "weights")
+    __slots__ = ("_possible", "_probabilities", "weights")
 
     def __init__(self, what: str, probabilities: np.ndarray, precision: float = EPS) -> None:
-        super().__init__(what, precision)
-        self._known = probabilities
+        super().__init__(what, probabilities.size, precision)
+        self._probabilities = probabilities
         self._possible = 0
         #: What it was made of together with others; None: that is not known.
         self.weights: WeightRows | None = None
 
     @property
-    def count(self) -> int:
-        """K."""
-        return self._known.size
-
-    @property
     def possible(self) -> int:
         """Those above zero."""
         if not self._possible:  # there is one at least
-            self._possible = int(np.count_nonzero(self._known))
+            self._possible = int(np.count_nonzero(self._probabilities))
         return self._possible
 
     @property
     def rarest(self) -> float:
         """The smallest above zero."""
-        return float(self._known[self._known > 0.0].min())
+        return float(self._probabilities[self._probabilities > 0.0].min())
 
     def probability(self, outcome: int) -> float:
         """As given."""
-        return float(self._known[outcome])
+        return float(self._probabilities[outcome])
 
     def next_possible(self, outcome: int) -> int | None:
         """See the base class."""
         place = outcome + 1
-        if place < self._known.size and self._known[place] > 0.0:
+        if place < self.count and self._probabilities[place] > 0.0:
             return place  # the usual case, without a search
-        left = np.flatnonzero(self._known[place:])
+        left = np.flatnonzero(self._probabilities[place:])
         return place + int(left[0]) if left.size else None
 
     def quantile(self, share: float) -> int:
         """By the cumulative sum."""
-        place = int(np.searchsorted(np.cumsum(self._known), share, side="right"))
-        place = min(place, self._known.size - 1)
+        place = int(np.searchsorted(np.cumsum(self._probabilities), share, side="right"))
+        place = min(place, self.count - 1)
         # The sum may end a rounding below 1, and outcomes that cannot be have no width.
-        return place if self._known[place] > 0.0 else int(np.flatnonzero(self._known)[-1])
+        return (
+            place
+            if self._probabilities[place] > 0.0
+            else int(np.flatnonzero(self._probabilities)[-1])
+        )
 
     def key(self) -> object:
         """The numbers themselves."""
-        return self._known.tobytes()
+        return self._probabilities.tobytes()
 
 
 class WeightRows(NamedTuple):
@@ -287,20 +266,20 @@ def tables(what: str, rows: Any, precision: float | None = None) -> list[Categor
     """
     given = np.asarray(rows)
     step = precision_of(given) if precision is None else precision
-    known = given.astype(np.float64)
-    if not known.size:
-        if len(known):
+    weights = given.astype(np.float64)
+    if not weights.size:
+        if len(weights):
             raise ValueError(f"{what} draws one of no outcomes, expected at least one")
         return []
-    totals = known.sum(axis=-1)
+    totals = weights.sum(axis=-1)
     # Both comparisons are false of NaN.
     off = max(UNNORMALISED, UNNORMALISED_STEPS * step)
-    if not (known.min() >= 0.0 and np.abs(totals - 1.0).max() <= off):
-        good = (known.min(axis=-1) >= 0.0) & (np.abs(totals - 1.0) <= off)
-        _refuse(what, known[int(np.argmin(good))])
+    if not (weights.min() >= 0.0 and np.abs(totals - 1.0).max() <= off):
+        good = (weights.min(axis=-1) >= 0.0) & (np.abs(totals - 1.0) <= off)
+        _refuse(what, weights[int(np.argmin(good))])
     if step > EPS or np.any(np.abs(totals - 1.0) > EPS):
-        known = known / totals[:, None]
-    return [Categorical(what, row, step) for row in known]
+        weights = weights / totals[:, None]
+    return [Categorical(what, row, step) for row in weights]
 
 
 def _refuse(what: str, row: np.ndarray) -> None:
@@ -333,7 +312,8 @@ def weighted_rows(
     totals = rows.sum(axis=-1)
     if not (rows.shape[-1] and rows.min() >= 0.0 and 0.0 < totals.min() <= totals.max() < math.inf):
         for row in rows:
-            _check_weights(what, row)
+            if not (row.size and row.min() >= 0.0 and 0.0 < row.sum() < math.inf):
+                _refuse(what, row)
     tables = [Categorical(what, row, precision) for row in rows / totals[:, None]]
     tables[0].weights = WeightRows(rows.tobytes(), tables[1:])
     return tables
@@ -357,12 +337,7 @@ def formed_before(
     return [before, *others]
 
 
-def _check_weights(what: str, row: np.ndarray) -> None:
-    if not (row.size and row.min() >= 0.0 and 0.0 < row.sum() < math.inf):
-        _refuse(what, row)
-
-
-def weighted(
+def weighted_table(
     what: str,
     weights: Any,
     precision: float | None = None,
@@ -380,7 +355,7 @@ def weighted(
     return weighted_rows(what, given.astype(np.float64)[None], step, before)[0]
 
 
-def without_replacement(choose: Choose, what: str, count: int, draws: int) -> list[int]:
+def draw_without_replacement(choose: Choose, what: str, count: int, draws: int) -> list[int]:
     """So many of ``count`` places, in order, none twice; no others are listed."""
     moved: dict[int, int] = {}
     found = []
@@ -392,13 +367,13 @@ def without_replacement(choose: Choose, what: str, count: int, draws: int) -> li
     return found
 
 
-def weighted_without_replacement(
+def draw_weighted_without_replacement(
     choose: Choose, what: str, weights: np.ndarray, draws: int, precision: float
 ) -> list[int]:
     """The same by weights, (K,), of which those that are left count."""
     left, found = np.array(weights, np.float64), []
     for _ in range(draws):
-        found.append(choose(weighted(what, left, precision)))
+        found.append(choose(weighted_table(what, left, precision)))
         left[found[-1]] = 0.0
     return found
 
@@ -423,26 +398,12 @@ def binomial(what: str, trials: int, one: float, precision: float = EPS) -> Outc
 class Certain(OutcomeDistribution):
     """One outcome of several that cannot be."""
 
-    __slots__ = ("_count", "_outcome")
+    __slots__ = ("_outcome",)
+    possible, rarest = 1, 1.0
 
     def __init__(self, what: str, outcome: int, count: int) -> None:
-        super().__init__(what)
-        self._outcome, self._count = outcome, count
-
-    @property
-    def count(self) -> int:
-        """As given."""
-        return self._count
-
-    @property
-    def possible(self) -> int:
-        """One."""
-        return 1
-
-    @property
-    def rarest(self) -> float:
-        """One."""
-        return 1.0
+        super().__init__(what, count)
+        self._outcome = outcome
 
     def probability(self, outcome: int) -> float:
         """One or zero."""
@@ -458,7 +419,7 @@ class Certain(OutcomeDistribution):
 
     def key(self) -> object:
         """Which, of how many."""
-        return self._outcome, self._count
+        return self._outcome, self.count
 
 
 class Binomial(OutcomeDistribution):
@@ -467,42 +428,32 @@ class Binomial(OutcomeDistribution):
     __slots__ = ("_one", "_table", "_trials")
 
     def __init__(self, what: str, trials: int, one: float, precision: float = EPS) -> None:
-        super().__init__(what, precision)
+        super().__init__(what, trials + 1, precision)
         self._trials, self._one = trials, one
         self._table: Categorical | None = None
-
-    @property
-    def count(self) -> int:
-        """One more than the trials."""
-        return self._trials + 1
-
-    @property
-    def possible(self) -> int:
-        """All, though some may be too rare for a number."""
-        return self._trials + 1
 
     @property
     def rarest(self) -> float:
         """At one of the two ends."""
         return max(min(self._one, 1.0 - self._one) ** self._trials, math.ulp(0.0))
 
-    def _formed(self) -> Categorical:
+    def _form(self) -> Categorical:
         if self._table is None:
-            known = _binomials(self._trials, self._one)
-            self._table = Categorical(self.what, known / known.sum(), self.precision)
+            ratios = _binomials(self._trials, self._one)
+            self._table = Categorical(self.what, ratios / ratios.sum(), self.precision)
         return self._table
 
     def probability(self, outcome: int) -> float:
         """Of so many successes."""
-        return self._formed().probability(outcome)
+        return self._form().probability(outcome)
 
     def next_possible(self, outcome: int) -> int | None:
         """See the base class."""
-        return self._formed().next_possible(outcome)
+        return self._form().next_possible(outcome)
 
     def quantile(self, share: float) -> int:
         """By the cumulative sum."""
-        return self._formed().quantile(share)
+        return self._form().quantile(share)
 
     def key(self) -> object:
         """The parameters."""

@@ -12,10 +12,19 @@ _MISSING = object()
 
 
 class Patches:
-    """Replacements that are put on one by one, and taken off together in reverse order."""
+    """Replacements that are put on one by one, and taken off together in reverse order.
+
+    Where they are for a while only, ``with`` takes them off.
+    """
 
     def __init__(self) -> None:
         self._undo: list[Callable[[], object]] = []
+
+    def __enter__(self) -> Patches:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.undo()
 
     def attribute(self, owner: Any, name: str, value: Any) -> None:
         """Another attribute of a module, a class written in Python, or an object."""
@@ -38,18 +47,18 @@ class Patches:
         Its methods stand in a dictionary like those of any class. What Python remembers of the
         class is told to be forgotten.
         """
-        (known,) = (each for each in gc.get_referents(kind.__dict__) if type(each) is dict)
-        before = known.get(name, _MISSING)
+        (methods,) = (each for each in gc.get_referents(kind.__dict__) if type(each) is dict)
+        before = methods.get(name, _MISSING)
 
         def put_back() -> None:
             if before is _MISSING:
-                known.pop(name, None)
+                methods.pop(name, None)
             else:
-                known[name] = before
+                methods[name] = before
             _forget(kind)
 
         self._undo.append(put_back)
-        known[name] = value
+        methods[name] = value
         _forget(kind)
 
     def call(self, put: Callable[[Any], object], value: Any, before: Any) -> None:
@@ -58,7 +67,11 @@ class Patches:
         self._undo.append(lambda: put(before))
 
     def undo(self) -> None:
-        """As it was."""
+        """As it was.
+
+        Raises:
+            Exception: the first of those that putting back raised, after all others were put back.
+        """
         errors = []
         while self._undo:
             try:

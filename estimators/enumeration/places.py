@@ -45,7 +45,7 @@ class KeptFunctions:
     def replace(self, patches: Patches) -> None:
         """Put handlers where the functions are."""
         seen: set[int] = set()
-        for value, put in self._all(seen):
+        for value, put in self._find_all(seen):
             handler = self._handler(value)
             if handler is not None:
                 # It may stand in a tuple or be an argument of something that is written in C: then
@@ -53,9 +53,9 @@ class KeptFunctions:
                 with contextlib.suppress(TypeError, AttributeError):
                     patches.call(put, handler, value)
 
-    def _all(self, seen: set[int]) -> Iterator[tuple[Any, Callable[[Any], object]]]:
+    def _find_all(self, seen: set[int]) -> Iterator[tuple[Any, Callable[[Any], object]]]:
         for root in self._roots:
-            yield from _kept(root, seen, DEPTH)
+            yield from _find_kept(root, seen, DEPTH)
         for module in list(sys.modules.values()):
             known = getattr(module, "__dict__", None)
             if known and _is_users(module):
@@ -79,7 +79,7 @@ def kept_values(*roots: object) -> Iterator[tuple[Any, Callable[[Any], object]]]
     """What some code keeps, and how another thing is put there."""
     seen: set[int] = set()
     for root in roots:
-        yield from _kept(root, seen, DEPTH)
+        yield from _find_kept(root, seen, DEPTH)
 
 
 @functools.cache
@@ -107,41 +107,43 @@ def _is_installed(file: str) -> bool:
     return file.startswith(_library_folders())
 
 
-def _kept(value: Any, seen: set[int], depth: int) -> Iterator[tuple[Any, Callable[[Any], object]]]:
+def _find_kept(
+    value: Any, seen: set[int], depth: int
+) -> Iterator[tuple[Any, Callable[[Any], object]]]:
     """In a function or an object, as far as it is looked into."""
     if id(value) in seen or depth == 0 or isinstance(value, type | types.ModuleType):
         return
     seen.add(id(value))
     for each, put in held_values(value):
         yield each, put
-        yield from _kept(each, seen, depth - 1)
+        yield from _find_kept(each, seen, depth - 1)
 
 
 def held_values(value: Any) -> Iterator[tuple[Any, Callable[[Any], object]]]:
     """What something holds, and how another thing is put there."""
     if isinstance(value, types.FunctionType):
-        yield from _of_function(value)
+        yield from _function_values(value)
     elif isinstance(value, types.MethodType):
         yield value.__self__, _refuse
         yield value.__func__, _refuse
     elif isinstance(value, functools.partial):
         yield value.func, functools.partial(_put_function, value)
-        for place, each in enumerate(value.args):
-            yield each, functools.partial(_put_argument, value, place)
-        yield from _of_mapping(value.keywords)
+        for place, held in enumerate(value.args):
+            yield held, functools.partial(_put_argument, value, place)
+        yield from _mapping_values(value.keywords)
     elif isinstance(value, dict):
-        yield from _of_mapping(value)
+        yield from _mapping_values(value)
     elif isinstance(value, list):
-        for place, each in enumerate(value):
-            yield each, functools.partial(value.__setitem__, place)
+        for place, held in enumerate(value):
+            yield held, functools.partial(value.__setitem__, place)
     elif isinstance(value, tuple):
-        for each in value:
-            yield each, _refuse
+        for held in value:
+            yield held, _refuse
     elif type(value).__module__.split(".")[0] not in CLOSED:
         known = getattr(value, "__dict__", None)
-        for name, each in list(known.items()) if isinstance(known, dict) else ():
+        for name, held in list(known.items()) if isinstance(known, dict) else ():
             # Past a frozen dataclass's own.
-            yield each, functools.partial(object.__setattr__, value, name)
+            yield held, functools.partial(object.__setattr__, value, name)
         for name in _slots(type(value)):
             with contextlib.suppress(AttributeError):  # nothing is in it
                 yield (
@@ -159,11 +161,11 @@ def _slots(kind: type) -> Iterator[str]:
         yield from ([names] if isinstance(names, str) else names)
 
 
-def _of_function(function: types.FunctionType) -> Iterator[tuple[Any, Callable[[Any], object]]]:
+def _function_values(function: types.FunctionType) -> Iterator[tuple[Any, Callable[[Any], object]]]:
     for place, each in enumerate(function.__defaults__ or ()):
         yield each, functools.partial(_put_default, function, place)
-    yield from _of_mapping(function.__kwdefaults__ or {})
-    for name in _names(function.__code__):
+    yield from _mapping_values(function.__kwdefaults__ or {})
+    for name in _code_names(function.__code__):
         if name in function.__globals__:
             put = functools.partial(function.__globals__.__setitem__, name)
             yield function.__globals__[name], put
@@ -172,15 +174,15 @@ def _of_function(function: types.FunctionType) -> Iterator[tuple[Any, Callable[[
             yield cell.cell_contents, functools.partial(setattr, cell, "cell_contents")
 
 
-def _names(code: types.CodeType) -> Iterator[str]:
+def _code_names(code: types.CodeType) -> Iterator[str]:
     """Of globals and attributes, also those of comprehensions and functions within."""
     yield from code.co_names
     for each in code.co_consts:
         if isinstance(each, types.CodeType):
-            yield from _names(each)
+            yield from _code_names(each)
 
 
-def _of_mapping(mapping: dict[Any, Any]) -> Iterator[tuple[Any, Callable[[Any], object]]]:
+def _mapping_values(mapping: dict[Any, Any]) -> Iterator[tuple[Any, Callable[[Any], object]]]:
     for key, each in list(mapping.items()):
         yield each, functools.partial(mapping.__setitem__, key)
 

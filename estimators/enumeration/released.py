@@ -18,7 +18,7 @@ from .run import current_run
 
 
 @contextlib.contextmanager
-def released() -> Iterator[int]:
+def without_stops() -> Iterator[int]:
     """PyTorch's stop-gradients pass gradients on, until this is left.
 
     Nodes of a graph that are made before have smaller numbers than what this yields.
@@ -27,15 +27,11 @@ def released() -> Iterator[int]:
     if torch is None:
         yield 0
         return
-    patches = Patches()
-    with torch.enable_grad():
+    with torch.enable_grad(), Patches() as patches:
         # Each thread counts the nodes that it makes.
         start = number(torch.zeros((), requires_grad=True).view(()).grad_fn)
-        try:
-            _release(torch, patches, start)
-            yield start
-        finally:
-            patches.undo()
+        _release(torch, patches, start)
+        yield start
 
 
 def number(node: Any) -> int:
@@ -48,7 +44,7 @@ def _release(torch: Any, patches: Patches, start: int) -> None:
     detach = tensor.detach
     mode = torch.autograd.grad_mode.inference_mode
 
-    def instead(real: Callable[..., Any], other: Callable[..., Any]) -> Callable[..., Any]:
+    def in_run(real: Callable[..., Any], other: Callable[..., Any]) -> Callable[..., Any]:
         """Another function in a run; the real one in other threads."""
 
         def function(*args: Any, **kwargs: Any) -> Any:
@@ -60,14 +56,14 @@ def _release(torch: Any, patches: Patches, start: int) -> None:
         node = value.grad_fn
         return node is not None and number(node) < start
 
-    def itself(real: Callable[..., Any]) -> Callable[..., Any]:
+    def unless_older(real: Callable[..., Any]) -> Callable[..., Any]:
         return lambda value: real(value) if made_before(value) else value
 
     def of_number(real: Callable[..., Any]) -> Callable[..., Any]:
         # What becomes a number of Python or NumPy is a constant, whether or not it is meant to be.
         return lambda value, *args, **kwargs: real(detach(value), *args, **kwargs)
 
-    def copied(value: Any, *args: Any, **kwargs: Any) -> Any:
+    def copy(value: Any, *args: Any, **kwargs: Any) -> Any:
         if getattr(value, "requires_grad", False) and not made_before(value):
             return value.clone()
         return tensor_of(value, *args, **kwargs)
@@ -75,16 +71,16 @@ def _release(torch: Any, patches: Patches, start: int) -> None:
     tensor_of, data = torch.tensor, tensor.data
     for name in ("numpy", "item", "tolist", "__float__", "__int__", "__array__"):
         real = getattr(tensor, name)
-        patches.attribute(tensor, name, instead(real, of_number(real)))
-    patches.attribute(tensor, "detach", instead(detach, itself(detach)))
+        patches.attribute(tensor, name, in_run(real, of_number(real)))
+    patches.attribute(tensor, "detach", in_run(detach, unless_older(detach)))
     patches.attribute(
-        tensor, "data", property(instead(data.__get__, itself(data.__get__)), data.__set__)
+        tensor, "data", property(in_run(data.__get__, unless_older(data.__get__)), data.__set__)
     )
-    patches.attribute(torch, "detach", instead(torch.detach, itself(torch.detach)))
-    patches.attribute(torch, "tensor", instead(torch.tensor, copied))
+    patches.attribute(torch, "detach", in_run(torch.detach, unless_older(torch.detach)))
+    patches.attribute(torch, "tensor", in_run(torch.tensor, copy))
     # Both no_grad() and set_grad_enabled() end there.
     switch = torch._C._set_grad_enabled
-    patches.attribute(torch._C, "_set_grad_enabled", instead(switch, lambda _: None))
+    patches.attribute(torch._C, "_set_grad_enabled", in_run(switch, lambda _: None))
     for name in ("__enter__", "__exit__"):
         real = getattr(mode, name)
-        patches.attribute(mode, name, instead(real, lambda *_: None))
+        patches.attribute(mode, name, in_run(real, lambda *_: None))

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .lines import EPS, EVEN, TINY, Line, RoundingNoise, Value, first_rung
+from .lines import EVEN, TINY, Line, RoundingNoise, Value, first_rung
+from .outcomes import EPS
 
 #: The fractions of this number's multiples are spread evenly, and never fall into step.
 GOLDEN = 0.5 * (5.0**0.5 - 1.0)
@@ -34,7 +35,7 @@ class _Roughness(NamedTuple):
     size: float
     worst: tuple[Value, Value]
 
-    def small(self, eps: float) -> bool:
+    def is_small(self, eps: float) -> bool:
         """Whether it can be rounding: that keeps half of the digits at least."""
         return bool(self.deviation <= eps**0.5 * self.size)
 
@@ -49,29 +50,29 @@ def measure(line: Line) -> RoundingNoise:
     # Below its smallest normal number, arithmetic may flush what is left to zero.
     flushed = float(np.finfo(np.float32).tiny) if line.eps > EPS else TINY
     start = first_rung(least)
-    found: list[_Roughness] = []
+    roughnesses: list[_Roughness] = []
     jumps = 0.0
     # Of the last, points are 64 units in the last place apart.
     for rung in (start, start - 6, max(start - 24, math.floor(math.log2(line.eps)) + 6)):
         one = _roughness(line, rung)
         if one is None:
             continue
-        found.append(one)
+        roughnesses.append(one)
         if one.deviation <= 4.0 * least * one.size:
             break
         if _jumps(line, one):
-            if one.small(line.eps):
+            if one.is_small(line.eps):
                 break
             jumps = max(jumps, one.deviation)
-    rounded = [one for one in found if one.small(line.eps)]
+    rounded = [one for one in roughnesses if one.is_small(line.eps)]
     if not rounded:
-        return RoundingNoise(max(least * line.here.size, flushed), least, bool(found), jumps)
+        return RoundingNoise(max(least * line.here.size, flushed), least, bool(roughnesses), jumps)
     quietest = min(max(one.deviation, least * one.size) for one in rounded)
     # Each is known to a factor of a few: the largest of those that may be the same.
     worst = max(one for one in rounded if one.deviation <= 16.0 * quietest)
     deviation = max(worst.deviation, least * worst.size)
     relative = deviation / worst.size if worst.size > 0.0 else least
-    return RoundingNoise(max(deviation, flushed), max(relative, least), len(found) > 1, jumps)
+    return RoundingNoise(max(deviation, flushed), max(relative, least), len(roughnesses) > 1, jumps)
 
 
 def _roughness(line: Line, rung: int) -> _Roughness | None:
@@ -80,7 +81,7 @@ def _roughness(line: Line, rung: int) -> _Roughness | None:
         step = side * line.scale * 2.0**rung
         values = [line.here]
         for point in POINTS[1:]:
-            each = line.at(point * step)
+            each = line.value_at(point * step)
             if each is None:
                 break
             values.append(each)
@@ -108,7 +109,7 @@ def _jumps(line: Line, rough: _Roughness) -> bool:
     start, end = rough.worst
     smooth = 0
     for _ in range(HALVINGS):
-        middle = line.at(0.5 * (start.at + end.at))
+        middle = line.value_at(0.5 * (start.at + end.at))
         if middle is None:
             return False
         if not min(start.at, end.at) < middle.at < max(start.at, end.at):

@@ -105,7 +105,7 @@ class Path(NamedTuple, Generic[T]):
         return max([choice.outcomes.precision for choice in self.choices], default=EPS)
 
     def __str__(self) -> str:
-        return shown(self.choices)
+        return describe_choices(self.choices)
 
 
 class Run:
@@ -166,12 +166,12 @@ class Run:
         else:
             place = -1
         if place < 0:  # beyond the prefix
-            choice = Choice(outcomes, self._free(outcomes), key)
+            choice = Choice(outcomes, self._choose_freely(outcomes), key)
             self.choices.append(choice)
             self._made.append(choice)
             self._count()
         else:
-            choice = self._again(outcomes, self._prefix[place])
+            choice = self._repeat_draw(outcomes, self._prefix[place])
             self.choices.append(choice)
             self._made[place] = choice
         return choice.taken
@@ -179,20 +179,27 @@ class Run:
     def choose_each(self, many: Sequence[OutcomeDistribution]) -> list[int]:
         """The outcomes of several draws, one after the other; see :meth:`choose`."""
         start, count = self._place, len(many)
-        given = self._prefix[start : start + count]
+        prefix = self._prefix[start : start + count]
         # The usual case: the same draws as in the run before, all but the last of them.
-        if count > 1 and not self._keyed and self._copy == _copies and len(given) > 1:
-            known = 0
-            for outcomes, choice in zip(many, given, strict=False):
+        if count > 1 and not self._keyed and self._copy == _copies and len(prefix) > 1:
+            repeated = 0
+            for outcomes, choice in zip(many, prefix, strict=False):
                 if outcomes is not choice.outcomes:
                     break
-                known += 1
-            self._made[start : start + known] = given[:known]
-            self.choices += given[:known]
-            self._place += known
-            taken = [choice.taken for choice in given[:known]]
-            return taken + [self.choose(outcomes) for outcomes in many[known:]]
+                repeated += 1
+            self._made[start : start + repeated] = prefix[:repeated]
+            self.choices += prefix[:repeated]
+            self._place += repeated
+            taken = [choice.taken for choice in prefix[:repeated]]
+            return taken + [self.choose(outcomes) for outcomes in many[repeated:]]
         return [self.choose(outcomes) for outcomes in many]
+
+    def recall(self, name: str, make: Callable[[], T]) -> T:
+        """What is remembered under a name while the run is under way; made when first asked for."""
+        if name not in self.memory:
+            self.memory[name] = make()
+        remembered: T = self.memory[name]
+        return remembered
 
     def next_in_prefix(self) -> OutcomeDistribution | None:
         """Of the next draw, if it was made in an earlier run and draws have an order.
@@ -203,7 +210,7 @@ class Run:
             return None
         return self._prefix[self._ordered[self._place]].outcomes
 
-    def in_order(self) -> tuple[Choice, ...]:
+    def ordered_choices(self) -> tuple[Choice, ...]:
         """All draws, those of the prefix first: the next path differs in the last of these.
 
         Draws that have a key may be made in any order, and must keep the one they were found in.
@@ -223,7 +230,7 @@ class Run:
             not isinstance(choice.outcomes, Uniform) for choice in self.choices
         )
 
-    def ended(self) -> None:
+    def finish(self) -> None:
         """The code has returned.
 
         Raises:
@@ -236,7 +243,7 @@ class Run:
                 f"same outcomes it went on with {self._prefix[left[0]].outcomes.what}: {KEPT}"
             )
 
-    def _free(self, outcomes: OutcomeDistribution) -> int:
+    def _choose_freely(self, outcomes: OutcomeDistribution) -> int:
         """The outcome of a draw beyond the prefix."""
         if outcomes.possible > self._most:
             self._stop(
@@ -248,10 +255,10 @@ class Run:
         assert first is not None  # a distribution has an outcome
         return first
 
-    def _again(self, outcomes: OutcomeDistribution, given: Choice) -> Choice:
+    def _repeat_draw(self, outcomes: OutcomeDistribution, given: Choice) -> Choice:
         """A draw of the prefix: with the outcomes of before, which know more of themselves."""
         before = given.outcomes
-        if outcomes is not before and not outcomes.same(before):
+        if outcomes is not before and not outcomes.is_same(before):
             raise NotReproducible(
                 f"nondeterministic: draw {len(self.choices) + 1} was {given.outcomes}, and after "
                 f"the same outcomes it is {outcomes}: {KEPT}"
@@ -284,14 +291,14 @@ class RepeatedRun(Run):
     by the same function, of as many outcomes, and there must be no more draws.
     """
 
-    def _free(self, outcomes: OutcomeDistribution) -> int:
+    def _choose_freely(self, outcomes: OutcomeDistribution) -> int:
         raise NotReproducible(
             f"draw {len(self.choices) + 1} did not exist, and in a run with other parameters it is "
             f"{outcomes.what} of {outcomes.count} outcomes: what is drawn next depends on more "
             "than the earlier draws; let it depend on them alone"
         )
 
-    def _again(self, outcomes: OutcomeDistribution, given: Choice) -> Choice:
+    def _repeat_draw(self, outcomes: OutcomeDistribution, given: Choice) -> Choice:
         was = given.outcomes
         if (was.what, was.count) != (outcomes.what, outcomes.count):
             raise NotReproducible(
@@ -301,9 +308,6 @@ class RepeatedRun(Run):
                 "alone"
             )
         return Choice(outcomes, given.taken, given.key)
-
-    def _count(self) -> None:
-        pass  # the path is known, and one only
 
 
 class LaterRun(RepeatedRun):
@@ -324,9 +328,9 @@ class NumberedRun(Run):
         super().__init__(most=2**63)
         self._numbers = list(numbers)
 
-    def _free(self, outcomes: OutcomeDistribution) -> int:
+    def _choose_freely(self, outcomes: OutcomeDistribution) -> int:
         if len(self.choices) >= len(self._numbers):
-            return super()._free(outcomes)
+            return super()._choose_freely(outcomes)
         number = self._numbers[len(self.choices)]
         if not 0 <= number < outcomes.count or outcomes.probability(number) == 0.0:
             raise ValueError(
@@ -362,7 +366,7 @@ class SampledRun(Run):
         finally:
             self.refused.clear()
 
-    def _free(self, outcomes: OutcomeDistribution) -> int:
+    def _choose_freely(self, outcomes: OutcomeDistribution) -> int:
         self.rarest = min(self.rarest, outcomes.rarest)
         return outcomes.quantile(0.5)
 
@@ -375,13 +379,13 @@ class SampledRun(Run):
 _copies = 0
 
 
-def _copied() -> None:
+def _count_copy() -> None:
     global _copies
     _copies += 1
 
 
 if hasattr(os, "register_at_fork"):  # where it is not, processes are not copied
-    os.register_at_fork(after_in_child=_copied)
+    os.register_at_fork(after_in_child=_count_copy)
 
 
 #: The run that is under way in this thread and context, if there is one.
@@ -392,7 +396,7 @@ current_run = _current.get
 
 
 @contextlib.contextmanager
-def outside() -> Iterator[None]:
+def outside_runs() -> Iterator[None]:
     """No run is under way until this is left: what draws does so as ever."""
     token = _current.set(None)
     try:
@@ -428,7 +432,7 @@ def paths(
             )
         path = run_path(code, perform, prefix, most)
         yield path
-        prefix = _next(path.choices)
+        prefix = _next_prefix(path.choices)
 
 
 def run_path(
@@ -445,7 +449,7 @@ def run_path(
     """
     run = Run(prefix, most)
     value = perform(code, run)
-    return Path(run.in_order(), value)
+    return Path(run.ordered_choices(), value)
 
 
 def repeat(
@@ -458,10 +462,10 @@ def repeat(
     """
     run = RepeatedRun(choices)
     value = perform(code, run)
-    return Path(run.in_order(), value)
+    return Path(run.ordered_choices(), value)
 
 
-def _next(choices: Sequence[Choice]) -> list[Choice] | None:
+def _next_prefix(choices: Sequence[Choice]) -> list[Choice] | None:
     """The prefix of the path after this one; None after the last."""
     for place in reversed(range(len(choices))):
         outcomes, taken, key = choices[place]
@@ -471,7 +475,7 @@ def _next(choices: Sequence[Choice]) -> list[Choice] | None:
     return None
 
 
-def shown(choices: Sequence[Choice]) -> str:
+def describe_choices(choices: Sequence[Choice]) -> str:
     """Draws and their outcomes in a line; the first and the last of many."""
     listed = [str(choice) for choice in choices]
     if len(listed) > 12:

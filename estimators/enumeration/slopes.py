@@ -42,7 +42,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from .lines import EPS, EVEN, TINY, Line, Phi, RoundingNoise, Value, first_rung
+from .lines import EVEN, TINY, Line, Phi, RoundingNoise, Value, first_rung
+from .outcomes import EPS
 from .roughness import measure
 
 #: What a derivative is: to be relied on within its error; of a function that has a kink there; or
@@ -168,7 +169,7 @@ def window_on(line: Line, noise: RoundingNoise, inner: int, gap: int = GAP) -> W
     step = line.scale * 2.0**inner
     weights = _weights(tuple(each.at / step for each in values))
     moved = np.array([each.value - line.here.value for each in values])
-    rounding = np.array([noise.at(each.size) for each in values])
+    rounding = np.array([noise.deviation_at(each.size) for each in values])
     with np.errstate(over="ignore", invalid="ignore"):  # such a window is none, below
         slope, second, bend, outer = (weights @ moved).tolist()
         lost = (SUMMED * (np.abs(weights) @ np.abs(moved))).tolist()
@@ -178,7 +179,7 @@ def window_on(line: Line, noise: RoundingNoise, inner: int, gap: int = GAP) -> W
         )
     # The outer rung's part is the difference of two slopes, each of them rounded.
     witnesses = abs(bend) / (bend_noise + lost[2]), abs(outer) / (outer_noise + 2.0 * lost[0])
-    found = Window(
+    window = Window(
         rung=inner,
         step=step,
         derivatives=(slope / step, second / step**2),
@@ -189,8 +190,8 @@ def window_on(line: Line, noise: RoundingNoise, inner: int, gap: int = GAP) -> W
         misfit=max(witnesses),
         ends=(float(moved[1]), float(moved[2])),
     )
-    finite = all(map(math.isfinite, (found.misfit, *found.derivatives)))
-    return found if finite else None
+    finite = all(map(math.isfinite, (window.misfit, *window.derivatives)))
+    return window if finite else None
 
 
 def _foretells(line: Line, noise: RoundingNoise, window: Window) -> bool:
@@ -201,7 +202,7 @@ def _foretells(line: Line, noise: RoundingNoise, window: Window) -> bool:
     """
     rungs = [window.rung, window.rung + GAP, window.rung + 2 * GAP]
     known = [line.here, *(each for rung in rungs for each in line.pair(rung) if each)]
-    other = line.at(BETWEEN * line.scale * 2.0 ** rungs[1])
+    other = line.value_at(BETWEEN * line.scale * 2.0 ** rungs[1])
     if other is None:
         return False
     weights = _weights_at(tuple(each.at / window.step for each in known), other.at / window.step)
@@ -272,25 +273,27 @@ def resolve(line: Line, noise: RoundingNoise, order: int = 1, highest: int | Non
 def _resolve(line: Line, noise: RoundingNoise, order: int, start: int) -> Slope:
     windows, finest = _descend(line, noise, start)
     if not windows:
-        return Slope(math.nan, math.inf, UNRESOLVED, runs=line.runs, reason=_refused(line))
+        return Slope(
+            math.nan, math.inf, UNRESOLVED, runs=line.runs, reason=_describe_refusals(line)
+        )
     if finest is not None:
-        return _kinked(line, windows[-1], finest, order)
+        return _slope_at_kink(line, windows[-1], finest, order)
     if not windows[-1].fits:
-        return _unsettled(line, noise, windows, order)
+        return _rough_slope(line, noise, windows, order)
     finer = windows[-1] if len(windows) > 1 and windows[-2].fits else None
     best = windows[-1] if finer is None else windows[-2]
-    found, error = best, best.error(order, finer=finer)
-    for each in _coarser(line, noise, windows, best, error, order):
-        apart = abs(each.derivatives[order - 1] - found.derivatives[order - 1])
-        wider = each.error(order, finer=finer)
-        if not each.fits or apart > error + wider:
+    chosen, error = best, best.error(order, finer=finer)
+    for window in _coarser_windows(line, noise, windows, best, error, order):
+        apart = abs(window.derivatives[order - 1] - chosen.derivatives[order - 1])
+        wider = window.error(order, finer=finer)
+        if not window.fits or apart > error + wider:
             break
         if wider < error:
-            found, error = each, wider
-        if error <= FINE * abs(found.derivatives[order - 1]):
+            chosen, error = window, wider
+        if error <= FINE * abs(chosen.derivatives[order - 1]):
             break
-    value = found.derivatives[order - 1]
-    return Slope(value, error, SMOOTH, step=found.step, runs=line.runs, rung=best.rung)
+    value = chosen.derivatives[order - 1]
+    return Slope(value, error, SMOOTH, step=chosen.step, runs=line.runs, rung=best.rung)
 
 
 def _lowest_rung(eps: float) -> int:
@@ -315,16 +318,16 @@ def _descend(line: Line, noise: RoundingNoise, rung: int) -> tuple[list[Window],
             fitting = fitting + 1 if fits else 0
             if fitting == (2 if noise.rough else 1):
                 break
-            if not asked and _steady(windows):
+            if not asked and _has_steady_bend(windows):
                 asked = True
-                finest = _finest(line, noise, window)
-                if finest is not None and _same_bend(finest, window):
+                finest = _finest_window(line, noise, window)
+                if finest is not None and _have_same_bend(finest, window):
                     return windows, finest
         rung -= GAP
     return windows, None
 
 
-def _steady(windows: Sequence[Window]) -> bool:
+def _has_steady_bend(windows: Sequence[Window]) -> bool:
     """Whether the bend is there on two windows, and clear enough to be looked for further down."""
     if len(windows) < 2:
         return False
@@ -333,12 +336,12 @@ def _steady(windows: Sequence[Window]) -> bool:
     return clear and abs(above.bend - below.bend) <= abs(below.bend) / 16.0
 
 
-def _same_bend(one: Window, other: Window) -> bool:
+def _have_same_bend(one: Window, other: Window) -> bool:
     # Rounding is a 64th of the bend where the finest is taken; eight of its deviations.
     return abs(one.bend - other.bend) <= abs(other.bend) / 8.0
 
 
-def _finest(line: Line, noise: RoundingNoise, window: Window) -> Window | None:
+def _finest_window(line: Line, noise: RoundingNoise, window: Window) -> Window | None:
     """The window with the shortest steps on which rounding leaves the bend to be seen."""
     fall = math.floor(math.log2(abs(window.bend)) - math.log2(64.0 * window.bend_noise))
     lowest = max(window.rung - fall, _lowest_rung(line.eps))
@@ -348,7 +351,7 @@ def _finest(line: Line, noise: RoundingNoise, window: Window) -> Window | None:
     return None
 
 
-def _coarser(
+def _coarser_windows(
     line: Line,
     noise: RoundingNoise,
     windows: Sequence[Window],
@@ -364,50 +367,50 @@ def _coarser(
     else:
         # Where 64 times the step moves nothing either, nothing can be seen in between.
         far = line.pair(best.rung + 5 * GAP)
-        if all(each is None or _unmoved(each, line.here, noise) for each in far):
+        if all(each is None or _is_unmoved(each, line.here, noise) for each in far):
             return []
         rungs = [(best.rung + GAP * each, GAP) for each in (1, 2, 3)]
     return [window for window in (window_on(line, noise, *each) for each in rungs) if window]
 
 
-def _unmoved(one: Value, other: Value, noise: RoundingNoise) -> bool:
-    spread = math.hypot(noise.at(one.size), noise.at(other.size))
+def _is_unmoved(one: Value, other: Value, noise: RoundingNoise) -> bool:
+    spread = math.hypot(noise.deviation_at(one.size), noise.deviation_at(other.size))
     return abs(one.value - other.value) <= CERTAIN * spread
 
 
-def _kinked(line: Line, window: Window, finest: Window, order: int) -> Slope:
+def _slope_at_kink(line: Line, window: Window, finest: Window, order: int) -> Slope:
     slope, half = window.derivatives[0], 0.5 * window.bend
     value, error = (slope, window.error(1)) if order == 1 else (math.nan, math.inf)
     left, right = slope - half, slope + half
     return Slope(value, error, KINK, left, right, finest.step, line.runs, rung=window.rung)
 
 
-def _unsettled(line: Line, noise: RoundingNoise, windows: Sequence[Window], order: int) -> Slope:
+def _rough_slope(line: Line, noise: RoundingNoise, windows: Sequence[Window], order: int) -> Slope:
     """Of a function that is rougher than its rounding on every step: all of that is noise then."""
-    witnessed, error, found = 0.0, math.inf, windows[-1]
+    witnessed, error, best = 0.0, math.inf, windows[-1]
     for window in reversed(windows):
         witnessed = max(witnessed, window.misfit)
         if window.error(order, witnessed) < error:
-            error, found = window.error(order, witnessed), window
+            error, best = window.error(order, witnessed), window
     # A wave of which all rungs are whole lengths looks flat on the coarse ones.
-    flat = noise.rough and not _foretells(line, noise, found)
+    flat = noise.rough and not _foretells(line, noise, best)
     # What is left on the finest steps may be rounding that was not seen where it was measured.
-    last = max(window.misfit for window in windows[-3:]) * noise.at(line.here.size)
-    small = found is not windows[-1] and not flat and last <= line.eps**0.5 * line.here.size
+    last = max(window.misfit for window in windows[-3:]) * noise.deviation_at(line.here.size)
+    small = best is not windows[-1] and not flat and last <= line.eps**0.5 * line.here.size
     return Slope(
-        found.derivatives[order - 1],
+        best.derivatives[order - 1],
         error,
         SMOOTH if small else UNRESOLVED,
         step=windows[-1].step,
         runs=line.runs,
         reason="" if small else _why_rough(line, noise, windows),
-        rung=found.rung,
+        rung=best.rung,
     )
 
 
 def _why_rough(line: Line, noise: RoundingNoise, windows: Sequence[Window]) -> str:
     last = windows[-1]
-    floor = 2.0 * CERTAIN * noise.at(line.here.size)
+    floor = 2.0 * CERTAIN * noise.deviation_at(line.here.size)
     for side, name in enumerate(("right", "left")):
         jump = abs(last.ends[side])
         # Along a slope it would be four times as large on the rung above.
@@ -419,6 +422,6 @@ def _why_rough(line: Line, noise: RoundingNoise, windows: Sequence[Window]) -> s
     )
 
 
-def _refused(line: Line) -> str:
+def _describe_refusals(line: Line) -> str:
     said = [f"to the {side}: {refusal}" for side, refusal in line.refusals.items()]
     return f"it has no values nearby; {'; '.join(said)}" if said else "no step is short enough"

@@ -16,6 +16,7 @@ is of that size where it does not.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Sequence
 
@@ -25,7 +26,7 @@ from .enumeration import Enumeration
 from .gradients import GradientLayout
 from .moments import BLOCK, REMEMBERED, Moments
 from .outcomes import EPS
-from .rounding import FACTOR, ROUNDINGS, RUNS, Steps, largest_deviation, perturbation
+from .rounding import FACTOR, ROUNDINGS, RUNS, Steps, largest_deviation, moved_runs
 from .run import Choice
 
 #: Paths that roundings are moved on, the likeliest. Where an error is small, and some of the others
@@ -61,7 +62,7 @@ class RoundingBound:
         )
 
 
-def summed(moments: Moments, step: float) -> np.ndarray:
+def summation_bound(moments: Moments, step: float) -> np.ndarray:
     """What adding up and storing alone may do to each entry, (P,).
 
     Args:
@@ -72,7 +73,7 @@ def summed(moments: Moments, step: float) -> np.ndarray:
     return np.asarray(roundings * moments.size() + TINY * (BLOCK + 1))
 
 
-def supposed(moments: Moments, step: float, stated: float = 0.0) -> np.ndarray:
+def supposed_bound(moments: Moments, step: float, stated: float = 0.0) -> np.ndarray:
     """What is allowed for where nothing is measured, (P,).
 
     Args:
@@ -84,7 +85,7 @@ def supposed(moments: Moments, step: float, stated: float = 0.0) -> np.ndarray:
     return np.full(moments.layout.size, ROUNDINGS * (coarse * largest + TINY))
 
 
-def measured(
+def measure_bound(
     enumeration: Enumeration, moments: Moments, rng: np.random.Generator, most: int = PATHS
 ) -> RoundingBound | None:
     """What rounding inside moves, measured on the likeliest paths.
@@ -95,67 +96,53 @@ def measured(
         most: paths that it is measured on.
     """
     try:
-        return _measured(enumeration, moments, Steps(rng), most)
+        return _measure_paths(enumeration, moments, Steps(rng), most)
     except Exception:  # noqa: BLE001 - it runs as it is, and not with arrays that are observed
         return None
 
 
-def _measured(
+def _measure_paths(
     enumeration: Enumeration, moments: Moments, steps: Steps, most: int
 ) -> RoundingBound | None:
     layout = moments.layout
     total, weighed = np.zeros(layout.size), np.zeros(layout.size)
     share, count, underflow = 0.0, 0, 0.0
-    with enumeration.observed():
+    with enumeration.observing_arrays():
         for weight, choices in moments.likeliest()[:most]:
             path = enumeration.repeat(choices)
             base = weight * layout.row(path.value)
             enumeration.restore_state()
-            found = _moved_rows(enumeration, layout, choices, steps)
-            if found is None:
-                return None
-            rows, least = found
+            rows = []
+            for row, moved in moved_runs(
+                functools.partial(_weighed_row, enumeration, layout, choices),
+                steps,
+                after=enumeration.restore_state,
+            ):
+                if not moved.count or moved.unseen:
+                    return None
+                rows.append(row)
+                underflow = max(underflow, moved.underflow)
             total += largest_deviation(rows, base)
             weighed += np.abs(base)
-            underflow = max(underflow, least)
             share += weight
             count += 1
     if count < moments.count:
-        total = total + _of_the_rest(moments, total, weighed, share)
+        total = total + _bound_of_rest(moments, total, weighed, share)
     return RoundingBound(FACTOR * (total + underflow), True, count, share)
 
 
-def _moved_rows(
-    enumeration: Enumeration, layout: GradientLayout, choices: Sequence[Choice], steps: Steps
-) -> tuple[list[np.ndarray], float] | None:
-    """A path's weighed gradients with moved roundings, and what underflow took of them at most."""
-    rows: list[np.ndarray] = []
-    failures, least = 0, 0.0
-    while len(rows) < RUNS:
-        try:
-            with perturbation(steps) as moved:
-                other = enumeration.repeat(choices)
-                row = other.probability * layout.row(other.value)
-        except (ArithmeticError, RuntimeError, ValueError):
-            # Moved numbers may be refused by code that takes those that are not; others are tried.
-            failures += 1
-            if failures >= RUNS:
-                return None
-            continue
-        finally:
-            enumeration.restore_state()
-        if not moved.count or moved.unseen:
-            return None
-        rows.append(row)
-        least = max(least, moved.underflow)
-    return rows, least
+def _weighed_row(
+    enumeration: Enumeration, layout: GradientLayout, choices: Sequence[Choice]
+) -> np.ndarray:
+    path = enumeration.repeat(choices)
+    return path.probability * layout.row(path.value)
 
 
 class RoundingBounds:
     """What rounding may do to the mean of one enumeration; measured when it is asked for, once.
 
     Args:
-        stated: as of :func:`supposed`.
+        stated: as of :func:`supposed_bound`.
     """
 
     def __init__(
@@ -163,41 +150,41 @@ class RoundingBounds:
     ) -> None:
         self._enumeration, self._moments, self._stated = enumeration, moments, stated
         #: What adding up alone may do, (P,): it is within any bound.
-        self.least = summed(moments, step)
+        self.least = summation_bound(moments, step)
         #: What costs nothing to know: no measured bound is larger but where a user's code rounds
         #: in a coarser way than what it returns.
-        self.wide = RoundingBound(self.least + supposed(moments, step, stated), False)
+        self.wide = RoundingBound(self.least + supposed_bound(moments, step, stated), False)
         self._best: RoundingBound | None = None
 
     def best(self) -> RoundingBound:
         """The measured one, if anything can be measured."""
         if self._best is None:
-            self._best = self._measured(PATHS)
+            self._best = self._measure(PATHS)
         return self._best
 
     def thorough(self) -> RoundingBound:
         """The same of all paths that are remembered: it takes as much longer as there are more."""
         if self.best().measured and self.best().paths < self._moments.count:
-            self._best = self._measured(REMEMBERED)
+            self._best = self._measure(REMEMBERED)
         return self.best()
 
-    def unmeasured(self) -> np.ndarray:
+    def unmeasured_bound(self) -> np.ndarray:
         """What paths that were not measured may be off by if they are in single precision, (P,)."""
         left = max(0.0, self._moments.mass - self.best().share)
         return ROUNDINGS * SINGLE * left * self._moments.largest()
 
-    def _measured(self, most: int) -> RoundingBound:
+    def _measure(self, most: int) -> RoundingBound:
         # From a seed: the same check is to say the same each time, to the last digit.
-        found = measured(self._enumeration, self._moments, np.random.default_rng(0), most)
-        if found is None:
+        measured = measure_bound(self._enumeration, self._moments, np.random.default_rng(0), most)
+        if measured is None:
             return self.wide
-        bound = self.least + found.bound
+        bound = self.least + measured.bound
         if self._stated:  # somebody says that it is coarser inside than can be measured
             bound = np.maximum(bound, self.wide.bound)
-        return dataclasses.replace(found, bound=bound)
+        return dataclasses.replace(measured, bound=bound)
 
 
-def _of_the_rest(
+def _bound_of_rest(
     moments: Moments, total: np.ndarray, weighed: np.ndarray, share: float
 ) -> np.ndarray:
     """What is added for paths that were not measured, as if they were like the others.

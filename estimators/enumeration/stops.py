@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from .frameworks.jax import uncompiled
+from .frameworks.jax import without_compiling
 from .patches import Patches
 from .run import NotEnumerable, NotReproducible
 
@@ -91,19 +91,19 @@ class StopRecorder:
             if not stops(found):
                 return found
             if _in_place(function):
-                return self._written(Stop(what, where, _copied(args[0], what)), found, args[0])
-            return self._read(Stop(what, where, _copied(found, what)), found)
+                return self._record_written(Stop(what, where, _copy(args[0], what)), found, args[0])
+            return self._record_returned(Stop(what, where, _copy(found, what)), found)
         finally:
             self._inside = False
 
-    def _read(self, stop: Stop, found: Any) -> Any:
+    def _record_returned(self, stop: Stop, found: Any) -> Any:
         self._add(stop)
         if self._given is None:
             self._lent.append((stop, found))
             return found
-        return _copied(self.stops[-1].value, stop.what)
+        return _copy(self.stops[-1].value, stop.what)
 
-    def _written(self, stop: Stop, found: Any, target: Any) -> Any:
+    def _record_written(self, stop: Stop, found: Any, target: Any) -> Any:
         self._add(stop)
         if self._given is None:
             self._lent = [pair for pair in self._lent if pair[1] is not target]
@@ -141,7 +141,7 @@ class StopRecorder:
                 "same ones in every run"
             )
         for stop, found in self._lent:
-            if not _same(found, stop.value):
+            if not _is_same(found, stop.value):
                 raise UnsupportedStopGradient(
                     f"what came out of {stop} was written to afterwards, or what it shares memory "
                     "with: a value that is handed out again would not reach the others; let the "
@@ -150,21 +150,10 @@ class StopRecorder:
 
 
 @contextlib.contextmanager
-def patched(owner: Any, replacements: Mapping[str, Any]) -> Iterator[None]:
-    """An object with other attributes, until this is left."""
-    patches = Patches()
-    try:
-        patches.attributes(owner, replacements)
-        yield
-    finally:
-        patches.undo()
-
-
-@contextlib.contextmanager
 def holding(
-    given: Sequence[Stop] | None = None, declared: Sequence[Declared] = ()
+    recorded: Sequence[Stop] | None = None, declared: Sequence[Declared] = ()
 ) -> Iterator[StopRecorder]:
-    """Stop-gradients keep their values, or return given ones, until this is left.
+    """Stop-gradients keep their values, or return recorded ones, until this is left.
 
     Handled: PyTorch's ``detach``, ``detach_``, ``data``, ``item``, ``tolist``, ``numpy``,
     ``float()``, ``int()``, ``torch.tensor`` and ``new_tensor`` of what requires a gradient; what
@@ -184,15 +173,15 @@ def holding(
         NotReproducible, UnsupportedStopGradient: as :class:`StopRecorder`; and if what is declared
             is never called.
     """
-    keeper = StopRecorder(given)
+    keeper = StopRecorder(recorded)
     with contextlib.ExitStack() as stack:
         for name, stops in STOPS.items():
             if name in sys.modules:
                 stack.enter_context(stops(sys.modules[name], keeper))
         called: set[int] = set()
-        for place, (owner, name) in enumerate(_checked(declared)):
-            around = _around(getattr(owner, name), name, keeper, called, place)
-            stack.enter_context(patched(owner, {name: around}))
+        for place, (owner, name) in enumerate(_check_declared(declared)):
+            around = _declared_stop(getattr(owner, name), name, keeper, called, place)
+            stack.enter_context(Patches()).attribute(owner, name, around)
         yield keeper
     idle = [name for place, (_, name) in enumerate(declared) if place not in called]
     if idle:
@@ -203,17 +192,17 @@ def holding(
     keeper.finish()
 
 
-def _around(
+def _declared_stop(
     function: Callable[..., Any], what: str, keeper: StopRecorder, called: set[int], place: int
 ) -> Callable[..., Any]:
-    def around(*args: Any, **kwargs: Any) -> Any:
+    def call_stop(*args: Any, **kwargs: Any) -> Any:
         called.add(place)
         return keeper(what, function, args, kwargs)
 
-    return around
+    return call_stop
 
 
-def _checked(declared: Sequence[Any]) -> Sequence[Declared]:
+def _check_declared(declared: Sequence[Any]) -> Sequence[Declared]:
     for each in declared:
         if not (isinstance(each, tuple) and len(each) == 2 and isinstance(each[1], str)):
             raise TypeError(
@@ -221,7 +210,7 @@ def _checked(declared: Sequence[Any]) -> Sequence[Declared]:
                 "'cost')"
             )
         owner, name = each
-        bound = isinstance(_static(owner, name), staticmethod | classmethod)
+        bound = isinstance(_raw_attribute(owner, name), staticmethod | classmethod)
         if bound or not hasattr(owner, "__dict__") or not callable(getattr(owner, name, None)):
             raise TypeError(
                 f"held= names {name} of {owner!r:.60}, expected a function or method looked up "
@@ -230,7 +219,7 @@ def _checked(declared: Sequence[Any]) -> Sequence[Declared]:
     return declared
 
 
-def _static(owner: Any, name: str) -> Any:
+def _raw_attribute(owner: Any, name: str) -> Any:
     classes = getattr(owner, "__mro__", ())
     return next((vars(each)[name] for each in classes if name in vars(each)), None)
 
@@ -242,8 +231,8 @@ def _static(owner: Any, name: str) -> Any:
 def torch_stops(torch: Any, keeper: StopRecorder) -> Iterator[None]:
     """PyTorch's stops go through the keeper until this is left."""
     tensor = torch.Tensor
-    methods = {name: _stopping(torch, keeper, tensor, "Tensor", name) for name in METHODS}
-    functions = {name: _stopping(torch, keeper, torch, "torch", name) for name in FUNCTIONS}
+    methods = {name: _handle_stop(torch, keeper, tensor, "Tensor", name) for name in METHODS}
+    functions = {name: _handle_stop(torch, keeper, torch, "torch", name) for name in FUNCTIONS}
     data = tensor.data
     methods["data"] = property(
         lambda self: _stop(torch, keeper, "Tensor.data", data.__get__, (self,), {}), data.__set__
@@ -252,19 +241,16 @@ def torch_stops(torch: Any, keeper: StopRecorder) -> Iterator[None]:
 
     def grad(*args: Any, **kwargs: Any) -> Any:
         what = "torch.autograd.grad"  # without create_graph what it returns is a constant
-        return keeper(what, slope, args, kwargs, stops=lambda found: not _live(torch, found))
+        return keeper(what, slope, args, kwargs, stops=lambda found: not _is_live(torch, found))
 
-    with contextlib.ExitStack() as stack:
-        for owner, stops in (
-            (tensor, methods),
-            (torch, functions),
-            (torch.autograd, {"grad": grad}),
-        ):
-            stack.enter_context(patched(owner, stops))
+    with Patches() as patches:
+        patches.attributes(tensor, methods)
+        patches.attributes(torch, functions)
+        patches.attribute(torch.autograd, "grad", grad)
         for kind in (torch._C.ScriptFunction, torch._C.ScriptMethod):
-            stack.enter_context(patched(kind, {"__call__": _scripted(torch, keeper, kind)}))
-        stack.enter_context(_mode(torch, keeper))
-        yield
+            patches.attribute(kind, "__call__", _handle_script(torch, keeper, kind))
+        with _mode(torch, keeper):
+            yield
 
 
 #: Nodes of TorchScript that hand on a value without its derivative; the last is of ``with``, as
@@ -272,14 +258,14 @@ def torch_stops(torch: Any, keeper: StopRecorder) -> Iterator[None]:
 SCRIPTED = ("aten::detach", "prim::data", "aten::item", "aten::Float", "prim::Enter")
 
 
-def _scripted(torch: Any, keeper: StopRecorder, kind: Any) -> Any:
+def _handle_script(torch: Any, keeper: StopRecorder, kind: Any) -> Any:
     """A call of what TorchScript made, which passes its stops unseen."""
     function = kind.__call__
 
     def call(scripted: Any, *args: Any, **kwargs: Any) -> Any:
         # A method's module has parameters, which may need gradients too.
         method = kind is torch._C.ScriptMethod
-        if not keeper.inside and (method or _live(torch, (args, kwargs))):
+        if not keeper.inside and (method or _is_live(torch, (args, kwargs))):
             graph = getattr(scripted, "inlined_graph", None) or scripted.graph
             passed = [name for name in SCRIPTED if f" {name}(" in str(graph.str())]
             if passed:
@@ -293,13 +279,13 @@ def _scripted(torch: Any, keeper: StopRecorder, kind: Any) -> Any:
     return call
 
 
-def _stopping(torch: Any, keeper: StopRecorder, owner: Any, prefix: str, name: str) -> Any:
+def _handle_stop(torch: Any, keeper: StopRecorder, owner: Any, prefix: str, name: str) -> Any:
     function = getattr(owner, name)
 
-    def stopping(*args: Any, **kwargs: Any) -> Any:
+    def stop_values(*args: Any, **kwargs: Any) -> Any:
         return _stop(torch, keeper, f"{prefix}.{name}", function, args, kwargs)
 
-    return stopping
+    return stop_values
 
 
 def _stop(
@@ -311,7 +297,7 @@ def _stop(
     kwargs: Mapping[str, Any],
 ) -> Any:
     # What needs no gradient is a constant already: it moves with nothing that is not held.
-    if keeper.inside or not _live(torch, (args, kwargs)):
+    if keeper.inside or not _is_live(torch, (args, kwargs)):
         return function(*args, **kwargs)
     return keeper(what, function, args, kwargs)
 
@@ -326,17 +312,18 @@ def _mode(torch: Any, keeper: StopRecorder) -> AbstractContextManager[object]:
             given = kwargs or {}
             if keeper.inside or torch.is_grad_enabled():
                 return func(*args, **given)
-            if not (_in_place(func) or _live(torch, (args, given))):
+            if not (_in_place(func) or _is_live(torch, (args, given))):
                 return func(*args, **given)
             what = f"{getattr(func, '__name__', func)} without gradients"
-            return keeper(what, func, args, given, stops=lambda found: stopped(func, args, found))
+            return keeper(what, func, args, given, stops=lambda found: is_stop(func, args, found))
 
-    def stopped(function: Any, args: Sequence[Any], found: Any) -> bool:
+    def is_stop(function: Any, args: Sequence[Any], found: Any) -> bool:
         # What is handed through as it is keeps its gradient; a shape or a type has none. (A view
         # says that it requires one, and is a leaf of its own: nothing flows back from it.)
         if _in_place(function):
             return not getattr(args[0], "requires_grad", True)
-        return _has_tensor(torch, found) and all(found is not each for each in args)
+        has_tensor = next(_tensors(torch, found), None) is not None
+        return has_tensor and all(found is not each for each in args)
 
     mode: AbstractContextManager[object] = Mode()
     return mode
@@ -353,19 +340,17 @@ def _tensors(torch: Any, value: Any) -> Iterator[Any]:
             yield from _tensors(torch, each)
 
 
-def _live(torch: Any, value: Any) -> bool:
+def _is_live(torch: Any, value: Any) -> bool:
     """Whether a derivative could pass: some tensor requires a gradient."""
-    return any(each.requires_grad or _transformed(torch, each) for each in _tensors(torch, value))
+    return any(
+        each.requires_grad or _is_transformed(torch, each) for each in _tensors(torch, value)
+    )
 
 
-def _transformed(torch: Any, tensor: Any) -> bool:
+def _is_transformed(torch: Any, tensor: Any) -> bool:
     """Whether it belongs to ``torch.func.grad`` or ``vmap``: it has no value outside of them."""
     # PyTorch has no public name for it.
     return bool(torch._C._functorch.is_functorch_wrapped_tensor(tensor))
-
-
-def _has_tensor(torch: Any, value: Any) -> bool:
-    return any(True for _ in _tensors(torch, value))
 
 
 # ------------------------------------------------------------------ JAX
@@ -378,11 +363,13 @@ def jax_stops(jax: Any, keeper: StopRecorder) -> Iterator[None]:
     What is compiled has no values to keep: so nothing is, meanwhile.
     """
     function = jax.lax.stop_gradient
-    stops = {"stop_gradient": lambda x: keeper("jax.lax.stop_gradient", function, (x,), {})}
-    with contextlib.ExitStack() as stack:
-        if hasattr(jax, "disable_jit"):
-            stack.enter_context(uncompiled(jax))
-        stack.enter_context(patched(jax.lax, stops))
+
+    def stop_gradient(x: Any) -> Any:
+        return keeper("jax.lax.stop_gradient", function, (x,), {})
+
+    uncompiled = without_compiling(jax) if hasattr(jax, "disable_jit") else contextlib.nullcontext()
+    with uncompiled, Patches() as patches:
+        patches.attribute(jax.lax, "stop_gradient", stop_gradient)
         yield
 
 
@@ -406,26 +393,26 @@ def _in_place(function: Any) -> bool:
 _AUGMENTED = {f"{name}__" for name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow")}
 
 
-def _copied(value: Any, what: str) -> Any:
+def _copy(value: Any, what: str) -> Any:
     """The same value, in memory of its own, that follows nothing."""
     if hasattr(value, "detach") and hasattr(value, "clone"):
-        if _transformed(sys.modules["torch"], value):
-            _not_kept(value, what)
+        if _is_transformed(sys.modules["torch"], value):
+            _refuse_value(value, what)
         return value.detach().clone().requires_grad_(value.requires_grad)
     if isinstance(value, np.ndarray):
         return value.copy()
     if isinstance(value, tuple | list):
-        inner = [_copied(each, what) for each in value]
+        inner = [_copy(each, what) for each in value]
         return value._make(inner) if hasattr(value, "_make") else type(value)(inner)
     if isinstance(value, Mapping):
-        return {key: _copied(each, what) for key, each in value.items()}
+        return {key: _copy(each, what) for key, each in value.items()}
     plain = value is None or isinstance(value, int | float | complex | str | np.generic)
     if plain or (hasattr(value, "__array__") and not type(value).__name__.endswith("Tracer")):
         return value
-    return _not_kept(value, what)
+    return _refuse_value(value, what)
 
 
-def _not_kept(value: Any, what: str) -> NoReturn:
+def _refuse_value(value: Any, what: str) -> NoReturn:
     raise UnsupportedStopGradient(
         f"{what} returned a {type(value).__name__}, expected arrays, tensors, numbers, or tuples, "
         "lists and mappings of them; nothing else can be kept, and nothing inside a transform such "
@@ -433,7 +420,7 @@ def _not_kept(value: Any, what: str) -> NoReturn:
     )
 
 
-def _same(found: Any, value: Any) -> bool:
+def _is_same(found: Any, value: Any) -> bool:
     """Whether an array or tensor still has the values that it had."""
     if hasattr(found, "detach"):
         found, value = found.detach().cpu(), value.detach().cpu()

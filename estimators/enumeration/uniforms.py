@@ -35,16 +35,16 @@ class _UniformComparisons:
         # The number is offset + span * u, with u between the two ends, from 0 to 1 at first.
         self._offset, self._span = offset, span
 
-    def _moved(self, offset: float, span: float) -> Any:
+    def _shift_and_scale(self, offset: float, span: float) -> Any:
         """The same number, plus or times another."""
         if span == 0.0 or not math.isfinite(span):  # it underflowed, or is none any more
             return _refuse(self)
-        return self._same(offset, span)
+        return self._with_scale(offset, span)
 
-    def _same(self, offset: float, span: float) -> Any:
+    def _with_scale(self, offset: float, span: float) -> Any:
         return type(self)(self._run, self._what, self._ends, offset, span)
 
-    def _inside(self, bound: Any) -> tuple[Any, bool]:
+    def _bound_inside(self, bound: Any) -> tuple[Any, bool]:
         """Where a bound lies among the numbers from 0 to 1, and whether below means above there."""
         if self._offset == 0.0 and self._span == 1.0:
             return bound, False
@@ -53,45 +53,46 @@ class _UniformComparisons:
     def __add__(self, other: Any) -> Any:
         if not isinstance(other, Number):
             return _refuse(self)
-        return self._moved(self._offset + float(other), self._span)
+        return self._shift_and_scale(self._offset + float(other), self._span)
 
     __radd__ = __add__
 
     def __sub__(self, other: Any) -> Any:
         if not isinstance(other, Number):
             return _refuse(self)
-        return self._moved(self._offset - float(other), self._span)
+        return self._shift_and_scale(self._offset - float(other), self._span)
 
     def __rsub__(self, other: Any) -> Any:
         if not isinstance(other, Number):
             return _refuse(self)
-        return self._moved(float(other) - self._offset, -self._span)
+        return self._shift_and_scale(float(other) - self._offset, -self._span)
 
     def __neg__(self) -> Any:
-        return self._moved(-self._offset, -self._span)
+        return self._shift_and_scale(-self._offset, -self._span)
 
     def __mul__(self, other: Any) -> Any:
         if not isinstance(other, Number) or float(other) == 0.0:
             return _refuse(self)
-        return self._moved(self._offset * float(other), self._span * float(other))
+        return self._shift_and_scale(self._offset * float(other), self._span * float(other))
 
     __rmul__ = __mul__
 
     def __truediv__(self, other: Any) -> Any:
         if not isinstance(other, Number) or float(other) == 0.0:
             return _refuse(self)
-        return self._moved(self._offset / float(other), self._span / float(other))
+        return self._shift_and_scale(self._offset / float(other), self._span / float(other))
 
-    def _below(self, bound: Any) -> Any:
+    def _is_below(self, bound: Any) -> Any:
         raise NotImplementedError
 
     def __lt__(self, bound: Any) -> Any:
-        return self._below(bound)
+        return self._is_below(bound)
 
     __le__ = __lt__  # a single number has no probability
 
     def __gt__(self, bound: Any) -> Any:
-        return _where_a_number(_opposite(self._below(bound)), bound)
+        below = self._is_below(bound)
+        return _where_a_number(not below if isinstance(below, bool) else ~below, bound)
 
     __ge__ = __gt__
 
@@ -100,7 +101,7 @@ class _UniformComparisons:
         how = _UFUNCS.get(function.__name__)
         if how is None or method != "__call__" or len(inputs) > 2:
             return _refuse(self)
-        out = self._out(function.__name__, given)
+        out = self._output_array(function.__name__, given)
         plain, turned = how
         if inputs[0] is self:
             found = getattr(self, plain)(*inputs[1:])
@@ -113,7 +114,7 @@ class _UniformComparisons:
         np.copyto(out, found, casting="same_kind")
         return out
 
-    def _out(self, name: str, given: Mapping[str, Any]) -> np.ndarray | None:
+    def _output_array(self, name: str, given: Mapping[str, Any]) -> np.ndarray | None:
         """Where the result is to be written, of the keywords that a function of NumPy was given.
 
         Raises:
@@ -148,10 +149,6 @@ _UFUNCS = {
 }
 
 
-def _opposite(found: Any) -> Any:
-    return not found if isinstance(found, bool) else ~found
-
-
 def _where_a_number(found: Any, bound: Any) -> Any:
     """What a comparison gives: nothing is above or below what is no number."""
     if isinstance(bound, _UniformComparisons) or not np.any(np.isnan(array_of(bound))):
@@ -175,27 +172,27 @@ class UniformNumber(_UniformComparisons):
                 return np.bool_(self._decide(float(bound), EPS))
             if type(bound) is float:
                 return self._decide(bound, EPS)
-        return self._below(bound)
+        return self._is_below(bound)
 
     __le__ = __lt__
 
-    def _below(self, bound: Any) -> Any:
+    def _is_below(self, bound: Any) -> Any:
         if isinstance(bound, _UniformComparisons):
             return _refuse(self)
         if hasattr(bound, "detach"):  # a tensor of PyTorch; what comes out is one too
-            found = self._below(array_of(bound))
+            found = self._is_below(array_of(bound))
             return bound.detach().new_tensor(found).bool()
         if np.ndim(bound):
             # From the largest on: what is decided there leaves less to be decided below.
             flat = np.asarray(bound).reshape(-1)
             found = np.empty(flat.shape, bool)
             for place in np.argsort(-flat):
-                found[place] = self._below(flat[place])
+                found[place] = self._is_below(flat[place])
             return found.reshape(np.shape(bound))
         return self._below_number(bound, isinstance(bound, np.generic | np.ndarray))
 
     def _below_number(self, bound: Any, of_numpy: bool) -> Any:
-        edge, turned = self._inside(float(bound))
+        edge, turned = self._bound_inside(float(bound))
         if math.isnan(edge):
             return np.bool_(False) if of_numpy else False
         below = self._decide(edge, precision_of(bound) if of_numpy else EPS) is not turned
@@ -226,7 +223,8 @@ class UniformNumbers(_UniformComparisons):
         shape: of the array, if there are no places.
     """
 
-    __slots__ = ("_places", "_shape")
+    __slots__ = ("_places", "shape")
+    dtype = np.dtype(np.float64)
 
     def __init__(
         self,
@@ -239,7 +237,7 @@ class UniformNumbers(_UniformComparisons):
         shape: tuple[int, ...] = (),
     ) -> None:
         super().__init__(run, what, ends, offset, span)
-        self._places, self._shape = places, shape if places is None else places.shape
+        self._places, self.shape = places, shape if places is None else places.shape
 
     @classmethod
     def of_shape(
@@ -250,24 +248,14 @@ class UniformNumbers(_UniformComparisons):
         return cls(run, what, np.zeros((math.prod(lengths), 2)), offset, span, shape=lengths)
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        """As of an array."""
-        return self._shape
-
-    @property
     def ndim(self) -> int:
         """As of an array."""
-        return len(self._shape)
+        return len(self.shape)
 
     @property
     def size(self) -> int:
         """As of an array."""
-        return math.prod(self._shape)
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """As of an array."""
-        return np.dtype(np.float64)
+        return math.prod(self.shape)
 
     @property
     def T(self) -> UniformNumbers:
@@ -276,17 +264,17 @@ class UniformNumbers(_UniformComparisons):
 
     def transpose(self, *axes: Any) -> UniformNumbers:
         """As of an array."""
-        return self if self.ndim < 2 else self._at(self._laid_out().transpose(*axes))
+        return self if self.ndim < 2 else self._pick(self._all_places().transpose(*axes))
 
     def reshape(self, *shape: Any, order: Literal["C", "F"] = "C") -> UniformNumbers:
         """As of an array."""
         if order not in ("C", "F"):  # others depend on how an array lies in memory
             return _refuse(self)
         if self._places is not None or order == "F":
-            return self._at(self._laid_out().reshape(*shape, order=order))
+            return self._pick(self._all_places().reshape(*shape, order=order))
         # NumPy knows what -1 is, and what does not fit; this takes no memory.
-        lengths = np.broadcast_to(np.False_, self._shape).reshape(*shape).shape
-        return self._of(self._ends, lengths)
+        lengths = np.broadcast_to(np.False_, self.shape).reshape(*shape).shape
+        return self._view(self._ends, lengths)
 
     def ravel(self, order: Literal["C", "F"] = "C") -> UniformNumbers:
         """As of an array; they stay the same numbers."""
@@ -303,23 +291,23 @@ class UniformNumbers(_UniformComparisons):
         return self.reshape(tuple(each for each in self.shape if each != 1))
 
     def __getitem__(self, place: Any) -> Any:
-        if self._places is None and self._shape:
-            if type(place) is int and len(self._shape) == 1:  # the usual case
+        if self._places is None and self.shape:
+            if type(place) is int and len(self.shape) == 1:  # the usual case
                 return self._number(self._ends[place])
-            found = self._in_order(place)
+            found = self._take_in_order(place)
             if found is not None:
                 return found
-        places = self._laid_out()[place]
+        places = self._all_places()[place]
         if isinstance(places, np.ndarray):
-            return self._at(places)
+            return self._pick(places)
         return self._number(self._ends[places])
 
-    def _in_order(self, place: Any) -> Any:
+    def _take_in_order(self, place: Any) -> Any:
         """What a number or a slice takes of the first axis, without places; None: they are needed.
 
         Arrays may be large, and are mostly gone through from the first to the last.
         """
-        length, inner = self._shape[0], self._shape[1:]
+        length, inner = self.shape[0], self.shape[1:]
         rows = math.prod(inner)
         if isinstance(place, int | np.integer) and not isinstance(place, bool | np.bool_):
             at = int(place) + (length if place < 0 else 0)
@@ -327,66 +315,66 @@ class UniformNumbers(_UniformComparisons):
                 return None  # NumPy says so
             if not inner:
                 return self._number(self._ends[at])
-            return self._of(self._ends[at * rows : (at + 1) * rows], inner)
+            return self._view(self._ends[at * rows : (at + 1) * rows], inner)
         if isinstance(place, slice):
             start, stop, step = place.indices(length)
             if step == 1:
                 stop = max(start, stop)
-                return self._of(self._ends[start * rows : stop * rows], (stop - start, *inner))
+                return self._view(self._ends[start * rows : stop * rows], (stop - start, *inner))
             if not inner:
                 part = self._ends[place]
-                return self._of(part, (len(part),))
+                return self._view(part, (len(part),))
         return None
 
     def __len__(self) -> int:
         if not self.ndim:
             raise TypeError("len() of unsized object")  # as NumPy does
-        return self._shape[0]
+        return self.shape[0]
 
     def __iter__(self) -> Any:
         return (self[place] for place in range(len(self)))
 
-    def _laid_out(self) -> np.ndarray:
+    def _all_places(self) -> np.ndarray:
         """Which number each entry is, of this shape."""
         if self._places is not None:
             return self._places
-        return np.arange(len(self._ends)).reshape(self._shape)
+        return np.arange(len(self._ends)).reshape(self.shape)
 
     def _number(self, ends: np.ndarray) -> UniformNumber:
         return UniformNumber(self._run, self._what, ends, self._offset, self._span)
 
-    def _of(self, ends: np.ndarray, shape: tuple[int, ...]) -> UniformNumbers:
+    def _view(self, ends: np.ndarray, shape: tuple[int, ...]) -> UniformNumbers:
         """All numbers of a part of the ends, which must be a view, in order."""
         return UniformNumbers(self._run, self._what, ends, self._offset, self._span, shape=shape)
 
-    def _at(self, places: np.ndarray) -> UniformNumbers:
+    def _pick(self, places: np.ndarray) -> UniformNumbers:
         return UniformNumbers(self._run, self._what, self._ends, self._offset, self._span, places)
 
-    def _same(self, offset: float, span: float) -> UniformNumbers:
-        places, shape = self._places, self._shape
+    def _with_scale(self, offset: float, span: float) -> UniformNumbers:
+        places, shape = self._places, self.shape
         return UniformNumbers(self._run, self._what, self._ends, offset, span, places, shape)
 
-    def _below(self, bound: Any) -> Any:
+    def _is_below(self, bound: Any) -> Any:
         if isinstance(bound, _UniformComparisons):
             return _refuse(self)
         if hasattr(bound, "detach"):
-            found = self._below(array_of(bound))
-            return bound.detach().new_tensor(found).bool()
-        edges, turned = self._inside(np.asarray(bound))
+            return bound.detach().new_tensor(self._is_below(array_of(bound))).bool()
+        edges, turned = self._bound_inside(np.asarray(bound))
         step = precision_of(bound)
         shape = np.broadcast_shapes(self.shape, edges.shape)
         flat = np.broadcast_to(edges, shape).reshape(-1)
         places = None
-        if self._places is not None or shape != self._shape:
-            places = np.broadcast_to(self._laid_out(), shape).reshape(-1)
+        if self._places is not None or shape != self.shape:
+            places = np.broadcast_to(self._all_places(), shape).reshape(-1)
         ends = self._ends if places is None else self._ends[places]
         below = flat >= np.where(ends[:, 1] == 0.0, 1.0, ends[:, 1])
         for at in np.flatnonzero((flat > ends[:, 0]) & ~below):
             # Of a number that stands there twice, the first comparison may decide the second.
             mine = self._ends[at if places is None else places[at]]
             below[at] = UniformNumber(self._run, self._what, mine)._decide(float(flat[at]), step)
-        found = ~below & ~np.isnan(flat) if turned else below
-        return found.reshape(shape)[()]
+        if turned:
+            below = ~below & ~np.isnan(flat)
+        return below.reshape(shape)[()]
 
 
 def _refuse(uniform: _UniformComparisons, *_: Any, **__: Any) -> Any:
@@ -410,14 +398,14 @@ for _operation in _REFUSED:
     setattr(_UniformComparisons, _operation, _refuse)
 
 
-def _unknown(self: _UniformComparisons, name: str) -> Any:
+def _refuse_attribute(self: _UniformComparisons, name: str) -> Any:
     """Whatever else a number or an array of NumPy has."""
     if name[:2] != "__" and hasattr(np.ndarray, name):
         return _refuse(self)
     raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
 
 
-setattr(_UniformComparisons, "__getattr__", _unknown)  # noqa: B010 - as those above
+setattr(_UniformComparisons, "__getattr__", _refuse_attribute)  # noqa: B010 - as those above
 
 
 def uniform(run: Run, what: str, size: Any, low: float = 0.0, high: float = 1.0) -> Any:
@@ -425,6 +413,9 @@ def uniform(run: Run, what: str, size: Any, low: float = 0.0, high: float = 1.0)
 
     Args:
         size: None for one number; a whole number or a shape.
+
+    Raises:
+        UnsupportedDraw: in a run that samples.
     """
     if low == high:  # nothing is drawn
         return float(low) if size is None else np.full(size, float(low))

@@ -41,28 +41,6 @@ class EstimateMoments:
     skipped: int
 
 
-class _MomentSums:
-    """Weighted sums of estimates; the mean is taken first, so that the variance cannot cancel."""
-
-    def __init__(self) -> None:
-        self.estimates: list[dict[str, np.ndarray]] = []
-        self.weights: list[float] = []
-
-    def add(self, weight: float, estimate: dict[str, np.ndarray]) -> None:
-        self.weights.append(weight)
-        self.estimates.append(estimate)
-
-    def moments(self, skipped: int) -> EstimateMoments:
-        mean, variance, largest = {}, {}, {}
-        weights = np.array(self.weights)
-        for name in self.estimates[0]:
-            table = np.stack([estimate[name].astype(np.float64) for estimate in self.estimates])
-            mean[name] = np.tensordot(weights, table, axes=1)
-            variance[name] = np.tensordot(weights, (table - mean[name]) ** 2, axes=1)
-            largest[name] = float(np.abs(table).max())
-        return EstimateMoments(mean, variance, largest, len(self.weights), skipped)
-
-
 def per_example(
     bench: Bench,
     form: Form,
@@ -156,11 +134,19 @@ def enumerate_draws(estimate: Estimate, probability: np.ndarray) -> EstimateMome
             f"{count} joint draws (of K^N = {k}^{n}), at most {MOST_DRAWS} are enumerated; take "
             "fewer sentences"
         )
-    sums = _MomentSums()
-    for labels in itertools.product(*choices):
-        weight = float(np.prod(probability[np.arange(n), list(labels)]))
-        sums.add(weight, estimate(one_hot(np.array(labels), k)))
-    return sums.moments(k**n - count)
+    draws = list(itertools.product(*choices))
+    weights = np.array(
+        [float(np.prod(probability[np.arange(n), list(labels)])) for labels in draws]
+    )
+    estimates = [estimate(one_hot(np.array(labels), k)) for labels in draws]
+    mean, variance, largest = {}, {}, {}
+    for name in estimates[0]:
+        table = np.stack([one[name].astype(np.float64) for one in estimates])
+        mean[name] = np.tensordot(weights, table, axes=1)
+        # The mean is taken first, so that the variance cannot cancel.
+        variance[name] = np.tensordot(weights, (table - mean[name]) ** 2, axes=1)
+        largest[name] = float(np.abs(table).max())
+    return EstimateMoments(mean, variance, largest, count, k**n - count)
 
 
 def _check_total(probability: np.ndarray) -> None:

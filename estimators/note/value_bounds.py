@@ -12,10 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gradproof.reference_models.ops import Array
-
 from ..backends import Arrays, Build
-from ..backends.autograd_backend import AutogradOps
+from .operation_counts import WatchedOps, watched_arrays
 
 #: Reverse mode runs each operation once forwards and at most twice backwards, and the enumeration
 #: adds its weighted sum: four passes of R roundings.
@@ -43,40 +41,16 @@ def count_roundings(build: Build, parameters: Arrays, inputs: Arrays) -> Roundin
     """Run a build forwards, and watch every operation that NumPy does for it."""
     counts, sizes = [0], [0.0]
 
-    class TracedArray(np.ndarray):
-        """An array that reports what NumPy does with it."""
+    def see(
+        function: Any, method: str, args: Sequence[Any], kwargs: dict[str, Any], result: Any
+    ) -> None:
+        counts.append(
+            args[0].shape[-1] if function is np.dot else _terms(function, method, args, kwargs)
+        )
+        sizes.append(_largest(result))
 
-        def __array_ufunc__(self, ufunc: Any, method: str, *args: Any, **kwargs: Any) -> Any:
-            counts.append(_terms(ufunc, method, args, kwargs))
-            plain = [_plain(value) for value in args]
-            result = getattr(ufunc, method)(*plain, **kwargs)
-            sizes.append(_largest(result))
-            # A full sum is a scalar, and what is done to it afterwards counts too.
-            return np.asarray(result).view(TracedArray)
-
-        def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
-            result = super().__array_function__(function, types, args, kwargs)
-            if function is np.dot:
-                counts.append(args[0].shape[-1])
-                sizes.append(_largest(_plain(result)))
-            # NumPy gives some results back as plain arrays, with which the counting would end.
-            return result.view(TracedArray) if isinstance(result, np.ndarray) else result
-
-    watched = {name: np.array(value).view(TracedArray) for name, value in parameters.items()}
-    build(_TracingOps(), watched, inputs)
+    build(WatchedOps(), watched_arrays(see)(parameters), inputs)
     return Roundings(sum(counts), max(sizes))
-
-
-class _TracingOps(AutogradOps):
-    """NumPy's own joining of arrays: autograd's makes plain arrays of what it joins."""
-
-    def concatenate(self, arrays: Sequence[Array], axis: int) -> Array:
-        """Join along an axis."""
-        return np.concatenate(arrays, axis=axis)
-
-    def stack(self, arrays: Sequence[Array], axis: int) -> Array:
-        """Join along a new axis."""
-        return np.stack(arrays, axis=axis)
 
 
 def _largest(result: Any) -> float:
@@ -84,7 +58,7 @@ def _largest(result: Any) -> float:
     return float(np.max(sizes, initial=0.0, where=np.isfinite(sizes)))
 
 
-def _terms(ufunc: Any, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
+def _terms(ufunc: Any, method: str, args: Sequence[Any], kwargs: dict[str, Any]) -> int:
     if method != "reduce":
         return 1
     if ufunc is not np.add:
@@ -93,7 +67,3 @@ def _terms(ufunc: Any, method: str, args: tuple[Any, ...], kwargs: dict[str, Any
     return (
         args[0].size if axis is None else args[0].shape[axis if isinstance(axis, int) else axis[0]]
     )
-
-
-def _plain(value: Any) -> Any:
-    return value.view(np.ndarray) if isinstance(value, np.ndarray) else value

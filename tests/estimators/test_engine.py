@@ -18,7 +18,7 @@ from gradproof.estimators.engine import (
     entry_moments,
     moments_table,
 )
-from gradproof.estimators.engine.accumulate import structured, table
+from gradproof.estimators.engine.accumulate import structured_plan, table
 from gradproof.estimators.engine.entries import entries
 from gradproof.estimators.engine.general import GeneralBlock
 from gradproof.estimators.engine.structured import StructuredBlock
@@ -131,8 +131,8 @@ def test_how_a_batch_is_cut_up_changes_nothing(model, pairs, torch):
     """Some labels at a time or all of them, one sentence or several."""
     subject = _text(model)
     known = reference(subject)
-    assert_same(table(torch, subject, structured(subject, pairs)), known)
-    whole, cut = (entries(torch, subject, structured(subject, each)) for each in (64, pairs))
+    assert_same(table(torch, subject, structured_plan(subject, pairs)), known)
+    whole, cut = (entries(torch, subject, structured_plan(subject, each)) for each in (64, pairs))
     for name, value in whole.least.items():
         # Twice the same sums, in another order: some thousand roundings of what is added up.
         bound = 1e4 * np.finfo(np.float64).eps * (np.abs(whole.value[name]).max() + 1.0)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import functools
 import weakref
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -18,8 +17,9 @@ import numpy as np
 
 from ..generators import BITS, GeneratorAccess, Streams, bits_of, identity
 from ..patches import Patches
-from ..run import Run, SampledRun, UnsupportedDraw, current_run, outside
-from .framework import Framework
+from ..run import Run, SampledRun, UnsupportedDraw, outside_runs
+from .framework import Framework, handle_in_runs, refuse
+from .symbolic import Draw, SymbolicDraws
 
 #: A variable, a node, an op or a compiled function of a framework; or None, where there is none.
 Symbolic = Any
@@ -92,10 +92,7 @@ class SharedVariables:
     @staticmethod
     def of(run: Run, framework: str) -> SharedVariables:
         """Those of a framework, by its name in messages."""
-        found: SharedVariables | None = run.memory.get(f"shared variables of {framework}")
-        if found is None:
-            found = run.memory[f"shared variables of {framework}"] = SharedVariables(run)
-        return found
+        return run.recall(f"shared variables of {framework}", lambda: SharedVariables(run))
 
     def keep(self, variable: Symbolic, storage: list[Any], *, made: bool = False) -> None:
         """Remember what is held, to be put back when the run ends.
@@ -118,24 +115,24 @@ class SharedVariables:
         if isinstance(storage[0], GENERATORS):
             self._held.add(key_of(storage[0]))
         if not made:
-            self.found(storage[0])
+            self.note_found(storage[0])
 
     def _release(self, state: Any) -> None:
         """What NumPy drew from a generator shows in its state, which moves by itself now."""
         if isinstance(state, GENERATORS):
             streams, bits = Streams.of(self._run), bits_of(state)
             streams.catch_up(bits, BITS)
-            streams.moves_freely(bits)
+            streams.let_move(bits)
 
-    def changed(self) -> Iterator[str]:
+    def changed_names(self) -> Iterator[str]:
         """The names of those that hold something else than before, and are no states."""
         return (kept.name for kept in self._kept.values() if kept.name and kept.is_changed())
 
-    def moved_to(self, state: Any) -> None:
+    def note_moved(self, state: Any) -> None:
         """A draw left this state; wherever it is found again, it came from no seed."""
         self._moved_to.add(key_of(state))
 
-    def found(self, state: Any) -> None:
+    def note_found(self, state: Any) -> None:
         """Note a state that is to be drawn from, for whether it is made anew in each run."""
         if isinstance(state, np.ndarray):
             self._note(state, state.tobytes(), state.tobytes(), COMPARED)
@@ -143,13 +140,13 @@ class SharedVariables:
             bits = bits_of(state)
             self._note(bits, BITS.read(bits), key_of(state), BITS)
 
-    def given(self, state: Any) -> None:
+    def note_argument(self, state: Any) -> None:
         """The same of an argument, which may be a copy of what a shared variable held."""
         self._release(state)
         if key_of(state) not in self._held:
-            self.found(state)
+            self.note_found(state)
 
-    def drew(self, storage: list[Any]) -> None:
+    def note_drawn(self, storage: list[Any]) -> None:
         """Something was drawn from a state that is held; note whether it has moved by now.
 
         One that never moves is as one that is made from the same seed in each run.
@@ -167,7 +164,7 @@ class SharedVariables:
     def _note(self, owner: Any, state: Any, key: bytes, kind: GeneratorAccess) -> None:
         streams = Streams.of(self._run)
         streams.moved.setdefault(identity(owner), (owner, state, kind))
-        streams.moves_freely(owner)
+        streams.let_move(owner)
         streams.drawn.setdefault(identity(owner), (owner, key))
 
     def put_back(self) -> None:
@@ -204,7 +201,7 @@ class Compiled(Framework):
         self.changed: dict[str, None] = {}
         self._stays: list[SharedVariables] | None = None
 
-    def unseen(self, maker: Symbolic) -> Iterator[str]:
+    def unseen_draws(self, maker: Symbolic) -> Iterator[str]:
         """What a function draws that no handler can answer, in sentences."""
         raise NotImplementedError
 
@@ -216,7 +213,7 @@ class Compiled(Framework):
             variable: the class of shared variables.
         """
         patches.attribute(function, "__call__", self._call(vars(function)["__call__"]))
-        for kind in (variable, *below(variable)):
+        for kind in (variable, *subclasses_of(variable)):
             for name in ("set_value", "get_value", "zero"):
                 if name in vars(kind):
                     patches.attribute(kind, name, self._access(vars(kind)[name]))
@@ -224,7 +221,7 @@ class Compiled(Framework):
     def finish(self, run: Run, watched: bool) -> None:
         """Put shared variables back."""
         shared = SharedVariables.of(run, self.called)
-        self.changed.update(dict.fromkeys(shared.changed()))
+        self.changed.update(dict.fromkeys(shared.changed_names()))
         if self._stays is None:
             shared.put_back()
         else:
@@ -248,30 +245,48 @@ class Compiled(Framework):
             for shared in stays:
                 shared.put_back()
 
+    def answer_draw(
+        self,
+        run: Run,
+        name: str,
+        draw: Draw,
+        real: Callable[..., Any],
+        state: Any,
+        *parameters: Any,
+    ) -> np.ndarray:
+        """A draw from a state of NumPy: the framework's own moves it, and has the shape.
+
+        Args:
+            name: what it draws, for messages.
+            draw: asks the run for its outcomes.
+            real: draws as ever, given the state and the rest.
+        """
+        key = key_of(state)
+        with outside_runs():
+            like = np.asarray(real(state, *parameters))
+        SharedVariables.of(run, self.called).note_moved(state)
+        return SymbolicDraws.of(run, self.called).answer([key], name, draw, parameters[:-1], like)
+
     def _call(self, real: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(real)
-        def call(function: Symbolic, /, *args: Any, **kwargs: Any) -> Any:
-            run = current_run()
-            if run is None:
-                return real(function, *args, **kwargs)
+        def call(run: Run, function: Symbolic, /, *args: Any, **kwargs: Any) -> Any:
             plan = _PLANS.get(function.maker)
             if plan is None:
                 plan = _PLANS[function.maker] = self._plan(function.maker)
             if not any(plan):
                 return real(function, *args, **kwargs)
-            self._before(run, plan, function, (*args, *kwargs.values()))
+            self._prepare_call(run, plan, function, (*args, *kwargs.values()))
             # Whatever it copies moves by itself.
-            with Streams.of(run).unfollowed():
+            with Streams.of(run).without_following():
                 found = real(function, *args, **kwargs)
             if not run.is_sampling:
                 for place, state in plan.kept:
                     if state:
-                        SharedVariables.of(run, self.called).drew(
+                        SharedVariables.of(run, self.called).note_drawn(
                             function.input_storage[place].storage
                         )
             return found
 
-        return call
+        return handle_in_runs(real, call)
 
     def _plan(self, maker: Symbolic) -> DrawPlan:
         inputs = [
@@ -279,7 +294,7 @@ class Compiled(Framework):
             for place, each in enumerate(maker.expanded_inputs)
         ]
         return DrawPlan(
-            tuple(dict.fromkeys(self.unseen(maker))),
+            tuple(dict.fromkeys(self.unseen_draws(maker))),
             tuple(
                 (place, state)
                 for place, updated, state, held in inputs
@@ -288,30 +303,28 @@ class Compiled(Framework):
             any(state and not held for _, _, state, held in inputs),
         )
 
-    def _before(self, run: Run, plan: DrawPlan, function: Symbolic, given: tuple[Any, ...]) -> None:
+    def _prepare_call(
+        self, run: Run, plan: DrawPlan, function: Symbolic, arguments: tuple[Any, ...]
+    ) -> None:
         """Refuse what a function draws, or remember what it is about to change."""
         for why in plan.refused:
             if not isinstance(run, SampledRun):
                 raise UnsupportedDraw(why)
-            run.observe(functools.partial(_refuse, why))
+            run.observe(refuse(why))
         shared = SharedVariables.of(run, self.called)
         for place, _ in plan.kept:
             variable = function.maker.expanded_inputs[place].variable
             shared.keep(variable, function.input_storage[place].storage)
         if plan.given and not run.is_sampling:
-            for each in given:
-                if isinstance(each, GENERATORS):
-                    shared.given(each)
+            for argument in arguments:
+                if isinstance(argument, GENERATORS):
+                    shared.note_argument(argument)
 
     def _access(self, real: Callable[..., Any]) -> Callable[..., Any]:
         """A handler of a method of shared variables, after which they may hold something else."""
         copies = real.__name__ == "get_value"
 
-        @functools.wraps(real)
-        def access(variable: Symbolic, /, *args: Any, **kwargs: Any) -> Any:
-            run = current_run()
-            if run is None:
-                return real(variable, *args, **kwargs)
+        def access(run: Run, variable: Symbolic, /, *args: Any, **kwargs: Any) -> Any:
             state, copied = is_state(variable), copies and not (args or kwargs)
             if copied and not state:
                 return real(variable)
@@ -319,14 +332,10 @@ class Compiled(Framework):
             shared.keep(variable, variable.container.storage)
             found = real(variable, *args, **kwargs)
             if state and not copies and not run.is_sampling:
-                shared.found(variable.container.storage[0])
+                shared.note_found(variable.container.storage[0])
             return found
 
-        return access
-
-
-def _refuse(why: str) -> None:
-    raise UnsupportedDraw(why)
+        return handle_in_runs(real, access)
 
 
 def is_state(variable: Symbolic) -> bool:
@@ -337,22 +346,9 @@ def is_state(variable: Symbolic) -> bool:
     )
 
 
-def by_itself(real: Callable[..., Any]) -> Callable[..., Any]:
-    """A handler of what draws names and seeds of the framework's own, which is nobody's draw."""
-
-    @functools.wraps(real)
-    def handler(*args: Any, **kwargs: Any) -> Any:
-        if current_run() is None:
-            return real(*args, **kwargs)
-        with outside():
-            return real(*args, **kwargs)
-
-    return handler
-
-
-def below(kind: type) -> Iterator[type]:
+def subclasses_of(kind: type) -> Iterator[type]:
     """The classes that derive from a class."""
     derived: list[type] = kind.__subclasses__()
     for each in derived:
         yield each
-        yield from below(each)
+        yield from subclasses_of(each)

@@ -21,9 +21,9 @@ import functools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar
 
-from ..generators import WatchedGenerators
+from ..generators import WatchedGenerators, identity
 from ..patches import Patches
-from ..run import Run, SampledRun, UnsupportedDraw, current_run, outside
+from ..run import Run, SampledRun, UnsupportedDraw, current_run, outside_runs
 
 
 class Framework:
@@ -84,6 +84,10 @@ class GeneratorFramework(Framework):
     drawn_outside_runs: ClassVar[set[int]]
     each_run = False
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.drawn_outside_runs = set()
+
     def __init__(self, module: Any) -> None:
         super().__init__(module)
         self._handlers: list[tuple[Any, Any]] = []
@@ -94,6 +98,10 @@ class GeneratorFramework(Framework):
     def by_name(self) -> Iterable[tuple[Any, Any]]:
         """The functions of the module."""
         return self._handlers
+
+    def note_drawn_outside(self, generator: Any) -> None:
+        """Somebody drew from a generator where no run was under way."""
+        self.drawn_outside_runs.add(identity(generator))
 
     def owns(self, generator: int) -> bool:
         """Whether this is the framework's own generator, by its identity."""
@@ -136,15 +144,41 @@ def handle(
             return real(*args, **kwargs)
         if isinstance(run, SampledRun):
             run.observe(lambda: answer(run, *args, **kwargs))
-            with outside():  # what it does inside is its own business
+            with outside_runs():  # what it does inside is its own business
                 return real(*args, **kwargs)
         return answer(run, *args, **kwargs)
 
     return handler
 
 
+def handle_in_runs(real: Callable[..., Any], answer: Callable[..., Any]) -> Callable[..., Any]:
+    """A handler that stands for a function while a run is under way, and is given the run first."""
+
+    @functools.wraps(real)
+    def handler(*args: Any, **kwargs: Any) -> Any:
+        run = current_run()
+        return real(*args, **kwargs) if run is None else answer(run, *args, **kwargs)
+
+    return handler
+
+
+def by_itself(real: Callable[..., Any]) -> Callable[..., Any]:
+    """A handler of what draws names and seeds of the framework's own, which is nobody's draw."""
+
+    def answer(_: Run, *args: Any, **kwargs: Any) -> Any:
+        with outside_runs():
+            return real(*args, **kwargs)
+
+    return handle_in_runs(real, answer)
+
+
+def unsupported_message(what: str) -> str:
+    """Why a function is refused that draws what has no outcomes to count, or too many."""
+    return f"{what} is an unsupported draw: its outcomes cannot be enumerated"
+
+
 def refuse(why: str) -> Callable[..., Any]:
-    """A handler that refuses an unsupported draw."""
+    """An answer that refuses an unsupported draw."""
 
     def answer(*_: Any, **__: Any) -> Any:
         raise UnsupportedDraw(why)

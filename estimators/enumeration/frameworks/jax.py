@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 
 from ..patches import Patches
-from ..run import NotEnumerable, Run, UnsupportedDraw, _current, current_run, outside
-from .framework import Framework, handle, refuse
+from ..run import NotEnumerable, Run, UnsupportedDraw, _current, current_run, outside_runs
+from .framework import Framework, handle, handle_in_runs, refuse, unsupported_message
 from .jax_functions import Functions
 from .jax_primitive import AnsweredDraws, part
 from .jax_traces import Home, compile_once, home, traces
@@ -37,7 +37,10 @@ KEPT = frozenset(
 BELOW = ("random_bits_p", "random_gamma_p", "rng_uniform_p", "rng_bit_generator_p")
 
 #: Says why a draw below is refused that no sampler of ``jax.random`` makes.
-NO_SAMPLER = "JAX drew by {}, which is no sampler of jax.random and has no outcomes to count"
+NO_SAMPLER = (
+    "JAX drew by {}, which is no sampler of jax.random and has no outcomes to count; draw by one "
+    "that has, such as jax.random.categorical"
+)
 
 #: Where JAX makes keys of keys, by bits with some generators.
 MAKES_KEYS = ("jax._src.random", "jax._src.prng")
@@ -56,7 +59,7 @@ class Jax(Framework):
         Raises:
             UnsupportedDraw: for a JAX that might draw unseen.
         """
-        below = _below(self.module)
+        below = _primitives_below(self.module)
         handlers = _handlers(self.module)
         handlers.install(patches)
         for primitive in below:
@@ -104,7 +107,7 @@ class Jax(Framework):
 
 def _settle(jax: Any) -> None:
     """Wait for what this thread asked of JAX."""
-    compiled, zeros = _nothing(jax)
+    compiled, zeros = _idle_computation(jax)
     if len(zeros) > 1:  # what is computed on several is in no order
         for array in jax.live_arrays():
             with contextlib.suppress(Exception):  # of a failure, which is known, or a deleted one
@@ -114,14 +117,14 @@ def _settle(jax: Any) -> None:
 
 
 @functools.cache
-def _nothing(jax: Any) -> tuple[Callable[[Any], Any], list[Any]]:
+def _idle_computation(jax: Any) -> tuple[Callable[[Any], Any], list[Any]]:
     """A computation, and what it is done with on each device."""
     zeros = [jax.device_put(np.zeros(()), each) for each in jax.local_devices()]
     return jax.jit(lambda zero: zero + 1), zeros
 
 
 @contextlib.contextmanager
-def apart(jax: Any, *what: Any) -> Iterator[None]:
+def separate_traces(jax: Any, *what: Any) -> Iterator[None]:
     """Runs that begin in here use no code that was traced in others, nor others theirs.
 
     For whatever replaces functions that are called while code is traced.
@@ -136,9 +139,9 @@ def apart(jax: Any, *what: Any) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def uncompiled(jax: Any) -> Iterator[None]:
+def without_compiling(jax: Any) -> Iterator[None]:
     """Runs that begin in here compile nothing, so that everything has values."""
-    with apart(jax, "uncompiled"), jax.disable_jit():
+    with separate_traces(jax, "uncompiled"), jax.disable_jit():
         yield
 
 
@@ -168,7 +171,7 @@ class _Handlers:
             (sys.modules.get("jax.experimental"), "io_callback"),
         ):
             if hasattr(owner, name):
-                self._all.append((owner, name, _calling(_twin(getattr(owner, name)))))
+                self._all.append((owner, name, _handle_callback(_twin(getattr(owner, name)))))
 
     def install(self, patches: Patches) -> None:
         """Put them in place of the functions."""
@@ -182,23 +185,25 @@ class _Handlers:
         def handler(*args: Any, **kwargs: Any) -> Any:
             run = current_run()
             if run is None:
-                with self._outside(what):
+                with self._mark_outside(what):
                     return real(*args, **kwargs)
             _check_thread(what)
             if run.is_sampling:
-                with outside():  # what it does inside is its own business
+                with outside_runs():  # what it does inside is its own business
                     found = real(*args, **kwargs)
-                asked = answer or (lambda *_, **__: self._functions._uncounted(_why(what)))
-                return self._functions._beside(found, lambda: asked(*args, **kwargs))
+                asked = answer or (
+                    lambda *_, **__: self._functions._refuse_value(unsupported_message(what))
+                )
+                return self._functions._ask_beside(found, lambda: asked(*args, **kwargs))
             if answer is not None:
                 return answer(*args, **kwargs)
-            with self._called(what):
+            with self._naming_sampler(what):
                 return real(*args, **kwargs)
 
         return handler
 
     @contextlib.contextmanager
-    def _called(self, what: str) -> Iterator[None]:
+    def _naming_sampler(self, what: str) -> Iterator[None]:
         """A sampler is called, and traced with its name."""
         here = home()
         if here.sampler:
@@ -211,7 +216,7 @@ class _Handlers:
         finally:
             here.sampler = ""
 
-    def _outside(self, what: str) -> contextlib.AbstractContextManager[object]:
+    def _mark_outside(self, what: str) -> contextlib.AbstractContextManager[object]:
         """Where no run is under way, though one may be in this thread that was stepped out of."""
         runs = home().runs
         if not runs or runs[-1].is_sampling:
@@ -234,13 +239,15 @@ class _Handlers:
             if run is None or (derives and _is_a_key_derived()):
                 return real(*args, **params)
             what = home().sampler
-            why = _why(what) if what else NO_SAMPLER.format(primitive.name)
+            why = unsupported_message(what) if what else NO_SAMPLER.format(primitive.name)
             _check_thread(primitive.name)
             if run.is_sampling:
                 found = real(*args, **params)
-                return self._functions._beside(found, lambda: self._functions._uncounted(why))
+                return self._functions._ask_beside(
+                    found, lambda: self._functions._refuse_value(why)
+                )
             shapes = self._jax.eval_shape(functools.partial(real, **params), *args)
-            made = functools.partial(self._functions._uncounted, why)
+            made = functools.partial(self._functions._refuse_value, why)
             return self._jax.tree.map(
                 lambda each: made(each.shape, numpy.dtype(each.dtype)), shapes
             )
@@ -256,7 +263,7 @@ class _Handlers:
             before = table.get(primitive)
             if before is None:
                 continue
-            rule = _lowered_outside(primitive.name, getattr(before, "rule", before))
+            rule = _refuse_lowering(primitive.name, getattr(before, "rule", before))
             # In later versions of JAX a rule stands in an entry.
             entry = dataclasses.replace(before, rule=rule) if hasattr(before, "rule") else rule
             patches.call(functools.partial(table.__setitem__, primitive), entry, before)
@@ -296,9 +303,9 @@ def _stand_in(*args: Any, _gradproof_handler: Callable[..., Any], **kwargs: Any)
     return _gradproof_handler(*args, **kwargs)
 
 
-def _lowered_outside(name: str, rule: Callable[..., Any]) -> Callable[..., Any]:
+def _refuse_lowering(name: str, rule: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(rule)
-    def lowered(*args: Any, **params: Any) -> Any:
+    def refuse_in_run(*args: Any, **params: Any) -> Any:
         run = current_run()
         if run is None or run.is_sampling:
             return rule(*args, **params)
@@ -307,11 +314,7 @@ def _lowered_outside(name: str, rule: Callable[..., Any]) -> Callable[..., Any]:
             "function that it was traced from"
         )
 
-    return lowered
-
-
-def _why(what: str) -> str:
-    return f"{what} is an unsupported draw: its outcomes cannot be enumerated"
+    return refuse_in_run
 
 
 def _check_thread(what: str) -> None:
@@ -338,7 +341,7 @@ def _is_a_key_derived() -> bool:
 # ------------------------------------------------------------------ what else is replaced
 
 
-def _below(jax: Any) -> list[Any]:
+def _primitives_below(jax: Any) -> list[Any]:
     try:
         known = part(jax, ".extend.core.primitives")
         return [getattr(known, name) for name in BELOW]
@@ -381,13 +384,10 @@ class _Callback:
             _current.reset(token)
 
 
-def _calling(real: Callable[..., Any]) -> Callable[..., Any]:
+def _handle_callback(real: Callable[..., Any]) -> Callable[..., Any]:
     """A handler for what has a function called back."""
 
-    @functools.wraps(real, assigned=("__name__", "__doc__"), updated=())
-    def handler(callback: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        if current_run() is None:
-            return real(callback, *args, **kwargs)
+    def answer(_: Run, callback: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         return real(_Callback(callback, home()), *args, **kwargs)
 
-    return handler
+    return handle_in_runs(real, answer)

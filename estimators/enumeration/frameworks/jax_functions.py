@@ -30,7 +30,11 @@ SAME_NUMBERS = {"unsafe_rbg": "rbg"}
 
 
 class Functions:
-    """Those of one JAX. What begins without an underscore is called as in ``jax.random``."""
+    """Those of one JAX. What begins without an underscore is called as in ``jax.random``.
+
+    Raises (each function):
+        ValueError: for arguments that JAX refuses.
+    """
 
     def __init__(self, jax: Any) -> None:
         self._jax = jax
@@ -56,18 +60,15 @@ class Functions:
         *rows, count = logits.shape
         shape = tuple(rows) if shape is None else tuple(shape)
         _check(what, shape, rows)
-        if replace:
-            how = {"softmax": True}
-            return self._drawn(
-                key, Categoricals(what, shape, self._whole, self._step(logits), **how), logits
+        times = None if replace else math.prod(shape[: len(shape) - len(rows)])
+        if times is not None and times > count:
+            raise ValueError(
+                f"{what}: {times} of {count} cannot be drawn without replacement; draw fewer"
             )
-        times = math.prod(shape[: len(shape) - len(rows)])
-        if times > count:
-            raise ValueError(f"{what}: {times} of {count} cannot be drawn without replacement")
         sampler = Categoricals(
-            what, shape, self._whole, self._step(logits), softmax=True, times=times
+            what, shape, self._whole_type, self._step(logits), softmax=True, times=times
         )
-        return self._drawn(key, sampler, logits)
+        return self._draw(key, sampler, logits)
 
     def bernoulli(
         self,
@@ -81,14 +82,14 @@ class Functions:
         what, p = "jax.random.bernoulli", self._array(p)
         shape = tuple(p.shape) if shape is None else tuple(shape)
         _check(what, shape, p.shape)
-        return self._drawn(key, Coins(what, shape, np.dtype(bool), self._step(p)), p)
+        return self._draw(key, Coins(what, shape, np.dtype(bool), self._step(p)), p)
 
     def rademacher(
         self, key: Array, shape: Sequence[int] = (), dtype: Any = None, **_: Any
     ) -> Array:
         """1 or -1."""
         kind = self._type(int if dtype is None else dtype)
-        return self._drawn(key, Signs("jax.random.rademacher", tuple(shape), kind))
+        return self._draw(key, Signs("jax.random.rademacher", tuple(shape), kind))
 
     def choice(
         self,
@@ -109,7 +110,9 @@ class Functions:
         if count < 1:
             raise ValueError("a must be greater than 0 unless no samples are taken")  # as JAX
         if not replace and size > count:
-            raise ValueError(f"{what}: {size} of {count} cannot be drawn without replacement")
+            raise ValueError(
+                f"{what}: {size} of {count} cannot be drawn without replacement; draw fewer"
+            )
         places = self._places(what, key, count, tuple(shape), replace, p)
         return places if values is None else self._numpy.take(values, places, axis=axis)
 
@@ -118,15 +121,17 @@ class Functions:
     ) -> Array:
         if p is None:
             if replace:
-                return self._drawn(key, Integers(what, shape, self._whole), 0, count)
+                return self._draw(key, Integers(what, shape, self._whole_type), 0, count)
             size = math.prod(shape)
-            return self._drawn(key, Permutations(what, shape, self._whole, count=count, size=size))
+            return self._draw(
+                key, Permutations(what, shape, self._whole_type, count=count, size=size)
+            )
         p = self._array(p)
         if p.shape != (count,):
-            raise ValueError(f"{what}: p has shape {p.shape}, and there are {count}")
+            raise ValueError(f"{what}: p has shape {p.shape}, expected ({count},)")
         times = None if replace else math.prod(shape)
-        return self._drawn(
-            key, Categoricals(what, shape, self._whole, self._step(p), times=times), p
+        return self._draw(
+            key, Categoricals(what, shape, self._whole_type, self._step(p), times=times), p
         )
 
     def permutation(
@@ -141,7 +146,9 @@ class Functions:
         if rows:
             values = self._numpy.moveaxis(values, axis, -1)
             shape = tuple(values.shape)
-        places = self._drawn(key, Permutations(what, shape, self._whole, count=count, size=count))
+        places = self._draw(
+            key, Permutations(what, shape, self._whole_type, count=count, size=count)
+        )
         if values is None:
             return places
         if rows:
@@ -162,7 +169,7 @@ class Functions:
         what, bounds = "jax.random.randint", [self._array(minval), self._array(maxval)]
         _check(what, tuple(shape), *(each.shape for each in bounds))
         kind = self._type(int if dtype is None else dtype)
-        return self._drawn(key, Integers(what, tuple(shape), kind), *bounds)
+        return self._draw(key, Integers(what, tuple(shape), kind), *bounds)
 
     def binomial(
         self,
@@ -177,7 +184,7 @@ class Functions:
         whole = np.broadcast_shapes(n.shape, p.shape) if shape is None else tuple(shape)
         _check(what, whole, n.shape, p.shape)
         kind = self._type(float if dtype is None else dtype)
-        return self._drawn(key, Binomials(what, whole, kind, self._step(p)), n, p)
+        return self._draw(key, Binomials(what, whole, kind, self._step(p)), n, p)
 
     def multinomial(
         self,
@@ -195,15 +202,15 @@ class Functions:
         _check(what, whole, p.shape)
         _check(what, whole[:-1], n.shape)
         kind = self._type(float if dtype is None else dtype)
-        return self._drawn(key, Counts(what, whole, kind, self._step(p)), n, p)
+        return self._draw(key, Counts(what, whole, kind, self._step(p)), n, p)
 
-    def _uncounted(self, why: str, shape: Sequence[int] = (), dtype: Any = bool) -> Array:
+    def _refuse_value(self, why: str, shape: Sequence[int] = (), dtype: Any = bool) -> Array:
         """What is refused where it has a value."""
         data = np.zeros(1, np.uint32)
         sampler = UncountedSampler(why, tuple(shape), np.dtype(dtype))
-        return self._bound(sampler, "none", data)
+        return self._bind(sampler, "none", data)
 
-    def _beside(self, found: Any, ask: Callable[[], object]) -> Any:
+    def _ask_beside(self, result: Any, ask: Callable[[], object]) -> Any:
         """What was drawn, after a run that samples is told what could have been.
 
         In compiled code only that is computed which something follows from. What is asked comes out
@@ -218,22 +225,24 @@ class Functions:
         for array in arrays:
             if isinstance(array, self._jax.core.Tracer) and array.size:
                 zero = array.sum()
-                found = self._jax.tree.map(lambda each, zero=zero: self._added(each, zero), found)
-        return found
+                result = self._jax.tree.map(
+                    lambda each, zero=zero: self._add_zero(each, zero), result
+                )
+        return result
 
-    def _added(self, found: Array, zero: Array) -> Array:
-        if found.dtype == bool:
-            return found ^ zero.astype(bool)
-        return found + zero.astype(found.dtype)
+    def _add_zero(self, result: Array, zero: Array) -> Array:
+        if result.dtype == bool:
+            return result ^ zero.astype(bool)
+        return result + zero.astype(result.dtype)
 
-    def _bound(self, sampler: Sampler, generator: str, *arrays: Array) -> Array:
+    def _bind(self, sampler: Sampler, generator: str, *arrays: Array) -> Array:
         found = self._primitive.bind(*arrays, sampler=sampler, generator=generator, where=home())
         asked = getattr(self._asked, "arrays", None)
         if asked is not None:
             asked.append(found)
         return found
 
-    def _drawn(self, key: Array, sampler: Sampler, *given: Any) -> Array:
+    def _draw(self, key: Array, sampler: Sampler, *given: Any) -> Array:
         data, generator = self._words(key)
         if data.ndim != 1:
             raise ValueError(
@@ -241,7 +250,7 @@ class Functions:
                 f"{data.shape[:-1]}. Use jax.vmap for batching."
             )  # as JAX does
         given = tuple(self._array(each) for each in given)
-        return self._bound(sampler, generator, data, *given)
+        return self._bind(sampler, generator, data, *given)
 
     def _words(self, key: Array) -> tuple[Array, str]:
         """Of a key, and the name of what they are words of."""
@@ -273,7 +282,7 @@ class Functions:
         return found
 
     @property
-    def _whole(self) -> np.dtype[Any]:
+    def _whole_type(self) -> np.dtype[Any]:
         return self._type(int)
 
     def _step(self, given: Array) -> float:

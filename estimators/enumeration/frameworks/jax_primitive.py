@@ -49,19 +49,19 @@ class AnsweredDraws:
         return found
 
     def draw(
-        self, sampler: Sampler, generator: str, data: np.ndarray, given: Sequence[np.ndarray]
+        self, sampler: Sampler, generator: str, data: np.ndarray, arguments: Sequence[np.ndarray]
     ) -> np.ndarray:
         """What is drawn by each of some keys; see :meth:`.jax_samplers.KeyedDraws.draw`."""
         with _one_at_a_time:
             if isinstance(self._run, SampledRun):
                 try:
                     self._run.observe(
-                        lambda: self._keys.draw(self._run, sampler, generator, data, given)
+                        lambda: self._keys.draw(self._run, sampler, generator, data, arguments)
                     )
                 except ValueError as error:  # JAX draws by what is no distribution as well
                     self._run.unknown[str(error)] = None
                 return np.zeros((*data.shape[:-1], *sampler.shape), sampler.dtype)
-            return self._keys.draw(self._run, sampler, generator, data, given)
+            return self._keys.draw(self._run, sampler, generator, data, arguments)
 
     def note(self, error: BaseException) -> None:
         """Keep what was raised where it cannot get out as it is."""
@@ -81,20 +81,19 @@ class AnsweredDraws:
         without knowing these. If it came before one that is given, a path would be left out.
         """
         places, left = self._places, self._ordered
-        if not left and [each.key for each in self._run.choices[: len(places)]] == list(places):
+        first = self._run.choices[: len(places)]
+        if not left and [choice.key for choice in first] == list(places):
             return
-        given: list[Choice] = []
+        prefix: list[Choice] = []
         free: list[Choice] = []
         for choice in self._run.choices:
             ordered = choice.key is None and left > 0
             left -= ordered
-            (given if ordered or choice.key in places else free).append(choice)
-        keyed = sorted(
-            (each for each in given if each.key in places), key=lambda each: places[each.key]
-        )
-        following = iter(keyed)
-        given = [next(following) if each.key in places else each for each in given]
-        self._run.choices[:] = [*given, *free]
+            (prefix if ordered or choice.key in places else free).append(choice)
+        keyed = [choice for choice in prefix if choice.key in places]
+        following = iter(sorted(keyed, key=lambda choice: places[choice.key]))
+        prefix = [next(following) if choice.key in places else choice for choice in prefix]
+        self._run.choices[:] = [*prefix, *free]
 
 
 def part(jax: Any, name: str) -> Any:
@@ -108,21 +107,21 @@ def draw_primitive(jax: Any) -> Any:
     drawn = part(jax, ".extend.core").Primitive("gradproof_draw")
     ad, batching, mlir = (part(jax, f".interpreters.{name}") for name in ("ad", "batching", "mlir"))
     kind_of = getattr(jax, "typeof", None) or jax.core.get_aval  # in an older JAX
-    place = jax.jit(lambda found: found)
+    place = jax.jit(lambda outcomes: outcomes)
 
-    def evaluated(
-        data: Array, *given: Array, sampler: Sampler, generator: str, where: Home
+    def evaluate(
+        data: Array, *arguments: Array, sampler: Sampler, generator: str, where: Home
     ) -> Array:
         run = where.run(sampler.what)
-        numbers = [np.asarray(each) for each in given]
-        found = AnsweredDraws.of(run).draw(sampler, generator, np.asarray(data), numbers)
-        placed = place(found)  # in a third of the time that jax.numpy.asarray takes
-        return placed if isinstance(placed, jax.Array) else jax.numpy.asarray(found)
+        numbers = [np.asarray(each) for each in arguments]
+        outcomes = AnsweredDraws.of(run).draw(sampler, generator, np.asarray(data), numbers)
+        placed = place(outcomes)  # in a third of the time that jax.numpy.asarray takes
+        return placed if isinstance(placed, jax.Array) else jax.numpy.asarray(outcomes)
 
-    def traced(data: Any, *_: Any, sampler: Sampler, **__: Any) -> Any:
+    def abstract_value(data: Any, *_: Any, sampler: Sampler, **__: Any) -> Any:
         return jax.core.ShapedArray((*data.shape[:-1], *sampler.shape), sampler.dtype)
 
-    def mapped(
+    def map_over(
         arrays: Sequence[Array], axes: Sequence[int | None], **how: Any
     ) -> tuple[Array, int]:
         pairs = list(zip(arrays, axes, strict=True))
@@ -130,14 +129,14 @@ def draw_primitive(jax: Any) -> Any:
         # A key that is not mapped is the same one for each: it may draw the same again.
         return drawn.bind(*(batching.bdim_at_front(*pair, size) for pair in pairs), **how), 0
 
-    def differentiated(values: Sequence[Array], _: object, **how: Any) -> tuple[Array, Any]:
-        found = drawn.bind(*values, **how)
-        return found, ad.Zero(kind_of(found).to_tangent_aval())
+    def differentiate(values: Sequence[Array], _: object, **how: Any) -> tuple[Array, Any]:
+        outcomes = drawn.bind(*values, **how)
+        return outcomes, ad.Zero(kind_of(outcomes).to_tangent_aval())
 
-    drawn.def_impl(evaluated)
-    drawn.def_abstract_eval(traced)
-    batching.primitive_batchers[drawn] = mapped
-    ad.primitive_jvps[drawn] = differentiated
+    drawn.def_impl(evaluate)
+    drawn.def_abstract_eval(abstract_value)
+    batching.primitive_batchers[drawn] = map_over
+    ad.primitive_jvps[drawn] = differentiate
     try:
         mlir.register_lowering(drawn, _lowering(mlir), cacheable=False)  # as JAX's own calls
     except TypeError:  # by an older JAX, which has no such cache
@@ -148,7 +147,7 @@ def draw_primitive(jax: Any) -> Any:
 def _lowering(mlir: Any) -> Any:
     """What is compiled: a call that asks the run."""
 
-    def lowered(
+    def lower(
         context: Any, *values: Any, sampler: Sampler, generator: str, where: Home
     ) -> Sequence[Any]:
         devices = getattr(context.module_context.axis_context, "num_devices", 1) or 1
@@ -159,13 +158,13 @@ def _lowering(mlir: Any) -> Any:
             ]
         where.compiled = True
         results, *_ = mlir.emit_python_callback(
-            context, _asking(sampler, generator, where), None, list(values), context.avals_in,
+            context, _ask_run(sampler, generator, where), None, list(values), context.avals_in,
             context.avals_out, has_side_effect=False,
         )  # fmt: skip
         asks_by(context.module_context, (sampler, generator, where))
         return results
 
-    return lowered
+    return lower
 
 
 def _refuse_several(what: str, devices: int) -> None:
@@ -179,10 +178,10 @@ def _refuse_several(what: str, devices: int) -> None:
     run.unknown[why] = None
 
 
-def _asking(sampler: Sampler, generator: str, where: Home) -> Callable[..., tuple[np.ndarray]]:
+def _ask_run(sampler: Sampler, generator: str, where: Home) -> Callable[..., tuple[np.ndarray]]:
     """What compiled code calls, in whatever thread that is."""
 
-    def asked(data: np.ndarray, *given: np.ndarray) -> tuple[np.ndarray]:
+    def ask(data: np.ndarray, *given: np.ndarray) -> tuple[np.ndarray]:
         run = where.run(sampler.what)
         token = None if current_run() is run else _current.set(run)
         answers = AnsweredDraws.of(run)
@@ -195,4 +194,4 @@ def _asking(sampler: Sampler, generator: str, where: Home) -> Callable[..., tupl
             if token is not None:
                 _current.reset(token)
 
-    return asked
+    return ask

@@ -21,9 +21,9 @@ from ..outcomes import (
     OutcomeDistribution,
     Uniform,
     binomial,
-    weighted,
-    weighted_without_replacement,
-    without_replacement,
+    draw_weighted_without_replacement,
+    draw_without_replacement,
+    weighted_table,
 )
 from ..run import Run, UnsupportedDraw
 
@@ -48,15 +48,15 @@ class Sampler:
     dtype: Any
     step: float = EPS
 
-    def parameters(self, *given: np.ndarray) -> tuple[np.ndarray, ...]:
+    def parameters(self, *arguments: np.ndarray) -> tuple[np.ndarray, ...]:
         """What the probabilities follow from, of the arguments."""
-        return tuple(each.astype(np.float64) for each in given)
+        return tuple(each.astype(np.float64) for each in arguments)
 
-    def drawn(self, choose: Choose, *known: np.ndarray) -> Any:
+    def draw(self, choose: Choose, *known: np.ndarray) -> Any:
         """What comes out, with these parameters; its shape may be another one of as many."""
         raise NotImplementedError
 
-    def same(self, before: Sequence[np.ndarray], now: Sequence[np.ndarray]) -> bool:
+    def is_same(self, before: Sequence[np.ndarray], now: Sequence[np.ndarray]) -> bool:
         """Whether parameters are the same, or the same but for rounding."""
         limit = RECOMPUTED * self.step
         return all(
@@ -78,27 +78,27 @@ class Categoricals(Sampler):
     softmax: bool = False
     times: int | None = None
 
-    def parameters(self, *given: np.ndarray) -> tuple[np.ndarray, ...]:
+    def parameters(self, *arguments: np.ndarray) -> tuple[np.ndarray, ...]:
         """Probabilities, (*rows, K).
 
         Raises:
             ValueError: for a row that has none.
         """
-        known = given[0].astype(np.float64)
+        weights = arguments[0].astype(np.float64)
         if self.softmax:
             with np.errstate(invalid="ignore"):  # of what is not finite, and refused below
-                known = np.exp(known - known.max(axis=-1, keepdims=True))
-            total = known.sum(axis=-1, keepdims=True)
+                weights = np.exp(weights - weights.max(axis=-1, keepdims=True))
+            total = weights.sum(axis=-1, keepdims=True)
             good = (total >= 1.0).all()  # the largest is one; false of NaN
         else:
-            total = known.sum(axis=-1, keepdims=True)
-            good = (known >= 0.0).all() and ((total > 0.0) & (total < math.inf)).all()
+            total = weights.sum(axis=-1, keepdims=True)
+            good = (weights >= 0.0).all() and ((total > 0.0) & (total < math.inf)).all()
         if not good:
-            for row in known.reshape(-1, known.shape[-1]):
-                weighted(self.what, row)
-        return (known / total,)
+            for row in weights.reshape(-1, weights.shape[-1]):
+                weighted_table(self.what, row)
+        return (weights / total,)
 
-    def drawn(self, choose: Choose, *known: np.ndarray) -> Any:
+    def draw(self, choose: Choose, *known: np.ndarray) -> Any:
         """See the base class."""
         (rows,) = known
         if rows.ndim == 1 and self.times is None:
@@ -108,7 +108,8 @@ class Categoricals(Sampler):
         if self.times is not None:
             times, step = self.times, self.step
             found = [
-                weighted_without_replacement(choose, self.what, row, times, step) for row in flat
+                draw_weighted_without_replacement(choose, self.what, row, times, step)
+                for row in flat
             ]
             return np.moveaxis(np.reshape(found, (*rows.shape[:-1], self.times)), -1, 0)
         outcomes = [Categorical(self.what, row, self.step) for row in flat]
@@ -120,11 +121,11 @@ class Categoricals(Sampler):
 class Coins(Sampler):
     """Zeros and ones, with the probabilities of ones."""
 
-    def parameters(self, *given: np.ndarray) -> tuple[np.ndarray, ...]:
+    def parameters(self, *arguments: np.ndarray) -> tuple[np.ndarray, ...]:
         """Probabilities. JAX compares a number between 0 and 1 with what it is given."""
-        return (np.clip(given[0].astype(np.float64), 0.0, 1.0),)
+        return (np.clip(arguments[0].astype(np.float64), 0.0, 1.0),)
 
-    def drawn(self, choose: Choose, *known: np.ndarray) -> Any:
+    def draw(self, choose: Choose, *known: np.ndarray) -> Any:
         """See the base class."""
         ones = np.broadcast_to(known[0], self.shape).flat
         return [choose(Coin(self.what, float(one), self.step)) for one in ones]
@@ -134,7 +135,7 @@ class Coins(Sampler):
 class Signs(Sampler):
     """1 or -1."""
 
-    def drawn(self, choose: Choose, *_: np.ndarray) -> Any:
+    def draw(self, choose: Choose, *_: np.ndarray) -> Any:
         """See the base class."""
         coin = Coin(self.what, 0.5)
         return [2 * choose(coin) - 1 for _ in range(math.prod(self.shape))]
@@ -144,11 +145,11 @@ class Signs(Sampler):
 class Integers(Sampler):
     """Whole numbers, each as likely: from the first argument up to, and without, the second."""
 
-    def parameters(self, *given: np.ndarray) -> tuple[np.ndarray, ...]:
+    def parameters(self, *arguments: np.ndarray) -> tuple[np.ndarray, ...]:
         """Bounds, as whole numbers of any size."""
-        return tuple(each.astype(object) for each in given)
+        return tuple(each.astype(object) for each in arguments)
 
-    def drawn(self, choose: Choose, *known: np.ndarray) -> Any:
+    def draw(self, choose: Choose, *known: np.ndarray) -> Any:
         """See the base class."""
         kind = np.iinfo(self.dtype)
         first, last = int(kind.min), int(kind.max)
@@ -168,17 +169,19 @@ class Permutations(Sampler):
     count: int = 0
     size: int = 0
 
-    def drawn(self, choose: Choose, *_: np.ndarray) -> Any:
+    def draw(self, choose: Choose, *_: np.ndarray) -> Any:
         """See the base class."""
         rows = math.prod(self.shape) // self.size if self.size else 0
-        return [without_replacement(choose, self.what, self.count, self.size) for _ in range(rows)]
+        return [
+            draw_without_replacement(choose, self.what, self.count, self.size) for _ in range(rows)
+        ]
 
 
 @dataclasses.dataclass(frozen=True)
 class Binomials(Sampler):
     """How many of so many trials come out, with the probability of each."""
 
-    def drawn(self, choose: Choose, *known: np.ndarray) -> Any:
+    def draw(self, choose: Choose, *known: np.ndarray) -> Any:
         """See the base class."""
         trials, ones = (np.broadcast_to(each, self.shape).flat for each in known)
         pairs = zip(trials, ones, strict=True)
@@ -196,7 +199,7 @@ class Binomials(Sampler):
 class Counts(Sampler):
     """How often each place comes out in so many trials, by weights in the last axis."""
 
-    def drawn(self, choose: Choose, *known: np.ndarray) -> Any:
+    def draw(self, choose: Choose, *known: np.ndarray) -> Any:
         """See the base class."""
         trials, weights = known
         rows = np.broadcast_to(weights, self.shape).reshape(-1, self.shape[-1])
@@ -205,7 +208,7 @@ class Counts(Sampler):
 
     def _row(self, choose: Choose, trials: int, weights: np.ndarray) -> list[int]:
         if trials == 1:
-            taken = choose(weighted(self.what, weights, self.step))
+            taken = choose(weighted_table(self.what, weights, self.step))
             return [int(place == taken) for place in range(weights.size)]
         found, left = [0] * weights.size, trials
         for place in range(weights.size):
@@ -225,7 +228,7 @@ class UncountedSampler(Sampler):
         what: is the reason.
     """
 
-    def drawn(self, choose: Choose, *_: np.ndarray) -> Any:
+    def draw(self, choose: Choose, *_: np.ndarray) -> Any:
         """Nothing.
 
         Raises:
@@ -254,7 +257,7 @@ class KeyedDraws:
         sampler: Sampler,
         generator: str,
         data: np.ndarray,
-        given: Sequence[np.ndarray],
+        arguments: Sequence[np.ndarray],
     ) -> np.ndarray:
         """What a sampler draws by each of some keys.
 
@@ -269,28 +272,35 @@ class KeyedDraws:
         """
         rows = data.shape[:-1]
         if not rows:
-            return self._one(run, sampler, (generator, data.tobytes()), given, of_rows=False)
+            return self._one(run, sampler, (generator, data.tobytes()), arguments, of_rows=False)
         found = np.empty((*rows, *sampler.shape), sampler.dtype)
         for row in np.ndindex(*rows):
             key = generator, data[row].tobytes()
-            found[row] = self._one(run, sampler, key, [each[row] for each in given], of_rows=True)
+            found[row] = self._one(
+                run, sampler, key, [each[row] for each in arguments], of_rows=True
+            )
         return found
 
     def _one(
-        self, run: Run, sampler: Sampler, key: Hashable, given: Sequence[np.ndarray], of_rows: bool
+        self,
+        run: Run,
+        sampler: Sampler,
+        key: Hashable,
+        arguments: Sequence[np.ndarray],
+        of_rows: bool,
     ) -> np.ndarray:
-        known = sampler.parameters(*given)
+        parameters = sampler.parameters(*arguments)
         made = None if run.is_sampling else self._made.get(key)
         if made is None:
-            found = np.asarray(sampler.drawn(_RunAnswers(run, key), *known), sampler.dtype)
-            made = _KeyedDraw(sampler, known, found.reshape(sampler.shape))
+            found = np.asarray(sampler.draw(_RunAnswers(run, key), *parameters), sampler.dtype)
+            made = _KeyedDraw(sampler, parameters, found.reshape(sampler.shape))
             self._made[key] = made
-        elif made.sampler != sampler or not sampler.same(made.known, known):
-            raise UnsupportedDraw(_used_again(sampler, made.sampler, of_rows))
+        elif made.sampler != sampler or not sampler.is_same(made.known, parameters):
+            raise UnsupportedDraw(_reuse_message(sampler, made.sampler, of_rows))
         return made.found
 
 
-def _used_again(sampler: Sampler, before: Sampler, of_rows: bool) -> str:
+def _reuse_message(sampler: Sampler, before: Sampler, of_rows: bool) -> str:
     if sampler != before:
         return (
             f"{sampler.what} draws with a key that {before.what} drew with: the two depend on "

@@ -55,7 +55,7 @@ class Home:
             UnsupportedDraw: if there is none, or if the code is called by another thread.
         """
         run = current_run()
-        if run is None and self.runs and not self._called_elsewhere():
+        if run is None and self.runs and not self._is_called_elsewhere():
             run = self.runs[-1]
         if run is None:
             raise UnsupportedDraw(
@@ -64,7 +64,7 @@ class Home:
             )
         return run
 
-    def _called_elsewhere(self) -> bool:
+    def _is_called_elsewhere(self) -> bool:
         """Whether this is a thread of somebody's, rather than one of XLA's."""
         # One that Python did not start is known to it as a dummy.
         known = threading.current_thread()
@@ -187,7 +187,7 @@ def compile_once(jax: Any, patches: Patches) -> None:
         return
 
     @functools.wraps(real)
-    def compiled(
+    def compile_program(
         backend: Any, module: Any, devices: Any, options: Any, callbacks: Sequence[Any]
     ) -> Any:
         if current_run() is None or backend.platform == "tpu":  # which numbers its calls
@@ -207,4 +207,4 @@ def compile_once(jax: Any, patches: Patches) -> None:
             _programs.popitem(last=False)
         return found
 
-    patches.attribute(compiler, "backend_compile_and_load", compiled)
+    patches.attribute(compiler, "backend_compile_and_load", compile_program)

@@ -1,9 +1,8 @@
 """NumPy's draws: by its own functions, and by any Generator or RandomState wherever it is kept.
 
 Methods are handled in the classes themselves, so that it does not matter how a generator is
-reached,
-nor whether it existed before. Only a method that was looked up before and is kept, and a function
-that was imported by its own name, must be found where they are; see :mod:`..places`.
+reached, nor whether it existed before. Only a method that was looked up before and is kept, and a
+function that was imported by its own name, must be found where they are; see :mod:`..places`.
 """
 
 from __future__ import annotations
@@ -21,23 +20,23 @@ from ..generators import (
     Streams,
     bits_of,
     draw_from,
-    read_by,
-    set_by,
+    handle_reader,
+    handle_setter,
 )
 from ..outcomes import (
     Uniform,
     binomial,
+    draw_weighted_without_replacement,
+    draw_without_replacement,
     formed_before,
     precision_of,
     tables,
-    weighted,
-    weighted_without_replacement,
-    without_replacement,
+    weighted_table,
 )
 from ..patches import Patches
-from ..run import Run, UnsupportedDraw, current_run, outside
+from ..run import Run, UnsupportedDraw, current_run, outside_runs
 from ..uniforms import uniform
-from .framework import GeneratorFramework, handle, refuse
+from .framework import GeneratorFramework, handle, refuse, unsupported_message
 
 #: How far probabilities may be from adding up to 1: the root of the precision, as NumPy has it.
 SUM = 1.5e-8
@@ -51,6 +50,10 @@ class Drawing:
 
     Args:
         what: the class or module that people call, for messages.
+
+    Raises (each method):
+        ValueError: for arguments that NumPy refuses.
+        UnsupportedDraw: for arguments that have no outcomes to count.
     """
 
     __slots__ = ("_bits", "_run", "_what")
@@ -95,21 +98,21 @@ class Drawing:
             if not replace and draws > count:
                 raise ValueError("Cannot take a larger sample than population")  # as NumPy does
             if not replace:
-                return without_replacement(self._run.choose, what, count, draws)
+                return draw_without_replacement(self._run.choose, what, count, draws)
             return [self._run.choose(Uniform(what, count)) for _ in range(draws)]
-        given = np.asarray(p, np.float64)
+        weights = np.asarray(p, np.float64)
         step = precision_of(p)
-        if replace and draws == 1 and given.shape == (count,):
-            known = formed_before(self._run.next_in_prefix(), what, given[None], step)
-            if known:  # it was found to be a distribution then
-                return [self._run.choose(known[0])]
-        if given.shape != (count,):
+        if replace and draws == 1 and weights.shape == (count,):
+            before = formed_before(self._run.next_in_prefix(), what, weights[None], step)
+            if before:  # it was found to be a distribution then
+                return [self._run.choose(before[0])]
+        if weights.shape != (count,):
             raise ValueError("a and p must have same size")  # as NumPy does
-        if not abs(given.sum() - 1.0) <= max(SUM, step**0.5):
+        if not abs(weights.sum() - 1.0) <= max(SUM, step**0.5):
             raise ValueError("Probabilities do not sum to 1")  # as NumPy does
-        if not replace and draws > np.count_nonzero(given):
+        if not replace and draws > np.count_nonzero(weights):
             raise ValueError("Fewer non-zero entries in p than size")  # as NumPy does
-        return drawn_by_weight(self._run, what, given, draws, replace, step)
+        return draw_by_weight(self._run, what, weights, draws, replace, step)
 
     def integers(
         self,
@@ -159,13 +162,7 @@ class Drawing:
         """Of one trial each: zeros and ones. Of more, how many come out."""
         what = self._begin("binomial")
         shape = np.broadcast_shapes(np.shape(n), np.shape(p)) if size is None else size
-        trials, each = np.broadcast_to(n, shape), np.broadcast_to(p, shape)
-        step = precision_of(p)
-        found = np.empty(np.shape(trials), np.int64)
-        for place in np.ndindex(*found.shape):
-            outcomes = binomial(what, int(trials[place]), float(each[place]), step)
-            found[place] = self._run.choose(outcomes)
-        return found[()]
+        return binomials(self._run, what, n, p, np.empty(shape, np.int64))[()]
 
     def multinomial(self, n: Any, pvals: Any, size: Any = None) -> Any:
         """Of one trial each: a one where it came out."""
@@ -205,7 +202,7 @@ class Drawing:
             x[:] = [x[place] for place in order]
 
     def _order(self, what: str, count: int) -> list[int]:
-        return without_replacement(self._run.choose, what, count, count)
+        return draw_without_replacement(self._run.choose, what, count, count)
 
 
 class LegacyDrawing(Drawing):
@@ -242,40 +239,38 @@ KINDS: dict[type, tuple[type[Drawing], str]] = {
 }
 
 
-#: Bit generators that somebody drew from outside of any run while handlers were installed.
-DRAWN_OUTSIDE_RUNS: set[int] = set()
-
-
 class Numpy(GeneratorFramework):
     """NumPy's generators and functions."""
 
     name = "numpy"
-    drawn_outside_runs = DRAWN_OUTSIDE_RUNS
 
     def install(self, patches: Patches) -> None:
         """Handle the methods of the two classes, and the module's functions."""
-        DRAWN_OUTSIDE_RUNS.clear()
+        elsewhere = self.drawn_outside_runs
+        elsewhere.clear()
         for kind, (drawing, called) in KINDS.items():
             for name in _public(kind) - NOT_DRAWS:
-                real = vars(kind)[name]
-                patches.method(kind, name, _method(real, drawing, name, called))
+                patches.method(kind, name, self._handler(vars(kind)[name], drawing, name, called))
         for name in ("seed", "set_state"):
-            real = vars(np.random.RandomState)[name]
-            setter = set_by(real, BITS, DRAWN_OUTSIDE_RUNS, bits_of)
-            patches.method(np.random.RandomState, name, _with_its_normal(setter))
+            setter = handle_setter(vars(np.random.RandomState)[name], BITS, elsewhere, bits_of)
+            patches.method(np.random.RandomState, name, _restore_normal(setter))
         raw = vars(np.random.BitGenerator)["random_raw"]
-        bits = refuse("random_raw draws bits, which have no outcomes to count")
+        bits = refuse("random_raw draws bits, which have no outcomes to count; draw by integers")
         patches.method(np.random.BitGenerator, "random_raw", handle(raw, bits))
         for kind in BIT_GENERATORS:
             own = vars(kind)
-            patches.method(kind, "state", _settable(own["state"]))
+            state = own["state"]
+            settable = property(
+                handle_reader(state.__get__, BITS), handle_setter(state.__set__, BITS, elsewhere)
+            )
+            patches.method(kind, "state", settable)
             if "advance" in own:
-                patches.method(kind, "advance", set_by(own["advance"], BITS, DRAWN_OUTSIDE_RUNS))
+                patches.method(kind, "advance", handle_setter(own["advance"], BITS, elsewhere))
         legacy = np.random.mtrand._rand
         for name in np.random.__all__:
             real = getattr(np.random, name)
             if getattr(real, "__self__", None) is legacy and name not in NOT_DRAWS:
-                handler = _function(real, legacy, name)
+                handler = self._handler(real, LegacyDrawing, name, "numpy.random", legacy)
             elif name in ("seed", "set_state"):
                 handler = functools.partial(getattr(np.random.RandomState, name), legacy)
             else:
@@ -283,14 +278,32 @@ class Numpy(GeneratorFramework):
             patches.attribute(np.random, name, handler)
             self._handlers.append((real, handler))
 
+    def _handler(
+        self, real: Any, kind: type[Drawing], name: str, called: str, *owner: Any
+    ) -> Callable[..., Any]:
+        """A handler for a method of NumPy's generators.
+
+        Args:
+            owner: the generator whose bound method it is; else it is the first argument.
+        """
+        drawing = getattr(kind, name, None)
+
+        def draw(run: Run, generator: Any, *args: Any, **kwargs: Any) -> Any:
+            if drawing is None:
+                raise UnsupportedDraw(unsupported_message(f"{called}.{name}"))
+            return drawing(kind(run, generator, called), *args, **kwargs)
+
+        def answer(run: Run, *args: Any, **kwargs: Any) -> Any:
+            return draw(run, *owner, *args, **kwargs)
+
+        def note_elsewhere(*args: Any, **_: Any) -> None:
+            self.note_drawn_outside(bits_of((*owner, *args)[0]))
+
+        return handle(real, answer, note_elsewhere)
+
     def begin(self) -> None:
         """Watch the generator that NumPy has of its own."""
-        self._watched.add(_legacy_bits(), BITS)
-
-
-def _settable(state: Any) -> property:
-    """The state of a bit generator, of which a run notes that it is looked at or set."""
-    return property(read_by(state.__get__, BITS), set_by(state.__set__, BITS, DRAWN_OUTSIDE_RUNS))
+        self._watched.add(np.random.mtrand._rand._bit_generator, BITS)
 
 
 _get_state = vars(np.random.RandomState)["get_state"]
@@ -299,13 +312,13 @@ _set_state = vars(np.random.RandomState)["set_state"]
 
 def _read_normal(generator: np.random.RandomState) -> tuple[int, float]:
     """Whether a RandomState keeps a normal number for later, and which."""
-    with outside():  # nobody else looks at its state
+    with outside_runs():  # nobody else looks at its state
         state = _get_state(generator, legacy=False)
     return state["has_gauss"], state["gauss"]
 
 
 def _write_normal(generator: np.random.RandomState, kept: tuple[int, float]) -> None:
-    with outside():
+    with outside_runs():
         state = _get_state(generator, legacy=False)
     _set_state(generator, {**state, "has_gauss": kept[0], "gauss": kept[1]})
 
@@ -316,7 +329,7 @@ NORMAL = GeneratorAccess(
 )
 
 
-def _with_its_normal(setter: Callable[..., Any]) -> Callable[..., Any]:
+def _restore_normal(setter: Callable[..., Any]) -> Callable[..., Any]:
     """A handler for what sets a RandomState, whose normal number is put back too."""
 
     @functools.wraps(setter)
@@ -329,45 +342,22 @@ def _with_its_normal(setter: Callable[..., Any]) -> Callable[..., Any]:
     return whole
 
 
-def _legacy_bits() -> Any:
-    return np.random.mtrand._rand._bit_generator
+def binomials(run: Run, what: str, n: Any, p: Any, like: np.ndarray) -> np.ndarray:
+    """How many of n come out, in an array like another one; zeros and ones where n is one."""
+    trials, ones = np.broadcast_to(n, like.shape), np.broadcast_to(p, like.shape)
+    step = precision_of(p)
+    counts = np.empty_like(like)
+    for place in np.ndindex(*like.shape):
+        outcomes = binomial(what, int(trials[place]), float(ones[place]), step)
+        counts[place] = run.choose(outcomes)
+    return counts
 
 
-def _method(real: Any, kind: type[Drawing], name: str, called: str) -> Callable[..., Any]:
-    """A handler for a method of a class of NumPy."""
-    if not hasattr(kind, name):
-        why = f"{called}.{name} is an unsupported draw: its outcomes cannot be enumerated"
-        return handle(real, refuse(why), _drawn_elsewhere)
-    drawing = getattr(kind, name)
-
-    def answer(run: Run, generator: Any, *args: Any, **kwargs: Any) -> Any:
-        return drawing(kind(run, generator, called), *args, **kwargs)
-
-    return handle(real, answer, _drawn_elsewhere)
-
-
-def _drawn_elsewhere(generator: Any, *_: Any, **__: Any) -> None:
-    DRAWN_OUTSIDE_RUNS.add(id(bits_of(generator)))
-
-
-def _function(real: Any, legacy: Any, name: str) -> Callable[..., Any]:
-    """A handler for a function of ``numpy.random``, a method of a RandomState of its own."""
-    if not hasattr(LegacyDrawing, name):
-        why = f"numpy.random.{name} is an unsupported draw: its outcomes cannot be enumerated"
-        return handle(real, refuse(why), lambda *_, **__: _drawn_elsewhere(legacy))
-    drawing = getattr(LegacyDrawing, name)
-
-    def answer(run: Run, *args: Any, **kwargs: Any) -> Any:
-        return drawing(LegacyDrawing(run, legacy, "numpy.random"), *args, **kwargs)
-
-    return handle(real, answer, lambda *_, **__: _drawn_elsewhere(legacy))
-
-
-def drawn_by_weight(
+def draw_by_weight(
     run: Run, what: str, weights: np.ndarray, draws: int, replace: bool, step: float
 ) -> list[int]:
     """Places that come out one after the other, by weights, (K,)."""
     if not replace:
-        return weighted_without_replacement(run.choose, what, weights, draws, step)
-    outcomes = weighted(what, weights, step, run.next_in_prefix()) if draws else None
+        return draw_weighted_without_replacement(run.choose, what, weights, draws, step)
+    outcomes = weighted_table(what, weights, step, run.next_in_prefix()) if draws else None
     return [run.choose(outcomes) for _ in range(draws)] if outcomes else []

@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 
 from ..patches import Patches
-from ..run import Run, UnsupportedDraw, current_run, outside
-from .compiled import Compiled, SharedVariables, Symbolic, below, by_itself, key_of
-from .framework import refuse
-from .symbolic import SymbolicDraws, binomials, categories, choices, coins, integers, multinomials
+from ..run import Run, UnsupportedDraw, current_run
+from .compiled import Compiled, Symbolic, subclasses_of
+from .framework import by_itself, refuse
+from .numpy import binomials
+from .symbolic import categories, choices, coins, integers, multinomials
 
 
 class PyTensor(Compiled):
@@ -40,27 +41,27 @@ class PyTensor(Compiled):
         create, numba = by_itself(vars(maker)["create"]), _Numba(patches)
 
         @functools.wraps(create)
-        def creating(*args: Any, **kwargs: Any) -> Any:
+        def create_and_look(*args: Any, **kwargs: Any) -> Any:
             found = create(*args, **kwargs)
             numba.look()
             return found
 
-        patches.attribute(maker, "create", creating)
+        patches.attribute(maker, "create", create_and_look)
 
     def _install_variables(self, patches: Patches, random: Any) -> None:
         # Its coins are SciPy's, which it loads when they are first asked for; and loading draws.
         _ = random.basic.stats.bernoulli
         base = random.op.RandomVariable
-        for kind in {base, *below(base)}:
+        for kind in {base, *subclasses_of(base)}:
             if "rng_fn" in vars(kind):
                 patches.attribute(kind, "rng_fn", _Drawing(self, vars(kind)["rng_fn"]))
 
-    def unseen(self, maker: Symbolic) -> Iterator[str]:
+    def unseen_draws(self, maker: Symbolic) -> Iterator[str]:
         """See the base class."""
         compiled = _is_compiled_whole(maker.linker)
-        for op in _random(maker.fgraph):
+        for op in _random_ops(maker.fgraph):
             if _name(op) not in KINDS:
-                yield _of_kind(_name(op))
+                yield _no_outcomes(_name(op))
             elif compiled:
                 yield (
                     f"PyTensor draws by {_name(op)} in a function that {compiled} compiled, where "
@@ -70,15 +71,13 @@ class PyTensor(Compiled):
 
     def draw(self, run: Run, op: Symbolic, real: Any, state: Any, *given: Any) -> np.ndarray:
         """A draw from a generator: PyTensor's own moves it, and has the shape."""
-        key = key_of(state)
-        with outside():
-            like = np.asarray(real(state, *given))
-        SharedVariables.of(run, self.called).moved_to(state)
         name = _name(op)
-        kind = KINDS.get(name)
-        draw = refuse(_of_kind(name)) if kind is None else functools.partial(kind, op)
-        parameters = [np.asarray(each) for each in given[:-1]]
-        return SymbolicDraws.of(run, self.called).answer([key], name, draw, parameters, like)
+        kind = KINDS.get(name, lambda *_: refuse(_no_outcomes(name))())
+
+        def draw(run: Run, what: str, *parameters: Any) -> Any:
+            return kind(op, run, what, *map(np.asarray, parameters))
+
+        return self.answer_draw(run, name, draw, real, state, *given)
 
 
 class _Drawing:
@@ -116,7 +115,7 @@ class _Numba:
 # ------------------------------------------------------------------ what is drawn
 
 
-def _plain(draw: Any) -> Any:
+def _without_op(draw: Any) -> Any:
     """A kind that has no need to know the op."""
     return lambda _, run, what, *given: draw(run, what, *given)
 
@@ -124,31 +123,31 @@ def _plain(draw: Any) -> Any:
 def _choices(op: Any, run: Run, what: str, a: np.ndarray, *rest: np.ndarray) -> np.ndarray:
     """Entries along the first axis, none of them twice."""
     *p, _, like = rest
-    _alone(op, a)
+    _check_single(op, a)
     if p and p[0].ndim > 1:
-        raise UnsupportedDraw(_of_kind("choice_without_replacement, of several at once"))
+        raise UnsupportedDraw(_no_outcomes("choice_without_replacement, of several at once"))
     return choices(run, what, a, False, p[0] if p else (), like)
 
 
 def _permutations(op: Any, run: Run, what: str, x: np.ndarray, like: np.ndarray) -> np.ndarray:
     """The same along the first axis, in any order."""
-    _alone(op, x)
+    _check_single(op, x)
     return choices(run, what, x, False, (), like)
 
 
-def _alone(op: Any, values: np.ndarray) -> None:
+def _check_single(op: Any, values: np.ndarray) -> None:
     if values.ndim > op.ndims_params[0]:
-        raise UnsupportedDraw(_of_kind(f"{_name(op)}, of several at once"))
+        raise UnsupportedDraw(_no_outcomes(f"{_name(op)}, of several at once"))
 
 
 #: What is drawn outcome by outcome, by the name of the op; each is given the op first.
 KINDS: dict[str, Any] = {
-    "bernoulli": _plain(coins),
-    "binomial": _plain(binomials),
-    "categorical": _plain(categories),
+    "bernoulli": _without_op(coins),
+    "binomial": _without_op(binomials),
+    "categorical": _without_op(categories),
     "choice_without_replacement": _choices,
-    "integers": _plain(functools.partial(integers, last=False)),
-    "multinomial": _plain(multinomials),
+    "integers": _without_op(functools.partial(integers, last=False)),
+    "multinomial": _without_op(multinomials),
     "permutation": _permutations,
 }
 
@@ -156,12 +155,12 @@ KINDS: dict[str, Any] = {
 # ------------------------------------------------------------------ graphs
 
 
-def _random(graph: Symbolic) -> Iterator[Any]:
+def _random_ops(graph: Symbolic) -> Iterator[Any]:
     """The ops that draw in a graph, and in graphs inside of it."""
     for node in graph.apply_nodes:
         inner = getattr(node.op, "fgraph", None)
         if inner is not None:  # of scan, and of what is kept together for a compiler
-            yield from _random(inner)
+            yield from _random_ops(inner)
         elif any(kind.__name__ == "RandomVariable" for kind in type(node.op).__mro__):
             yield node.op
 
@@ -178,7 +177,7 @@ def _name(op: Any) -> str:
     return name if where.startswith("pytensor.") else f"{name} of {where}"
 
 
-def _of_kind(name: str) -> str:
+def _no_outcomes(name: str) -> str:
     return (
         f"PyTensor draws by {name}, which has no outcomes to count; keep its numbers "
         "fixed: give them by givens="

@@ -17,64 +17,37 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from ..generators import PYTHON, draw_from, read_by, set_by
-from ..outcomes import Uniform, binomial, weighted, without_replacement
+from ..generators import PYTHON, draw_from, handle_reader, handle_setter
+from ..outcomes import Uniform, binomial, draw_without_replacement, weighted_table
 from ..patches import Patches
-from ..run import Run, current_run, outside
+from ..run import Run, current_run
 from ..uniforms import uniform
-from .framework import GeneratorFramework, handle, refuse
+from .framework import GeneratorFramework, by_itself, handle, refuse, unsupported_message
 
 #: Modules whose names for temporary files, or for what they compile, are no draws of anybody's
 #: estimator.
 UNRELATED = ("tempfile", "equinox")
 
 
-def _floats(run: Run, generator: random.Random) -> Any:
-    draw_from(run, generator, PYTHON, "random.random")
-    return uniform(run, "random.random", None)
-
-
-def _uniform(run: Run, generator: random.Random, a: float, b: float) -> Any:
-    draw_from(run, generator, PYTHON, "random.uniform")
-    return uniform(run, "random.uniform", None, float(a), float(b))
-
-
-def _below(run: Run, generator: random.Random, n: int) -> int:
-    """What ``choice``, ``randrange``, ``randint`` and ``shuffle`` draw by."""
-    draw_from(run, generator, PYTHON, "random.randrange")
-    return run.choose(Uniform("random.randrange", n))
-
-
-def _bits(run: Run, generator: random.Random, k: int) -> int:
-    draw_from(run, generator, PYTHON, "random.getrandbits")
-    return run.choose(Uniform("random.getrandbits", 1 << k))
-
-
 def _sample(
-    run: Run,
-    generator: random.Random,
-    population: Sequence[Any],
-    k: int,
-    *,
-    counts: Iterable[int] | None = None,
+    run: Run, what: str, population: Sequence[Any], k: int, *, counts: Iterable[int] | None = None
 ) -> list[Any]:
     """Some of a population, none of them twice, in order."""
-    draw_from(run, generator, PYTHON, "random.sample")
     if not isinstance(population, Sequence):
         raise TypeError("Population must be a sequence.  For dicts or sets, use sorted(d).")
     ends = None if counts is None else list(itertools.accumulate(counts))
     size = ends[-1] if ends else len(population)
     if not 0 <= k <= size:
         raise ValueError("Sample larger than population or is negative")  # as Python does
-    found = without_replacement(run.choose, "random.sample", size, k)
+    places = draw_without_replacement(run.choose, what, size, k)
     if ends is not None:
-        return [population[bisect.bisect(ends, each)] for each in found]
-    return [population[each] for each in found]
+        return [population[bisect.bisect(ends, place)] for place in places]
+    return [population[place] for place in places]
 
 
 def _choices(
     run: Run,
-    generator: random.Random,
+    what: str,
     population: Sequence[Any],
     weights: Iterable[float] | None = None,
     *,
@@ -82,37 +55,38 @@ def _choices(
     k: int = 1,
 ) -> list[Any]:
     """So many of a population, each by its weight."""
-    draw_from(run, generator, PYTHON, "random.choices")
     if cum_weights is not None:
         if weights is not None:
             raise TypeError("Cannot specify both weights and cumulative weights")
         ends = [0.0, *(float(each) for each in cum_weights)]
         weights = [after - before for before, after in itertools.pairwise(ends)]
     if weights is None:
-        return [
-            population[run.choose(Uniform("random.choices", len(population)))] for _ in range(k)
-        ]
-    given = [float(each) for each in weights]
-    if len(given) != len(population):
+        return [population[run.choose(Uniform(what, len(population)))] for _ in range(k)]
+    numbers = [float(each) for each in weights]
+    if len(numbers) != len(population):
         raise ValueError("The number of weights does not match the population")
-    outcomes = weighted("random.choices", given)
+    outcomes = weighted_table(what, numbers)
     return [population[run.choose(outcomes)] for _ in range(k)]
 
 
-def _binomial(run: Run, generator: random.Random, n: int = 1, p: float = 0.5) -> int:
-    draw_from(run, generator, PYTHON, "random.binomialvariate")
-    return run.choose(binomial("random.binomialvariate", n, float(p)))
+def _binomial(run: Run, what: str, n: int = 1, p: float = 0.5) -> int:
+    return run.choose(binomial(what, n, float(p)))
 
 
-#: What answers, by the method of ``random.Random``.
-ANSWERS: dict[str, Callable[..., Any]] = {
-    "random": _floats,
-    "uniform": _uniform,
-    "_randbelow": _below,
-    "getrandbits": _bits,
-    "sample": _sample,
-    "choices": _choices,
-    "binomialvariate": _binomial,
+#: What answers, by the method of ``random.Random``: its name in messages, and what is called with
+#: the run, that name and the method's arguments. ``choice``, ``randrange``, ``randint`` and
+#: ``shuffle`` draw by ``_randbelow``.
+ANSWERS: dict[str, tuple[str, Callable[..., Any]]] = {
+    "random": ("random.random", lambda run, what: uniform(run, what, None)),
+    "uniform": (
+        "random.uniform",
+        lambda run, what, a, b: uniform(run, what, None, float(a), float(b)),
+    ),
+    "_randbelow": ("random.randrange", lambda run, what, n: run.choose(Uniform(what, n))),
+    "getrandbits": ("random.getrandbits", lambda run, what, k: run.choose(Uniform(what, 1 << k))),
+    "sample": ("random.sample", _sample),
+    "choices": ("random.choices", _choices),
+    "binomialvariate": ("random.binomialvariate", _binomial),
 }
 
 #: Methods that are as Python wrote them: they draw by the others.
@@ -136,19 +110,14 @@ ENTROPY: tuple[tuple[Any, tuple[str, ...]], ...] = (
 )
 
 
-#: Generators that somebody drew from outside of any run while handlers were installed.
-DRAWN_OUTSIDE_RUNS: set[int] = set()
-
-
 class Stdlib(GeneratorFramework):
     """Python's ``random``, and the operating system."""
 
     name = "random"
-    drawn_outside_runs = DRAWN_OUTSIDE_RUNS
 
     def install(self, patches: Patches) -> None:
         """Handle the class's methods, and the module's functions, which are those of an object."""
-        DRAWN_OUTSIDE_RUNS.clear()
+        self.drawn_outside_runs.clear()
         own = random._inst
         functions = {name: getattr(random, name) for name in dir(random)}
         functions = {
@@ -160,8 +129,8 @@ class Stdlib(GeneratorFramework):
                 patches.attribute(random.Random, name, self._method(real, name))
         for name in ("seed", "setstate"):
             real = getattr(random.Random, name)
-            patches.attribute(random.Random, name, _setter(real))
-        patches.attribute(random.Random, "getstate", read_by(random.Random.getstate, PYTHON))
+            patches.attribute(random.Random, name, self._setter(real))
+        patches.attribute(random.Random, "getstate", handle_reader(random.Random.getstate, PYTHON))
         for name, real in functions.items():
             if name in (*ANSWERS, *UNCOUNTED, *WRITTEN, "seed", "setstate", "getstate"):
                 handler = getattr(own, name)
@@ -188,50 +157,52 @@ class Stdlib(GeneratorFramework):
                     self._handlers.append((real, handler))
 
         start = threading.Thread.start
-        patches.attribute(threading.Thread, "start", _started_within(start))
+        patches.attribute(threading.Thread, "start", _start_within(start))
         submit = ThreadPoolExecutor.submit
-        patches.attribute(ThreadPoolExecutor, "submit", _submitted_within(submit))
+        patches.attribute(ThreadPoolExecutor, "submit", _submit_within(submit))
         load = importlib._bootstrap._find_and_load  # type: ignore[attr-defined]
-        patches.attribute(importlib._bootstrap, "_find_and_load", _outside_of_runs(load))
+        # What a module draws when it is imported for the first time is no draw of the run.
+        patches.attribute(importlib._bootstrap, "_find_and_load", by_itself(load))
 
     def _method(self, real: Any, name: str) -> Callable[..., Any]:
-        why = f"random.{name} is an unsupported draw: its outcomes cannot be enumerated"
-        answer = ANSWERS.get(name, refuse(why))
+        answer = refuse(unsupported_message(f"random.{name}"))
+        if name in ANSWERS:
+            what, draw = ANSWERS[name]
 
-        def elsewhere(generator: random.Random, *_: Any, **__: Any) -> None:
-            DRAWN_OUTSIDE_RUNS.add(id(generator))
+            def answer(run: Run, generator: random.Random, *args: Any, **kwargs: Any) -> Any:
+                draw_from(run, generator, PYTHON, what)
+                return draw(run, what, *args, **kwargs)
 
-        handler = handle(real, answer, elsewhere)
+        handler = handle(real, answer, lambda own, *_, **__: self.note_drawn_outside(own))
 
         def method(generator: random.Random, *args: Any, **kwargs: Any) -> Any:
             # SystemRandom inherits some of these, and draws by its own.
-            if isinstance(generator, random.SystemRandom) or _unrelated():
+            if isinstance(generator, random.SystemRandom) or _is_unrelated():
                 return real(generator, *args, **kwargs)
             return handler(generator, *args, **kwargs)
 
         return method
+
+    def _setter(self, real: Callable[..., Any]) -> Callable[..., Any]:
+        """A handler for what sets a generator's state; one that is just being made has none yet."""
+        setter = handle_setter(real, PYTHON, self.drawn_outside_runs)
+
+        def set_state(generator: random.Random, *args: Any, **kwargs: Any) -> Any:
+            made = hasattr(generator, "gauss_next")
+            return (setter if made else real)(generator, *args, **kwargs)
+
+        return set_state
 
     def begin(self) -> None:
         """Watch the generator that Python has of its own."""
         self._watched.add(random._inst, PYTHON)
 
 
-def _setter(real: Callable[..., Any]) -> Callable[..., Any]:
-    """A handler for what sets a generator's state; one that is just being made has none yet."""
-    setter = set_by(real, PYTHON, DRAWN_OUTSIDE_RUNS)
-
-    def set_state(generator: random.Random, *args: Any, **kwargs: Any) -> Any:
-        made = hasattr(generator, "gauss_next")
-        return (setter if made else real)(generator, *args, **kwargs)
-
-    return set_state
-
-
-def _started_within(start: Callable[..., Any]) -> Callable[..., Any]:
+def _start_within(start: Callable[..., Any]) -> Callable[..., Any]:
     """Starts a thread; one that a run starts is a part of it, and its draws ask the run."""
 
     @functools.wraps(start)
-    def started(thread: threading.Thread) -> None:
+    def start_within(thread: threading.Thread) -> None:
         run = current_run()
         if run is None or run.over:
             start(thread)
@@ -245,32 +216,20 @@ def _started_within(start: Callable[..., Any]) -> Callable[..., Any]:
         thread.run = run_within  # type: ignore[method-assign]
         start(thread)
 
-    return started
+    return start_within
 
 
-def _submitted_within(submit: Callable[..., Any]) -> Callable[..., Any]:
+def _submit_within(submit: Callable[..., Any]) -> Callable[..., Any]:
     """The same of a call that is handed to a thread that was there before."""
 
     @functools.wraps(submit)
-    def submitted(pool: Any, function: Any, /, *args: Any, **kwargs: Any) -> Any:
+    def submit_within(pool: Any, function: Any, /, *args: Any, **kwargs: Any) -> Any:
         run = current_run()
         if run is None or run.over:
             return submit(pool, function, *args, **kwargs)
         return submit(pool, contextvars.copy_context().run, function, *args, **kwargs)
 
-    return submitted
-
-
-def _outside_of_runs(load: Callable[..., Any]) -> Callable[..., Any]:
-    """What a module draws when it is imported for the first time is no draw of the run."""
-
-    def find_and_load(*args: Any) -> Any:
-        if current_run() is None:
-            return load(*args)
-        with outside():
-            return load(*args)
-
-    return find_and_load
+    return submit_within
 
 
 def _unless_unrelated(real: Callable[..., Any], handler: Callable[..., Any]) -> Any:
@@ -280,12 +239,12 @@ def _unless_unrelated(real: Callable[..., Any], handler: Callable[..., Any]) -> 
 
     @functools.wraps(handler, assigned=("__name__", "__doc__"), updated=())
     def function(*args: Any, **kwargs: Any) -> Any:
-        return (real if _unrelated() else handler)(*args, **kwargs)
+        return (real if _is_unrelated() else handler)(*args, **kwargs)
 
     return function
 
 
-def _unrelated() -> bool:
+def _is_unrelated() -> bool:
     """Whether a module asks that draws for itself."""
     if current_run() is None:
         return False

@@ -13,24 +13,13 @@ from typing import Any
 import numpy as np
 
 from ..generators import Streams
-from ..outcomes import Coin, Uniform, binomial, precision_of, tables, without_replacement
+from ..outcomes import Coin, Uniform, draw_without_replacement, precision_of, tables
 from ..run import Run, SampledRun, UnsupportedDraw
-from .numpy import drawn_by_weight
+from .numpy import draw_by_weight
 
 #: A kind of draw: given the run, what draws, the parameters, and what the framework itself drew, it
 #: returns outcomes in the shape and type of that.
 Draw = Callable[..., np.ndarray]
-
-
-def binomials(run: Run, what: str, n: Any, p: Any, like: np.ndarray) -> np.ndarray:
-    """How many of n come out; zeros and ones where n is one."""
-    trials, each = np.broadcast_to(n, like.shape), np.broadcast_to(p, like.shape)
-    step = precision_of(p)
-    found = np.empty_like(like)
-    for place in np.ndindex(*like.shape):
-        outcomes = binomial(what, int(trials[place]), float(each[place]), step)
-        found[place] = run.choose(outcomes)
-    return found
 
 
 def multinomials(run: Run, what: str, n: Any, pvals: Any, like: np.ndarray) -> np.ndarray:
@@ -81,11 +70,11 @@ def choices(run: Run, what: str, a: Any, replace: Any, p: Any, like: np.ndarray)
     draws = like.size // math.prod(np.shape(a)[1:])
     if np.size(p):
         weights = np.asarray(p, np.float64)
-        places = drawn_by_weight(run, what, weights, draws, bool(replace), precision_of(p))
+        places = draw_by_weight(run, what, weights, draws, bool(replace), precision_of(p))
     elif replace:
         places = [run.choose(Uniform(what, count)) for _ in range(draws)]
     else:
-        places = without_replacement(run.choose, what, count, draws)
+        places = draw_without_replacement(run.choose, what, count, draws)
     found = np.asarray(places, np.int64)
     return (found if np.ndim(a) == 0 else np.asarray(a)[found]).reshape(like.shape)
 
@@ -93,7 +82,9 @@ def choices(run: Run, what: str, a: Any, replace: Any, p: Any, like: np.ndarray)
 def orders(run: Run, what: str, n: Any, like: np.ndarray) -> np.ndarray:
     """The first n numbers, in any order, in the last axis."""
     count = int(n)
-    rows = [without_replacement(run.choose, what, count, count) for _ in range(like.size // count)]
+    rows = [
+        draw_without_replacement(run.choose, what, count, count) for _ in range(like.size // count)
+    ]
     return np.reshape(rows, like.shape)
 
 
@@ -101,7 +92,7 @@ def picks(run: Run, what: str, p: np.ndarray, like: np.ndarray) -> np.ndarray:
     """Of each row of probabilities as many outcomes as there are columns, none of them twice."""
     step = precision_of(p)
     rows = [
-        drawn_by_weight(run, what, np.asarray(each, np.float64), like.shape[1], False, step)
+        draw_by_weight(run, what, np.asarray(each, np.float64), like.shape[1], False, step)
         for each in p
     ]
     return np.array(rows, like.dtype)
@@ -134,13 +125,15 @@ class SymbolicDraws:
     @staticmethod
     def of(run: Run, framework: str) -> SymbolicDraws:
         """Those of a framework."""
-        found: SymbolicDraws | None = run.memory.get(f"draws of {framework}")
-        if found is None:
-            found = run.memory[f"draws of {framework}"] = SymbolicDraws(run, framework)
-        return found
+        return run.recall(f"draws of {framework}", lambda: SymbolicDraws(run, framework))
 
     def answer(
-        self, keys: Sequence[bytes], name: str, draw: Draw, given: Sequence[Any], like: np.ndarray
+        self,
+        keys: Sequence[bytes],
+        name: str,
+        draw: Draw,
+        parameters: Sequence[Any],
+        like: np.ndarray,
     ) -> np.ndarray:
         """Outcomes in the shape of others; the same of the same state.
 
@@ -154,24 +147,28 @@ class SymbolicDraws:
         if not like.size:
             return like
         if isinstance(self._run, SampledRun):
-            self._run.observe(lambda: self._ask(keys, name, draw, given, like))
+            self._run.observe(lambda: self._ask_run(keys, name, draw, parameters, like))
             return like
-        return self._ask(keys, name, draw, given, like).copy()
+        return self._ask_run(keys, name, draw, parameters, like).copy()
 
-    def _ask(
-        self, keys: Sequence[bytes], name: str, draw: Draw, given: Sequence[Any], like: np.ndarray
+    def _ask_run(
+        self,
+        keys: Sequence[bytes],
+        name: str,
+        draw: Draw,
+        parameters: Sequence[Any],
+        like: np.ndarray,
     ) -> np.ndarray:
-        arrays = [np.asarray(each) for each in given]
-        parameters = [(each.shape, each.tobytes()) for each in arrays]
-        asked = (name, like.shape, tuple(keys), *parameters)
+        arrays = [np.asarray(parameter) for parameter in parameters]
+        asked = (name, like.shape, tuple(keys), *((a.shape, a.tobytes()) for a in arrays))
         # NumPy notes its own draws there: a generator may be shared with it.
         streams = Streams.of(self._run)
         streams.name_by_states()
         drawn_from = streams.keys
         for key in keys:
-            before, known = self._seen.get(key, (None, None))
-            if before == asked and known is not None:
-                return known
+            before, outcomes = self._seen.get(key, (None, None))
+            if before == asked and outcomes is not None:
+                return outcomes
             if before is not None or key in drawn_from:
                 other = before[0] if before else "NumPy"
                 raise UnsupportedDraw(
@@ -179,8 +176,8 @@ class SymbolicDraws:
                     "two depend on each other in an unknown way; let each have a state of "
                     "its own, and let it be updated"
                 )
-        found = draw(self._run, f"{self._framework}'s {name}", *given, like)
+        outcomes = draw(self._run, f"{self._framework}'s {name}", *parameters, like)
         for key in keys:
-            self._seen[key] = asked, found
+            self._seen[key] = asked, outcomes
             drawn_from.add(key)
-        return found
+        return outcomes

@@ -19,13 +19,13 @@ from typing import Any
 import numpy as np
 
 from ..patches import Patches
-from ..run import UnsupportedDraw, current_run, outside
-from .compiled import Compiled, SharedVariables, Symbolic, by_itself, key_of
-from .framework import refuse
+from ..run import Run, UnsupportedDraw, current_run
+from .compiled import Compiled, SharedVariables, Symbolic
+from .framework import by_itself, handle_in_runs, refuse
+from .numpy import binomials
 from .symbolic import (
     Draw,
     SymbolicDraws,
-    binomials,
     choices,
     coins,
     integers,
@@ -72,62 +72,50 @@ class Theano(Compiled):
             patches, compiled.function_module.Function, compiled.sharedvalue.SharedVariable
         )
         # A property comes before what is kept in an object.
-        exec_fn = property(self._drawing, _keep_drawing)
+        exec_fn = property(self._find_handler, _keep_drawing)
         patches.attribute(self.module.tensor.raw_random.RandomFunction, "exec_fn", exec_fn)
         streams = self.module.tensor.shared_randomstreams.RandomStreams
-        patches.attribute(streams, "gen", self._making(streams.gen))
-        patches.attribute(streams, "seed", self._seeding(streams.seed))
+        patches.attribute(streams, "gen", self._handle_gen(streams.gen))
+        patches.attribute(streams, "seed", self._handle_seed(streams.seed))
         for name in ("__init__", "create"):  # what locks the folder of compiled code has a name
             patches.attribute(maker, name, by_itself(vars(maker)[name]))
 
-    def unseen(self, maker: Symbolic) -> Iterator[str]:
+    def unseen_draws(self, maker: Symbolic) -> Iterator[str]:
         """See the base class."""
-        yield from _unseen(maker.fgraph)
+        yield from _unseen_draws(maker.fgraph)
 
-    def _drawing(self, op: Symbolic) -> Callable[..., Any]:
+    def _find_handler(self, op: Symbolic) -> Callable[..., Any]:
         """What an op draws by."""
         real: Callable[..., Any] = op.__dict__["exec_fn"]
         if current_run() is None:
             return real
         return functools.wraps(real)(functools.partial(self._draw, op, real))
 
-    def _draw(self, op: Symbolic, real: Any, state: np.random.RandomState, *given: Any) -> Any:
-        """A draw from a state of NumPy: Theano's own moves the state, and has the shape."""
-        run = current_run()
+    def _draw(self, op: Symbolic, real: Any, state: np.random.RandomState, *arguments: Any) -> Any:
+        run, name = current_run(), _name(op)
         assert run is not None
-        key = key_of(state)
-        with outside():
-            like = np.asarray(real(state, *given))
-        SharedVariables.of(run, self.called).moved_to(state)
-        name = _name(op)
-        draw = STATES.get(name, refuse(_of_state(name)))
-        return SymbolicDraws.of(run, self.called).answer(
-            [key], name.removesuffix("_helper"), draw, given[:-1], like
-        )
+        draw = STATES.get(name, refuse(_no_outcomes(name)))
+        return self.answer_draw(run, name.removesuffix("_helper"), draw, real, state, *arguments)
 
-    def _making(self, real: Callable[..., Any]) -> Callable[..., Any]:
+    def _handle_gen(self, real: Callable[..., Any]) -> Callable[..., Any]:
         """A handler of what makes a new stream, whose seed is drawn by another."""
 
-        @functools.wraps(real)
-        def gen(streams: Any, *args: Any, **kwargs: Any) -> Any:
-            run = current_run()
-            if run is None or run.is_sampling:
+        def gen(run: Run, streams: Any, *args: Any, **kwargs: Any) -> Any:
+            if run.is_sampling:
                 return by_itself(real)(streams, *args, **kwargs)
             shared = SharedVariables.of(run, self.called)
-            shared.found(streams.gen_seedgen)
+            shared.note_found(streams.gen_seedgen)
             made = by_itself(real)(streams, *args, **kwargs)
             shared.keep(made.rng, made.rng.container.storage, made=True)
             return made
 
-        return gen
+        return handle_in_runs(real, gen)
 
-    def _seeding(self, real: Callable[..., Any]) -> Callable[..., Any]:
+    def _handle_seed(self, real: Callable[..., Any]) -> Callable[..., Any]:
         """A handler of what seeds all streams anew."""
 
-        @functools.wraps(real)
-        def seed(streams: Any, *args: Any, **kwargs: Any) -> None:
-            run = current_run()
-            if run is None or run.is_sampling:
+        def seed(run: Run, streams: Any, *args: Any, **kwargs: Any) -> None:
+            if run.is_sampling:
                 by_itself(real)(streams, *args, **kwargs)
                 return
             shared = SharedVariables.of(run, self.called)
@@ -135,9 +123,9 @@ class Theano(Compiled):
                 shared.keep(state, state.container.storage)
             by_itself(real)(streams, *args, **kwargs)
             for state, _ in streams.state_updates:
-                shared.found(state.container.storage[0])
+                shared.note_found(state.container.storage[0])
 
-        return seed
+        return handle_in_runs(real, seed)
 
 
 def enumerable_function(
@@ -157,9 +145,9 @@ def enumerable_function(
         UnsupportedDraw: if the graph draws what cannot be enumerated.
     """
     theano = sys.modules["theano"]  # it is imported, or there would be no graph
-    known = theano.compile.mode.get_mode(mode).register((_early(theano), EARLY))
+    known = theano.compile.mode.get_mode(mode).register((_draws_rewrite(theano), EARLY))
     function = theano.function(inputs, outputs, known, **kwargs)
-    for why in _unseen(function.maker.fgraph):
+    for why in _unseen_draws(function.maker.fgraph):
         raise UnsupportedDraw(why)
     return function
 
@@ -168,7 +156,7 @@ def enumerable_function(
 
 
 @functools.cache
-def _asking(theano: Any) -> type:
+def _outcome_op(theano: Any) -> type:
     """The op that stands where uniform numbers become outcomes."""
 
     class OutcomeOp(theano.Op):
@@ -198,42 +186,42 @@ def _asking(theano: Any) -> type:
 def _compare(op: Symbolic, node: Symbolic, inputs: list[Any], outputs: list[Any]) -> np.ndarray:
     """What an op makes of uniform numbers, or the outcomes that the run has for it."""
     kind = _uniform_name(op)
-    *given, state = inputs
+    *arguments, state = inputs
     if kind == "LT":
-        uniform, *given = given
-        found = np.asarray(np.less(uniform, *given))
-        if found.shape != np.shape(uniform):
+        uniform, *arguments = arguments
+        result = np.asarray(np.less(uniform, *arguments))
+        if result.shape != np.shape(uniform):
             raise ValueError(
                 f"uniform numbers of shape {np.shape(uniform)} are compared with probabilities of "
-                f"shape {np.shape(given[0])}; draw as many as there are probabilities"
+                f"shape {np.shape(arguments[0])}; draw as many as there are probabilities"
             )
     else:
-        op.perform(node, given, outputs)
-        found = np.asarray(outputs[0][0])
-        probabilities, uniform, count = given
-        given = [probabilities, count]
+        op.perform(node, arguments, outputs)
+        result = np.asarray(outputs[0][0])
+        probabilities, uniform, count = arguments
+        arguments = [probabilities, count]
     run = current_run()
     if run is None:
-        return found
+        return result
     # Each row of a state draws a number in turn, so that two states that share one draw the same.
     rows = np.asarray(state)[: np.size(uniform)]
     name, draw = UNIFORMS[kind]
     keys = [row.tobytes() for row in rows]
-    return SymbolicDraws.of(run, Theano.called).answer(keys, name, draw, given, found)
+    return SymbolicDraws.of(run, Theano.called).answer(keys, name, draw, arguments, result)
 
 
 @functools.cache
-def _early(theano: Any) -> Any:
+def _draws_rewrite(theano: Any) -> Any:
     """The rewrite that puts it there."""
 
     @theano.gof.local_optimizer(None)
     def gradproof_draws(node: Symbolic) -> Any:
-        return _replaced(theano, node)
+        return _replacement(theano, node)
 
     return theano.tensor.opt.in2out(gradproof_draws, name="gradproof_draws")
 
 
-def _replaced(theano: Any, node: Symbolic) -> Any:
+def _replacement(theano: Any, node: Symbolic) -> Any:
     """What Theano is to put in place of a node's outputs; False to leave it."""
     name = _uniform_name(node.op)
     if name == "LT":
@@ -246,7 +234,7 @@ def _replaced(theano: Any, node: Symbolic) -> Any:
         return False
     if uniform is None:
         return False
-    return _asking(theano)(node.op).make_node(*put, uniform.owner.inputs[0]).outputs
+    return _outcome_op(theano)(node.op).make_node(*put, uniform.owner.inputs[0]).outputs
 
 
 def _uniform(theano: Any, variable: Symbolic) -> Symbolic:
@@ -254,7 +242,7 @@ def _uniform(theano: Any, variable: Symbolic) -> Symbolic:
     tensor = theano.tensor
     scaled, low = _operands(variable, tensor.add)
     number, span = _operands(scaled, tensor.mul)
-    high, lowest = _operands(_bare(span), tensor.sub)
+    high, lowest = _operands(_strip(span), tensor.sub)
     if (_constant(low), _constant(lowest), _constant(high)) != (0.0, 0.0, 1.0):
         return None
     return number if _is_mrg(number.owner) else None
@@ -267,7 +255,7 @@ def _operands(variable: Symbolic, op: Any) -> tuple[Symbolic, Symbolic]:
     return owner.inputs[0], owner.inputs[1]
 
 
-def _bare(variable: Symbolic) -> Symbolic:
+def _strip(variable: Symbolic) -> Symbolic:
     """Without what changes nothing but type and shape."""
     while variable is not None and variable.owner and len(variable.owner.inputs) == 1:
         variable = variable.owner.inputs[0]
@@ -275,18 +263,18 @@ def _bare(variable: Symbolic) -> Symbolic:
 
 
 def _constant(variable: Symbolic) -> float | None:
-    data: Any = getattr(_bare(variable), "data", ())
+    data: Any = getattr(_strip(variable), "data", ())
     return float(data) if np.size(data) == 1 else None
 
 
-def _unseen(graph: Symbolic) -> Iterator[str]:
+def _unseen_draws(graph: Symbolic) -> Iterator[str]:
     """What draws in a compiled graph, and in graphs inside of it, and no handler sees."""
     for node in graph.apply_nodes:
         inner: Any = getattr(node.op, "fn", None)
         if hasattr(inner, "maker"):  # scan has a compiled function of its own
-            yield from _unseen(inner.maker.fgraph)
+            yield from _unseen_draws(inner.maker.fgraph)
         if type(node.op).__name__ == "RandomFunction" and _name(node.op) not in STATES:
-            yield _of_state(_name(node.op))
+            yield _no_outcomes(_name(node.op))
         if _is_mrg(node):
             users = set(_users(node.outputs[1]))
             if users - {"OutcomeOp"}:
@@ -329,7 +317,7 @@ def _name(op: Any) -> str:
     return name if own else f"{name} of {getattr(op.fn, '__module__', '?')}"
 
 
-def _of_state(name: str) -> str:
+def _no_outcomes(name: str) -> str:
     return (
         f"RandomStreams draw by {name}, which has no outcomes to count; keep its numbers "
         "fixed: give them by givens="

@@ -16,26 +16,30 @@ from typing import Any
 
 import numpy as np
 
-from ..generators import GeneratorAccess, draw_from, identity, read_by, set_by
+from ..generators import GeneratorAccess, draw_from, handle_reader, handle_setter
 from ..outcomes import (
     EPS,
     Coin,
     Uniform,
     binomial,
+    draw_weighted_without_replacement,
+    draw_without_replacement,
     weighted_rows,
-    weighted_without_replacement,
-    without_replacement,
 )
 from ..patches import Patches
-from ..run import Run, UnsupportedDraw, current_run
+from ..run import Run, UnsupportedDraw
 from ..torch_modes import not_hidden
-from .framework import GeneratorFramework, handle, refuse
-from .torch_compile import COMPILER, known_to_script, run_as_written
+from .framework import GeneratorFramework, handle, handle_in_runs, refuse, unsupported_message
+from .torch_compile import COMPILER, run_as_written, tell_script
 from .torch_imports import LateImports
 from .torch_transforms import Transforms
 
 #: A tensor of PyTorch.
 Tensor = Any
+
+#: Functions of ``torch`` and methods of a tensor whose draws are enumerated, by :class:`_Draws`.
+FUNCTIONS = ("multinomial", "bernoulli", "binomial", "randint", "randint_like", "randperm")
+METHODS = ("multinomial", "bernoulli", "bernoulli_", "random_")
 
 #: Functions of ``torch`` that draw what has no outcomes to count, or too many kinds of them.
 UNCOUNTED = (
@@ -56,15 +60,11 @@ FIRST_SEED = 1 << 62
 #: Under this name a watched run remembers how many answers are under way, one within another.
 ANSWERS = "torch answers"
 
-#: Generators that somebody drew from outside of any run while handlers were installed.
-DRAWN_OUTSIDE_RUNS: set[int] = set()
-
 
 class Torch(GeneratorFramework):
     """PyTorch's functions and methods."""
 
     name = "torch"
-    drawn_outside_runs = DRAWN_OUTSIDE_RUNS
 
     def __init__(self, module: Any) -> None:
         super().__init__(module)
@@ -74,21 +74,10 @@ class Torch(GeneratorFramework):
     def install(self, patches: Patches) -> None:
         """Handle functions of ``torch`` and methods of a tensor."""
         torch, draws = self.module, _Draws(self.module, self._kind)
-        DRAWN_OUTSIDE_RUNS.clear()
-        functions: dict[str, Callable[..., Any]] = {
-            "multinomial": draws.multinomial,
-            "bernoulli": draws.bernoulli,
-            "binomial": draws.binomial,
-            "randint": draws.randint,
-            "randint_like": draws.randint_like,
-            "randperm": draws.randperm,
-        }
-        methods: dict[str, Callable[..., Any]] = {
-            "multinomial": draws.multinomial,
-            "bernoulli": draws.bernoulli,
-            "bernoulli_": draws.bernoulli_,
-            "random_": draws.random_,
-        }
+        self.drawn_outside_runs.clear()
+        functions, methods = (
+            {name: getattr(draws, name) for name in names} for names in (FUNCTIONS, METHODS)
+        )
         transforms = Transforms(torch, {**functions, **methods})
         places: list[tuple[Any, str, Any, Any]] = []
         for owner, answers, names, where in (
@@ -97,20 +86,22 @@ class Torch(GeneratorFramework):
         ):
             for name in (*answers, *names):
                 real = getattr(owner, name)
-                why = f"{where}.{name} is an unsupported draw: its outcomes cannot be enumerated"
                 answer = answers.get(name)
-                answer = transforms.answer(real, answer) if answer else refuse(why)
-                handler = handle(real, self._seen(answer), self._elsewhere)
+                if answer is None:
+                    answer = refuse(unsupported_message(f"{where}.{name}"))
+                else:
+                    answer = transforms.answer(real, answer)
+                handler = handle(real, self._count_answers(answer), self._note_elsewhere)
                 if name == "random_":
-                    seed = handle(real, self._seen(draws.seed), self._elsewhere)
-                    handler = _seeding(handler, seed)
+                    seed = handle(real, self._count_answers(draws.seed), self._note_elsewhere)
+                    handler = _handle_random(handler, seed)
                 patches.attribute(owner, name, handler)
                 places.append((owner, name, real, handler))
                 if owner is torch:
                     self._handlers.append((real, handler))
         # The one place where PyTorch itself has imported such a function by its name.
         patches.attribute(torch.utils.data.dataset, "randperm", torch.randperm)
-        known_to_script(torch, self._handlers, patches)
+        tell_script(torch, self._handlers, patches)
         run_as_written(patches)
         then = {COMPILER: lambda: run_as_written(patches)}
         LateImports("torch", places, then).install(patches)
@@ -119,20 +110,22 @@ class Torch(GeneratorFramework):
         for name in ("manual_seed", "seed", "set_state", "graphsafe_set_state", "set_offset"):
             real = vars(generator).get(name)
             if real is not None:  # older versions have fewer
-                patches.method(generator, name, set_by(real, self._kind, DRAWN_OUTSIDE_RUNS))
+                patches.method(
+                    generator, name, handle_setter(real, self._kind, self.drawn_outside_runs)
+                )
         for name in ("get_state", "graphsafe_get_state", "clone_state", "__reduce__"):
             real = vars(generator).get(name)
             if real is not None:
-                patches.method(generator, name, read_by(real, self._kind))
-        patches.attribute(torch.autograd, "backward", _remembering(torch.autograd.backward))
+                patches.method(generator, name, handle_reader(real, self._kind))
+        patches.attribute(torch.autograd, "backward", _handle_backward(torch.autograd.backward))
 
-    def _elsewhere(self, *_: Any, generator: Any = None, **__: Any) -> None:
-        DRAWN_OUTSIDE_RUNS.add(identity(generator or self.module.default_generator))
+    def _note_elsewhere(self, *_: Any, generator: Any = None, **__: Any) -> None:
+        self.note_drawn_outside(generator or self.module.default_generator)
 
-    def _seen(self, answer: Callable[..., Any]) -> Callable[..., Any]:
+    def _count_answers(self, answer: Callable[..., Any]) -> Callable[..., Any]:
         """An answer, in which nothing that draws is looked for."""
 
-        def seen(run: Run, *args: Any, **kwargs: Any) -> Any:
+        def count_answer(run: Run, *args: Any, **kwargs: Any) -> Any:
             if ANSWERS not in run.memory:  # nobody looks
                 return answer(run, *args, **kwargs)
             run.memory[ANSWERS] += 1
@@ -141,7 +134,7 @@ class Torch(GeneratorFramework):
             finally:
                 run.memory[ANSWERS] -= 1
 
-        return seen
+        return count_answer
 
     def begin(self) -> None:
         """Watch the generator that PyTorch has of its own."""
@@ -151,7 +144,7 @@ class Torch(GeneratorFramework):
         """Look for operations that draw."""
         if watched and not run.is_sampling:
             run.memory[ANSWERS] = 0
-            mode = _watching(self.module)(run)
+            mode = _draw_watcher(self.module)(run)
             mode.__enter__()
             self._modes.append(mode)
 
@@ -186,7 +179,7 @@ def _kind(torch: Any) -> GeneratorAccess:
 
 
 @functools.cache
-def _watching(torch: Any) -> Callable[[Run], contextlib.AbstractContextManager[object]]:
+def _draw_watcher(torch: Any) -> Callable[[Run], contextlib.AbstractContextManager[object]]:
     """A mode that sees every operation, and refuses those that draw unless a handler makes them."""
     drawing = torch.Tag.nondeterministic_seeded
 
@@ -239,32 +232,27 @@ def _in_dropout() -> bool:
     return False
 
 
-def _remembering(real: Callable[..., Any]) -> Callable[..., Any]:
+def _handle_backward(real: Callable[..., Any]) -> Callable[..., Any]:
     """``backward``, which notes in the run what it was asked for."""
 
-    def backward(tensors: Any, *args: Any, **kwargs: Any) -> Any:
-        run = current_run()
-        if run is not None:
-            roots = [tensors] if hasattr(tensors, "backward") else list(tensors)
-            run.memory.setdefault("backward", []).extend(roots)
+    def backward(run: Run, tensors: Any, *args: Any, **kwargs: Any) -> Any:
+        roots = [tensors] if hasattr(tensors, "backward") else list(tensors)
+        run.recall("backward", list).extend(roots)
         return real(tensors, *args, **kwargs)
 
-    return backward
+    return handle_in_runs(real, backward)
 
 
-def _seeding(handler: Callable[..., Any], seed: Callable[..., Any]) -> Callable[..., Any]:
+def _handle_random(handler: Callable[..., Any], seed: Callable[..., Any]) -> Callable[..., Any]:
     """A handler of ``random_``, or of the seeds that PyTorch draws by it."""
 
     def random_(tensor: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        if not args and _is_seed(sys._getframe(1)):
+        caller = str(sys._getframe(1).f_globals.get("__name__"))
+        if not args and caller.startswith(SEEDING):
             return seed(tensor, *args, **kwargs)
         return handler(tensor, *args, **kwargs)
 
     return random_
-
-
-def _is_seed(frame: Any) -> bool:
-    return str(frame.f_globals.get("__name__")).startswith(SEEDING)
 
 
 class _Draws:
@@ -304,7 +292,9 @@ class _Draws:
             drawn = run.choose_each(tables)
         else:
             drawn = [
-                place for row in rows for place in self._apart(run, what, row, num_samples, step)
+                place
+                for row in rows
+                for place in self._draw_apart(run, what, row, num_samples, step)
             ]
         places = np.array(drawn, np.int64).reshape(*input.shape[:-1], num_samples)
         found = self._torch.from_numpy(places)
@@ -312,8 +302,8 @@ class _Draws:
         if run.graph is not None:
             given = input.reshape(-1, input.shape[-1])
             log = self._log_weights(given, found.reshape(-1, num_samples), replacement)
-            run.note_graph(log, 0 if _lost(given, log) else len(rows) * num_samples)
-        return _given(found, out)
+            run.note_graph(log, 0 if _has_lost_graph(given, log) else len(rows) * num_samples)
+        return _write_out(found, out)
 
     def _step(self, given: Tensor) -> float:
         """The precision of what probabilities are given in."""
@@ -331,7 +321,7 @@ class _Draws:
             plain = plain.double().cpu()
         return np.asarray(plain.numpy())
 
-    def _apart(
+    def _draw_apart(
         self, run: Run, what: str, weights: np.ndarray, count: int, step: float
     ) -> list[int]:
         """Outcomes of one row, none of them twice."""
@@ -341,7 +331,7 @@ class _Draws:
                 "probability, without replacement: what PyTorch gives for the others is no draw; "
                 "draw at most as many"
             )
-        return weighted_without_replacement(run.choose, what, weights, count, step)
+        return draw_weighted_without_replacement(run.choose, what, weights, count, step)
 
     def _log_weights(self, rows: Tensor, places: Tensor, replacement: bool) -> Tensor:
         """The logarithm of the probability of what was drawn from each row."""
@@ -351,9 +341,9 @@ class _Draws:
             left = left - (taken.cumsum(1) - taken)
         return (taken / left).log().sum()
 
-    def _log_coins(self, given: Tensor, drawn: Tensor) -> Tensor:
+    def _log_coins(self, probabilities: Tensor, drawn: Tensor) -> Tensor:
         """The same of coins."""
-        taken = self._torch.where(drawn != 0.0, given, 1.0 - given)
+        taken = self._torch.where(drawn != 0.0, probabilities, 1.0 - probabilities)
         return taken.log().sum()
 
     def bernoulli(
@@ -367,11 +357,11 @@ class _Draws:
     ) -> Tensor:
         """Zeros and ones of these probabilities."""
         self._begin(run, generator, "torch.bernoulli")
-        given = input if p is None else self._torch.full_like(input, p)
-        found = self._zeros_and_ones(run, given).to(input.dtype)
+        probabilities = input if p is None else self._torch.full_like(input, p)
+        found = self._zeros_and_ones(run, probabilities).to(input.dtype)
         if p is None and out is None and input.requires_grad and self._torch.is_grad_enabled():
             found = found + 0.0 * input  # PyTorch differentiates a coin too, to zero
-        return _given(found, out)
+        return _write_out(found, out)
 
     def bernoulli_(
         self, run: Run, tensor: Tensor, p: Any = 0.5, *, generator: Any = None
@@ -379,40 +369,42 @@ class _Draws:
         """The same, in place."""
         self._begin(run, generator, "torch.bernoulli")
         plain = {} if isinstance(p, self._torch.Tensor) else {"dtype": self._torch.double}
-        given = self._torch.as_tensor(p, **plain).expand(tensor.shape)
-        found = self._zeros_and_ones(run, given)
+        probabilities = self._torch.as_tensor(p, **plain).expand(tensor.shape)
+        found = self._zeros_and_ones(run, probabilities)
         return tensor if run.is_sampling else tensor.copy_(found)
 
-    def _zeros_and_ones(self, run: Run, given: Tensor) -> Tensor:
-        if not given.is_floating_point():
-            raise NotImplementedError(f"bernoulli of {given.dtype} is not implemented by PyTorch")
-        flat = self._doubles(given).reshape(-1)
-        step = self._step(given)
+    def _zeros_and_ones(self, run: Run, ones: Tensor) -> Tensor:
+        """Coins, by the probabilities of ones."""
+        if not ones.is_floating_point():
+            raise NotImplementedError(f"bernoulli of {ones.dtype} is not implemented by PyTorch")
+        flat = self._doubles(ones).reshape(-1)
+        step = self._step(ones)
         # Each that is certain is no draw; most may be.
         drawn = (flat == 1.0).astype(np.float64)
         open_places = np.flatnonzero((flat != 0.0) & (flat != 1.0)).tolist()
         for place in open_places:
             drawn[place] = run.choose(Coin("torch.bernoulli", float(flat[place]), step))
-        found = self._torch.from_numpy(drawn).to(given.device).reshape(given.shape)
+        outcomes = self._torch.from_numpy(drawn).to(ones.device).reshape(ones.shape)
         if run.graph is not None:
-            log = self._log_coins(given, found)
-            run.note_graph(log, 0 if _lost(given, log) else len(open_places))
-        return found
+            log = self._log_coins(ones, outcomes)
+            run.note_graph(log, 0 if _has_lost_graph(ones, log) else len(open_places))
+        return outcomes
 
     def binomial(self, run: Run, count: Tensor, prob: Tensor, generator: Any = None) -> Tensor:
         """How many of so many trials come out."""
         self._begin(run, generator, "torch.binomial")
-        trials, given = self._torch.broadcast_tensors(count, prob)
+        trials, ones = self._torch.broadcast_tensors(count, prob)
         step = self._step(prob)
         drawn = [
             run.choose(binomial("torch.binomial", int(n), p, step))
             for n, p in zip(
                 trials.detach().double().reshape(-1).tolist(),
-                given.detach().double().reshape(-1).tolist(),
+                ones.detach().double().reshape(-1).tolist(),
                 strict=True,
             )
         ]
-        return self._torch.tensor(drawn, dtype=prob.dtype, device=prob.device).reshape(given.shape)
+        counts = self._torch.tensor(drawn, dtype=prob.dtype, device=prob.device)
+        return counts.reshape(ones.shape)
 
     def randint(self, run: Run, *args: Any, generator: Any = None, **kwargs: Any) -> Tensor:
         """Whole numbers, each as likely: (high, size) or (low, high, size)."""
@@ -423,7 +415,7 @@ class _Draws:
         low, high = map(int, bounds if len(bounds) == 2 else (0, *bounds))
         drawn = self._uniform(run, low, high, math.prod(size), "torch.randint")
         made = {"dtype": self._torch.long, **{k: v for k, v in kwargs.items() if v is not None}}
-        return _given(self._torch.tensor(drawn, **made).reshape(size), out)
+        return _write_out(self._torch.tensor(drawn, **made).reshape(size), out)
 
     def randint_like(self, run: Run, input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """The same, in the shape and type of another tensor."""
@@ -470,15 +462,15 @@ class _Draws:
     ) -> Tensor:
         """The first n numbers in any order."""
         self._begin(run, generator, "torch.randperm")
-        drawn = without_replacement(run.choose, "torch.randperm", n, n)
+        drawn = draw_without_replacement(run.choose, "torch.randperm", n, n)
         made = {"dtype": self._torch.long, **{k: v for k, v in kwargs.items() if v is not None}}
-        return _given(self._torch.tensor(drawn, **made), out)
+        return _write_out(self._torch.tensor(drawn, **made), out)
 
 
-def _lost(given: Tensor, log: Tensor) -> bool:
+def _has_lost_graph(given: Tensor, log: Tensor) -> bool:
     """Whether probabilities have a derivative, and their logarithm has none."""
     return bool(given.requires_grad) and not log.requires_grad
 
 
-def _given(found: Tensor, out: Tensor | None) -> Tensor:
+def _write_out(found: Tensor, out: Tensor | None) -> Tensor:
     return found if out is None else out.resize_(found.shape).copy_(found)

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..patches import Patches
-from ..run import UnsupportedDraw, current_run
+from ..run import Run, UnsupportedDraw, current_run
+from .framework import handle_in_runs
 
 #: The module that knows of compiled code; it is imported when something is compiled, if not before.
 COMPILER = "torch._dynamo.eval_frame"
@@ -47,23 +48,21 @@ def run_as_written(patches: Patches) -> None:
         names = ("_callback_from_stance",)
     for name in names:
         if hasattr(dynamo, name):
-            patches.attribute(dynamo, name, _as_written(getattr(dynamo, name)))
+            patches.attribute(dynamo, name, _pass_on(getattr(dynamo, name)))
 
 
-def _as_written(real: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def _pass_on(real: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """A function that is told what compiles the frames to come, and in a run is told of nothing."""
 
-    def function(callback: Any) -> Any:
-        run = current_run()
-        if run is None or callback is None:
-            return real(callback)
-        run.memory[COMPILED] = True
+    def answer(run: Run, callback: Any) -> Any:
+        if callback is not None:
+            run.memory[COMPILED] = True
         return real(None)
 
-    return function
+    return handle_in_runs(real, answer)
 
 
-def known_to_script(torch: Any, handlers: Iterable[tuple[Any, Any]], patches: Patches) -> None:
+def tell_script(torch: Any, handlers: Iterable[tuple[Any, Any]], patches: Patches) -> None:
     """TorchScript takes a handler for the function that it stands for, and draws unseen.
 
     It would try to compile the handler otherwise, and fail in words of its own.

@@ -69,7 +69,7 @@ class LateImports(importlib.abc.MetaPathFinder):
 
         def exec_module(module: ModuleType) -> None:
             del loader.exec_module  # for this once
-            with self._off():
+            with self._without_handlers():
                 execute(module)
             with self._lock:
                 if self._open and module.__name__ in self._then:
@@ -78,7 +78,7 @@ class LateImports(importlib.abc.MetaPathFinder):
         loader.exec_module = exec_module
 
     @contextlib.contextmanager
-    def _off(self) -> Iterator[None]:
+    def _without_handlers(self) -> Iterator[None]:
         """Handlers are off. What another thread's run draws meanwhile, its generator tells of."""
         with self._lock:
             self._depth += 1

@@ -31,7 +31,6 @@ class Transforms:
     """Draws of PyTorch, wherever they are made.
 
     Args:
-        torch: the module.
         answers: of plain tensors, by the name of a function of PyTorch, in-place ones as well.
     """
 
@@ -48,7 +47,7 @@ class Transforms:
             plain: answers for plain tensors.
         """
         transform = self._torch._C._functorch.peek_interpreter_stack
-        refuse, answering = self._refuse_recording, _answering(self._torch)
+        refuse, answering = self._refuse_recording, _answering_mode(self._torch)
         operations = self._answers
 
         def answer(run: Run, *args: Any, **kwargs: Any) -> Any:
@@ -78,7 +77,7 @@ class Transforms:
 
 
 @functools.cache
-def _answering(torch: Any) -> Callable[..., contextlib.AbstractContextManager[object]]:
+def _answering_mode(torch: Any) -> Callable[..., contextlib.AbstractContextManager[object]]:
     """A mode that answers operations that draw, which see plain tensors only."""
     drawing = torch.Tag.nondeterministic_seeded
     autograd = torch._C.DispatchKey.AutogradFunctionality

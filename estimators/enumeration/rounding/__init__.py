@@ -16,7 +16,7 @@ from .deviations import (
     Deviations,
     largest_deviation,
     measured,
-    unmeasured_bound,
+    moved_runs,
 )
 from .observed import is_observed, observed
 from .perturbation import Perturbation
@@ -32,7 +32,7 @@ __all__ = [
     "is_observed",
     "largest_deviation",
     "measured",
+    "moved_runs",
     "observed",
     "perturbation",
-    "unmeasured_bound",
 ]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from .arithmetic import perturbation
+from .perturbation import Perturbation
 from .ulps import Steps
+
+T = TypeVar("T")
 
 #: Runs of a path with moved arithmetic.
 RUNS = 8
@@ -67,6 +70,40 @@ def largest_deviation(
     return largest
 
 
+def moved_runs(
+    run: Callable[[], T],
+    steps: Steps,
+    runs: int = RUNS,
+    after: Callable[[], object] = lambda: None,
+) -> Iterator[tuple[T, Perturbation]]:
+    """What code returns with moved arithmetic, run by run, and what was moved in it.
+
+    Moved numbers may be refused by code that takes those that are not; other steps are tried then.
+
+    Args:
+        runs: How many runs.
+        after: Called after each run, also after one that raised.
+
+    Raises:
+        ArithmeticError, RuntimeError, ValueError: What the code raises, if it raises in as many
+            runs as are wanted.
+    """
+    done, failures = 0, 0
+    while done < runs:
+        try:
+            with perturbation(steps) as moved:
+                result = run()
+        except (ArithmeticError, RuntimeError, ValueError):
+            failures += 1
+            if failures >= runs:
+                raise
+            continue
+        finally:
+            after()
+        done += 1
+        yield result, moved
+
+
 def measured(
     run_weighted: Callable[[], Mapping[str, npt.NDArray[np.float64]]],
     base: Mapping[str, npt.NDArray[np.float64]],
@@ -83,50 +120,20 @@ def measured(
         runs: How many runs.
 
     Raises:
-        ArithmeticError, RuntimeError, ValueError: What ``run_weighted`` raises, if it raises in as
-            many runs as are wanted. Moved numbers may be refused by code that takes those that are
-            not; other steps are tried then.
+        ArithmeticError, RuntimeError, ValueError: As :func:`moved_runs`.
     """
-    steps = Steps(rng)
-    found: list[Mapping[str, npt.NDArray[np.float64]]] = []
+    results: list[Mapping[str, npt.NDArray[np.float64]]] = []
     operations: dict[str, int] = {}
     unseen: set[str] = set()
-    failures, underflow = 0, 0.0
-    while len(found) < runs:
-        try:
-            with perturbation(steps) as moved:
-                found.append(run_weighted())
-        except (ArithmeticError, RuntimeError, ValueError):
-            failures += 1
-            if failures >= runs:
-                raise
-            continue
+    underflow = 0.0
+    for result, moved in moved_runs(run_weighted, Steps(rng), runs):
+        results.append(result)
         for name, count in moved.operations.items():
             operations[name] = operations.get(name, 0) + count
         unseen |= moved.unseen
         underflow = max(underflow, moved.underflow)
     largest = {
-        name: largest_deviation([values[name] for values in found], np.asarray(value, np.float64))
+        name: largest_deviation([values[name] for values in results], np.asarray(value, np.float64))
         for name, value in base.items()
     }
     return Deviations(largest, operations, frozenset(unseen), underflow)
-
-
-def unmeasured_bound(
-    largest: Mapping[str, npt.NDArray[np.float64]], eps: float
-) -> dict[str, npt.NDArray[np.float64]]:
-    """What is supposed to be the rounding of results whose arithmetic nobody sees.
-
-    What cancels inside leaves no trace in a result: 1 - p of an outcome that is almost certain, or
-    a gradient that is zero because two terms are equal, is off by a rounding of these terms. They
-    are hardly larger than the largest gradient of any parameter on any path, to which all entries
-    are compared; what is much smaller remains unresolved.
-
-    Args:
-        largest: The largest size that each entry has on any path, by name.
-        eps: From 1 to the next number, of the arithmetic that was used.
-    """
-    overall = max((float(np.max(value, initial=0.0)) for value in largest.values()), default=0.0)
-    return {
-        name: np.full(np.shape(value), ROUNDINGS * eps * overall) for name, value in largest.items()
-    }

@@ -9,19 +9,20 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ..patches import Patches
 from . import partial_sums
 from .name_rows import names
 from .perturbation import Perturbation
-from .ulps import FORMATS, all_whole, move, raised, unrounded
+from .ulps import FORMATS, ONE_AT_ZERO, all_whole, digits_of, move, raise_above, unrounded_places
 
 #: Primitives that copy, choose or make numbers, or run others, and round nothing themselves.
 EXACT = names(
@@ -48,9 +49,6 @@ ELEMENTWISE = names(
 #: Without rounding where whole numbers go in and come out.
 WHOLE = names("add add_any cumsum dot_general mul reduce_sum square sub")
 
-#: 1 exactly where the argument is 0.
-ONE_AT_ZERO = names("cos cosh exp exp2")
-
 #: What is compiled is run step by step instead; the parameter that has the steps.
 COMPILED = {"jit": "jaxpr", "pjit": "jaxpr", "closed_call": "call_jaxpr", "core_call": "call_jaxpr"}
 
@@ -62,11 +60,8 @@ _FLOATING = {*FORMATS, "complex64", "complex128"}
 _ACTIVE: ContextVar[_JaxArithmetic | None] = ContextVar("_ACTIVE", default=None)
 
 
-class Evaluate(Protocol):
-    """What evaluates a primitive."""
-
-    def __call__(self, primitive: Any, args: Sequence[Any], params: dict[str, Any]) -> Any:
-        """The primitive's result, or a list of them."""
+#: Evaluates a primitive, given its arguments and parameters: its result, or a list of them.
+Evaluate = Callable[[Any, Sequence[Any], dict[str, Any]], Any]
 
 
 @contextmanager
@@ -82,12 +77,11 @@ def moved_jax(perturbation: Perturbation) -> Iterator[None]:
         return arithmetic.run(evaluate, primitive, args, params)
 
     token = _ACTIVE.set(_JaxArithmetic(perturbation))
-    trace.process_primitive = process_primitive
     try:
-        with jax.disable_jit():
+        with Patches() as patches, jax.disable_jit():
+            patches.attribute(trace, "process_primitive", process_primitive)
             yield
     finally:
-        trace.process_primitive = original
         _ACTIVE.reset(token)
 
 
@@ -120,11 +114,11 @@ class _JaxArithmetic:
             return evaluate(primitive, args, params)
         self.busy = True  # what this class does itself is not moved
         try:
-            return self.rounded(evaluate, primitive, args, params)
+            return self.evaluate_rounded(evaluate, primitive, args, params)
         finally:
             self.busy = False
 
-    def rounded(
+    def evaluate_rounded(
         self, evaluate: Evaluate, primitive: Any, args: Sequence[Any], params: dict[str, Any]
     ) -> Any:
         """The result of a primitive that rounds."""
@@ -135,15 +129,15 @@ class _JaxArithmetic:
                 return result
         if name in ("convert_element_type", "reduce_precision"):
             result = evaluate(primitive, args, params)
-            digits = params.get("mantissa_bits", self.digits(result) - 1) + 1
-            return result if digits >= self.digits(args[0]) else self.moved(result)
+            digits = params.get("mantissa_bits", digits_of(result) - 1) + 1
+            return result if digits >= digits_of(args[0]) else self.moved_copy(result)
         if name in ELEMENTWISE:
             result = evaluate(primitive, args, params)
             if name in ONE_AT_ZERO:
                 still = np.equal(args[0], 0)
             else:
-                still = unrounded(name, *args[:2]) if len(args) > 1 else None
-            return self.moved(result, still=still)
+                still = unrounded_places(name, *args[:2]) if len(args) > 1 else None
+            return self.moved_copy(result, still=still)
         plain = evaluate(primitive, args, params)
         if not any(
             isinstance(value, self.array_type) and value.dtype.name in _FLOATING
@@ -151,32 +145,32 @@ class _JaxArithmetic:
         ):
             return plain  # what compares or counts
         grain = self.grain(args[0]) if name in ("dot_general", "conv_general_dilated") else 1
-        given = [self.moved(value, grain) for value in args]
-        result = evaluate(primitive, given, params)
+        inputs = [self.moved_copy(value, grain) for value in args]
+        result = evaluate(primitive, inputs, params)
         if primitive.multiple_results:
-            return [self.moved(value) for value in result]
-        drift = self.drift(evaluate, primitive, given, result, params)
+            return [self.moved_copy(value) for value in result]
+        drift = self.drift(evaluate, primitive, inputs, result, params)
         least = None
-        if name == "reduce_sum" and self.digits(result):
+        if name == "reduce_sum" and digits_of(result):
             terms = np.asarray(args[0])
             if terms.size and terms.min() >= 0:
                 least = terms.max(axis=tuple(params["axes"]))
-        return self.moved(result, drift=drift, least=least)
+        return self.moved_copy(result, drift=drift, least=least)
 
     def drift(
         self,
         evaluate: Evaluate,
         primitive: Any,
-        given: Sequence[Any],
+        args: Sequence[Any],
         result: Any,
         params: dict[str, Any],
     ) -> npt.NDArray[Any] | None:
         """What partial sums add to a sum; None for anything else, and for a few terms."""
-        if not all(self.digits(value) for value in (*given, result)):
+        if not all(digits_of(value) for value in (*args, result)):
             return None  # of complex numbers, or mixed
         name, steps = primitive.name, self.steps
         if name == "reduce_sum":
-            return partial_sums.drift_of_sum(_wide(given[0]), params["axes"], steps, False)
+            return partial_sums.drift_of_sum(_wide(args[0]), params["axes"], steps, False)
         if name == "cumsum":
             sums, axis = _wide(result), params["axis"]
             if not params["reverse"]:
@@ -184,26 +178,26 @@ class _JaxArithmetic:
             flipped = np.flip(sums, axis)
             return np.flip(partial_sums.drift_of_cumulative_sum(flipped, axis, steps), axis)
         if name == "dot_general":
-            left, right = _as_matrices(_wide(given[0]), _wide(given[1]), params)
+            left, right = _as_matrices(_wide(args[0]), _wide(args[1]), params)
             return partial_sums.drift_of_product(left, right, steps)
         if name == "conv_general_dilated":
-            return self.drift_of_convolution(evaluate, primitive, given, params)
+            return self.drift_of_convolution(evaluate, primitive, args, params)
         return None
 
     def drift_of_convolution(
-        self, evaluate: Evaluate, primitive: Any, given: Sequence[Any], params: dict[str, Any]
+        self, evaluate: Evaluate, primitive: Any, args: Sequence[Any], params: dict[str, Any]
     ) -> npt.NDArray[Any] | None:
         """What partial sums over input features add; in the gradient these are the batch."""
         numbers = params["dimension_numbers"]
         left, right = numbers.lhs_spec[1], numbers.rhs_spec[1]
-        count = given[1].shape[right]
+        count = args[1].shape[right]
         grouped = params["feature_group_count"] > 1 or params["batch_group_count"] > 1
         if count < partial_sums.FEWEST or grouped:
             return None
         blocks = math.isqrt(count)
         pairs = zip(
-            np.array_split(np.asarray(given[0]), blocks, left),
-            np.array_split(np.asarray(given[1]), blocks, right),
+            np.array_split(np.asarray(args[0]), blocks, left),
+            np.array_split(np.asarray(args[1]), blocks, right),
             strict=True,
         )
         jnp = sys.modules["jax"].numpy
@@ -214,7 +208,7 @@ class _JaxArithmetic:
         running = np.cumsum(parts, axis=0)
         return partial_sums.drift_of_cumulative_sum(running, 0, self.steps)[-1]
 
-    def moved(
+    def moved_copy(
         self,
         value: Any,
         grain: int = 1,
@@ -237,22 +231,17 @@ class _JaxArithmetic:
         self.perturbation.record("jax", values.real.dtype.name)
         move(values, self.steps, grain)
         if least is not None:
-            values = raised(values, least, 2.0 ** (1 - self.digits(value)))
+            values = raise_above(values, least, 2.0 ** (1 - digits_of(value)))
         if still is not None and still.any():
             values = np.where(still, np.asarray(value), values)
-        return self.restored(values, value)
+        return self.array_like(values, value)
 
-    def restored(self, values: npt.NDArray[Any], like: Any) -> Any:
+    def array_like(self, values: npt.NDArray[Any], like: Any) -> Any:
         """An array of JAX's, in all but its numbers like another."""
         devices = list(like.sharding.device_set)
         if len(devices) > 1:
             return sys.modules["jax"].device_put(values, like.sharding)
         return self.pxla.batched_device_put(like.aval, like.sharding, [values], devices)
-
-    def digits(self, value: Any) -> int:
-        """Of the significand of a floating-point array, and 0 for anything else."""
-        name = getattr(getattr(value, "dtype", None), "name", "")
-        return FORMATS[name].digits if name in FORMATS else 0
 
     def whole(self, values: Sequence[Any]) -> bool:
         """Whether all are integers that stand for themselves."""
@@ -260,8 +249,8 @@ class _JaxArithmetic:
             kind = getattr(getattr(value, "dtype", None), "kind", "")
             if isinstance(value, float) and not value.is_integer():
                 return False
-            if self.digits(value):
-                if not all_whole(_wide(value), self.digits(value)):
+            if digits_of(value):
+                if not all_whole(_wide(value), digits_of(value)):
                     return False
             elif kind and kind not in "iub":
                 return False
@@ -270,7 +259,7 @@ class _JaxArithmetic:
     def grain(self, value: Any) -> int:
         """How many units of single precision a product on this device rounds its factors to."""
         platform = next(iter(value.devices())).platform if hasattr(value, "devices") else "cpu"
-        if platform == "cpu" or self.digits(value) != FORMATS["float32"].digits:
+        if platform == "cpu" or digits_of(value) != FORMATS["float32"].digits:
             return 1
         precise = str(sys.modules["jax"].config.jax_default_matmul_precision)
         if precise in ("float32", "highest"):

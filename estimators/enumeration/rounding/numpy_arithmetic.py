@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from functools import partial, wraps
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ..patches import Patches
 from . import partial_sums
 from .name_rows import names
 from .numpy_rules import (
@@ -20,13 +21,20 @@ from .numpy_rules import (
     EXACT_FUNCTIONS,
     EXACT_UFUNCS,
     MADE_OF_OTHERS,
-    ONE_AT_ZERO,
     SHORT,
     WHOLE,
 )
-from .observed import ACTIVE, SCALARS, ObservedArray, is_observed, observed, plain, unobserved
+from .observed import (
+    ACTIVE,
+    SCALARS,
+    ObservedArray,
+    is_observed,
+    observed,
+    plain,
+    without_observing,
+)
 from .perturbation import Perturbation
-from .ulps import FORMATS, all_whole, moved, raised, unrounded
+from .ulps import ONE_AT_ZERO, all_whole, digits_of, moved_copy, raise_above, unrounded_places
 
 #: Functions of NumPy's that make arrays. In other people's code they make observed ones, since what
 #: is written into an array that is not observed is lost from sight.
@@ -63,27 +71,22 @@ def moved_numpy(perturbation: Perturbation) -> Iterator[None]:
     _tell_autograd()
     token = ACTIVE.set(_NumpyArithmetic(perturbation))
     try:
-        with ExitStack() as stack:
+        with Patches() as patches:
             for name in MAKERS:
-                _replace(stack, np, name, _observing(getattr(np, name)))
+                patches.attribute(np, name, _observed_maker(getattr(np, name)))
             for name, ufunc in MATH.items():
-                _replace(stack, math, name, _on_floats(getattr(math, name), ufunc))
+                patches.attribute(math, name, _math_function(getattr(math, name), ufunc))
             yield
     finally:
         ACTIVE.reset(token)
 
 
-def _replace(stack: ExitStack, module: Any, name: str, function: Callable[..., Any]) -> None:
-    stack.callback(setattr, module, name, getattr(module, name))
-    setattr(module, name, function)
-
-
-def _observing(original: Callable[..., Any]) -> Callable[..., Any]:
+def _observed_maker(original: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(original)
     def make(*args: Any, **kwargs: Any) -> Any:
         if ACTIVE.get() is None:
             return original(*args, **kwargs)
-        with unobserved():  # what becomes a part of an array is not lost
+        with without_observing():  # what becomes a part of an array is not lost
             result = original(*args, **kwargs)
         if type(result) is not np.ndarray:
             return result
@@ -95,7 +98,7 @@ def _observing(original: Callable[..., Any]) -> Callable[..., Any]:
     return make
 
 
-def _on_floats(original: Callable[..., Any], ufunc: np.ufunc) -> Callable[..., Any]:
+def _math_function(original: Callable[..., Any], ufunc: np.ufunc) -> Callable[..., Any]:
     @wraps(original)
     def compute(*args: Any) -> Any:
         if ACTIVE.get() is None or not any(is_observed(value) for value in args):
@@ -145,26 +148,27 @@ class _NumpyArithmetic:
         if name in EXACT_UFUNCS or name in COMPARISONS:
             return call(*args)
         if method == "at":
-            return self.at(ufunc, *args)
-        if name in WHOLE and _whole(args):
+            return self.move_at(ufunc, *args)
+        if name in WHOLE and _is_whole(args):
             result = call(*args)
-            if _whole((result,)):
+            if _is_whole((result,)):
                 return result
             if method == "__call__" and name in ELEMENTWISE:
                 return self.moved_result(result, kwargs)
         if method in ("__call__", "outer") and name in ELEMENTWISE:
             return self.elementwise(name, call, args, kwargs)
-        given = tuple(self.moved(value) for value in args)
-        result, drift = call(*given), None
-        if not _digits(result) or not _digits(given[0]) or kwargs.get("where", True) is not True:
+        inputs = tuple(self.moved_copy(value) for value in args)
+        result, drift = call(*inputs), None
+        real = digits_of(result) and digits_of(inputs[0])
+        if not real or kwargs.get("where", True) is not True:
             return self.moved_result(result, kwargs)  # complex, integer or masked
         if name == "add" and method == "reduce":
-            return self.sum(np.asarray(args[0]), given[0], result, kwargs)
+            return self.sum(np.asarray(args[0]), inputs[0], result, kwargs)
         if name == "add" and method == "accumulate":
             axis = kwargs.get("axis", 0)
             drift = partial_sums.drift_of_cumulative_sum(_wide(result), axis, self.steps)
         if name == "matmul":
-            drift = self.drift_of_product(*given)
+            drift = self.drift_of_product(*inputs)
         return self.moved_result(result, kwargs, drift)
 
     def elementwise(
@@ -173,18 +177,18 @@ class _NumpyArithmetic:
         """A result that is moved but where it is known to be exact."""
         still = np.equal(args[0], 0) if name in ONE_AT_ZERO else None
         if name in SHORT and getattr(call, "func", call).__name__ != "outer":
-            still = unrounded(SHORT[name], *args[:2])
+            still = unrounded_places(SHORT[name], *args[:2])
         result = call(*args)
         values = self.moved_result(result, {})
         if still is not None and still.any():
             values = np.where(still, result, values).astype(result.dtype)[()]
-        return self.written(values, result, kwargs)
+        return self.write(values, result, kwargs)
 
-    def at(self, ufunc: np.ufunc, target: Any, places: Any, *values: Any) -> None:
+    def move_at(self, ufunc: np.ufunc, target: Any, places: Any, *values: Any) -> None:
         """In place, at some places; what was not written to stays."""
         before = np.array(target)
-        ufunc.at(target, places, *(self.moved(value) for value in values))
-        np.copyto(target, self.moved(target), where=target != before)
+        ufunc.at(target, places, *(self.moved_copy(value) for value in values))
+        np.copyto(target, self.moved_copy(target), where=target != before)
 
     def sum(self, terms: Any, moved: Any, result: Any, kwargs: dict[str, Any]) -> Any:
         """The sum of moved terms: its partial sums and itself are moved.
@@ -201,8 +205,8 @@ class _NumpyArithmetic:
         result = self.moved_result(result, kwargs, drift)
         if terms.size and terms.min() >= 0:
             least = terms.max(axis=tuple(axes), keepdims=kwargs.get("keepdims", False))
-            values = raised(result, least, np.finfo(result.dtype).eps)[()]
-            result = self.written(values, result, kwargs)
+            values = raise_above(result, least, np.finfo(result.dtype).eps)[()]
+            result = self.write(values, result, kwargs)
         return result
 
     def drift_of_product(self, left: Any, right: Any) -> npt.NDArray[Any] | None:
@@ -223,19 +227,19 @@ class _NumpyArithmetic:
             return getattr(self, name)(*args, **kwargs)
         if name in MADE_OF_OTHERS:
             return function._implementation(*args, **kwargs)
-        values, given = plain(args), plain(kwargs)
+        values, keywords = plain(args), plain(kwargs)
         if name == "astype":
-            result = function(*values, **given)
-            narrower = 0 < _digits(result) < _digits(values[0])
-            return observed(self.moved(result) if narrower else result)
+            result = function(*values, **keywords)
+            narrower = 0 < digits_of(result) < digits_of(values[0])
+            return observed(self.moved_copy(result) if narrower else result)
         if name in EXACT_FUNCTIONS:
-            return _observed(function(*values, **given), kwargs)
-        values = tuple(self.moved(value) for value in values)
-        result = function(*values, **given)
+            return _observe_result(function(*values, **keywords), kwargs)
+        values = tuple(self.moved_copy(value) for value in values)
+        result = function(*values, **keywords)
         drift = None
-        if name == "dot" and all(_digits(value) and np.ndim(value) in (1, 2) for value in values):
+        if name == "dot" and all(digits_of(value) and np.ndim(value) in (1, 2) for value in values):
             drift = self.drift_of_product(*values[:2])
-        return _observed(self.moved_result(result, given, drift), kwargs)
+        return _observe_result(self.moved_result(result, keywords, drift), kwargs)
 
     def mean(
         self, x: Any, axis: Any = None, dtype: Any = None, out: Any = None, **more: Any
@@ -253,7 +257,7 @@ class _NumpyArithmetic:
     ) -> Any:  # fmt: skip
         """As ``ndarray.var``."""
         if out is not None or more or dtype is not None or x.dtype.kind == "c":
-            values = self.moved(x.view(np.ndarray))
+            values = self.moved_copy(x.view(np.ndarray))
             result = values.var(axis, dtype, out, ddof, keepdims, **more)
             return observed(self.moved_result(result, {}))
         apart = x - x.mean(axis, keepdims=True)
@@ -266,14 +270,14 @@ class _NumpyArithmetic:
 
     # What rules are made of
 
-    def moved(self, value: Any) -> Any:
+    def moved_copy(self, value: Any) -> Any:
         """A moved copy of what holds floating-point numbers, also within lists and tuples."""
         if type(value) in (list, tuple):
-            return type(value)(self.moved(item) for item in value)
+            return type(value)(self.moved_copy(item) for item in value)
         if not isinstance(value, (np.ndarray, np.generic)) or value.dtype.kind not in "fc":
             return value
         self.perturbation.record("numpy", value.real.dtype.name)
-        return moved(np.asarray(value), self.steps)[()]
+        return moved_copy(np.asarray(value), self.steps)[()]
 
     def moved_result(
         self, result: Any, kwargs: dict[str, Any], drift: npt.NDArray[Any] | None = None
@@ -286,10 +290,10 @@ class _NumpyArithmetic:
             return result
         if drift is not None:
             shifted = (_wide(result) + drift.reshape(result.shape)).astype(result.dtype)
-            return self.written(self.moved(shifted), result, kwargs)
-        return self.written(self.moved(result), result, kwargs)
+            return self.write(self.moved_copy(shifted), result, kwargs)
+        return self.write(self.moved_copy(result), result, kwargs)
 
-    def written(self, values: Any, result: Any, kwargs: dict[str, Any]) -> Any:
+    def write(self, values: Any, result: Any, kwargs: dict[str, Any]) -> Any:
         """Values, written to the array in which the result was wanted, if there is one."""
         if kwargs.get("out") is None:
             return values
@@ -297,18 +301,13 @@ class _NumpyArithmetic:
         return result
 
 
-def _observed(result: Any, kwargs: dict[str, Any]) -> Any:
+def _observe_result(result: Any, kwargs: dict[str, Any]) -> Any:
     if kwargs.get("out") is not None:
         return kwargs["out"]
     if isinstance(result, (list, tuple)):
-        parts = [_observed(part, {}) for part in result]
+        parts = [_observe_result(part, {}) for part in result]
         return type(result)(*parts) if hasattr(result, "_fields") else type(result)(parts)
     return observed(result)
-
-
-def _digits(value: Any) -> int:
-    name = getattr(getattr(value, "dtype", None), "name", "")
-    return FORMATS[name].digits if name in FORMATS else 0
 
 
 def _wide(value: Any) -> npt.NDArray[Any]:
@@ -316,7 +315,7 @@ def _wide(value: Any) -> npt.NDArray[Any]:
     return values.astype(np.float32) if values.dtype == np.float16 else values
 
 
-def _whole(values: tuple[Any, ...]) -> bool:
+def _is_whole(values: tuple[Any, ...]) -> bool:
     for value in values:
         if isinstance(value, (bool, int)):
             continue
@@ -327,6 +326,6 @@ def _whole(values: tuple[Any, ...]) -> bool:
         if not isinstance(value, (np.ndarray, np.generic)):
             return False
         array = value if isinstance(value, np.ndarray) else np.array(value)
-        if not all_whole(array, _digits(value) or 53):
+        if not all_whole(array, digits_of(value) or 53):
             return False
     return True

@@ -35,9 +35,6 @@ ELEMENTWISE = names(
 #: Without rounding where whole numbers go in and come out.
 WHOLE = names("add matmul multiply square subtract")
 
-#: 1 exactly where the argument is 0.
-ONE_AT_ZERO = names("cos cosh exp exp2")
-
 #: The ufuncs that ``ulps.unrounded`` knows, by its names for them.
 SHORT = {"add": "add", "subtract": "sub", "multiply": "mul", "divide": "div", "true_divide": "div"}
 

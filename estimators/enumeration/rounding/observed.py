@@ -35,7 +35,7 @@ ACTIVE: ContextVar[Arithmetic | None] = ContextVar("ACTIVE", default=None)
 
 
 @contextmanager
-def unobserved() -> Iterator[None]:
+def without_observing() -> Iterator[None]:
     """Nothing is moved until this is left."""
     token = ACTIVE.set(None)
     try:
@@ -85,6 +85,18 @@ def plain(value: Any) -> Any:
     return value
 
 
+def _method(function: Any) -> Any:
+    """A method that computes what a function of NumPy computes of the array."""
+
+    def method(self: ObservedArray, *args: Any, **kwargs: Any) -> Any:
+        arithmetic = ACTIVE.get()
+        if arithmetic is None:
+            return function(*plain((self, *args)), **plain(kwargs))
+        return arithmetic.function(function, (self, *args), kwargs)
+
+    return method
+
+
 class ObservedArray(np.ndarray):
     """An array that hands what NumPy does with it to the arithmetic that is active."""
 
@@ -98,7 +110,7 @@ class ObservedArray(np.ndarray):
         return arithmetic.function(func, args, kwargs)
 
     def __getitem__(self, key: Any) -> Any:
-        return _again(super().__getitem__(plain(key)))
+        return _observe_result(super().__getitem__(plain(key)))
 
     def __setitem__(self, key: Any, value: Any) -> None:
         super().__setitem__(plain(key), plain(value))
@@ -107,38 +119,24 @@ class ObservedArray(np.ndarray):
         return (self[place] for place in range(len(self)))
 
     def __float__(self) -> float:
-        return _lost(float(self.view(np.ndarray)), "float()")
+        return _note_lost(float(self.view(np.ndarray)), "float()")
 
     def __complex__(self) -> complex:
-        return _lost(complex(self.view(np.ndarray)), "complex()")
+        return _note_lost(complex(self.view(np.ndarray)), "complex()")
 
     def item(self, *args: Any) -> Any:
         """As NumPy's, still observed."""
-        return _again(super().item(*args))
+        return _observe_result(super().item(*args))
 
     def tolist(self) -> Any:
         """As NumPy's, still observed."""
         return [part.tolist() if isinstance(part, np.ndarray) else part for part in self]
 
-    def astype(self, *args: Any, **kwargs: Any) -> Any:
-        """As NumPy's."""
-        return _function(np.ndarray.astype, (self, *args), kwargs)
-
-    def dot(self, *args: Any, **kwargs: Any) -> Any:
-        """As NumPy's."""
-        return _function(np.dot, (self, *args), kwargs)
-
-    def mean(self, *args: Any, **kwargs: Any) -> Any:
-        """As NumPy's."""
-        return _function(np.ndarray.mean, (self, *args), kwargs)
-
-    def var(self, *args: Any, **kwargs: Any) -> Any:
-        """As NumPy's."""
-        return _function(np.ndarray.var, (self, *args), kwargs)
-
-    def std(self, *args: Any, **kwargs: Any) -> Any:
-        """As NumPy's."""
-        return _function(np.ndarray.std, (self, *args), kwargs)
+    astype = _method(np.ndarray.astype)
+    dot = _method(np.dot)
+    mean = _method(np.ndarray.mean)
+    var = _method(np.ndarray.var)
+    std = _method(np.ndarray.std)
 
     def trace(self, *args: Any, **kwargs: Any) -> Any:
         """As NumPy's."""
@@ -155,28 +153,21 @@ def _call_ufunc(ufunc: np.ufunc, method: str, args: tuple[Any, ...], kwargs: dic
     if kwargs.get("out") is not None:
         outs = kwargs["out"]
         return outs if len(outs) > 1 else outs[0]
-    return _again(result)
+    return _observe_result(result)
 
 
-def _function(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    arithmetic = ACTIVE.get()
-    if arithmetic is None:
-        return function(*plain(args), **plain(kwargs))
-    return arithmetic.function(function, args, kwargs)
+def _observe_result(result: Any) -> Any:
+    return tuple(map(_observe_result, result)) if type(result) is tuple else observed(result)
 
 
-def _again(result: Any) -> Any:
-    return tuple(map(_again, result)) if type(result) is tuple else observed(result)
-
-
-def _lost(value: Any, name: str) -> Any:
+def _note_lost(value: Any, name: str) -> Any:
     arithmetic = ACTIVE.get()
     if arithmetic is not None:
         arithmetic.lose(name)
     return value
 
 
-def _operator(ufunc: np.ufunc, reflected: bool = False) -> Any:
+def _operator_method(ufunc: np.ufunc, reflected: bool = False) -> Any:
     def operate(self: Any, *other: Any) -> Any:
         if other and not isinstance(other[0], (int, float, complex, np.ndarray, np.generic)):
             return NotImplemented
@@ -196,15 +187,15 @@ def _scalar_type(base: type[Any]) -> type[Any]:
         "__slots__": (),
         "__array_ufunc__": array_ufunc,
         "__hash__": base.__hash__,
-        "__float__": lambda self: _lost(base.__float__(self), "float()"),
-        "__complex__": lambda self: _lost(base.__complex__(self), "complex()"),
-        "__neg__": _operator(np.negative),
-        "__abs__": _operator(np.absolute),
+        "__float__": lambda self: _note_lost(base.__float__(self), "float()"),
+        "__complex__": lambda self: _note_lost(base.__complex__(self), "complex()"),
+        "__neg__": _operator_method(np.negative),
+        "__abs__": _operator_method(np.absolute),
         "item": lambda self: self,
     }
     for name, ufunc in _BINARY.items():
-        members[f"__{name}__"] = _operator(ufunc)
-        members[f"__r{name}__"] = _operator(ufunc, reflected=True)
+        members[f"__{name}__"] = _operator_method(ufunc)
+        members[f"__r{name}__"] = _operator_method(ufunc, reflected=True)
     return type(f"Observed{base.__name__.capitalize()}", (base,), members)
 
 

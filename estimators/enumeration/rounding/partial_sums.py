@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .ulps import Steps, moved
+from .ulps import Steps, moved_copy
 
 #: Fewer terms have no partial sum that is larger than the largest term by more than a factor of 3,
 #: and the terms are moved.
@@ -38,7 +38,6 @@ def drift_of_sum(
     Args:
         terms: In the precision in which they are added, of any shape.
         axes: Over which they are added.
-        steps: Where random steps come from.
         pairwise: Whether they are added in pairs, and pairs of pairs, as NumPy and PyTorch do it.
 
     Returns:
@@ -66,7 +65,6 @@ def drift_of_product(
     Args:
         left: ``[..., m, k]``, in the precision in which products are added.
         right: ``[..., k, n]``.
-        steps: Where random steps come from.
 
     Returns:
         Of the shape of the product.
@@ -91,6 +89,6 @@ def drift_of_cumulative_sum(sums: npt.NDArray[Any], axis: int, steps: Steps) -> 
 def differences(sums: npt.NDArray[Any], steps: Steps, grain: int = 1) -> npt.NDArray[Any]:
     """How far numbers are moved when they are; infinite ones are not."""
     with np.errstate(invalid="ignore"):
-        result = moved(sums, steps, grain) - sums
+        result = moved_copy(sums, steps, grain) - sums
     result[~np.isfinite(result)] = 0.0
     return result

@@ -28,7 +28,6 @@ from .perturbation import Perturbation
 from .torch_rules import (
     GRAIN_OF_INTERPOLATION,
     INTERPOLATIONS,
-    ONE_AT_ZERO,
     WHOLE,
     base_name,
     kind,
@@ -36,7 +35,7 @@ from .torch_rules import (
 from .torch_scattered import ScatteredSum
 from .torch_steps import steps_of
 from .torch_switches import observe_numbers, switch_off_fused_layers
-from .ulps import FORMATS, all_whole, move_bits, unrounded
+from .ulps import FORMATS, ONE_AT_ZERO, all_whole, move_bits, unrounded_places
 
 
 @contextmanager
@@ -130,7 +129,7 @@ class _TorchArithmetic:
         whole = name in WHOLE and self.whole(args)
         still = args[0] == 0 if name in ONE_AT_ZERO else None
         if name in ("add", "sub", "mul", "div") and not kwargs:
-            places = unrounded(name, *map(self.numbers, args[:2]))
+            places = unrounded_places(name, *map(self.numbers, args[:2]))
             still = None if places is None else self.torch.from_numpy(places)
         result = func(*args, **kwargs)
         if whole and self.whole((result,)):
@@ -168,15 +167,15 @@ class _TorchArithmetic:
         written = {id(target) for target in self.targets(func, args, kwargs)}
         grain = GRAIN_OF_INTERPOLATION if base_name(func).startswith(INTERPOLATIONS) else 1
 
-        def moved(value: Any) -> Any:
+        def move_inputs(value: Any) -> Any:
             if isinstance(value, (list, tuple)):
-                return type(value)([moved(item) for item in value])
+                return type(value)([move_inputs(item) for item in value])
             if isinstance(value, self.torch.Tensor) and id(value) not in written:
-                return self.moved(value, grain)
+                return self.moved_copy(value, grain)
             return value
 
-        given = {name: moved(value) for name, value in kwargs.items()}
-        result = func(*[moved(value) for value in args], **given)
+        given = {name: move_inputs(value) for name, value in kwargs.items()}
+        result = func(*[move_inputs(value) for value in args], **given)
         self.move_results(func, result, args, kwargs)
         return result
 
@@ -193,7 +192,7 @@ class _TorchArithmetic:
         result = func(*args, **kwargs)
         if result.numel() == terms.numel() or (whole and self.whole((result,))):
             return result  # one term each, or whole numbers
-        moved = self.moved(terms)
+        moved = self.moved_copy(terms)
         result = func(moved, *args[1:], **kwargs)
         axes = tuple(args[1]) if len(args) > 1 and args[1] else tuple(range(terms.ndim))
         drift = partial_sums.drift_of_sum(self.wide(moved), axes, self.steps, pairwise=True)
@@ -218,7 +217,7 @@ class _TorchArithmetic:
             if self.whole((result,)):
                 return result
         grain = self.grain(left)
-        left, right = self.moved(left, grain), self.moved(right, grain)
+        left, right = self.moved_copy(left, grain), self.moved_copy(right, grain)
         result = func(left, right, *args[2:], **kwargs)
         first, second = self.wide(left), self.wide(right)
         if right.ndim == 1:  # mv and dot
@@ -236,7 +235,7 @@ class _TorchArithmetic:
         result = func(*args, **kwargs)
         if whole and self.whole((result,)):
             return result
-        result = func(self.moved(terms), *args[1:], **kwargs)
+        result = func(self.moved_copy(terms), *args[1:], **kwargs)
         drift = partial_sums.drift_of_cumulative_sum(self.wide(result), axis, self.steps)
         self.add(result, drift)
         self.move(result)
@@ -327,7 +326,7 @@ class _TorchArithmetic:
             move_bits(there.numpy(), form, self.steps, grain)
             bits.copy_(there)
 
-    def moved(self, value: Any, grain: int = 1) -> Any:
+    def moved_copy(self, value: Any, grain: int = 1) -> Any:
         """A moved copy of a tensor; itself where it holds no floating-point numbers."""
         if not (value.is_floating_point() or value.is_complex()) or type(value) not in self.plain:
             return value

@@ -72,9 +72,6 @@ INTERPOLATIONS = ("upsample_", "_upsample_", "grid_sampler_")
 #: How many: without it errors reached 16 times the spread (bicubic, single precision), with it 2.3.
 GRAIN_OF_INTERPOLATION = 8
 
-#: 1 exactly where the argument is 0.
-ONE_AT_ZERO = frozenset({"exp", "exp2", "cos", "cosh"})
-
 #: Whole numbers come out of these without rounding when whole numbers go in.
 WHOLE = names("add bmm cumsum dot mm mul mv rsub square sub sum")
 

@@ -35,26 +35,26 @@ class ScatteredSum:
         """Such a sum, by an operation's name and arguments; None for few terms or other forms."""
         torch = sys.modules["torch"]
         aten = torch.ops.aten
-        found = None
+        form = None
         if name == "embedding_dense_backward" and not args[4]:
             gradient, indices = args[0].flatten(0, args[1].ndim - 1), args[1].flatten()
 
-            def embedded(zeros: Any, places: slice) -> Any:
+            def embed(zeros: Any, places: slice) -> Any:
                 return aten.embedding_dense_backward(gradient[places], indices[places], *args[2:])
 
-            found = ScatteredSum(None, len(indices), embedded)
+            form = ScatteredSum(None, len(indices), embed)
         elif name in ("index_add", "scatter_add"):
             target, dim, index, source = args[:4]
             operation = getattr(aten, name)
             along = dim if name == "scatter_add" else 0
 
-            def added(zeros: Any, places: slice) -> Any:
+            def add_terms(zeros: Any, places: slice) -> Any:
                 start, count = places.start, places.stop - places.start
                 part = source.narrow(dim, start, count)
                 return operation(zeros, dim, index.narrow(along, start, count), part, *args[4:])
 
             if index.ndim and source.ndim:
-                found = ScatteredSum(target, index.shape[along], added)
+                form = ScatteredSum(target, index.shape[along], add_terms)
         elif name in ("index_put", "_index_put_impl") and len(args) > 3 and args[3]:
             target, indices, values = args[:3]
 
@@ -63,5 +63,5 @@ class ScatteredSum:
 
             single = len(indices) == 1 and indices[0] is not None and indices[0].ndim == 1
             if single and values.ndim and len(values) == len(indices[0]):
-                found = ScatteredSum(target, len(values), put)
-        return found if found and found.count >= FEWEST else None
+                form = ScatteredSum(target, len(values), put)
+        return form if form and form.count >= FEWEST else None

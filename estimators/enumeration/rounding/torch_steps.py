@@ -39,14 +39,14 @@ def steps_of(torch: Any) -> dict[Any, Callable[..., Any]]:
     """By operation (an ``OpOverload``), a function of the same arguments that computes it."""
     aten = torch.ops.aten
     table = torch._decomp.decomposition_table
-    found = {}
+    steps = {}
     for name in SPELT_OUT_BY_TORCH:
         packet, overload = name.split(".")
         operation = getattr(getattr(aten, packet, None), overload, None)
         if operation in table:  # each version of PyTorch has a few more than the one before
-            found[operation] = table[operation]
+            steps[operation] = table[operation]
     own = _Steps(torch)
-    found |= {
+    steps |= {
         aten._softmax.default: own.softmax,
         aten._softmax_backward_data.default: own.softmax_backward,
         aten._log_softmax.default: own.log_softmax,
@@ -62,7 +62,7 @@ def steps_of(torch: Any) -> dict[Any, Callable[..., Any]]:
         aten.native_layer_norm.default: own.layer_norm,
         aten.native_group_norm.default: own.group_norm,
     }
-    return found
+    return steps
 
 
 class _Steps:
@@ -170,7 +170,7 @@ class _Steps:
         """``native_layer_norm``."""
         wide = self.wide(x)
         axes = list(range(x.ndim - len(shape), x.ndim))
-        result, mean, scale = self.normalised(wide, axes, eps)
+        result, mean, scale = self.normalise(wide, axes, eps)
         if weight is not None:
             result = result * weight
         if bias is not None:
@@ -183,7 +183,7 @@ class _Steps:
     ) -> tuple[Any, Any, Any]:
         """``native_group_norm``."""
         wide = self.wide(x).reshape(n, group, c // group * hxw)
-        result, mean, scale = self.normalised(wide, [2], eps)
+        result, mean, scale = self.normalise(wide, [2], eps)
         result = result.reshape(n, c, hxw)
         if weight is not None:
             result = result * weight.reshape(1, c, 1)
@@ -196,7 +196,7 @@ class _Steps:
             scale.reshape(n, group).to(kept),
         )
 
-    def normalised(self, x: Any, axes: list[int], eps: float) -> tuple[Any, Any, Any]:
+    def normalise(self, x: Any, axes: list[int], eps: float) -> tuple[Any, Any, Any]:
         """``x`` less its mean over its deviation, the mean, and 1 over the deviation."""
         variance, mean = self.var_mean(x, axes, correction=0, keepdim=True)
         scale = (variance + eps).rsqrt()

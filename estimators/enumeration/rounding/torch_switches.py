@@ -6,11 +6,13 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
+from ..patches import Patches
 from .observed import ACTIVE, observed
 
 
 def observe_numbers(torch: Any, stack: ExitStack) -> None:
     """Numbers that are taken out of tensors are moved as those of NumPy's are."""
+    patches = stack.enter_context(Patches())
     for name in ("item", "tolist"):
         original = getattr(torch.Tensor, name)
 
@@ -18,11 +20,7 @@ def observe_numbers(torch: Any, stack: ExitStack) -> None:
             numbers = original(self)
             return numbers if ACTIVE.get() is None else observed(numbers)
 
-        if name in vars(torch.Tensor):
-            stack.callback(setattr, torch.Tensor, name, original)
-        else:
-            stack.callback(delattr, torch.Tensor, name)
-        setattr(torch.Tensor, name, take)
+        patches.attribute(torch.Tensor, name, take)
 
 
 def switch_off_fused_layers(torch: Any, stack: ExitStack) -> None:

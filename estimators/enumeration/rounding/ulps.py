@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ..run import outside
+from ..run import outside_runs
 
 #: The steps, all equally probable, in units in the last place. A rounding moves a result by half a
 #: unit at most, so that each of these is at least twice what it stands for. None is zero, or a
@@ -49,6 +49,16 @@ FORMATS = {
 }
 
 
+#: Functions that are 1 exactly where the argument is 0, by the names that all frameworks have.
+ONE_AT_ZERO = frozenset({"cos", "cosh", "exp", "exp2"})
+
+
+def digits_of(value: Any) -> int:
+    """Of the significand of an array of floating-point numbers, and 0 for anything else."""
+    name = getattr(getattr(value, "dtype", None), "name", "")
+    return FORMATS[name].digits if name in FORMATS else 0
+
+
 class Steps:
     """A supply of random steps.
 
@@ -64,7 +74,7 @@ class Steps:
     def take(self, count: int) -> npt.NDArray[np.int8]:
         """That many steps, none of them twice."""
         if self._used + count > len(self._pool):
-            with outside():  # draws of our own are nobody's outcomes
+            with outside_runs():  # draws of our own are nobody's outcomes
                 drawn = self._rng.integers(0, 4, max(count, POOL), dtype=np.int8)
             drawn -= 2
             drawn += drawn >= 0  # -2, -1, 1 or 2
@@ -82,7 +92,6 @@ def move_bits(bits: npt.NDArray[Any], form: Format, steps: Steps, grain: int = 1
     Args:
         bits: Of any shape and of type ``form.integer``; they are written to.
         form: What they encode.
-        steps: Where the steps come from.
         grain: What one step is worth in units in the last place, more than 1 where arithmetic is
             coarser than what it is stored in.
     """
@@ -106,7 +115,6 @@ def move(values: npt.NDArray[Any], steps: Steps, grain: int = 1) -> None:
 
     Args:
         values: Of any shape, real or complex; they are written to.
-        steps: Where the steps come from.
         grain: As in ``move_bits``.
     """
     if values.size == 0:
@@ -121,14 +129,14 @@ def move(values: npt.NDArray[Any], steps: Steps, grain: int = 1) -> None:
         values += values * (steps.take(values.size).reshape(values.shape) * unit)
 
 
-def moved(values: npt.NDArray[Any], steps: Steps, grain: int = 1) -> npt.NDArray[Any]:
+def moved_copy(values: npt.NDArray[Any], steps: Steps, grain: int = 1) -> npt.NDArray[Any]:
     """A copy of which every number is moved; see ``move``."""
     copy = np.array(values)
     move(copy, steps, grain)
     return copy
 
 
-def raised(values: Any, least: npt.NDArray[Any], eps: float) -> Any:
+def raise_above(values: Any, least: npt.NDArray[Any], eps: float) -> Any:
     """Values, but a unit in the last place above ``least`` where they are below it.
 
     Moving must not take a sum below the largest of its terms, where rounding does not take it; nor
@@ -152,7 +160,7 @@ def all_whole(values: npt.NDArray[Any], digits: int) -> bool:
     return bool(((np.rint(values) == values) & (np.abs(values) <= 2.0**digits)).all())
 
 
-def unrounded(name: str, left: Any, right: Any) -> npt.NDArray[np.bool_] | None:
+def unrounded_places(name: str, left: Any, right: Any) -> npt.NDArray[np.bool_] | None:
     """Where a sum, product or quotient is one of its arguments, but for its sign: None for nowhere.
 
     Masks and repetitions are made so, and code compares what comes out to what went in.

@@ -42,23 +42,23 @@ class Array(StateRecord):
     @classmethod
     def unchanged_check(cls, records: Sequence[Array]) -> Callable[[], bool]:
         """As :meth:`.StateRecord.unchanged_check`."""
-        targets = [each._target for each in records]
-        shapes = [each._copy.shape for each in records]
-        small = [each._target for each in records if each._copy.size <= LARGE]
+        targets = [record._target for record in records]
+        shapes = [record._copy.shape for record in records]
+        small = [record._target for record in records if record._copy.size <= LARGE]
         large = [
-            (each._target, grid_of(each._copy))
-            for each in records
-            if each._copy.size > LARGE and type(each._target) is np.ndarray
+            (record._target, grid_of(record._copy))
+            for record in records
+            if record._copy.size > LARGE and type(record._target) is np.ndarray
         ]
         read = np.ndarray.tobytes
-        saved = [each._copy.tobytes() for each in records if each._copy.size <= LARGE]
+        saved = [record._copy.tobytes() for record in records if record._copy.size <= LARGE]
         probes = [
-            each._copy[grid_of(each._copy)].tobytes()
-            for each in records
-            if each._copy.size > LARGE and type(each._target) is np.ndarray
+            record._copy[grid_of(record._copy)].tobytes()
+            for record in records
+            if record._copy.size > LARGE and type(record._target) is np.ndarray
         ]
 
-        def unchanged() -> bool:
+        def is_unchanged() -> bool:
             # Nothing is kept that looks at their memory: an array may be given other memory.
             return (
                 list(map(_shape, targets)) == shapes
@@ -66,17 +66,13 @@ class Array(StateRecord):
                 and [target[grid].tobytes() for target, grid in large] == probes
             )
 
-        return unchanged
+        return is_unchanged
 
     def has_changed(self) -> bool:
         """As :meth:`.StateRecord.has_changed`."""
         return _shape(self._target) != self._copy.shape or not equal(
             plain(self._target), self._copy
         )
-
-    def names(self) -> list[str]:
-        """As :meth:`.StateRecord.names`."""
-        return [str(self.name)]
 
     def restore(self) -> None:
         """As :meth:`.StateRecord.restore`."""

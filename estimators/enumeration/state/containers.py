@@ -11,7 +11,16 @@ from typing import Any
 
 from .raw import mro, namespace
 from .reached_names import Name, NameStep
-from .record import LARGE, MANY, MISSING, SCALARS, StateRecord, may_be_handlers, restored, same
+from .record import (
+    LARGE,
+    MANY,
+    MISSING,
+    SCALARS,
+    StateRecord,
+    is_same,
+    may_be_handlers,
+    value_to_restore,
+)
 
 #: Views that are iterated from their end without code of the user's.
 _REVERSIBLE: tuple[type, ...] = (list, deque, type({}.values()), type({}.keys()))
@@ -87,7 +96,7 @@ class ContainerRecord(StateRecord):
         ]
         is_, flatten = operator.is_, chain.from_iterable
 
-        def unchanged() -> bool:
+        def is_unchanged() -> bool:
             return (
                 not any(empty)
                 and list(map(len, sized)) == lengths
@@ -95,7 +104,7 @@ class ContainerRecord(StateRecord):
                 and (not ended or all(next(reversed(view)) is last for view, last in ended))
             )
 
-        return unchanged
+        return is_unchanged
 
     def has_changed(self) -> bool:
         """As :meth:`.StateRecord.has_changed`."""
@@ -116,7 +125,7 @@ class MappingRecord(ContainerRecord):
         super().__init__(name, target, self.kind.values(target), self.kind.keys(target))
         # A copy takes the hashes over, and asks no key for one; a class that iterates in its own
         # way would be asked.
-        plain = _iterates(type(target)) is _iterates(dict)
+        plain = _iterator_of(type(target)) is _iterator_of(dict)
         self.copy: dict[Any, Any] = dict(target) if plain else dict(self.kind.items(target))
 
     @property
@@ -134,7 +143,7 @@ class MappingRecord(ContainerRecord):
         other = [
             key
             for token, (key, value) in before.items()
-            if token in now and not same(value, now[token][1])
+            if token in now and not is_same(value, now[token][1])
         ]
         listed = [*other, *new, *gone]
         if self.name.step is NameStep.MEMBERS:
@@ -147,7 +156,7 @@ class MappingRecord(ContainerRecord):
 
     def restore(self) -> None:
         """As :meth:`.StateRecord.restore`."""
-        before = self._left()
+        before = self._values_to_restore()
         if self.name.step is NameStep.MEMBERS and self.kind is dict and self._update(before):
             return
         self.kind.clear(self.target)
@@ -157,12 +166,12 @@ class MappingRecord(ContainerRecord):
         else:
             dict.update(self.target, before)
 
-    def _left(self) -> dict[Any, Any]:
+    def _values_to_restore(self) -> dict[Any, Any]:
         """What was, except that handlers stay where they are."""
         if not may_be_handlers(self.saved[0], self.views[0]):
             return self.copy
         return {
-            key: restored(self.kind.get(self.target, key, value), value)
+            key: value_to_restore(self.kind.get(self.target, key, value), value)
             for key, value in self.copy.items()
         }
 
@@ -188,11 +197,11 @@ class ListRecord(ContainerRecord):
         """As :meth:`.StateRecord.names`."""
         now, before = tuple(self.views[0]), self.saved[0]
         if len(now) != len(before) or deque in mro(type(self.target)):
-            return [str(self.name)] if not same(now, before) else []
+            return [str(self.name)] if not is_same(now, before) else []
         places = [
             place
             for place, (one, other) in enumerate(zip(before, now, strict=True))
-            if not same(one, other)
+            if not is_same(one, other)
         ]
         if len(places) > _NAMED:
             return [str(self.name)]
@@ -206,7 +215,7 @@ class ListRecord(ContainerRecord):
         else:
             before = self.saved[0]
             if may_be_handlers(before, self.views[0]):
-                before = tuple(map(restored, self.views[0], before))
+                before = tuple(map(value_to_restore, self.views[0], before))
                 before += self.saved[0][len(before) :]
             list.__setitem__(self.target, slice(None), before)
 
@@ -251,20 +260,11 @@ class Bytes(StateRecord):
     @classmethod
     def unchanged_check(cls, records: Sequence[Bytes]) -> Callable[[], bool]:
         """As :meth:`.StateRecord.unchanged_check`."""
-        small = [each for each in records if len(each.saved) <= 8 * LARGE]
-
-        def unchanged() -> bool:
-            return not any(each.has_changed() for each in small)
-
-        return unchanged
+        return super().unchanged_check([each for each in records if len(each.saved) <= 8 * LARGE])
 
     def has_changed(self) -> bool:
         """As :meth:`.StateRecord.has_changed`."""
         return memoryview(self.target).tobytes() != self.saved
-
-    def names(self) -> list[str]:
-        """As :meth:`.StateRecord.names`."""
-        return [str(self.name)]
 
     def restore(self) -> None:
         """As :meth:`.StateRecord.restore`."""
@@ -303,7 +303,7 @@ def items(target: Any) -> list[tuple[Any, Any]]:
     return []
 
 
-def _iterates(kind: type) -> Any:
+def _iterator_of(kind: type) -> Any:
     """The function by which a class iterates."""
     return next(vars_["__iter__"] for vars_ in map(namespace, mro(kind)) if "__iter__" in vars_)
 

@@ -90,21 +90,23 @@ class StepGradients:
             self._take(stepped)
             return None
         # The gradient is computed within the step.
-        taking = self._after(closure, stepped)
+        taking = self._taking_before_return(closure, stepped)
         if len(args) > 1:
             return (args[0], taking, *args[2:]), kwargs
         return args, {**kwargs, "closure": taking}
 
-    def _after(self, closure: Callable[[], Any], names: set[str]) -> Callable[[], Any]:
+    def _taking_before_return(
+        self, closure: Callable[[], Any], names: set[str]
+    ) -> Callable[[], Any]:
         left = [names]
 
-        def taking() -> Any:
+        def take_after() -> Any:
             value = closure()
             if left:  # it may be evaluated many times in one step
                 self._take(left.pop())
             return value
 
-        return taking
+        return take_after
 
     def _take(self, names: set[str]) -> None:
         for name in names:

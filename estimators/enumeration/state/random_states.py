@@ -69,11 +69,7 @@ class RandomState(StateRecord):
 
     def has_changed(self) -> bool:
         """As :meth:`.StateRecord.has_changed`."""
-        return not _same_state(self._access.read(self._target), self._saved)
-
-    def names(self) -> list[str]:
-        """As :meth:`.StateRecord.names`."""
-        return [str(self.name)]
+        return not _is_same_state(self._access.read(self._target), self._saved)
 
     def restore(self) -> None:
         """As :meth:`.StateRecord.restore`.
@@ -116,12 +112,12 @@ def shared_generators() -> Iterator[Any]:
         yield from torch.cuda.default_generators if torch.cuda.is_initialized() else ()
 
 
-def _same_state(first: Any, second: Any) -> bool:
+def _is_same_state(first: Any, second: Any) -> bool:
     """Whether two states are the same: numbers and arrays in mappings and tuples."""
     if type(first) is dict:
-        return all(_same_state(value, second[key]) for key, value in first.items())
+        return all(_is_same_state(value, second[key]) for key, value in first.items())
     if type(first) is tuple and any(type(each) in (tuple, dict) for each in first):
-        return all(map(_same_state, first, second))
+        return all(map(_is_same_state, first, second))
     if type(first) is np.ndarray:
         return bool(np.array_equal(first, second))
     return bool(first == second)

@@ -121,7 +121,7 @@ class Reach(Search):
             return self._generator
         closed = is_closed(type_module(kind))
         if closed and not (torch is not None and torch.nn.Module in kinds):
-            return None if is_kernel(type_module(kind)) else self._closed
+            return None if is_kernel(type_module(kind)) else self._closed_object
         if any(type(namespace(each).get("__next__")) is _SLOT for each in kinds):
             return self._iterator
         return self._object
@@ -139,14 +139,14 @@ class Reach(Search):
             if id(cell) not in self._seen:
                 self._seen[id(cell)] = cell
                 called = Name(NameStep.CLOSURE, key)
-                self.records.append(variables.CellRecord(called, cell))
-                held = variables.contents(cell)
+                self.records.append(variables.SlotRecord(called, cell, variables.CELL))
+                held = variables.slot_value(variables.CELL, cell)
                 if held is not MISSING:
-                    self._named(held, called, names, stores)
+                    self._push_named(held, called, names, stores)
         positional = code.co_varnames[: code.co_argcount]
         defaults = function.__defaults__ or ()
         for key, value in zip(positional[len(positional) - len(defaults) :], defaults, strict=True):
-            self._named(value, Name(NameStep.DEFAULT, key), names, stores)
+            self._push_named(value, Name(NameStep.DEFAULT, key), names, stores)
         for key, value in (function.__kwdefaults__ or {}).items():
             self.push(value, Name(NameStep.DEFAULT, key))
         self._attributes(_function_dict(function), Name(NameStep.START, function.__name__))
@@ -167,13 +167,13 @@ class Reach(Search):
         for key in names:
             if key in space:
                 called = watched.names.setdefault(key, Name(NameStep.GLOBAL, key))
-                self._named(space[key], called, names, stores)
+                self._push_named(space[key], called, names, stores)
             elif key in sys.modules:  # it may be imported within
-                self._named(sys.modules[key], Name(NameStep.START, key), names, stores)
+                self._push_named(sys.modules[key], Name(NameStep.START, key), names, stores)
         if STORE_GLOBAL in operations:  # in which of them is not told
             watched.absent.update(names)
 
-    def _named(self, value: Any, name: Name, names: Iterable[str], stores: bool) -> None:
+    def _push_named(self, value: Any, name: Name, names: Iterable[str], stores: bool) -> None:
         """Go on to what code names; of a module to what the same code names of it."""
         if types.ModuleType not in mro(type(value)):
             self.push(value, name)
@@ -189,7 +189,7 @@ class Reach(Search):
             self._modules.add((id(value), key))
             if key in held:
                 called = watched.names.setdefault(key, start.attribute(key))
-                self._named(held[key], called, names, stores)
+                self._push_named(held[key], called, names, stores)
             elif stores:
                 watched.absent.add(key)
 
@@ -283,7 +283,7 @@ class Reach(Search):
         if not written and not any(iterator is each for each in _streams()):
             self._miss(name)
 
-    def _closed(self, value: Any, name: Name) -> None:
+    def _closed_object(self, value: Any, name: Name) -> None:
         """What an object that is not looked into stands for, or keeps for others."""
         mapping, _ = layout(type(value))
         held = {} if mapping is None else mapping.__get__(value)

@@ -59,11 +59,11 @@ class Name:
     def __str__(self) -> str:
         if self.step in _VARIABLES:
             return f"{_VARIABLES[self.step]} {self.key}"
-        return self._bare() or "the estimator"
+        return self._short() or "the estimator"
 
-    def _bare(self) -> str:
+    def _short(self) -> str:
         """Without the word for what kind of variable it is."""
-        before = "" if self.parent is None else self.parent._bare()
+        before = "" if self.parent is None else self.parent._short()
         if self.step is NameStep.ATTRIBUTE:
             return f"{before}.{self.key}" if before else self.key
         if self.step is NameStep.ITEM:

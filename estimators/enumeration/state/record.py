@@ -35,7 +35,7 @@ class StateRecord(abc.ABC):
 
     __slots__ = ("name",)
 
-    #: Whether :meth:`compiled` sees any change at all; if not, only thorough comparisons do.
+    #: Whether :meth:`unchanged_check` sees any change at all; if not, only thorough comparisons do.
     quick: ClassVar[bool] = True
 
     def __init__(self, name: Name) -> None:
@@ -47,20 +47,20 @@ class StateRecord(abc.ABC):
         return 1
 
     @classmethod
-    @abc.abstractmethod
     def unchanged_check(cls, records: Sequence[Any]) -> Callable[[], bool]:
         """What returns whether many records of this class are as they were, quickly.
 
         It may miss what its class says it may; it may also see a change where there is none.
         """
+        return lambda: not any(each.has_changed() for each in records)
 
     @abc.abstractmethod
     def has_changed(self) -> bool:
         """Whether it is anything else than it was, also an equal object."""
 
-    @abc.abstractmethod
     def names(self) -> list[str]:
         """Of what has another value than it had, as far as values can be compared."""
+        return [str(self.name)]
 
     @abc.abstractmethod
     def restore(self) -> None:
@@ -79,7 +79,7 @@ class StateRecord(abc.ABC):
         return names
 
 
-def same(first: Any, second: Any, depth: int = 4) -> bool:
+def is_same(first: Any, second: Any, depth: int = 4) -> bool:
     """Whether two objects are one, or equal scalars, or tuples of these; not a number is itself.
 
     A handler is taken for what it stands for.
@@ -98,14 +98,16 @@ def same(first: Any, second: Any, depth: int = 4) -> bool:
         return (
             depth > 0
             and len(first) == len(second)
-            and all(same(one, other, depth - 1) for one, other in zip(first, second, strict=True))
+            and all(
+                is_same(one, other, depth - 1) for one, other in zip(first, second, strict=True)
+            )
         )
     if np.generic in mro(kind) and type_module(kind) == "numpy" and kind is not np.object_:
         return bool(first.tobytes() == second.tobytes())
     return False
 
 
-def restored(now: Any, before: Any) -> Any:
+def value_to_restore(now: Any, before: Any) -> Any:
     """What is to stand where something stands now: what stood before, but handlers are left."""
     return now if is_handler(now) or is_handler(before) else before
 

@@ -69,7 +69,7 @@ class Snapshot:
             most_bytes=most_bytes,
             generators=generators,
         )
-        reach.walk(pair for root in roots for pair in _start(root))
+        reach.walk(pair for root in roots for pair in _named_root(root))
         reach.walk((value, Name(NameStep.START, name)) for name, value in named.items())
         reach.walk((leaf, Name(NameStep.START, name)) for name, leaf in leaves.items())
         reach.walk(_stores())
@@ -128,25 +128,24 @@ class Snapshot:
         if not (suspects or thorough or self._known):
             self._put_gradients()  # the usual case
             return ()
-        moved = [each for each in suspects if self._moved(each)]
+        moved = [record for record in suspects if self._has_moved(record)]
         if thorough:
-            known = {id(each) for each in moved}
-            moved += [
-                each for each in self._records() if id(each) not in known and self._moved(each)
-            ]
+            known = {id(record) for record in moved}
+            others = (record for record in self._records() if id(record) not in known)
+            moved += [record for record in others if self._has_moved(record)]
         self.moved_generators.update(
-            {each.owner: str(each.name) for each in moved if isinstance(each, RandomState)}
+            {record.owner: str(record.name) for record in moved if isinstance(record, RandomState)}
         )
         # Names first: what is put back may share its memory with what is not looked at yet.
-        found = [name for each in moved for name in self._attempt(each, _differences)]
-        for each in self._known:
-            found += self._attempt(each, lambda record: record.restore_state(thorough))
-        for each in moved:
-            self._attempt(each, _restored)
+        names = [name for record in moved for name in self._attempt(record, _differences)]
+        for record in self._known:
+            names += self._attempt(record, lambda known: known.restore_state(thorough))
+        for record in moved:
+            self._attempt(record, _restore)
         if moved:
             self._learn(moved)
         self._put_gradients()
-        new = tuple(dict.fromkeys(name for name in found if name not in self._changed))
+        new = tuple(dict.fromkeys(name for name in names if name not in self._changed))
         self._changed.update(dict.fromkeys(new))
         return new
 
@@ -178,7 +177,7 @@ class Snapshot:
             found += records
         return found
 
-    def _moved(self, record: StateRecord) -> bool:
+    def _has_moved(self, record: StateRecord) -> bool:
         try:
             return record.has_changed()
         except Exception:  # noqa: BLE001 - what can no more be read has changed
@@ -214,7 +213,7 @@ def _differences(record: StateRecord) -> list[str]:
     return record.names() if record.has_changed() else []
 
 
-def _restored(record: StateRecord) -> list[str]:
+def _restore(record: StateRecord) -> list[str]:
     record.restore()
     return []
 
@@ -237,7 +236,7 @@ def _stores() -> Iterator[tuple[Any, Name]]:
         yield runtime["_PYRO_PARAM_STORE"], Name(NameStep.START, "the parameter store of Pyro")
 
 
-def _start(root: Any) -> Iterator[tuple[object, Name]]:
+def _named_root(root: Any) -> Iterator[tuple[object, Name]]:
     """A root, with what it is called: variables of functions have names of their own."""
     kind = type(root)
     if kind is types.MethodType:

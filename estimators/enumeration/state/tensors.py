@@ -22,7 +22,7 @@ _BITS = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64, 16: np.complex12
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def _plainly(method: F) -> F:
+def _without_overrides(method: F) -> F:
     """The same, past what classes of tensors and modes make of PyTorch's functions."""
 
     @functools.wraps(method)
@@ -72,7 +72,7 @@ class TensorRecord(StateRecord):
         *("_version", "_view"),
     )
 
-    @_plainly
+    @_without_overrides
     def __init__(self, name: Name, target: Any, *, quiet: bool = False) -> None:
         super().__init__(name)
         torch = sys.modules["torch"]
@@ -96,28 +96,32 @@ class TensorRecord(StateRecord):
         return 16 + (0 if self._view is None else probe_of(self._view).nbytes // 64)
 
     @classmethod
-    @_plainly
+    @_without_overrides
     def unchanged_check(cls, records: Sequence[TensorRecord]) -> Callable[[], bool]:
         """As :meth:`.StateRecord.unchanged_check`."""
         torch: Any = sys.modules["torch"]
         base, disabled = torch._C.TensorBase, torch._C.DisableTorchFunction
         # Tensors that are made under inference_mode count no changes.
-        counted = [each for each in records if each._version is not None]
-        leaves = [each for each in records if each._target.is_leaf and not each._quiet]
+        counted = [record for record in records if record._version is not None]
+        leaves = [record for record in records if record._target.is_leaf and not record._quiet]
         looks: list[tuple[Callable[[Any], Any], list[Any], list[Any]]] = [
-            (attrgetter("_version"), _targets(counted), [each._version for each in counted]),
-            (base.data_ptr, _targets(records), [each._pointer for each in records]),
-            (attrgetter("requires_grad"), _targets(records), [each._needs for each in records]),
+            (attrgetter("_version"), _targets(counted), [record._version for record in counted]),
+            (base.data_ptr, _targets(records), [record._pointer for record in records]),
+            (attrgetter("requires_grad"), _targets(records), [record._needs for record in records]),
             (
                 np.ndarray.tobytes,
-                [probe_of(each._view) for each in records if each._view is not None],
-                [probe_of(each._copy).tobytes() for each in records if each._view is not None],
+                [probe_of(record._view) for record in records if record._view is not None],
+                [
+                    probe_of(record._copy).tobytes()
+                    for record in records
+                    if record._view is not None
+                ],
             ),
         ]
-        leaf_targets, grads = _targets(leaves), [each._grad for each in leaves]
+        leaf_targets, grads = _targets(leaves), [record._grad for record in leaves]
         read_grad, is_ = attrgetter("grad"), operator.is_
 
-        def unchanged() -> bool:
+        def is_unchanged() -> bool:
             with disabled():
                 # Memory is looked at last: by then it is known to be there still.
                 for look, targets, was in looks:
@@ -125,14 +129,14 @@ class TensorRecord(StateRecord):
                         return False
                 return all(map(is_, map(read_grad, leaf_targets), grads))
 
-        return unchanged
+        return is_unchanged
 
-    @_plainly
+    @_without_overrides
     def has_changed(self) -> bool:
         """As :meth:`.StateRecord.has_changed`."""
-        return self._touched() or self._other_grad() or self._rewritten()
+        return self._is_touched() or self._has_other_grad() or self._is_rewritten()
 
-    def _elsewhere(self) -> bool:
+    def _is_elsewhere(self) -> bool:
         """Whether its numbers stand elsewhere, or in another shape."""
         target, alias = self._target, self._alias
         return bool(
@@ -141,7 +145,7 @@ class TensorRecord(StateRecord):
             or target.stride() != alias.stride()
         )
 
-    def _rewritten(self) -> bool:
+    def _is_rewritten(self) -> bool:
         """Whether other numbers stand there."""
         if self._alias.data_ptr() != self._pointer:
             return True
@@ -150,41 +154,41 @@ class TensorRecord(StateRecord):
         alias, copy = self._alias, self._copy
         return not bool(((alias == copy) | ((alias != alias) & (copy != copy))).all())
 
-    def _used(self) -> bool:
+    def _is_used(self) -> bool:
         """Whether it has become a result, or has begun to need a gradient, or ceased to."""
         return bool(self._target.requires_grad is not self._needs)
 
-    def _other_grad(self) -> bool:
+    def _has_other_grad(self) -> bool:
         if self._quiet or not self._target.is_leaf:
             return False
         return self._target.grad is not self._grad
 
-    @_plainly
+    @_without_overrides
     def names(self) -> list[str]:
         """As :meth:`.StateRecord.names`."""
         found = []
-        if self._elsewhere() or self._rewritten() or self._used():
+        if self._is_elsewhere() or self._is_rewritten() or self._is_used():
             found.append(str(self.name))
-        if self._other_grad():
+        if self._has_other_grad():
             found.append(str(self.name.attribute("grad")))
         return found
 
-    @_plainly
+    @_without_overrides
     def restore(self) -> None:
         """As :meth:`.StateRecord.restore`."""
         self._restore_numbers()
-        if self._other_grad():
+        if self._has_other_grad():
             self._target.grad = self._grad
 
     def _restore_numbers(self) -> None:
         target = self._target
         if self._alias.data_ptr() != self._pointer:
             self._follow()
-        if self._used():
+        if self._is_used():
             if not self._needs and not target.is_leaf:
                 target.detach_()  # it was written to with numbers that have a graph
             target.requires_grad_(self._needs)
-        if self._elsewhere():
+        if self._is_elsewhere():
             target.data = self._alias
         if self._view is not None:
             self._view[...] = self._copy  # past the count of changes
@@ -203,26 +207,28 @@ class TensorRecord(StateRecord):
         self._pointer = alias.data_ptr()
         self._view = None if self._view is None else np.asarray(TensorMemory(alias))
 
-    @_plainly
+    @_without_overrides
     def restore_state(self, thorough: bool) -> list[str]:
         """As :meth:`.StateRecord.restore_state`."""
         names = []
-        if self._touched() or (thorough and self._rewritten()):
+        if self._is_touched() or (thorough and self._is_rewritten()):
             # PyTorch also counts what is written and put back. Once it is named it need not be
             # compared any more.
-            self._named = self._named or self._elsewhere() or self._used() or self._rewritten()
+            self._named = (
+                self._named or self._is_elsewhere() or self._is_used() or self._is_rewritten()
+            )
             names += [str(self.name)] if self._named else []
             self._restore_numbers()
-        if self._other_grad():
+        if self._has_other_grad():
             names.append(str(self.name.attribute("grad")))
             self._target.grad = self._grad
         return names
 
-    def _touched(self) -> bool:
+    def _is_touched(self) -> bool:
         """Whether a change is seen quickly, of anything but the gradient."""
-        if _version(self._target) != self._version or self._elsewhere():
+        if _version(self._target) != self._version or self._is_elsewhere():
             return True
-        if self._used():
+        if self._is_used():
             return True
         return self._view is not None and not equal(probe_of(self._view), probe_of(self._copy))
 

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from operator import attrgetter, itemgetter
+from operator import itemgetter
 from types import CellType, FunctionType
 from typing import Any
 
 from .raw import mro
 from .reached_names import Name, NameStep
-from .record import MISSING, StateRecord, restored, same
+from .record import MISSING, StateRecord, is_same, value_to_restore
+
+#: By which a cell, a variable that functions within a function share, is read and written.
+CELL = CellType.__dict__["cell_contents"]
+
+#: What an empty slot is reported by, and an empty cell.
+EMPTY = (AttributeError, ValueError)
 
 
 class NamespaceRecord(StateRecord):
@@ -51,9 +57,9 @@ class NamespaceRecord(StateRecord):
     @property
     def cost(self) -> int:
         """As many as are compared quickly."""
-        return 4 + len(self._quick())
+        return 4 + len(self._quick_names())
 
-    def _quick(self) -> list[str]:
+    def _quick_names(self) -> list[str]:
         return [
             key
             for key, value in self._saved.items()
@@ -65,7 +71,7 @@ class NamespaceRecord(StateRecord):
         """As :meth:`.StateRecord.unchanged_check`."""
         rows = []
         for each in records:
-            keys = each._quick()
+            keys = each._quick_names()
             if len(keys) == 1:
                 keys *= 2  # one alone would be returned without a tuple
             if keys:
@@ -75,7 +81,7 @@ class NamespaceRecord(StateRecord):
         sizes = [(each._space, each._size) for each in records if each._size is not None]
         is_ = operator.is_
 
-        def unchanged() -> bool:
+        def is_unchanged() -> bool:
             try:
                 for get, space, saved in rows:
                     if not all(map(is_, get(space), saved)):
@@ -86,17 +92,17 @@ class NamespaceRecord(StateRecord):
                 len(space) == size for space, size in sizes
             )
 
-        return unchanged
+        return is_unchanged
 
     def has_changed(self) -> bool:
         """As :meth:`.StateRecord.has_changed`."""
         return (
             any(self._space.get(key, MISSING) is not value for key, value in self._saved.items())
             or not self._space.keys().isdisjoint(self._absent)
-            or (self._size is not None and bool(self._new()))
+            or (self._size is not None and bool(self._new_names()))
         )
 
-    def _new(self) -> list[str]:
+    def _new_names(self) -> list[str]:
         if self._size is not None:
             return [key for key in tuple(self._space) if key not in self._saved]
         return [key for key in self._absent if key in self._space]
@@ -106,15 +112,15 @@ class NamespaceRecord(StateRecord):
         changed = [
             key
             for key, value in self._saved.items()
-            if not same(self._space.get(key, MISSING), value)
+            if not is_same(self._space.get(key, MISSING), value)
         ]
         called = self._names
         return [
             *(str(called[key]) for key in changed),
-            *(str(self._call(key)) for key in self._new()),
+            *(str(self._name_new(key)) for key in self._new_names()),
         ]
 
-    def _call(self, key: str) -> Name:
+    def _name_new(self, key: str) -> Name:
         """The name of what has come to be."""
         return (
             Name(NameStep.GLOBAL, key)
@@ -124,14 +130,14 @@ class NamespaceRecord(StateRecord):
 
     def restore(self) -> None:
         """As :meth:`.StateRecord.restore`."""
-        for key in self._new():
+        for key in self._new_names():
             if self._owner is None:
                 del self._write[key]
             else:
                 type.__delattr__(self._owner, key)
         for key, before in self._saved.items():
             now = self._space.get(key, MISSING)
-            value = restored(now, before)
+            value = value_to_restore(now, before)
             if now is not value:
                 if self._owner is None:
                     self._write[key] = value
@@ -139,55 +145,11 @@ class NamespaceRecord(StateRecord):
                     type.__setattr__(self._owner, key, value)
 
 
-class CellRecord(StateRecord):
-    """A variable of a function that functions within it share."""
-
-    __slots__ = ("_cell", "_saved")
-
-    def __init__(self, name: Name, cell: CellType) -> None:
-        super().__init__(name)
-        self._cell = cell
-        self._saved = contents(cell)
-
-    @classmethod
-    def unchanged_check(cls, records: Sequence[CellRecord]) -> Callable[[], bool]:
-        """As :meth:`.StateRecord.unchanged_check`."""
-        full = [each._cell for each in records if each._saved is not MISSING]
-        saved = [each._saved for each in records if each._saved is not MISSING]
-        empty = [each for each in records if each._saved is MISSING]
-        get, is_ = attrgetter("cell_contents"), operator.is_
-
-        def unchanged() -> bool:
-            try:
-                return all(map(is_, map(get, full), saved)) and not any(
-                    each.has_changed() for each in empty
-                )
-            except ValueError:  # one is empty
-                return False
-
-        return unchanged
-
-    def has_changed(self) -> bool:
-        """As :meth:`.StateRecord.has_changed`."""
-        return contents(self._cell) is not self._saved
-
-    def names(self) -> list[str]:
-        """As :meth:`.StateRecord.names`."""
-        return [] if same(contents(self._cell), self._saved) else [str(self.name)]
-
-    def restore(self) -> None:
-        """As :meth:`.StateRecord.restore`."""
-        if self._saved is not MISSING:
-            self._cell.cell_contents = restored(contents(self._cell), self._saved)
-        elif contents(self._cell) is not MISSING:
-            del self._cell.cell_contents
-
-
 class SlotRecord(StateRecord):
-    """An attribute that has a slot in its object.
+    """An attribute that has a slot in its object; or a variable that nested functions share.
 
     Args:
-        descriptor: of the class, by which it is read and written.
+        descriptor: of the class, by which it is read and written; :data:`CELL` of a cell.
     """
 
     __slots__ = ("_descriptor", "_saved", "_target")
@@ -200,22 +162,22 @@ class SlotRecord(StateRecord):
     @classmethod
     def unchanged_check(cls, records: Sequence[SlotRecord]) -> Callable[[], bool]:
         """As :meth:`.StateRecord.unchanged_check`."""
-        full = [each for each in records if each._saved is not MISSING]
-        empty = [each for each in records if each._saved is MISSING]
-        getters = [each._descriptor.__get__ for each in full]
-        targets = [each._target for each in full]
-        saved = [each._saved for each in full]
+        full = [record for record in records if record._saved is not MISSING]
+        empty = [record for record in records if record._saved is MISSING]
+        getters = [record._descriptor.__get__ for record in full]
+        targets = [record._target for record in full]
+        saved = [record._saved for record in full]
         is_, call = operator.is_, operator.call
 
-        def unchanged() -> bool:
+        def is_unchanged() -> bool:
             try:
                 return all(map(is_, map(call, getters, targets), saved)) and not any(
-                    each.has_changed() for each in empty
+                    record.has_changed() for record in empty
                 )
-            except AttributeError:  # one is empty
+            except EMPTY:
                 return False
 
-        return unchanged
+        return is_unchanged
 
     def has_changed(self) -> bool:
         """As :meth:`.StateRecord.has_changed`."""
@@ -224,13 +186,13 @@ class SlotRecord(StateRecord):
     def names(self) -> list[str]:
         """As :meth:`.StateRecord.names`."""
         now = slot_value(self._descriptor, self._target)
-        return [] if same(now, self._saved) else [str(self.name)]
+        return [] if is_same(now, self._saved) else [str(self.name)]
 
     def restore(self) -> None:
         """As :meth:`.StateRecord.restore`."""
         if self._saved is not MISSING:
             now = slot_value(self._descriptor, self._target)
-            self._descriptor.__set__(self._target, restored(now, self._saved))
+            self._descriptor.__set__(self._target, value_to_restore(now, self._saved))
         elif self.has_changed():
             self._descriptor.__delete__(self._target)
 
@@ -252,20 +214,11 @@ class CacheRecord(StateRecord):
         _, misses, _, size = self._target.cache_info()
         return misses, size
 
-    @classmethod
-    def unchanged_check(cls, records: Sequence[CacheRecord]) -> Callable[[], bool]:
-        """As :meth:`.StateRecord.unchanged_check`."""
-        return lambda: not any(each.has_changed() for each in records)
-
     def has_changed(self) -> bool:
         """As :meth:`.StateRecord.has_changed`."""
         # It counts from zero after it was emptied.
         misses, size = self._read()
         return size != self._saved[1] or (size > 0 and misses != self._saved[0])
-
-    def names(self) -> list[str]:
-        """As :meth:`.StateRecord.names`."""
-        return [str(self.name)]
 
     def restore(self) -> None:
         """As :meth:`.StateRecord.restore`.
@@ -278,19 +231,11 @@ class CacheRecord(StateRecord):
         self._target.cache_clear()
 
 
-def contents(cell: CellType) -> Any:
-    """What a cell holds; MISSING if it is empty."""
-    try:
-        return cell.cell_contents
-    except ValueError:
-        return MISSING
-
-
 def slot_value(descriptor: Any, target: Any) -> Any:
-    """What a slot holds; MISSING if it is empty."""
+    """What a slot or a cell holds; MISSING if it is empty."""
     try:
         return descriptor.__get__(target)
-    except AttributeError:
+    except EMPTY:
         return MISSING
 
 

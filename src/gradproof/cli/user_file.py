@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from gradproof.errors import GradproofError
-from gradproof.estimators.user_code import blamed
+from gradproof.estimators.user_code import blame
 
 from .console import check_writable, write_whole
 
@@ -63,7 +63,7 @@ def _run(path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # where dataclasses look for it
     sys.path.append(str(path.absolute().parent))  # what stands beside it may be imported
-    with blamed(module, str(path)):
+    with blame(module, str(path)):
         spec.loader.exec_module(module)
     return module
 

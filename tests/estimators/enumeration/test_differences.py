@@ -9,24 +9,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradproof.estimators.enumeration import differences
 from gradproof.estimators.enumeration.differences import (
-    EPS,
+    NotMovable,
+    cost,
+    derivatives,
+    direction,
+    gradient,
+    rounding_of,
+    slope_along,
+)
+from gradproof.estimators.enumeration.lines import Line, RoundingNoise, first_rung
+from gradproof.estimators.enumeration.outcomes import EPS
+from gradproof.estimators.enumeration.roughness import measure
+from gradproof.estimators.enumeration.slopes import (
     FINE,
     KINK,
     SMOOTH,
     UNRESOLVED,
-    Line,
-    NotMovable,
-    RoundingNoise,
-    along,
-    cost,
     derivative,
-    derivatives,
-    direction,
-    gradient,
-    measure,
-    rounding_of,
+    window_on,
 )
 
 #: Of single precision.
@@ -475,7 +476,7 @@ def test_witnesses_see_a_kink_wherever_it_is(order):
     for distance in np.geomspace(1e-6, 16.0, 400):
         for side in (1.0, -1.0):
             line = Line(phi(lambda t, d=distance, s=side: max(s * t - d, 0.0)))
-            window = differences.window_on(line, noise, 0)
+            window = window_on(line, noise, 0)
             error = window.error(order, window.misfit)
             assert abs(window.derivatives[order - 1]) <= error
             seen += not window.fits
@@ -507,7 +508,7 @@ def test_what_is_smooth_or_has_kinks_is_not_taken_for_rounding(rate):
     for function in (math.sin, lambda u: max(u - 0.1, 0.0), lambda u: abs(u % 2.0 - 1.0)):
         line = Line(phi(lambda t, function=function: 1.0 + function(rate * t + 0.3)))
         # Where values are taken first the argument is as far as this, and rounded.
-        furthest = 1.0 + rate * 8.0 * 2.0 ** differences.first_rung(EPS)
+        furthest = 1.0 + rate * 8.0 * 2.0 ** first_rung(EPS)
         assert measure(line).absolute <= 40.0 * EPS * furthest
 
 
@@ -621,11 +622,11 @@ def test_a_direction_is_the_sum_of_its_entries():
     bowl = Bowl()
     for number in range(5):
         towards = direction(bowl.leaves, number)
-        found = along(bowl, bowl.leaves, towards)
+        found = slope_along(bowl, bowl.leaves, towards)
         true = sum(float(np.sum(towards[name] * by)) for name, by in bowl.gradient().items())
         assert off(found, true) <= 1.0
     only = {"b": np.array(0.5)}
-    assert off(along(bowl, bowl.leaves, only), 0.5 * bowl.gradient()["b"]) <= 1.0
+    assert off(slope_along(bowl, bowl.leaves, only), 0.5 * bowl.gradient()["b"]) <= 1.0
 
 
 def test_directions_have_no_pattern():
@@ -711,7 +712,7 @@ def test_leaves_are_put_back_bit_for_bit(stop, late):
     for act in (
         lambda: gradient(value, {"x": x}),
         lambda: derivatives(value, {"x": x}, order=2),
-        lambda: along(value, {"x": x}, direction({"x": x})),
+        lambda: slope_along(value, {"x": x}, direction({"x": x})),
         lambda: rounding_of(value, {"x": x}),
     ):
         runs = 0
@@ -791,7 +792,7 @@ class TestTensors:
         assert x._version == version
         towards = direction({"x": x})
         true = np.sum(towards["x"] * np.cos(x.detach().double().numpy()))
-        assert off(along(value, {"x": x}, towards), true) <= 1.0
+        assert off(slope_along(value, {"x": x}, towards), true) <= 1.0
         assert x.detach().numpy().tobytes() == before
 
     def test_a_network_of_rectified_units_is_right_by_every_parameter(self):
@@ -861,7 +862,7 @@ class TestTensors:
 
         for act in (
             lambda: gradient(value, {"x": x})["x"],
-            lambda: along(value, {"x": x}, direction({"x": x})),
+            lambda: slope_along(value, {"x": x}, direction({"x": x})),
         ):
             if stop is None:
                 act()
@@ -888,7 +889,7 @@ class TestTensors:
             assert within(found, [0.6, 4.0])
         towards = direction(leaves)
         true = np.sum((towards["one"] + towards["other"]) * np.array([0.6, 4.0]))
-        assert off(along(value, leaves, towards), true) <= 1.0
+        assert off(slope_along(value, leaves, towards), true) <= 1.0
 
     def test_those_that_cannot_be_moved_are_refused(self):
         """Half precision, integers, memory that is shared, and layouts that are not dense."""

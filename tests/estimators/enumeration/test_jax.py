@@ -15,14 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gradproof.estimators.enumeration.frameworks import jax_traces
-from gradproof.estimators.enumeration.frameworks.jax import apart, uncompiled
+from gradproof.estimators.enumeration.frameworks.jax import separate_traces, without_compiling
 from gradproof.estimators.enumeration.handling import Handling
 from gradproof.estimators.enumeration.run import (
     NotReproducible,
     SampledRun,
     TooManyPaths,
     UnsupportedDraw,
-    outside,
+    outside_runs,
     paths,
     repeat,
     run_path,
@@ -508,7 +508,7 @@ def test_runs_that_are_kept_apart(jax):
     traced = Counted(lambda key: cost(jax, key))
     compiled, key = jax.jit(traced), jax.random.key(0)
     mean(lambda: compiled(key))
-    with apart(jax, "somebody"):
+    with separate_traces(jax, "somebody"):
         mean(lambda: compiled(key))
         assert traced.count == 2
         mean(lambda: compiled(key))
@@ -529,7 +529,7 @@ def test_runs_in_which_nothing_is_compiled(jax):
     keys = jax.random.split(jax.random.key(0), 2)
     mean(lambda: compiled(keys))
     assert seen == [True]
-    with uncompiled(jax):
+    with without_compiling(jax):
         value, count = mean(lambda: compiled(keys))
     assert value == pytest.approx(2.0 * MEAN, rel=CLOSE)
     assert (count, seen[1:]) == (9, [False] * 18)
@@ -743,7 +743,7 @@ def test_code_that_is_traced_where_no_run_is(jax):
     traced, key = jax.jit(lambda key: jax.random.categorical(key, LOGITS)), jax.random.key(0)
 
     def run():
-        with outside():
+        with outside_runs():
             plain = jax.random.categorical(key, LOGITS)
             assert plain == expected
             return traced(key)

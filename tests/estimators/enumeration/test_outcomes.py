@@ -15,11 +15,11 @@ from gradproof.estimators.enumeration.outcomes import (
     Coin,
     Uniform,
     binomial,
+    draw_without_replacement,
     table,
     tables,
-    weighted,
     weighted_rows,
-    without_replacement,
+    weighted_table,
 )
 
 
@@ -35,7 +35,7 @@ def listed(outcomes):
 @given(st.lists(st.sampled_from([0.0, 0.25, 0.5, 1.0, 3.0]), min_size=1, max_size=6).filter(any))
 def test_each_possible_outcome_is_named_once(weights):
     """In order, those of weight zero left out; together they are certain."""
-    outcomes = weighted("draw", weights)
+    outcomes = weighted_table("draw", weights)
     assert listed(outcomes) == [place for place, each in enumerate(weights) if each > 0.0]
     assert outcomes.possible == len(listed(outcomes))
     total = math.fsum(outcomes.probability(each) for each in listed(outcomes))
@@ -89,7 +89,7 @@ def test_a_binomial_that_is_certain_has_one_outcome():
         (lambda: table("draw", [-0.5, 1.5]), "expected finite numbers"),
         (lambda: table("draw", []), "one of no outcomes"),
         (lambda: table("draw", [[1.0]]), "expected one a outcome"),
-        (lambda: weighted("draw", [0.0, 0.0]), "not all zero"),
+        (lambda: weighted_table("draw", [0.0, 0.0]), "not all zero"),
         (lambda: weighted_rows("draw", np.array([[1.0], [-1.0]]), 1e-16), "expected finite"),
         (lambda: Coin("coin", 1.5), "coin draws with probability 1.5"),
         (lambda: Uniform("number", 0), "one of 0 outcomes"),
@@ -114,11 +114,11 @@ def test_probabilities_of_low_precision_may_be_off_by_it():
 
 def test_equal_draws_are_the_same_and_others_are_not():
     """By kind, by what draws, and to the last digit."""
-    assert table("a", [0.5, 0.5]).same(table("a", [0.5, 0.5]))
-    assert not table("a", [0.5, 0.5]).same(table("b", [0.5, 0.5]))
-    assert not table("a", [0.5, 0.5]).same(table("a", [0.5 + 2**-53, 0.5 - 2**-53]))
-    assert not Coin("a", 0.5).same(table("a", [0.5, 0.5]))
-    assert not Uniform("a", 2).same(Uniform("a", 3))
+    assert table("a", [0.5, 0.5]).is_same(table("a", [0.5, 0.5]))
+    assert not table("a", [0.5, 0.5]).is_same(table("b", [0.5, 0.5]))
+    assert not table("a", [0.5, 0.5]).is_same(table("a", [0.5 + 2**-53, 0.5 - 2**-53]))
+    assert not Coin("a", 0.5).is_same(table("a", [0.5, 0.5]))
+    assert not Uniform("a", 2).is_same(Uniform("a", 3))
 
 
 ROWS = np.array([[1.0, 3.0], [2.0, 2.0], [1.0, 1.0]])
@@ -129,8 +129,8 @@ def test_the_same_weights_are_formed_once():
     made = weighted_rows("draw", ROWS, 1e-16)
     again = weighted_rows("draw", ROWS.copy(), 1e-16, made[0])
     assert [id(each) for each in again] == [id(each) for each in made]
-    alone = weighted("draw", ROWS[0], 1e-16)
-    assert weighted("draw", list(ROWS[0]), 1e-16, alone) is alone
+    alone = weighted_table("draw", ROWS[0], 1e-16)
+    assert weighted_table("draw", list(ROWS[0]), 1e-16, alone) is alone
 
 
 @pytest.mark.parametrize(
@@ -155,9 +155,9 @@ def test_other_weights_are_formed_anew(what, rows, step, place):
 
 def test_bad_weights_are_refused_beside_good_ones_of_before():
     """What was formed before answers for itself alone."""
-    before = weighted("draw", [1.0, 1.0])
+    before = weighted_table("draw", [1.0, 1.0])
     with pytest.raises(ValueError, match="not all zero"):
-        weighted("draw", [0.0, 0.0], None, before)
+        weighted_table("draw", [0.0, 0.0], None, before)
 
 
 @pytest.mark.parametrize("draws", range(5))
@@ -166,7 +166,7 @@ def test_places_without_replacement_come_in_every_order(draws):
     ways = itertools.product(*(range(4 - draw) for draw in range(draws)))
 
     def places(numbers):
-        return tuple(without_replacement(lambda _: next(numbers), "draws", 4, draws))
+        return tuple(draw_without_replacement(lambda _: next(numbers), "draws", 4, draws))
 
     orders = sorted(places(iter(way)) for way in ways)
     assert orders == list(itertools.permutations(range(4), draws))

@@ -339,8 +339,10 @@ def test_seeds_in_each_run_are_seen(pytensor, rng):
 def test_a_function_is_looked_through_once(pytensor, rng, monkeypatch):
     """However often it is called, and by however many enumerations."""
     looked = []
-    real = PyTensor.unseen
-    monkeypatch.setattr(PyTensor, "unseen", lambda *args: looked.append(args[1]) or real(*args))
+    real = PyTensor.unseen_draws
+    monkeypatch.setattr(
+        PyTensor, "unseen_draws", lambda *args: looked.append(args[1]) or real(*args)
+    )
     x = pytensor.tensor.dscalar()
     plain = pytensor.function([x], x + 1, mode="FAST_COMPILE")
     coin = drawn(pytensor, rng, DRAWS["bernoulli"][0])

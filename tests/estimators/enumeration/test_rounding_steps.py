@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gradproof.estimators.enumeration.gradients import GradientLayout
+from gradproof.estimators.enumeration.moments import Moments
 from gradproof.estimators.enumeration.rounding import (
     FACTOR,
     ROUNDINGS,
@@ -15,13 +17,14 @@ from gradproof.estimators.enumeration.rounding import (
     largest_deviation,
     measured,
     observed,
-    unmeasured_bound,
 )
 from gradproof.estimators.enumeration.rounding.partial_sums import (
     drift_of_product,
     drift_of_sum,
 )
-from gradproof.estimators.enumeration.rounding.ulps import FORMATS, all_whole, move, moved
+from gradproof.estimators.enumeration.rounding.ulps import FORMATS, all_whole, move, moved_copy
+from gradproof.estimators.enumeration.run import Path
+from gradproof.estimators.enumeration.spread import supposed_bound
 
 FORMS = {"float64": np.float64, "float32": np.float32, "float16": np.float16}
 
@@ -38,7 +41,7 @@ def test_every_finite_number_moves_by_one_or_two_units_in_the_last_place(form, d
     width = {"float64": 64, "float32": 32, "float16": 16}[form]
     numbers = st.floats(width=width, allow_nan=False, allow_infinity=False)
     values = np.array(data.draw(st.lists(numbers, min_size=1, max_size=30)), FORMS[form])
-    other = moved(values, Steps(np.random.default_rng(seed)))
+    other = moved_copy(values, Steps(np.random.default_rng(seed)))
     off = np.abs(units(values, other))
     least, largest = np.finfo(values.dtype).smallest_subnormal, np.finfo(values.dtype).max
     inside = (np.abs(values) > 2 * least) & (np.abs(values) < np.nextafter(largest, 0))
@@ -53,17 +56,17 @@ def test_every_finite_number_moves_by_one_or_two_units_in_the_last_place(form, d
 def test_what_no_rounding_moves_stays(form):
     """Zero, infinity, NaN, integers and booleans."""
     values = np.array([0.0, -0.0, np.inf, -np.inf, np.nan], FORMS[form])
-    other = moved(values, Steps(np.random.default_rng()))
+    other = moved_copy(values, Steps(np.random.default_rng()))
     np.testing.assert_array_equal(other, values)
     np.testing.assert_array_equal(np.signbit(other), np.signbit(values))
     for whole in (np.arange(5), np.array([True, False])):
-        np.testing.assert_array_equal(moved(whole, Steps(np.random.default_rng())), whole)
+        np.testing.assert_array_equal(moved_copy(whole, Steps(np.random.default_rng())), whole)
 
 
 def test_all_four_steps_come_equally_often():
     """Also in complex numbers, of which both parts move."""
     ones = np.full(40_000, 1.5 + 1.5j)
-    other = moved(ones, Steps(np.random.default_rng()))
+    other = moved_copy(ones, Steps(np.random.default_rng()))
     for part in (other.real, other.imag):
         off = np.round((part - 1.5) / np.spacing(1.5))
         counts = [int((off == step).sum()) for step in (-2, -1, 1, 2)]
@@ -74,7 +77,7 @@ def test_all_four_steps_come_equally_often():
 
 def test_a_step_is_larger_where_arithmetic_is_coarser_than_storage():
     """As for products of matrices that keep 10 binary digits of 23."""
-    other = moved(np.full(100, 1.5, np.float32), Steps(np.random.default_rng()), grain=1 << 13)
+    other = moved_copy(np.full(100, 1.5, np.float32), Steps(np.random.default_rng()), grain=1 << 13)
     off = np.abs(other.astype(float) - 1.5) / (np.spacing(np.float32(1.5)) * 2**13)
     assert np.isin(off, (1.0, 2.0)).all()
 
@@ -195,7 +198,7 @@ def test_code_that_refuses_moved_numbers_is_tried_again_and_given_up():
 
 def test_what_nobody_sees_is_compared_to_the_largest_gradient():
     """A parameter whose gradient cancels to nothing has the bound of the others."""
-    found = unmeasured_bound({"a": np.array([2.0, 1e-17]), "b": np.array([1e-17])}, 2.0**-52)
-    assert found["a"].tolist() == [ROUNDINGS * 2.0**-51] * 2
-    assert found["b"].tolist() == [ROUNDINGS * 2.0**-51]
-    assert unmeasured_bound({}, 1.0) == {}
+    moments = Moments(GradientLayout({"a": np.zeros(2), "b": np.zeros(1)}))
+    moments.add(Path((), {"a": np.array([2.0, 1e-17]), "b": np.array([1e-17])}))
+    assert supposed_bound(moments, 2.0**-52).tolist() == [ROUNDINGS * 2.0**-51] * 3
+    assert supposed_bound(Moments(GradientLayout({})), 1.0).size == 0

@@ -515,8 +515,8 @@ def test_streams_that_are_made_in_a_run(theano, kind):
 def test_a_function_is_looked_through_once(theano, streams, monkeypatch):
     """However often it is called, and by however many enumerations."""
     looked = []
-    real = Theano.unseen
-    monkeypatch.setattr(Theano, "unseen", lambda *args: looked.append(args[1]) or real(*args))
+    real = Theano.unseen_draws
+    monkeypatch.setattr(Theano, "unseen_draws", lambda *args: looked.append(args[1]) or real(*args))
     x = theano.tensor.dscalar()
     plain, coin = theano.function([x], x + 1), theano.function([], streams.binomial(n=1, p=0.5))
     for _ in range(2):
