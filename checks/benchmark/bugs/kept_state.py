@@ -15,16 +15,16 @@ from .toy_problem import (
     VALUES,
     WEIGHTS,
     TorchProblem,
+    by_framework,
     by_hand,
     costs,
     draw,
     exact,
-    expected,
+    expected_cost,
     pathwise,
     score,
-    scored,
+    score_function,
     softmax,
-    tensors,
     to_weights,
 )
 
@@ -77,11 +77,11 @@ class _BestSoFar:
         return f - self._kept
 
 
-def _keeping(start: Callable[[], Any]) -> Makes:
+def _keep(start: Callable[[], Any]) -> Makes:
     """Estimators of a signal that keeps something, and no way to forget it."""
 
     def makes(name: str) -> Callable[[], Problem]:
-        return lambda: scored(start())[name]()
+        return lambda: score_function(start())[name]()
 
     return {name: makes(name) for name in ("torch", "numpy")}
 
@@ -100,17 +100,17 @@ def _steps() -> Problem:
         log_q = s.log_q(w)
         y = s.draw(log_q)
         f = s.cost(v, y)
-        (f.detach() * s.at(log_q, y) + f).mean().backward()
+        (f.detach() * s.take(log_q, y) + f).mean().backward()
         optimizer.step()
 
-    return Problem(estimate, (w, v), exact=exact(expected, (WEIGHTS, VALUES)))
+    return Problem(estimate, (w, v), exact=exact(expected_cost, (WEIGHTS, VALUES)))
 
 
 #: Shift of each feature after it was normalised over sentences, (D,).
 SHIFTS = np.array([0.6, -0.25])
 
 
-def _normalised(w: Any, shifts: Any) -> Any:
+def _mean_of_normalised(w: Any, shifts: Any) -> Any:
     """The mean cost of labels whose logits are of features normalised over the sentences."""
     spread = np.sqrt(FEATURES.var(axis=0) + 1e-5)  # what PyTorch adds
     hidden = (FEATURES - FEATURES.mean(axis=0)) / spread + shifts
@@ -127,10 +127,10 @@ def _normalises() -> Problem:
     def surrogate(w: Any, _shifts: Any) -> Any:
         log_q = (norm(s.x) @ w).log_softmax(dim=-1)
         y = s.draw(log_q)
-        return (s.at(s.table, y) * s.at(log_q, y)).mean()
+        return (s.take(s.table, y) * s.take(log_q, y)).mean()
 
     inputs = s.constant(WEIGHTS).requires_grad_(), norm.bias
-    return Problem(surrogate, inputs, exact=exact(_normalised, (WEIGHTS, SHIFTS)))
+    return Problem(surrogate, inputs, exact=exact(_mean_of_normalised, (WEIGHTS, SHIFTS)))
 
 
 def _adds_up() -> Problem:
@@ -161,7 +161,7 @@ def _centres_tensor_in_place(s: TorchProblem, w: Any, v: Any) -> Any:
     log_q = s.log_q(w)
     y = s.draw(log_q)
     f = s.cost(v, y)
-    return (f.detach() * s.at(log_q, y) + f).mean()
+    return (f.detach() * s.take(log_q, y) + f).mean()
 
 
 def _seeds() -> Problem:
@@ -174,7 +174,7 @@ def _seeds() -> Problem:
         return to_weights(f[:, None] * score(q, y)), pathwise(v, y)
 
     inputs = WEIGHTS.copy(), VALUES.copy()
-    return Problem(estimate, inputs, exact=exact(expected, inputs))
+    return Problem(estimate, inputs, exact=exact(expected_cost, inputs))
 
 
 _OWN_DRAW = "textbook mistake: a baseline that depends on the draw that it is subtracted from"
@@ -184,7 +184,7 @@ ROWS = (
         "mean-kept",
         "A running mean of the costs of earlier runs is kept from run to run.",
         "the kind of state that Storchastic MovingAverageBaseline keeps",
-        _keeping(_EarlierMean),
+        _keep(_EarlierMean),
     ),
     *right(
         "optimizer-steps",
@@ -202,19 +202,19 @@ ROWS = (
         "first-cost-kept",
         "The baseline is set once, to the first cost there ever is: in the first run its own.",
         _OWN_DRAW,
-        _keeping(_FirstCost),
+        _keep(_FirstCost),
     ),
     *wrong(
         "largest-so-far",
         "Costs are divided by the largest magnitude so far, this run's own among them.",
         "rewards scaled by a running maximum; " + _OWN_DRAW,
-        _keeping(_LargestSoFar),
+        _keep(_LargestSoFar),
     ),
     *wrong(
         "best-so-far",
         "The baseline is the least cost so far, this run's own among them.",
         "neural combinatorial search with a best-so-far baseline; " + _OWN_DRAW,
-        _keeping(_BestSoFar),
+        _keep(_BestSoFar),
     ),
     *wrong(
         "gradients-add-up",
@@ -227,7 +227,7 @@ ROWS = (
         "parameters-changed",
         "The parameters are another vector after an estimate than before it.",
         "textbook mistake",
-        {"torch": tensors(_centres_tensor_in_place), "numpy": by_hand(_centres_in_place)},
+        by_framework(_centres_tensor_in_place, _centres_in_place),
         sees="state",
     ),
     *wrong(
