@@ -22,7 +22,7 @@ from ..evidence import (
     Evidence,
     judge,
     resolution,
-    unresolved,
+    unresolved_quantities,
     worst_of,
 )
 from .check import Check
@@ -132,7 +132,7 @@ def _evidence(
         worst=f"{worst.what} of {worst.subject}",
         note="; ".join(filter(None, [worst.note, *passed_over])),
         resolution=resolution(comparisons),
-        unresolved=unresolved(comparisons),
+        unresolved=unresolved_quantities(comparisons),
         bound_reason=check.bound_reason,
         subjects=tuple(subjects),
         seed=seed,
