@@ -36,11 +36,11 @@ DECAY = 0.8
 TINY = 1e-6
 
 
-class _Running:
+class KeptMean:
     """A running mean of costs, that a signal subtracts before or after it learns of them."""
 
-    def __init__(self, *, start: float | None, learns_first: bool) -> None:
-        self._start, self._learns_first = start, learns_first
+    def __init__(self, *, start: float | None, learns_first: bool, decay: float = DECAY) -> None:
+        self._start, self._learns_first, self._decay = start, learns_first, decay
         self.reset()
 
     def reset(self) -> None:
@@ -49,7 +49,10 @@ class _Running:
 
     def _learn(self, f: Any) -> None:
         new = float(f.mean())
-        self._mean = new if self._mean is None else DECAY * self._mean + (1.0 - DECAY) * new
+        if self._mean is None:
+            self._mean = new
+        else:
+            self._mean = self._decay * self._mean + (1.0 - self._decay) * new
 
     def __call__(self, f: Any, x: Any) -> Any:
         """The signal."""
@@ -119,7 +122,7 @@ ROWS = (
         "running-mean-before-update",
         "The running mean is subtracted first and learns of the costs then.",
         "Pyro, whose decaying average baseline is right",
-        score_function_with_state(lambda: _Running(start=0.9, learns_first=False)),
+        score_function_with_state(lambda: KeptMean(start=0.9, learns_first=False)),
     ),
     *right(
         "self-critical",
@@ -131,13 +134,13 @@ ROWS = (
         "running-mean-after-update",
         "The running mean has seen the cost already: (1 - (1-d)/N) of the score is left.",
         "Storchastic MovingAverageBaseline; optax 0.1.8; mc_gradients; TF-contrib",
-        score_function_with_state(lambda: _Running(start=0.9, learns_first=True)),
+        score_function_with_state(lambda: KeptMean(start=0.9, learns_first=True)),
     ),
     *wrong(
         "running-mean-first-step",
         "A running mean that starts as the first costs: (N-1)/N of the score, nothing at N = 1.",
         "optax 0.1.8 moving_avg_baseline, first step",
-        score_function_with_state(lambda: _Running(start=None, learns_first=True)),
+        score_function_with_state(lambda: KeptMean(start=None, learns_first=True)),
     ),
     *wrong(
         "batch-mean",

@@ -21,7 +21,8 @@ from .toy_problem import (
     costs,
     draw,
     expected_cost,
-    pathwise,
+    of_labels,
+    of_labels_by_hand,
     score,
     softmax,
     to_weights,
@@ -31,49 +32,11 @@ from .toy_problem import (
 CRITIC = np.array([0.9, -0.35])
 
 
-def _magic_box(s: TorchProblem, w: Any, v: Any) -> Any:
-    log_q = s.log_q(w)
-    y = s.draw(log_q)
-    log_probability = s.take(log_q, y)
-    return ((log_probability - log_probability.detach()).exp() * s.cost(v, y)).mean()
-
-
-def _reward_not_detached(s: TorchProblem, w: Any, v: Any) -> Any:
-    log_q = s.log_q(w)
-    y = s.draw(log_q)
-    return (s.cost(v, y) * s.take(log_q, y)).mean()
-
-
-def _counted_twice(s: TorchProblem, w: Any, v: Any) -> Any:
-    log_q = s.log_q(w)
-    y = s.draw(log_q)
-    f = s.cost(v, y)
-    return (f * s.take(log_q, y) + f).mean()
-
-
-def _no_pathwise(s: TorchProblem, w: Any, v: Any) -> Any:
-    log_q = s.log_q(w)
-    y = s.draw(log_q)
-    return (s.cost(v, y).detach() * s.take(log_q, y)).mean()
-
-
 def _no_pathwise_by_hand(rng: Any, w: Any, v: Any) -> Any:
     q = softmax(FEATURES @ w)
     y = draw(rng, q)
     f = costs(v)[SENTENCES, y]
     return to_weights(f[:, None] * score(q, y)), np.zeros_like(v)
-
-
-def _score_without_cost(s: TorchProblem, w: Any, v: Any) -> Any:
-    log_q = s.log_q(w)
-    y = s.draw(log_q)
-    return (s.take(log_q, y) + s.cost(v, y)).mean()
-
-
-def _score_without_cost_by_hand(rng: Any, w: Any, v: Any) -> Any:
-    q = softmax(FEATURES @ w)
-    y = draw(rng, q)
-    return to_weights(score(q, y)), pathwise(v, y)
 
 
 def _logits_detached(s: TorchProblem, w: Any, v: Any) -> Any:
@@ -154,7 +117,7 @@ ROWS = (
         "magic-box",
         "exp(log q - detached log q) is 1, and its derivative is the score.",
         "Foerster et al. (2018), DiCE: the infinitely differentiable Monte Carlo estimator",
-        by_framework(_magic_box),
+        by_framework(of_labels(lambda f, log_q: (log_q - log_q.detach()).exp() * f)),
     ),
     *right(
         "shared-parameters",
@@ -178,25 +141,27 @@ ROWS = (
         "reward-not-detached",
         "log q f with f not detached: its own derivative is weighted by log q.",
         "textbook mistake",
-        by_framework(_reward_not_detached),
+        by_framework(of_labels(lambda f, log_q: f * log_q)),
     ),
     *wrong(
         "cost-differentiated-twice",
         "log q f + f, f not detached: its own derivative is weighted by 1 + log q.",
         "textbook mistake",
-        by_framework(_counted_twice),
+        by_framework(of_labels(lambda f, log_q: f * log_q + f)),
     ),
     *wrong(
         "pathwise-missing",
         "The score alone, though the cost has parameters.",
         "textbook mistake",
-        by_framework(_no_pathwise, _no_pathwise_by_hand),
+        by_framework(of_labels(lambda f, log_q: f.detach() * log_q), _no_pathwise_by_hand),
     ),
     *wrong(
         "score-without-cost",
         "The cost is left out of the score's part, whose mean is then zero.",
         "relax 5f78ddd",
-        by_framework(_score_without_cost, _score_without_cost_by_hand),
+        by_framework(
+            of_labels(lambda f, log_q: log_q + f), of_labels_by_hand(lambda f, q, y: score(q, y))
+        ),
     ),
     *wrong(
         "logits-detached",

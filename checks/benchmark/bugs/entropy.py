@@ -18,6 +18,7 @@ from .toy_problem import (
     costs,
     draw,
     expected_cost,
+    of_labels,
     pathwise,
     score,
     softmax,
@@ -72,12 +73,9 @@ def _with_entropy(w: Any, v: Any) -> Any:
 _entropies = functools.partial(by_framework, _entropy, _entropy_by_hand, mean=_with_entropy)
 
 
-def _not_held(s: TorchProblem, w: Any, v: Any) -> Any:
+def _not_held(f: Any, log_q: Any) -> Any:
     # log q (f + log q), the logarithm in the cost not detached: its part is differentiated twice.
-    log_q = s.log_q(w)
-    y = s.draw(log_q)
-    f, log_probability = s.cost(v, y), s.take(log_q, y)
-    return ((f.detach() + SHARE * log_probability) * log_probability + f).mean()
+    return (f.detach() + SHARE * log_q) * log_q + f
 
 
 def _of_the_mean(s: TorchProblem, w: Any, v: Any) -> Any:
@@ -184,7 +182,7 @@ ROWS = (
         "entropy-not-held",
         "log q in the signal is not detached.",
         "textbook mistake",
-        by_framework(_not_held, mean=_with_entropy),
+        by_framework(of_labels(_not_held), mean=_with_entropy),
     ),
     *wrong(
         "entropy-of-mean",

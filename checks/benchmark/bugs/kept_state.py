@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .baselines import KeptMean
 from .row import Makes, Problem, right, wrong
 from .toy_problem import (
     FEATURES,
@@ -29,30 +30,6 @@ from .toy_problem import (
 )
 
 # ------------------------------------------------------------------ signals that keep something
-
-
-class _EarlierMean:
-    """Cost less a running mean of the costs of earlier runs."""
-
-    def __init__(self) -> None:
-        self._kept = 0.9
-
-    def __call__(self, f: Any, _x: Any) -> Any:
-        signal = f - self._kept
-        self._kept = 0.8 * self._kept + 0.2 * float(f.mean())
-        return signal
-
-
-class _FirstCost:
-    """Cost less that of the first run there ever was."""
-
-    def __init__(self) -> None:
-        self._kept: float | None = None
-
-    def __call__(self, f: Any, _x: Any) -> Any:
-        if self._kept is None:
-            self._kept = float(f.mean())
-        return f - self._kept
 
 
 class _LargestSoFar:
@@ -184,7 +161,7 @@ ROWS = (
         "mean-kept",
         "A running mean of the costs of earlier runs is kept from run to run.",
         "the kind of state that Storchastic MovingAverageBaseline keeps",
-        _keep(_EarlierMean),
+        _keep(lambda: KeptMean(start=0.9, learns_first=False)),
     ),
     *right(
         "optimizer-steps",
@@ -202,7 +179,7 @@ ROWS = (
         "first-cost-kept",
         "The baseline is set once, to the first cost there ever is: in the first run its own.",
         _OWN_DRAW,
-        _keep(_FirstCost),
+        _keep(lambda: KeptMean(start=None, learns_first=True, decay=1.0)),
     ),
     *wrong(
         "largest-so-far",

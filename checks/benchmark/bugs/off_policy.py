@@ -17,12 +17,15 @@ from .row import right, wrong
 from .toy_problem import (
     FEATURES,
     SENTENCES,
+    K,
+    N,
     TorchProblem,
     by_framework,
     costs,
     draw,
     pathwise,
     score,
+    score_function,
     softmax,
     to_weights,
 )
@@ -88,34 +91,14 @@ def _score_only(s: TorchProblem, w: Any, v: Any) -> Any:
     return (ratio * f.detach() * s.take(log_q, y) + f).mean()
 
 
-def _temper(s: TorchProblem, w: Any, v: Any) -> Any:
-    log_q = s.log_q(w)
-    y = s.draw(log_q / TEMPERATURE)
-    f = s.cost(v, y)
-    return (f.detach() * s.take(log_q, y) + f).mean()
-
-
-def _temper_by_hand(rng: Any, w: Any, v: Any) -> Any:
-    q = softmax(FEATURES @ w)
-    y = draw(rng, softmax(FEATURES @ w / TEMPERATURE))
-    f = costs(v)[SENTENCES, y]
-    return to_weights(f[:, None] * score(q, y)), pathwise(v, y)
-
-
-def _explores(s: TorchProblem, w: Any, v: Any) -> Any:
-    log_q = s.log_q(w)
+def _explore(s: TorchProblem, log_q: Any) -> Any:
     explores = s.torch.bernoulli(s.t * 0.0 + EXPLORED) > 0.0
-    y = s.torch.where(explores, s.torch.randint(len(v), (len(s.t),)), s.draw(log_q))
-    f = s.cost(v, y)
-    return (f.detach() * s.take(log_q, y) + f).mean()
+    return s.torch.where(explores, s.torch.randint(K, (N,)), s.draw(log_q))
 
 
-def _explores_by_hand(rng: Any, w: Any, v: Any) -> Any:
-    q = softmax(FEATURES @ w)
-    explores = rng.random(len(q)) < EXPLORED
-    y = np.where(explores, rng.integers(len(v), size=len(q)), draw(rng, q))
-    f = costs(v)[SENTENCES, y]
-    return to_weights(f[:, None] * score(q, y)), pathwise(v, y)
+def _explore_by_hand(rng: Any, q: np.ndarray) -> np.ndarray:
+    explores = rng.random(N) < EXPLORED
+    return np.where(explores, rng.integers(K, size=N), draw(rng, q))
 
 
 _IMPORTANCE = "Precup, Sutton and Singh (2000), Eligibility traces for off-policy policy evaluation"
@@ -174,12 +157,16 @@ ROWS = (
         "sampler-tempered",
         "Labels are drawn at a temperature that log q knows nothing of.",
         "textbook mistake",
-        by_framework(_temper, _temper_by_hand),
+        score_function(
+            lambda f, x: f,
+            torch=lambda s, log_q: s.draw(log_q / TEMPERATURE),
+            numpy=lambda rng, q: draw(rng, softmax(np.log(q) / TEMPERATURE)),
+        ),
     ),
     *wrong(
         "sampler-explores",
         "Some labels are drawn at random, and their score is that of q.",
         "textbook mistake",
-        by_framework(_explores, _explores_by_hand),
+        score_function(lambda f, x: f, torch=_explore, numpy=_explore_by_hand),
     ),
 )

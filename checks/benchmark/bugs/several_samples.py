@@ -81,34 +81,6 @@ def _same_key_by_hand(rng: Any, w: Any, v: Any) -> Any:
     return to_weights(signal[:, None] * score(q, y)), pathwise(v, y)
 
 
-def _repeat(s: TorchProblem, w: Any, v: Any) -> Any:
-    log_q = s.log_q(w)
-    y = s.draw(log_q).expand(SAMPLES, N)  # one key for all samples
-    f = s.cost(v, y)
-    return (f.detach() * s.take(log_q, y) + f).mean()
-
-
-def _repeat_by_hand(rng: Any, w: Any, v: Any) -> Any:
-    q = softmax(FEATURES @ w)
-    y = np.broadcast_to(draw(rng, q), (SAMPLES, N))  # one key for all samples
-    f = costs(v)[SENTENCES, y]
-    return to_weights(f[..., None] * score(q, y)), pathwise(v, y)
-
-
-def _transpose(s: TorchProblem, w: Any, v: Any) -> Any:
-    log_q = s.log_q(w)
-    y = s.draw(log_q, SAMPLES).reshape(N, SAMPLES).T  # a transpose was meant
-    f = s.cost(v, y)
-    return (f.detach() * s.take(log_q, y) + f).mean()
-
-
-def _transpose_by_hand(rng: Any, w: Any, v: Any) -> Any:
-    q = softmax(FEATURES @ w)
-    y = draw(rng, q, SAMPLES).reshape(N, SAMPLES).T  # a transpose was meant
-    f = costs(v)[SENTENCES, y]
-    return to_weights(f[..., None] * score(q, y)), pathwise(v, y)
-
-
 # ------------------------------------------------------------------ a bound of several samples
 
 
@@ -188,14 +160,22 @@ ROWS = (
         "samples-repeated",
         "All samples are drawn by one key: the mean is right, the variance that of one sample.",
         "reused random keys, as in JAX",
-        by_framework(_repeat, _repeat_by_hand),
+        score_function(
+            lambda f, x: f,
+            torch=lambda s, log_q: s.draw(log_q).expand(SAMPLES, N),
+            numpy=lambda rng, q: np.broadcast_to(draw(rng, q), (SAMPLES, N)),
+        ),
         sees="variance",
     ),
     *wrong(
         "samples-reshaped",
         "Samples are reshaped where a transpose is meant: labels change sentences.",
         "textbook mistake",
-        by_framework(_transpose, _transpose_by_hand),
+        score_function(
+            lambda f, x: f,
+            torch=lambda s, log_q: s.draw(log_q, SAMPLES).reshape(N, SAMPLES).T,
+            numpy=lambda rng, q: draw(rng, q, SAMPLES).reshape(N, SAMPLES).T,
+        ),
     ),
     *wrong(
         "bound-own-weight",

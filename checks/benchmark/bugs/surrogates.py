@@ -18,6 +18,8 @@ from .toy_problem import (
     by_framework,
     costs,
     draw,
+    of_labels,
+    of_labels_by_hand,
     pathwise,
     score,
     score_function,
@@ -26,40 +28,11 @@ from .toy_problem import (
 )
 
 
-def _whole_sign(s: TorchProblem, w: Any, v: Any) -> Any:
-    log_q = s.log_q(w)
-    y = s.draw(log_q)
-    f = s.cost(v, y)
-    return -(f.detach() * s.take(log_q, y) + f).mean()
-
-
-def _probability(s: TorchProblem, w: Any, v: Any) -> Any:
-    log_q = s.log_q(w)
-    y = s.draw(log_q)
-    f = s.cost(v, y)
-    return (f.detach() * s.take(log_q, y).exp() + f).mean()
-
-
-def _probability_by_hand(rng: Any, w: Any, v: Any) -> Any:
-    q = softmax(FEATURES @ w)
-    y = draw(rng, q)
-    f = costs(v)[SENTENCES, y]
-    slope = q[SENTENCES, y][:, None] * score(q, y)
-    return to_weights(f[:, None] * slope), pathwise(v, y)
-
-
 def _raw_logits(s: TorchProblem, w: Any, v: Any) -> Any:
     logits = s.x @ w
     y = s.draw(logits)
     f = s.cost(v, y)
     return ((f.detach() - 0.8) * s.take(logits, y) + f).mean()
-
-
-def _raw_logits_by_hand(rng: Any, w: Any, v: Any) -> Any:
-    q = softmax(FEATURES @ w)
-    y = draw(rng, q)
-    f = costs(v)[SENTENCES, y] - 0.8
-    return to_weights(f[:, None] * (score(q, y) + q)), pathwise(v, y)
 
 
 def _over_batch(s: TorchProblem, w: Any, v: Any) -> Any:
@@ -198,19 +171,22 @@ ROWS = (
         "surrogate-sign",
         "The whole surrogate is negated: a bound to be raised is given to what lowers.",
         "NumPyro #1044; Pyro #1988",
-        by_framework(_whole_sign),
+        by_framework(of_labels(lambda f, log_q: -(f.detach() * log_q + f))),
     ),
     *wrong(
         "probability-for-log",
         "The probability is differentiated in place of its logarithm.",
         "textbook mistake",
-        by_framework(_probability, _probability_by_hand),
+        by_framework(
+            of_labels(lambda f, log_q: f.detach() * log_q.exp() + f),
+            of_labels_by_hand(lambda f, q, y: f * (q[SENTENCES, y][:, None] * score(q, y))),
+        ),
     ),
     *wrong(
         "raw-logits",
         "Logits in place of log-probabilities: right at one baseline only, the expected cost.",
         "textbook mistake; a sweep of the baseline shows it",
-        by_framework(_raw_logits, _raw_logits_by_hand),
+        by_framework(_raw_logits, of_labels_by_hand(lambda f, q, y: (f - 0.8) * (score(q, y) + q))),
     ),
     *wrong(
         "softmax-over-batch",

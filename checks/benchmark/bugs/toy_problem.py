@@ -188,15 +188,22 @@ def by_framework(
     return makes
 
 
-def score_function(signal: Callable[[Any, Any], Any], *shape: int) -> Makes:
+def score_function(
+    signal: Callable[[Any, Any], Any],
+    *shape: int,
+    torch: Callable[[TorchProblem, Any], Any] | None = None,
+    numpy: Callable[[Any, np.ndarray], np.ndarray] | None = None,
+) -> Makes:
     """Estimators of a score and a pathwise part, that differ in what the score is weighed by.
 
     Args:
         signal: of costs (*shape, N) and features (N, D), tensors or arrays: weights of the scores.
         shape: of the samples of each sentence.
+        torch, numpy: what draws labels, of log q or of q (N, K). Default: as q says.
     """
     return by_framework(
-        _score_function_tensors(signal, shape), _score_function_by_hand(signal, shape)
+        _score_function_tensors(signal, torch or (lambda s, log_q: s.draw(log_q, *shape))),
+        _score_function_by_hand(signal, numpy or (lambda rng, q: draw(rng, q, *shape))),
     )
 
 
@@ -205,30 +212,53 @@ def score_function_with_state(start: Callable[[], Any]) -> Makes:
 
     def on_tensors() -> Problem:
         kept = start()
-        return tensors(_score_function_tensors(kept, ()), reset=kept.reset)()
+        return tensors(_score_function_tensors(kept, TorchProblem.draw), reset=kept.reset)()
 
     def hand() -> Problem:
         kept = start()
-        return by_hand(_score_function_by_hand(kept, ()), reset=kept.reset)()
+        return by_hand(_score_function_by_hand(kept, draw), reset=kept.reset)()
 
     return {"torch": on_tensors, "numpy": hand}
 
 
-def _score_function_tensors(signal: Any, shape: tuple[int, ...]) -> Callable[..., Any]:
+def _score_function_tensors(signal: Any, labels: Callable[..., Any]) -> Callable[..., Any]:
     def estimate(s: TorchProblem, w: Any, v: Any) -> Any:
         log_q = s.log_q(w)
-        y = s.draw(log_q, *shape)
+        y = labels(s, log_q)
         f = s.cost(v, y)
         return (signal(f.detach(), s.x) * s.take(log_q, y) + f).mean()
 
     return estimate
 
 
-def _score_function_by_hand(signal: Any, shape: tuple[int, ...]) -> Callable[..., Any]:
+def _score_function_by_hand(signal: Any, labels: Callable[..., Any]) -> Callable[..., Any]:
     def estimate(rng: Any, w: Any, v: Any) -> Any:
         q = softmax(FEATURES @ w)
-        y = draw(rng, q, *shape)
+        y = labels(rng, q)
         weight = signal(costs(v)[SENTENCES, y], FEATURES)
         return to_weights(weight[..., None] * score(q, y)), pathwise(v, y)
+
+    return estimate
+
+
+def of_labels(surrogate: Callable[[Any, Any], Any]) -> Callable[..., Any]:
+    """A surrogate of the costs and the log-probabilities of drawn labels, (N,), averaged."""
+
+    def estimate(s: TorchProblem, w: Any, v: Any) -> Any:
+        log_q = s.log_q(w)
+        y = s.draw(log_q)
+        return surrogate(s.cost(v, y), s.take(log_q, y)).mean()
+
+    return estimate
+
+
+def of_labels_by_hand(by_logits: Callable[[Any, Any, Any], Any]) -> Callable[..., Any]:
+    """Gradients of drawn labels: by the logits, from costs (N, 1), q and labels, and pathwise."""
+
+    def estimate(rng: Any, w: Any, v: Any) -> Any:
+        q = softmax(FEATURES @ w)
+        y = draw(rng, q)
+        f = costs(v)[SENTENCES, y][:, None]
+        return to_weights(by_logits(f, q, y)), pathwise(v, y)
 
     return estimate
