@@ -14,7 +14,7 @@ from gradproof.checks.json_records import from_json
 from gradproof.checks.variance.record_texts import other_texts
 from gradproof.checks.variance.records import Training
 from gradproof.cli.figures import save
-from gradproof.reports.answer import filled, measured, title
+from gradproof.reports.answer import fill, measured_runs, title
 from gradproof.reports.shares import draw_runs, layout_runs
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -37,8 +37,8 @@ def main() -> None:
         if other is not None:
             print(other)
     for path in (ROOT / "docs" / "answer.md", ROOT / "README.md"):
-        path.write_text(filled(path.read_text(encoding="utf-8"), runs), encoding="utf-8")
-    shown = measured(runs)
+        path.write_text(fill(path.read_text(encoding="utf-8"), runs), encoding="utf-8")
+    shown = measured_runs(runs)
     stages = [run.stages for run in shown]
     titles = [title(run) for run in shown]
     save(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from gradproof.checks.benchmark.results import BenchmarkResult
 from gradproof.checks.json_records import from_json
-from gradproof.reports.detection import filled
+from gradproof.reports.detection import fill
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -23,7 +23,7 @@ def main() -> None:
         BenchmarkResult, (ROOT / "docs" / "benchmark.json").read_text(encoding="utf-8")
     )
     for path in (ROOT / "docs" / "benchmark.md", ROOT / "README.md"):
-        path.write_text(filled(path.read_text(encoding="utf-8"), result), encoding="utf-8")
+        path.write_text(fill(path.read_text(encoding="utf-8"), result), encoding="utf-8")
 
 
 if __name__ == "__main__":

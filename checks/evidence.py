@@ -133,8 +133,10 @@ class Evidence:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON; numbers that are not finite become strings, which JSON has no number for."""
-        found: dict[str, Any] = plain(dataclasses.asdict(self) | {"as_expected": self.as_expected})
-        return found
+        written: dict[str, Any] = plain(
+            dataclasses.asdict(self) | {"as_expected": self.as_expected}
+        )
+        return written
 
     def explain(self) -> str:
         """One paragraph: what was compared, what came out, what to do next."""
@@ -192,16 +194,16 @@ def resolution(comparisons: Iterable[Comparison]) -> float:
     return max(resolutions(comparisons).values(), default=math.inf)
 
 
-def unresolved(comparisons: Iterable[Comparison]) -> tuple[str, ...]:
+def unresolved_quantities(comparisons: Iterable[Comparison]) -> tuple[str, ...]:
     """The quantities that could not have shown one part in a hundred, each with its kind."""
     comparisons = list(comparisons)
     entries = {(one.kind, one.what): one.unseen for one in comparisons if one.unseen}
-    found: list[str] = []
+    names: list[str] = []
     for (kind, what), seen in resolutions(comparisons).items():
         if seen > COARSEST:
             of = f" of {kind}" if kind else ""
-            found.extend(f"{each}{of}" for each in entries.get((kind, what), (what,)))
-    return tuple(found)
+            names.extend(f"{each}{of}" for each in entries.get((kind, what), (what,)))
+    return tuple(names)
 
 
 def judge(comparisons: Sequence[Comparison]) -> str:
@@ -219,7 +221,13 @@ def judge(comparisons: Sequence[Comparison]) -> str:
 
 
 def compare(
-    what: str, found: Any, expected: Any, bound: float, subject: str, *, signal: float | None = None
+    what: str,
+    actual: Any,
+    expected: Any,
+    bound: float,
+    subject: str,
+    *,
+    signal: float | None = None,
 ) -> Comparison:
     """Compare arrays entry by entry.
 
@@ -227,17 +235,17 @@ def compare(
         bound: what rounding can explain, for each entry.
         signal: size of the quantity; None: the largest expected magnitude.
     """
-    found, expected = np.asarray(found), np.asarray(expected)
-    if found.shape != expected.shape:
-        note = f"{what} has shape {found.shape}, expected {expected.shape}"
+    actual, expected = np.asarray(actual), np.asarray(expected)
+    if actual.shape != expected.shape:
+        note = f"{what} has shape {actual.shape}, expected {expected.shape}"
         return Comparison(what, 1, math.inf, bound, 1.0, subject, note)
-    difference = np.abs(found.astype(np.float64) - expected)
+    difference = np.abs(actual.astype(np.float64) - expected)
     error = float(difference.max(initial=0.0))
     size = float(np.abs(expected).max(initial=0.0)) if signal is None else signal
     note = ""
     if math.isnan(error):
         error, note = math.inf, f"{what} is NaN in {int(np.isnan(difference).sum())} entries"
-    return Comparison(what, found.size, error, bound, size, subject, note)
+    return Comparison(what, actual.size, error, bound, size, subject, note)
 
 
 #: Entries that are named one by one.
@@ -251,7 +259,7 @@ VANISHING = float(np.finfo(np.float64).eps) ** 0.5
 
 def compare_entries(
     what: str,
-    found: np.ndarray,
+    actual: np.ndarray,
     expected: np.ndarray,
     bounds: np.ndarray,
     subject: str,
@@ -273,28 +281,28 @@ def compare_entries(
             it vanishes beside what cancels in it, or beside ``scale``.
 
     Shape:
-        ``found``, ``expected``, ``bounds`` and ``sizes`` alike; ``own_error`` alike or ().
+        ``actual``, ``expected``, ``bounds`` and ``sizes`` alike; ``own_error`` alike or ().
     """
     size = float(np.abs(expected).max(initial=0.0))
-    if found.shape != expected.shape or not found.size or not np.isfinite(found).all():
-        whole = compare(what, found, expected, float(np.max(bounds, initial=0.0)), subject)
-        if found.shape != expected.shape:
+    if actual.shape != expected.shape or not actual.size or not np.isfinite(actual).all():
+        whole = compare(what, actual, expected, float(np.max(bounds, initial=0.0)), subject)
+        if actual.shape != expected.shape:
             return whole
-        if not found.size:  # there is nothing that could not have been seen
+        if not actual.size:  # there is nothing that could not have been seen
             return dataclasses.replace(whole, coarsest=0.0)
-        place = np.unravel_index(int(np.argmin(np.isfinite(found))), found.shape)
-        return dataclasses.replace(whole, signal=size, index=tuple(int(each) for each in place))
-    off = np.abs(found - expected)
+        place = np.unravel_index(int(np.argmin(np.isfinite(actual))), actual.shape)
+        return dataclasses.replace(whole, signal=size, index=tuple(map(int, place)))
+    off = np.abs(actual - expected)
     ratio = np.divide(off, bounds, out=np.where(off > 0.0, np.inf, 0.0), where=bounds > 0.0)
-    at = tuple(int(each) for each in np.unravel_index(int(np.argmax(ratio)), off.shape))
+    at = tuple(map(int, np.unravel_index(int(np.argmax(ratio)), off.shape)))
     maybe = np.abs(expected) <= own_error
     # What comes out as zero need not be, unless it is known to no error at all.
-    known = (expected == 0.0) & (np.broadcast_to(own_error, off.shape) == 0.0)
-    zero = known | (maybe & (bounds <= VANISHING * sizes))
+    certain = (expected == 0.0) & (np.broadcast_to(own_error, off.shape) == 0.0)
+    zero = certain | (maybe & (bounds <= VANISHING * sizes))
     signals = np.where(zero, sizes, np.abs(expected))
     with np.errstate(over="ignore"):  # of numbers near the smallest
         seen = np.divide(bounds, signals, out=np.full(off.shape, np.inf), where=signals > 0.0)
-    nothing = known & (sizes == 0.0)
+    nothing = certain & (sizes == 0.0)
     noise = (
         maybe & (sizes <= bounds) & (bounds <= VANISHING * np.maximum(scale, float(sizes.max())))
     )
@@ -305,7 +313,7 @@ def compare_entries(
         unseen = (*unseen, f"{len(blind) - NAMED:,} more of {what}")
     return Comparison(
         what,
-        found.size,
+        actual.size,
         float(off[at]),
         float(bounds[at]),
         float(signals[at]),
@@ -323,17 +331,17 @@ def entry(what: str, index: Iterable[int]) -> str:
 
 
 def compare_sets(
-    what: str, found: Iterable[str], expected: Iterable[str], subject: str
+    what: str, actual: Iterable[str], expected: Iterable[str], subject: str
 ) -> Comparison:
     """Compare two sets of names; the error counts names that are in one only."""
-    found, expected = set(found), set(expected)
+    actual, expected = set(actual), set(expected)
     parts = []
-    if found - expected:
-        parts.append(f"{what} has also {', '.join(sorted(found - expected))}")
-    if expected - found:
-        parts.append(f"{what} lacks {', '.join(sorted(expected - found))}")
-    error = float(len(found ^ expected))
-    return Comparison(what, len(found | expected), error, 0.0, 1.0, subject, "; ".join(parts))
+    if actual - expected:
+        parts.append(f"{what} has also {', '.join(sorted(actual - expected))}")
+    if expected - actual:
+        parts.append(f"{what} lacks {', '.join(sorted(expected - actual))}")
+    error = float(len(actual ^ expected))
+    return Comparison(what, len(actual | expected), error, 0.0, 1.0, subject, "; ".join(parts))
 
 
 @dataclasses.dataclass(frozen=True)

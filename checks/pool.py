@@ -16,7 +16,7 @@ T = TypeVar("T")
 def in_processes(
     processes: int,
     work: Callable[..., T],
-    given: Iterable[tuple[Any, ...]],
+    arguments: Iterable[tuple[Any, ...]],
     *,
     start: Callable[..., object] | None = None,
     started_with: tuple[Any, ...] = (),
@@ -35,14 +35,14 @@ def in_processes(
     context = multiprocessing.get_context("spawn")
     begin = (start, started_with)
     with (
-        _one_thread_each(),
+        _one_thread_per_process(),
         ProcessPoolExecutor(
             processes, mp_context=context, initializer=_begin, initargs=begin
         ) as pool,
     ):
         try:
             with _no_interrupt():
-                running = [pool.submit(work, *each) for each in given]
+                running = [pool.submit(work, *each) for each in arguments]
             for done in as_completed(running):
                 yield done.result()
         except BrokenExecutor as error:
@@ -58,7 +58,7 @@ def in_processes(
 
 
 @contextlib.contextmanager
-def _one_thread_each() -> Iterator[None]:
+def _one_thread_per_process() -> Iterator[None]:
     """Processes started within use one thread: several with as many threads as cores only wait."""
     name = "OMP_NUM_THREADS"
     before = os.environ.get(name)

@@ -1,7 +1,7 @@
 """The note's open question, "which form of B?", as tables and sentences made of records alone.
 
 A page that quotes them marks each place with ``<!-- name -->`` and ``<!-- /name -->``; what stands
-between is written by :func:`filled`, and nobody types a number.
+between is written by :func:`fill`, and nobody types a number.
 """
 
 from __future__ import annotations
@@ -52,32 +52,34 @@ COMPARED: tuple[Key, ...] = (
 OTHERS = ("benchmark", "benchmark-counts")
 
 
-def filled(page: str, runs: Runs) -> str:
+def fill(page: str, runs: Runs) -> str:
     """A page with every marked place written anew.
 
     Raises:
         ValueError: if a place is marked by a name that is none of :data:`PARTS`, or has no end.
     """
     parts = {name: functools.partial(part, runs) for name, part in PARTS.items()}
-    return marked.filled(page, parts, OTHERS)
+    return marked.fill(page, parts, OTHERS)
 
 
 def shares(runs: Runs) -> str:
     """The share of the removable variance that each baseline removes, in %, at each stage."""
-    return _by_baseline(measured(runs), lambda row, _: _percent(row.share))
+    return _by_baseline(measured_runs(runs), lambda row, _: _percent(row.share))
 
 
 def factors(runs: Runs) -> str:
     """How many times smaller each baseline makes the variance, at each stage."""
     return _by_baseline(
-        measured(runs), lambda row, stage: _times(_none(stage).total / row.total), hidden=()
+        measured_runs(runs),
+        lambda row, stage: _times(_none_row(stage).total / row.total),
+        hidden=(),
     )
 
 
-def helped(runs: Runs) -> str:
+def helped_shares(runs: Runs) -> str:
     """The share of the sentences whose variance each baseline lowers, in %, at each stage."""
     return _by_baseline(
-        measured(runs), lambda row, _: None if row.helped is None else _percent(row.helped)
+        measured_runs(runs), lambda row, _: None if row.helped is None else _percent(row.helped)
     )
 
 
@@ -88,13 +90,13 @@ def plus_one(runs: Runs) -> str:
         key = (row.baseline, row.fit)
         return f"{_analytic(stage, key):.2f}" if key in COMPARED else None
 
-    return _by_baseline(measured(runs), ratio, hidden=())
+    return _by_baseline(measured_runs(runs), ratio, hidden=())
 
 
 def groups(runs: Runs) -> str:
     """What the released form does to each parameter group: its variance over that without."""
-    shown = measured(runs)
-    names = dict.fromkeys(group for run in shown for group in _none(run.stages[0]).variances)
+    shown = measured_runs(runs)
+    names = dict.fromkeys(group for run in shown for group in _none_row(run.stages[0]).variances)
     rows = []
     for group in names:
         cells = [" / ".join(_group_ratio(stage, group) for stage in run.stages) for run in shown]
@@ -103,7 +105,7 @@ def groups(runs: Runs) -> str:
 
 
 def _group_ratio(stage: Stage, group: str) -> str:
-    none, row = _none(stage).variances[group], by_key(stage)[RELEASED].variances[group]
+    none, row = _none_row(stage).variances[group], by_key(stage)[RELEASED].variances[group]
     return f"{row / none:.2g}" if none > 0.0 else "-"
 
 
@@ -115,7 +117,7 @@ def training(runs: Runs) -> str:
         of = {run.estimator: run for run in compared if run.seed == seed}
         looks = len(of["enumerated"].steps)
         for look in sorted({1, looks // 2, looks - 1}):  # early, half way, at the end
-            rows.append([str(seed), *_against(of["sampled"], of["enumerated"], look)])
+            rows.append([str(seed), *_compare_at(of["sampled"], of["enumerated"], look)])
     head = ["seed", "steps", "enumerated", "seconds", "sampled, as many steps", "seconds"]
     return _table([*head, "sampled, as many seconds", "steps"], rows)
 
@@ -130,15 +132,15 @@ def _is_compared(run: Training, runs: Iterable[Training]) -> bool:
     """Is there a run of the same seed, without stages, by each of the two estimators?"""
     if run.stages:
         return False
-    twins = {each.estimator for each in runs if not each.stages and _same(each, run)}
+    twins = {each.estimator for each in runs if not each.stages and _is_same_task(each, run)}
     return twins == {"sampled", "enumerated"}
 
 
-def _same(one: Training, other: Training) -> bool:
+def _is_same_task(one: Training, other: Training) -> bool:
     return (one.model, one.data, one.seed) == (other.model, other.data, other.seed)
 
 
-def _against(sampled: Training, enumerated: Training, look: int) -> list[str]:
+def _compare_at(sampled: Training, enumerated: Training, look: int) -> list[str]:
     steps, seconds = int(enumerated.steps[look]), float(enumerated.seconds[look])
     at = int(np.flatnonzero(sampled.steps == steps)[0])
     late = int(np.flatnonzero(sampled.seconds <= seconds)[-1])
@@ -156,10 +158,10 @@ def _against(sampled: Training, enumerated: Training, look: int) -> list[str]:
 def seeds(runs: Runs) -> str:
     """How far shares of a second seed are from those of the first, in points of a percentage."""
     rows = []
-    for first in measured(runs):
+    for first in measured_runs(runs):
         others = [run for run in runs.values() if run.stages and _of_another_seed(run, first)]
         for other in others:
-            moved = _moved(first, other)
+            moved = _share_differences(first, other)
             cells = [f"{moved[key]:.1f}" for key in (CONSTANT, RELEASED)]
             rows.append([title(first), f"{first.seed}, {other.seed}", *cells, *_largest(moved)])
     return _table(
@@ -171,7 +173,7 @@ def _of_another_seed(run: Training, first: Training) -> bool:
     return (run.model, run.data) == (first.model, first.data) and run.seed != first.seed
 
 
-def _moved(first: Training, other: Training) -> dict[Key, float]:
+def _share_differences(first: Training, other: Training) -> dict[Key, float]:
     """By baseline: by how much its share differs at most, over the stages."""
     found: dict[Key, float] = {}
     for one, two in zip(first.stages, other.stages, strict=True):
@@ -191,13 +193,15 @@ def sentences(runs: Runs) -> str:
     """The answer in two sentences, of every run, and of each stage but the first: once trained."""
     stages = [stage for run in runs.values() for stage in run.stages[1:]]
 
-    def removed(key: Key) -> str:
+    def share(key: Key) -> str:
         return _range([by_key(stage)[key].share for stage in stages], _percent)
 
     def smaller(key: Key) -> str:
-        return _range([_none(stage).total / by_key(stage)[key].total for stage in stages], _times)
+        return _range(
+            [_none_row(stage).total / by_key(stage)[key].total for stage in stages], _times
+        )
 
-    def harmed(key: Key) -> str:
+    def harm(key: Key) -> str:
         helped = [by_key(stage)[key].helped for stage in stages]
         return _percent(1.0 - min(share for share in helped if share is not None))
 
@@ -206,12 +210,12 @@ def sentences(runs: Runs) -> str:
 
     said = (
         f"Once a model has been trained for a while, b·|x| (a number times the sentence's length, "
-        f"b a running mean) removes {removed(RELEASED)} % of the variance that any B(x) can remove "
+        f"b a running mean) removes {share(RELEASED)} % of the variance that any B(x) can remove "
         f"and makes the gradient's variance {smaller(RELEASED)} times smaller, where one constant "
-        f"removes {removed(CONSTANT)} %, affine in length and mean embedding {removed(AFFINE)} %, "
-        f"and E[R|x], which takes a loss for each label, {removed(EXPECTED)} %. Every form lowers "
+        f"removes {share(CONSTANT)} %, affine in length and mean embedding {share(AFFINE)} %, "
+        f"and E[R|x], which takes a loss for each label, {share(EXPECTED)} %. Every form lowers "
         f"the variance of the batch at every stage, but b·|x| raises that of up to "
-        f"{harmed(RELEASED)} % of its sentences; and log q + 1 may as well stay in the score term: "
+        f"{harm(RELEASED)} % of its sentences; and log q + 1 may as well stay in the score term: "
         f"with the entropy differentiated instead the variance is {without_plus_one(NOTHING)} "
         f"times as large without a baseline, {without_plus_one(RELEASED)} times with b·|x|, and "
         f"{without_plus_one(EXPECTED)} times with E[R|x]."
@@ -235,7 +239,7 @@ PARTS: dict[str, Callable[[Runs], str]] = {
     "answer": sentences,
     "shares": shares,
     "factors": factors,
-    "helped": helped,
+    "helped": helped_shares,
     "plus-one": plus_one,
     "groups": groups,
     "training": training,
@@ -244,7 +248,7 @@ PARTS: dict[str, Callable[[Runs], str]] = {
 }
 
 
-def measured(runs: Runs) -> list[Training]:
+def measured_runs(runs: Runs) -> list[Training]:
     """The first run of each model and corpus that has stages."""
     found: dict[tuple[str, str], Training] = {}
     for run in runs.values():
@@ -279,7 +283,7 @@ def title(run: Training) -> str:
     return f"{run.model} on {run.data}"
 
 
-def _none(stage: Stage) -> BaselineVariance:
+def _none_row(stage: Stage) -> BaselineVariance:
     return next(row for row in stage.rows if row.baseline == NONE)
 
 

@@ -36,14 +36,14 @@ def row_table(result: BenchmarkResult) -> Table:
     return table
 
 
-def filled(page: str, result: BenchmarkResult) -> str:
+def fill(page: str, result: BenchmarkResult) -> str:
     """A page with every place of :data:`PARTS` written anew; ``answer`` is left to who writes it.
 
     Raises:
         ValueError: if a place is marked by another name, or has no end.
     """
     parts = {name: functools.partial(part, result) for name, part in PARTS.items()}
-    return marked.filled(page, parts, ("answer",))
+    return marked.fill(page, parts, ("answer",))
 
 
 def summary(result: BenchmarkResult) -> str:
@@ -79,7 +79,7 @@ def counts(result: BenchmarkResult) -> str:
 
 
 def _totals(result: BenchmarkResult, method: Method) -> tuple[str, ...]:
-    caught = result.caught(method.id)
+    caught = result.catches(method.id)
     applicable = [row for row in result.rows if row.answers[method.id] is not None]
     bugs = sum(not row.right for row in applicable)
     alarms = f"{_count(result.false_alarms(method.id))} of {len(applicable) - bugs}"

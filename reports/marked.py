@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 
 
-def filled(page: str, parts: Mapping[str, Callable[[], str]], others: Collection[str] = ()) -> str:
+def fill(page: str, parts: Mapping[str, Callable[[], str]], others: Collection[str] = ()) -> str:
     """A page with every marked place written anew.
 
     Args:

@@ -43,7 +43,7 @@ def draw(axes: Any, ratios: RatioMap, *, title: str = "") -> Any:
     reach = _reach(ratios)
     for panel, (name, values) in zip(panels, ratios.ratios.items(), strict=False):
         image = _map(panel, values, reach)
-        panel.set_title(f"{name}, lower in {100.0 * ratios.lowered(name):.0f} %", loc="left")
+        panel.set_title(f"{name}, lower in {100.0 * ratios.lowered_share(name):.0f} %", loc="left")
     for panel in panels[len(ratios.ratios) :]:
         panel.set_axis_off()
     bar = panels[0].figure.colorbar(image, ax=axes, extend="both", shrink=0.8, aspect=30)

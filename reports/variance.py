@@ -27,9 +27,9 @@ def draw(axes: Any, curve: Curve, *, own: float | None = None, title: str = "") 
     axes.plot([curve.best], [curve.least], "o", color="black", label="best constant")
     if own is not None:
         axes.axvline(own, color=ORANGE, lw=1.5, label="yours")
-        _beside(axes, f" yours, {own:.3g}", own, 0.98, ha="left", va="top")
+        _write_beside(axes, f" yours, {own:.3g}", own, 0.98, ha="left", va="top")
     helps = f"helps from {low:.3g} to {high:.3g}, most at B* = {curve.best:.3g}"
-    _beside(axes, helps, (low + high) / 2.0, 1.01, ha="center")
+    _write_beside(axes, helps, (low + high) / 2.0, 1.01, ha="center")
     axes.set_xlim(curve.baselines[0], curve.baselines[-1])
     axes.set_xlabel("constant baseline B, in nats")
     axes.set_ylabel("variance of the gradient, summed")
@@ -52,6 +52,6 @@ def _curves(axes: Any, curve: Curve) -> list[tuple[str, float, float, str]]:
     return ends
 
 
-def _beside(axes: Any, text: str, x: float, height: float, **place: str) -> None:
+def _write_beside(axes: Any, text: str, x: float, height: float, **place: str) -> None:
     transform = axes.get_xaxis_transform()
     axes.text(x, height, text, transform=transform, color=GREY, fontsize=6.0, **place)

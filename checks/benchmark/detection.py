@@ -111,18 +111,18 @@ def run_benchmark(
             f"no rows {', '.join(unknown) or 'are given'}: the catalogue has {', '.join(ROWS)}"
         )
     entropy: Any = np.random.SeedSequence().entropy if seed is None else seed
-    given = [(key, entropy, on_right if ROWS[key].right else on_bugs) for key in chosen]
+    arguments = [(key, entropy, on_right if ROWS[key].right else on_bugs) for key in chosen]
     done = (
-        (run_row(*each) for each in given)
+        (run_row(*each) for each in arguments)
         if processes == 1
-        else in_processes(processes, run_row, given)
+        else in_processes(processes, run_row, arguments)
     )
-    found = {}
+    results = {}
     for row in done:
-        found[row.key] = row
+        results[row.key] = row
         if progress:
-            progress(len(found), len(chosen), row.key)
-    return BenchmarkResult(tuple(METHODS), tuple(found[key] for key in chosen), str(entropy))
+            progress(len(results), len(chosen), row.key)
+    return BenchmarkResult(tuple(METHODS), tuple(results[key] for key in chosen), str(entropy))
 
 
 def run_row(key: str, entropy: int, runs: int) -> RowResult:
@@ -135,31 +135,31 @@ def run_row(key: str, entropy: int, runs: int) -> RowResult:
     row = ROWS[key]
     spawned = np.random.SeedSequence(entropy, spawn_key=(list(ROWS).index(key),))
     rng = np.random.default_rng(spawned)
-    tried = _tried(row)
+    tried = _prepare(row)
     said = {method.id: run(tried, rng, runs) for method, run in METHODS.items()}
     return RowResult(key, row.right, row.statement, row.source, row.sees, tried.bias, said)
 
 
-def _tried(row: BenchmarkRow) -> _PreparedRow:
+def _prepare(row: BenchmarkRow) -> _PreparedRow:
     problem = row.make()
     started = time.perf_counter()
     try:
-        found = check_estimator(problem.estimate, problem.inputs, **problem.options())
+        report = check_estimator(problem.estimate, problem.inputs, **problem.options())
     except Exception as error:
         # An answer too, where the catalogue says so; what else is raised is a bug of the catalogue.
         if row.raises is None or not isinstance(error, row.raises):
             raise
         return _PreparedRow(row, problem, None, True, _since(started), 0, None)
     seconds = _since(started)
-    size = max((float(np.abs(each).max()) for each in found.exact.values()), default=0.0)
-    off = max(float(np.abs(found.mean[key] - each).max()) for key, each in found.exact.items())
+    size = max((float(np.abs(each).max()) for each in report.exact.values()), default=0.0)
+    off = max(float(np.abs(report.mean[key] - each).max()) for key, each in report.exact.items())
     return _PreparedRow(
         row,
         problem,
-        law_of(row, found.exact),
-        found.verdict == REFUTED,
+        law_of(row, report.exact),
+        report.verdict == REFUTED,
         seconds,
-        found.paths,
+        report.paths,
         off / size if size and np.isfinite(off) else None,
     )
 
@@ -201,7 +201,7 @@ def _replay(tried: _PreparedRow, _rng: np.random.Generator, _runs: int) -> Answe
     return Answer(float(tried.refuted), 1, float(tried.paths), tried.seconds)
 
 
-def _beyond(tried: _PreparedRow, _rng: np.random.Generator, _runs: int) -> Answer | None:
+def _beyond_mean(tried: _PreparedRow, _rng: np.random.Generator, _runs: int) -> Answer | None:
     started = time.perf_counter()
     wrong = is_wrong(tried.row)
     return None if wrong is None else Answer(float(wrong), 1, 0.0, _since(started))
@@ -254,20 +254,20 @@ def _tolerance(tried: _PreparedRow, rng: np.random.Generator, runs: int) -> Answ
         mean, _ = law.mean_and_error(rng, RTOL_DRAWS)
         return not np.allclose(mean, law.exact, rtol=RTOL, atol=0.0)
 
-    return _sampled(tried, runs, RTOL_DRAWS, wrong)
+    return _share_of_runs(tried, runs, RTOL_DRAWS, wrong)
 
 
-def _errors(tried: _PreparedRow, rng: np.random.Generator, runs: int) -> Answer | None:
+def _standard_errors(tried: _PreparedRow, rng: np.random.Generator, runs: int) -> Answer | None:
     def wrong(law: GradientDistribution) -> bool:
         mean, error = law.mean_and_error(rng, ERRORS_DRAWS)
         # A coordinate that never varied is compared to rounding, as people do.
         allowed = np.maximum(ERRORS * error, 1e-8 * np.abs(law.exact).max())
         return bool((np.abs(mean - law.exact) > allowed).any())
 
-    return _sampled(tried, runs, ERRORS_DRAWS, wrong)
+    return _share_of_runs(tried, runs, ERRORS_DRAWS, wrong)
 
 
-def _sampled(
+def _share_of_runs(
     tried: _PreparedRow, runs: int, draws: int, wrong: Callable[[GradientDistribution], bool]
 ) -> Answer | None:
     law = tried.law
@@ -287,7 +287,7 @@ METHODS: dict[Method, Callable[[_PreparedRow, np.random.Generator, int], Answer 
         "gradproof: where no mean shows it, the exact variance, plain draws, or what the gradient "
         "reaches",
         True,
-    ): _beyond,
+    ): _beyond_mean,
     Method(
         "sequential",
         f"gradproof: a test on at most {MOST_DRAWS:,} draws that may stop at any, with the exact "
@@ -300,5 +300,5 @@ METHODS: dict[Method, Callable[[_PreparedRow, np.random.Generator, int], Answer 
     ): _tolerance,
     Method(
         "3 errors", f"mean of {ERRORS_DRAWS:,} draws within {ERRORS:g} standard errors", False
-    ): _errors,
+    ): _standard_errors,
 }

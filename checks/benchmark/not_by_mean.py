@@ -5,8 +5,9 @@ from __future__ import annotations
 from gradproof.estimators.enumeration.estimator import Estimator
 
 from ..evidence import REFUTED
-from ..sequential.mean_test import ALPHA
-from ..user.estimator import EstimatorReport, check_estimator
+from ..sequential.wealth import ALPHA
+from ..user.estimator import check_estimator
+from ..user.estimator_report import EstimatorReport
 from ..user.sampled import RepeatedSamples, sample
 from ..user.surrogate import check_surrogate
 from .bugs import ROWS, BenchmarkRow
@@ -42,12 +43,12 @@ def is_wrong(row: BenchmarkRow) -> bool | None:
 
 def _varies_more(row: BenchmarkRow) -> bool:
     """The exact total variance, against that of the estimator which is meant."""
-    return _checked(row).total_variance > LARGER * _checked(_peer(row)).total_variance
+    return _check(row).total_variance > LARGER * _check(_peer(row)).total_variance
 
 
 def _draws_otherwise(row: BenchmarkRow) -> bool:
     """The mean of plain runs, against the exact gradient."""
-    problem, exact = row.make(), _checked(row).exact
+    problem, exact = row.make(), _check(row).exact
     estimator = Estimator(problem.estimate, problem.inputs, wrt=problem.wrt, reset=problem.reset)
     try:
         found = sample(estimator, exact, draws=DRAWS, alpha=ALPHA, rarest=RAREST)
@@ -67,13 +68,13 @@ def _does_not_reach(row: BenchmarkRow) -> bool:
 
 def _leaves_changed(row: BenchmarkRow) -> bool:
     """Whether anything is other after a run than before it."""
-    return bool(_checked(row).changed)
+    return bool(_check(row).changed)
 
 
 def _peer(row: BenchmarkRow) -> BenchmarkRow:
     return ROWS[f"{row.framework}/{PEERS[row.id]}"]
 
 
-def _checked(row: BenchmarkRow) -> EstimatorReport:
+def _check(row: BenchmarkRow) -> EstimatorReport:
     problem = row.make()
     return check_estimator(problem.estimate, problem.inputs, **problem.options())

@@ -55,7 +55,7 @@ class BenchmarkResult:
     rows: tuple[RowResult, ...]
     seed: str
 
-    def caught(self, method: str) -> float:
+    def catches(self, method: str) -> float:
         """Bugs that it says are wrong, on average over its runs."""
         return sum(_wrong(row, method) for row in self.rows if not row.right)
 

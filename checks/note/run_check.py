@@ -23,7 +23,7 @@ from ..evidence import (
     Evidence,
     judge,
     resolution,
-    unresolved,
+    unresolved_quantities,
     worst_of,
 )
 from .check import Check
@@ -156,7 +156,7 @@ def _result(
         "worst": f"{worst.what} of {worst.subject}",
         "note": "; ".join(filter(None, [worst.note, *passed_over])),
         "resolution": resolution(comparisons),
-        "unresolved": unresolved(comparisons),
+        "unresolved": unresolved_quantities(comparisons),
         "subjects": tuple(dict.fromkeys(comparison.subject for comparison in of_subjects)),
     }
 

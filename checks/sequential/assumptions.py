@@ -40,53 +40,67 @@ def knowledge(size: int, low: Any, high: Any, sd: Any, covariance: Any) -> Range
             )
         return Spreads(sd**2)
     if covariance is not None:
-        return Spreads(_checked_covariance(covariance, size))
+        return Spreads(_check_covariance(covariance, size))
     return None
 
 
-def _checked_covariance(covariance: Any, size: int) -> np.ndarray:
+def _check_covariance(covariance: Any, size: int) -> np.ndarray:
     """Finite, symmetric, of a right shape; its diagonal only, where no direction is bet on."""
-    found = np.asarray(covariance, dtype=np.float64)
-    if found.shape != (size, size) or not np.isfinite(found).all():
+    scatter = np.asarray(covariance, dtype=np.float64)
+    if scatter.shape != (size, size) or not np.isfinite(scatter).all():
         raise ValueError(
-            f"covariance has shape {found.shape}, should be {(size, size)}, of finite numbers"
+            f"covariance has shape {scatter.shape}, should be {(size, size)}, of finite numbers"
         )
-    least = float(np.linalg.eigvalsh(found)[0])
+    least = float(np.linalg.eigvalsh(scatter)[0])
     # What rounding makes of an eigenvalue 0, in single precision: it may come from there.
-    rounding = size * float(np.finfo(np.float32).eps) * float(np.abs(found).max())
-    if np.abs(found - found.T).max() > rounding or least < -rounding:
+    rounding = size * float(np.finfo(np.float32).eps) * float(np.abs(scatter).max())
+    if np.abs(scatter - scatter.T).max() > rounding or least < -rounding:
         raise ValueError(
             "covariance is not positive semidefinite: not symmetric, or an eigenvalue is "
             f"{least:.3e}"
         )
-    return found if 1 < size <= MOST_JOINT else np.diagonal(found).copy()
+    return scatter if 1 < size <= MOST_JOINT else np.diagonal(scatter).copy()
 
 
 def vector(name: str, value: Any) -> np.ndarray:
-    """Finite numbers, (P,), copied."""
-    found = np.array(value, dtype=np.float64)  # a copy: the caller may go on with his
-    if found.ndim != 1 or not found.size:
-        raise ValueError(f"{name} has shape {found.shape}, should be (P,) with P of 1 or more")
-    if not np.isfinite(found).all():
-        raise ValueError(f"{name} is not finite in coordinate {int(np.argmin(np.isfinite(found)))}")
-    return found
+    """Finite numbers, (P,), copied.
+
+    Raises:
+        ValueError: for another shape, or a number that is not finite.
+    """
+    numbers = np.array(value, dtype=np.float64)  # a copy: the caller may go on with his
+    if numbers.ndim != 1 or not numbers.size:
+        raise ValueError(f"{name} has shape {numbers.shape}, should be (P,) with P of 1 or more")
+    if not np.isfinite(numbers).all():
+        raise ValueError(
+            f"{name} is not finite in coordinate {int(np.argmin(np.isfinite(numbers)))}"
+        )
+    return numbers
 
 
 def spread_out(name: str, value: Any, size: int) -> np.ndarray:
-    """One number for all coordinates, or one for each."""
-    found = np.asarray(value, dtype=np.float64)
-    found = vector(name, np.full(size, found) if found.ndim == 0 else found)
-    if found.size != size:
-        raise ValueError(f"{name} has shape {found.shape}, should be ({size},)")
-    return found
+    """One number for all coordinates, or one for each.
+
+    Raises:
+        ValueError: as :func:`vector`.
+    """
+    numbers = np.asarray(value, dtype=np.float64)
+    numbers = vector(name, np.full(size, numbers) if numbers.ndim == 0 else numbers)
+    if numbers.size != size:
+        raise ValueError(f"{name} has shape {numbers.shape}, should be ({size},)")
+    return numbers
 
 
-def grouped(groups: Any, size: int) -> np.ndarray:
-    """A number from 0 for each coordinate."""
-    found = np.zeros(size, dtype=np.int64) if groups is None else np.asarray(groups)
-    if found.shape != (size,) or found.dtype.kind not in "iu" or found.min() < 0:
+def group_numbers(groups: Any, size: int) -> np.ndarray:
+    """A number from 0 for each coordinate.
+
+    Raises:
+        ValueError: for other numbers, or another shape.
+    """
+    numbers = np.zeros(size, dtype=np.int64) if groups is None else np.asarray(groups)
+    if numbers.shape != (size,) or numbers.dtype.kind not in "iu" or numbers.min() < 0:
         raise ValueError(
-            f"groups has shape {found.shape} and type {found.dtype}, should be ({size},) whole "
+            f"groups has shape {numbers.shape} and type {numbers.dtype}, should be ({size},) whole "
             "numbers from 0"
         )
-    return found
+    return numbers

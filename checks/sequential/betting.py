@@ -40,7 +40,9 @@ class Ranges:
     def strategy(self, exact: np.ndarray, rounding: float, off: np.ndarray) -> Strategy:
         """Of bets on differences from the exact mean, which may be ``off`` itself."""
         size = np.maximum.reduce([np.abs(self.low), np.abs(self.high), np.abs(exact)])
-        return RangeStrategy(self.low - exact, self.high - exact, rounding * _largest(size), off)
+        return RangeStrategy(
+            self.low - exact, self.high - exact, rounding * largest_of_all(size), off
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +59,7 @@ class Spreads:
     def strategy(self, exact: np.ndarray, rounding: float, off: np.ndarray) -> Strategy:
         """Of bets on differences from the exact mean, which may be ``off`` itself."""
         size = np.abs(exact) + np.sqrt(diagonal(self.scatter))
-        return CatoniStrategy(self.scatter, rounding * _largest(size) + off)
+        return CatoniStrategy(self.scatter, rounding * largest_of_all(size) + off)
 
 
 class RunningMoments:
@@ -108,7 +110,7 @@ class Strategy:
         self.stakes = np.zeros_like(self.allowance)
         self.direction: np.ndarray | None = None
 
-    def inside(self, part: np.ndarray) -> np.ndarray:
+    def is_inside(self, part: np.ndarray) -> np.ndarray:
         """Which numbers are finite, and where they were assumed to be."""
         between = (part >= self.low - self.rounding) & (part <= self.high + self.rounding)
         return between & np.isfinite(part)
@@ -121,7 +123,7 @@ class Strategy:
         one = one * _prudent(one * mean, np.abs(one) * self.allowance, noise)
         self.stakes = one * _at_most(MOST_LOST, self.losses(one))
         if scatter.ndim == 2:
-            along = _whitened(scatter, mean)
+            along = _whiten(scatter, mean)
             along = along * _prudent(
                 along @ mean, np.abs(along) @ self.allowance, mean.size * noise
             )
@@ -176,38 +178,6 @@ class RangeStrategy(Strategy):
         return np.log1p(won)
 
 
-def learnt(
-    moments: RunningMoments,
-    exact: np.ndarray,
-    *,
-    rounding: float,
-    off: np.ndarray,
-    widen: float,
-    groups: np.ndarray,
-) -> RangeStrategy:
-    """Bets within the range of what was seen, widened.
-
-    The exact mean is counted in, so that it is always where a mean can be: what was drawn on one
-    side of it only is a reason to bet, and none to be certain. Coordinates of one group have one
-    scale: an entry that is small because its label is rare will be as large as others when that
-    label comes.
-
-    Args:
-        rounding: in units of the size of a sample.
-        widen: ``widen - 1`` lengths are added at either end: of its own range, or of the longest of
-            its group; where nothing in a group varies, of the longest of all.
-        groups: a number for each coordinate, (P,), from 0.
-    """
-    low, high = np.minimum(moments.low, 0.0), np.maximum(moments.high, 0.0)
-    seen = moments.high - moments.low
-    longest = np.zeros(int(groups.max()) + 1)
-    np.maximum.at(longest, groups, seen)
-    scale = np.where(longest > 0.0, longest, longest.max())[groups]
-    more = (widen - 1.0) * np.maximum(high - low, scale)
-    size = np.abs(exact) + np.maximum(-low, high)
-    return RangeStrategy(low - more, high + more, rounding * _largest(size), off)
-
-
 class CatoniStrategy(Strategy):
     """Wealth is multiplied by Catoni's 1 + y + y^2/2, or its mirror image, and the variance paid.
 
@@ -243,7 +213,7 @@ class CatoniStrategy(Strategy):
         return np.sign(won) * np.log1p(np.abs(won) + won**2 / 2.0) - pay / 2.0
 
 
-def _largest(size: np.ndarray) -> np.ndarray:
+def largest_of_all(size: np.ndarray) -> np.ndarray:
     """The largest of all, for each: what cancels in one entry is of the size of another."""
     return np.full_like(size, size.max(initial=0.0))
 
@@ -267,7 +237,7 @@ def _at_most(most: float, losses: Any) -> Any:
     return most / np.maximum(most, losses)
 
 
-def _whitened(scatter: np.ndarray, mean: np.ndarray) -> np.ndarray:
+def _whiten(scatter: np.ndarray, mean: np.ndarray) -> np.ndarray:
     """Inverse scatter times mean: the direction in which it is the most standard errors away."""
     unit = np.sqrt(np.diagonal(scatter))
     unit = np.where(unit > 0.0, unit, 1.0)

@@ -16,19 +16,7 @@ offer, from the strongest to the weakest:
 - standard deviations, ``sd`` or ``covariance``: Catoni's influence function bounds what one draw
   moves, and the variance pays for that (Wang and Ramdas 2023, section 5);
 - neither: the range is learnt from a first stretch of draws on which nothing is bet, so long that
-  every outcome of probability ``rarest`` or more is in it, and then widened.
-
-What is learnt is no knowledge. An outcome of probability 1e-5 is not seen in 20,000 draws, four
-times of five, and may be most of the mean. So a verdict by a learnt range is conditional, and
-``condition`` has the words for it: if no outcome rarer than ``rarest`` lies far beyond all others.
-It is empty where the probabilities of all outcomes of all draws of a sample were seen; then the
-stretch has them all. The path to an end of a coordinate's range was drawn, or it leaves what was
-drawn at its i-th draw, by an outcome that could have come out and did not. To get there had a
-probability p, and n samples without it have (1 - p)^n: at most beta, if n is log(1/beta)/p or more.
-Let beta be delta/(2 P i (i + 1)), and add up over i: both ends of all P coordinates were drawn with
-probability 1 - delta. This needs a number that p is not below, such as the least product of the
-probabilities of the rarest outcomes on a path that was drawn, and a number that i is not above, the
-most draws on such a path. It needs nothing of what was not drawn.
+  every outcome of probability ``rarest`` or more is in it, and then widened; see :mod:`.learning`.
 
 The bettors are one for each coordinate, and one for a direction: inverse scatter times mean error,
 both of past draws. It finds what is small in every coordinate, and what cancels over coordinates.
@@ -50,104 +38,26 @@ References:
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtri
 
 from gradproof.errors import GradproofError
 
 from ..evidence import NothingCompared
-from .assumptions import MOST_JOINT, grouped, knowledge, spread_out, vector
-from .betting import Ranges, RunningMoments, Strategy, diagonal, learnt
-
-#: Probability of a false alarm, of a whole test, by default.
-ALPHA = 1e-6
-
-#: Probability to see the smallest bias that a report names, by default.
-POWER = 0.9
-
-#: Part of the false alarms that may come from a range that was learnt too narrow.
-SHARE = 0.1
-
-#: Roundings, all in one direction, that a sample may be off by; see :mod:`.estimator`.
-ROUNDINGS = 1000.0
+from .assumptions import MOST_JOINT, group_numbers, knowledge, spread_out, vector
+from .betting import Ranges, RunningMoments, Strategy
+from .learning import SHARE, learn_range, stretch
+from .mean_result import MeanTestResult, smallest_shift
+from .wealth import ALPHA, CELLS, POWER, ROUNDINGS, exp, log_sum, settle_bets
 
 #: Bets are made anew when the draws have grown by this part.
 RENEWAL = 1 / 8
 
-#: Numbers that are worked on at once: eight megabytes of each intermediate result.
-CELLS = 2**20
-
 
 class BeyondRange(GradproofError, ValueError):
     """A sample out of bounds: beyond the range that was given, so that the assumption is false."""
-
-
-@dataclasses.dataclass(frozen=True)
-class MeanTestResult:
-    """The report on a mean: verdict, e-value, threshold; asserts, tables and figures only read it.
-
-    ``e_value`` is the wealth when the test stopped: under a right mean it is 1 or less on average,
-    and ``threshold`` is where it rejects: 1/alpha, or a little more if ranges are learnt. ``worst``
-    is the coordinate whose bettor won most; ``mean``, ``exact`` and ``standard_error`` are its own.
-    ``joint`` says that it was rejected by bets on a direction: no coordinate need be guilty by
-    itself. ``detectable`` is, by coordinate, the smallest shift of the mean that would have been
-    seen with probability ``power`` in as many draws (a normal approximation; infinite before
-    anything was bet). ``reason`` says why it was rejected if no bet was needed. ``draws`` are
-    counted up to the one that decided, ``bets`` those of them that were bet on. ``condition`` is
-    what the verdict hangs on, after an "if", where that was not known; empty where it was.
-    ``assumption`` is all that must hold for ``alpha`` to be the probability of a false alarm.
-
-    Shape:
-        ``detectable`` and ``standard_errors`` (P,).
-    """
-
-    rejected: bool
-    alpha: float
-    draws: int
-    bets: int
-    e_value: float
-    threshold: float
-    worst: int
-    mean: float
-    exact: float
-    standard_error: float
-    joint: bool
-    power: float
-    detectable: np.ndarray
-    standard_errors: np.ndarray
-    assumption: str
-    condition: str = ""
-    reason: str = ""
-    notes: tuple[str, ...] = ()
-
-    def explain(self) -> str:
-        """A paragraph: what came out, where it is worst, on what it rests."""
-        verdict = "the mean is not the exact one" if self.rejected else "nothing found"
-        if not self.rejected and not self.bets:
-            verdict = "undecided, nothing was bet yet"
-        elif self.condition:
-            verdict += f", if {self.condition}"
-        lines = [
-            f"{verdict}: e-value {self.e_value:.3e}, rejects at {self.threshold:.3e}, after "
-            f"{self.draws:,} draws.",
-            f"mean of coordinate {self.worst} is {self.mean:.6e}, should be {self.exact:.6e} "
-            f"[standard error {self.standard_error:.1e}].",
-        ]
-        if self.reason:
-            lines.append(self.reason)
-        if self.joint:
-            lines.append("It is a direction in which the mean is off, more than any coordinate.")
-        if not self.rejected and self.bets:
-            smallest = self.detectable[self.worst]
-            lines.append(
-                f"A bias of {smallest:.1e} in that coordinate would have been seen with "
-                f"probability {self.power:g}, and of {self.detectable.max():.1e} in any."
-            )
-        return "\n".join([*lines, f"Valid if {self.assumption}.", *self.notes])
 
 
 class MeanTest:
@@ -220,7 +130,7 @@ class MeanTest:
         self.exact_error = spread_out("exact_error", exact_error, size)
         if (self.exact_error < 0.0).any():
             raise ValueError(f"exact_error is {self.exact_error.min()}, should not be negative")
-        self._groups = grouped(groups, size)
+        self._groups = group_numbers(groups, size)
         #: Draws on which nothing is bet, because the range is learnt from them.
         self.stretch = 0
         self._depth = 0
@@ -338,7 +248,13 @@ class MeanTest:
             standard_error=float(errors[worst]),
             joint=self._by_direction(shares),
             power=self.power,
-            detectable=self._detectable(),
+            detectable=smallest_shift(
+                self._strategy,
+                moments,
+                bets=self._bets,
+                need=math.log(self.threshold) - self._weights[0],
+                power=self.power,
+            ),
             standard_errors=errors,
             assumption=self.assumption,
             # What is decided without a bet needs no range that was learnt.
@@ -373,7 +289,7 @@ class MeanTest:
         moments = self._moments
         if not moments.count and self._given is not None:
             self._open(self._given.strategy(self.exact, self._rounding(), self.exact_error))
-        inside = self._strategy.inside(part) if self._strategy else np.isfinite(part)
+        inside = self._strategy.is_inside(part) if self._strategy else np.isfinite(part)
         odd = np.flatnonzero(~inside.all(axis=1))
         usual = part[: odd[0]] if odd.size else part
         taken = self._bet(usual)
@@ -389,14 +305,14 @@ class MeanTest:
         """Settle the bets on some draws; how many of them it took to decide, or all."""
         if self._strategy is None or self.rejected or not len(part):
             return len(part)
-        wealth = self._wealth + np.cumsum(self._strategy.gains(part), axis=0)
-        total = log_sum(wealth + self._weights)
-        over = np.flatnonzero(total >= math.log(self.threshold))
-        last = int(over[0]) if over.size else len(part) - 1
-        self.rejected = bool(over.size)
-        self._wealth = wealth[last]
-        self._bets += last + 1
-        return last + 1
+        self._wealth, bets, self.rejected = settle_bets(
+            self._wealth,
+            self._strategy.gains(part),
+            lambda wealth: log_sum(wealth + self._weights),
+            math.log(self.threshold),
+        )
+        self._bets += bets
+        return bets
 
     def _meet(self, sample: np.ndarray, inside: np.ndarray) -> None:
         """A sample that is not finite, or not where it was assumed to be."""
@@ -411,7 +327,7 @@ class MeanTest:
             self._refuse(where, f"{place.rpartition(' is ')[0]} is {kind}, and so is the mean.")
         elif self._given is None:
             self._moments.add(sample[None])
-            self._surprised(place)
+            self._relearn(place)
         elif isinstance(self._given, Ranges):
             low, high = self._given.low[where], self._given.high[where]
             raise BeyondRange(
@@ -426,7 +342,7 @@ class MeanTest:
                 f"{place}, should be {self.exact[where]:.6e} each time: its sd is given as 0.",
             )
 
-    def _surprised(self, place: str) -> None:
+    def _relearn(self, place: str) -> None:
         """Learn the range once more, as if outcomes that are half as likely mattered.
 
         What was won is dropped, and what was lost is not: so it remains a wealth that is 1 or less
@@ -457,11 +373,11 @@ class MeanTest:
         self._strategy = strategy
         if self._joint:
             strategy.direction = np.zeros(self.exact.size)
-        apart = np.flatnonzero(
+        beyond = np.flatnonzero(
             (strategy.low > strategy.allowance) | (strategy.high < -strategy.allowance)
         )
-        if apart.size:
-            where = int(apart[0])
+        if beyond.size:
+            where = int(beyond[0])
             low, high = (
                 self.exact[where] + strategy.low[where],
                 self.exact[where] + strategy.high[where],
@@ -474,7 +390,7 @@ class MeanTest:
 
     def _learn(self) -> None:
         """A range, from all draws so far."""
-        strategy = learnt(
+        strategy = learn_range(
             self._moments,
             self.exact,
             rounding=self._rounding(),
@@ -502,60 +418,9 @@ class MeanTest:
         units = np.divide(away, errors, out=np.where(away > 0.0, np.inf, 0.0), where=errors > 0.0)
         return int(np.lexsort((units, self._wealth[: self.exact.size]))[-1])
 
-    def _detectable(self) -> np.ndarray:
-        """The smallest shift of the mean, by coordinate, that would be seen with ``power``.
-
-        Who stakes Kelly's part d/(v + d^2) on a shift d wins u^2/2 a draw, give or take u at most,
-        with u^2 = d^2/(v + d^2). Who learns it loses half the logarithm of the number of draws
-        (Waudby-Smith and Ramdas 2023, section 5), less what was seen before betting. Where the
-        range allows a stake t only, he wins t d - t^2 (v + d^2)/2, and t d is at most a half.
-        """
-        if self._strategy is None or not self._bets:
-            return np.full(self.exact.size, np.inf)
-        bets, before = self._bets, self._moments.count - self._bets
-        need = (
-            math.log(self.threshold)
-            - self._weights[0]
-            + 0.5 * math.log(1.0 + bets / (1.0 + before))
-        )
-        unlucky = float(ndtri(self.power))
-        unit = (unlucky + math.sqrt(unlucky**2 + 2.0 * need)) / math.sqrt(bets)
-        other = math.sqrt(max(0.0, 1.0 - unit**2))
-        spread = np.sqrt(diagonal(self._strategy.scatter(self._moments)))
-        most = self._strategy.largest()
-        with np.errstate(divide="ignore", invalid="ignore"):
-            shift = spread * np.divide(unit, other)
-            forced = need / (bets * most) + most * spread**2 / 2 + unlucky * spread / bets**0.5
-            allowed = np.isfinite(shift) & (unit * other <= most * spread)
-        # Where nothing can vary, any stake is allowed and any shift is seen.
-        forced = np.where(np.isfinite(most), forced / 0.75, np.where(spread > 0.0, np.inf, 0.0))
-        return self._strategy.allowance + np.where(allowed, shift, forced)
-
-
-def stretch(size: int, alpha: float, rarest: float, depth: int = 0) -> int:
-    """Draws that a range is learnt from; see :class:`MeanTest` and :meth:`MeanTest.expect`.
-
-    Args:
-        size: coordinates, P.
-    """
-    ends = 2.0 * size * max(1, depth * (depth + 1))
-    draws = math.log(ends / (SHARE * alpha)) / rarest
-    return math.ceil(min(draws, 2.0**62))  # beyond this nobody draws, and few can count
-
 
 def _weights(size: int, joint: bool) -> np.ndarray:
     """Logarithms of what bettors begin with: half is the direction's, where there is one."""
     if not joint:
         return np.full(size, -math.log(size))
     return np.append(np.full(size, -math.log(2.0 * size)), math.log(0.5))
-
-
-def log_sum(logarithms: np.ndarray) -> Any:
-    """Logarithm of a sum over the last axis; SciPy's takes ten times as long for a few numbers."""
-    peak = logarithms.max(axis=-1)
-    return peak + np.log(np.exp(logarithms - peak[..., None]).sum(axis=-1))
-
-
-def exp(logarithm: float) -> float:
-    """Infinite where that is too large for a number."""
-    return math.exp(logarithm) if logarithm < math.log(np.finfo(np.float64).max) else math.inf

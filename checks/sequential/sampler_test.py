@@ -27,7 +27,7 @@ import numpy as np
 from scipy.special import chndtrinc, logsumexp, rel_entr
 
 from ..evidence import NothingCompared
-from .mean_test import ALPHA, CELLS, POWER, ROUNDINGS, exp, log_sum
+from .wealth import ALPHA, CELLS, POWER, ROUNDINGS, exp, log_sum, settle_bets
 
 #: Strengths of the priors, in draws. Steps of four lose little to the best strength between.
 STRENGTHS = 4.0 ** np.arange(11)
@@ -120,7 +120,7 @@ class SamplerTest:
         for name, value in (("alpha", alpha), ("power", power)):
             if not 0.0 < value < 1.0:
                 raise ValueError(f"{name} is {value}, should be between 0 and 1")
-        self._log_q = _normalised(log_probabilities)
+        self._log_q = _normalise(log_probabilities)
         self.alpha, self.power = alpha, power
         self.counts = np.zeros(self._log_q.size, dtype=np.int64)
         self._possible = int(np.count_nonzero(self._log_q > -np.inf))
@@ -201,11 +201,9 @@ class SamplerTest:
         possible = block[: impossible[0]] if impossible.size else block
         taken = len(possible)
         if taken:
-            wealth = self._wealth + np.cumsum(self._gains(possible), axis=0)
-            over = np.flatnonzero(self._total(wealth) >= -math.log(self.alpha))
-            taken = int(over[0]) + 1 if over.size else taken
-            self.rejected = bool(over.size)
-            self._wealth = wealth[taken - 1]
+            self._wealth, taken, self.rejected = settle_bets(
+                self._wealth, self._gains(possible), self._total, -math.log(self.alpha)
+            )
         if impossible.size and not self.rejected:
             label, taken = int(block[impossible[0]]), taken + 1
             self.rejected = True
@@ -216,7 +214,7 @@ class SamplerTest:
         """By what the logarithm of wealth grows with each draw: (B, bettors)."""
         log_q, draws = self._log_q[block], self.counts.sum() + np.arange(len(block))
         with np.errstate(divide="ignore"):  # a label that was not seen before
-            seen = np.log(self.counts[block] + _before(block)) - log_q
+            seen = np.log(self.counts[block] + _count_before(block)) - log_q
         around = np.broadcast_to(np.log(STRENGTHS), (len(block), STRENGTHS.size))
         prior = np.column_stack([around, math.log(ALIKE) - log_q])
         total = np.append(STRENGTHS, ALIKE * self._possible)
@@ -257,7 +255,7 @@ def _excess(q: np.ndarray, divergence: float) -> np.ndarray:
     return np.where(possible, high, np.inf)
 
 
-def _before(block: np.ndarray) -> np.ndarray:
+def _count_before(block: np.ndarray) -> np.ndarray:
     """How often each label of a block stands before it in the block."""
     order = np.argsort(block, kind="stable")
     ordered = block[order]
@@ -268,26 +266,26 @@ def _before(block: np.ndarray) -> np.ndarray:
     return before
 
 
-def _normalised(log_probabilities: Any) -> np.ndarray:
+def _normalise(log_probabilities: Any) -> np.ndarray:
     """Log probabilities that add up to one exactly: what is missing by rounding is made up for.
 
     Raises:
         ValueError: if they are none.
     """
-    given = np.asarray(log_probabilities)
-    found = given.astype(np.float64)
-    if found.ndim != 1 or not found.size:
-        raise ValueError(f"log probabilities have shape {found.shape}, should be (K,)")
-    if np.isnan(found).any() or (found == np.inf).any():
+    array = np.asarray(log_probabilities)
+    log_q = array.astype(np.float64)
+    if log_q.ndim != 1 or not log_q.size:
+        raise ValueError(f"log probabilities have shape {log_q.shape}, should be (K,)")
+    if np.isnan(log_q).any() or (log_q == np.inf).any():
         raise ValueError(
             "log probabilities are NaN or infinite; only minus infinity (probability 0) is allowed"
         )
-    total = float(logsumexp(found))
-    kind = given.dtype if given.dtype.kind == "f" else np.float64
+    total = float(logsumexp(log_q))
+    kind = array.dtype if array.dtype.kind == "f" else np.float64
     if not abs(total) <= ROUNDINGS * float(np.finfo(kind).eps):
         raise ValueError(
             f"probabilities add up to {math.exp(min(total, 700.0)):.6e}, should be 1: pass log "
             "probabilities, not logits"
         )
-    normal: np.ndarray = found - total
+    normal: np.ndarray = log_q - total
     return normal

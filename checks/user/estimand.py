@@ -63,6 +63,17 @@ COARSE = (
     "precision, or pass exact_error= (0 if it is as exact as its type)."
 )
 
+#: Relative errors below this are such as arithmetic in single precision makes: roundings of 6e-8,
+#: some hundreds of them.
+SINGLE = 1e-4
+
+#: Why errors of the mean that are as small are no bias, where nobody said what the arithmetic is.
+UNMEASURED = (
+    "An error so small may be rounding of single precision, and the arithmetic inside could not be "
+    "measured: if it is single, pass precision=np.finfo(np.float32).eps; if it is double, "
+    "precision=np.finfo(float).eps."
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class Estimand:
@@ -85,14 +96,12 @@ class Estimand:
     why: str = MADE
     note: str = ""
 
-    def measured(self) -> Estimand:
+    def with_measured_error(self) -> Estimand:
         """With what its own rounding was measured to do, where that can be."""
         if self.measure is None:
             return self
-        largest_deviation = self.measure()
-        error = {
-            key: np.maximum(value, largest_deviation[key]) for key, value in self.error.items()
-        }
+        measured = self.measure()
+        error = {key: np.maximum(value, measured[key]) for key, value in self.error.items()}
         return dataclasses.replace(self, error=error, measure=None)
 
 
@@ -128,7 +137,7 @@ def exact_gradient(
             )
         leaves = estimator.leaves or float_arrays(estimator.inputs)
         try:
-            found = gradient_of_mean(
+            mean = gradient_of_mean(
                 objective,
                 estimator.inputs,
                 leaves,
@@ -142,30 +151,31 @@ def exact_gradient(
                 f"the objective cannot be enumerated, as it must be even where the estimator is "
                 f"sampled: {refused}; pass exact= instead"
             ) from refused
-        zero = {key: np.zeros_like(value) for key, value in found.gradient.items()}
-        return Estimand(
-            found.gradient, found.error, zero, found.how, found.measure, note=found.note
-        )
+        zero = _zeros(mean.gradient)
+        return Estimand(mean.gradient, mean.error, zero, mean.how, mean.measure, note=mean.note)
     if callable(exact):
-        return _returned(exact, estimator, exact_error)
-    return _given(exact, exact_error)
+        return _from_function(exact, estimator, exact_error)
+    return _from_numbers(exact, exact_error)
 
 
-def _given(exact: Any, exact_error: Any) -> Estimand:
-    known, step = _finite(named(exact)), precision(exact)
-    error = _rounded(known, step)
+def _from_numbers(exact: Any, exact_error: Any) -> Estimand:
+    gradient, step = _finite(named(exact)), precision(exact)
+    error = _rounding_error(gradient, step)
     if exact_error is not None:
-        return Estimand(known, _stated(exact_error, known, error), _zeros(known), "as given")
+        return Estimand(
+            gradient, _stated_error(exact_error, gradient, error), _zeros(gradient), "as given"
+        )
     steps = {key: _made_in(value, step) for key, value in arrays_by_name(exact).items()}
     unstated = {
-        key: _by_differences(value) + _cancelled(value, steps[key]) for key, value in known.items()
+        key: _by_differences(value) + _single_precision_error(value, steps[key])
+        for key, value in gradient.items()
     }
-    coarse = [key for key in known if steps[key] > EPS]
+    coarse = [key for key in gradient if steps[key] > EPS]
     if not coarse:
-        return Estimand(known, error, unstated, "as given")
+        return Estimand(gradient, error, unstated, "as given")
     kind = "is" if step > EPS else "has the values of numbers that were"
     why = COARSE.format(f"{kind} in single precision or a coarser one ({', '.join(coarse[:4])})")
-    return Estimand(known, error, unstated, "as given", why=why)
+    return Estimand(gradient, error, unstated, "as given", why=why)
 
 
 def _by_differences(value: np.ndarray) -> np.ndarray:
@@ -173,7 +183,7 @@ def _by_differences(value: np.ndarray) -> np.ndarray:
     return DIFFERENCES * np.abs(value) + CENTRAL * float(np.abs(value).max(initial=0.0))
 
 
-def _cancelled(value: np.ndarray, step: float) -> float:
+def _single_precision_error(value: np.ndarray, step: float) -> float:
     """What coarser arithmetic leaves, whose numbers are so far apart; 0 for double precision.
 
     No more than a hundredth, which is a bias whatever it was computed in, but for the roundings of
@@ -207,7 +217,7 @@ def _was_single(value: np.ndarray) -> bool:
     return int(np.count_nonzero(parts != np.rint(parts))) >= TELLING
 
 
-def _returned(exact: Callable[..., Any], estimator: Estimator, exact_error: Any) -> Estimand:
+def _from_function(exact: Callable[..., Any], estimator: Estimator, exact_error: Any) -> Estimand:
     code = UserFunction(exact, estimator.inputs, beside=(dict(estimator.leaves),), called="exact")
     before = code.inputs_now()
     with Enumeration(code) as enumeration:
@@ -224,26 +234,28 @@ def _returned(exact: Callable[..., Any], estimator: Estimator, exact_error: Any)
                 "the function for the exact gradient changes an input or a parameter, and so gives "
                 "the gradient at another point; let it work on a copy"
             )
-        known, step = _finite(named(path.value)), precision(path.value)
-    error = _rounded(known, step)
+        gradient, step = _finite(named(path.value)), precision(path.value)
+    error = _rounding_error(gradient, step)
     if exact_error is not None:
-        return Estimand(known, _stated(exact_error, known, error), _zeros(known), "as returned")
-    if not _moved(code, known)[1]:
-        return dataclasses.replace(_given(path.value, None), how="as returned")
+        return Estimand(
+            gradient, _stated_error(exact_error, gradient, error), _zeros(gradient), "as returned"
+        )
+    if not _rounding_effect(code, gradient)[1]:
+        return dataclasses.replace(_from_numbers(path.value, None), how="as returned")
 
     def measure() -> Mapping[str, np.ndarray]:
-        layout = GradientLayout(known)
-        return layout.split(FACTOR * _moved(code, known, RUNS)[0])
+        layout = GradientLayout(gradient)
+        return layout.split(FACTOR * _rounding_effect(code, gradient, RUNS)[0])
 
-    return Estimand(known, error, _zeros(known), "as returned", measure)
+    return Estimand(gradient, error, _zeros(gradient), "as returned", measure)
 
 
-def _moved(
-    code: UserFunction, known: Mapping[str, np.ndarray], runs: int = 1
+def _rounding_effect(
+    code: UserFunction, gradient: Mapping[str, np.ndarray], runs: int = 1
 ) -> tuple[np.ndarray, int]:
     """What moved roundings inside move it by at most, (P,), and how many were moved."""
-    rng, layout = np.random.default_rng(0), GradientLayout(known)  # the same each time
-    base, most, moved = layout.row(known), np.zeros(layout.size), 0
+    rng, layout = np.random.default_rng(0), GradientLayout(gradient)  # the same each time
+    base, most, moved = layout.row(gradient), np.zeros(layout.size), 0
     try:
         with Enumeration(code) as enumeration:
             for _ in range(runs):
@@ -259,45 +271,45 @@ def _moved(
     return most, moved
 
 
-def _finite(known: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    for key, value in known.items():
+def _finite(gradient: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    for key, value in gradient.items():
         if not np.isfinite(value).all():
             raise ValueError(f"exact gradient of {key} is not finite: {value!r:.60}")
-    if not known:
+    if not gradient:
         raise ValueError("the exact gradient has no entries: there is nothing to compare")
-    return known
+    return gradient
 
 
-def _rounded(known: Mapping[str, np.ndarray], step: float) -> dict[str, np.ndarray]:
-    return {key: GIVEN * step * np.abs(value) for key, value in known.items()}
+def _rounding_error(gradient: Mapping[str, np.ndarray], step: float) -> dict[str, np.ndarray]:
+    return {key: GIVEN * step * np.abs(value) for key, value in gradient.items()}
 
 
-def _zeros(known: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {key: np.zeros_like(value) for key, value in known.items()}
+def _zeros(gradient: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {key: np.zeros_like(value) for key, value in gradient.items()}
 
 
-def _stated(
-    exact_error: Any, known: Mapping[str, np.ndarray], rounded: Mapping[str, np.ndarray]
+def _stated_error(
+    exact_error: Any, exact: Mapping[str, np.ndarray], rounded: Mapping[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
     """The stated error of an exact gradient: a number, or arrays like it."""
     if isinstance(exact_error, int | float | np.integer | np.floating):
-        given: Mapping[str, Any] = dict.fromkeys(known, float(exact_error))
+        stated: Mapping[str, Any] = dict.fromkeys(exact, float(exact_error))
     else:
-        given = named(exact_error)
-        if len(given) == len(known) == 1:
-            given = {next(iter(known)): next(iter(given.values()))}
-    if set(given) != set(known):
+        stated = named(exact_error)
+        if len(stated) == len(exact) == 1:
+            stated = {next(iter(exact)): next(iter(stated.values()))}
+    if set(stated) != set(exact):
         raise ValueError(
-            f"exact_error= names {', '.join(given)}; pass a number, or arrays named "
-            f"{', '.join(known)}"
+            f"exact_error= names {', '.join(stated)}; pass a number, or arrays named "
+            f"{', '.join(exact)}"
         )
-    found = {}
-    for key, value in known.items():
-        one = np.asarray(given[key], np.float64)
+    errors = {}
+    for key, value in exact.items():
+        one = np.asarray(stated[key], np.float64)
         if one.shape not in ((), value.shape) or not (np.isfinite(one).all() and one.min() >= 0.0):
             raise ValueError(
                 f"exact_error of {key} is {one!r:.60}, expected finite numbers of 0 or more, of "
                 f"shape () or {value.shape}"
             )
-        found[key] = np.broadcast_to(one, value.shape) + rounded[key]
-    return found
+        errors[key] = np.broadcast_to(one, value.shape) + rounded[key]
+    return errors

@@ -45,34 +45,34 @@ class Invariance:
     statement: str
 
 
-def _same(mean: Means) -> Means:
+def _identity(mean: Means) -> Means:
     return mean
 
 
-def _scaled(mean: Means) -> Means:
+def _scale(mean: Means) -> Means:
     return {key: SCALE * value for key, value in mean.items()}
 
 
 #: A row each.
 ROWS = (
     Invariance(
-        "baseline-shift", "baseline", lambda b: b + SHIFT, _same,
+        "baseline-shift", "baseline", lambda b: b + SHIFT, _identity,
         f"adding {SHIFT} to the baseline leaves the mean",
     ),
     Invariance(
-        "baseline-none", "baseline", lambda b: 0.0 * b, _same,
+        "baseline-none", "baseline", lambda b: 0.0 * b, _identity,
         "leaving the baseline out leaves the mean",
     ),
     Invariance(
-        "cost-shift", "cost", lambda f: f + SHIFT, _same,
+        "cost-shift", "cost", lambda f: f + SHIFT, _identity,
         f"adding {SHIFT} to the cost leaves the mean",
     ),
     Invariance(
-        "cost-scale", "cost", lambda f: SCALE * f, _scaled,
+        "cost-scale", "cost", lambda f: SCALE * f, _scale,
         f"multiplying the cost by {SCALE} multiplies the mean",
     ),
     Invariance(
-        "state", "steps", STEPS, _same,
+        "state", "steps", STEPS, _identity,
         f"the mean at the first step is that after {STEPS} steps of learning",
     ),
 )  # fmt: skip
@@ -142,7 +142,7 @@ def check_invariances(
     """
     taken = set(inspect.signature(make).parameters)
     name = str(getattr(make, "__qualname__", type(make).__name__))
-    found: dict[str, Comparison] = {}
+    comparisons: dict[str, Comparison] = {}
     with contextlib.ExitStack() as stack:
 
         def mean(**changes: Any) -> _Mean:
@@ -154,25 +154,25 @@ def check_invariances(
         for row in _rows(classes):
             if row.keyword in taken:
                 other = mean(**{row.keyword: row.value})
-                found[row.id] = _compared(row.expected(plain.mean), other, [plain], name)
+                comparisons[row.id] = _compare(row.expected(plain.mean), other, [plain], name)
         if "rows" in taken and sentences:
             alone = [mean(rows=[each]) for each in range(sentences)]
             share = 1.0 / sentences if averaged else 1.0
             total = {
                 key: share * np.sum([one.mean[key] for one in alone], axis=0) for key in plain.mean
             }
-            found["sentences"] = _compared(total, plain, alone, name)
-    if not found:
+            comparisons["sentences"] = _compare(total, plain, alone, name)
+    if not comparisons:
         raise TypeError(
             f"{name} takes none of the keywords cost, baseline, steps, rows (with sentences=) and "
             "relabel (with classes=): there is nothing to vary"
         )
-    known = {row.id: row.keyword for row in _rows(2)} | {"sentences": "rows"}
+    keywords = {row.id: row.keyword for row in _rows(2)} | {"sentences": "rows"}
     return InvarianceReport(
         name=name,
-        comparisons=found,
-        verdicts={key: judge([one]) for key, one in found.items()},
-        not_run=tuple(key for key in known if key not in found),
+        comparisons=comparisons,
+        verdicts={key: judge([one]) for key, one in comparisons.items()},
+        not_run=tuple(key for key in keywords if key not in comparisons),
     )
 
 
@@ -182,7 +182,7 @@ def _rows(classes: int) -> list[Invariance]:
     turned = np.roll(np.arange(classes), 1)
     return [
         *ROWS,
-        Invariance("relabel", "relabel", turned, _same, "calling outcomes otherwise leaves it"),
+        Invariance("relabel", "relabel", turned, _identity, "calling outcomes otherwise leaves it"),
     ]
 
 
@@ -211,37 +211,37 @@ class _Mean:
         return self._layout.split(self._bounds.least)
 
 
-def _compared(expected: Means, found: _Mean, others: Sequence[_Mean], name: str) -> Comparison:
+def _compare(expected: Means, actual: _Mean, others: Sequence[_Mean], name: str) -> Comparison:
     """The worst of all parameters; bounds are measured where the cheap ones do not decide."""
-    one = _with_bounds(expected, found, others, name, measured=False)
-    means = [found, *others]
+    one = _compare_within(expected, actual, others, name, measured=False)
+    means = [actual, *others]
     surely = all(
-        (np.abs(found.mean[key] - value) <= sum(each.least()[key] for each in means)).all()
+        (np.abs(actual.mean[key] - value) <= sum(mean.least()[key] for mean in means)).all()
         for key, value in expected.items()
     )
     if surely and judge([one]) == HOLDS:
         return one
-    return _with_bounds(expected, found, others, name, measured=True)
+    return _compare_within(expected, actual, others, name, measured=True)
 
 
-def _with_bounds(
-    expected: Means, found: _Mean, others: Sequence[_Mean], name: str, *, measured: bool
+def _compare_within(
+    expected: Means, actual: _Mean, others: Sequence[_Mean], name: str, *, measured: bool
 ) -> Comparison:
     comparisons = []
-    means = [found, *others]
-    known = [each.bounds(measured) for each in means]
-    scale = max(float(size.max(initial=0.0)) for each in means for size in each.sizes.values())
+    means = [actual, *others]
+    bounds = [mean.bounds(measured) for mean in means]
+    scale = max(float(size.max(initial=0.0)) for mean in means for size in mean.sizes.values())
     for key, value in expected.items():
         # Of a mean that is scaled, so is what it may be off by.
-        bound = np.minimum(sum(each[key] for each in known) * max(1.0, abs(SCALE)), FAR)
-        own = np.minimum(sum(each[key] for each in known[1:]) * max(1.0, abs(SCALE)), FAR)
-        sizes = np.max([each.sizes[key] for each in means], axis=0)
+        bound = np.minimum(sum(one[key] for one in bounds) * max(1.0, abs(SCALE)), FAR)
+        own = np.minimum(sum(one[key] for one in bounds[1:]) * max(1.0, abs(SCALE)), FAR)
+        sizes = np.max([mean.sizes[key] for mean in means], axis=0)
         comparisons.append(
             compare_entries(
-                key, found.mean[key], value, bound, name, sizes=sizes, scale=scale, own_error=own
+                key, actual.mean[key], value, bound, name, sizes=sizes, scale=scale, own_error=own
             )
         )
     # An entry that could not have been seen to be off counts, whichever is the worst.
     worst = worst_of(comparisons)
-    coarsest = max(comparisons, key=lambda each: each.resolution)
+    coarsest = max(comparisons, key=lambda one: one.resolution)
     return dataclasses.replace(worst, coarsest=coarsest.resolution, unseen=coarsest.unseen)

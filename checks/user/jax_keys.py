@@ -53,11 +53,11 @@ class FreshKeys:
             if CALLED.search(name) and self._is_raw(value):
                 self._slots.append((value, put))
             else:
-                self._slots += self._kept(value, put, seen, places.DEPTH)
-        self._slots += self._kept(function, _nowhere, seen, places.DEPTH)
+                self._slots += self._slots_in(value, put, seen, places.DEPTH)
+        self._slots += self._slots_in(function, _nowhere, seen, places.DEPTH)
         self.count = len(self._slots)
 
-    def _kept(
+    def _slots_in(
         self, value: Any, put: Callable[[Any], object], seen: set[int], depth: int
     ) -> Iterator[tuple[Any, Callable[[Any], object]]]:
         """Where keys are, in an object that is itself somewhere."""
@@ -71,7 +71,7 @@ class FreshKeys:
         within_a_tuple = isinstance(value, tuple)
         for each, setter in places.held_values(value):
             if not (within_a_tuple and (self._is_key(each) or self._has_keys(each))):
-                yield from self._kept(each, setter, seen, depth - 1)
+                yield from self._slots_in(each, setter, seen, depth - 1)
 
     def __enter__(self) -> FreshKeys:
         return self
@@ -83,7 +83,7 @@ class FreshKeys:
     def renew(self, sample: int) -> None:
         """Fold each key with the number of a sample."""
         for value, put in self._slots:
-            put(self._folded(value, sample))
+            put(self._fold(value, sample))
 
     def _is_key(self, value: Any) -> bool:
         kind = getattr(value, "dtype", None)
@@ -105,10 +105,10 @@ class FreshKeys:
             self._is_key(each) or self._has_keys(each) for each in value
         )
 
-    def _folded(self, value: Any, sample: int) -> Any:
+    def _fold(self, value: Any, sample: int) -> Any:
         if isinstance(value, tuple):
             each = [
-                self._folded(one, sample) if self._is_key(one) or self._has_keys(one) else one
+                self._fold(one, sample) if self._is_key(one) or self._has_keys(one) else one
                 for one in value
             ]
             return type(value)(*each) if hasattr(value, "_fields") else tuple(each)

@@ -7,7 +7,8 @@ import math
 from gradproof.errors import GradproofError
 from gradproof.estimators.enumeration.run import SampledRun
 
-from ..sequential.mean_test import MeanTest, stretch
+from ..sequential.learning import stretch
+from ..sequential.mean_test import MeanTest
 
 #: The least probability of an outcome that matters where that is not known: the range of the rest
 #: takes some ten thousand draws, which is what people sample anyway.

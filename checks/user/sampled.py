@@ -11,22 +11,22 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import numbers
-import random
-import sys
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from gradproof.errors import GradproofError
-from gradproof.estimators.enumeration.generators import BITS, PYTHON, bits_of
 from gradproof.estimators.enumeration.gradients import GradientLayout, arrays_by_name, precision
 from gradproof.estimators.enumeration.run import SampledRun
 
-from ..sequential.mean_test import CELLS, ROUNDINGS, MeanTest, MeanTestResult
+from ..sequential.betting import RunningMoments
+from ..sequential.mean_result import MeanTestResult
+from ..sequential.mean_test import MeanTest
+from ..sequential.wealth import CELLS, ROUNDINGS
 from .jax_keys import FreshKeys
 from .rarity import Rarity
+from .sampled_generators import WATCHED, GeneratorStates, GeneratorWatch, seed_generators
 
 #: Samples of the first block; each further one is twice as large, up to the last of these.
 BLOCKS = 64, 4096
@@ -36,10 +36,20 @@ BLOCKS = 64, 4096
 #: and would have to keep time, once in a million.
 LOOKED, PERIODS = 16_384, 4
 
-#: Samples in which generators are looked at; and where one state is drawn from in so large a share
-#: of them, and in so many, it comes from one seed. By accident it does if a seed is itself drawn
-#: from fewer than four.
-WATCHED, SHARE, LEAST = 64, 1 / 4, 8
+#: What is wrong where samples repeat each other, and what to do.
+DRAW = (
+    "the same is drawn each time. Do not set a seed in the estimator, nor make a generator or a "
+    "key of JAX from one there; give it the generator or the key as an argument (a key is folded "
+    "with the number of the sample)"
+)
+
+#: The same, where the generator itself was seen.
+SAME = (
+    "{} is made from the same seed in each sample, or set to the same state, and draws the same "
+    "each time: what the estimator keeps, such as a counter that it makes seeds of, is put back "
+    "before each sample. Keep a generator and draw from it, or give the estimator the generator or "
+    "the key as an argument (a key is folded with the number of the sample)"
+)
 
 
 class RepeatedSamples(GradproofError, ValueError):
@@ -47,7 +57,7 @@ class RepeatedSamples(GradproofError, ValueError):
 
 
 @dataclasses.dataclass(frozen=True)
-class SampledMoments:
+class Samples:
     """What samples showed: moments by parameter, and what the test found.
 
     ``condition`` is what the verdict depends on, after an "if"; empty if on nothing.
@@ -114,7 +124,7 @@ def sample(
     perform: Callable[[Callable[[], Any], SampledRun], Any] | None = None,
     restore_state: Callable[[], object] | None = None,
     keys: FreshKeys | None = None,
-) -> SampledMoments:
+) -> Samples:
     """Run an estimator until its mean is rejected, or for as many draws as there may be.
 
     Args:
@@ -156,7 +166,7 @@ def sample(
             rarest=rarity.least,
             low=None if low is None else _row(low, layout),
             high=None if high is None else _row(high, layout),
-            groups=_parameters(layout),
+            groups=_groups(layout),
             precision=coarsest,
         )
 
@@ -165,7 +175,7 @@ def sample(
         for test in tests:
             rarity.plan(test, draws)
     with contextlib.ExitStack() as stack:
-        stack.enter_context(_seeded(None if seed is None else int(seed)))
+        stack.enter_context(seed_generators(None if seed is None else int(seed)))
         if keys is not None:
             stack.enter_context(keys)
         return _Sampling(run, layout, tests, rarity, perform, restore_state, keys).finish(draws)
@@ -189,15 +199,15 @@ class _Sampling:
         keys: FreshKeys | None,
     ) -> None:
         self._run, self._layout, self._tests, self._rarity = run, layout, tests, rarity
-        self._test, self._drawn_from = tests[0], GeneratorStates()
+        self._test, self._generators = tests[0], GeneratorStates()
         self._perform, self._restore_state, self._keys = perform, restore_state, keys
         self._count = 0
-        self._total, self._square = np.zeros(layout.size), np.zeros(layout.size)
+        self._moments = RunningMoments(layout.size, joint=False)  # of what is off
         self._first: np.ndarray | None = None
         self._marks: list[int] = []
         self._equal = True
 
-    def finish(self, draws: int) -> SampledMoments:
+    def finish(self, draws: int) -> Samples:
         """Take samples until the test has decided, or so many."""
         size = 1  # the first run shows what is drawn
         while self._count < draws:
@@ -218,14 +228,10 @@ class _Sampling:
         self._check_repeats()
         doubtful = self._test.rejected and not self._tests[-1].rejected
         decisive = self._tests[-1] if doubtful or self._tests[-1].rejected else self._test
-        found = decisive.found()
-        off = self._total / self._count
-        with np.errstate(over="ignore", invalid="ignore"):
-            variance = self._square / self._count - off**2
-        return SampledMoments(
-            self._layout.split(self._test.exact + off),
-            self._layout.split(np.maximum(variance, 0.0)),
-            found,
+        return Samples(
+            self._layout.split(self._test.exact + self._moments.mean),
+            self._layout.split(self._moments.square / self._count),
+            decisive.found(),
             self._notes(),
             doubtful,
         )
@@ -237,11 +243,11 @@ class _Sampling:
         if self._perform is None:
             value = self._run()
         else:
-            value = self._perform(self._run, observed := self._observed(learning))
+            value = self._perform(self._run, observed := self._observer(learning))
             if learning:
                 self._rarity.see(observed)
             if self._count < WATCHED:
-                self._drawn_from.ended()
+                self._generators.end()
         if self._count < BLOCKS[0]:
             for test in self._tests:
                 test.precision = max(test.precision or 0.0, precision(value))
@@ -252,11 +258,11 @@ class _Sampling:
         if len(self._marks) < LOOKED:
             self._marks.append(hash(row.tobytes()))
 
-    def _observed(self, learning: bool) -> SampledRun:
+    def _observer(self, learning: bool) -> SampledRun:
         """What looks at the draws of the next sample."""
         if self._count < WATCHED:
-            self._drawn_from.begin()
-            return _Watching(self._drawn_from)
+            self._generators.begin()
+            return GeneratorWatch(self._generators)
         return SampledRun() if learning else _Unobserved()
 
     def _add(self, rows: np.ndarray) -> None:
@@ -264,9 +270,7 @@ class _Sampling:
             self._first = rows[0].copy()
         self._equal = self._equal and bool((rows == self._first).all())
         with np.errstate(over="ignore", invalid="ignore"):  # the test names what is no number
-            off = rows - self._test.exact
-            self._total += off.sum(axis=0)
-            self._square += (off**2).sum(axis=0)
+            self._moments.add(rows - self._test.exact)
 
     def _check_repeats(self) -> None:
         """Raise if samples repeat each other, unless that is no harm."""
@@ -283,7 +287,7 @@ class _Sampling:
     def _check_generators(self) -> None:
         """Raise if a generator is the same in each sample, unless that is no harm."""
         assert self._first is not None
-        what = self._drawn_from.repeated()
+        what = self._generators.repeated_kind()
         if what and not (self._equal and self._is_exact(self._first)):
             raise RepeatedSamples(SAME.format(what))
 
@@ -302,120 +306,6 @@ class _Sampling:
         )
 
 
-#: What is wrong where samples repeat each other, and what to do.
-DRAW = (
-    "the same is drawn each time. Do not set a seed in the estimator, nor make a generator or a "
-    "key of JAX from one there; give it the generator or the key as an argument (a key is folded "
-    "with the number of the sample)"
-)
-
-
-#: The same, where the generator itself was seen.
-SAME = (
-    "{} is made from the same seed in each sample, or set to the same state, and draws the same "
-    "each time: what the estimator keeps, such as a counter that it makes seeds of, is put back "
-    "before each sample. Keep a generator and draw from it, or give the estimator the generator or "
-    "the key as an argument (a key is folded with the number of the sample)"
-)
-
-
-class GeneratorStates:
-    """The states of generators that samples drew from, and how many samples drew from each.
-
-    Of a generator that is drawn from by itself the state of its first draw counts. Of those that
-    frameworks have of their own it is the state at any draw, if the sample brought it there and
-    moved it on: what a sample sets for a while, and sets back, is a generator of its own.
-    """
-
-    def __init__(self) -> None:
-        self.samples = 0
-        self._counts: Counter[tuple[str, bytes]] = Counter()
-        self._seen: set[tuple[str, bytes]] = set()
-        self._first: dict[int, Any] = {}
-        self._began: list[tuple[str, bytes]] = []
-        self._last: list[tuple[str, bytes]] = []
-
-    def begin(self) -> None:
-        """A sample begins."""
-        self._seen, self._first = set(), {}
-        self._began = self._last = _shared_states()
-
-    def draw(self, given: Mapping[str, Any]) -> None:
-        """Something is about to be drawn.
-
-        Args:
-            given: what a handler passes on to what answers for the draw, by name.
-        """
-        self._look_at_shared()
-        words, kind = given.get("data"), given.get("generator")
-        if isinstance(words, np.ndarray) and isinstance(kind, str) and kind != "none":
-            self._seen.add(("a key of JAX", words.tobytes()))  # "none": which key is not known
-        named = given.get("kwargs", {})
-        for each in (*given.get("args", ()), *named.values()):
-            if id(each) not in self._first:
-                state = _state_of(each)
-                if state is not None:
-                    self._first[id(each)] = each  # kept, so that no other has its identity
-                    self._seen.add(state)
-
-    def ended(self) -> None:
-        """The sample has ended."""
-        self._look_at_shared()
-        self._counts.update(self._seen)
-        self._first = {}
-        self.samples += 1
-
-    def repeated(self) -> str:
-        """What kind of generator was in one state in too many samples; empty if none was."""
-        most = max(LEAST, SHARE * self.samples)
-        return next((what for (what, _), count in self._counts.items() if count >= most), "")
-
-    def _look_at_shared(self) -> None:
-        now = _shared_states()
-        for began, last, state in zip(self._began, self._last, now, strict=False):
-            if last not in (began, state):
-                self._seen.add(last)
-        self._last = now
-
-
-def _state_of(value: Any) -> tuple[str, bytes] | None:
-    """What kind of generator something is, and its state; None: it is none."""
-    if isinstance(value, np.random.Generator | np.random.RandomState | np.random.BitGenerator):
-        bits = bits_of(value) if not isinstance(value, np.random.BitGenerator) else value
-        return BITS.name, BITS.key(BITS.read(bits))
-    if isinstance(value, random.Random) and not isinstance(value, random.SystemRandom):
-        return PYTHON.name, PYTHON.key(PYTHON.read(value))
-    torch: Any = sys.modules.get("torch")
-    if torch is not None and isinstance(value, torch.Generator):
-        with contextlib.suppress(Exception):  # while functions are transformed, or compiled
-            return "a generator of PyTorch", bytes(value.get_state().cpu().numpy())
-    return None
-
-
-def _shared_states() -> list[tuple[str, bytes]]:
-    """Those of the generators that frameworks have of their own."""
-    torch: Any = sys.modules.get("torch")
-    shared = [random._inst, np.random.mtrand._rand]
-    shared += [] if torch is None else [torch.default_generator]
-    return [_state_of(each) or ("", b"") for each in shared]
-
-
-class _Watching(SampledRun):
-    """Looks at generators too."""
-
-    def __init__(self, drawn_from: GeneratorStates) -> None:
-        super().__init__()
-        self._drawn_from = drawn_from
-
-    def observe(self, draw: Callable[[], object]) -> None:
-        """As the base class; handlers keep what a draw was called with around ``draw``."""
-        code = getattr(draw, "__code__", None)
-        if code is not None:
-            cells = zip(code.co_freevars, draw.__closure__ or (), strict=True)
-            self._drawn_from.draw({name: cell.cell_contents for name, cell in cells})
-        super().observe(draw)
-
-
 class _Unobserved(SampledRun):
     """What is drawn was seen often enough."""
 
@@ -430,15 +320,15 @@ def _row(value: Mapping[str, np.ndarray] | float, layout: GradientLayout) -> np.
     return np.full(layout.size, float(value))
 
 
-def _parameters(layout: GradientLayout) -> np.ndarray:
+def _groups(layout: GradientLayout) -> np.ndarray:
     """Which entries have one scale, (P,): those of a parameter, and those that stand alone.
 
     Parameters of one number might as well be the entries of one array, such as one for each label.
     """
-    found = np.zeros(layout.size, dtype=np.int64)
+    groups = np.zeros(layout.size, dtype=np.int64)
     for number, part in enumerate(layout.parts.values(), start=1):
-        found[part] = number if part.stop - part.start > 1 else 0
-    return found
+        groups[part] = number if part.stop - part.start > 1 else 0
+    return groups
 
 
 def _period(marks: list[int]) -> int:
@@ -455,29 +345,3 @@ def _period(marks: list[int]) -> int:
         again[place] = length
     period = len(marks) - length
     return period if period * PERIODS <= len(marks) >= BLOCKS[0] else 0
-
-
-@contextlib.contextmanager
-def _seeded(seed: int | None) -> Iterator[None]:
-    """The generators that frameworks have of their own, from a seed, and as before afterwards.
-
-    Each from a seed of its own: PyTorch's, NumPy's and Python's are one kind of generator, and
-    would draw the same numbers from the same seed.
-    """
-    if seed is None:
-        yield
-        return
-    torch: Any = sys.modules.get("torch")
-    before = random.getstate(), np.random.get_state()  # noqa: NPY002 - it is put back
-    for_python, for_numpy, for_torch = np.random.SeedSequence(seed).spawn(3)
-    with contextlib.ExitStack() as stack:
-        stack.callback(random.setstate, before[0])
-        stack.callback(np.random.set_state, before[1])
-        if torch is not None:
-            stack.callback(torch.set_rng_state, torch.get_rng_state())
-            if torch.cuda.is_available() and torch.cuda.is_initialized():
-                stack.callback(torch.cuda.set_rng_state_all, torch.cuda.get_rng_state_all())
-            torch.manual_seed(int(for_torch.generate_state(1, np.uint64)[0]))
-        random.seed(for_python.generate_state(8).tobytes())
-        np.random.seed(for_numpy.generate_state(8))  # noqa: NPY002 - people draw from it
-        yield

@@ -39,7 +39,11 @@ def ratio_map(parabola: Quadratics, kind: str, subject: str) -> RatioMap:
 
 
 def baseline_of(parabola: Quadratics, kind: str) -> np.ndarray | float:
-    """The baseline of a kind, (N,) or one number."""
+    """The baseline of a kind, (N,) or one number.
+
+    Raises:
+        ValueError: for another kind than one of KINDS.
+    """
     if kind == EXPECTED:
         return parabola.centre
     if kind == BEST:

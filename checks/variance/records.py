@@ -145,7 +145,7 @@ class RatioMap:
     baseline: str
     ratios: Mapping[str, np.ndarray]
 
-    def lowered(self, name: str) -> float:
+    def lowered_share(self, name: str) -> float:
         """The share of a matrix's entries with a variance whose variance is lower; NaN if none."""
         varying = self.ratios[name][np.isfinite(self.ratios[name])]
         return float(np.mean(varying < 1.0)) if varying.size else float("nan")

@@ -138,7 +138,7 @@ def stage(
     """
     _check_same(train, held_out)
     make = table or witness
-    found = variances_by_form(
+    by_form = variances_by_form(
         make(train),
         sentence_features(train),
         make(held_out),
@@ -152,8 +152,8 @@ def stage(
         step=step,
         sentences=held_out.batch.n,
         classes=held_out.model.classes,
-        rows=found[ONE_PASS],
-        analytic=found[ANALYTIC],
+        rows=by_form[ONE_PASS],
+        analytic=by_form[ANALYTIC],
     )
 
 
@@ -169,7 +169,7 @@ def sentence_features(subject: Subject) -> Features:
     return Features(np.asarray(found.lengths, np.float64), found.embedded)
 
 
-def helped(best: np.ndarray, baseline: np.ndarray | float) -> float:
+def helped_share(best: np.ndarray, baseline: np.ndarray | float) -> float:
     """The share of sentences in whose interval B lies: strictly between 0 and twice the best.
 
     Shape: ``best`` (N,); ``baseline`` (N,), or one number for all.
@@ -178,7 +178,7 @@ def helped(best: np.ndarray, baseline: np.ndarray | float) -> float:
 
 
 def _row(parabola: Quadratics, name: str, by: str, value: np.ndarray | float) -> Row:
-    return name, by, parabola.variance(value), helped(parabola.best(), value)
+    return name, by, parabola.variance(value), helped_share(parabola.best(), value)
 
 
 def _exact(parabola: Quadratics) -> list[Row]:

@@ -62,19 +62,19 @@ def train(
     with threads(processors):
         while True:
             if _is_due(point):
-                point = _looked_at(task, point)
+                point = _add_look(task, point)
                 files.write(folder, point)
                 _tidy(folder, point)
             if point.state.step in schedule.looks():
                 if progress is not None and measure is not None:
                     progress(point.state.step, schedule.steps, "measuring the variance")
-                stages = _measured(folder, point, stages, measure)
+                stages = _measure_stages(folder, point, stages, measure)
                 _write_record(task, folder, point.history, stages)
             if point.state.step >= schedule.steps:
                 return _record(task, point.history, stages)
-            point = _advanced(task, point)
+            point = _advance(task, point)
             if progress is not None:
-                progress(point.state.step, schedule.steps, _seen(point.history))
+                progress(point.state.step, schedule.steps, _describe_last_look(point.history))
 
 
 def begin(task: TrainingTask, folder: Path, schedule: Schedule, *, resume: bool) -> Checkpoint:
@@ -133,20 +133,20 @@ def _is_due(point: Checkpoint) -> bool:
     return point.state.step in point.schedule.looks() and point.state.step not in seen
 
 
-def _looked_at(task: TrainingTask, point: Checkpoint) -> Checkpoint:
+def _add_look(task: TrainingTask, point: Checkpoint) -> Checkpoint:
     found = look(task, point.state)
     history = point.history.with_look(point.state.step, point.seconds, found.loss, found.accuracy)
     return dataclasses.replace(point, history=history)
 
 
-def _advanced(task: TrainingTask, point: Checkpoint) -> Checkpoint:
+def _advance(task: TrainingTask, point: Checkpoint) -> Checkpoint:
     began = time.perf_counter()
     state = advance(task, point.state)
     seconds = point.seconds + time.perf_counter() - began
     return dataclasses.replace(point, state=state, seconds=seconds)
 
 
-def _seen(history: History) -> str:
+def _describe_last_look(history: History) -> str:
     if not history.steps:
         return "starting"
     return f"loss {history.loss[-1]:.4g}, accuracy {history.accuracy[-1]:.3f}"
@@ -170,7 +170,7 @@ def _stages_so_far(task: TrainingTask, folder: Path, step: int) -> tuple[Stage, 
     return tuple(stage for stage in known.stages if stage.step <= step)
 
 
-def _measured(
+def _measure_stages(
     folder: Path, point: Checkpoint, stages: tuple[Stage, ...], measure: Measure | None
 ) -> tuple[Stage, ...]:
     """Stages up to now; one that a stopped run did not come to is measured from its checkpoint."""

@@ -19,16 +19,13 @@ if TYPE_CHECKING:
     from gradproof.checks.note.verify import Verification, reproduce, verify
     from gradproof.checks.sequential.mean_test import BeyondRange, MeanTest
     from gradproof.checks.sequential.sampler_test import SamplerTest
-    from gradproof.checks.user.estimator import (
-        Biased,
-        EstimatorReport,
-        assert_unbiased,
-        check_estimator,
-    )
+    from gradproof.checks.user.estimator import assert_unbiased, check_estimator
+    from gradproof.checks.user.estimator_report import Biased, EstimatorReport
     from gradproof.checks.user.invariances import InvarianceReport, check_invariances
     from gradproof.checks.user.rarity import TooFewDraws
     from gradproof.checks.user.sampled import RepeatedSamples
-    from gradproof.checks.user.surrogate import InputChanged, SurrogateReport, check_surrogate
+    from gradproof.checks.user.surrogate import SurrogateReport, check_surrogate
+    from gradproof.checks.user.surrogate_runs import InputChanged
     from gradproof.derivations.claims import CLAIMS, Claim
     from gradproof.errors import GradproofError
     from gradproof.estimators.backends import BackendMissing
@@ -99,14 +96,11 @@ __all__ = [
 #: package in every session, for its plugin, and most sessions verify no gradient.
 _HOMES = {
     "gradproof.checks.note.cases": ("CoupledCase", "GaussianCase", "TabularCase"),
-    "gradproof.checks.user.estimator": (
-        "Biased",
-        "EstimatorReport",
-        "assert_unbiased",
-        "check_estimator",
-    ),
+    "gradproof.checks.user.estimator": ("assert_unbiased", "check_estimator"),
+    "gradproof.checks.user.estimator_report": ("Biased", "EstimatorReport"),
     "gradproof.checks.evidence": ("Evidence", "NothingCompared"),
-    "gradproof.checks.user.surrogate": ("InputChanged", "SurrogateReport", "check_surrogate"),
+    "gradproof.checks.user.surrogate": ("SurrogateReport", "check_surrogate"),
+    "gradproof.checks.user.surrogate_runs": ("InputChanged",),
     "gradproof.checks.user.rarity": ("TooFewDraws",),
     "gradproof.checks.user.sampled": ("RepeatedSamples",),
     "gradproof.checks.user.invariances": ("InvarianceReport", "check_invariances"),

@@ -25,7 +25,7 @@ import gradproof
 from . import snippet
 
 if TYPE_CHECKING:
-    from gradproof.checks.user.estimator import EstimatorReport
+    from gradproof.checks.user.estimator_report import EstimatorReport
 
 #: Probability that any sampled check of a test raises a false alarm, by default. It is
 #: that of each test, whatever stands beside it: else a test that passes alone would need more draws
@@ -52,7 +52,7 @@ class Checks:
 
     def __init__(self, item: Any) -> None:
         self._item = item
-        self._marked = _marked(item)
+        self._mark_options = _mark_options(item)
         self._made = self._sampled = 0
 
     def check(
@@ -60,7 +60,7 @@ class Checks:
     ) -> EstimatorReport:
         """:func:`gradproof.check_estimator`, recorded; a bias does not fail the test."""
         __tracebackhide__ = True
-        return self._checked(estimate, inputs, options)[0]
+        return self._check(estimate, inputs, options)[0]
 
     def assert_unbiased(
         self, estimate: Callable[..., Any], inputs: Sequence[Any] = (), **options: Any
@@ -71,14 +71,14 @@ class Checks:
             Biased: unless the mean is the exact gradient, with lines that repeat the check.
         """
         __tracebackhide__ = True
-        checked, used = self._checked(estimate, inputs, options)
+        checked, used = self._check(estimate, inputs, options)
         if not checked.unbiased:
             error = gradproof.Biased(checked)
-            error.add_note(self._again(estimate, inputs, used))
+            error.add_note(self._how_to_repeat(estimate, inputs, used))
             raise error
         return checked
 
-    def _checked(
+    def _check(
         self, estimate: Callable[..., Any], inputs: Sequence[Any], options: Mapping[str, Any]
     ) -> tuple[EstimatorReport, dict[str, Any]]:
         __tracebackhide__ = True
@@ -89,7 +89,7 @@ class Checks:
         except Exception as error:
             name = used.get("name") or getattr(estimate, "__qualname__", type(estimate).__name__)
             self._record(name=str(name), error=f"{type(error).__name__}: {error}")
-            error.add_note(self._again(estimate, inputs, used, snippet.draws_before(error)))
+            error.add_note(self._how_to_repeat(estimate, inputs, used, snippet.draws_before(error)))
             raise
         self._sampled += checked.method == "sampled"
         alpha = used.get("alpha", 0.0) if checked.method == "sampled" else 0.0
@@ -99,12 +99,12 @@ class Checks:
     def _defaults(self, *, samples: bool) -> dict[str, Any]:
         """What the call need not give: alpha and seed are for what may be sampled."""
         config = self._item.config
-        paths = self._marked.get("paths", config.option.gradproof_paths)
+        paths = self._mark_options.get("paths", config.option.gradproof_paths)
         given = {} if paths is None else {"paths": paths}
         if not samples:
             return given
         # Halves of halves: however many checks of a test sample, they share what is the test's.
-        whole = self._marked.get("alpha", config.option.gradproof_alpha)
+        whole = self._mark_options.get("alpha", config.option.gradproof_alpha)
         return given | {"alpha": whole / 2.0 ** (self._sampled + 1), "seed": self._seed()}
 
     def _seed(self) -> int:
@@ -115,7 +115,7 @@ class Checks:
     def _record(self, **facts: Any) -> None:
         self._item.user_properties.append((PROPERTY, facts))
 
-    def _again(
+    def _how_to_repeat(
         self,
         estimate: Callable[..., Any],
         inputs: Sequence[Any],
@@ -164,13 +164,13 @@ def _largest(value: Any) -> float:
     return float(value.max() if hasattr(value, "max") else value)
 
 
-def _marked(item: Any) -> dict[str, Any]:
+def _mark_options(item: Any) -> dict[str, Any]:
     """The options of the test's marks, the closest first.
 
     Raises:
         UsageError: for what the mark does not take.
     """
-    found: dict[str, Any] = {}
+    options: dict[str, Any] = {}
     for mark in item.iter_markers("gradproof"):
         strange = [*map(repr, mark.args), *sorted(set(mark.kwargs) - set(MARKED))]
         if strange:
@@ -178,12 +178,12 @@ def _marked(item: Any) -> dict[str, Any]:
                 f"{item.nodeid}: the mark gradproof takes paths= and alpha=, not "
                 f"{', '.join(strange)}"
             )
-        found = mark.kwargs | found
-    if not 0.0 < found.get("alpha", ALPHA) < 1.0:
+        options = mark.kwargs | options
+    if not 0.0 < options.get("alpha", ALPHA) < 1.0:
         raise pytest.UsageError(
-            f"{item.nodeid}: alpha is {found['alpha']}, should be between 0 and 1"
+            f"{item.nodeid}: alpha is {options['alpha']}, should be between 0 and 1"
         )
-    return found
+    return options
 
 
 # ------------------------------------------------------------------ the session
@@ -251,7 +251,7 @@ class Session:
         """Look at all marks, before anything is run."""
         for item in items:
             if "gradproof" in getattr(item, "fixturenames", ()):
-                _marked(item)
+                _mark_options(item)
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         """Gather what a test found, wherever it ran."""
@@ -273,24 +273,24 @@ class Session:
 
 def summary(records: Sequence[Mapping[str, Any]], seed: int) -> Iterator[str]:
     """What was checked, how, and what failed, in the order of the tests' names."""
-    done = [found for found in records if "error" not in found]
-    if enumerated := [found for found in done if found["method"] == "enumerated"]:
-        paths = sum(found["paths"] for found in enumerated)
+    done = [check for check in records if "error" not in check]
+    if enumerated := [check for check in done if check["method"] == "enumerated"]:
+        paths = sum(check["paths"] for check in enumerated)
         yield f"enumerated: {len(enumerated)} checks, {paths:,} paths"
-    if sampled := [found for found in done if found["method"] == "sampled"]:
-        conditions = dict.fromkeys(found["condition"] for found in sampled if found["condition"])
+    if sampled := [check for check in done if check["method"] == "sampled"]:
+        conditions = dict.fromkeys(check["condition"] for check in sampled if check["condition"])
         yield (
             f"sampled: {len(sampled)} checks, which would have seen a bias of "
-            f"{max(found['detectable'] for found in sampled):.1e}; probability of a false alarm in "
-            f"any of them at most {sum(found['alpha'] for found in sampled):.1e}"
+            f"{max(check['detectable'] for check in sampled):.1e}; probability of a false alarm in "
+            f"any of them at most {sum(check['alpha'] for check in sampled):.1e}"
             f"{', if ' if conditions else ''}{' and '.join(conditions)}; seed {seed}"
         )
-    bad = [found for found in records if found.get("verdict") != "holds"]
-    if expected := sum(not found["failed"] for found in bad):
+    bad = [check for check in records if check.get("verdict") != "holds"]
+    if expected := sum(not check["failed"] for check in bad):
         yield f"biased or not to be checked, as their tests expect: {expected}"
-    for found in sorted(bad, key=lambda found: (found["test"], found["name"])):
-        if found["failed"]:
-            yield f"{found['test']}: {found['name']}: {_trouble(found)}"
+    for check in sorted(bad, key=lambda check: (check["test"], check["name"])):
+        if check["failed"]:
+            yield f"{check['test']}: {check['name']}: {_trouble(check)}"
 
 
 def _trouble(found: Mapping[str, Any]) -> str:

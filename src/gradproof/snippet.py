@@ -20,7 +20,7 @@ ADVICE = "# What is ... was made in the test: paste this there, and name it.\n"
 
 def lines(
     file: str,
-    known: Mapping[str, Any],
+    names: Mapping[str, Any],
     estimate: Any,
     inputs: Sequence[Any],
     options: Mapping[str, Any],
@@ -30,14 +30,14 @@ def lines(
 
     Args:
         file: of the test.
-        known: the names in it.
+        names: in it, with what they name.
         draws: the outcomes that were taken, by number; none: check it.
     """
-    function = _written(estimate, known)
+    function = _expression(estimate, names)
     if function == UNKNOWN:
         function = getattr(estimate, "__name__", UNKNOWN).replace("<lambda>", UNKNOWN)
-    given = ", ".join(_written(each, known) for each in inputs)
-    named = "".join(f", {key}={_written(value, known)}" for key, value in options.items())
+    given = ", ".join(_expression(each, names) for each in inputs)
+    named = "".join(f", {key}={_expression(value, names)}" for key, value in options.items())
     if draws:
         head = "from gradproof.estimators.enumeration.enumeration import run_at\n"
         code = f"run_at({function}, [{given}], outcomes={list(draws)!r})"
@@ -51,23 +51,25 @@ def lines(
     return (ADVICE if UNKNOWN in code else "") + head + code
 
 
-def _written(value: Any, known: Mapping[str, Any]) -> str:
+def _expression(value: Any, names: Mapping[str, Any]) -> str:
     """An expression of this value, or ``...``."""
     if value is None or isinstance(value, bool | int | str):
         return repr(value)
     if isinstance(value, float):
         return repr(value) if math.isfinite(value) else f"float('{value}')"
-    for name, each in known.items():
+    for name, each in names.items():
         if each is value:
             return f"test[{name!r}]"
-    if isinstance(value, MethodType) and (owner := _written(value.__self__, known)) != UNKNOWN:
+    if isinstance(value, MethodType) and (owner := _expression(value.__self__, names)) != UNKNOWN:
         return f"{owner}.{value.__name__}"
     kind = type(value)
     if kind in (list, tuple):
-        inner = ", ".join(_written(each, known) for each in value)
+        inner = ", ".join(_expression(each, names) for each in value)
         return f"[{inner}]" if kind is list else f"({inner},)"
     if kind is dict:
-        pairs = (f"{_written(key, known)}: {_written(each, known)}" for key, each in value.items())
+        pairs = (
+            f"{_expression(key, names)}: {_expression(each, names)}" for key, each in value.items()
+        )
         return f"{{{', '.join(pairs)}}}"
     return _array(value)
 

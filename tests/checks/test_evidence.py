@@ -22,7 +22,7 @@ from gradproof.checks.evidence import (
     compare_sets,
     judge,
     resolution,
-    unresolved,
+    unresolved_quantities,
     worst_of,
 )
 
@@ -192,7 +192,7 @@ def test_resolution_is_the_best_of_each_and_the_worst_of_all(made):
         best.setdefault((one.kind, one.what), []).append(one.resolution)
     assert resolution(made) == max(map(min, best.values()))
     hidden = {f"{what} of {kind}" for (kind, what), seen in best.items() if min(seen) > COARSEST}
-    assert set(unresolved(made)) == hidden
+    assert set(unresolved_quantities(made)) == hidden
     assert (resolution(made) > COARSEST) is bool(hidden)
 
 
@@ -204,11 +204,11 @@ def test_one_kind_does_not_vouch_for_another():
     )
     assert judge([drawn]) == HOLDS
     assert judge([drawn, text]) == UNDECIDED
-    assert unresolved([drawn, text]) == ("w.bias of seqdgm on words",)
+    assert unresolved_quantities([drawn, text]) == ("w.bias of seqdgm on words",)
     other = dataclasses.replace(text, kind="drawn cases")
     assert judge([drawn, other]) == HOLDS
-    assert unresolved([drawn, other]) == ()
-    assert unresolved([number(signal=0.0)]) == ("a",)
+    assert unresolved_quantities([drawn, other]) == ()
+    assert unresolved_quantities([number(signal=0.0)]) == ("a",)
 
 
 def test_resolution_of_nothing_is_infinite():

@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 
 from gradproof.checks import evidence
 from gradproof.checks.benchmark.bugs import ROWS
-from gradproof.checks.evidence import HOLDS, REFUTED, UNDECIDED, unresolved
-from gradproof.checks.user.estimator import Biased, assert_unbiased, check_estimator
+from gradproof.checks.evidence import HOLDS, REFUTED, UNDECIDED, unresolved_quantities
+from gradproof.checks.user.estimator import assert_unbiased, check_estimator
+from gradproof.checks.user.estimator_report import Biased
 from gradproof.checks.user.expected_cost import NotDifferentiable
 from gradproof.checks.user.invariances import check_invariances
 from gradproof.checks.user.surrogate import check_surrogate
@@ -119,7 +120,7 @@ def heads(dtype, share):
 
 def names_the_small_head(found):
     """Of what could not be seen."""
-    return any(name.startswith("gradient[1") for name in unresolved(found.comparisons))
+    return any(name.startswith("gradient[1") for name in unresolved_quantities(found.comparisons))
 
 
 @pytest.mark.torch
@@ -172,7 +173,7 @@ def test_a_lost_derivative_beside_a_large_value():
     found = check_surrogate(surrogate, [w, b])
     assert found.verdict != HOLDS
     assert found.verdict == REFUTED or any(
-        name.startswith("1") for name in unresolved(found.comparisons)
+        name.startswith("1") for name in unresolved_quantities(found.comparisons)
     )
 
 

@@ -39,7 +39,7 @@ def cells(table):
 def test_no_number_was_typed(name):
     """Each marked place is what the records give."""
     page = (ROOT / name).read_text(encoding="utf-8")
-    assert answer.filled(page, RUNS) == page, f"{name} is stale; run `python benchmarks/answer.py`"
+    assert answer.fill(page, RUNS) == page, f"{name} is stale; run `python benchmarks/answer.py`"
     assert "<!-- answer -->" in page
 
 
@@ -52,7 +52,7 @@ def test_the_page_has_every_part():
 def test_the_figure_is_of_these_runs():
     """A panel for each column of the tables."""
     drawn = (ROOT / "docs" / "shares.svg").read_text(encoding="utf-8")
-    titles = [answer.title(run) for run in answer.measured(RUNS)]
+    titles = [answer.title(run) for run in answer.measured_runs(RUNS)]
     assert len(titles) == 4
     assert all(f">{title}</text>" in drawn for title in titles)
 
@@ -171,7 +171,7 @@ def test_tables_are_of_the_rows(run):
         "expected-return": ["90.0 / 90.0 / 90.0"],
     }
     assert cells(answer.factors(runs))["best"] == ["5.0 / 5.0 / 5.0"]
-    assert cells(answer.helped(runs))["constant"] == ["50.0 / 50.0 / 50.0"]
+    assert cells(answer.helped_shares(runs))["constant"] == ["50.0 / 50.0 / 50.0"]
     assert cells(answer.plus_one(runs))["none"] == ["1.50 / 1.50 / 1.50"]
     assert "affine-both" not in cells(answer.plus_one(runs))
     assert cells(answer.groups(runs)) == {"e": ["0.4 / 0.4 / 0.4"], "phi": ["- / - / -"]}
@@ -241,13 +241,13 @@ def test_a_second_seed_is_held_against_the_first(run):
 def test_a_mark_without_an_end_is_an_error(page):
     """Nor may a page ask for what there is not."""
     with pytest.raises(ValueError, match="has no end, or is none of what a page can quote"):
-        answer.filled(page, {})
+        answer.fill(page, {})
 
 
 def test_marks_are_filled_and_all_else_is_left(run):
-    """Twice filled is once filled."""
+    """Twice fill is once fill."""
     page = "a\n<!-- shares -->\nold\n<!-- /shares -->\nb\n"
-    found = answer.filled(page, {"one": run})
-    assert found == answer.filled(found, {"one": run})
+    found = answer.fill(page, {"one": run})
+    assert found == answer.fill(found, {"one": run})
     assert found.startswith("a\n<!-- shares -->\n| baseline |")
     assert found.endswith("|\n<!-- /shares -->\nb\n")

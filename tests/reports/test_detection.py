@@ -37,7 +37,7 @@ SMALL = BenchmarkResult(
 def test_no_number_was_typed(name):
     """Each marked place is what the record gives."""
     page = (ROOT / name).read_text(encoding="utf-8")
-    assert report.filled(page, RECORD) == page, (
+    assert report.fill(page, RECORD) == page, (
         f"{name} is stale; run `python benchmarks/detection.py`"
     )
     assert "<!-- benchmark -->" in page

@@ -69,4 +69,4 @@ def test_no_ratio_at_all_is_an_error():
     empty = RatioMap("mine", "expected", {"w": np.full((2, 2), np.nan)})
     with pytest.raises(ValueError, match="no entry of any matrix"):
         draw(Figure().subplots(), empty)
-    assert np.isnan(empty.lowered("w"))
+    assert np.isnan(empty.lowered_share("w"))

@@ -12,19 +12,18 @@ from typing import Any
 
 import numpy as np
 
-from .row import Makes, right, wrong
+from .row import right, wrong
 from .toy_problem import (
     FEATURES,
     SENTENCES,
     K,
     TorchProblem,
-    by_hand,
+    by_framework,
     costs,
     draw,
     pathwise,
     score,
     softmax,
-    tensors,
     to_weights,
 )
 
@@ -35,27 +34,20 @@ GUESS = np.array([[1.1, 0.9, 3.0], [2.6, 1.4, 4.9]])
 ADDED = {"added": 1.0, "missing": 0.0, "sign": -1.0}
 
 
-def _guessed(s: TorchProblem, w: Any, v: Any, *, mean: str) -> Any:
+def _control_variate(s: TorchProblem, w: Any, v: Any, *, added: str) -> Any:
     log_q, guess = s.log_q(w), s.constant(GUESS)
     y = s.draw(log_q)
     f = s.cost(v, y)
     known = (log_q.exp() * guess).sum(dim=-1)
-    return ((f.detach() - s.at(guess, y)) * s.at(log_q, y) + f + ADDED[mean] * known).mean()
+    return ((f.detach() - s.take(guess, y)) * s.take(log_q, y) + f + ADDED[added] * known).mean()
 
 
-def _guessed_by_hand(rng: Any, w: Any, v: Any, *, mean: str) -> Any:
+def _control_variate_by_hand(rng: Any, w: Any, v: Any, *, added: str) -> Any:
     q = softmax(FEATURES @ w)
     y = draw(rng, q)
     signal = (costs(v) - GUESS)[SENTENCES, y]
     slope = q * (GUESS - (q * GUESS).sum(axis=-1, keepdims=True))
-    return to_weights(signal[:, None] * score(q, y) + ADDED[mean] * slope), pathwise(v, y)
-
-
-def _makes(mean: str) -> Makes:
-    return {
-        "torch": tensors(lambda s, w, v: _guessed(s, w, v, mean=mean)),
-        "numpy": by_hand(lambda rng, w, v: _guessed_by_hand(rng, w, v, mean=mean)),
-    }
+    return to_weights(signal[:, None] * score(q, y) + ADDED[added] * slope), pathwise(v, y)
 
 
 def _value_at(s: TorchProblem, v: Any, share: Any) -> Any:
@@ -76,7 +68,7 @@ def _taylor(s: TorchProblem, w: Any, v: Any, *, adds: bool, leaks: bool = False)
     line = value + (slope * (onehot - q.detach())).sum(-1)
     known = (slope * q).sum(-1) if adds else 0.0
     weight = f.detach() - (line if leaks else line.detach())
-    return (weight * s.at(log_q, y) + f + known).mean()
+    return (weight * s.take(log_q, y) + f + known).mean()
 
 
 _MUPROP = "Gu et al. (2016), MuProp: unbiased backpropagation for stochastic neural networks"
@@ -86,36 +78,36 @@ ROWS = (
         "control-variate",
         "A guess by label is subtracted, and the derivative of its mean added.",
         "Paisley, Blei and Jordan (2012), Variational Bayesian inference with stochastic search",
-        _makes("added"),
+        by_framework(_control_variate, _control_variate_by_hand, added="added"),
     ),
     *right(
         "muprop",
         "A line through the cost at the mean label, whose own mean is known.",
         _MUPROP,
-        {"torch": tensors(lambda s, w, v: _taylor(s, w, v, adds=True))},
+        by_framework(_taylor, adds=True),
     ),
     *wrong(
         "label-dependent-baseline",
         "A baseline that sees the label, whose mean is not added.",
         "Tucker et al. (2018), The mirage of action-dependent baselines",
-        _makes("missing"),
+        by_framework(_control_variate, _control_variate_by_hand, added="missing"),
     ),
     *wrong(
         "control-variate-sign",
         "The mean is subtracted where it should be added.",
         "textbook mistake",
-        _makes("sign"),
+        by_framework(_control_variate, _control_variate_by_hand, added="sign"),
     ),
     *wrong(
         "muprop-mean-missing",
         "The line is subtracted and its mean not added.",
         _MUPROP + ", without its last term",
-        {"torch": tensors(lambda s, w, v: _taylor(s, w, v, adds=False))},
+        by_framework(_taylor, adds=False),
     ),
     *wrong(
         "control-variate-leaks",
         "The control variate is not detached where it is subtracted: the model learns from it.",
         "pydrobert #9",
-        {"torch": tensors(lambda s, w, v: _taylor(s, w, v, adds=True, leaks=True))},
+        by_framework(_taylor, adds=True, leaks=True),
     ),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -16,45 +17,19 @@ from .toy_problem import (
     WEIGHTS,
     N,
     TorchProblem,
-    by_hand,
+    by_framework,
     costs,
     draw,
-    expected,
-    pathwise,
+    expected_cost,
+    of_labels,
+    of_labels_by_hand,
     score,
     softmax,
-    tensors,
     to_weights,
 )
 
 #: Of a critic, (D,).
 CRITIC = np.array([0.9, -0.35])
-
-
-def _magic_box(s: TorchProblem, w: Any, v: Any) -> Any:
-    log_q = s.log_q(w)
-    y = s.draw(log_q)
-    log_probability = s.at(log_q, y)
-    return ((log_probability - log_probability.detach()).exp() * s.cost(v, y)).mean()
-
-
-def _reward_not_detached(s: TorchProblem, w: Any, v: Any) -> Any:
-    log_q = s.log_q(w)
-    y = s.draw(log_q)
-    return (s.cost(v, y) * s.at(log_q, y)).mean()
-
-
-def _counted_twice(s: TorchProblem, w: Any, v: Any) -> Any:
-    log_q = s.log_q(w)
-    y = s.draw(log_q)
-    f = s.cost(v, y)
-    return (f * s.at(log_q, y) + f).mean()
-
-
-def _no_pathwise(s: TorchProblem, w: Any, v: Any) -> Any:
-    log_q = s.log_q(w)
-    y = s.draw(log_q)
-    return (s.cost(v, y).detach() * s.at(log_q, y)).mean()
 
 
 def _no_pathwise_by_hand(rng: Any, w: Any, v: Any) -> Any:
@@ -64,31 +39,19 @@ def _no_pathwise_by_hand(rng: Any, w: Any, v: Any) -> Any:
     return to_weights(f[:, None] * score(q, y)), np.zeros_like(v)
 
 
-def _score_without_cost(s: TorchProblem, w: Any, v: Any) -> Any:
-    log_q = s.log_q(w)
-    y = s.draw(log_q)
-    return (s.at(log_q, y) + s.cost(v, y)).mean()
-
-
-def _score_without_cost_by_hand(rng: Any, w: Any, v: Any) -> Any:
-    q = softmax(FEATURES @ w)
-    y = draw(rng, q)
-    return to_weights(score(q, y)), pathwise(v, y)
-
-
 def _logits_detached(s: TorchProblem, w: Any, v: Any) -> Any:
     log_q = s.log_q(w.detach())
     y = s.draw(log_q)
     f = s.cost(v, y)
-    return (f.detach() * s.at(log_q, y) + f).mean()
+    return (f.detach() * s.take(log_q, y) + f).mean()
 
 
-def _shared(s: TorchProblem, w: Any, *, holds: bool) -> Any:
+def _shared_parameters(s: TorchProblem, w: Any, *, holds: bool) -> Any:
     # The cost looks at the logits too, as a loss of an encoder that q shares.
     logits = s.x @ w
     y = s.draw(logits)
-    f = s.at(s.table, y) + (s.at(logits, y) - s.t) ** 2
-    surrogate = f.detach() * s.at(logits.log_softmax(dim=-1), y)
+    f = s.take(s.table, y) + (s.take(logits, y) - s.t) ** 2
+    surrogate = f.detach() * s.take(logits.log_softmax(dim=-1), y)
     return (surrogate + (f.detach() if holds else f)).mean()
 
 
@@ -101,7 +64,7 @@ def _encoder_detached(s: TorchProblem, u: Any, w: Any, *, holds: bool) -> Any:
     hidden = (s.x @ u).tanh()
     log_q = ((hidden.detach() if holds else hidden) @ w).log_softmax(dim=-1)
     y = s.draw(log_q)
-    return (s.at(s.table, y) * s.at(log_q, y)).mean()
+    return (s.take(s.table, y) * s.take(log_q, y)).mean()
 
 
 def _encoder_expected(u: Any, w: Any) -> Any:
@@ -109,6 +72,9 @@ def _encoder_expected(u: Any, w: Any) -> Any:
 
 
 _ENCODER = np.array([[0.6, -0.8], [0.35, 0.9]])
+_encoders = functools.partial(
+    by_framework, _encoder_detached, inputs=(_ENCODER, WEIGHTS), mean=_encoder_expected
+)
 
 
 def _critic(
@@ -122,20 +88,20 @@ def _critic(
         baseline = s.constant(baseline.tolist())
     error = (f.detach() - baseline) ** 2
     signal = f.detach() - (baseline.detach() if held else baseline)
-    return (signal * s.at(log_q, y) + f + error).mean()
+    return (signal * s.take(log_q, y) + f + error).mean()
 
 
 def _loss_lost(s: TorchProblem, w: Any, v: Any, b: Any) -> Any:
     log_q = s.log_q(w)
     y = s.draw(log_q)
     f = s.cost(v, y)
-    return ((f - s.x @ b).detach() * s.at(log_q, y) + f).mean()
+    return ((f - s.x @ b).detach() * s.take(log_q, y) + f).mean()
 
 
 def _with_critic(w: Any, v: Any, b: Any) -> Any:
     # Its loss teaches the critic only.
     error = softmax(FEATURES @ WEIGHTS) * (costs(VALUES) - (FEATURES @ b)[:, None]) ** 2
-    return expected(w, v) + error.sum() / N
+    return expected_cost(w, v) + error.sum() / N
 
 
 def _unseen_critic(s: TorchProblem, w: Any, v: Any) -> Any:
@@ -144,120 +110,100 @@ def _unseen_critic(s: TorchProblem, w: Any, v: Any) -> Any:
 
 
 _THREE = (WEIGHTS, VALUES, CRITIC)
+_critics = functools.partial(by_framework, _critic, inputs=_THREE, mean=_with_critic)
 
 ROWS = (
     *right(
         "magic-box",
         "exp(log q - detached log q) is 1, and its derivative is the score.",
         "Foerster et al. (2018), DiCE: the infinitely differentiable Monte Carlo estimator",
-        {"torch": tensors(_magic_box)},
+        by_framework(of_labels(lambda f, log_q: (log_q - log_q.detach()).exp() * f)),
     ),
     *right(
         "shared-parameters",
         "The cost looks at what q is made of: a score and a pathwise part for one parameter.",
         "Schulman et al. (2015), Gradient estimation using stochastic computation graphs",
-        {"torch": tensors(lambda s, w: _shared(s, w, holds=False), (WEIGHTS,), _shared_expected)},
+        by_framework(_shared_parameters, inputs=(WEIGHTS,), mean=_shared_expected, holds=False),
     ),
     *right(
         "encoder-score",
         "The score reaches every layer of q.",
         "Williams (1992), Simple statistical gradient-following algorithms",
-        {
-            "torch": tensors(
-                lambda s, u, w: _encoder_detached(s, u, w, holds=False),
-                (_ENCODER, WEIGHTS),
-                _encoder_expected,
-            )
-        },
+        _encoders(holds=False),
     ),
     *right(
         "critic-trained",
         "A critic that is detached where it is subtracted, and learns by squared error.",
         "Mnih and Gregor (2014), Neural variational inference and learning",
-        {"torch": tensors(_critic, _THREE, _with_critic)},
+        _critics(),
     ),
     *wrong(
         "reward-not-detached",
         "log q f with f not detached: its own derivative is weighted by log q.",
         "textbook mistake",
-        {"torch": tensors(_reward_not_detached)},
+        by_framework(of_labels(lambda f, log_q: f * log_q)),
     ),
     *wrong(
         "cost-differentiated-twice",
         "log q f + f, f not detached: its own derivative is weighted by 1 + log q.",
         "textbook mistake",
-        {"torch": tensors(_counted_twice)},
+        by_framework(of_labels(lambda f, log_q: f * log_q + f)),
     ),
     *wrong(
         "pathwise-missing",
         "The score alone, though the cost has parameters.",
         "textbook mistake",
-        {"torch": tensors(_no_pathwise), "numpy": by_hand(_no_pathwise_by_hand)},
+        by_framework(of_labels(lambda f, log_q: f.detach() * log_q), _no_pathwise_by_hand),
     ),
     *wrong(
         "score-without-cost",
         "The cost is left out of the score's part, whose mean is then zero.",
         "relax 5f78ddd",
-        {
-            "torch": tensors(_score_without_cost),
-            "numpy": by_hand(_score_without_cost_by_hand),
-        },
+        by_framework(
+            of_labels(lambda f, log_q: log_q + f), of_labels_by_hand(lambda f, q, y: score(q, y))
+        ),
     ),
     *wrong(
         "logits-detached",
         "q is built on detached logits: its parameters get no gradient.",
         "relax #6",
-        {"torch": tensors(_logits_detached)},
+        by_framework(_logits_detached),
     ),
     *wrong(
         "shared-pathwise-missing",
         "The cost reads what q is made of, and is detached everywhere.",
         "Schulman et al. (2015), Gradient estimation using stochastic computation graphs",
-        {"torch": tensors(lambda s, w: _shared(s, w, holds=True), (WEIGHTS,), _shared_expected)},
+        by_framework(_shared_parameters, inputs=(WEIGHTS,), mean=_shared_expected, holds=True),
     ),
     *wrong(
         "encoder-detached",
         "What q is made of is detached: the score reaches its last layer only.",
         "relax #6",
-        {
-            "torch": tensors(
-                lambda s, u, w: _encoder_detached(s, u, w, holds=True),
-                (_ENCODER, WEIGHTS),
-                _encoder_expected,
-            )
-        },
+        _encoders(holds=True),
     ),
     *wrong(
         "critic-not-detached",
         "A critic gets the score's gradient besides that of its own loss.",
         "textbook mistake",
-        {
-            "torch": tensors(
-                lambda s, w, v, b: _critic(s, w, v, b, held=False), _THREE, _with_critic
-            )
-        },
+        _critics(held=False),
     ),
     *wrong(
         "critic-as-number",
         "The critic is turned into numbers before its loss: it never learns.",
         "textbook mistake: .item() on a critic",
-        {
-            "torch": tensors(
-                lambda s, w, v, b: _critic(s, w, v, b, as_number=True), _THREE, _with_critic
-            )
-        },
+        _critics(as_number=True),
     ),
     *wrong(
         "critic-loss-lost",
         "The critic's loss is not among what is differentiated.",
         "Pyro #1891, under jit",
-        {"torch": tensors(_loss_lost, _THREE, _with_critic)},
+        by_framework(_loss_lost, inputs=_THREE, mean=_with_critic),
     ),
     *wrong(
         "critic-never-trained",
         "As critic-as-number, where the critic is not among the parameters checked.",
         "textbook mistake: .item() on a critic",
-        {"torch": tensors(_unseen_critic)},
+        by_framework(_unseen_critic),
         sees="reach",
     ),
 )

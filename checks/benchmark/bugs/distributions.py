@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from .row import Makes, right, wrong
+from .row import right, wrong
 from .toy_problem import (
     FEATURES,
     SENTENCES,
     TABLE,
-    VALUES,
-    WEIGHTS,
     K,
     N,
     TorchProblem,
-    by_hand,
+    by_framework,
     costs,
     draw,
-    expected,
     pathwise,
     score,
     softmax,
-    tensors,
     to_weights,
 )
 
@@ -75,12 +72,9 @@ def _bits_expected(u: Any) -> Any:
     return total
 
 
-def _bit_rows(how: str, *, hand: bool = True) -> Makes:
-    given = (BIT_WEIGHTS,), _bits_expected
-    makes = {"torch": tensors(lambda s, u: _bits(s, u, how=how), *given)}
-    if hand:
-        makes["numpy"] = by_hand(lambda rng, u: _bits_by_hand(rng, u, how=how), *given)
-    return makes
+_bit_rows = functools.partial(
+    by_framework, torch=_bits, numpy=_bits_by_hand, inputs=(BIT_WEIGHTS,), mean=_bits_expected
+)
 
 
 # ------------------------------------------------------------------ two stages
@@ -95,15 +89,15 @@ def _stages(s: TorchProblem, u: Any, m: Any, *, how: str) -> Any:
     log_z, log_y = (s.x @ u).log_softmax(dim=-1), m.log_softmax(dim=-1)
     z = s.draw(log_z)
     y = s.draw(log_y[z])
-    joint = {"both": s.at(log_z, z), "labels": 0.0}
+    joint = {"both": s.take(log_z, z), "labels": 0.0}
     given = log_y[z, y]
     if how == "marginal":
-        log_probability = s.at((log_z.exp() @ log_y.exp()).log(), y)
+        log_probability = s.take((log_z.exp() @ log_y.exp()).log(), y)
     elif how == "mean of logs":
-        log_probability = s.at(log_z.exp() @ log_y, y)
+        log_probability = s.take(log_z.exp() @ log_y, y)
     else:
         log_probability = joint[how] + given
-    return (s.at(s.table, y) * log_probability).mean()
+    return (s.take(s.table, y) * log_probability).mean()
 
 
 def _stages_expected(u: Any, m: Any) -> Any:
@@ -114,9 +108,9 @@ def _stages_expected(u: Any, m: Any) -> Any:
     return total
 
 
-def _stage_rows(how: str) -> Makes:
-    given = (COMPONENT_WEIGHTS, COMPONENT_LOGITS), _stages_expected
-    return {"torch": tensors(lambda s, u, m: _stages(s, u, m, how=how), *given)}
+_stage_rows = functools.partial(
+    by_framework, _stages, inputs=(COMPONENT_WEIGHTS, COMPONENT_LOGITS), mean=_stages_expected
+)
 
 
 # ------------------------------------------------------------------ labels
@@ -125,9 +119,7 @@ def _stage_rows(how: str) -> Makes:
 ALLOWED = np.array([[1.0, 1.0, 0.0], [0.0, 1.0, 1.0]])
 
 
-def _masked(
-    s: TorchProblem, w: Any, v: Any, *, renormalised: bool, by_product: bool = False
-) -> Any:
+def _mask(s: TorchProblem, w: Any, v: Any, *, renormalised: bool, by_product: bool = False) -> Any:
     log_q = s.log_q(w)
     allowed = s.constant(ALLOWED)
     # The logarithm of zero is minus infinity either way; its derivative times zero is NaN.
@@ -136,10 +128,10 @@ def _masked(
     masked = filled.log_softmax(dim=-1)
     y = s.torch.multinomial(masked.detach().exp(), 1)[:, 0]
     f = s.cost(v, y)
-    return (f.detach() * s.at(masked if renormalised else log_q, y) + f).mean()
+    return (f.detach() * s.take(masked if renormalised else log_q, y) + f).mean()
 
 
-def _masked_by_hand(rng: Any, w: Any, v: Any, *, renormalised: bool) -> Any:
+def _mask_by_hand(rng: Any, w: Any, v: Any, *, renormalised: bool) -> Any:
     q = softmax(FEATURES @ w)
     masked = q * ALLOWED / (q * ALLOWED).sum(axis=-1, keepdims=True)
     y = draw(rng, masked)
@@ -153,14 +145,7 @@ def _masked_expected(w: Any, v: Any) -> Any:
     return (q / q.sum(axis=-1, keepdims=True) * costs(v)).sum() / N
 
 
-def _mask_rows(renormalised: bool) -> Makes:
-    given = (WEIGHTS, VALUES), _masked_expected
-    return {
-        "torch": tensors(lambda s, w, v: _masked(s, w, v, renormalised=renormalised), *given),
-        "numpy": by_hand(
-            lambda rng, w, v: _masked_by_hand(rng, w, v, renormalised=renormalised), *given
-        ),
-    }
+_mask_rows = functools.partial(by_framework, _mask, _mask_by_hand, mean=_masked_expected)
 
 
 def _wrong_argument(s: TorchProblem, w: Any, v: Any) -> Any:
@@ -170,11 +155,11 @@ def _wrong_argument(s: TorchProblem, w: Any, v: Any) -> Any:
     return (f.detach() * q.log_prob(y) + f).mean()
 
 
-def _clamped(s: TorchProblem, w: Any, v: Any) -> Any:
+def _clamp(s: TorchProblem, w: Any, v: Any) -> Any:
     q = s.log_q(w).exp()
     y = s.draw(q.log())
     f = s.cost(v, y)
-    return (f.detach() * s.at(q.clamp(min=0.25).log(), y) + f).mean()
+    return (f.detach() * s.take(q.clamp(min=0.25).log(), y) + f).mean()
 
 
 def _by_inversion(found: Callable[[Any, Any], Any]) -> Callable[..., Any]:
@@ -192,105 +177,97 @@ def _by_inversion(found: Callable[[Any, Any], Any]) -> Callable[..., Any]:
 _WILLIAMS = "Williams (1992), Simple statistical gradient-following algorithms"
 
 ROWS = (
-    *right("bits", "Log-probabilities of bits are summed.", _WILLIAMS, _bit_rows("sum")),
+    *right("bits", "Log-probabilities of bits are summed.", _WILLIAMS, _bit_rows(how="sum")),
     *right(
         "two-stages",
         "The scores of a component and of the label drawn from it.",
         _WILLIAMS,
-        _stage_rows("both"),
+        _stage_rows(how="both"),
     ),
     *right(
         "marginal-score",
         "The cost sees the label only: the score of its marginal does, with less variance.",
         "Liu et al. (2019), Rao-Blackwellized stochastic gradients for discrete distributions",
-        _stage_rows("marginal"),
+        _stage_rows(how="marginal"),
     ),
     *right(
         "masked-renormalised",
         "Labels that may not be drawn are masked, and log q is of what is left.",
         "Huang and Ontanon (2022), A closer look at invalid action masking",
-        _mask_rows(True),
+        _mask_rows(renormalised=True),
     ),
     *right(
         "by-inversion",
         "A label is the number of cumulated probabilities below a uniform number.",
         _WILLIAMS,
-        {"numpy": by_hand(_by_inversion(lambda u, edges: int((u > edges[:-1]).sum())))},
+        by_framework(numpy=_by_inversion(lambda u, edges: int((u > edges[:-1]).sum()))),
     ),
     *wrong(
         "bits-ones-only",
         "b log p, without (1 - b) log(1 - p).",
         "textbook mistake",
-        _bit_rows("ones only"),
+        _bit_rows(how="ones only"),
     ),
     *wrong(
         "bits-averaged",
         "Log-probabilities of bits are averaged, not summed.",
         "textbook mistake",
-        _bit_rows("mean"),
+        _bit_rows(how="mean"),
     ),
     *wrong(
         "bits-first-only",
         "The log-probability of the first bit stands for all.",
         "textbook mistake",
-        _bit_rows("first"),
+        _bit_rows(how="first"),
     ),
     *wrong(
         "sigmoid-twice",
         "Probabilities are given where logits are expected, in the log-probability only.",
         "textbook mistake",
-        _bit_rows("sigmoid twice", hand=False),
+        _bit_rows(how="sigmoid twice", numpy=None),
     ),
     *wrong(
         "component-score-missing",
         "The label's score given its component, without the component's.",
         "textbook mistake",
-        _stage_rows("labels"),
+        _stage_rows(how="labels"),
     ),
     *wrong(
         "mixture-mean-of-logs",
         "The mean of the components' logarithms in place of the logarithm of their mean.",
         "textbook mistake",
-        _stage_rows("mean of logs"),
+        _stage_rows(how="mean of logs"),
     ),
     *wrong(
         "masked-not-renormalised",
         "Labels are masked when drawn, and log q is that of all labels.",
         "Huang and Ontanon (2022), A closer look at invalid action masking",
-        _mask_rows(False),
+        _mask_rows(renormalised=False),
     ),
     *wrong(
         "masked-by-product",
         "Probabilities are multiplied by the mask before their logarithm: gradients are NaN.",
         "textbook mistake",
-        {
-            "torch": tensors(
-                lambda s, w, v: _masked(s, w, v, renormalised=True, by_product=True),
-                (WEIGHTS, VALUES),
-                _masked_expected,
-            )
-        },
+        by_framework(_mask, mean=_masked_expected, renormalised=True, by_product=True),
     ),
     *wrong(
         "probabilities-as-logits",
         "Probabilities are given where logits are expected: another q, consistently.",
         "textbook mistake",
-        {"torch": tensors(_wrong_argument, mean=expected)},
+        by_framework(_wrong_argument),
     ),
     *wrong(
         "probabilities-clamped",
         "Small probabilities are raised before their logarithm is taken: no derivative is left.",
         "textbook mistake, here with a large limit",
-        {"torch": tensors(_clamped)},
+        by_framework(_clamp),
     ),
     *wrong(
         "inversion-shifted",
         "The uniform number is compared with cumulated probabilities that begin at zero.",
         "textbook mistake: a sampler that does not draw from q",
-        {
-            "numpy": by_hand(
-                _by_inversion(lambda u, edges: min(int((u < edges).sum()), len(edges) - 1))
-            )
-        },
+        by_framework(
+            numpy=_by_inversion(lambda u, edges: min(int((u < edges).sum()), len(edges) - 1))
+        ),
     ),
 )

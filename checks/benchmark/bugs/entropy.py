@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
 
-from .row import Makes, right, wrong
+from .row import right, wrong
 from .toy_problem import (
     FEATURES,
     SENTENCES,
-    VALUES,
     WEIGHTS,
     N,
     TorchProblem,
-    by_hand,
+    by_framework,
     costs,
     draw,
-    expected,
+    expected_cost,
+    of_labels,
     pathwise,
     score,
     softmax,
-    tensors,
     to_weights,
 )
 
@@ -50,7 +50,7 @@ def _entropy(s: TorchProblem, w: Any, v: Any, *, how: str) -> Any:
     signal, analytic = SIGNALS[how]
     log_q = s.log_q(w)
     y = s.draw(log_q)
-    f, log_probability = s.cost(v, y), s.at(log_q, y)
+    f, log_probability = s.cost(v, y), s.take(log_q, y)
     negative = (log_q.exp() * log_q).sum(dim=-1)
     return (signal(f, log_probability).detach() * log_probability + f + analytic * negative).mean()
 
@@ -67,30 +67,22 @@ def _entropy_by_hand(rng: Any, w: Any, v: Any, *, how: str) -> Any:
 
 def _with_entropy(w: Any, v: Any) -> Any:
     q = softmax(FEATURES @ w)
-    return expected(w, v) + SHARE * (q * np.log(q)).sum() / N
+    return expected_cost(w, v) + SHARE * (q * np.log(q)).sum() / N
 
 
-def _both(how: str) -> Makes:
-    given = (WEIGHTS, VALUES), _with_entropy
-    return {
-        "torch": tensors(lambda s, w, v: _entropy(s, w, v, how=how), *given),
-        "numpy": by_hand(lambda rng, w, v: _entropy_by_hand(rng, w, v, how=how), *given),
-    }
+_entropies = functools.partial(by_framework, _entropy, _entropy_by_hand, mean=_with_entropy)
 
 
-def _not_held(s: TorchProblem, w: Any, v: Any) -> Any:
+def _not_held(f: Any, log_q: Any) -> Any:
     # log q (f + log q), the logarithm in the cost not detached: its part is differentiated twice.
-    log_q = s.log_q(w)
-    y = s.draw(log_q)
-    f, log_probability = s.cost(v, y), s.at(log_q, y)
-    return ((f.detach() + SHARE * log_probability) * log_probability + f).mean()
+    return (f.detach() + SHARE * log_q) * log_q + f
 
 
 def _of_the_mean(s: TorchProblem, w: Any, v: Any) -> Any:
     log_q = s.log_q(w)
     y = s.draw(log_q)
     f, mean = s.cost(v, y), log_q.exp().mean(dim=0)
-    return (f.detach() * s.at(log_q, y) + f).mean() + SHARE * (mean * mean.log()).sum()
+    return (f.detach() * s.take(log_q, y) + f).mean() + SHARE * (mean * mean.log()).sum()
 
 
 # ------------------------------------------------------------------ divergences
@@ -106,7 +98,7 @@ DIVERGENCES: dict[str, Any] = {
 
 def _divergence(s: TorchProblem, w: Any, *, how: str) -> Any:
     away = s.log_q(w) - s.constant(PRIOR).log()
-    return DIVERGENCES[how](s, s.at(away, s.draw(s.log_q(w)))).mean()
+    return DIVERGENCES[how](s, s.take(away, s.draw(s.log_q(w)))).mean()
 
 
 def _divergence_by_hand(rng: Any, w: Any, *, how: str) -> Any:
@@ -122,15 +114,16 @@ def _from_prior(w: Any) -> Any:
     return (q * np.log(q / PRIOR)).sum() / N
 
 
-def _divergences(how: str) -> Makes:
-    given = (WEIGHTS,), _from_prior
-    return {
-        "torch": tensors(lambda s, w: _divergence(s, w, how=how), *given),
-        "numpy": by_hand(lambda rng, w: _divergence_by_hand(rng, w, how=how), *given),
-    }
+_divergences = functools.partial(
+    by_framework,
+    torch=_divergence,
+    numpy=_divergence_by_hand,
+    inputs=(WEIGHTS,),
+    mean=_from_prior,
+)
 
 
-def _reversed(s: TorchProblem, w: Any) -> Any:
+def _other_divergence(s: TorchProblem, w: Any) -> Any:
     prior = s.constant(PRIOR)
     return (prior * (prior.log() - s.log_q(w))).sum(dim=-1).mean()
 
@@ -139,78 +132,80 @@ _K3 = "Schulman (2020), Approximating KL divergence: values, which are no losses
 _ELBO = "Ranganath, Gerrish and Blei (2014), Black box variational inference"
 
 ROWS = (
-    *right("entropy-in-signal", "log q is part of the cost.", _ELBO, _both("in the signal")),
+    *right(
+        "entropy-in-signal", "log q is part of the cost.", _ELBO, _entropies(how="in the signal")
+    ),
     *right(
         "log-q-plus-one",
         "The derivative of q log q is (log q + 1) times that of q; the one makes no difference.",
         _ELBO,
-        _both("and one"),
+        _entropies(how="and one"),
     ),
     *right(
         "entropy-analytic",
         "The entropy is summed over labels, and no part of the signal.",
         "Mnih et al. (2016), Asynchronous methods for deep reinforcement learning",
-        _both("analytic"),
+        _entropies(how="analytic"),
     ),
     *right(
         "divergence-scored",
         "log(q / prior) on a sample weights the score.",
         _ELBO,
-        _divergences("scored"),
+        _divergences(how="scored"),
     ),
     *right(
         "divergence-squared",
         "Half the square of log(q / prior): its value is not the divergence, its derivative is.",
         _K3,
-        {"torch": _divergences("squared")["torch"]},
+        _divergences(how="squared", numpy=None),
     ),
-    *wrong("entropy-sign", "The entropy is lowered.", "textbook mistake", _both("sign")),
+    *wrong("entropy-sign", "The entropy is lowered.", "textbook mistake", _entropies(how="sign")),
     *wrong(
         "entropy-twice",
         "The entropy is part of the signal and is summed over labels too.",
         "textbook mistake",
-        _both("twice"),
+        _entropies(how="twice"),
     ),
     *wrong(
         "entropy-left-out",
         "log q in the cost is differentiated only, and that has mean zero.",
         "textbook mistake",
-        _both("left out"),
+        _entropies(how="left out"),
     ),
     *wrong(
         "entropy-share-lost",
         "The entropy counts whole where it should count its share.",
         "textbook mistake",
-        _both("share"),
+        _entropies(how="share"),
     ),
     *wrong(
         "entropy-not-held",
         "log q in the signal is not detached.",
         "textbook mistake",
-        {"torch": tensors(_not_held, (WEIGHTS, VALUES), _with_entropy)},
+        by_framework(of_labels(_not_held), mean=_with_entropy),
     ),
     *wrong(
         "entropy-of-mean",
         "The entropy of the batch's mean q in place of the mean entropy.",
         "textbook mistake",
-        {"torch": tensors(_of_the_mean, (WEIGHTS, VALUES), _with_entropy)},
+        by_framework(_of_the_mean, mean=_with_entropy),
     ),
     *wrong(
         "divergence-as-loss",
         "log(q / prior) on a sample is differentiated, which has mean zero.",
         _K3,
-        _divergences("as it is"),
+        _divergences(how="as it is"),
     ),
     *wrong(
         "divergence-positive-as-loss",
         "The estimate that is never negative is differentiated: the divergence the other way.",
         _K3,
-        _divergences("positive"),
+        _divergences(how="positive"),
     ),
     *wrong(
         "divergence-reversed",
         "KL(prior, q) in place of KL(q, prior).",
         "textbook mistake",
-        {"torch": tensors(_reversed, (WEIGHTS,), _from_prior)},
+        by_framework(_other_divergence, inputs=(WEIGHTS,), mean=_from_prior),
     ),
 )

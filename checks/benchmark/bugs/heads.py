@@ -15,14 +15,13 @@ from .toy_problem import (
     VALUES,
     WEIGHTS,
     TorchProblem,
-    by_hand,
+    by_framework,
     costs,
     draw,
-    expected,
+    expected_cost,
     pathwise,
     score,
     softmax,
-    tensors,
     to_weights,
 )
 
@@ -30,12 +29,12 @@ from .toy_problem import (
 HEAD = np.array([0.9, -0.35])
 
 
-def _ignoring(w: Any, v: Any, _u: Any) -> Any:
-    return expected(w, v)
+def _mean_without_head(w: Any, v: Any, _u: Any) -> Any:
+    return expected_cost(w, v)
 
 
-def _penalised(w: Any, v: Any, u: Any) -> Any:
-    return expected(w, v) + (u**2).sum()
+def _mean_and_penalty(w: Any, v: Any, u: Any) -> Any:
+    return expected_cost(w, v) + (u**2).sum()
 
 
 def _with_head(s: TorchProblem, w: Any, v: Any, u: Any) -> Any:
@@ -43,14 +42,14 @@ def _with_head(s: TorchProblem, w: Any, v: Any, u: Any) -> Any:
     y = s.draw(log_q)
     f = s.cost(v, y)
     padded = 0.0 * (s.x @ u).sum()
-    return (f.detach() * s.at(log_q, y) + f).mean() + padded
+    return (f.detach() * s.take(log_q, y) + f).mean() + padded
 
 
 def _with_head_held(s: TorchProblem, w: Any, v: Any, u: Any) -> Any:
     log_q = s.log_q(w)
     y = s.draw(log_q)
     f = s.cost(v, y)
-    return (f.detach() * s.at(log_q, y) + f).mean() + (u.detach() ** 2).sum()
+    return (f.detach() * s.take(log_q, y) + f).mean() + (u.detach() ** 2).sum()
 
 
 def _with_head_by_hand(rng: Any, w: Any, v: Any, u: Any) -> Any:
@@ -61,16 +60,15 @@ def _with_head_by_hand(rng: Any, w: Any, v: Any, u: Any) -> Any:
 
 
 def _heads(mean: Any, estimate: Any) -> Makes:
-    given = (WEIGHTS, VALUES, HEAD), mean
-    return {"torch": tensors(estimate, *given), "numpy": by_hand(_with_head_by_hand, *given)}
+    return by_framework(estimate, _with_head_by_hand, (WEIGHTS, VALUES, HEAD), mean)
 
 
-def _fitted(w: Any, _v: Any, u: Any) -> Any:
+def _critic_loss(w: Any, _v: Any, u: Any) -> Any:
     """What the critic's loss and the surrogate are the gradients of; the cost is no part of it."""
     f = costs(VALUES)
     q = softmax(FEATURES @ WEIGHTS)
     loss = (q * (f - (FEATURES @ u)[:, None]) ** 2).sum() / len(f)
-    return expected(w, VALUES) + loss
+    return expected_cost(w, VALUES) + loss
 
 
 def _beside_critic(s: TorchProblem, w: Any, v: Any, u: Any) -> Any:
@@ -78,7 +76,7 @@ def _beside_critic(s: TorchProblem, w: Any, v: Any, u: Any) -> Any:
     y = s.draw(log_q)
     f, critic = s.cost(v, y), s.x @ u
     ((f.detach() - critic) ** 2).mean().backward()
-    return ((f - critic).detach() * s.at(log_q, y)).mean()  # the cost's own gradient is left out
+    return ((f - critic).detach() * s.take(log_q, y)).mean()  # the cost's own gradient is left out
 
 
 ROWS = (
@@ -86,19 +84,19 @@ ROWS = (
         "head-unused",
         "A head that has no part in the cost, and no gradient.",
         "padded or frozen parts of a model; critics that learn elsewhere, as in NVIL",
-        _heads(_ignoring, _with_head),
+        _heads(_mean_without_head, _with_head),
     ),
     *wrong(
         "head-not-reached",
         "A head that has a part in the cost, and no gradient on any path.",
         "textbook mistake: a parameter that is detached",
-        _heads(_penalised, _with_head_held),
+        _heads(_mean_and_penalty, _with_head_held),
     ),
     *wrong(
         "critic-backward-beside",
         "A surrogate is returned after the critic's loss went backward: two gradients, no sum.",
         "NVIL as in Mnih and Gregor (2014), written with one backward() and one return",
-        {"torch": tensors(_beside_critic, (WEIGHTS, VALUES, HEAD), _fitted)},
+        by_framework(_beside_critic, inputs=(WEIGHTS, VALUES, HEAD), mean=_critic_loss),
         sees="reach",
         raises=NotAGradient,
     ),

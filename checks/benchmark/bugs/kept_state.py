@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .baselines import KeptMean
 from .row import Makes, Problem, right, wrong
 from .toy_problem import (
     FEATURES,
@@ -15,44 +16,20 @@ from .toy_problem import (
     VALUES,
     WEIGHTS,
     TorchProblem,
+    by_framework,
     by_hand,
     costs,
     draw,
     exact,
-    expected,
+    expected_cost,
     pathwise,
     score,
-    scored,
+    score_function,
     softmax,
-    tensors,
     to_weights,
 )
 
 # ------------------------------------------------------------------ signals that keep something
-
-
-class _EarlierMean:
-    """Cost less a running mean of the costs of earlier runs."""
-
-    def __init__(self) -> None:
-        self._kept = 0.9
-
-    def __call__(self, f: Any, _x: Any) -> Any:
-        signal = f - self._kept
-        self._kept = 0.8 * self._kept + 0.2 * float(f.mean())
-        return signal
-
-
-class _FirstCost:
-    """Cost less that of the first run there ever was."""
-
-    def __init__(self) -> None:
-        self._kept: float | None = None
-
-    def __call__(self, f: Any, _x: Any) -> Any:
-        if self._kept is None:
-            self._kept = float(f.mean())
-        return f - self._kept
 
 
 class _LargestSoFar:
@@ -77,11 +54,11 @@ class _BestSoFar:
         return f - self._kept
 
 
-def _keeping(start: Callable[[], Any]) -> Makes:
+def _keep(start: Callable[[], Any]) -> Makes:
     """Estimators of a signal that keeps something, and no way to forget it."""
 
     def makes(name: str) -> Callable[[], Problem]:
-        return lambda: scored(start())[name]()
+        return lambda: score_function(start())[name]()
 
     return {name: makes(name) for name in ("torch", "numpy")}
 
@@ -100,17 +77,17 @@ def _steps() -> Problem:
         log_q = s.log_q(w)
         y = s.draw(log_q)
         f = s.cost(v, y)
-        (f.detach() * s.at(log_q, y) + f).mean().backward()
+        (f.detach() * s.take(log_q, y) + f).mean().backward()
         optimizer.step()
 
-    return Problem(estimate, (w, v), exact=exact(expected, (WEIGHTS, VALUES)))
+    return Problem(estimate, (w, v), exact=exact(expected_cost, (WEIGHTS, VALUES)))
 
 
 #: Shift of each feature after it was normalised over sentences, (D,).
 SHIFTS = np.array([0.6, -0.25])
 
 
-def _normalised(w: Any, shifts: Any) -> Any:
+def _mean_of_normalised(w: Any, shifts: Any) -> Any:
     """The mean cost of labels whose logits are of features normalised over the sentences."""
     spread = np.sqrt(FEATURES.var(axis=0) + 1e-5)  # what PyTorch adds
     hidden = (FEATURES - FEATURES.mean(axis=0)) / spread + shifts
@@ -127,10 +104,10 @@ def _normalises() -> Problem:
     def surrogate(w: Any, _shifts: Any) -> Any:
         log_q = (norm(s.x) @ w).log_softmax(dim=-1)
         y = s.draw(log_q)
-        return (s.at(s.table, y) * s.at(log_q, y)).mean()
+        return (s.take(s.table, y) * s.take(log_q, y)).mean()
 
     inputs = s.constant(WEIGHTS).requires_grad_(), norm.bias
-    return Problem(surrogate, inputs, exact=exact(_normalised, (WEIGHTS, SHIFTS)))
+    return Problem(surrogate, inputs, exact=exact(_mean_of_normalised, (WEIGHTS, SHIFTS)))
 
 
 def _adds_up() -> Problem:
@@ -161,7 +138,7 @@ def _centres_tensor_in_place(s: TorchProblem, w: Any, v: Any) -> Any:
     log_q = s.log_q(w)
     y = s.draw(log_q)
     f = s.cost(v, y)
-    return (f.detach() * s.at(log_q, y) + f).mean()
+    return (f.detach() * s.take(log_q, y) + f).mean()
 
 
 def _seeds() -> Problem:
@@ -174,7 +151,7 @@ def _seeds() -> Problem:
         return to_weights(f[:, None] * score(q, y)), pathwise(v, y)
 
     inputs = WEIGHTS.copy(), VALUES.copy()
-    return Problem(estimate, inputs, exact=exact(expected, inputs))
+    return Problem(estimate, inputs, exact=exact(expected_cost, inputs))
 
 
 _OWN_DRAW = "textbook mistake: a baseline that depends on the draw that it is subtracted from"
@@ -184,7 +161,7 @@ ROWS = (
         "mean-kept",
         "A running mean of the costs of earlier runs is kept from run to run.",
         "the kind of state that Storchastic MovingAverageBaseline keeps",
-        _keeping(_EarlierMean),
+        _keep(lambda: KeptMean(start=0.9, learns_first=False)),
     ),
     *right(
         "optimizer-steps",
@@ -202,19 +179,19 @@ ROWS = (
         "first-cost-kept",
         "The baseline is set once, to the first cost there ever is: in the first run its own.",
         _OWN_DRAW,
-        _keeping(_FirstCost),
+        _keep(lambda: KeptMean(start=None, learns_first=True, decay=1.0)),
     ),
     *wrong(
         "largest-so-far",
         "Costs are divided by the largest magnitude so far, this run's own among them.",
         "rewards scaled by a running maximum; " + _OWN_DRAW,
-        _keeping(_LargestSoFar),
+        _keep(_LargestSoFar),
     ),
     *wrong(
         "best-so-far",
         "The baseline is the least cost so far, this run's own among them.",
         "neural combinatorial search with a best-so-far baseline; " + _OWN_DRAW,
-        _keeping(_BestSoFar),
+        _keep(_BestSoFar),
     ),
     *wrong(
         "gradients-add-up",
@@ -227,7 +204,7 @@ ROWS = (
         "parameters-changed",
         "The parameters are another vector after an estimate than before it.",
         "textbook mistake",
-        {"torch": tensors(_centres_tensor_in_place), "numpy": by_hand(_centres_in_place)},
+        by_framework(_centres_tensor_in_place, _centres_in_place),
         sees="state",
     ),
     *wrong(

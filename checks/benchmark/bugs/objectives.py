@@ -34,11 +34,11 @@ SLOPE = 3.0
 SCALES = 1e2, 1e-4
 
 
-def _rectified(s: TorchProblem, v: Any, y: Any) -> Any:
-    return s.at(s.table, y) + SLOPE * (v[y] - s.t).relu()
+def _rectified_cost(s: TorchProblem, v: Any, y: Any) -> Any:
+    return s.take(s.table, y) + SLOPE * (v[y] - s.t).relu()
 
 
-def _squared(s: TorchProblem, v: Any, y: Any) -> Any:
+def _squared_cost(s: TorchProblem, v: Any, y: Any) -> Any:
     return s.cost(v, y)
 
 
@@ -57,7 +57,7 @@ def _problem(
             log_q = s.log_q(scale * w)
             y = s.draw(log_q)
             f = cost(s, scale * v, y)
-            return (f.detach() * s.at(log_q, y) + (f if live else f.detach())).mean()
+            return (f.detach() * s.take(log_q, y) + (f if live else f.detach())).mean()
 
         given = tuple(s.constant(each / scale).requires_grad_() for each in inputs)
         return Problem(surrogate, given, objective=objective, surrogate=surrogate)
@@ -96,15 +96,15 @@ def _problem_by_hand(
 def _near_kinks(live: bool) -> Makes:
     inputs = WEIGHTS, BESIDE_KINKS
     return {
-        "torch": _problem(inputs, _rectified, 1.0, live),
+        "torch": _problem(inputs, _rectified_cost, 1.0, live),
         "numpy": _problem_by_hand(inputs, True, 1.0, live),
     }
 
 
-def _scaled(scale: float) -> Makes:
+def _problems_at_scale(scale: float) -> Makes:
     inputs = WEIGHTS, VALUES
     return {
-        "torch": _problem(inputs, _squared, scale, True),
+        "torch": _problem(inputs, _squared_cost, scale, True),
         "numpy": _problem_by_hand(inputs, False, scale, True),
     }
 
@@ -122,13 +122,13 @@ ROWS = (
         "parameters-small",
         "Parameters are hundredths, and the model multiplies them by a hundred.",
         _SIZES,
-        _scaled(SCALES[0]),
+        _problems_at_scale(SCALES[0]),
     ),
     *right(
         "parameters-large",
         "Parameters are thousands, and the model divides them by ten thousand.",
         _SIZES,
-        _scaled(SCALES[1]),
+        _problems_at_scale(SCALES[1]),
     ),
     *wrong(
         "near-kinks-not-pathwise",

@@ -8,22 +8,25 @@ Reference:
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
 
-from .row import Makes, right, wrong
+from .row import right, wrong
 from .toy_problem import (
     FEATURES,
     SENTENCES,
+    K,
+    N,
     TorchProblem,
-    by_hand,
+    by_framework,
     costs,
     draw,
     pathwise,
     score,
+    score_function,
     softmax,
-    tensors,
     to_weights,
 )
 
@@ -50,15 +53,15 @@ def _weight(ratio: Any, how: str) -> Any:
     return ratio * 0.0 + 1.0
 
 
-def _drawn_elsewhere(s: TorchProblem, w: Any, v: Any, *, how: str, samples: int) -> Any:
+def _drawn_elsewhere(s: TorchProblem, w: Any, v: Any, *, how: str, samples: int = 1) -> Any:
     log_q, others = s.log_q(w), s.constant(BEHAVIOUR)
     y = s.draw(others.log(), samples)
     f = s.cost(v, y)
-    weight = _weight(s.at(log_q.detach().exp() / others, y), how)
-    return (weight * (f.detach() * s.at(log_q, y) + f)).mean()
+    weight = _weight(s.take(log_q.detach().exp() / others, y), how)
+    return (weight * (f.detach() * s.take(log_q, y) + f)).mean()
 
 
-def _drawn_elsewhere_by_hand(rng: Any, w: Any, v: Any, *, how: str, samples: int) -> Any:
+def _drawn_elsewhere_by_hand(rng: Any, w: Any, v: Any, *, how: str, samples: int = 1) -> Any:
     q = softmax(FEATURES @ w)
     y = draw(rng, BEHAVIOUR, samples)
     weight = _weight((q / BEHAVIOUR)[SENTENCES, y], how)
@@ -66,12 +69,7 @@ def _drawn_elsewhere_by_hand(rng: Any, w: Any, v: Any, *, how: str, samples: int
     return to_weights(signal[..., None] * score(q, y)), pathwise(v, y, weight)
 
 
-def _elsewhere(how: str, samples: int = 1) -> Makes:
-    options: dict[str, Any] = {"how": how, "samples": samples}
-    return {
-        "torch": tensors(lambda s, w, v: _drawn_elsewhere(s, w, v, **options)),
-        "numpy": by_hand(lambda rng, w, v: _drawn_elsewhere_by_hand(rng, w, v, **options)),
-    }
+_off_policy = functools.partial(by_framework, _drawn_elsewhere, _drawn_elsewhere_by_hand)
 
 
 def _proximal(s: TorchProblem, w: Any, v: Any, *, clips: bool) -> Any:
@@ -79,7 +77,7 @@ def _proximal(s: TorchProblem, w: Any, v: Any, *, clips: bool) -> Any:
     others = s.constant(BEHAVIOUR)
     y = s.draw(others.log())
     f = s.cost(v, y)
-    ratio = s.at(s.log_q(w).exp() / others, y)
+    ratio = s.take(s.log_q(w).exp() / others, y)
     if clips:
         return s.torch.maximum(ratio * f, ratio.clip(1.0 - CLIP, 1.0 + CLIP) * f).mean()
     return (ratio * f).mean()
@@ -89,38 +87,18 @@ def _score_only(s: TorchProblem, w: Any, v: Any) -> Any:
     log_q, others = s.log_q(w), s.constant(BEHAVIOUR)
     y = s.draw(others.log())
     f = s.cost(v, y)
-    ratio = s.at(log_q.detach().exp() / others, y)
-    return (ratio * f.detach() * s.at(log_q, y) + f).mean()
+    ratio = s.take(log_q.detach().exp() / others, y)
+    return (ratio * f.detach() * s.take(log_q, y) + f).mean()
 
 
-def _tempered(s: TorchProblem, w: Any, v: Any) -> Any:
-    log_q = s.log_q(w)
-    y = s.draw(log_q / TEMPERATURE)
-    f = s.cost(v, y)
-    return (f.detach() * s.at(log_q, y) + f).mean()
-
-
-def _tempered_by_hand(rng: Any, w: Any, v: Any) -> Any:
-    q = softmax(FEATURES @ w)
-    y = draw(rng, softmax(FEATURES @ w / TEMPERATURE))
-    f = costs(v)[SENTENCES, y]
-    return to_weights(f[:, None] * score(q, y)), pathwise(v, y)
-
-
-def _explores(s: TorchProblem, w: Any, v: Any) -> Any:
-    log_q = s.log_q(w)
+def _explore(s: TorchProblem, log_q: Any) -> Any:
     explores = s.torch.bernoulli(s.t * 0.0 + EXPLORED) > 0.0
-    y = s.torch.where(explores, s.torch.randint(len(v), (len(s.t),)), s.draw(log_q))
-    f = s.cost(v, y)
-    return (f.detach() * s.at(log_q, y) + f).mean()
+    return s.torch.where(explores, s.torch.randint(K, (N,)), s.draw(log_q))
 
 
-def _explores_by_hand(rng: Any, w: Any, v: Any) -> Any:
-    q = softmax(FEATURES @ w)
-    explores = rng.random(len(q)) < EXPLORED
-    y = np.where(explores, rng.integers(len(v), size=len(q)), draw(rng, q))
-    f = costs(v)[SENTENCES, y]
-    return to_weights(f[:, None] * score(q, y)), pathwise(v, y)
+def _explore_by_hand(rng: Any, q: np.ndarray) -> np.ndarray:
+    explores = rng.random(N) < EXPLORED
+    return np.where(explores, rng.integers(K, size=N), draw(rng, q))
 
 
 _IMPORTANCE = "Precup, Sutton and Singh (2000), Eligibility traces for off-policy policy evaluation"
@@ -131,60 +109,64 @@ ROWS = (
         "off-policy-ratio",
         "What is drawn elsewhere is weighted by q over the probability it was drawn by.",
         _IMPORTANCE,
-        _elsewhere("ratio"),
+        _off_policy(how="ratio"),
     ),
     *right(
         "ratio-differentiated",
         "The ratio's own derivative is the ratio times the score.",
         _PPO + ", without its clipping",
-        {"torch": tensors(lambda s, w, v: _proximal(s, w, v, clips=False))},
+        by_framework(_proximal, clips=False),
     ),
     *wrong(
         "off-policy-no-ratio",
         "Old draws are used as if q had made them.",
         "textbook mistake",
-        _elsewhere("none"),
+        _off_policy(how="none"),
     ),
     *wrong(
         "ratio-inverted",
         "Draws are weighted by the probability they were drawn by over q.",
         "textbook mistake",
-        _elsewhere("inverted"),
+        _off_policy(how="inverted"),
     ),
     *wrong(
         "ratio-clipped",
         "Ratios far from one are cut: less variance, for a bias.",
         "Ionides (2008), Truncated importance sampling",
-        _elsewhere("clipped"),
+        _off_policy(how="clipped"),
     ),
     *wrong(
         "ratio-self-normalised",
         "Ratios over their own mean: right in the limit of many samples only.",
         "textbook: self-normalised importance sampling is biased at any number of samples",
-        _elsewhere("self-normalised", samples=2),
+        _off_policy(how="self-normalised", samples=2),
     ),
     *wrong(
         "ratio-clipped-differentiated",
         "The worse of the ratio and its clipped self: where it is clipped the score is nothing.",
         _PPO,
-        {"torch": tensors(lambda s, w, v: _proximal(s, w, v, clips=True))},
+        by_framework(_proximal, clips=True),
     ),
     *wrong(
         "ratio-on-score-only",
         "The score's part is weighted by the ratio, the pathwise part is not.",
         "textbook mistake",
-        {"torch": tensors(_score_only)},
+        by_framework(_score_only),
     ),
     *wrong(
         "sampler-tempered",
         "Labels are drawn at a temperature that log q knows nothing of.",
         "textbook mistake",
-        {"torch": tensors(_tempered), "numpy": by_hand(_tempered_by_hand)},
+        score_function(
+            lambda f, x: f,
+            torch=lambda s, log_q: s.draw(log_q / TEMPERATURE),
+            numpy=lambda rng, q: draw(rng, softmax(np.log(q) / TEMPERATURE)),
+        ),
     ),
     *wrong(
         "sampler-explores",
         "Some labels are drawn at random, and their score is that of q.",
         "textbook mistake",
-        {"torch": tensors(_explores), "numpy": by_hand(_explores_by_hand)},
+        score_function(lambda f, x: f, torch=_explore, numpy=_explore_by_hand),
     ),
 )

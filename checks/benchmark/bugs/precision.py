@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
 
 from .row import Makes, Problem, right, wrong
-from .toy_problem import FEATURES, K, TorchProblem, draw, exact, scored, softmax
+from .toy_problem import (
+    FEATURES,
+    K,
+    TorchProblem,
+    by_framework,
+    draw,
+    score,
+    score_function,
+    softmax,
+)
 
 # ------------------------------------------------------------------ a peaked policy
 
@@ -26,7 +36,7 @@ def _peaked_exact() -> np.ndarray:
     return p * ((PEAKED_COSTS[:, None] - PEAKED_COSTS) * p).sum(axis=-1)
 
 
-def _peaked(extra: float) -> Makes:
+def _peaked_policy(extra: float) -> Makes:
     def on_tensors() -> Problem:
         s = TorchProblem()
         f = s.constant(PEAKED_COSTS)
@@ -68,7 +78,7 @@ def _units_exact() -> np.ndarray:
     return one * none * np.array([first, second])
 
 
-def _saturated() -> Problem:
+def _saturated_unit() -> Problem:
     s = TorchProblem()
     table = s.constant(UNIT_COSTS)
 
@@ -82,7 +92,7 @@ def _saturated() -> Problem:
     return Problem(surrogate, inputs, exact=_units_exact(), surrogate=surrogate)
 
 
-def _saturated_by_hand() -> Problem:
+def _saturated_unit_by_hand() -> Problem:
     rng = np.random.default_rng()
 
     def estimate(logits: Any) -> Any:
@@ -104,34 +114,24 @@ def _heads_expected(logits: Any) -> Any:
     return (softmax(logits) * HEAD_COSTS).sum()
 
 
-def _heads(share: float) -> Makes:
-    """The share of its gradient that the small head gets."""
+def _heads_on_tensors(s: TorchProblem, logits: Any, *, share: float) -> Any:
+    """The small head gets a share of its gradient."""
+    log_q = logits.log_softmax(dim=-1)
+    y = s.draw(log_q)
+    shares = s.constant(np.array([1.0, share]))
+    return (shares * s.take(s.constant(HEAD_COSTS), y) * s.take(log_q, y)).sum()
 
-    def on_tensors() -> Problem:
-        s = TorchProblem()
-        table, shares = s.constant(HEAD_COSTS), s.constant(np.array([1.0, share]))
 
-        def surrogate(logits: Any) -> Any:
-            log_q = logits.log_softmax(dim=-1)
-            y = s.draw(log_q)
-            return (shares * s.at(table, y) * s.at(log_q, y)).sum()
+def _heads_by_hand(rng: Any, logits: Any, *, share: float) -> Any:
+    q = softmax(logits)
+    y = draw(rng, q)
+    f = np.array([1.0, share]) * HEAD_COSTS[np.arange(2), y]
+    return f[:, None] * score(q, y)
 
-        inputs = (s.constant(HEADS).requires_grad_(),)
-        known = exact(_heads_expected, (HEADS,))
-        return Problem(surrogate, inputs, exact=known, surrogate=surrogate)
 
-    def by_hand() -> Problem:
-        rng, shares = np.random.default_rng(), np.array([1.0, share])
-
-        def estimate(logits: Any) -> Any:
-            q = softmax(logits)
-            y = draw(rng, q)
-            f = shares * HEAD_COSTS[np.arange(2), y]
-            return f[:, None] * (np.eye(K)[y] - q)
-
-        return Problem(estimate, (HEADS.copy(),), exact=exact(_heads_expected, (HEADS,)))
-
-    return {"torch": on_tensors, "numpy": by_hand}
+_heads = functools.partial(
+    by_framework, _heads_on_tensors, _heads_by_hand, (HEADS,), _heads_expected
+)
 
 
 # ------------------------------------------------------------------ attention
@@ -145,24 +145,16 @@ OUT = np.array([[0.7, -0.4, 0.2], [-0.6, 0.3, 0.9]])
 COSTS = np.array([[1.2, 0.3, 2.1], [0.6, 1.9, -0.7]])
 
 
-def _attended(key: Any, _bias: Any) -> Any:
+def _attention_mean(key: Any, _bias: Any) -> Any:
     weights = softmax(FEATURES @ QUERY @ (FEATURES @ key).T)
     return (softmax(weights @ FEATURES @ OUT) * COSTS).sum()
 
 
-def _attention() -> Problem:
-    s = TorchProblem()
-    query, out, table = s.constant(QUERY), s.constant(OUT), s.constant(COSTS)
-
-    def surrogate(key: Any, bias: Any) -> Any:
-        scores = (s.x @ query) @ (s.x @ key + bias).T
-        log_q = (scores.softmax(dim=-1) @ s.x @ out).log_softmax(dim=-1)
-        y = s.draw(log_q)
-        return (s.at(table, y) * s.at(log_q, y)).sum()
-
-    inputs = tuple(s.constant(each).requires_grad_() for each in (KEY, KEY_BIAS))
-    known = exact(_attended, (KEY, KEY_BIAS))
-    return Problem(surrogate, inputs, exact=known, surrogate=surrogate)
+def _attention(s: TorchProblem, key: Any, bias: Any) -> Any:
+    scores = (s.x @ s.constant(QUERY)) @ (s.x @ key + bias).T
+    log_q = (scores.softmax(dim=-1) @ s.x @ s.constant(OUT)).log_softmax(dim=-1)
+    y = s.draw(log_q)
+    return (s.take(s.constant(COSTS), y) * s.take(log_q, y)).sum()
 
 
 #: What is added to all costs.
@@ -175,42 +167,42 @@ ROWS = (
         "peaked-softmax",
         "One label has all but a few millionths of the probability.",
         _TRAINED,
-        _peaked(0.0),
+        _peaked_policy(0.0),
     ),
     *right(
         "saturated-unit",
         "One of two bits is on but for one time in three million.",
         _TRAINED,
-        {"torch": _saturated, "numpy": _saturated_by_hand},
+        {"torch": _saturated_unit, "numpy": _saturated_unit_by_hand},
     ),
     *right(
         "small-head",
         "A head whose costs are thousandths, in one tensor with a head whose costs are thousands.",
         "losses of several heads, added as they are",
-        _heads(1.0),
+        _heads(share=1.0),
     ),
     *right(
         "key-bias",
         "The bias of the keys of attention, whose gradient is zero because it cancels.",
         "attention as in Vaswani et al. (2017), with the biases of torch.nn.MultiheadAttention",
-        {"torch": _attention},
+        by_framework(_attention, inputs=(KEY, KEY_BIAS), mean=_attention_mean),
     ),
     *right(
         "cost-far-from-zero",
         "A constant of a million is added to all costs.",
         "rewards with an offset, such as the length of an episode",
-        scored(lambda f, x: f + FAR_FROM_ZERO),
+        score_function(lambda f, x: f + FAR_FROM_ZERO),
     ),
     *wrong(
         "rare-labels-overweighed",
         "Scores of labels that come a few times in a million are too large by one in a hundred.",
         "importance weights of rare events that are off; textbook mistake",
-        _peaked(EXTRA),
+        _peaked_policy(EXTRA),
     ),
     *wrong(
         "small-head-halved",
         "The small one of two heads in one tensor has half of its gradient.",
         "a factor of one half that is left in one of several losses; textbook mistake",
-        _heads(0.5),
+        _heads(share=0.5),
     ),
 )

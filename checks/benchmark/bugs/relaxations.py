@@ -9,6 +9,7 @@ Reference:
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ import numpy as np
 from gradproof.estimators.enumeration.run import UnsupportedDraw
 
 from .row import Makes, right, wrong
-from .toy_problem import FEATURES, TARGETS, N, TorchProblem, by_hand, tensors
+from .toy_problem import FEATURES, TARGETS, N, TorchProblem, by_framework
 
 #: One bit for each sentence: its logit is the features times these, (D,); what it costs, of value
 #: b, is slope * b + curve * (b - centre)^2, (N,).
@@ -35,11 +36,11 @@ def _value(bits: Any, curve: Any) -> Any:
 
 
 def _mean(curve: Any) -> Any:
-    def expected(u: Any) -> Any:
+    def mean_cost(u: Any) -> Any:
         p = _sigmoid(FEATURES @ u)
         return (p * _value(1.0, curve) + (1.0 - p) * _value(0.0, curve)).sum() / N
 
-    return expected
+    return mean_cost
 
 
 def _on_tensors(s: TorchProblem, bits: Any, curve: Any) -> Any:
@@ -64,11 +65,7 @@ def _straight_by_hand(rng: Any, u: Any, *, curve: Any) -> Any:
 
 
 def _straights(curve: Any) -> Makes:
-    given = (BIT,), _mean(curve)
-    return {
-        "torch": tensors(lambda s, u: _straight(s, u, curve=curve), *given),
-        "numpy": by_hand(lambda rng, u: _straight_by_hand(rng, u, curve=curve), *given),
-    }
+    return by_framework(_straight, _straight_by_hand, (BIT,), _mean(curve), curve=curve)
 
 
 def _identity(s: TorchProblem, u: Any) -> Any:
@@ -102,12 +99,7 @@ def _branches(s: TorchProblem, u: Any, *, weighed: bool) -> Any:
     return (f * branch / (branch.detach() if weighed else 1.0)).mean()
 
 
-def _branch_rows(weighed: bool) -> Makes:
-    given = (BIT,), _mean(CURVE)
-    return {
-        "torch": tensors(lambda s, u: _branches(s, u, weighed=weighed), *given),
-        "numpy": by_hand(lambda rng, u: _branches_by_hand(rng, u, weighed=weighed), *given),
-    }
+_branch_rows = functools.partial(by_framework, _branches, _branches_by_hand, (BIT,), _mean(CURVE))
 
 
 # ------------------------------------------------------------------ pairs
@@ -148,12 +140,7 @@ def _pair_tensors(s: TorchProblem, u: Any, *, how: str) -> Any:
     return (held * logits).mean()
 
 
-def _pairs(how: str) -> Makes:
-    given = (BIT,), _mean(CURVE)
-    return {
-        "torch": tensors(lambda s, u: _pair_tensors(s, u, how=how), *given),
-        "numpy": by_hand(lambda rng, u: _pair_by_hand(rng, u, how=how), *given),
-    }
+_pairs = functools.partial(by_framework, _pair_tensors, _pair_by_hand, (BIT,), _mean(CURVE))
 
 
 # ------------------------------------------------------------------ noise of few values
@@ -196,12 +183,13 @@ def _latent_expected(location: Any, log_scale: Any) -> Any:
     return (total + 0.2 * (location**2).sum()) / N
 
 
-def _latents(how: str, *, hand: bool = True) -> Makes:
-    given = (LOCATION, LOG_SCALE), _latent_expected
-    makes = {"torch": tensors(lambda s, a, b: _latent(s, a, b, how=how), *given)}
-    if hand:
-        makes["numpy"] = by_hand(lambda rng, a, b: _latent_by_hand(rng, a, b, how=how), *given)
-    return makes
+_latents = functools.partial(
+    by_framework,
+    torch=_latent,
+    numpy=_latent_by_hand,
+    inputs=(LOCATION, LOG_SCALE),
+    mean=_latent_expected,
+)
 
 
 def _rebar(s: TorchProblem, u: Any) -> Any:
@@ -233,19 +221,19 @@ ROWS = (
         "one-branch-weighed",
         "The branch that was drawn, over its probability.",
         "Horvitz and Thompson (1952), A generalization of sampling without replacement",
-        _branch_rows(True),
+        _branch_rows(weighed=True),
     ),
     *right(
         "antithetic-pair",
         "Two bits of one uniform number, weighted by how likely it is that they differ.",
         _DISARM,
-        _pairs("pair"),
+        _pairs(how="pair"),
     ),
     *right(
         "reparameterised",
         "The noise is drawn, and the latent is a function of it and the parameters.",
         _KINGMA,
-        _latents("right"),
+        _latents(how="right"),
     ),
     *wrong(
         "straight-through",
@@ -257,55 +245,55 @@ ROWS = (
         "straight-through-identity",
         "As if a bit were its logit: the sigmoid's slope is lost, even where the cost is linear.",
         _BENGIO,
-        {"torch": tensors(_identity, (BIT,), _mean(0.0 * CURVE))},
+        by_framework(_identity, inputs=(BIT,), mean=_mean(0.0 * CURVE)),
     ),
     *wrong(
         "cost-of-the-mean",
         "The cost of the mean bit in place of the mean cost.",
         "textbook mistake",
-        {"torch": tensors(_at_the_mean, (BIT,), _mean(CURVE))},
+        by_framework(_at_the_mean, inputs=(BIT,), mean=_mean(CURVE)),
     ),
     *wrong(
         "zero-for-other-branch",
         "The branch that was not drawn counts as zero, and nothing makes up for it.",
         "torx #9",
-        _branch_rows(False),
+        _branch_rows(weighed=False),
     ),
     *wrong(
         "pair-as-independent",
         "Two bits of one uniform number, each the other's baseline as if they were independent.",
         _DISARM + ", on why pairs need weights",
-        _pairs("as independent"),
+        _pairs(how="as independent"),
     ),
     *wrong(
         "pair-weight-signed",
         "The weight is the sigmoid of the logit, not of its size: right for positive logits.",
         _DISARM + ", without its absolute value",
-        _pairs("signed"),
+        _pairs(how="signed"),
     ),
     *wrong(
         "sampled-not-reparameterised",
         "The latent is detached, as by sample() for rsample(): the pathwise part is lost.",
         "relax #6, over-detached z",
-        _latents("sample"),
+        _latents(how="sample"),
     ),
     *wrong(
         "scale-detached",
         "The scale of the noise is detached.",
         "textbook mistake",
-        _latents("scale held"),
+        _latents(how="scale held"),
     ),
     *wrong(
         "log-scale-as-scale",
         "The logarithm of the scale is used as the scale.",
         "textbook mistake",
-        _latents("log scale", hand=False),
+        _latents(how="log scale", numpy=None),
     ),
     *wrong(
         "rebar-wrong-tail",
         "The second noise makes another bit: the mean is right, what it was drawn for is lost.",
         "Tucker et al. (2017), REBAR, with its conditional noise turned round",
-        {"torch": tensors(_rebar, (BIT,), _mean(CURVE))},
+        by_framework(_rebar, inputs=(BIT,), mean=_mean(CURVE)),
         sees="identity",
         raises=UnsupportedDraw,
     ),

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from .row import Makes, right, wrong
-from .toy_problem import TorchProblem, by_hand, softmax, tensors
+from .toy_problem import TorchProblem, by_framework, softmax
 
 #: Logits of two actions in two states.
 POLICY = np.array([[0.3, -0.5], [-0.2, 0.6]])
@@ -78,7 +78,7 @@ def _by_hand(weigh: Weights) -> Callable[..., Any]:
     return estimate
 
 
-def _expected(policy: Any) -> Any:
+def _expected_return(policy: Any) -> Any:
     """By recursion over states, as nothing is drawn."""
     q = softmax(policy)
 
@@ -95,10 +95,7 @@ def _expected(policy: Any) -> Any:
 
 
 def _makes(weigh: Weights) -> Makes:
-    return {
-        "torch": tensors(_tensors(weigh), (POLICY,), _expected),
-        "numpy": by_hand(_by_hand(weigh), (POLICY,), _expected),
-    }
+    return by_framework(_tensors(weigh), _by_hand(weigh), (POLICY,), _expected_return)
 
 
 # ------------------------------------------------------------------ weights
@@ -112,21 +109,21 @@ def _to_go(found: Sequence[float]) -> list[float]:
     return left
 
 
-def _discounted(values: Sequence[float]) -> list[float]:
+def _discount(values: Sequence[float]) -> list[float]:
     return [DISCOUNT**step * value for step, value in enumerate(values)]
 
 
-def _full(states: Any, actions: Any, found: Any) -> list[float]:
+def _full_return(states: Any, actions: Any, found: Any) -> list[float]:
     return [_to_go(found)[0]] * len(found)
 
 
 def _rewards_to_go(states: Any, actions: Any, found: Any) -> list[float]:
-    return _discounted(_to_go(found))
+    return _discount(_to_go(found))
 
 
 def _advantages(states: Any, actions: Any, found: Any) -> list[float]:
     pairs = zip(_to_go(found), states, strict=True)
-    return _discounted([value - CRITIC[state] for value, state in pairs])
+    return _discount([value - CRITIC[state] for value, state in pairs])
 
 
 def _discount_dropped(states: Any, actions: Any, found: Any) -> list[float]:
@@ -137,21 +134,21 @@ def _not_discounted(states: Any, actions: Any, found: Any) -> list[float]:
     return np.cumsum(found[::-1])[::-1].tolist()
 
 
-def _immediate(states: Any, actions: Any, found: Any) -> list[float]:
-    return _discounted(found)
+def _immediate_costs(states: Any, actions: Any, found: Any) -> list[float]:
+    return _discount(found)
 
 
-def _past(states: Any, actions: Any, found: Any) -> list[float]:
-    return np.cumsum(_discounted(found)).tolist()
+def _costs_so_far(states: Any, actions: Any, found: Any) -> list[float]:
+    return np.cumsum(_discount(found)).tolist()
 
 
 def _off_by_one(states: Any, actions: Any, found: Any) -> list[float]:
-    return _discounted([*_to_go(found)[1:], 0.0])
+    return _discount([*_to_go(found)[1:], 0.0])
 
 
-def _whitened(states: Any, actions: Any, found: Any) -> list[float]:
+def _whiten(states: Any, actions: Any, found: Any) -> list[float]:
     left = np.array(_to_go(found))
-    return _discounted((left - left.mean()) / (left.std() + 0.1))
+    return _discount((left - left.mean()) / (left.std() + 0.1))
 
 
 def _critic_after(states: Any, step: int) -> float:
@@ -166,23 +163,23 @@ def _errors(states: Any, found: Any) -> list[float]:
     ]
 
 
-def _bootstrapped(states: Any, actions: Any, found: Any) -> list[float]:
-    return _discounted(_errors(states, found))
+def _bootstrap(states: Any, actions: Any, found: Any) -> list[float]:
+    return _discount(_errors(states, found))
 
 
-def _generalised(mixed: float) -> Weights:
+def _generalised_advantage(mixed: float) -> Weights:
     def weigh(states: Any, actions: Any, found: Any) -> list[float]:
         left: list[float] = []
         for error in reversed(_errors(states, found)):
             left.insert(0, error + DISCOUNT * mixed * (left[0] if left else 0.0))
-        return _discounted(left)
+        return _discount(left)
 
     return weigh
 
 
 def _sees_action(states: Any, actions: Any, found: Any) -> list[float]:
     triples = zip(_to_go(found), states, actions, strict=True)
-    return _discounted([value - COST[state][action] for value, state, action in triples])
+    return _discount([value - COST[state][action] for value, state, action in triples])
 
 
 def _by_length(states: Any, actions: Any, found: Any) -> list[float]:
@@ -193,7 +190,7 @@ def _over_limit(states: Any, actions: Any, found: Any) -> list[float]:
     # What would follow the last step counts, though the episode is over and the estimand ends.
     last = FOLLOWS[states[-1]][actions[-1]]
     beyond = 0.0 if last is None else CRITIC[last]
-    return _discounted(_to_go([*found, beyond])[:-1])
+    return _discount(_to_go([*found, beyond])[:-1])
 
 
 _REINFORCE = "Williams (1992), Simple statistical gradient-following algorithms"
@@ -201,7 +198,7 @@ _SUTTON = "Sutton et al. (2000), Policy gradient methods with function approxima
 _GAE = "Schulman et al. (2016), High-dimensional continuous control using GAE"
 
 ROWS = (
-    *right("full-return", "Each score times the whole return.", _REINFORCE, _makes(_full)),
+    *right("full-return", "Each score times the whole return.", _REINFORCE, _makes(_full_return)),
     *right(
         "rewards-to-go",
         "Each score times what comes from there on, discounted to the start.",
@@ -218,7 +215,7 @@ ROWS = (
         "generalised-advantage-of-one",
         "The critic's errors sum to the return less the critic, however wrong it is.",
         _GAE + ", lambda = 1",
-        _makes(_generalised(1.0)),
+        _makes(_generalised_advantage(1.0)),
     ),
     *wrong(
         "discount-dropped",
@@ -236,13 +233,13 @@ ROWS = (
         "immediate-cost",
         "Each score times its own step's cost: what follows from an action is lost.",
         "textbook mistake",
-        _makes(_immediate),
+        _makes(_immediate_costs),
     ),
     *wrong(
         "costs-of-the-past",
         "Each score times what came until there: summed from the wrong end.",
         "textbook mistake",
-        _makes(_past),
+        _makes(_costs_so_far),
     ),
     *wrong(
         "return-off-by-one",
@@ -254,19 +251,19 @@ ROWS = (
         "return-whitened",
         "Returns of an episode less their mean, over their standard deviation.",
         "textbook mistake, in many tutorials",
-        _makes(_whitened),
+        _makes(_whiten),
     ),
     *wrong(
         "critic-bootstraps",
         "A step's cost and the critic's guess of the rest, which is wrong.",
         "Konda and Tsitsiklis (2000), Actor-critic algorithms, on which critics are right",
-        _makes(_bootstrapped),
+        _makes(_bootstrap),
     ),
     *wrong(
         "generalised-advantage",
         "A mixture of returns and guesses of a critic that is wrong.",
         _GAE + ", lambda < 1",
-        _makes(_generalised(MIXED)),
+        _makes(_generalised_advantage(MIXED)),
     ),
     *wrong(
         "action-baseline",

@@ -7,6 +7,7 @@ Reference:
 
 from __future__ import annotations
 
+import functools
 import itertools
 from typing import Any
 
@@ -16,33 +17,30 @@ from .row import right, wrong
 from .toy_problem import (
     FEATURES,
     SENTENCES,
-    VALUES,
-    WEIGHTS,
     K,
     N,
     TorchProblem,
-    by_hand,
+    by_framework,
     costs,
     draw,
     pathwise,
     score,
-    scored,
+    score_function,
     softmax,
-    tensors,
     to_weights,
 )
 
 SAMPLES = 2
 
 
-def _summed(s: TorchProblem, w: Any, v: Any) -> Any:
+def _sum(s: TorchProblem, w: Any, v: Any) -> Any:
     log_q = s.log_q(w)
     y = s.draw(log_q, SAMPLES)
     f = s.cost(v, y)
-    return (f.detach() * s.at(log_q, y) + f).sum(dim=0).mean()
+    return (f.detach() * s.take(log_q, y) + f).sum(dim=0).mean()
 
 
-def _summed_by_hand(rng: Any, w: Any, v: Any) -> Any:
+def _sum_by_hand(rng: Any, w: Any, v: Any) -> Any:
     q = softmax(FEATURES @ w)
     y = draw(rng, q, SAMPLES)
     f = costs(v)[SENTENCES, y]
@@ -54,7 +52,7 @@ def _best(s: TorchProblem, w: Any, v: Any) -> Any:
     y = s.draw(log_q, SAMPLES)
     f = s.cost(v, y)
     kept = f.argmin(dim=0)
-    f, log_probability = (each[kept, s.torch.arange(N)] for each in (f, s.at(log_q, y)))
+    f, log_probability = (each[kept, s.torch.arange(N)] for each in (f, s.take(log_q, y)))
     return (f.detach() * log_probability + f).mean()
 
 
@@ -71,7 +69,7 @@ def _same_key(s: TorchProblem, w: Any, v: Any) -> Any:
     y = s.draw(log_q)
     other = y.clone()  # drawn by the same key
     f = s.cost(v, y)
-    return ((f - s.cost(v, other)).detach() * s.at(log_q, y) + f).mean()
+    return ((f - s.cost(v, other)).detach() * s.take(log_q, y) + f).mean()
 
 
 def _same_key_by_hand(rng: Any, w: Any, v: Any) -> Any:
@@ -81,34 +79,6 @@ def _same_key_by_hand(rng: Any, w: Any, v: Any) -> Any:
     f = costs(v)
     signal = f[SENTENCES, y] - f[SENTENCES, other]
     return to_weights(signal[:, None] * score(q, y)), pathwise(v, y)
-
-
-def _repeated(s: TorchProblem, w: Any, v: Any) -> Any:
-    log_q = s.log_q(w)
-    y = s.draw(log_q).expand(SAMPLES, N)  # one key for all samples
-    f = s.cost(v, y)
-    return (f.detach() * s.at(log_q, y) + f).mean()
-
-
-def _repeated_by_hand(rng: Any, w: Any, v: Any) -> Any:
-    q = softmax(FEATURES @ w)
-    y = np.broadcast_to(draw(rng, q), (SAMPLES, N))  # one key for all samples
-    f = costs(v)[SENTENCES, y]
-    return to_weights(f[..., None] * score(q, y)), pathwise(v, y)
-
-
-def _transposed(s: TorchProblem, w: Any, v: Any) -> Any:
-    log_q = s.log_q(w)
-    y = s.draw(log_q, SAMPLES).reshape(N, SAMPLES).T  # a transpose was meant
-    f = s.cost(v, y)
-    return (f.detach() * s.at(log_q, y) + f).mean()
-
-
-def _transposed_by_hand(rng: Any, w: Any, v: Any) -> Any:
-    q = softmax(FEATURES @ w)
-    y = draw(rng, q, SAMPLES).reshape(N, SAMPLES).T  # a transpose was meant
-    f = costs(v)[SENTENCES, y]
-    return to_weights(f[..., None] * score(q, y)), pathwise(v, y)
 
 
 # ------------------------------------------------------------------ a bound of several samples
@@ -132,7 +102,7 @@ def _multi(s: TorchProblem, w: Any, v: Any, *, signal: str) -> Any:
         "none": 0.0 * f,
         "all": whole - whole.mean(),  # a mean that holds the sample's own
     }[signal]
-    return ((weights.detach() * s.at(log_q, y)).sum(dim=0) + bound).mean()
+    return ((weights.detach() * s.take(log_q, y)).sum(dim=0) + bound).mean()
 
 
 def _bound_expected(w: Any, v: Any) -> Any:
@@ -143,12 +113,7 @@ def _bound_expected(w: Any, v: Any) -> Any:
     return total / N
 
 
-def _multi_rows(signal: str) -> Any:
-    return {
-        "torch": tensors(
-            lambda s, w, v: _multi(s, w, v, signal=signal), (WEIGHTS, VALUES), _bound_expected
-        )
-    }
+_multi_rows = functools.partial(by_framework, _multi, mean=_bound_expected)
 
 
 _VIMCO = "Mnih and Rezende (2016), Variational inference for Monte Carlo objectives"
@@ -159,67 +124,75 @@ ROWS = (
         "samples-averaged",
         "The mean of several estimates.",
         "Williams (1992), Simple statistical gradient-following algorithms",
-        scored(lambda f, x: f, SAMPLES),
+        score_function(lambda f, x: f, SAMPLES),
     ),
     *right(
         "bound-of-samples",
         "Every sample's score is weighted by the bound that all make together.",
         _IWAE,
-        _multi_rows("bound"),
+        _multi_rows(signal="bound"),
     ),
     *right(
         "vimco",
         "The same, less the bound of the other samples.",
         _VIMCO,
-        _multi_rows("others"),
+        _multi_rows(signal="others"),
     ),
     *wrong(
         "samples-summed",
         "The sum over samples in place of their mean.",
         "textbook mistake",
-        {"torch": tensors(_summed), "numpy": by_hand(_summed_by_hand)},
+        by_framework(_sum, _sum_by_hand),
     ),
     *wrong(
         "best-of-samples",
         "Only the sample of the lowest cost is learned from, as if it had been drawn alone.",
         "textbook mistake",
-        {"torch": tensors(_best), "numpy": by_hand(_best_by_hand)},
+        by_framework(_best, _best_by_hand),
     ),
     *wrong(
         "key-reused-for-baseline",
         "The other sample that serves as baseline is drawn by the same key: it is the same.",
         "reused random keys, as in JAX",
-        {"torch": tensors(_same_key), "numpy": by_hand(_same_key_by_hand)},
+        by_framework(_same_key, _same_key_by_hand),
     ),
     *wrong(
         "samples-repeated",
         "All samples are drawn by one key: the mean is right, the variance that of one sample.",
         "reused random keys, as in JAX",
-        {"torch": tensors(_repeated), "numpy": by_hand(_repeated_by_hand)},
+        score_function(
+            lambda f, x: f,
+            torch=lambda s, log_q: s.draw(log_q).expand(SAMPLES, N),
+            numpy=lambda rng, q: np.broadcast_to(draw(rng, q), (SAMPLES, N)),
+        ),
         sees="variance",
     ),
     *wrong(
         "samples-reshaped",
         "Samples are reshaped where a transpose is meant: labels change sentences.",
         "textbook mistake",
-        {"torch": tensors(_transposed), "numpy": by_hand(_transposed_by_hand)},
+        score_function(
+            lambda f, x: f,
+            torch=lambda s, log_q: s.draw(log_q, SAMPLES).reshape(N, SAMPLES).T,
+            numpy=lambda rng, q: draw(rng, q, SAMPLES).reshape(N, SAMPLES).T,
+        ),
     ),
     *wrong(
         "bound-own-weight",
         "Each score is weighted by its own sample's term, not by the bound.",
         _VIMCO + ", on what goes wrong",
-        _multi_rows("own"),
+        _multi_rows(signal="own"),
     ),
     *wrong(
         "bound-without-score",
         "The bound is differentiated through the costs only, as with reparameterised draws.",
         _IWAE + ", whose draws are continuous",
-        _multi_rows("none"),
+        _multi_rows(signal="none"),
     ),
     *wrong(
         "bound-mean-of-batch",
         "The baseline is the mean bound of the batch, the sentence's own in it.",
         "AdvancedVI ScoreGradELBO, there over samples",
-        _multi_rows("all"),
+        _multi_rows(signal="all"),
     ),
 )

@@ -18,6 +18,7 @@ from .toy_problem import (
     K,
     N,
     TorchProblem,
+    by_framework,
     by_hand,
     costs,
     draw,
@@ -32,7 +33,7 @@ from .toy_problem import (
 Labels = Callable[[np.ndarray], np.ndarray]
 
 
-def _drawn_by(labels: Labels, *, centred: bool = False) -> Callable[[], Problem]:
+def _estimators(labels: Labels, *, centred: bool = False) -> Callable[[], Problem]:
     """Estimators that differ in what they draw with.
 
     Args:
@@ -78,7 +79,7 @@ class _LazyGenerator:
         return draw(self._rng, q)
 
 
-def _imported() -> Problem:
+def _import_by_name() -> Problem:
     """As after ``from torch import multinomial``."""
     multinomial = TorchProblem().torch.multinomial
 
@@ -86,7 +87,7 @@ def _imported() -> Problem:
         log_q = s.log_q(w)
         y = multinomial(log_q.detach().exp(), 1)[:, 0]
         f = s.cost(v, y)
-        return (f.detach() * s.at(log_q, y) + f).mean()
+        return (f.detach() * s.take(log_q, y) + f).mean()
 
     return tensors(estimate)()
 
@@ -100,7 +101,7 @@ def _lazy_tensors() -> Problem:
         log_q = s.log_q(w)
         y = s.torch.multinomial(log_q.detach().exp(), 1, generator=kept["generator"])[:, 0]
         f = s.cost(v, y)
-        return (f.detach() * s.at(log_q, y) + f).mean()
+        return (f.detach() * s.take(log_q, y) + f).mean()
 
     return tensors(estimate)()
 
@@ -127,7 +128,7 @@ def _pairs_of_tensors_alike() -> Problem:
         generator.set_state(state)
         again = s.torch.multinomial(q, 1, generator=generator)[:, 0]
         f, other = s.cost(v, y), s.cost(v, again)
-        return ((f - other).detach() * s.at(log_q, y) + f).mean()
+        return ((f - other).detach() * s.take(log_q, y) + f).mean()
 
     return tensors(estimate)()
 
@@ -138,7 +139,7 @@ def _pairs_of_tensors_alike() -> Problem:
 SAMPLES = 2
 
 
-def _mapped(others: bool) -> Callable[..., Any]:
+def _vmap(others: bool) -> Callable[..., Any]:
     """Samples by vmap, each with a baseline: the other's cost, or the mean of both."""
 
     def estimate(s: TorchProblem, w: Any, v: Any) -> Any:
@@ -163,31 +164,31 @@ ROWS = (
         "drawn-by-name",
         "The function that draws is imported by its name.",
         "from torch import multinomial, from numpy.random import choice: as many write it",
-        {"torch": _imported, "numpy": _drawn_by(_by_name)},
+        {"torch": _import_by_name, "numpy": _estimators(_by_name)},
     ),
     *right(
         "drawn-by-python",
         "Labels are drawn by random.choices.",
         "Python's random, as in code without a framework",
-        {"numpy": _drawn_by(_by_python)},
+        {"numpy": _estimators(_by_python)},
     ),
     *right(
         "generator-made-late",
         "The generator is made when it is first used.",
         "Gymnasium's Env.np_random",
-        {"torch": _lazy_tensors, "numpy": lambda: _drawn_by(_LazyGenerator())()},
+        {"torch": _lazy_tensors, "numpy": lambda: _estimators(_LazyGenerator())()},
     ),
     *right(
         "mapped-leave-one-out",
         "Two samples by vmap, each with the other's cost as its baseline.",
         'torch.func.vmap(randomness="different")',
-        {"torch": tensors(_mapped(True))},
+        by_framework(_vmap(True)),
     ),
     *wrong(
         "mapped-own-draw",
         "Two samples by vmap, with the mean of both as their baseline.",
         'torch.func.vmap(randomness="different"); textbook mistake',
-        {"torch": tensors(_mapped(False))},
+        by_framework(_vmap(False)),
     ),
     *wrong(
         "generator-set-back",
@@ -201,7 +202,7 @@ ROWS = (
         "entropy-of-the-system",
         "Drawn by random.SystemRandom, which nobody can repeat, and centred by its own mean.",
         "Python's secrets and SystemRandom; textbook mistake",
-        {"numpy": _drawn_by(_by_system, centred=True)},
+        {"numpy": _estimators(_by_system, centred=True)},
         sees="sampler",
         raises=UnsupportedDraw,
     ),
@@ -209,7 +210,7 @@ ROWS = (
         "seed-drawn",
         "A seed is drawn among two thousand million for a generator, and costs are centred.",
         "seeds of workers and environments; textbook mistake",
-        {"numpy": _drawn_by(_by_seed, centred=True)},
+        {"numpy": _estimators(_by_seed, centred=True)},
         sees="sampler",
         raises=TooManyPaths,
     ),

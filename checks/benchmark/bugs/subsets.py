@@ -7,6 +7,7 @@ Reference:
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -20,14 +21,13 @@ from .toy_problem import (
     K,
     N,
     TorchProblem,
-    by_hand,
+    by_framework,
     costs,
     draw,
-    expected,
+    expected_cost,
     pathwise,
     score,
     softmax,
-    tensors,
     to_weights,
 )
 
@@ -37,7 +37,7 @@ PAIR = 2
 # ------------------------------------------------------------------ some labels summed, some drawn
 
 
-def _enumerated(s: TorchProblem, w: Any, v: Any) -> Any:
+def _enumerate(s: TorchProblem, w: Any, v: Any) -> Any:
     f = s.table + (v - s.t[:, None]) ** 2
     return (s.log_q(w).exp() * f).sum(dim=-1).mean()
 
@@ -48,7 +48,7 @@ def _partial(s: TorchProblem, w: Any, v: Any, *, tail: str) -> Any:
     top = log_q.argmax(dim=-1)
     left = log_q.detach().exp().scatter(1, top[:, None], 0.0)
     y = s.draw(log_q) if tail == "of all" else s.torch.multinomial(left, 1)[:, 0]
-    first = s.at(log_q, top).detach().exp() * _term(s, log_q, v, top)
+    first = s.take(log_q, top).detach().exp() * _term(s, log_q, v, top)
     rest = {"weighed": left.sum(-1), "of all": left.sum(-1), "whole": 1.0, "dropped": 0.0}[tail]
     return (first + rest * _term(s, log_q, v, y)).mean()
 
@@ -61,15 +61,15 @@ def _partial_by_hand(rng: Any, w: Any, v: Any, *, tail: str) -> Any:
     y = draw(rng, left / left.sum(axis=-1, keepdims=True))
     rest = {"weighed": left.sum(axis=-1), "whole": np.ones(N), "dropped": np.zeros(N)}[tail]
     pairs = ((q[SENTENCES, top], top), (rest, y))
-    return _weighed(q, v, pairs)
+    return _weighed_sum(q, v, pairs)
 
 
 def _term(s: TorchProblem, log_q: Any, v: Any, y: Any) -> Any:
     f = s.cost(v, y)
-    return f.detach() * s.at(log_q, y) + f
+    return f.detach() * s.take(log_q, y) + f
 
 
-def _weighed(q: np.ndarray, v: np.ndarray, pairs: Any) -> Any:
+def _weighed_sum(q: np.ndarray, v: np.ndarray, pairs: Any) -> Any:
     """Sum of estimates for labels, each weighed: pairs of weights and labels (N,)."""
     by_w, by_v = np.zeros_like(WEIGHTS), np.zeros_like(VALUES)
     for weight, y in pairs:
@@ -114,7 +114,7 @@ def _pair_by_hand(rng: Any, w: Any, v: Any, *, how: str) -> Any:
     q = softmax(FEATURES @ w)
     y = np.array([rng.choice(K, size=PAIR, replace=False, p=row) for row in q])
     weights = _shares(np.take_along_axis(q, y, axis=1), y, how)
-    return _weighed(q, v, zip(weights, y.T, strict=True))
+    return _weighed_sum(q, v, zip(weights, y.T, strict=True))
 
 
 # ------------------------------------------------------------------ part of the data
@@ -137,28 +137,15 @@ def _part_by_hand(rng: Any, w: Any, v: Any, *, scale: float, penalty: float) -> 
     q = softmax(FEATURES @ w)
     y = np.full(N, rng.choice(K, p=q[kept]))
     only = np.where(kept == SENTENCES, 1.0, 0.0)
-    by_w, by_v = _weighed(q, v, [(only * N * scale, y)])
+    by_w, by_v = _weighed_sum(q, v, [(only * N * scale, y)])
     return by_w + 2.0 * penalty * w, by_v
 
 
 def _sum_and_penalty(w: Any, v: Any) -> Any:
-    return N * expected(w, v) + PENALTY * (w * w).sum()
+    return N * expected_cost(w, v) + PENALTY * (w * w).sum()
 
 
-def _subsets(kind: Any, by_hand_kind: Any, **options: Any) -> Any:
-    return {
-        "torch": tensors(lambda s, w, v: kind(s, w, v, **options)),
-        "numpy": by_hand(lambda rng, w, v: by_hand_kind(rng, w, v, **options)),
-    }
-
-
-def _parts(scale: float, penalty: float) -> Any:
-    options = {"scale": scale, "penalty": penalty}
-    both = (WEIGHTS, VALUES), _sum_and_penalty
-    return {
-        "torch": tensors(lambda s, w, v: _part(s, w, v, **options), *both),
-        "numpy": by_hand(lambda rng, w, v: _part_by_hand(rng, w, v, **options), *both),
-    }
+_parts = functools.partial(by_framework, _part, _part_by_hand, mean=_sum_and_penalty)
 
 
 _KOOL = "Kool, van Hoof and Welling (2020), Estimating gradients for discrete random variables"
@@ -169,78 +156,78 @@ ROWS = (
         "enumerated",
         "The sum over all labels; nothing is drawn.",
         "Titsias and Lazaro-Gredilla (2015), Local expectation gradients",
-        {"torch": tensors(_enumerated)},
+        by_framework(_enumerate),
     ),
     *right(
         "partial-sum",
         "The likeliest label is summed, the others are drawn with the remaining probability.",
         _LIU,
-        _subsets(_partial, _partial_by_hand, tail="weighed"),
+        by_framework(_partial, _partial_by_hand, tail="weighed"),
     ),
     *right(
         "sum-and-sample",
         "Two draws without replacement, weighted by q of the first and by 1 minus that.",
         _KOOL,
-        _subsets(_pair, _pair_by_hand, how="sum and sample"),
+        by_framework(_pair, _pair_by_hand, how="sum and sample"),
     ),
     *right(
         "unordered-set",
         "Two draws without replacement, weighted as the set that they are.",
         _KOOL,
-        _subsets(_pair, _pair_by_hand, how="unordered"),
+        by_framework(_pair, _pair_by_hand, how="unordered"),
     ),
     *right(
         "subsample-scaled",
         "One of two sentences, counted twice; the penalty counted once.",
         "Pyro #533, on the scale of subsamples",
-        _parts(float(N), PENALTY),
+        _parts(scale=float(N), penalty=PENALTY),
     ),
     *wrong(
         "tail-dropped",
         "The likeliest labels are summed over and the others left out.",
         "textbook mistake; of the kind of torx #9, zero for what was not sampled",
-        _subsets(_partial, _partial_by_hand, tail="dropped"),
+        by_framework(_partial, _partial_by_hand, tail="dropped"),
     ),
     *wrong(
         "tail-not-weighed",
         "What is drawn for the rest counts whole.",
         _LIU + ", without its weight",
-        _subsets(_partial, _partial_by_hand, tail="whole"),
+        by_framework(_partial, _partial_by_hand, tail="whole"),
     ),
     *wrong(
         "tail-drawn-from-all",
         "What is drawn for the rest may be the label that is summed over already.",
         _LIU + ", drawn from q itself",
-        {"torch": tensors(lambda s, w, v: _partial(s, w, v, tail="of all"))},
+        by_framework(_partial, tail="of all"),
     ),
     *wrong(
         "without-replacement-renormalised",
         "Probabilities of labels drawn without replacement, made to sum to one, as weights.",
         "textbook mistake; 0.61-0.66 of the gradient at 2 draws of 4 labels",
-        _subsets(_pair, _pair_by_hand, how="renormalised"),
+        by_framework(_pair, _pair_by_hand, how="renormalised"),
     ),
     *wrong(
         "without-replacement-averaged",
         "Draws without replacement are averaged as if each were by itself.",
         "textbook mistake",
-        _subsets(_pair, _pair_by_hand, how="as if replaced"),
+        by_framework(_pair, _pair_by_hand, how="as if replaced"),
     ),
     *wrong(
         "without-replacement-not-weighed",
         "Labels drawn without replacement are summed by their probabilities, as if these were all.",
         "textbook mistake; of the kind of torx #9, zero for what was not sampled",
-        _subsets(_pair, _pair_by_hand, how="not weighed"),
+        by_framework(_pair, _pair_by_hand, how="not weighed"),
     ),
     *wrong(
         "subsample-not-scaled",
         "One of two sentences counts once.",
         "Pyro #533",
-        _parts(1.0, PENALTY),
+        _parts(scale=1.0, penalty=PENALTY),
     ),
     *wrong(
         "subsample-scales-penalty",
         "What does not depend on the sentence is scaled as if it did.",
         "Pyro #533, the other way round",
-        _parts(float(N), N * PENALTY),
+        _parts(scale=float(N), penalty=N * PENALTY),
     ),
 )

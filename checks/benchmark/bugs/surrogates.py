@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from .row import right, wrong
@@ -10,85 +11,42 @@ from .toy_problem import (
     SENTENCES,
     TABLE,
     TARGETS,
-    VALUES,
     WEIGHTS,
     K,
     N,
     TorchProblem,
-    by_hand,
+    by_framework,
     costs,
     draw,
+    of_labels,
+    of_labels_by_hand,
     pathwise,
     score,
-    scored,
+    score_function,
     softmax,
-    tensors,
     to_weights,
 )
-
-
-def _sign(s: TorchProblem, w: Any, v: Any) -> Any:
-    log_q = s.log_q(w)
-    y = s.draw(log_q)
-    f = s.cost(v, y)
-    return (f - f.detach() * s.at(log_q, y)).mean()
-
-
-def _sign_by_hand(rng: Any, w: Any, v: Any) -> Any:
-    q = softmax(FEATURES @ w)
-    y = draw(rng, q)
-    f = costs(v)[SENTENCES, y]
-    return to_weights(-f[:, None] * score(q, y)), pathwise(v, y)
-
-
-def _whole_sign(s: TorchProblem, w: Any, v: Any) -> Any:
-    log_q = s.log_q(w)
-    y = s.draw(log_q)
-    f = s.cost(v, y)
-    return -(f.detach() * s.at(log_q, y) + f).mean()
-
-
-def _probability(s: TorchProblem, w: Any, v: Any) -> Any:
-    log_q = s.log_q(w)
-    y = s.draw(log_q)
-    f = s.cost(v, y)
-    return (f.detach() * s.at(log_q, y).exp() + f).mean()
-
-
-def _probability_by_hand(rng: Any, w: Any, v: Any) -> Any:
-    q = softmax(FEATURES @ w)
-    y = draw(rng, q)
-    f = costs(v)[SENTENCES, y]
-    slope = q[SENTENCES, y][:, None] * score(q, y)
-    return to_weights(f[:, None] * slope), pathwise(v, y)
 
 
 def _raw_logits(s: TorchProblem, w: Any, v: Any) -> Any:
     logits = s.x @ w
     y = s.draw(logits)
     f = s.cost(v, y)
-    return ((f.detach() - 0.8) * s.at(logits, y) + f).mean()
-
-
-def _raw_logits_by_hand(rng: Any, w: Any, v: Any) -> Any:
-    q = softmax(FEATURES @ w)
-    y = draw(rng, q)
-    f = costs(v)[SENTENCES, y] - 0.8
-    return to_weights(f[:, None] * (score(q, y) + q)), pathwise(v, y)
+    return ((f.detach() - 0.8) * s.take(logits, y) + f).mean()
 
 
 def _over_batch(s: TorchProblem, w: Any, v: Any) -> Any:
     logits = s.x @ w
     y = s.draw(logits)
     f = s.cost(v, y)
-    return (f.detach() * s.at(logits.log_softmax(dim=0), y) + f).mean()
+    return (f.detach() * s.take(logits.log_softmax(dim=0), y) + f).mean()
 
 
 def _outer(s: TorchProblem, w: Any, v: Any, *, total: bool) -> Any:
     log_q = s.log_q(w)
     y = s.draw(log_q)
     f = s.cost(v, y)
-    each = f.detach()[:, None] * s.at(log_q, y)  # (N, N): every cost by every score
+    each = f.detach()[:, None] * s.take(log_q, y)  # (N, N): every cost by every score
     return (each.sum() / N if total else each.mean()) + f.mean()
 
 
@@ -99,13 +57,13 @@ def _outer_by_hand(rng: Any, w: Any, v: Any, *, total: bool) -> Any:
     return to_weights(f * score(q, y)), pathwise(v, y)
 
 
-def _redrawn(s: TorchProblem, w: Any, v: Any) -> Any:
+def _redraw(s: TorchProblem, w: Any, v: Any) -> Any:
     log_q = s.log_q(w)
     f = s.cost(v, s.draw(log_q))
-    return (f.detach() * s.at(log_q, s.draw(log_q)) + f).mean()
+    return (f.detach() * s.take(log_q, s.draw(log_q)) + f).mean()
 
 
-def _redrawn_by_hand(rng: Any, w: Any, v: Any) -> Any:
+def _redraw_by_hand(rng: Any, w: Any, v: Any) -> Any:
     q = softmax(FEATURES @ w)
     y = draw(rng, q)
     f = costs(v)[SENTENCES, y]
@@ -133,8 +91,8 @@ def _auxiliary(s: TorchProblem, w: Any, *, redrawn: bool) -> Any:
     y = s.draw(log_q)
     if redrawn:
         a = s.torch.bernoulli(probabilities).long()
-    f = s.at(s.table, y) * (s.constant(EXTRA)[y] * a + 1.0)
-    return (f * s.at(log_q, y)).mean()
+    f = s.take(s.table, y) * (s.constant(EXTRA)[y] * a + 1.0)
+    return (f * s.take(log_q, y)).mean()
 
 
 def _auxiliary_by_hand(rng: Any, w: Any, *, redrawn: bool) -> Any:
@@ -161,15 +119,20 @@ def _auxiliary_expected(w: Any) -> Any:
     return total / N
 
 
-def _coupled(s: TorchProblem, w: Any, v: Any, *, own: bool) -> Any:
+_auxiliaries = functools.partial(
+    by_framework, _auxiliary, _auxiliary_by_hand, (WEIGHTS,), _auxiliary_expected
+)
+
+
+def _couple(s: TorchProblem, w: Any, v: Any, *, own: bool) -> Any:
     log_q = s.log_q(w)
     y = s.draw(log_q)
-    f = s.at(s.table, y) + (v[y] - v[y].mean()) ** 2 + s.t * v[y].mean()
+    f = s.take(s.table, y) + (v[y] - v[y].mean()) ** 2 + s.t * v[y].mean()
     signal = f if own else f.sum()
-    return (signal.detach() * s.at(log_q, y) + f).mean()
+    return (signal.detach() * s.take(log_q, y) + f).mean()
 
 
-def _coupled_expected(w: Any, v: Any) -> Any:
+def _couple_expected(w: Any, v: Any) -> Any:
     q = softmax(FEATURES @ w)
     total = 0.0
     for first in range(len(v)):
@@ -190,127 +153,94 @@ ROWS = (
         "auxiliary-kept",
         "An auxiliary draw enters q and the cost as the same draw.",
         "Maaloe et al. (2016), Auxiliary deep generative models",
-        {
-            "torch": tensors(
-                lambda s, w: _auxiliary(s, w, redrawn=False), (WEIGHTS,), _auxiliary_expected
-            ),
-            "numpy": by_hand(
-                lambda rng, w: _auxiliary_by_hand(rng, w, redrawn=False),
-                (WEIGHTS,),
-                _auxiliary_expected,
-            ),
-        },
+        _auxiliaries(redrawn=False),
     ),
     *right(
         "coupled-total",
         "Labels of a batch enter each other's costs: each score is weighted by the sum of all.",
         "Schulman et al. (2015), Gradient estimation using stochastic computation graphs",
-        {
-            "torch": tensors(
-                lambda s, w, v: _coupled(s, w, v, own=False),
-                (WEIGHTS, VALUES),
-                _coupled_expected,
-            )
-        },
+        by_framework(_couple, mean=_couple_expected, own=False),
     ),
     *wrong(
         "score-sign",
         "The score's part has the wrong sign.",
         "NumPyro #1044; Pyro #1988",
-        {"torch": tensors(_sign), "numpy": by_hand(_sign_by_hand)},
+        score_function(lambda f, x: -f),
     ),
     *wrong(
         "surrogate-sign",
         "The whole surrogate is negated: a bound to be raised is given to what lowers.",
         "NumPyro #1044; Pyro #1988",
-        {"torch": tensors(_whole_sign)},
+        by_framework(of_labels(lambda f, log_q: -(f.detach() * log_q + f))),
     ),
     *wrong(
         "probability-for-log",
         "The probability is differentiated in place of its logarithm.",
         "textbook mistake",
-        {"torch": tensors(_probability), "numpy": by_hand(_probability_by_hand)},
+        by_framework(
+            of_labels(lambda f, log_q: f.detach() * log_q.exp() + f),
+            of_labels_by_hand(lambda f, q, y: f * (q[SENTENCES, y][:, None] * score(q, y))),
+        ),
     ),
     *wrong(
         "raw-logits",
         "Logits in place of log-probabilities: right at one baseline only, the expected cost.",
         "textbook mistake; a sweep of the baseline shows it",
-        {"torch": tensors(_raw_logits), "numpy": by_hand(_raw_logits_by_hand)},
+        by_framework(_raw_logits, of_labels_by_hand(lambda f, q, y: (f - 0.8) * (score(q, y) + q))),
     ),
     *wrong(
         "softmax-over-batch",
         "Log-probabilities are normalised over the sentences, not over the labels.",
         "textbook mistake",
-        {"torch": tensors(_over_batch)},
+        by_framework(_over_batch),
     ),
     *wrong(
         "outer-product-mean",
         "Shapes (N, 1) and (N,) multiply to all pairs, whose mean is 1/N of the score.",
         "textbook mistake",
-        {
-            "torch": tensors(lambda s, w, v: _outer(s, w, v, total=False)),
-            "numpy": by_hand(lambda rng, w, v: _outer_by_hand(rng, w, v, total=False)),
-        },
+        by_framework(_outer, _outer_by_hand, total=False),
     ),
     *wrong(
         "outer-product-sum",
         "The same, summed: the mean is right, and the variance that of every cost by every score.",
         "textbook mistake",
-        {
-            "torch": tensors(lambda s, w, v: _outer(s, w, v, total=True)),
-            "numpy": by_hand(lambda rng, w, v: _outer_by_hand(rng, w, v, total=True)),
-        },
+        by_framework(_outer, _outer_by_hand, total=True),
         sees="variance",
     ),
     *wrong(
         "label-redrawn",
         "The score is that of a second draw, of which the cost knows nothing.",
         "textbook mistake",
-        {"torch": tensors(_redrawn), "numpy": by_hand(_redrawn_by_hand)},
+        by_framework(_redraw, _redraw_by_hand),
     ),
     *wrong(
         "score-of-likeliest",
         "The score is that of the likeliest label, the cost that of the one drawn.",
         "textbook mistake",
-        {"torch": tensors(_likeliest)},
+        by_framework(_likeliest),
     ),
     *wrong(
         "auxiliary-redrawn",
         "An auxiliary variable is drawn again between q(y|a,x) and the cost.",
         "textbook mistake",
-        {
-            "torch": tensors(
-                lambda s, w: _auxiliary(s, w, redrawn=True), (WEIGHTS,), _auxiliary_expected
-            ),
-            "numpy": by_hand(
-                lambda rng, w: _auxiliary_by_hand(rng, w, redrawn=True),
-                (WEIGHTS,),
-                _auxiliary_expected,
-            ),
-        },
+        _auxiliaries(redrawn=True),
     ),
     *wrong(
         "coupled-own",
         "Batch statistics see all labels, and each score is weighted by its own cost alone.",
         "batch statistics in label-dependent layers",
-        {
-            "torch": tensors(
-                lambda s, w, v: _coupled(s, w, v, own=True),
-                (WEIGHTS, VALUES),
-                _coupled_expected,
-            )
-        },
+        by_framework(_couple, mean=_couple_expected, own=True),
     ),
     *wrong(
         "scale-three-percent",
         "The score's part is three percent too large.",
         _PLANTED,
-        scored(lambda f, x: 1.03 * f),
+        score_function(lambda f, x: 1.03 * f),
     ),
     *wrong(
         "cancels-over-sentences",
         "One sentence's score counts more and the other's less: norms and sums hardly change.",
         _PLANTED,
-        scored(lambda f, x: f * (1.0 + 0.3 * x[:, 1])),
+        score_function(lambda f, x: f * (1.0 + 0.3 * x[:, 1])),
     ),
 )

@@ -5,6 +5,7 @@ Nothing is zero, symmetric or equal, so that no wrong gradient looks right by ch
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -45,7 +46,7 @@ def costs(v: Any) -> Any:
     return TABLE + (v - TARGETS[:, None]) ** 2
 
 
-def expected(w: Any, v: Any) -> Any:
+def expected_cost(w: Any, v: Any) -> Any:
     """The mean cost of a sentence, by enumeration."""
     return (softmax(FEATURES @ w) * costs(v)).sum() / N
 
@@ -85,19 +86,19 @@ class TorchProblem:
         """A label of each sentence, so many times."""
         return self.torch.distributions.Categorical(logits=log_q).sample(shape)
 
-    def at(self, table: Any, y: Any) -> Any:
+    def take(self, table: Any, y: Any) -> Any:
         """What a table (N, K) has for the labels (..., N)."""
         return table[self.torch.arange(N), y]
 
     def cost(self, v: Any, y: Any) -> Any:
         """Of the labels."""
-        return self.at(self.table, y) + (v[y] - self.t) ** 2
+        return self.take(self.table, y) + (v[y] - self.t) ** 2
 
 
 def tensors(
     estimate: Callable[..., Any],
     inputs: Inputs = (WEIGHTS, VALUES),
-    mean: Expected = expected,
+    mean: Expected = expected_cost,
     *,
     reset: Callable[[], object] | None = None,
 ) -> Callable[[], Problem]:
@@ -145,7 +146,7 @@ def pathwise(v: np.ndarray, y: np.ndarray, weight: Any = 1.0) -> np.ndarray:
 def by_hand(
     estimate: Callable[..., Any],
     inputs: Inputs = (WEIGHTS, VALUES),
-    mean: Expected = expected,
+    mean: Expected = expected_cost,
     *,
     reset: Callable[[], object] | None = None,
 ) -> Callable[[], Problem]:
@@ -166,48 +167,98 @@ def by_hand(
 # ------------------------------------------------------------------ both
 
 
-def scored(signal: Callable[[Any, Any], Any], *shape: int) -> Makes:
+def by_framework(
+    torch: Callable[..., Any] | None = None,
+    numpy: Callable[..., Any] | None = None,
+    inputs: Inputs = (WEIGHTS, VALUES),
+    mean: Expected = expected_cost,
+    **options: Any,
+) -> Makes:
+    """One estimator in each framework that has it, as a surrogate and by hand.
+
+    Args:
+        torch, numpy: as :func:`tensors` and :func:`by_hand` take them.
+        options: keywords of both.
+    """
+    makes: dict[str, Callable[[], Problem]] = {}
+    if torch is not None:
+        makes["torch"] = tensors(functools.partial(torch, **options), inputs, mean)
+    if numpy is not None:
+        makes["numpy"] = by_hand(functools.partial(numpy, **options), inputs, mean)
+    return makes
+
+
+def score_function(
+    signal: Callable[[Any, Any], Any],
+    *shape: int,
+    torch: Callable[[TorchProblem, Any], Any] | None = None,
+    numpy: Callable[[Any, np.ndarray], np.ndarray] | None = None,
+) -> Makes:
     """Estimators of a score and a pathwise part, that differ in what the score is weighed by.
 
     Args:
         signal: of costs (*shape, N) and features (N, D), tensors or arrays: weights of the scores.
         shape: of the samples of each sentence.
+        torch, numpy: what draws labels, of log q or of q (N, K). Default: as q says.
     """
-    return {
-        "torch": tensors(_scored_tensors(signal, shape)),
-        "numpy": by_hand(_scored_by_hand(signal, shape)),
-    }
+    return by_framework(
+        _score_function_tensors(signal, torch or (lambda s, log_q: s.draw(log_q, *shape))),
+        _score_function_by_hand(signal, numpy or (lambda rng, q: draw(rng, q, *shape))),
+    )
 
 
-def scored_with_state(start: Callable[[], Any]) -> Makes:
+def score_function_with_state(start: Callable[[], Any]) -> Makes:
     """The same, of a signal that keeps something, and forgets it by ``reset``."""
 
     def on_tensors() -> Problem:
         kept = start()
-        return tensors(_scored_tensors(kept, ()), reset=kept.reset)()
+        return tensors(_score_function_tensors(kept, TorchProblem.draw), reset=kept.reset)()
 
     def hand() -> Problem:
         kept = start()
-        return by_hand(_scored_by_hand(kept, ()), reset=kept.reset)()
+        return by_hand(_score_function_by_hand(kept, draw), reset=kept.reset)()
 
     return {"torch": on_tensors, "numpy": hand}
 
 
-def _scored_tensors(signal: Any, shape: tuple[int, ...]) -> Callable[..., Any]:
+def _score_function_tensors(signal: Any, labels: Callable[..., Any]) -> Callable[..., Any]:
     def estimate(s: TorchProblem, w: Any, v: Any) -> Any:
         log_q = s.log_q(w)
-        y = s.draw(log_q, *shape)
+        y = labels(s, log_q)
         f = s.cost(v, y)
-        return (signal(f.detach(), s.x) * s.at(log_q, y) + f).mean()
+        return (signal(f.detach(), s.x) * s.take(log_q, y) + f).mean()
 
     return estimate
 
 
-def _scored_by_hand(signal: Any, shape: tuple[int, ...]) -> Callable[..., Any]:
+def _score_function_by_hand(signal: Any, labels: Callable[..., Any]) -> Callable[..., Any]:
     def estimate(rng: Any, w: Any, v: Any) -> Any:
         q = softmax(FEATURES @ w)
-        y = draw(rng, q, *shape)
+        y = labels(rng, q)
         weight = signal(costs(v)[SENTENCES, y], FEATURES)
         return to_weights(weight[..., None] * score(q, y)), pathwise(v, y)
+
+    return estimate
+
+
+def of_labels(surrogate: Callable[[Any, Any], Any]) -> Callable[..., Any]:
+    """A surrogate of the costs and the log-probabilities of drawn labels, (N,), averaged."""
+
+    def estimate(s: TorchProblem, w: Any, v: Any) -> Any:
+        log_q = s.log_q(w)
+        y = s.draw(log_q)
+        return surrogate(s.cost(v, y), s.take(log_q, y)).mean()
+
+    return estimate
+
+
+def of_labels_by_hand(by_logits: Callable[[Any, Any, Any], Any]) -> Callable[..., Any]:
+    """Gradients of drawn labels: by the logits, from costs (N, 1), q and labels, and pathwise."""
+
+    def estimate(rng: Any, w: Any, v: Any) -> Any:
+        q = softmax(FEATURES @ w)
+        y = draw(rng, q)
+        f = costs(v)[SENTENCES, y][:, None]
+        return to_weights(by_logits(f, q, y)), pathwise(v, y)
 
     return estimate

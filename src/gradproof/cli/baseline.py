@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from types import ModuleType
 
 import click
@@ -31,15 +29,7 @@ from gradproof.reports import variance as variance_figure
 from gradproof.reports.verdict_table import verdict_table
 
 from . import options, text_options, user_file
-from .console import (
-    AS_RECORDED,
-    NOT_AS_RECORDED,
-    check_writable,
-    clear_errors,
-    progress,
-    show,
-    write_whole,
-)
+from .console import check_writable, clear_errors, finish, progress, show
 from .figures import check_figure, save
 
 #: Two sentences without a label: a baseline of the batch needs two to show itself.
@@ -76,8 +66,8 @@ class PerToken:
 
 
 @click.command("baseline")
-@click.argument("target", required=False, metavar="FILE.py:NAME")
-@click.option("--new", "new_file", metavar="FILE.py", help="Write a template to begin with.")
+@options.TARGET
+@options.NEW
 @text_options.MODEL
 @text_options.DATA
 @options.SEED
@@ -87,7 +77,7 @@ class PerToken:
     help="What the baseline computes with.  [default: torch if its file imports it]",
 )
 @click.option("--figure", metavar="FILE", help="Draw the variance here (.svg, .png or .pdf).")
-@click.option("--json", "json_file", metavar="FILE", help="Write evidence here.")
+@options.JSON
 @options.TRACEBACK
 def command(
     target: str | None,
@@ -111,16 +101,13 @@ def command(
     be run.
     """
     with clear_errors(show_traceback):
-        if (target is None) == (new_file is None):
-            raise ValueError("give either FILE.py:NAME or --new FILE.py")
-        if new_file is not None:
-            user_file.write_template(new_file, TEMPLATE, "baseline", "PerToken")
+        target = user_file.target_of(target, new_file, TEMPLATE, "baseline", "PerToken")
+        if target is None:
             return
         if figure is not None:
             check_figure(figure)
-        if json_file is not None:
-            check_writable(json_file)
-        finding, corpus, seed = _examined(str(target), model, data, seed, framework)
+        check_writable(json_file)
+        finding, corpus, seed = _examined(target, model, data, seed, framework)
     show(verdict_table(finding.evidence))
     for paragraph in troubles(finding):
         click.echo(f"\n{paragraph}")
@@ -144,9 +131,7 @@ def command(
                 variance_figure.LAYOUT,
                 lambda axes: variance_figure.draw(axes, found, own=own, title=finding.name),
             )
-        if json_file is not None:
-            write_whole(Path(json_file), written(finding, corpus, seed))
-    sys.exit(AS_RECORDED if finding.usable else NOT_AS_RECORDED)
+    finish(finding.usable, json_file, lambda: written(finding, corpus, seed), show_traceback)
 
 
 def _examined(

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from pathlib import Path
-
 import click
 
 from gradproof.checks.benchmark.bugs import ROWS
@@ -14,15 +10,7 @@ from gradproof.checks.json_records import to_json
 from gradproof.reports.detection import row_table, summary_table
 
 from . import options
-from .console import (
-    AS_RECORDED,
-    NOT_AS_RECORDED,
-    check_writable,
-    clear_errors,
-    progress,
-    show,
-    write_whole,
-)
+from .console import check_writable, clear_errors, finish, progress, show
 
 
 @click.command("benchmark")
@@ -48,14 +36,8 @@ from .console import (
 )
 @click.option("--rows", "whole", is_flag=True, help="Print a line for each estimator too.")
 @options.SEED
-@click.option(
-    "--jobs",
-    type=click.IntRange(min=1),
-    default=lambda: os.cpu_count() or 1,
-    show_default="the number of cores",
-    help="Processes to work in.",
-)
-@click.option("--json", "json_file", metavar="FILE", help="Write the record here.")
+@options.JOBS
+@options.JSON
 @options.TRACEBACK
 def command(
     only: tuple[str, ...],
@@ -78,18 +60,9 @@ def command(
     all draws or beyond it, 1 if not, 2 if the command cannot be run, 130 if it was interrupted.
     """
     with clear_errors(show_traceback), progress() as report:
-        if json_file is not None:
-            check_writable(json_file)
-        frameworks = {key.split("/")[0] for key in ROWS}
-        unknown = [each for each in only if each not in ROWS and each not in frameworks]
-        if unknown:
-            raise ValueError(
-                f"--only {', '.join(unknown)} names no estimator; frameworks are "
-                f"{', '.join(sorted(frameworks))}, and --rows prints the estimators of one"
-            )
-        keys = [key for key in ROWS if not only or key in only or key.split("/")[0] in only]
-        found = run_benchmark(
-            keys,
+        check_writable(json_file)
+        result = run_benchmark(
+            _select_rows(only),
             seed=seed,
             on_bugs=bug_runs,
             on_right=right_runs,
@@ -97,10 +70,19 @@ def command(
             progress=report,
         )
     if whole:
-        show(row_table(found))
-    show(summary_table(found))
-    click.echo(f"\n{found.bugs} bugs, {len(found.rows) - found.bugs} right, seed {found.seed}")
-    if json_file is not None:
-        with clear_errors(show_traceback):
-            write_whole(Path(json_file), to_json(found))
-    sys.exit(AS_RECORDED if found.as_claimed else NOT_AS_RECORDED)
+        show(row_table(result))
+    show(summary_table(result))
+    click.echo(f"\n{result.bugs} bugs, {len(result.rows) - result.bugs} right, seed {result.seed}")
+    finish(result.as_claimed, json_file, lambda: to_json(result), show_traceback)
+
+
+def _select_rows(only: tuple[str, ...]) -> list[str]:
+    """The keys of the rows that are named, or whose framework is; without a name, of all."""
+    frameworks = {key.split("/")[0] for key in ROWS}
+    unknown = [name for name in only if name not in ROWS and name not in frameworks]
+    if unknown:
+        raise ValueError(
+            f"--only {', '.join(unknown)} names no estimator; frameworks are "
+            f"{', '.join(sorted(frameworks))}, and --rows prints the estimators of one"
+        )
+    return [key for key in ROWS if not only or key in only or key.split("/")[0] in only]

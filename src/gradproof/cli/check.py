@@ -6,11 +6,9 @@ import dataclasses
 import inspect
 import math
 import re
-import sys
 import traceback
 import types
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import click
@@ -18,21 +16,14 @@ from rich.table import Table
 from rich.text import Text
 
 from gradproof.checks.json_records import to_json
-from gradproof.checks.sequential.mean_test import ALPHA
-from gradproof.checks.user.estimator import EstimatorReport, check_estimator
+from gradproof.checks.sequential.wealth import ALPHA
+from gradproof.checks.user.estimator import check_estimator
+from gradproof.checks.user.estimator_report import EstimatorReport
 from gradproof.errors import GradproofError
 from gradproof.estimators.enumeration.run import MOST_PATHS
 
 from . import options, user_file
-from .console import (
-    AS_RECORDED,
-    NOT_AS_RECORDED,
-    check_writable,
-    clear_errors,
-    progress,
-    show,
-    write_whole,
-)
+from .console import check_writable, clear_errors, finish, progress, show
 from .user_file import FileError
 
 #: What a file may give besides the estimator; each is an option too, and its own default.
@@ -91,7 +82,7 @@ def objective(logits):
 '''
 
 
-def _given(command: Callable[..., None]) -> Callable[..., None]:
+def _file_options(command: Callable[..., None]) -> Callable[..., None]:
     """An option of the command for each thing that a file may give."""
     for key, text in reversed(GIVEN.items()):
         shown = f"{text}  [default: {key}, if it is there]"
@@ -100,9 +91,9 @@ def _given(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @click.command("check")
-@click.argument("target", required=False, metavar="FILE.py:NAME")
-@click.option("--new", "new_file", metavar="FILE.py", help="Write a template to begin with.")
-@_given
+@options.TARGET
+@options.NEW
+@_file_options
 @click.option(
     "--paths",
     type=click.IntRange(min=1),
@@ -125,7 +116,7 @@ def _given(command: Callable[..., None]) -> Callable[..., None]:
     help="Probability of a false alarm, of a sampled verdict.",
 )
 @options.SEED
-@click.option("--json", "json_file", metavar="FILE", help="Write what was found here.")
+@options.JSON
 @options.TRACEBACK
 def command(
     target: str | None,
@@ -157,25 +148,19 @@ def command(
     cannot be checked, 130 if it was interrupted.
     """
     with clear_errors(show_traceback):
-        if (target is None) == (new_file is None):
-            raise ValueError("give either FILE.py:NAME or --new FILE.py")
-        if new_file is not None:
-            user_file.write_template(new_file, TEMPLATE, "check", "reinforce")
+        target = user_file.target_of(target, new_file, TEMPLATE, "check", "reinforce")
+        if target is None:
             return
-        if json_file is not None:
-            check_writable(json_file)
-        estimate, module = user_file.load(str(target), "check", "reinforce")
-        given = read(module, names)
-        with progress() as report:
+        check_writable(json_file)
+        estimate, module = user_file.load(target, "check", "reinforce")
+        from_file = read(module, names)
+        with progress() as show_progress:
             limits = {"paths": paths, "draws": draws, "alpha": alpha, "seed": seed}
-            checked = _checked(str(target), estimate, module, given, limits, report)
-    show(table(checked))
-    click.echo(f"\n{checked.explain()}")
-    click.echo(f"From the file, too: {', '.join(given.values())}.")
-    if json_file is not None:
-        with clear_errors(show_traceback):
-            write_whole(Path(json_file), written(checked, str(target)))
-    sys.exit(AS_RECORDED if checked.unbiased else NOT_AS_RECORDED)
+            report = _check(target, estimate, module, from_file, limits, show_progress)
+    show(table(report))
+    click.echo(f"\n{report.explain()}")
+    click.echo(f"From the file, too: {', '.join(from_file.values())}.")
+    finish(report.unbiased, json_file, lambda: record_of(report, target), show_traceback)
 
 
 def read(module: types.ModuleType, names: dict[str, str | None]) -> dict[str, str]:
@@ -185,52 +170,55 @@ def read(module: types.ModuleType, names: dict[str, str | None]) -> dict[str, st
         FileError: if an option names something that is missing, or nothing says what the
             gradient should be.
     """
-    given = {}
+    from_file = {}
     for key, name in names.items():
         if hasattr(module, name or key):
-            given[key] = name or key
+            from_file[key] = name or key
         elif name is not None:
             raise FileError(
                 f"{module.__file__} has no {name!r}, which --{key} names; define it there"
             )
     if names["exact"] and names["objective"]:
         raise FileError("give one of --exact and --objective: each says what the gradient is")
-    if "exact" in given and "objective" in given:
-        del given["exact" if names["objective"] else "objective"]
-    if not {"exact", "objective"} & given.keys():
+    if "exact" in from_file and "objective" in from_file:
+        del from_file["exact" if names["objective"] else "objective"]
+    if not {"exact", "objective"} & from_file.keys():
         raise FileError(
             f"{module.__file__} does not say what the gradient should be: let it have `exact` (the "
             "gradient, or a function that returns it) or `objective` (draws, and returns a cost), "
             "or name them with --exact or --objective"
         )
-    return given
+    return from_file
 
 
-def _checked(
+def _check(
     target: str,
     estimate: Callable[..., Any],
     module: types.ModuleType,
-    given: dict[str, str],
+    from_file: dict[str, str],
     limits: Mapping[str, Any],
-    report: Callable[[int, int, str], None] | None,
+    progress: Callable[[int, int, str], None] | None,
 ) -> EstimatorReport:
     name = target.rpartition(":")[2]
-    found = {key: getattr(module, given[key]) for key in given}
+    values = {key: getattr(module, named) for key, named in from_file.items()}
     try:
-        inputs = _made(found.pop("inputs", ()))
+        inputs = _make(values.pop("inputs", ()))
         inputs = tuple(inputs) if isinstance(inputs, tuple | list) else (inputs,)
-        for called in (name, *(given[key] for key in ("exact", "objective") if key in given)):
+        for called in (
+            name,
+            *(from_file[key] for key in ("exact", "objective") if key in from_file),
+        ):
             _check_call(called, getattr(module, called), inputs)
-        if "wrt" in found:
-            found["wrt"] = _made(found["wrt"])
-        return check_estimator(estimate, inputs, **found, **limits, name=name, progress=report)
+        if "wrt" in values:
+            values["wrt"] = _make(values["wrt"])
+        return check_estimator(estimate, inputs, **values, **limits, name=name, progress=progress)
     except FileError:
         raise
     except (Exception, SystemExit) as error:
         raise FileError(blame(error, target, module)) from error
 
 
-def _made(value: Any) -> Any:
+def _make(value: Any) -> Any:
     """What a function of the file makes; a module of PyTorch is no such function."""
     return value() if isinstance(value, types.FunctionType) else value
 
@@ -275,19 +263,19 @@ def _is_ours(error: BaseException) -> bool:
     return last is not None and str(last.tb_frame.f_globals.get("__name__")).startswith("gradproof")
 
 
-def table(checked: EstimatorReport) -> Table:
+def table(report: EstimatorReport) -> Table:
     """The worst entry of each parameter."""
-    made = Table()
+    worst = Table()
     for column in ("parameter", "mean", "exact", "error", "bound", "standard deviation"):
-        made.add_column(column, justify="left" if column == "parameter" else "right")
-    for one in checked.comparisons:
-        mean, exact = checked.mean[one.what], checked.exact[one.what]
+        worst.add_column(column, justify="left" if column == "parameter" else "right")
+    for one in report.comparisons:
+        mean, exact = report.mean[one.what], report.exact[one.what]
         if not mean.size:
             continue
         at = one.index
         entry = f"[{', '.join(map(str, at))}]" if at else ""
-        spread = math.sqrt(checked.variance[one.what][at])
-        made.add_row(
+        spread = math.sqrt(report.variance[one.what][at])
+        worst.add_row(
             Text(f"{one.what}{entry}"),
             f"{mean[at]:.6e}",
             f"{exact[at]:.6e}",
@@ -295,9 +283,9 @@ def table(checked: EstimatorReport) -> Table:
             f"{one.bound:.1e}",
             f"{spread:.3e}",
         )
-    return made
+    return worst
 
 
-def written(checked: EstimatorReport, target: str) -> str:
-    """The whole record."""
-    return to_json({"target": target, "unbiased": checked.unbiased, **dataclasses.asdict(checked)})
+def record_of(report: EstimatorReport, target: str) -> str:
+    """The whole record, as JSON."""
+    return to_json({"target": target, "unbiased": report.unbiased, **dataclasses.asdict(report)})

@@ -114,8 +114,24 @@ def fail(message: str) -> NoReturn:
     sys.exit(UNUSABLE)
 
 
-def check_writable(name: str) -> None:
-    """Find out that a file cannot be written before the work is done."""
+def finish(
+    as_recorded: bool, file: str | None, record: Callable[[], str], show_traceback: bool
+) -> NoReturn:
+    """End with the exit status of a verdict, the record written where a file is asked for."""
+    if file is not None:
+        with clear_errors(show_traceback):
+            write_whole(Path(file), record())
+    sys.exit(AS_RECORDED if as_recorded else NOT_AS_RECORDED)
+
+
+def check_writable(name: str | None) -> None:
+    """Find out that a file cannot be written before the work is done; None: none is asked for.
+
+    Raises:
+        OSError: if it cannot be; the message says what to do.
+    """
+    if name is None:
+        return
     if not name:
         raise FileNotFoundError("cannot write evidence: the file's name is ''; give one to --json")
     if name == "-":
@@ -131,7 +147,11 @@ def check_writable(name: str) -> None:
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file so that it is there whole or not at all; a device or a pipe gets the content."""
+    """Write a file so that it is there whole or not at all; a device or a pipe gets the content.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
     path = path.resolve()
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     raw = content.encode() if isinstance(content, str) else content

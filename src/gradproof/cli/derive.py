@@ -41,30 +41,30 @@ def command(
     """
     with clear_errors(show_traceback):
         for name in (markdown, latex):
-            if name not in (None, HERE):
-                check_writable(str(name))
-        found = _derived(find_derivations(claims))
+            if name != HERE:
+                check_writable(name)
+        derivations = _derive_all(find_derivations(claims))
         if markdown is not None:
-            _write(markdown, page(found) if claims else ledger(found))
+            _write(markdown, page(derivations) if claims else ledger(derivations))
         if latex is not None:
-            _write(latex, latex_document(found))
+            _write(latex, latex_document(derivations))
     if markdown is not None or latex is not None:
         return
     if claims:
-        click.echo("\n\n".join(map(as_text, found)), nl=False)
+        click.echo("\n\n".join(map(as_text, derivations)), nl=False)
     else:
-        show(_table(found))
+        show(_table(derivations))
         click.echo("\n`gradproof derive CLAIM` prints a derivation.")
 
 
-def _derived(claims: Sequence[str]) -> list[Derivation]:
-    found = []
+def _derive_all(claims: Sequence[str]) -> list[Derivation]:
+    derivations = []
     with progress() as report:
         for number, claim in enumerate(claims):
             if report:
                 report(number, len(claims), claim)
-            found.append(derive(claim))
-    return found
+            derivations.append(derive(claim))
+    return derivations
 
 
 def _write(name: str, text: str) -> None:
@@ -74,10 +74,9 @@ def _write(name: str, text: str) -> None:
         write_whole(Path(name), text)
 
 
-def _table(found: Sequence[Derivation]) -> Table:
+def _table(derivations: Sequence[Derivation]) -> Table:
     table = Table("claim", "verdict", "steps", "finding")
-    for each in found:
-        style = "magenta" if each.verdict == REFUTED else "green"
-        verdict = Text(each.verdict, style=style)
-        table.add_row(each.claim, verdict, str(each.steps), Text(f"{each.finding}."))
+    for one in derivations:
+        verdict = Text(one.verdict, style="magenta" if one.verdict == REFUTED else "green")
+        table.add_row(one.claim, verdict, str(one.steps), Text(f"{one.finding}."))
     return table

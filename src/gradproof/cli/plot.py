@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import click
 
@@ -25,6 +26,7 @@ from gradproof.reports import ratios as ratios_figure
 from gradproof.reports import shares as shares_figure
 from gradproof.reports import training as training_figure
 from gradproof.reports import variance as variance_figure
+from gradproof.reports.answer import title
 from gradproof.reports.stages import pick
 from gradproof.reports.style import FigureLayout
 
@@ -39,6 +41,30 @@ TRAIN = "`gradproof train FOLDER` writes one"
 BENCHMARK = "the benchmark of cost against K writes one; see benchmarks/"
 
 
+class FigureContent(NamedTuple):
+    """What a command draws, and what it says of it."""
+
+    layout: FigureLayout
+    paint: Callable[[Any], Any]
+    words: str
+
+
+def _save_drawing(make: Callable[..., FigureContent]) -> Callable[..., None]:
+    """A command that draws into FILE what is made of its other arguments."""
+
+    @options.FIGURE
+    @options.TRACEBACK
+    @functools.wraps(make)
+    def draw(file: str, show_traceback: bool, **arguments: Any) -> None:
+        with clear_errors(show_traceback):
+            check_figure(file)
+            drawing = make(**arguments)
+            save(file, drawing.layout, drawing.paint)
+        click.echo(f"wrote {file}: {drawing.words}")
+
+    return draw
+
+
 @click.group("plot")
 def command() -> None:
     """Draw figures of exact variances, as SVG, PNG or PDF.
@@ -49,37 +75,28 @@ def command() -> None:
 
 
 @command.command("variance")
-@options.FIGURE
 @text_options.MODEL
 @text_options.DATA
 @text_options.SENTENCES
 @options.SEED
-@options.TRACEBACK
-def variance(
-    file: str, model: str, data: str, sentences: int, seed: int | None, show_traceback: bool
-) -> None:
+@_save_drawing
+def variance(model: str, data: str, sentences: int, seed: int | None) -> FigureContent:
     """Draw the variance against a constant baseline into FILE (.svg, .png or .pdf).
 
     The gradient's variance over the drawn label, exact, by parameter group, on sentences of real
     text: where it is least, and between which baselines it is smaller than without one.
     """
-    with clear_errors(show_traceback):
-        check_figure(file)
-        parabola, title, seed = _parabola(model, data, sentences, seed)
-        found = curve(parabola.grouped(group_of))
-        save(
-            file,
-            variance_figure.LAYOUT,
-            lambda axes: variance_figure.draw(axes, found, title=title),
-        )
-    click.echo(
-        f"wrote {file}: {found.none:.4g} without a baseline, {found.least:.4g} with the best "
-        f"constant, {found.best:.4g}; one helps between 0 and {found.limit:.4g}; seed {seed}"
+    parabola, title, seed = _parabola(model, data, sentences, seed)
+    against = curve(parabola.grouped(group_of))
+    return FigureContent(
+        variance_figure.LAYOUT,
+        lambda axes: variance_figure.draw(axes, against, title=title),
+        f"{against.none:.4g} without a baseline, {against.least:.4g} with the best constant, "
+        f"{against.best:.4g}; one helps between 0 and {against.limit:.4g}; seed {seed}",
     )
 
 
 @command.command("ratios")
-@options.FIGURE
 @click.option(
     "--baseline",
     type=click.Choice(KINDS),
@@ -91,107 +108,84 @@ def variance(
 @text_options.DATA
 @text_options.SENTENCES
 @options.SEED
-@options.TRACEBACK
-def ratios(
-    file: str,
-    baseline: str,
-    model: str,
-    data: str,
-    sentences: int,
-    seed: int | None,
-    show_traceback: bool,
-) -> None:
+@_save_drawing
+def ratios(baseline: str, model: str, data: str, sentences: int, seed: int | None) -> FigureContent:
     """Draw what a baseline does to the variance of every single parameter.
 
     A map of each matrix that the score reaches: the variance with the baseline over the one
     without, exact, on sentences of real text.
     """
-    with clear_errors(show_traceback):
-        check_figure(file)
-        parabola, title, seed = _parabola(model, data, sentences, seed)
-        found = ratio_map(parabola, baseline, title)
-        save(
-            file,
-            ratios_figure.layout(found),
-            lambda axes: ratios_figure.draw(axes, found, title=f"{title}, baseline: {baseline}"),
-        )
-    lowered = ", ".join(f"{100.0 * found.lowered(name):.0f} % of {name}" for name in found.ratios)
-    click.echo(f"wrote {file}: lower in {lowered}; seed {seed}")
+    parabola, title, seed = _parabola(model, data, sentences, seed)
+    maps = ratio_map(parabola, baseline, title)
+    lower = ", ".join(f"{100.0 * maps.lowered_share(name):.0f} % of {name}" for name in maps.ratios)
+    return FigureContent(
+        ratios_figure.layout(maps),
+        lambda axes: ratios_figure.draw(axes, maps, title=f"{title}, baseline: {baseline}"),
+        f"lower in {lower}; seed {seed}",
+    )
 
 
 @command.command("baselines")
 @options.RECORD
-@options.FIGURE
-@options.TRACEBACK
-def baselines(record: str, file: str, show_traceback: bool) -> None:
+@_save_drawing
+def baselines(record: str) -> FigureContent:
     """Draw the variance with each baseline, by parameter group and stage of training."""
-    with clear_errors(show_traceback):
-        check_figure(file)
-        found = _measured(record)
-        save(
-            file,
-            baselines_figure.layout(found.stages),
-            lambda axes: baselines_figure.draw(axes, found.stages, title=_title(found)),
-        )
-    click.echo(f"wrote {file}: {_steps(pick(found.stages))}")
+    run = _read_stages(record)
+    return FigureContent(
+        baselines_figure.layout(run.stages),
+        lambda axes: baselines_figure.draw(axes, run.stages, title=title(run)),
+        _steps(pick(run.stages)),
+    )
 
 
 @command.command("shares")
 @options.RECORDS
-@options.FIGURE
-@options.TRACEBACK
-def shares(records: tuple[str, ...], file: str, show_traceback: bool) -> None:
+@_save_drawing
+def shares(records: tuple[str, ...]) -> FigureContent:
     """Draw the share of the removable variance that each baseline removes.
 
     Several records are drawn side by side.
     """
-    with clear_errors(show_traceback):
-        check_figure(file)
-        found = [_measured(record) for record in records]
-        save(file, *_shares(found))
-    steps = dict.fromkeys(_steps(pick(each.stages)) for each in found)
-    click.echo(f"wrote {file}: {'; '.join(steps)}")
-
-
-def _shares(found: list[Training]) -> tuple[FigureLayout, Callable[[Any], Any]]:
-    titles = [_title(each) for each in found]
-    if len(found) == 1:
-        (one,) = (each.stages for each in found)
-        return shares_figure.layout(one), lambda axes: shares_figure.draw(
-            axes, one, title=titles[0]
+    runs = [_read_stages(record) for record in records]
+    stages, titles = [run.stages for run in runs], [title(run) for run in runs]
+    words = "; ".join(dict.fromkeys(_steps(pick(shown)) for shown in stages))
+    if len(runs) == 1:
+        return FigureContent(
+            shares_figure.layout(stages[0]),
+            lambda axes: shares_figure.draw(axes, stages[0], title=titles[0]),
+            words,
         )
-    runs = [each.stages for each in found]
-    return shares_figure.layout_runs(runs), lambda axes: shares_figure.draw_runs(axes, runs, titles)
+    return FigureContent(
+        shares_figure.layout_runs(stages),
+        lambda axes: shares_figure.draw_runs(axes, stages, titles),
+        words,
+    )
 
 
 @command.command("training")
 @options.RECORD
-@options.FIGURE
-@options.TRACEBACK
-def training(record: str, file: str, show_traceback: bool) -> None:
+@_save_drawing
+def training(record: str) -> FigureContent:
     """Draw the variance with each baseline through training, and the accuracy."""
-    with clear_errors(show_traceback):
-        check_figure(file)
-        found = _measured(record)
-        save(
-            file,
-            training_figure.LAYOUT,
-            lambda axes: training_figure.draw(axes, found, title=_title(found)),
-        )
-    click.echo(f"wrote {file}: {_steps(found.stages)}")
+    run = _read_stages(record)
+    return FigureContent(
+        training_figure.LAYOUT,
+        lambda axes: training_figure.draw(axes, run, title=title(run)),
+        _steps(run.stages),
+    )
 
 
 @command.command("cost")
 @options.RECORD
-@options.FIGURE
-@options.TRACEBACK
-def cost(record: str, file: str, show_traceback: bool) -> None:
+@_save_drawing
+def cost(record: str) -> FigureContent:
     """Draw what a gradient costs, and how much it varies, against the number of labels."""
-    with clear_errors(show_traceback):
-        check_figure(file)
-        found = read(record, Scaling, BENCHMARK)
-        save(file, cost_figure.LAYOUT, lambda axes: cost_figure.draw(axes, found))
-    click.echo(f"wrote {file}: K = {', '.join(f'{each}' for each in found.classes)}")
+    scaling = read(record, Scaling, BENCHMARK)
+    return FigureContent(
+        cost_figure.LAYOUT,
+        lambda axes: cost_figure.draw(axes, scaling),
+        f"K = {', '.join(map(str, scaling.classes))}",
+    )
 
 
 def read(record: str, kind: type[Read], source: str) -> Read:
@@ -214,18 +208,18 @@ def read(record: str, kind: type[Read], source: str) -> Read:
         ) from error
 
 
-def _measured(record: str) -> Training:
+def _read_stages(record: str) -> Training:
     """A record of training with stages; if its texts are others than those here, that is said."""
-    found = read(record, Training, TRAIN)
-    if not found.stages:
+    run = read(record, Training, TRAIN)
+    if not run.stages:
         raise ValueError(
             f"{record} has no stages, so no variance was measured in it; train with --stages, "
             "e.g. --stages initial,middle,end"
         )
-    other = other_texts(found, record)
+    other = other_texts(run, record)
     if other is not None:  # the figure is right all the same: of the record, and so of its texts
         click.echo(f"gradproof: {other}", err=True)
-    return found
+    return run
 
 
 def _parabola(
@@ -236,10 +230,6 @@ def _parabola(
     text = TextOptions(labelled=0, unlabelled=sentences)
     subject = text_subject(model, prepare_text(data, text, seed), text, seed)
     return quadratics(reference(subject)), subject.name, seed
-
-
-def _title(found: Training) -> str:
-    return f"{found.model} on {found.data}"
 
 
 def _steps(stages: tuple[Stage, ...]) -> str:

@@ -33,6 +33,7 @@ from gradproof.reference_models.model import group_of
 from gradproof.reference_models.registry import MODELS
 
 from .console import clear_errors, progress
+from .options import TRACEBACK
 
 #: What the help says of each option of a run, in this order.
 HELP = {
@@ -118,7 +119,7 @@ def _run_options(command: Callable[..., None]) -> Callable[..., None]:
     help="To compute on; more than one pays off for large models only.",
 )
 @click.option("--resume", is_flag=True, help="Go on with the run in FOLDER, with its options.")
-@click.option("--traceback", "show_traceback", is_flag=True, help="Show where an error came from.")
+@TRACEBACK
 @click.pass_context
 def command(
     context: click.Context,

@@ -43,17 +43,17 @@ def load(target: str, command: str, example: str) -> tuple[Callable[..., Any], M
     if not hasattr(module, name):
         public = [key for key, value in vars(module).items() if callable(value) and key[0] != "_"]
         raise FileError(f"{file} has no {name!r}; it has {', '.join(public) or 'nothing'}")
-    found = getattr(module, name)
+    function = getattr(module, name)
     try:
-        found = found() if isinstance(found, type) else found
+        function = function() if isinstance(function, type) else function
     except (Exception, SystemExit) as error:
         raise FileError(
             f"{name}() in {file} raised {type(error).__name__}: {error}; a class must be made "
             "without arguments"
         ) from error
-    if not callable(found):
-        raise FileError(f"{name} in {file} is {found!r:.60}, expected a function or a class")
-    return found, module
+    if not callable(function):
+        raise FileError(f"{name} in {file} is {function!r:.60}, expected a function or a class")
+    return function, module
 
 
 def _run(path: Path) -> ModuleType:
@@ -66,6 +66,22 @@ def _run(path: Path) -> ModuleType:
     with blame(module, str(path)):
         spec.loader.exec_module(module)
     return module
+
+
+def target_of(
+    target: str | None, new_file: str | None, template: str, command: str, name: str
+) -> str | None:
+    """What ``FILE.py:NAME`` is given; None where ``--new`` asked for a template, which is written.
+
+    Raises:
+        ValueError: unless one of the two is given.
+        Other errors: as :func:`write_template`.
+    """
+    if (target is None) == (new_file is None):
+        raise ValueError("give either FILE.py:NAME or --new FILE.py")
+    if new_file is not None:
+        write_template(new_file, template, command, name)
+    return target
 
 
 def write_template(file: str, template: str, command: str, name: str) -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from pathlib import Path
 from typing import Any
 
 import click
@@ -16,15 +13,7 @@ from gradproof.reference_models.registry import MODELS
 from gradproof.reports.verdict_table import refutations, summary, surprises, verdict_table
 
 from . import options
-from .console import (
-    AS_RECORDED,
-    NOT_AS_RECORDED,
-    check_writable,
-    clear_errors,
-    progress,
-    show,
-    write_whole,
-)
+from .console import check_writable, clear_errors, finish, progress, show
 
 
 @click.command("verify")
@@ -84,15 +73,9 @@ from .console import (
     show_default=True,
     help="Cases that Hypothesis draws for each check and framework.",
 )
-@click.option(
-    "--jobs",
-    type=click.IntRange(min=1),
-    default=lambda: os.cpu_count() or 1,
-    show_default="the number of cores",
-    help="Processes to run checks in.",
-)
+@options.JOBS
 @click.option("--explain", is_flag=True, help="Print a counterexample for what is refuted.")
-@click.option("--json", "json_file", metavar="FILE", help="Write evidence here.")
+@options.JSON
 @options.TRACEBACK
 def command(
     models: tuple[str, ...],
@@ -120,8 +103,7 @@ def command(
     or its output not be written, 130 if it was interrupted.
     """
     with clear_errors(show_traceback), progress() as report:
-        if json_file is not None:
-            check_writable(json_file)
+        check_writable(json_file)
         result = verify(
             models=models or tuple(MODELS),
             data=data,
@@ -142,7 +124,4 @@ def command(
     for message in result.missing.values():
         click.echo(f"left out: {message}")
     click.echo(f"\n{summary(result.evidence, result.seed)}")
-    if json_file is not None:
-        with clear_errors(show_traceback):
-            write_whole(Path(json_file), result.to_json())
-    sys.exit(AS_RECORDED if result.as_expected else NOT_AS_RECORDED)
+    finish(result.as_expected, json_file, result.to_json, show_traceback)

@@ -45,7 +45,7 @@ def test_bugs_are_caught_and_right_estimators_are_not():
     found = few(seed=1)
     by_key = {row.key: row for row in found.rows}
     assert found.bugs == found.seen == 3
-    assert found.caught("enumeration") == 2
+    assert found.catches("enumeration") == 2
     assert by_key[STATE].answers["enumeration"].wrong == 0.0
     assert by_key[STATE].answers["beyond"].wrong == 1.0
     assert found.false_alarms("enumeration") == found.false_alarms("sequential") == 0

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gradproof.checks.user import expected_cost
+from gradproof.checks.user import expected_cost, witnesses
 from gradproof.checks.user.estimator import check_estimator
 from gradproof.checks.user.expected_cost import NotDifferentiable, gradient_of_mean
 from gradproof.estimators.backends import load
@@ -217,7 +217,7 @@ SMALL = [
 def test_a_small_entry_that_is_wrong_does_not_hold(torch, monkeypatch, fault, kind, size, each):
     """Nor is the right estimator refuted, whichever gradient it is held against."""
     if each > 1:  # along directions: there is no room for a witness of every entry
-        monkeypatch.setattr(expected_cost, "WITNESS_RUNS", 500)
+        monkeypatch.setattr(witnesses, "WITNESS_RUNS", 500)
     numbers = torch.linspace(-0.4, 0.6, 4 * each, dtype=getattr(torch, kind)) / each
     x = torch.cat([numbers, torch.tensor([0.7], dtype=numbers.dtype)]).requires_grad_()
     square = (lambda x: x.item() ** 2) if fault == "lost" else doubtful(torch, 0.98)
@@ -234,7 +234,7 @@ def test_a_small_entry_that_is_wrong_does_not_hold(torch, monkeypatch, fault, ki
 @pytest.mark.parametrize("size", [1.0, 1e-3, 1e-6])
 def test_a_small_entry_that_is_right_holds_in_double_precision(torch, monkeypatch, runs, size):
     """By either kind of witness."""
-    monkeypatch.setattr(expected_cost, "WITNESS_RUNS", runs)
+    monkeypatch.setattr(witnesses, "WITNESS_RUNS", runs)
     numbers = torch.linspace(-0.4, 0.6, 32, dtype=torch.float64) / 8.0
     x = torch.cat([numbers, torch.tensor([0.7], dtype=torch.float64)]).requires_grad_()
     objective, surrogate = of_squares(torch, size, lambda x: x * x, each=8)
@@ -244,7 +244,7 @@ def test_a_small_entry_that_is_right_holds_in_double_precision(torch, monkeypatc
 @pytest.mark.torch
 def test_a_parameter_that_nothing_depends_on_holds(torch, monkeypatch):
     """It is in a direction of its own, which does not move the mean."""
-    monkeypatch.setattr(expected_cost, "WITNESS_RUNS", 100)
+    monkeypatch.setattr(witnesses, "WITNESS_RUNS", 100)
     logits, idle = four(torch), torch.ones(50, dtype=torch.float64, requires_grad=True)
 
     def objective(logits, idle):
@@ -296,7 +296,7 @@ def test_only_what_a_witness_contradicts_is_differenced(torch, monkeypatch):
 @pytest.mark.parametrize("runs", [0, 5_000])
 def test_an_entry_at_an_edge_is_named(torch, monkeypatch, runs):
     """A probability of zero, of which PyTorch's gradient may be anything; by either witness."""
-    monkeypatch.setattr(expected_cost, "WITNESS_RUNS", runs)
+    monkeypatch.setattr(witnesses, "WITNESS_RUNS", runs)
     p = torch.tensor([0.5, 0.0], dtype=torch.float64, requires_grad=True)
 
     def objective(p):

@@ -9,7 +9,8 @@ import pytest
 from gradproof import check_estimator
 from gradproof.checks.evidence import HOLDS, REFUTED, UNDECIDED
 from gradproof.checks.user.rarity import TooFewDraws
-from gradproof.checks.user.sampled import GeneratorStates, RepeatedSamples, check_sampling, sample
+from gradproof.checks.user.sampled import RepeatedSamples, check_sampling, sample
+from gradproof.checks.user.sampled_generators import GeneratorStates
 from gradproof.estimators.enumeration.handling import Handling
 from gradproof.estimators.enumeration.run import TooManyPaths, UnsupportedDraw
 
@@ -503,12 +504,12 @@ def test_a_state_counts_once_a_sample():
     """However often it is drawn from there; and only from many samples on."""
     drawn_from, rng = GeneratorStates(), np.random.default_rng(3)
     for count in range(8):
-        assert not drawn_from.repeated(), count
+        assert not drawn_from.repeated_kind(), count
         drawn_from.begin()
         for _ in range(5):
             drawn_from.draw({"args": (rng,)})
-        drawn_from.ended()
-    assert drawn_from.repeated() == "a generator of NumPy"
+        drawn_from.end()
+    assert drawn_from.repeated_kind() == "a generator of NumPy"
 
 
 # ------------------------------------------------------------------ errors that are nobody's

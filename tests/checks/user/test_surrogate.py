@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from gradproof.checks.evidence import HOLDS, REFUTED, UNDECIDED
 from gradproof.checks.user.expected_cost import NotDifferentiable
-from gradproof.checks.user.surrogate import InputChanged, check_surrogate
+from gradproof.checks.user.surrogate import check_surrogate
+from gradproof.checks.user.surrogate_runs import InputChanged
 from gradproof.estimators.backends import load
 from gradproof.estimators.enumeration.run import NotReproducible, TooManyPaths
 from gradproof.estimators.enumeration.stops import UnsupportedStopGradient

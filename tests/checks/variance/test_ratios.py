@@ -33,7 +33,7 @@ def test_a_ratio_is_one_variance_over_another(parabola, kind):
         # A division and a product, of numbers that are not near overflow or underflow.
         np.testing.assert_allclose((ratios * none[name])[there], own[name][there], rtol=1e-15)
         assert not none[name][~there].any()  # a token that is not in the text
-        assert found.lowered(name) == np.mean(ratios[there] < 1.0)
+        assert found.lowered_share(name) == np.mean(ratios[there] < 1.0)
 
 
 def test_the_best_is_no_worse_than_any_other(parabola):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from gradproof.checks.variance.removable import (
     FITS,
     baseline_variances,
-    helped,
+    helped_share,
     sentence_features,
     stage,
     variances_by_form,
@@ -150,9 +150,9 @@ def test_sentences_that_are_helped_are_those_of_less_variance(seed):
 def test_the_interval_is_open_and_may_lie_below_zero():
     """At its ends nothing is gained, and where no baseline matters none helps."""
     best = np.array([1.0, 1.0, 1.0, -1.0, -1.0, 0.0])
-    assert helped(best, np.array([0.0, 2.0, 3.0, 1.0, -2.0, 1.0])) == 0.0
-    assert helped(best, np.array([0.1, 1.9, 1.0, -1.0, -1.9, 1.0])) == 5.0 / 6.0
-    assert helped(best, 1.0) == 0.5
+    assert helped_share(best, np.array([0.0, 2.0, 3.0, 1.0, -2.0, 1.0])) == 0.0
+    assert helped_share(best, np.array([0.1, 1.9, 1.0, -1.0, -1.9, 1.0])) == 5.0 / 6.0
+    assert helped_share(best, 1.0) == 0.5
 
 
 @pytest.mark.parametrize("form_name", [ONE_PASS, ANALYTIC])

@@ -1,0 +1,290 @@
+"""An estimator on all its paths: its moments against the exact gradient, and why if undecided."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+
+import numpy as np
+
+from gradproof.estimators.enumeration.enumeration import Enumeration
+from gradproof.estimators.enumeration.estimator import GRAPH, Estimator
+from gradproof.estimators.enumeration.run import NotReproducible
+from gradproof.estimators.enumeration.spread import RoundingBounds
+
+from ..evidence import (
+    COARSEST,
+    FAR,
+    GAP,
+    HOLDS,
+    REFUTED,
+    UNDECIDED,
+    Comparison,
+    compare_entries,
+    judge,
+    worst_of,
+)
+from .estimand import MADE, SINGLE, UNMEASURED, Estimand
+from .estimator_report import EstimatorReport, bias_at
+
+#: Runs in a row after which an estimator that keeps something is looked at again: one of them may
+#: change nothing.
+LATER = 8
+
+
+class EnumeratedCheck:
+    """The moments of an estimator over all its paths, compared with the exact gradient."""
+
+    def __init__(
+        self,
+        label: str,
+        estimator: Estimator,
+        enumeration: Enumeration,
+        exact: Estimand,
+        precision: float,
+    ) -> None:
+        self._label, self._estimator, self._enumeration = label, estimator, enumeration
+        self._exact, self._precision = exact, precision
+        self._reason = ""
+        self._unmeasured = False
+
+    def look(self) -> None:
+        """Run all paths, and compare."""
+        self._moments = self._enumeration.moments(self._exact.value)
+        self._compare()
+        self._verdict = judge(self._comparisons)
+        self._excuse()
+        self._changed = self._enumeration.changed
+        if self._verdict == HOLDS and self._changed and not self._estimator.resets:
+            self._look_later()
+
+    def _compare(self) -> None:
+        """With bounds that cost nothing where they decide, with measured ones where they do not."""
+        moments, layout = self._moments, self._moments.layout
+        bounds = RoundingBounds(
+            self._enumeration, moments, self._estimator.precision, self._precision
+        )
+        off = np.abs(moments.mean() - layout.row(self._exact.value))
+        self._spread = bounds.wide
+        self._compare_within(bounds.wide.bound)
+        with np.errstate(invalid="ignore"):
+            surely = bool((off <= bounds.least + layout.row(self._exact.error)).all())
+        if not (surely and judge(self._comparisons) == HOLDS):
+            self._exact = self._exact.with_measured_error()
+            self._spread = bounds.best()
+            self._compare_within(self._spread.bound)
+            if self._is_small(COARSEST):  # and some of the other paths may be coarser inside
+                self._spread = bounds.thorough()
+                self._compare_within(self._spread.bound)
+            bound = self._spread.bound + layout.row(self._exact.error)
+            self._unmeasured = bool((off <= bound + bounds.unmeasured_bound()).all())
+
+    def _is_small(self, share: float) -> bool:
+        """Whether something is off, and nothing by more than this share of what it should be."""
+        off = [one for one in self._comparisons if one.ratio > 1.0]
+        return bool(off) and all(one.error <= share * one.signal for one in off)
+
+    def _compare_within(self, bounds: np.ndarray) -> None:
+        moments, layout = self._moments, self._moments.layout
+        mean, sizes = layout.split(moments.mean()), layout.split(moments.size())
+        scale = float(moments.size().max(initial=0.0))
+        by_name = layout.split(np.where(np.isfinite(bounds), bounds, FAR))
+        comparisons: list[Comparison] = []
+        for key, value in self._exact.value.items():
+            own = self._exact.error[key]
+            one = compare_entries(
+                key,
+                mean[key],
+                value,
+                np.minimum(by_name[key] + own, FAR),
+                self._label,
+                sizes=sizes[key],
+                scale=scale,
+                own_error=own,
+            )
+            note = moments.note(key) or one.note
+            if not (np.any(sizes[key]) or np.any(np.abs(value) > own)):
+                note = f"{key}: no gradient on any path, and none expected"
+            comparisons.append(dataclasses.replace(one, note=note))
+        self._comparisons = tuple(comparisons)
+        self._mean = mean
+
+    def _excuse(self) -> None:
+        """An error that something else may have made is no bias of the estimator's."""
+        if self._verdict == REFUTED and not self._excuse_exact():
+            self._excuse_precision()
+        elif self._verdict == UNDECIDED and self._exact.why != MADE:
+            self._excuse_exact()  # it is off by so little that rounding alone may be as large
+
+    def _excuse_precision(self) -> None:
+        """Arithmetic in single precision, where what is inside could not be measured."""
+        if self._spread.measured:
+            self._excuse_unmeasured()
+            return
+        if not self._is_small(SINGLE) or self._precision:
+            return
+        self._verdict = UNDECIDED
+        self._reason = UNMEASURED
+
+    def _excuse_unmeasured(self) -> None:
+        """Arithmetic that is coarser on paths that roundings were not moved on."""
+        if self._unmeasured and self._spread.paths < self._moments.count:
+            self._verdict = UNDECIDED
+            self._reason = (
+                "An error so small may be rounding of single precision on the paths that are less "
+                f"likely: what rounding does inside was measured on {self._spread.paths:,} of "
+                f"{self._moments.count:,} paths. Check a problem with fewer paths."
+            )
+
+    def _excuse_exact(self) -> bool:
+        """An exact gradient that was made by differences, say."""
+        off = {key: np.abs(self._mean[key] - value) for key, value in self._exact.value.items()}
+        bounds = self._moments.layout.split(self._spread.bound)
+        for key, error in off.items():
+            allowed = GAP * (bounds[key] + self._exact.error[key]) + self._exact.unstated[key]
+            if not (error <= allowed).all():
+                return False
+        if all((error <= self._exact.error[key] + bounds[key]).all() for key, error in off.items()):
+            return False  # nothing is off
+        self._verdict = UNDECIDED
+        self._reason = self._exact.why
+        return True
+
+    def _look_later(self) -> None:
+        """From the state that some runs leave: an estimator that adds up is right only once."""
+        runs = [choices for _, choices in self._moments.likeliest()[:LATER]]
+        try:
+            with self._enumeration.state_after(runs) as same_inputs:
+                if not same_inputs:
+                    return
+                later = self._enumeration.moments(self._exact.value)
+        except Exception as error:  # noqa: BLE001 - it may be such as can be run only so often
+            if not isinstance(error, NotReproducible):
+                return  # from the state that it was given in nothing was wrong
+            self._verdict = UNDECIDED
+            self._reason = (
+                f"It keeps {_join(self._changed)} from one run to the next, and draws otherwise "
+                f"from the state that {len(runs)} runs leave ({error}); from the state that it was "
+                "given in its mean is the exact gradient. Pass reset= if a run is to start afresh."
+            )
+            return
+        layout = self._moments.layout
+        off = np.abs(later.mean() - layout.row(self._exact.value))
+        # Whatever rounding did to the first, four times that for the second, which it knows less
+        # of.
+        allowed = GAP * (self._spread.bound + layout.row(self._exact.error))
+        if (off <= allowed).all():
+            return
+        place = int(np.argmax(np.where(np.isfinite(off), off, np.inf) - allowed))
+        self._verdict = UNDECIDED
+        self._reason = (
+            f"It keeps {_join(self._changed)} from one run to the next. From the state "
+            f"that it was given in its mean is the exact gradient; from the state that {len(runs)} "
+            f"runs leave it is off by up to {off[place]:.1e}. If a run is to start afresh each "
+            "time, "
+            "pass reset=; if it is another problem each time, such as the next batch, pass reset= "
+            "that sets it back; if not, what is kept makes it wrong."
+        )
+
+    def report(self, seconds: float) -> EstimatorReport:
+        """Verdict, comparisons and moments."""
+        moments, layout = self._moments, self._moments.layout
+        worst = worst_of(self._comparisons)
+        return EstimatorReport(
+            name=self._label,
+            verdict=self._verdict,
+            method="enumerated",
+            comparisons=self._comparisons,
+            worst=bias_at(worst.what, worst.index, self._mean, self._exact.value),
+            mean=self._mean,
+            variance=layout.split(moments.variance()),
+            exact=self._exact.value,
+            paths=moments.count,
+            draws=moments.draws,
+            seconds=seconds,
+            notes=tuple(self._notes()),
+            bound_reason=str(self._spread),
+            changed=self._changed,
+            repeats=self._enumeration.repeats,
+            reason=self._reason,
+        )
+
+    def _notes(self) -> list[str]:
+        """Facts that no verdict depends on."""
+        notes = self._reading()
+        if self._exact.note:
+            notes.append(self._exact.note)
+        if not self._moments.draws:
+            notes.append("Nothing was drawn: there is one path, and no variance.")
+        if self._enumeration.handling.seeds.seeded:
+            notes.append(
+                "A generator is made from a seed in each run: it is enumerated as if it drew "
+                "anew, and draws the same each time if the seed is the same."
+            )
+        if self._changed:
+            notes.append(
+                f"Each run changes {_join(self._changed)}; it was put back before the "
+                "next, so that every run begins in the state that was given."
+            )
+        if self._estimator.steps:
+            more = "" if self._estimator.steps == 1 else f", of {self._estimator.steps}"
+            notes.append(
+                "An optimizer takes a step in each run: the gradient is what stood in .grad before "
+                f"the first{more}."
+            )
+        if max(self._estimator.precision, self._moments.precision) > 1e-10:  # far from double
+            notes.append(
+                "It runs in single precision: in double precision a smaller bias could be seen."
+            )
+        return notes
+
+    def _reading(self) -> list[str]:
+        """What helps to see why an estimator is refuted, and how its gradients were read."""
+        notes = []
+        if self._verdict == REFUTED:
+            factor = self._factor()
+            if factor is not None:
+                notes.append(_times(factor))
+            if self._estimator.has_graph:
+                notes.append(f"{GRAPH[0].upper()}{GRAPH[1:]}.")
+        if self._estimator.cleared:
+            notes.append(
+                ".grad was cleared before each run; it was not zero when the check began, and an "
+                "estimator that does not clear it itself (zero_grad()) adds to what stands there, "
+                "which is not seen here."
+            )
+        return notes
+
+    def _factor(self) -> float | None:
+        """What the exact gradient is multiplied with in every entry, as far as bounds can tell.
+
+        None if there is no such number, or if it would be of one entry only.
+        """
+        layout = self._moments.layout
+        mean, exact = self._moments.mean(), layout.row(self._exact.value)
+        error = self._spread.bound + layout.row(self._exact.error)
+        largest, sure = int(np.argmax(np.abs(exact))), np.abs(exact) * COARSEST > error
+        if np.count_nonzero(sure) < 2 or not sure[largest] or not np.isfinite(mean).all():
+            return None
+        is_zero = abs(mean[largest]) <= error[largest]
+        factor = 0.0 if is_zero else float(mean[largest] / exact[largest])
+        # Of the factor's own error each entry has its share.
+        with np.errstate(over="ignore", invalid="ignore"):  # no number is within no number
+            its_own = np.abs(exact) * error[largest] / abs(exact[largest])
+            allowed = (1.0 + abs(factor)) * (error + its_own)
+            within = np.abs(mean - factor * exact) <= allowed
+        return factor if within.all() else None
+
+
+def _times(factor: float) -> str:
+    if factor == 0.0:
+        return "The mean is zero in every entry."
+    rough = f"{factor:.4f}"
+    shown = rough if abs(factor) >= 0.1 and float(rough) != 1.0 else f"{factor:.6g}"
+    return f"The mean is {shown} times the gradient in every entry."
+
+
+def _join(names: Iterable[str], most: int = 6) -> str:
+    names = list(names)
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

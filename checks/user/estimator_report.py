@@ -1,0 +1,131 @@
+"""The report on an estimator: verdict, comparisons, moments, and the paragraph that explains it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+
+from gradproof.errors import GradproofError
+
+from ..evidence import COARSEST, HOLDS, UNDECIDED, Comparison, unresolved_quantities, worst_of
+
+
+@dataclasses.dataclass(frozen=True)
+class Bias:
+    """Where a mean is farthest from what it should be, in units of what may be."""
+
+    parameter: str
+    index: tuple[int, ...]
+    mean: float
+    exact: float
+
+
+@dataclasses.dataclass(frozen=True)
+class EstimatorReport:
+    """The report on one estimator; asserts, tables and figures only read it.
+
+    ``method`` is ``enumerated`` or ``sampled``. ``mean`` and ``variance`` are over all paths, by
+    parameter; ``exact`` is what the mean should be. ``paths`` were run, of at most ``draws`` draws;
+    or as many ``draws`` were sampled, and ``detectable`` is the smallest bias that would have been
+    seen in any entry. ``bound_reason`` says where bounds come from, ``changed`` what a run leaves
+    changed, which is put back, and ``repeats`` how many runs were made again; ``reason`` why there
+    is no verdict, and ``condition`` what a sampled one depends on, after an "if". ``notes`` are
+    facts that no verdict depends on.
+    """
+
+    name: str
+    verdict: str
+    method: str
+    comparisons: tuple[Comparison, ...]
+    worst: Bias
+    mean: Mapping[str, np.ndarray]
+    variance: Mapping[str, np.ndarray]
+    exact: Mapping[str, np.ndarray]
+    paths: int
+    draws: int
+    seconds: float
+    notes: tuple[str, ...] = ()
+    detectable: float = 0.0
+    bound_reason: str = ""
+    changed: tuple[str, ...] = ()
+    repeats: int = 0
+    reason: str = ""
+    condition: str = ""
+
+    @property
+    def unbiased(self) -> bool:
+        """Whether the mean is the exact gradient, as far as could be seen."""
+        return self.verdict == HOLDS
+
+    @property
+    def total_variance(self) -> float:
+        """Summed over all entries of all parameters."""
+        return float(sum(value.sum() for value in self.variance.values()))
+
+    def explain(self) -> str:
+        """A paragraph: what came out, where it is worst, and what to do next."""
+        if self.method == "sampled":
+            verdict = "unbiased as far as could be seen" if self.unbiased else self.verdict
+            if self.condition and self.verdict != UNDECIDED:
+                verdict += f", if {self.condition}"
+            lines = [f"{self.name}: {verdict}.", *self.notes]
+            if self.reason:
+                lines.append(self.reason)
+            elif self.verdict == UNDECIDED:
+                lines.append(
+                    "Take more draws to tell (the first of them only teach how far outcomes lie "
+                    "apart), pass rarest= if outcomes that are rarer do not matter, or enumerate a "
+                    "smaller problem."
+                )
+            return "\n".join(lines)
+        worst = worst_of(self.comparisons)
+        entry = f"{self.worst.parameter}{list(self.worst.index) if self.worst.index else ''}"
+        lines = [
+            f"{self.name}: {'unbiased' if self.unbiased else self.verdict}, by "
+            f"{_count(self.paths, 'path')} of at most {_count(self.draws, 'draw')}.",
+            f"mean of {entry} is {self.worst.mean:.6e}, should be {self.worst.exact:.6e}: off by "
+            f"{worst.error:.1e}, at most {worst.bound:.1e} is rounding, and gradients are of size "
+            f"{worst.signal:.1e}.",
+        ]
+        lines.append(f"Bound: {self.bound_reason}.")
+        if worst.note:
+            lines.append(worst.note)
+        if self.reason:
+            lines.append(self.reason)
+        elif self.verdict == UNDECIDED:
+            lines.append(self._advice())
+        return "\n".join([*lines, *self.notes])
+
+    def _advice(self) -> str:
+        """What to do about a verdict that is none."""
+        unseen = unresolved_quantities(self.comparisons)
+        if not unseen:
+            return "Rounding alone could explain the error: use double precision."
+        return (
+            f"An error of {COARSEST:.0%} would not have been seen in {', '.join(unseen)}: use "
+            "double precision, or a problem in which less cancels."
+        )
+
+
+class Biased(GradproofError, AssertionError):
+    """A biased estimator: its mean is not the exact gradient. ``checked`` is the report."""
+
+    def __init__(self, checked: EstimatorReport) -> None:
+        super().__init__(checked.explain())
+        self.checked = checked
+
+
+def bias_at(
+    key: str,
+    index: tuple[int, ...],
+    mean: Mapping[str, np.ndarray],
+    exact: Mapping[str, np.ndarray],
+) -> Bias:
+    """Of one entry: its mean, and what it should be."""
+    return Bias(key, index, float(mean[key][index]), float(exact[key][index]))
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
