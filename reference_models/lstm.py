@@ -54,33 +54,28 @@ def run(
         condition: (M, N, 4H), added to the gates at every step: what depends on the label.
             None: nothing does, and M is 1.
     """
-    gates = ops.expand_dims(ops.dot(inputs, parameters[f"{name}.input"]), 0)
-    keep = ops.expand_dims(ops.expand_dims(mask, -1), 0)
-    offset = ops.expand_dims(ops.expand_dims(parameters[f"{name}.bias"], 0), 0)
+    bias = parameters[f"{name}.bias"]
+    for _ in range(3):
+        bias = ops.expand_dims(bias, 0)
+    gates = ops.expand_dims(ops.dot(inputs, parameters[f"{name}.input"]), 0) + bias
     if condition is not None:
-        offset = offset + condition
-    zeros = ops.zeros_like((gates[:, :, 0] + offset)[:, :, :size])
+        gates = gates + ops.expand_dims(condition, 2)
+    keep = ops.expand_dims(ops.expand_dims(mask, -1), 0)
+    zeros = ops.zeros_like(gates[:, :, 0, :size])
 
     def step(
-        entering: Array, keep: Array, state: Array, cell: Array, offset: Array, recurrent: Array
+        entering: Array, keep: Array, state: Array, cell: Array, recurrent: Array
     ) -> tuple[Array, Array]:
-        new_state, new_cell = _cell(ops, entering + offset + ops.dot(state, recurrent), cell, size)
+        new_state, new_cell = _cell(ops, entering + ops.dot(state, recurrent), cell, size)
         return keep * new_state + (1 - keep) * state, keep * new_cell + (1 - keep) * cell
 
-    return ops.scan(
-        step,
-        [gates, keep],
-        [zeros, zeros],
-        [offset, parameters[f"{name}.recurrent"]],
-        axis=2,
-        count=t,
-    )
+    recurrent = parameters[f"{name}.recurrent"]
+    return ops.scan(step, [gates, keep], [zeros, zeros], [recurrent], axis=2, count=t)
 
 
 def _cell(ops: Ops, gates: Array, cell: Array, size: int) -> tuple[Array, Array]:
-    enter, forget, leave = (
-        ops.sigmoid(gates[:, :, start * size : (start + 1) * size]) for start in range(3)
-    )
+    open_ = ops.sigmoid(gates[:, :, : 3 * size])
+    enter, forget, leave = (open_[:, :, start * size : (start + 1) * size] for start in range(3))
     candidate = ops.tanh(gates[:, :, 3 * size :])
     new_cell = forget * cell + enter * candidate
     return leave * ops.tanh(new_cell), new_cell
