@@ -23,7 +23,10 @@ def verdict_table(evidence: Sequence[Evidence]) -> Table:
     rows: dict[str, dict[str, Evidence]] = {}
     for found in evidence:
         rows.setdefault(found.id, {})[found.backend] = found
-    table = Table(title="Verdicts, with the largest error / its bound", title_justify="left")
+    table = Table(
+        title="Verdicts, with the error that is largest beside its bound / that bound",
+        title_justify="left",
+    )
     table.add_column("claim", overflow="fold")
     table.add_column("variant", overflow="fold")
     for column in columns:

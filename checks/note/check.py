@@ -56,6 +56,7 @@ class Check:
         cases: strategy of small cases, or None where a case adds nothing to the sequence models.
         typical: a case in general position, from a generator; it is run beside those drawn.
         models: the models of real text that it also runs on.
+        limits: why it does not run on each of them, if it does not.
         backends: the frameworks that it is about.
         bound_reason: where the bounds come from.
     """
@@ -70,8 +71,16 @@ class Check:
     models: tuple[str, ...] = SEQUENCE_MODELS
     backends: tuple[str, ...] = tuple(BACKENDS)
     bound_reason: str = ROUNDING
+    limits: str = ""
 
     @property
     def id(self) -> str:
         """``claim/variant``."""
         return f"{self.claim}/{self.variant}"
+
+    @property
+    def runs_on(self) -> str:
+        """The models of text and the cases that it runs on, and why on no others."""
+        places = [f"{name} on text" for name in self.models]
+        places += ["drawn cases"] if self.cases is not None else []
+        return "; ".join(filter(None, [", ".join(places), self.limits]))

@@ -39,7 +39,9 @@ CHECKS = _by_id(list(_rows()))
 
 
 def find_checks(patterns: tuple[str, ...] = ()) -> list[Check]:
-    """The checks with these ids, or of claims that begin so; all of them if no pattern is given.
+    """The checks whose claim or id begins so; all of them if no pattern is given.
+
+    An id that is written out means itself alone, and not what begins like it.
 
     Raises:
         ValueError: if a pattern names no check.
@@ -62,4 +64,5 @@ def find_checks(patterns: tuple[str, ...] = ()) -> list[Check]:
 
 
 def _matches(check: Check, pattern: str) -> bool:
-    return check.id == pattern if "/" in pattern else check.claim.startswith(pattern)
+    whole = pattern in CHECKS
+    return check.id == pattern if whole else check.id.startswith(pattern)

@@ -24,6 +24,9 @@ from ..evidence import Comparison, compare
 #: Joint draws that are no dearer than sentence by sentence: three labels, two sentences.
 FEW_DRAWS = 9
 
+#: Entries of parameters that are stepped one by one; the tabular cases have 27 at most.
+FEW_ENTRIES = 64
+
 
 class Study:
     """A subject on a bench; what several checks need is computed once.
@@ -36,6 +39,7 @@ class Study:
         self.bench, self.subject = bench, subject
         self._exact = exact
         self._first: dict[int, Study] = {}
+        self._sentences: dict[int, Study] = {}
         self._moments: dict[tuple[Form, Baseline, tuple[str, ...]], EstimateMoments] = {}
 
     @functools.cached_property
@@ -45,8 +49,13 @@ class Study:
 
     @functools.cached_property
     def tables(self) -> Tables:
-        """What derived formulas ask for, with no differentiation; for subjects of few entries."""
-        return tables(self.subject)
+        """What derived formulas ask for: by complex steps, entry by entry, if there are few.
+
+        Else the reference's, which row ``objective.u/slopes`` compares with complex steps along
+        directions.
+        """
+        entries = sum(np.size(array) for array in self.subject.parameters.values())
+        return tables(self.subject) if entries <= FEW_ENTRIES else self.reference.tables()
 
     @functools.cached_property
     def name(self) -> str:
@@ -61,6 +70,21 @@ class Study:
             rows = self.subject.replace(batch=self.subject.batch.rows(slice(sentences)))
             self._first[sentences] = Study(self.bench, rows)
         return self._first[sentences]
+
+    def sentences(self, most: int) -> list[Study]:
+        """Each of the first sentences alone, where the batch has too many joint draws; else itself.
+
+        A sentence alone has K draws, so that all that is asked of a batch can be asked of it.
+        """
+        batch = self.subject.batch
+        if self.subject.model.classes**batch.n <= FEW_DRAWS:
+            return [self]
+        for row in range(min(most, batch.n)):
+            if row not in self._sentences:
+                name = f"{self.subject.name or self.subject.model.name}, sentence {row + 1}"
+                example = self.subject.example(row).replace(name=name)
+                self._sentences[row] = Study(self.bench, example)
+        return [self._sentences[row] for row in range(min(most, batch.n))]
 
     def rng(self) -> np.random.Generator:
         """The generator of this subject, from its start."""

@@ -72,6 +72,23 @@ class SurrogateBuild:
         return ops.sum(self.form.cost(ops, terms))
 
 
+@dataclasses.dataclass(frozen=True)
+class BaselineValues:
+    """B of each sentence, as a surrogate subtracts it."""
+
+    baseline: Baseline
+    model: Model
+    n: int
+    t: int
+
+    def __call__(self, ops: Ops, parameters: Named, inputs: Named) -> Named:
+        """``B`` (N,), at the labels ``draw`` (N, K)."""
+        batch = from_arrays(self.n, self.t, inputs)
+        loss = terms_at(ops, self.model, parameters, batch, inputs["draw"]).loss
+        x = BaselineInput(ops, self.model, parameters, batch, inputs, loss)
+        return {"B": baseline_at_draw(self.baseline, x)}
+
+
 def terms_at(ops: Ops, model: Model, parameters: Named, batch: Batch, draw: Array) -> FormTerms:
     """The terms of a form at labels ``draw`` (N, K), with no baseline."""
     log_q = model.log_q(ops, parameters, batch)

@@ -15,6 +15,7 @@ from gradproof.reference_models.ops import Array, Ops
 
 from ..backends.autograd_backend import AutogradBackend, AutogradOps
 from .builds import Named, all_labels, build, exact_objective, terms_at
+from .complex_step import Tables
 from .subject import Subject
 from .value_bounds import PASSES, Roundings, count_roundings, unit_roundoff
 
@@ -63,6 +64,14 @@ class Reference:
         pathwise = np.abs(self.pathwise[name]).max(axis=axes)
         size = float((weight.max(axis=1) * score + pathwise).sum())
         return self.unit * PASSES * self.forward.operations * (2.0 + self.forward_q.largest) * size
+
+    def tables(self) -> Tables:
+        """What formulas ask for, by reverse mode: one backward pass a sentence and label."""
+        first = {
+            name: {key: np.swapaxes(array, 0, 1) for key, array in of.items()}
+            for name, of in (("score", self.score), ("pathwise", self.pathwise))
+        }
+        return Tables(self.log_q.T, self.loss.T, **first)
 
     def value_bound(self) -> float:
         """Largest error that rounding can make in one value of log q or L: u R (1 + M)."""

@@ -3,27 +3,39 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from gradproof.derivations import baseline_form as form
 from gradproof.derivations import baseline_variance as variance
 from gradproof.derivations.registry import derivation
+from gradproof.estimators.baselines import BASELINES, Baseline
 from gradproof.estimators.baselines.constant import Constant
+from gradproof.estimators.note.builds import BaselineValues
 from gradproof.estimators.note.estimate_moments import EstimateMoments
 from gradproof.estimators.note.forms import FORMS
+from gradproof.estimators.note.parabola import quadratics
 from gradproof.reference_models.batch import Batch
+from gradproof.reference_models.model import one_hot
 
 from ...evidence import HOLDS, REFUTED, Comparison, compare
 from ..check import Check, checks_of, on_tabular_cases
 from ..study import Study
+from .baseline import MOST_JOINT, joint_draws, jointly
+from .every_baseline import OF_SENTENCE
 from .formulas import Arrays, apply_oracle, of_sentence
 
 VARIANCE = "rounding: 8 times the largest estimate times what rounding can do to one"
 
-#: Copies of a sentence that serve each other as baselines.
-COPIES = 3
+#: Copies of a sentence that serve each other as baselines, and as many as do with many labels.
+COPIES, FEWER_COPIES = 3, 2
+
+#: Sentences of a text that are looked at, each alone.
+SENTENCES = 2
+
+#: Where the variance is looked at, in multiples of the best B: both sides of both ends of (0, 2).
+PLACES = (-0.25, 0.25, 1.0, 1.75, 2.0, 2.25)
 
 
 #: A number for each sentence. Called coupled, so that the batch stays together.
@@ -31,7 +43,9 @@ GIVEN = Constant("given", coupled=True)
 
 
 def moments_at(study: Study, baseline: np.ndarray, form_name: str = "one-pass") -> EstimateMoments:
-    """Exact moments with a given baseline value for each sentence."""
+    """Exact moments with a given baseline value for each sentence, of all draws jointly."""
+    if not baseline.any():
+        return study.moments(form_name)
     return study.moments_with(FORMS[form_name], GIVEN, {"lambda.bias": baseline})
 
 
@@ -100,14 +114,17 @@ def plus_one(study: Study) -> list[Comparison]:
 def leave_one_out(study: Study) -> list[Comparison]:
     """Copies of one sentence, each with the others' mean loss as its baseline."""
     first = study.first(1).subject
-    old = first.batch
+    old, classes = first.batch, first.model.classes
+    count = COPIES if classes**COPIES <= MOST_JOINT else FEWER_COPIES
+    if classes**count > MOST_JOINT:
+        return []
     batch = Batch(
-        COPIES,
+        count,
         old.t,
-        np.repeat(old.tokens, COPIES, axis=0),
-        np.repeat(old.mask, COPIES, axis=0),
-        np.repeat(old.labels, COPIES),
-        {name: np.repeat(array, COPIES, axis=0) for name, array in old.noise.items()},
+        np.repeat(old.tokens, count, axis=0),
+        np.repeat(old.mask, count, axis=0),
+        np.repeat(old.labels, count),
+        {name: np.repeat(array, count, axis=0) for name, array in old.noise.items()},
     )
     copies = Study(study.bench, first.replace(batch=batch))
     moments = copies.moments("analytic-entropy", "leave-one-out")
@@ -116,9 +133,9 @@ def leave_one_out(study: Study) -> list[Comparison]:
     returns = np.full_like(one.tables.log_q, -1.0)
     names = study.names()
     expected = apply_oracle(
-        variance.LEAVE_ONE_OUT, one, names, log_q=returns, draws=np.full(1, COPIES)
+        variance.LEAVE_ONE_OUT, one, names, log_q=returns, draws=np.full(1, count)
     )
-    whole = {name: COPIES**2 * expected[name] for name in names}  # of the sum, not of its average
+    whole = {name: count**2 * expected[name] for name in names}  # of the sum, not of its average
     return _compare(copies, moments.variance, whole, moments, float(np.abs(one.tables.loss).max()))
 
 
@@ -148,23 +165,27 @@ def trace(study: Study, baseline: np.ndarray) -> tuple[float, float]:
 
 
 def interval(study: Study) -> list[Comparison]:
-    """The variance at 0, at the best baseline and at twice that, against the derived parabola."""
+    """What the variance loses at multiples of the best baseline, against the derived parabola.
+
+    Lower at some, higher at others: each difference is large enough to be told from zero.
+    """
     a2, exact = best(study)
-    optimum, expected = rounded(study, exact), float((a2 * exact**2).sum())
+    removable = float((a2 * exact**2).sum())
     nothing, bound_of_nothing = trace(study, rounded(study, 0.0))
     comparisons = []
-    for what, baseline, less in (("best", optimum, expected), ("twice the best", 2 * optimum, 0.0)):
-        total, bound = trace(study, baseline)
+    for place in PLACES:
+        total, bound = trace(study, rounded(study, place * exact))
+        less = place * (2.0 - place) * removable
         # The baseline itself is rounded, and moves the parabola by its slope at that place.
-        slack = study.reference.unit * 4.0 * expected
+        slack = study.reference.unit * 8.0 * removable
         comparisons.append(
             compare(
-                f"variance at {what}",
+                f"variance lost at {place:g} times the best B",
                 nothing - total,
                 less,
                 bound + bound_of_nothing + slack,
                 study.name,
-                signal=expected,
+                signal=abs(less) or removable,
             )
         )
     return comparisons
@@ -218,17 +239,95 @@ def share_taken(study: Study) -> list[Comparison]:
     return comparisons
 
 
-_FIELDS = {**on_tabular_cases(supports=False), "models": (), "bound_reason": VARIANCE}
+def baselines(study: Study) -> list[Comparison]:
+    """The variance with each baseline of the registry, against the parabola at the B that it gives.
+
+    Whether it is lower than without one too: by what the parabola says, if and only if B lies
+    strictly between 0 and twice the best.
+    """
+    parabola, exact = quadratics(study.reference), study.reference
+    total, optimum = parabola.summed(), parabola.best()
+    removable = float((total.curvature * optimum**2).sum())
+    nothing, bound_of_nothing = trace(study, rounded(study, 0.0))
+    comparisons = []
+    for name in OF_SENTENCE:
+        if name == "none":
+            continue
+        baseline = BASELINES[name]
+        moments = study.moments("one-pass", baseline)
+        values = baseline_values(study, baseline)
+        largest = float(np.abs(values).max())
+        comparisons += [
+            dataclasses.replace(one, what=f"{name}: {one.what}")
+            for one in _compare(
+                study, moments.variance, parabola.variance(values), moments, largest
+            )
+        ]
+        bound = sum(
+            value.size * error_bound(study, key, moments, largest)
+            for key, value in moments.variance.items()
+        )
+        # B is computed in the subject's dtype, and moves the parabola by its slope there.
+        slack = exact.unit * 8.0 * float((total.curvature * (values**2 + optimum**2)).sum())
+        less = float((total.curvature * values * (2.0 * optimum - values)).sum())
+        comparisons.append(
+            compare(
+                f"{name}: variance lost",
+                nothing - sum(float(value.sum()) for value in moments.variance.values()),
+                less,
+                bound + bound_of_nothing + slack,
+                study.name,
+                signal=max(abs(less), removable),
+            )
+        )
+    return comparisons
+
+
+def baseline_values(study: Study, baseline: Baseline) -> np.ndarray:
+    """B of each sentence (N,), as the framework computes it."""
+    subject = study.subject
+    values = BaselineValues(baseline, subject.model, subject.batch.n, subject.batch.t)
+    inputs = subject.inputs(one_hot(study.draw(), subject.model.classes))
+    inputs |= study.baseline_inputs(baseline)
+    return study.bench.values(values, subject, inputs)["B"].astype(np.float64)
+
+
+def of_sentences(
+    compare_one: Callable[[Study], list[Comparison]],
+) -> Callable[[Study], list[Comparison]]:
+    """A comparison of each sentence of a text alone, and of a small batch as it is."""
+
+    def compare_each(study: Study) -> list[Comparison]:
+        return [found for one in study.sentences(SENTENCES) for found in compare_one(one)]
+
+    return compare_each
+
+
+def variances_jointly(study: Study) -> list[Comparison]:
+    """The variance of each entry: of a small batch, or of two sentences of a text together."""
+    study = jointly(study)
+    return variances(study) if joint_draws(study) <= MOST_JOINT else []
+
+
+_FIELDS = {**on_tabular_cases(supports=False), "bound_reason": VARIANCE}
 _variance = checks_of("baseline.variance", **_FIELDS)
 
 CHECKS = (
-    _variance("printed", "any B(x) makes it smaller", REFUTED, any_baseline),
-    _variance("derived", "it is a0 - 2 a1 B + a2 B^2, entry by entry", HOLDS, variances),
-    _variance("derived-interval", "it is smaller for B in (0, 2 a1/a2)", HOLDS, interval),
-    _variance("derived-plus-one", "(CQ + 1) against the analytic -dH", HOLDS, plus_one),
+    _variance("printed", "any B(x) makes it smaller", REFUTED, of_sentences(any_baseline)),
+    _variance("derived", "it is a0 - 2 a1 B + a2 B^2, entry by entry", HOLDS, variances_jointly),
+    _variance(
+        "derived-interval", "smaller for B in (0, 2 a1/a2) alone", HOLDS, of_sentences(interval)
+    ),
+    _variance("derived-plus-one", "(CQ + 1) against analytic -dH", HOLDS, of_sentences(plus_one)),
+    _variance(
+        "registry",
+        "with each baseline of the registry: the parabola at its B, lower only inside (0, 2 a1/a2)",
+        HOLDS,
+        of_sentences(baselines),
+    ),
     _variance(
         "derived-leave-one-out",
-        "three draws that serve each other as baselines",
+        "three draws that serve each other as baselines (with many labels, two)",
         HOLDS,
         leave_one_out,
     ),
@@ -237,7 +336,7 @@ CHECKS = (
         "derived",
         "what a form leaves above the best B",
         HOLDS,
-        share_taken,
+        of_sentences(share_taken),
         **_FIELDS,
     ),
 )

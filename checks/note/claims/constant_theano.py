@@ -223,7 +223,11 @@ def _trap(
 
 
 #: The traps are Theano's, and the same on every graph: one sequence model shows them.
-THEANO: dict[str, Any] = {"backends": ("theano",), "models": ("seqdgm",)}
+THEANO: dict[str, Any] = {
+    "backends": ("theano",),
+    "models": ("seqdgm",),
+    "limits": "one model: the graph of the other would show the same",
+}
 
 
 def at_a_draw(study: Study) -> list[Comparison]:

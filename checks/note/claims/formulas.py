@@ -1,7 +1,9 @@
 """A derivation's formula, as SymPy wrote it, applied to what frameworks compute.
 
-The formula is fed with values, scores and pathwise gradients from complex steps. No automatic
-differentiation is on that side, and no estimator. Each claim has rows of its own of this kind.
+The formula is fed with values, scores and pathwise gradients of every label: on tabular cases from
+complex steps, with no automatic differentiation on that side, and on the sequence models from
+autograd, one label at a time, which row ``objective.u/slopes`` checks. No estimator is on that
+side. Each claim has rows of its own of this kind.
 """
 
 from __future__ import annotations
@@ -79,8 +81,13 @@ def derived_row(
     bound_reason: str = ROUNDING,
     *,
     labelled: bool = False,
+    **further: Any,
 ) -> Check:
-    """A row that compares with the formula which is derived for a claim."""
+    """A row that compares with the formula which is derived for a claim.
+
+    Args:
+        further: other fields of the check.
+    """
     return Check(
         claim,
         "derived",
@@ -89,8 +96,8 @@ def derived_row(
         compare,
         # A complex step asks for labels of positive probability.
         **on_tabular_cases(supports=False, labelled=labelled),
-        models=(),
         bound_reason=bound_reason,
+        **further,
     )
 
 

@@ -117,7 +117,8 @@ CHECKS = (
         REFUTED,
         printed_w,
         **on_tabular_cases(),
-        models=(),  # on a sequence model no two tables have one shape, and any numbers would do
+        models=(),
+        limits="on a sequence model gradients by w and by e differ in shape, and cannot be added",
     ),
     _row("gradient.w", "printed-sign", "L ds + dH/dw", REFUTED, "printed-entropy", "w"),
     _row("gradient.w", "corrected", "L ds - dH/dw", HOLDS, "analytic-entropy", "w"),

@@ -161,7 +161,7 @@ def masked_values(ops: Ops, model: Model, parameters: Named, batch: Batch, input
 
 def decoder(study: Study, batch: Batch) -> dict[str, np.ndarray]:
     """A drawn decoder for a batch's tokens, with its input at every step."""
-    rng, vocabulary = study.rng(), max(study.subject.model.classes, BOS + 1)
+    rng, vocabulary = study.rng(), max(int(batch.tokens.max()), BOS) + 1
     arrays = sequence.decoder_initial(rng, width=2, hidden=HIDDEN, vocabulary=vocabulary)
     arrays["e.embedding"] = rng.standard_normal((vocabulary, 2))
     arrays["condition"] = rng.standard_normal((1, batch.n, 4 * HIDDEN))

@@ -10,8 +10,9 @@ import numpy as np
 
 from gradproof.derivations.registry import derivation
 from gradproof.estimators.note import complex_step, estimate_moments
-from gradproof.estimators.note.builds import build, exact_objective, terms_at
+from gradproof.estimators.note.builds import all_labels, build, exact_objective, terms_at
 from gradproof.estimators.note.forms import FORMS
+from gradproof.estimators.note.value_bounds import PASSES
 from gradproof.reference_models import objective
 from gradproof.reference_models.batch import UNLABELLED, Batch, from_arrays
 from gradproof.reference_models.model import Model, every_label, one_hot
@@ -113,6 +114,38 @@ def derivative(study: Study) -> list[Comparison]:
             compare(f"{name} along a direction", found, stepped, bound, study.name, signal=signal)
         )
     return comparisons
+
+
+def slopes(study: Study) -> list[Comparison]:
+    """The score and dL of every label, along a direction a parameter, against complex steps."""
+    subject, exact, rng = study.subject, study.reference, study.rng()
+    values = build(all_labels, subject)
+    inputs = subject.inputs(every_label(subject.batch.n, subject.model.classes))
+    still = {name: np.zeros(np.shape(array)) for name, array in subject.parameters.items()}
+    bound, comparisons = exact.unit * PASSES * exact.forward.operations, []
+    for name, array in still.items():
+        direction = rng.choice([-1.0, 1.0], array.shape)
+        stepped = complex_step.directional(
+            values, subject.parameters, inputs, still | {name: direction}
+        )
+        for what, table, of_step in (
+            ("score", exact.score[name], stepped["log_q"]),
+            ("dL", exact.pathwise[name], stepped["loss"].T),
+        ):
+            along = np.tensordot(table, direction, axes=direction.ndim)
+            size = float(np.abs(table).sum(axis=tuple(range(2, table.ndim))).max())
+            comparisons.append(
+                compare(
+                    f"{what} by {name} along a direction",
+                    along,
+                    of_step,
+                    bound * (1.0 + exact.forward.largest) * max(size, exact.unit),
+                    study.name,
+                    signal=size,
+                )
+            )
+    # A parameter that log q does not depend on has no score to be seen: it was exactly zero.
+    return [one for one in comparisons if one.signal > 0.0 or one.error > 0.0]
 
 
 def whole_cost(ops: Ops, model: Model, parameters: Named, batch: Batch, inputs: Named) -> Named:
@@ -285,6 +318,16 @@ def cost_as_derived(study: Study) -> list[Comparison]:
 
 
 CHECKS = (
+    Check(
+        claim="objective.u",
+        variant="slopes",
+        statement="the score and dL of each label, against complex steps along directions",
+        expected=HOLDS,
+        compare=slopes,
+        **on_tabular_cases(supports=False),
+        backends=("autograd",),
+        bound_reason="rounding: u 4R (1 + M) times the sizes that are added up along a direction",
+    ),
     Check(
         claim="objective.u",
         variant="expectation",

@@ -234,8 +234,15 @@ def reach_table(
     return comparisons
 
 
-_seqdgm = checks_of("partition.seqdgm", models=("seqdgm",), bound_reason=COUNTED)
-_seqdgm_a = checks_of("partition.seqdgm_a", models=("seqdgm-a",), bound_reason=COUNTED)
+_seqdgm = checks_of(
+    "partition.seqdgm", models=("seqdgm",), limits="it is about this model", bound_reason=COUNTED
+)
+_seqdgm_a = checks_of(
+    "partition.seqdgm_a",
+    models=("seqdgm-a",),
+    limits="it is about this model",
+    bound_reason=COUNTED,
+)
 
 CHECKS = (
     _seqdgm("groups", "e, w, phi and theta are what the computation says", HOLDS, partition),

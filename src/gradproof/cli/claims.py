@@ -22,6 +22,6 @@ def command(variants: bool) -> None:
         if variants:
             for check in CHECKS.values():
                 if check.claim == claim.id:
-                    line = f"[{check.expected}] {check.statement}"
+                    line = f"[{check.expected}] {check.statement} ({check.runs_on})"
                     table.add_row(f"  {check.id}", "", Text(line), style="dim")
     show(table)

@@ -96,8 +96,9 @@ def command(
 ) -> None:
     """Settle the claims about an estimator, on real text and on drawn cases.
 
-    Prints a table of claims and frameworks. `holds` and `refuted` come with the largest error and
-    the bound of what rounding can explain; a verdict that is not the one on record is marked `!`.
+    Prints a table of claims and frameworks. `holds` and `refuted` come with the error that is
+    largest beside its bound, and that bound: what rounding can explain. A verdict that is not the
+    one on record is marked `!`.
 
     Exit status: 0 if every verdict is the one on record, 1 if not, 2 if the command cannot be run
     or its output not be written, 130 if it was interrupted.
