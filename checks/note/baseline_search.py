@@ -30,7 +30,7 @@ Look = Callable[[Study], list[Comparison]]
 #: Cases of each kind, number of sentences, and length (as the text's, and any) where it is fresh...
 REPEATS = 16
 
-#: ... and in each state in which it has learned.
+#: ... and in a state in which it has learned.
 REPEATS_LATER = 1
 
 #: What the losses of the others are moved by, beside the largest loss: 500 roundings of it. B moves
@@ -38,8 +38,16 @@ REPEATS_LATER = 1
 MOVED = 2.0**-44
 
 #: What the own loss is moved by, beside itself, from a few of its roundings to some of single
-#: precision: what B moves by is rounding, as a leak would be as much smaller as the move is.
-NUDGES = (3.0 * 2.0**-52, -(2.0**-48), 2.0**-36, -(2.0**-22))
+#: precision: what B moves by is rounding, as a leak would be as much smaller as the move is. They
+#: are no short numbers: sums of such as are may be exact.
+NUDGES = tuple(
+    sign * 2.0**exponent * (1.0 + 2.0**-0.5 / place)
+    for place, exponent in enumerate((-51, -48, -36, -24, -22, -22, -21, -20), start=1)
+    for sign in (1.0, -1.0)
+)
+
+#: Refutations after which no more cases are tried for a row.
+ENOUGH = 24
 
 #: Rounding makes no more than this of the largest number, in single precision and with some
 #: cancellation: beyond that it is the loss that B follows.
@@ -48,7 +56,7 @@ MOST_ROUNDING = 1e-5
 #: Calls with other random numbers, where B draws some.
 SEEDS = 64
 
-#: Standard errors between two means at which they differ: by chance, and for differences that are as
+#: Standard errors between two means at which they differ: by chance, for differences that are as
 #: likely negative as positive, in fewer than one of a million comparisons (Hoeffding 1963).
 DEVIATIONS = 8.0
 
@@ -68,6 +76,7 @@ class Outcome:
     unit: float = 0.0
     gradient: float = 0.0
     failure: str = ""
+    failed_at: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,18 +115,24 @@ class BaselineSearch:
 
     def rows(self, *, later: bool) -> tuple[int, ...]:
         """The states in which it has learned, or those in which it has not."""
-        return tuple(
-            row for row, state in enumerate(self.states) if state.later == later
-        )
+        return tuple(row for row, state in enumerate(self.states) if state.later == later)
 
     def cases(self, *, later: bool) -> Iterator[LossCase]:
         """Cases of every kind, number of sentences, length and state."""
         rng = np.random.default_rng([self.seed, later])
-        for state in self.rows(later=later):
-            for repeat in range(2 * (REPEATS_LATER if later else REPEATS)):
-                for kind in KINDS:
-                    for n in SENTENCES:
-                        yield self.source.draw(rng, kind, n, state=state, long=repeat % 2 == 1)
+        rows = self.rows(later=later)
+        for place, state in enumerate(rows):
+            # A leak that comes with an update stays with the next, as a rule: one N for each kind
+            # of losses will do in most states, and all of them in the last that is usual.
+            whole = not later or place == len(rows) // 2 or state == self._last_usual(rows)
+            for kind, (turn, n) in itertools.product(KINDS, enumerate(SENTENCES)):
+                if whole or turn == (place + KINDS.index(kind)) % len(SENTENCES):
+                    for _ in range(REPEATS_LATER if later else REPEATS):
+                        yield self.source.draw(rng, kind, n, state=state)
+                        yield self.source.draw(rng, kind, n, state=state, long=True)
+
+    def _last_usual(self, rows: tuple[int, ...]) -> int:
+        return max(row for row in rows if self.states[row].usual)
 
     def numbers_of(self) -> Look:
         """The check that B is a number, on the cases of all states and on one that is drawn."""
@@ -150,7 +165,15 @@ class BaselineSearch:
                 found = at_case(study.subject)
                 self.last = found[0] if found else self.last
                 return found
-            return seen([one for case in cases() for one in at_case(case)])
+            all_made: list[Comparison] = []
+            refuted = 0
+            for case in cases():
+                made = at_case(case)
+                all_made += made
+                refuted += any(one.ratio > GAP for one in made)
+                if refuted == ENOUGH:
+                    break
+            return seen(all_made)
 
         return look
 
@@ -162,14 +185,15 @@ class BaselineSearch:
 
     def _run(self, case: LossCase) -> Outcome:
         own, x = self.states[case.state].own, self.source.batch(case)
-        values, unit, gradient = [], 0.0, 0.0
+        values, unit, gradient, loss = [], 0.0, 0.0, 0.0
         try:
             for place, loss in enumerate((case.losses[case.row], *case.own)):
                 found, leak = _call(own, x, case.losses_with(loss), differentiate=place == 0)
                 values.append(float(found[case.row]))
                 unit, gradient = max(unit, _unit(found)), max(gradient, leak)
         except BaselineError as error:
-            return Outcome(np.empty(0), failure=str(error).removesuffix("; --traceback shows more"))
+            failure = str(error).removesuffix("; --traceback shows more")
+            return Outcome(np.empty(0), failure=failure, failed_at=loss)
         return Outcome(np.array(values), unit, gradient)
 
     def numbers(self, case: LossCase) -> list[Comparison]:
@@ -178,8 +202,8 @@ class BaselineSearch:
         It must where everything is as on the text. Where it does not with one sentence alone, or
         with losses of another kind, it is undecided; at other lengths, it is a limit to be told.
         """
-        failure = self.outcome(case).failure
-        state = self.states[case.state]
+        outcome = self.outcome(case)
+        failure, state = outcome.failure, self.states[case.state]
         place = f"{case.describe()}, {state.name}"
         what = f"numbers that B gives, losses {case.kind}"
         if not failure:
@@ -189,9 +213,9 @@ class BaselineSearch:
         if not as_text:
             self._limits.setdefault(f"{failure} ({place})")
             return []
-        if case.kind == MODEL and len(case.losses) > 1:
-            return [Comparison(what, 1, math.inf, 0.0, 1.0, place, note)]
         alone = len(case.losses) == 1
+        if case.kind == MODEL and outcome.failed_at in self.source.table and not alone:
+            return [Comparison(what, 1, math.inf, 0.0, 1.0, place, note)]
         unseen = "with one sentence alone" if alone else f"with losses {case.kind}"
         what = f"numbers that B gives {unseen}"
         return [Comparison(what, 1, 0.0, 0.0, 1.0, place, note, coarsest=math.inf, unseen=(note,))]
@@ -235,15 +259,16 @@ class BaselineSearch:
             noisy = noisy or b(case.losses_with(ends[1])) != b(case.losses_with(ends[1]), 1)
             if noisy:
                 return self._of_noise(case, seen, ends, b, note)
+            at_ends = [b(case.losses_with(end)) for end in ends]
             steep = max(
-                abs(b(moved) - b(case.losses_with(end)))
-                for end in ends
+                abs(b(moved) - value)
+                for end, value in zip(ends, at_ends, strict=True)
                 for moved in _moved(case, end, largest)
             )
             rough = max(
-                abs(b(case.losses_with(end + nudge * max(abs(end), 1e-3 * largest))) - b(case.losses_with(end)))
-                for end in ends
-                for nudge in NUDGES
+                abs(b(case.losses_with(near)) - value)
+                for end, value in zip(ends, at_ends, strict=True)
+                for near in nudged(end, largest)
             )
         except BaselineError as error:
             # It gave numbers at all of these losses, and does not a rounding away from one.
@@ -278,15 +303,17 @@ class BaselineSearch:
     def described(self, case: LossCase, ends: Iterable[float]) -> str:
         """A counterexample in one line: losses, and B at two of the own ones."""
         own, x = self.states[case.state].own, self.source.batch(case)
-        lines = []
-        for end in ends:
-            losses = case.losses_with(float(end))
-            value = float(_call(own, x, losses)[0][case.row])
-            lines.append(f"({', '.join(f'{loss:.6g}' for loss in losses)}) it is {value:.9g}")
+        both = [case.losses_with(float(end)) for end in ends]
+        values = [float(_call(own, x, losses)[0][case.row]) for losses in both]
+        first, second = (f"({', '.join(f'{loss:.6g}' for loss in losses)})" for losses in both)
+        said = f"it is {values[1]:.6g}"
+        if f"{values[0]:.6g}" == f"{values[1]:.6g}":
+            said = f"{values[1] - values[0]:.3g} more"
         lengths = ", ".join(map(str, case.lengths))
         return (
             f"B of sentence {case.row}, of {len(case.losses)}, follows its own loss: with losses "
-            f"{lines[0]}, with {lines[1]} ({self.states[case.state].name}, lengths {lengths})"
+            f"{first} it is {values[0]:.6g}, with {second} {said} ({self.states[case.state].name}, "
+            f"lengths {lengths})"
         )
 
     def gradients(self, case: LossCase) -> list[Comparison]:
@@ -345,14 +372,20 @@ def missing(comparisons: list[Comparison]) -> list[Comparison]:
     ]
 
 
+def nudged(loss: float, largest: float) -> list[float]:
+    """A loss moved by so little that what B moves by is rounding."""
+    size = max(abs(loss), 1e-3 * largest)  # beside zero there is nothing to round
+    return [loss + nudge * size for nudge in NUDGES]
+
+
 def _moved(case: LossCase, own: float, largest: float) -> Iterator[np.ndarray]:
-    """The losses, those of the others moved by little: all to one side, and to either."""
+    """The losses moved by little: all to one side, and to either; equal ones stay equal."""
     rng = np.random.default_rng(case.seed)
-    n = len(case.losses)
-    for step in (np.ones(n), rng.choice([-1.0, 1.0], n)):
+    losses = case.losses_with(own)
+    values, places = np.unique(losses, return_inverse=True)
+    for step in (np.ones(len(values)), rng.choice([-1.0, 1.0], len(values))):
         for sign in (1.0, -1.0):
-            step[case.row] = 0.0
-            yield case.losses_with(own) + sign * MOVED * largest * step
+            yield losses + sign * MOVED * largest * step[places]
 
 
 def _unit(found: np.ndarray) -> float:

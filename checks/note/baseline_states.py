@@ -1,4 +1,4 @@
-"""The states of a user's baseline: fresh, after updates, and after its state was stored and read."""
+"""The states of a user's baseline: fresh, after updates, and stored and read again."""
 
 from __future__ import annotations
 
@@ -68,9 +68,8 @@ def sentences(study: Study, losses: np.ndarray) -> BaselineBatch:
 def learns(own: CustomBaseline, study: Study) -> bool:
     """Whether a step changes the baseline: it has an update or a fit, or changes in a call."""
     function = own.function
-    return (
-        any(hasattr(function, name) for name in ("update", "fit"))
-        or bool(changed_in_call(own, study))
+    return any(hasattr(function, name) for name in ("update", "fit")) or bool(
+        changed_in_call(own, study)
     )
 
 
@@ -171,12 +170,10 @@ def states(fresh: CustomBaseline, study: Study, updates: int) -> list[BaselineSt
     for what, scale in UNUSUAL.items():
         # What cannot learn from losses that no model has is not the worse for it.
         with contextlib.suppress(BaselineError):
-            last = None
-            for last in after_updates(fresh, study, min(UNUSUAL_UPDATES, updates), scale=scale):
-                pass
-            if last is not None:
-                name = f"{_after(min(UNUSUAL_UPDATES, updates))} on {what}"
-                made.append(BaselineState(last, name, later=True, usual=False))
+            steps = min(UNUSUAL_UPDATES, updates)
+            *_, last = after_updates(fresh, study, steps, scale=scale)
+            name = f"{_after(steps)} on {what}"
+            made.append(BaselineState(last, name, later=True, usual=False))
     return made
 
 
@@ -190,7 +187,9 @@ def _kept(own: CustomBaseline) -> CustomBaseline:
 
 def _resumed(fresh: CustomBaseline, own: CustomBaseline, updates: int) -> list[BaselineState]:
     """The baseline stored and read: by pickle, and by state_dict if it has that."""
-    ways: dict[str, Callable[[], Any]] = {"pickle": lambda: pickle.loads(pickle.dumps(own.function))}
+    ways: dict[str, Callable[[], Any]] = {
+        "pickle": lambda: pickle.loads(pickle.dumps(own.function))
+    }
     if hasattr(own.function, "state_dict") and hasattr(own.function, "load_state_dict"):
         ways["state_dict"] = lambda: _read_state(fresh, own)
     made = []
@@ -207,6 +206,7 @@ def _resumed(fresh: CustomBaseline, own: CustomBaseline, updates: int) -> list[B
 
 
 def _read_state(fresh: CustomBaseline, own: CustomBaseline) -> Any:
-    function = copied(fresh.function, fresh.name)
-    function.load_state_dict(copy.deepcopy(own.function.state_dict()))
+    function: Any = copied(fresh.function, fresh.name)
+    learned_: Any = own.function
+    function.load_state_dict(copy.deepcopy(learned_.state_dict()))
     return function

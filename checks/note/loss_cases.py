@@ -20,7 +20,7 @@ MODEL, SHIFTED, SCALED, NEGATIVE, AROUND_ZERO, TIED = KINDS = (
 SENTENCES = (1, 2, 3, 4)
 
 #: The longest text that is tried, in tokens.
-LONGEST = 2000
+LONGEST = 1000
 
 #: How large the embeddings are, beside the model's.
 SCALES = (1.0, 0.0, 0.01, 100.0)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from gradproof.estimators.baselines.custom import BaselineError, CustomBaseline, copied, like
+from gradproof.estimators.baselines.noise import kept
 from gradproof.estimators.baselines.protocol import BaselineBatch
 from gradproof.estimators.note import estimate_moments
 from gradproof.estimators.note.bench import Bench
@@ -23,8 +24,8 @@ from gradproof.estimators.note.value_bounds import PASSES
 from gradproof.reference_models.model import group_of
 from gradproof.reference_models.ops import Array, Ops
 
-from ..evidence import HOLDS, REFUTED, UNDECIDED, Comparison, Evidence, compare
-from .baseline_search import SEEDS, BaselineSearch, Looked, missing
+from ..evidence import GAP, HOLDS, REFUTED, UNDECIDED, Comparison, Evidence, compare
+from .baseline_search import MOST_ROUNDING, SEEDS, BaselineSearch, Looked, nudged
 from .baseline_states import UPDATES, changed_in_call, learned, learns, sentences, states
 from .check import ROUNDING, Check
 from .claims.every_baseline import leaks
@@ -51,9 +52,6 @@ ROUNDS = 1e-9
 
 #: Added to B where its mean must not change by it.
 SHIFT = 3.0
-
-#: Half of a unit in the last place of single precision, in which a baseline may compute.
-SINGLE = float(np.finfo(np.float32).eps) / 2.0
 
 #: What to do about a verdict that is not ``holds``, by variant.
 ADVICE = {
@@ -134,15 +132,34 @@ class BaselineReport:
     @property
     def factor(self) -> float:
         """All variances together, with it over without; NaN where there is none without."""
-        none, own = (
-            sum(getattr(each, of) for each in self.variances) for of in ("none", "own")
-        )
+        none, own = (sum(getattr(each, of) for each in self.variances) for of in ("none", "own"))
         return own / none if none > 0.0 else float("nan")
 
     @property
     def helps(self) -> bool:
         """Whether all variances together are smaller with it, by more than they round."""
         return self.factor < 1.0 - ROUNDS
+
+    @property
+    def factors(self) -> np.ndarray:
+        """The variance of each sentence's part with B over that without, (N,), by the parabola."""
+        total = self.parabola.summed()
+        value = sum(of.reshape(len(of), -1).sum(axis=1) for of in self.parabola.value.values())
+        own, none = (
+            value + shift * (total.curvature * shift - 2.0 * total.slope)
+            for shift in (self.values - total.centre, -total.centre)
+        )
+        return np.divide(own, none, out=np.full(len(total.centre), np.nan), where=none > 0.0)
+
+    @property
+    def helps_between(self) -> tuple[float, float]:
+        """Where the same baseline for every sentence lowers the variance; (0, 0) for nowhere."""
+        total = self.parabola.summed()
+        curvature = float(total.curvature.sum())
+        if curvature <= 0.0:
+            return 0.0, 0.0
+        best = float((total.slope + total.curvature * total.centre).sum()) / curvature
+        return min(0.0, 2.0 * best), max(0.0, 2.0 * best)
 
 
 def examine(
@@ -169,7 +186,7 @@ def examine(
         BaselineError: if it does not return a finite number for each sentence, or not the same at
             each call; or whatever it raises itself.
     """
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
+    with warnings.catch_warnings(), np.errstate(all="ignore"), kept(function):
         # Of losses that no model has, a mean of nothing say: what comes out is looked at.
         warnings.simplefilter("ignore")
         return _examine(
@@ -225,7 +242,7 @@ def _examine(
         parabola=parabola,
         learned=later is not None,
         noise=noise,
-        shares=search.shares(),
+        shares={} if noise.any() else search.shares(),
         changed=tuple(changed_in_call(fresh, study)),
         looked=search.looked(updates if learns(fresh, study) else 0),
     )
@@ -295,7 +312,8 @@ def _rows(
                 after if torch else (),
             ),
             row(
-                "own-mean-later", f"the mean is that without it {learned_}",
+                "own-mean-later",
+                f"the mean is that without it {learned_}",
                 _mean(later, enumerated),
             ),
         ]
@@ -368,7 +386,11 @@ def _check_same(before: np.ndarray, after: np.ndarray, name: str, when: str) -> 
 
 def at_labels(study: Study, own: CustomBaseline, labels: np.ndarray) -> np.ndarray:
     """B of each sentence, (N,), where these labels are drawn."""
-    losses = study.reference.loss[np.arange(len(labels)), labels]
+    return at_losses(study, own, study.reference.loss[np.arange(len(labels)), labels])
+
+
+def at_losses(study: Study, own: CustomBaseline, losses: np.ndarray) -> np.ndarray:
+    """B of each sentence, (N,), with these losses."""
     x = sentences(study, losses)
     if not own.torch:
         return np.asarray(own.averaged(x), np.float64)
@@ -390,35 +412,60 @@ def _noise(study: Study, own: CustomBaseline) -> np.ndarray:
     return np.std(values, axis=0, ddof=1) if np.ptp(values, axis=0).any() else np.zeros(len(labels))
 
 
-def _over_draws(study: Study, own: CustomBaseline) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What B of each sentence moves by over its own draws, what rounding explains, and all of B.
+def _draws_noise(study: Study, own: CustomBaseline) -> bool:
+    labels = study.draw()
+    other = dataclasses.replace(own, seed=own.seed + 1)
+    return not np.array_equal(at_labels(study, own, labels), at_labels(study, other, labels))
 
-    Shape: (K^(N-1), N), () and (K, ..., N).
+
+def _over_draws(study: Study, own: CustomBaseline) -> tuple[np.ndarray, float, float]:
+    """What B of each sentence moves by over its own draws, what rounding explains, and the largest.
+
+    Shape: (K^(N-1), N), (), ().
     """
     n, k = study.subject.batch.n, study.subject.model.classes
     found = np.empty((*[k] * n, n))
     for labels in itertools.product(range(k), repeat=n):
         found[labels] = at_labels(study, own, np.array(labels))
-    spreads = np.stack(
-        [np.ptp(found[..., row], axis=row).reshape(-1) for row in range(n)], axis=-1
-    )
+    spreads = np.stack([np.ptp(found[..., row], axis=row).reshape(-1) for row in range(n)], axis=-1)
     # Leaving a loss out of a sum takes the sum and one difference: n + 2 roundings of it,
     # and what B makes of it, a multiple or a square, makes as much of them.
-    single = spreads.any() and np.array_equal(found, found.astype(np.float32))
-    unit = SINGLE if single else study.reference.unit
     largest = float(max(np.abs(study.reference.loss).max(), np.abs(found).max()))
-    return spreads, np.array(unit * (n + 2) * n * largest), found
+    bound = study.reference.unit * (n + 2) * n * largest
+    if spreads.max() > bound:
+        bound += min(_roughness(study, own, found, largest), MOST_ROUNDING * largest)
+    return spreads, bound, float(np.abs(found).max())
+
+
+def _roughness(study: Study, own: CustomBaseline, found: np.ndarray, largest: float) -> float:
+    """What B of each sentence moves by at most where its own loss moves by next to nothing.
+
+    In single precision, say, that is as much as over all draws, and for a leak nothing beside it.
+    """
+    n = study.subject.batch.n
+    rough = 0.0
+    for row in range(n):
+        for pick in (np.argmin, np.argmax):
+            labels = np.array(np.unravel_index(int(pick(found[..., row])), found.shape[:-1]))
+            losses = study.reference.loss[np.arange(n), labels]
+            for near in nudged(float(losses[row]), largest):
+                moved = np.where(np.arange(n) == row, near, losses)
+                value = at_losses(study, own, moved)[row]
+                rough = max(rough, abs(float(value - found[(*labels, row)])))
+    return rough
 
 
 def _of_draw(own: CustomBaseline) -> Callable[[Study], list[Comparison]]:
     def look(study: Study) -> list[Comparison]:
+        if _draws_noise(study, own):
+            return []  # the search looks at the mean over it
         spreads, bound, _ = _over_draws(study, own)
         return [
             compare(
                 f"B of sentence {row}, over its own draws",
                 spread,
                 0.0 * spread,
-                float(bound),
+                bound,
                 study.name,
                 signal=float(np.ptp(study.reference.loss[row])),
             )
@@ -430,10 +477,13 @@ def _of_draw(own: CustomBaseline) -> Callable[[Study], list[Comparison]]:
 
 def _mean(own: CustomBaseline, enumerated: Enumerated) -> Callable[[Study], list[Comparison]]:
     def look(study: Study) -> list[Comparison]:
-        spreads, bound, found = _over_draws(study, own)
-        extra = float(np.abs(found).max() + abs(own.shift) + np.abs(study.reference.loss).max())
+        spreads, bound, largest = _over_draws(study, own)
+        if spreads.max() > GAP * bound and _draws_noise(study, own):
+            what = "the mean, where the random numbers that B draws depend on the draw"
+            return [Comparison(what, 1, 0.0, 0.0, 0.0, study.name)]
+        extra = largest + abs(own.shift) + float(np.abs(study.reference.loss).max())
         # In single precision B moves by its rounding, and the mean by that times the score.
-        extra += float(min(spreads.max(), bound)) / _rounding(study.reference)
+        extra += min(float(spreads.max()), bound) / _rounding(study.reference)
         return study.compare_gradient(
             dict(enumerated(own).mean), dict(study.reference.gradient), study.names(), extra=extra
         )
@@ -467,9 +517,9 @@ def _variances(
     own: dict[str, float] = dict.fromkeys(grouped.names(), 0.0)
     for name, value in found.variance.items():
         own[group_of(name)] += float(value.sum())
-    # Independent of the label, noise e adds e^2 |s|^2, whose mean is the curvature times its square.
+    # Noise that is independent of the label adds its square times |s|^2, whose mean is curvature.
     added = {name: float(of @ noise**2) for name, of in grouped.curvature.items()}
     return tuple(
-        Variances(group, float(none[group]), own[group] + added[group], float(best[group]), added[group])
-        for group in grouped.names()
+        Variances(name, float(none[name]), own[name] + added[name], float(best[name]), added[name])
+        for name in grouped.names()
     )

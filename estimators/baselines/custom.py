@@ -30,7 +30,8 @@ class CustomBaseline(NothingLearned):
             that what it keeps of one draw is gone for the next, and so is what it reads.
         torch: give it tensors that carry their gradient; else it gets arrays.
         shift: added to what it gives.
-        seed: of the random numbers that it draws in a call, if any.
+        seed: of the random numbers that it draws in a call, if any. Generators are set, and stay
+            set: whoever calls puts :func:`~gradproof.estimators.baselines.noise.kept` around it.
         calls: give the mean of this many calls, each with a seed of its own.
     """
 
@@ -87,7 +88,10 @@ class CustomBaseline(NothingLearned):
         """What one call of the user's function gives, with the checks of :meth:`value`."""
         function = copied(self.function, self.name)
         read = {field.name: _copy(getattr(x, field.name)) for field in dataclasses.fields(x)}
-        with blamed(function, f"baseline {self.name!r}", BaselineError), seeded(function, self.seed):
+        with (
+            blamed(function, f"baseline {self.name!r}", BaselineError),
+            seeded(function, self.seed),
+        ):
             found = function(BaselineBatch(**read))
         check_values(found, (len(x.lengths),), self.name)
         return found
@@ -116,7 +120,7 @@ def check_values(found: Any, shape: tuple[int, ...], name: str) -> None:
     """
     if isinstance(found, np.ma.MaskedArray):
         raise BaselineError(
-            f"baseline {name!r} returned a masked array ({np.ma.count_masked(found)} of "
+            f"baseline {name!r} returned a masked array ({int(np.ma.getmaskarray(found).sum())} of "
             f"{found.size} masked), expected a number for each sentence: give those a value, "
             "e.g. .filled(0.0)"
         )

@@ -24,9 +24,9 @@ def generators_of(function: Any) -> list[Any]:
     """
     while isinstance(function, functools.partial):
         function = function.func
-    call = function if hasattr(function, "__code__") else getattr(type(function), "__call__", None)
-    call = getattr(call, "__func__", call)
-    classes = () if call is function else type(function).__mro__
+    call = function if hasattr(function, "__code__") else type(function).__call__
+    # The last class is object, which has none.
+    classes = () if call is function else type(function).__mro__[:-1]
     cells = getattr(call, "__closure__", None) or ()
     values = itertools.chain(
         getattr(function, "__dict__", {}).values(),
@@ -34,7 +34,8 @@ def generators_of(function: Any) -> list[Any]:
         getattr(call, "__globals__", {}).values(),
         map(_content, cells),
     )
-    return [value for value in values if is_generator(value)]
+    kinds = generator_types()
+    return [value for value in values if isinstance(value, kinds) and is_generator(value)]
 
 
 def _content(cell: Any) -> Any:
@@ -44,47 +45,62 @@ def _content(cell: Any) -> Any:
         return None
 
 
+def generator_types() -> tuple[type, ...]:
+    """The types that draw random numbers from a state of their own."""
+    torch = sys.modules.get("torch")
+    of_torch = () if torch is None else (torch.Generator,)
+    return (np.random.Generator, np.random.RandomState, random.Random, *of_torch)
+
+
 def is_generator(value: Any) -> bool:
     """Whether a value draws random numbers from a state of its own."""
-    if isinstance(value, np.random.Generator | np.random.RandomState):
-        return True
-    if isinstance(value, random.Random):
-        return not isinstance(value, random.SystemRandom)
+    # The system's has no state that could be set.
+    return isinstance(value, generator_types()) and not isinstance(value, random.SystemRandom)
+
+
+@contextlib.contextmanager
+def kept(function: Any) -> Iterator[None]:
+    """All generators that :func:`seeded` sets for a function are put back afterwards.
+
+    To copy a state takes longer than most baselines do, so it is done once around many calls.
+    """
+    own = generators_of(function)
+    numpy_state, python_state = np.random.get_state(), random.getstate()  # noqa: NPY002 - it is theirs
+    states = [_read(generator) for generator in own]
     torch = sys.modules.get("torch")
-    return torch is not None and isinstance(value, torch.Generator)
+    torch_state = torch.default_generator.get_state() if torch is not None else None
+    try:
+        yield
+    finally:
+        np.random.set_state(numpy_state)  # noqa: NPY002 - put back
+        random.setstate(python_state)
+        if torch is not None and torch_state is not None:
+            torch.default_generator.set_state(torch_state)
+        for generator, state in zip(own, states, strict=True):
+            _write(generator, state)
 
 
 @contextlib.contextmanager
 def seeded(function: Any, seed: int) -> Iterator[None]:
-    """Everything that is drawn inside follows from a seed; afterwards all is where it was.
+    """Everything that is drawn inside follows from a seed.
 
-    The global generators of NumPy, Python and PyTorch are set, those that the function can reach,
-    and those that it makes without a seed. What reads the clock or the operating system is not.
+    The global generators of NumPy, Python and PyTorch are set, and stay so, see :func:`kept`; those
+    that the function can reach, too; and those that it makes without a seed follow from this one.
+    What reads the clock or the operating system does not.
     """
-    own = generators_of(function)
-    numpy_state, python_state = np.random.get_state(), random.getstate()
-    states = [_read(generator) for generator in own]
+    former = getattr(bit_generator, ENTROPY)
+    setattr(bit_generator, ENTROPY, random.Random(seed).getrandbits)
+    np.random.seed(seed)  # noqa: NPY002 - a user's baseline may draw from it
+    random.seed(seed)
     torch = sys.modules.get("torch")
-    torch_state = torch.get_rng_state() if torch is not None else None
-    entropy = random.Random(seed)
-    kept = getattr(bit_generator, ENTROPY)
-    setattr(bit_generator, ENTROPY, entropy.getrandbits)
+    if torch is not None:
+        torch.default_generator.manual_seed(seed)
+    for place, generator in enumerate(generators_of(function), start=1):
+        _reseed(generator, seed + 7919 * place)  # a prime: no two draw the same numbers
     try:
-        np.random.seed(seed)
-        random.seed(seed)
-        if torch is not None:
-            torch.manual_seed(seed)
-        for place, generator in enumerate(own):
-            _reseed(generator, seed + 7919 * (place + 1))  # a prime: no two draw the same numbers
         yield
     finally:
-        setattr(bit_generator, ENTROPY, kept)
-        np.random.set_state(numpy_state)
-        random.setstate(python_state)
-        if torch is not None:
-            torch.set_rng_state(torch_state)
-        for generator, state in zip(own, states, strict=True):
-            _write(generator, state)
+        setattr(bit_generator, ENTROPY, former)
 
 
 def _bits(generator: Any) -> Any:
