@@ -10,6 +10,9 @@ from gradproof.checks.evidence import Curve
 
 from .style import GREY, ORANGE, PAGE, FigureLayout, group_style, name_lines
 
+#: Behind words that may lie over a curve.
+PATCH = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5}
+
 LAYOUT = FigureLayout(width=0.75 * PAGE, height=2.8)
 
 
@@ -55,7 +58,7 @@ def _mark_own(axes: Any, baseline: float, variance: float) -> None:
         away = 5.0 if side == "left" else -5.0
         axes.annotate(
             text, (baseline, variance), (away, 5.0), textcoords="offset points",
-            color=ORANGE, fontsize=6.0, ha=side, annotation_clip=False,
+            color=ORANGE, fontsize=6.0, ha=side, annotation_clip=False, bbox=PATCH,
         )  # fmt: skip
         return
     edge = [min(max(place, 0.0), 1.0) for place in (across, up)]
@@ -66,7 +69,8 @@ def _mark_own(axes: Any, baseline: float, variance: float) -> None:
     side = "left" if edge[0] < 0.5 else "right"
     axes.annotate(
         text, edge, tail, xycoords="axes fraction", textcoords="axes fraction", color=ORANGE,
-        fontsize=6.0, ha=side, va="center", label="yours", zorder=5,
+        fontsize=6.0, ha="center" if beyond else side, va="center", label="yours", zorder=5,
+        bbox=PATCH,
         arrowprops={"arrowstyle": "->", "color": ORANGE, "lw": 1.2, "shrinkA": 1, "shrinkB": 0},
     )  # fmt: skip
 

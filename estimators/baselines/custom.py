@@ -133,8 +133,8 @@ def check_values(found: Any, shape: tuple[int, ...], name: str) -> None:
         raise _no_numbers(found, shape, name)
     if values.shape == ():
         raise BaselineError(
-            f"baseline {name!r} returned the scalar {values:.6g}, expected an array of shape "
-            f"{shape}, one number for each sentence, e.g. np.full(len(x.lengths), {values:.6g})"
+            f"baseline {name!r} returned the scalar {float(values)!r}, expected an array of shape "
+            f"{shape}, one number for each sentence: np.full(len(x.lengths), {float(values)!r})"
         )
     if values.shape != shape:
         raise BaselineError(
