@@ -24,7 +24,7 @@ def verdict_table(evidence: Sequence[Evidence]) -> Table:
     for found in evidence:
         rows.setdefault(found.id, {})[found.backend] = found
     table = Table(
-        title="Verdicts, with the error that is largest beside its bound / that bound",
+        title="Verdicts, with the error largest beside its bound / that bound",
         title_justify="left",
     )
     table.add_column("claim", overflow="fold")

@@ -28,6 +28,23 @@ FEW_DRAWS = 9
 FEW_ENTRIES = 64
 
 
+def check_lambda(
+    baseline: Baseline, lam: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray]
+) -> None:
+    """Make sure that a lambda is one of a baseline: another shape may broadcast, in silence.
+
+    Raises:
+        ValueError: for a name or a shape that is not the baseline's.
+    """
+    for name in sorted({*lam, *expected}):
+        shapes = [np.shape(of[name]) if name in of else None for of in (lam, expected)]
+        if shapes[0] != shapes[1]:
+            raise ValueError(
+                f"{name!r} has shape {shapes[0]}, expected {shapes[1]} for baseline "
+                f"{baseline.name!r} (None: not there); initial(rng, width) makes one"
+            )
+
+
 class Study:
     """A subject on a bench; what several checks need is computed once.
 
@@ -147,7 +164,12 @@ class Study:
         lam: Mapping[str, np.ndarray],
         groups: tuple[str, ...] = (),
     ) -> EstimateMoments:
-        """As :meth:`moments`, with a lambda of one's own, and computed anew."""
+        """As :meth:`moments`, with a lambda of one's own, and computed anew.
+
+        Raises:
+            ValueError: if lambda is not of the names and shapes that the baseline has.
+        """
+        check_lambda(baseline, lam, self.baseline_inputs(baseline))
         joint_draws = self.subject.model.classes**self.subject.batch.n
         together = baseline.coupled or joint_draws <= FEW_DRAWS
         enumerate_draws = estimate_moments.joint if together else estimate_moments.per_example

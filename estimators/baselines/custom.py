@@ -13,6 +13,7 @@ from gradproof.reference_models.ops import Array
 
 from ..backends import load
 from ..user_code import UserCodeError, blame
+from .noise import seeded
 from .protocol import BaselineBatch, BaselineInput, NothingLearned, plain
 
 
@@ -29,12 +30,17 @@ class CustomBaseline(NothingLearned):
             that what it keeps of one draw is gone for the next, and so is what it reads.
         torch: give it tensors that carry their gradient; else it gets arrays.
         shift: added to what it gives.
+        seed: of the random numbers that it draws in a call, if any. Generators are set, and stay
+            set: whoever calls puts :func:`~gradproof.estimators.baselines.noise.kept` around it.
+        calls: give the mean of this many calls, each with a seed of its own.
     """
 
     function: Callable[[BaselineBatch], Any]
     name: str = "own"
     torch: bool = False
     shift: float = 0.0
+    seed: int = 0
+    calls: int = 1
     coupled: bool = True  # unknown, and so its draws are enumerated jointly
     held: bool = False
 
@@ -53,7 +59,7 @@ class CustomBaseline(NothingLearned):
             embedded if self.torch else plain(embedded),
             loss if self.torch else plain(loss),
         )
-        values = self.called(x)
+        values = self.averaged(x)
         if not self.torch:
             values = np.asarray(values, dtype=plain(loss).dtype)
         return seen.ops.zeros_like(loss) + like(values, loss) + self.shift
@@ -66,11 +72,19 @@ class CustomBaseline(NothingLearned):
         """
         return plain(self.called(x)).astype(np.float64)
 
+    def averaged(self, x: BaselineBatch) -> Any:
+        """What the user's function gives, the mean of all calls if there are several."""
+        if self.calls == 1:
+            return self.called(x)
+        seeds = range(self.seed, self.seed + self.calls)
+        each = (dataclasses.replace(self, seed=seed, calls=1).called(x) for seed in seeds)
+        return sum(like(found, x.losses) / self.calls for found in map(_array, each))
+
     def called(self, x: BaselineBatch) -> Any:
-        """What the user's function gives, with the checks of :meth:`value`."""
+        """What one call of the user's function gives, with the checks of :meth:`value`."""
         function = copied(self.function, self.name)
         read = {field.name: _copy(getattr(x, field.name)) for field in dataclasses.fields(x)}
-        with blame(function, f"baseline {self.name!r}", BaselineError):
+        with blame(function, f"baseline {self.name!r}", BaselineError), seeded(function, self.seed):
             values = function(BaselineBatch(**read))
         check_values(values, (len(x.lengths),), self.name)
         return values
@@ -97,17 +111,34 @@ def check_values(returned: Any, shape: tuple[int, ...], name: str) -> None:
     Raises:
         BaselineError: if it did not.
     """
+    if isinstance(returned, np.ma.MaskedArray):
+        raise BaselineError(
+            f"baseline {name!r} returned a masked array "
+            f"({int(np.ma.getmaskarray(returned).sum())} of {returned.size} masked), expected a "
+            "number for each sentence: give those a value, e.g. .filled(0.0)"
+        )
     try:
         array = plain(returned)
         values = array.real.astype(np.float64)
     except (AttributeError, RuntimeError, TypeError, ValueError) as error:
         raise _not_numbers(returned, shape, name) from error
-    if returned is None or np.iscomplexobj(array):
+    if returned is None or np.iscomplexobj(array) or array.dtype.kind not in "fiubO":
         raise _not_numbers(returned, shape, name)
+    if values.shape == ():
+        raise BaselineError(
+            f"baseline {name!r} returned the scalar {float(values)!r}, expected an array of shape "
+            f"{shape}, one number for each sentence: np.full(len(x.lengths), {float(values)!r})"
+        )
     if values.shape != shape:
         raise BaselineError(
             f"baseline {name!r} returned an array of shape {values.shape}, expected {shape}: one "
             "number for each sentence"
+        )
+    if array.dtype.kind in "iub":
+        raise BaselineError(
+            f"baseline {name!r} returned integers ({array.dtype}: {array[0]} for sentence 0), "
+            "expected floating-point numbers: where B is kept as integers, what it learns behind "
+            "the point is lost. Return e.g. 20.0 for 20, or .astype(float)"
         )
     if not np.isfinite(values).all():
         place = int(np.flatnonzero(~np.isfinite(values))[0])
@@ -129,6 +160,11 @@ def _not_numbers(returned: Any, shape: tuple[int, ...], name: str) -> BaselineEr
         f"baseline {name!r} returned {returned!r:.80}, expected {shape[0]} real numbers, one for "
         "each sentence"
     )
+
+
+def _array(found: Any) -> Any:
+    """What a call gave as an array or a tensor, which can be added up."""
+    return found if hasattr(found, "detach") else np.asarray(found, np.float64)
 
 
 def _copy(x: Any) -> Any:

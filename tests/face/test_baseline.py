@@ -45,8 +45,10 @@ def test_the_template_may_be_used(tmp_path):
     evidence = tmp_path / "evidence.json"
     found = run(f"{path}:PerToken", "--json", str(evidence))
     assert found.exit_code == 0, found.output
-    assert (
-        "PerToken may be used: the mean stays, and it lowers the variance; seed 1" in found.output
+    said = r"PerToken may be used: the mean stays, and it lowers the variance by \d.* %; seed 1"
+    assert re.search(said, found.output), found.output
+    assert re.search(
+        r"Looked at [\d,]+ batches .*negative .*after 1 to 1,000 updates", found.output
     )
     assert "after 5 steps of learning" in found.output
     record = json.loads(evidence.read_text(encoding="utf-8"))
@@ -54,7 +56,7 @@ def test_the_template_may_be_used(tmp_path):
     corpus = load("names-8")
     assert (record["data"], record["source"]) == (corpus.name, corpus.source)
     assert record["fingerprint"] == corpus.fingerprint
-    assert len(record["evidence"]) == 8
+    assert len(record["evidence"]) == 9
     assert {each["group"] for each in record["variances"]} == {"e", "w", "phi", "theta"}
 
 
@@ -63,7 +65,8 @@ def test_a_biased_one_may_not(wrong):
     found = run(f"{wrong}:batch_mean")
     assert found.exit_code == 1, found.output
     assert "batch_mean may not be used: own-draw, own-mean, own-mean-alone" in found.output
-    assert re.search(r"B of sentence \d, over its own draws of seqdgm on names-8", found.output)
+    assert re.search(r"B of sentence \d, of \d, follows its own loss: with losses", found.output)
+    assert "contains 1/N of its own loss: the score term keeps 1 - 1/N of it" in found.output
     assert "leave the sentence's own loss out of B" in found.output
 
 
@@ -76,7 +79,53 @@ def test_many_labels_leave_one_sentence_and_that_is_said(tmp_path):
     texts.write_text("text,label\n" + "".join(rows), encoding="utf-8")
     found = run(f"{path}:ones", "--data", str(texts))
     assert found.exit_code == 0, found.output
-    assert "Only one sentence was looked at: with 2 there are too many ways" in found.output
+    assert (
+        "Mean and variance are those of one sentence: with 2 there are too many ways"
+        in found.output
+    )
+
+
+def test_one_that_raises_the_variance_is_told_so(tmp_path):
+    """By how much, where one would help, with a figure, and as a failure if it is asked for."""
+    path, figure = tmp_path / "high.py", tmp_path / "high.png"
+    path.write_text(
+        "import numpy as np\ndef high(x): return np.full(len(x.lengths), 1e4)\n", "utf-8"
+    )
+    found = run(f"{path}:high", "--must-lower", "--figure", str(figure))
+    assert found.exit_code == 1, found.output
+    said = r"high may be used: .* raises the variance [\d,]+-fold; a constant helps only between 0"
+    assert re.search(said, found.output), found.output
+    assert figure.read_bytes().startswith(b"\x89PNG")
+
+
+def test_what_is_too_large_is_not_called_biased(tmp_path):
+    """Rounding hides what could be seen: that says nothing of a bias."""
+    path = tmp_path / "large.py"
+    path.write_text("import numpy as np\ndef b(x): return np.full(len(x.lengths), 1e9)\n", "utf-8")
+    found = run(f"{path}:b")
+    assert found.exit_code == 1, found.output
+    assert "b is undecided (own-mean" in found.output
+    assert "too large to resolve" in found.output
+    assert "the gradient is biased" not in found.output
+
+
+@pytest.mark.torch
+def test_a_checkpoint_is_looked_at(wrong, tmp_path):
+    """The parameters, and the name, of a run; another model or corpus is an error."""
+    folder = tmp_path / "run"
+    options = ["--steps", "2", "--every", "1", "--stages", "none", "--seed", "1", "--width", "4"]
+    options += ["--hidden", "4", "--batch", "8", "--labelled-batch", "8"]
+    trained = CliRunner().invoke(main, ["train", str(folder), *options])
+    assert trained.exit_code == 0, trained.output
+    found = run(f"{wrong}:batch_mean", "--checkpoint", str(folder))
+    assert found.exit_code == 1, found.output
+    assert "seqdgm on names-8 after 2 steps" in found.output
+    other = run(f"{wrong}:batch_mean", "--checkpoint", str(folder), "--model", "seqdgm-a")
+    assert other.exit_code == 2
+    assert "is of a run with model = 'seqdgm', not 'seqdgm-a'" in other.output
+    none = run(f"{wrong}:batch_mean", "--checkpoint", str(tmp_path / "none"))
+    assert none.exit_code == 2
+    assert "there is no checkpoint" in none.output
 
 
 @pytest.mark.torch

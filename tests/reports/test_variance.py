@@ -1,6 +1,9 @@
 """The figure of a variance shows its record, and computes nothing."""
 
+import io
+
 import numpy as np
+import pytest
 from matplotlib.figure import Figure
 
 from gradproof.checks.evidence import Curve
@@ -24,7 +27,7 @@ CURVE = Curve(
 def test_what_is_drawn_is_the_record():
     """Curves as they are, the best marked, the floor and the interval where they are said to be."""
     axes = Figure().subplots()
-    assert draw(axes, CURVE, own=3.0, title="mine") is axes
+    assert draw(axes, CURVE, own=(3.0, 2.5), title="mine") is axes
     lines = {line.get_label(): line for line in axes.get_lines()}
     np.testing.assert_array_equal(lines["e, shared"].get_ydata(), CURVE.variances["e"])
     np.testing.assert_array_equal(lines["all parameters"].get_xdata(), PLACES)
@@ -32,9 +35,26 @@ def test_what_is_drawn_is_the_record():
     best = lines["best constant"]
     assert (*best.get_xdata(), *best.get_ydata()) == (2.0, 1.0)
     assert set(lines["best B of each sentence"].get_ydata()) == {0.5}
-    assert set(lines["yours"].get_xdata()) == {3.0}
+    yours = lines["yours"]
+    assert (*yours.get_xdata(), *yours.get_ydata()) == (3.0, 2.5)  # and not on the curve
     words = {text.get_text() for text in axes.texts}
-    assert {"helps from 0 to 4, most at B* = 2", " yours, 3", "e, shared"} <= words
+    assert {"helps from 0 to 4, most at B* = 2", "yours: B = 3, variance 2.5", "e, shared"} <= words
     assert axes.patches[0].get_extents().width > 0
     assert axes.get_yscale() == "log"
     assert axes.get_title("left") == "mine"
+
+
+@pytest.mark.parametrize("own", [(1e7, 3e14), (-300.0, 1e5), (1.0, 1e9), (2.0, 1e-9), (2.0, 0.0)])
+def test_what_is_off_the_panel_is_an_arrow_at_its_edge(own):
+    """With its numbers; the panel stays as it is without it."""
+    figure = Figure()
+    plain, marked = figure.subplots(2)
+    draw(plain, CURVE)
+    draw(marked, CURVE, own=own)
+    assert marked.get_xlim() == plain.get_xlim()
+    assert marked.get_ylim() == plain.get_ylim()
+    (mark,) = [text for text in marked.texts if text.get_text().startswith("yours: ")]
+    assert mark.get_text() == f"yours: B = {own[0]:.3g}, variance {own[1]:.3g}"
+    assert mark.arrow_patch is not None
+    assert {0.0, 1.0} & {*mark.xy}
+    figure.savefig(io.BytesIO())

@@ -2,38 +2,48 @@
 
 from __future__ import annotations
 
+import dataclasses
+from pathlib import Path
 from types import ModuleType
 
 import click
-from rich.table import Table
-from rich.text import Text
+import numpy as np
+from click.core import ParameterSource
 
-from gradproof.checks.evidence import HOLDS
 from gradproof.checks.json_records import to_json
+from gradproof.checks.note.baseline_states import UPDATES
 from gradproof.checks.note.text import TextOptions, prepare_text, text_subject
-from gradproof.checks.note.user_baseline import (
-    ADVICE,
-    ROUNDS,
-    SENTENCES,
-    STEPS,
-    BaselineReport,
-    examine,
-)
+from gradproof.checks.note.user_baseline import SENTENCES, STEPS, BaselineReport, examine
 from gradproof.checks.note.verify import fresh_seed
 from gradproof.checks.variance.curve import curve
+from gradproof.checks.variance.training import last_checkpoint
 from gradproof.estimators.backends import load
 from gradproof.estimators.note.bench import Bench
+from gradproof.estimators.note.subject import Subject
+from gradproof.estimators.training import checkpoint as files
+from gradproof.estimators.training.step import batch_of
+from gradproof.estimators.training.training_options import make_task
+from gradproof.reference_models.batch import UNLABELLED
 from gradproof.reference_models.corpora import Corpus
 from gradproof.reference_models.model import group_of
 from gradproof.reports import variance as variance_figure
 from gradproof.reports.verdict_table import verdict_table
 
 from . import options, text_options, user_file
+from .baseline_words import (
+    looked_at,
+    noise_words,
+    places,
+    summary,
+    troubles,
+    variance_table,
+)
 from .console import check_writable, clear_errors, finish, progress, show
 from .figures import check_figure, save
 
-#: Two sentences without a label: a baseline of the batch needs two to show itself.
-TEXT = TextOptions(labelled=0, unlabelled=2)
+#: Sentences without a label: two are enumerated jointly, a baseline of the batch needs as many to
+#: show itself, and from the losses of all it learns and the search begins.
+TEXT = TextOptions(labelled=0, unlabelled=4)
 
 TEMPLATE = '''"""A baseline B(x; lambda) for `gradproof baseline {file}:PerToken`."""
 
@@ -70,7 +80,20 @@ class PerToken:
 @options.NEW
 @text_options.MODEL
 @text_options.DATA
+@click.option(
+    "--checkpoint",
+    metavar="FOLDER|FILE",
+    help="Look at the parameters, text and model of a run of `gradproof train`.",
+)
 @options.SEED
+@click.option(
+    "--updates",
+    type=click.IntRange(min=STEPS),
+    default=UPDATES,
+    show_default=True,
+    help="Look at a baseline that learns after so many updates at most.",
+)
+@click.option("--must-lower", is_flag=True, help="Exit with 1 too if it lowers no variance.")
 @click.option(
     "--framework",
     type=click.Choice(["numpy", "torch"]),
@@ -79,12 +102,18 @@ class PerToken:
 @click.option("--figure", metavar="FILE", help="Draw the variance here (.svg, .png or .pdf).")
 @options.JSON
 @options.TRACEBACK
+@click.pass_context
 def command(
+    context: click.Context,
+    /,
     target: str | None,
     new_file: str | None,
     model: str,
     data: str,
+    checkpoint: str | None,
     seed: int | None,
+    updates: int,
+    must_lower: bool,
     framework: str | None,
     figure: str | None,
     json_file: str | None,
@@ -97,8 +126,10 @@ def command(
     fit(x, returns), called after a step. `--new FILE.py` writes one to begin with.
 
     The estimator is run with it on every way to label two sentences of real text, so that the mean
-    and the variance are exact. Exit status: 0 if it may be used, 1 if not, 2 if the command cannot
-    be run.
+    and the variance are exact. That B does not read its own draw is searched beyond these: at
+    losses of every kind and size, 1 to 4 sentences, short and long, before and after updates. What
+    was looked at is said. Exit status: 0 if it may be used, 1 if not or undecided (with
+    --must-lower, also if it does not lower the variance), 2 if the command cannot be run.
     """
     with clear_errors(show_traceback):
         target = user_file.target_of(target, new_file, TEMPLATE, "baseline", "PerToken")
@@ -107,105 +138,102 @@ def command(
         if figure is not None:
             check_figure(figure)
         check_writable(json_file)
-        finding, corpus, seed = _examined(target, model, data, seed, framework)
+        seed = fresh_seed() if seed is None else seed
+        if checkpoint is None:
+            corpus, subject = _on_text(model, data, seed)
+        else:
+            given = {
+                name: value
+                for name, value in (("model", model), ("data", data))
+                if context.get_parameter_source(name) == ParameterSource.COMMANDLINE
+            }
+            corpus, subject = _of_checkpoint(Path(checkpoint), given, seed)
+        finding = _examined(str(target), subject, seed, framework, updates)
     show(verdict_table(finding.evidence))
     for paragraph in troubles(finding):
         click.echo(f"\n{paragraph}")
+    click.echo(f"\n{looked_at(finding)}")
     after = f", after {STEPS} steps of learning" if finding.learned else ""
-    click.echo(f"\nVariance of the gradient, summed over a group{after}")
+    click.echo(f"\nVariance of the gradient on {subject.name}, summed over a group{after}")
     show(variance_table(finding))
-    for line in places(finding):
+    for line in (*places(finding), *noise_words(finding)):
         click.echo(line)
     if len(finding.values) < SENTENCES:
         click.echo(
-            f"\nOnly one sentence was looked at: with {SENTENCES} there are too many ways to label "
-            "them. What B takes from other sentences is not seen; use data of fewer labels for that"
+            f"\nMean and variance are those of one sentence: with {SENTENCES} there are too many "
+            "ways to label them. What B takes from other sentences was searched for in the losses "
+            "alone; use data of fewer labels for its mean and variance"
         )
     click.echo(f"\n{summary(finding)}; seed {seed}")
     with clear_errors(show_traceback):
         if figure is not None:
             found = curve(finding.parabola.grouped(group_of))
-            own = float(finding.values.mean())
+            own = (float(finding.values.mean()), sum(each.own for each in finding.variances))
             save(
                 figure,
                 variance_figure.LAYOUT,
                 lambda axes: variance_figure.draw(axes, found, own=own, title=finding.name),
             )
-    finish(finding.usable, json_file, lambda: written(finding, corpus, seed), show_traceback)
+    enough = finding.usable and (finding.helps or not must_lower)
+    finish(enough, json_file, lambda: written(finding, corpus, seed), show_traceback)
 
 
 def _examined(
-    target: str, model: str, data: str, seed: int | None, framework: str | None
-) -> tuple[BaselineReport, Corpus, int]:
+    target: str, subject: Subject, seed: int, framework: str | None, updates: int
+) -> BaselineReport:
     function, module = user_file.load(target, "baseline", "PerToken")
     torch = framework == "torch" or (framework is None and _imports_torch(module))
-    seed = fresh_seed() if seed is None else seed
-    prepared = prepare_text(data, TEXT, seed)
-    subject = text_subject(model, prepared, TEXT, seed)
     bench = Bench(load("torch" if torch else "autograd"))
     name = target.rpartition(":")[2]
     with progress() as report:
-        found = examine(
-            function, subject, bench, name=name, torch=torch, seed=seed, progress=report
+        return examine(
+            function,
+            subject,
+            bench,
+            name=name,
+            torch=torch,
+            seed=seed,
+            updates=updates,
+            progress=report,
         )
-    return found, prepared.corpus, seed
+
+
+def _on_text(model: str, data: str, seed: int) -> tuple[Corpus, Subject]:
+    prepared = prepare_text(data, TEXT, seed)
+    return prepared.corpus, text_subject(model, prepared, TEXT, seed)
+
+
+def _of_checkpoint(path: Path, given: dict[str, str], seed: int) -> tuple[Corpus, Subject]:
+    """The model as a checkpoint has it, on sentences that it was trained on without a label.
+
+    Raises:
+        ValueError: if there is no checkpoint, or it is of another model or corpus than is given.
+    """
+    path = last_checkpoint(path) if path.is_dir() else path
+    if not path.is_file():
+        raise ValueError(f"there is no checkpoint {path}; `gradproof train FOLDER` writes some")
+    point = files.read(path)
+    for name, value in given.items():
+        theirs = getattr(point.options, name)
+        if theirs != value:
+            raise ValueError(
+                f"{path} is of a run with {name} = {theirs!r}, not {value!r}; leave --{name} out"
+            )
+    task = make_task(point.options)
+    files.check(point, task, path)
+    rng = np.random.default_rng(seed)
+    rows = task.prepared.split.unlabelled
+    count = min(TEXT.unlabelled, len(rows))
+    batch = batch_of(task, rng.choice(rows, size=count, replace=False), rng)
+    batch = dataclasses.replace(batch, labels=np.full(batch.n, UNLABELLED))
+    corpus = task.prepared.corpus
+    name = f"{task.model.name} on {corpus.name} after {point.state.step:,} steps"
+    return corpus, Subject(task.model, point.state.parameters, batch, name=name, seed=seed)
 
 
 def _imports_torch(module: ModuleType) -> bool:
     values = vars(module).values()
     return any(getattr(value, "__name__", "").split(".")[0] == "torch" for value in values)
-
-
-def troubles(finding: BaselineReport) -> list[str]:
-    """For each verdict that is not as it should be: where, by how much, and what to do."""
-    lines = []
-    for found in finding.evidence:
-        if found.verdict == HOLDS:
-            continue
-        what = found.crash or f"{found.worst} is off by {found.error:.3g}"
-        lines.append(f"{found.variant}, {found.verdict}: {what}.\n  {ADVICE[found.variant]}.")
-    return lines
-
-
-def variance_table(finding: BaselineReport) -> Table:
-    """Variances by group: without a baseline, with it, and with the best one."""
-    table = Table()
-    for column in ("group", "none", finding.name, "best", "of the removable"):
-        table.add_column(column, justify="left" if column == "group" else "right")
-    rows = {each.group: (each.none, each.own, each.best) for each in finding.variances}
-    none, own, best = map(sum, zip(*rows.values(), strict=True))
-    for group, (*numbers,) in (rows | {"all": (none, own, best)}).items():
-        table.add_row(Text(group), *(f"{number:.4g}" for number in numbers), _share(*numbers))
-    return table
-
-
-def _share(none: float, own: float, best: float) -> str:
-    # Without labels in it a group has no part that a baseline could remove; rounding remains.
-    if none - best <= ROUNDS * none:
-        return "-"
-    return f"{100.0 * (none - own) / (none - best):.1f} %"
-
-
-def places(finding: BaselineReport) -> list[str]:
-    """Where B lies in the interval in which a baseline helps, sentence by sentence."""
-    lines = []
-    for row, (value, best) in enumerate(zip(finding.values, finding.best, strict=True)):
-        low, high = sorted((0.0, 2.0 * float(best)))
-        verdict = "helps" if low < value < high else "does not help"
-        lines.append(
-            f"sentence {row}: B = {value:.4g} {verdict}; it does between {low:.4g} and {high:.4g}, "
-            f"best at {best:.4g}"
-        )
-    return lines
-
-
-def summary(finding: BaselineReport) -> str:
-    """One line: may it be used, does it help, and what is wrong."""
-    wrong = [found.variant for found in finding.evidence if found.verdict != HOLDS]
-    helps = "lowers" if finding.helps else "does not lower"
-    if finding.usable:
-        return f"{finding.name} may be used: the mean stays, and it {helps} the variance"
-    return f"{finding.name} may not be used: {', '.join(wrong)}"
 
 
 def written(finding: BaselineReport, corpus: Corpus, seed: int) -> str:
@@ -216,8 +244,14 @@ def written(finding: BaselineReport, corpus: Corpus, seed: int) -> str:
         "source": corpus.source,
         "fingerprint": corpus.fingerprint,
         "seed": seed,
+        "verdict": finding.verdict,
         "usable": finding.usable,
         "helps": finding.helps,
+        "factor": finding.factor,
+        "helps_between": finding.helps_between,
+        "noise": finding.noise,
+        "shares": {str(n): share for n, share in finding.shares.items()},
+        "looked": finding.looked,
         "values": finding.values,
         "best": finding.best,
         "variances": finding.variances,

@@ -2,12 +2,16 @@
 
 import dataclasses
 import itertools
+import random
+import re
 import threading
 
 import numpy as np
 import pytest
 
-from gradproof.checks.evidence import HOLDS, REFUTED
+from gradproof.checks.evidence import HOLDS, REFUTED, UNDECIDED
+from gradproof.checks.note.baseline_states import UPDATES
+from gradproof.checks.note.loss_cases import KINDS
 from gradproof.checks.note.user_baseline import ADVICE, examine
 from gradproof.estimators.backends import load
 from gradproof.estimators.baselines.custom import BaselineError
@@ -32,10 +36,12 @@ def subject(sentences=2, classes=3):
     return Subject(model, model.initial(rng), batch, "tabular", 3)
 
 
-def look(function, *, torch=False, of=None):
+def look(function, *, torch=False, of=None, seed=0, updates=UPDATES):
     """What is found of a baseline."""
     bench = Bench(load("torch" if torch else "autograd"))
-    return examine(function, of or subject(), bench, name="mine", torch=torch, seed=0)
+    return examine(
+        function, of or subject(), bench, name="mine", torch=torch, seed=seed, updates=updates
+    )
 
 
 def verdicts(finding):
@@ -191,7 +197,7 @@ WRONG = {
     ),
     "only with one sentence": (
         lambda x: x.losses if len(x.losses) == 1 else np.ones(len(x.losses)),
-        {"own-mean-alone"},
+        {"own-draw", "own-mean-alone"},
     ),
 }
 
@@ -264,6 +270,197 @@ def test_a_loss_that_leaks_is_named():
     assert not finding.usable
 
 
+class Late:
+    """Takes a tenth of its own loss in, under conditions that come late."""
+
+    def __init__(self, updates=0, sentences=1, length=0):
+        self.updates, self.sentences, self.length, self.seen = updates, sentences, length, 0
+
+    def __call__(self, x):
+        """Twenty, or that with the leak."""
+        late = self.seen >= self.updates and len(x.losses) >= self.sentences
+        return 20.0 + 0.1 * x.losses * (x.lengths >= self.length) * late
+
+    def update(self, x, losses):
+        """Count."""
+        self.seen += 1
+
+
+class Resumed:
+    """Right, until its state was stored and read."""
+
+    leak = 0.0
+
+    def __call__(self, x):
+        """Twenty."""
+        return 20.0 + self.leak * x.losses
+
+    def state_dict(self):
+        """Nothing of note."""
+        return {}
+
+    def load_state_dict(self, state):
+        """Something else than was stored."""
+        self.leak = 1.0
+
+
+def ties(x):
+    """21 for a sentence whose loss is that of another, and 20 for others."""
+    same = x.losses[:, None] == x.losses[None, :]
+    return 20.0 + (same.sum(axis=1) > 1)
+
+
+def smallest(x):
+    """The own loss where it is the least."""
+    return np.where(x.losses == x.losses.min(), x.losses, 20.0)
+
+
+#: What the losses of one text do not show: the search must, and say at which losses.
+SEARCHED = {
+    "a mean clipped below": lambda x: np.full(len(x.losses), np.minimum(x.losses, -7.0).mean()),
+    "a mean clipped above": lambda x: np.full(len(x.losses), np.maximum(x.losses, 90.0).mean()),
+    "a step": lambda x: np.where(x.losses > 200.0, 21.0, 19.0),
+    "a window": lambda x: np.where(np.abs(x.losses - 3.5) < 0.5, 21.0, 19.0),
+    "if negative": lambda x: np.where(x.losses < 0.0, x.losses, 20.0),
+    "ties": ties,
+    "where it is smallest": smallest,
+    "a billionth": lambda x: 20.0 + 1e-9 * x.losses,
+    "of three sentences": Late(sentences=3),
+    "of long texts": Late(length=300),
+    "resumed": Resumed(),
+    "leak in noise": lambda x: (
+        np.random.default_rng().normal(20.0, 5.0, len(x.losses)) + 0.01 * x.losses
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SEARCHED)
+def test_what_one_text_does_not_show_is_searched(name):
+    """Refuted, with losses at which B follows its own."""
+    found = {each.variant: each for each in look(SEARCHED[name]).evidence}["own-draw"]
+    assert found.verdict == REFUTED, found
+    assert re.search(r"follows its own loss: with losses \(.* it is ", found.note), found.note
+
+
+@pytest.mark.parametrize("late", [Late(8), Late(100), Late(3, sentences=3), Late(8, length=40)])
+def test_leaks_that_come_late_are_found(late):
+    """After so many updates, which the counterexample names."""
+    finding = look(late)
+    found = {each.variant: each for each in finding.evidence}
+    assert found["own-draw"].verdict == HOLDS
+    assert found["own-draw-later"].verdict == REFUTED
+    assert re.search(r"\(after \d+ updates?", found["own-draw-later"].note)
+    assert look(Late(1001), updates=200).looked.updates == 200
+
+
+def others(x):
+    """The losses of the others of each sentence; none with one alone."""
+    return [np.delete(x.losses, row) for row in range(len(x.losses))]
+
+
+GENERATOR = np.random.default_rng(3)
+
+
+class InCall:
+    """A running mean of earlier batches, that the call itself updates, afterwards."""
+
+    mean = 0.0
+
+    def __call__(self, x):
+        """The mean until now."""
+        before, self.mean = self.mean, 0.9 * self.mean + 0.1 * np.mean(x.losses)
+        return np.full(len(x.losses), before)
+
+
+class Lengths:
+    """A running mean for each length, as far as the table goes."""
+
+    def __init__(self):
+        self.table = np.zeros(30)
+
+    def __call__(self, x):
+        """An entry for each sentence."""
+        return self.table[x.lengths.astype(int)]
+
+    def update(self, x, losses):
+        """Of each length that there is."""
+        self.table[x.lengths.astype(int)] += 0.1 * losses
+
+
+#: Right ones that a search could take for wrong: by rounding, by chance, or by where it looks.
+SUBTLE = {
+    "median of the others": lambda x: np.array(
+        [np.median(o) if len(o) else 0.0 for o in others(x)]
+    ),
+    "clipped others": lambda x: np.minimum(x.losses, 2.0).sum() - np.minimum(x.losses, 2.0),
+    "step of the others": lambda x: np.where(x.losses.sum() - x.losses > 20.0, 21.0, 19.0),
+    "deviation of the others": lambda x: np.array([o.std() if len(o) else 0.0 for o in others(x)]),
+    "in single precision": lambda x: (
+        0.3 * (x.losses.astype(np.float32).sum() - x.losses.astype(np.float32)).astype(float)
+    ),
+    "fresh noise": lambda x: np.random.default_rng().normal(1.0, 0.5, len(x.losses)),
+    "noise of a module": lambda x: GENERATOR.normal(1.0, 0.5, len(x.losses)),
+    "noise of Python": lambda x: [random.gauss(1.0, 0.5) for _ in x.losses],
+    "updated in the call": InCall(),
+    "table of lengths": Lengths(),
+}
+
+
+@pytest.mark.parametrize("name", SUBTLE)
+def test_right_ones_are_not_refuted(name):
+    """They hold, every kind of losses was looked at, and noise is told as such."""
+    finding = look(SUBTLE[name])
+    assert finding.verdict == HOLDS, finding.evidence
+    assert {*KINDS} <= {*finding.looked.cases}
+    assert finding.looked.sentences == (1, 2, 3, 4)
+    assert bool(finding.noise.any()) == name.startswith(("noise", "fresh"))
+
+
+def test_noise_adds_its_square():
+    """What it adds to the variance is its own times the curvature, beside no noise at all."""
+    noisy = look(lambda x: np.random.default_rng().normal(1.0, 0.5, len(x.losses)))
+    total = noisy.parabola.summed()
+    added = sum(each.noise for each in noisy.variances)
+    assert added == pytest.approx(total.curvature @ noisy.noise**2, rel=1e-12)  # two sums of one
+    # The deviation of 64 numbers is off by more than half in fewer than one of a billion runs.
+    assert noisy.noise == pytest.approx([0.5, 0.5], rel=0.5)
+
+
+def test_where_it_gives_no_number_is_told():
+    """On the text after an update it is refuted; with one sentence alone, undecided."""
+
+    class Numberless(Running):
+        def update(self, x, losses):
+            self.mean = np.nan
+
+    found = {each.variant: each for each in look(Numberless()).evidence}
+    assert found["own-number"].verdict == REFUTED
+    assert "returned nan for sentence 0" in found["own-number"].note
+    assert "after 1 update" in found["own-number"].note
+    finding = look(lambda x: (x.losses.sum() - x.losses) / (len(x.losses) - 1))
+    assert finding.verdict == UNDECIDED
+    assert verdicts(finding)["own-draw"] == HOLDS
+
+
+def test_what_is_too_large_to_resolve_is_undecided():
+    """A constant is no bias, whatever it is."""
+    finding = look(lambda x: np.full(len(x.lengths), 1e13))
+    assert finding.verdict == UNDECIDED
+    assert verdicts(finding)["own-draw"] == HOLDS
+
+
+def test_generators_are_put_back():
+    """Those of NumPy and Python, and the user's own."""
+
+    def states():
+        legacy = np.random.get_state()[1].tolist()  # noqa: NPY002 - what a user may draw from
+        return legacy, random.getstate(), GENERATOR.bit_generator.state
+
+    before = states()
+    look(SUBTLE["noise of a module"])
+    assert states() == before
+
+
 def test_the_function_comes_back_as_it_was():
     """What it learned while it was looked at is not kept."""
     running = Running(first=True)
@@ -293,7 +490,13 @@ def test_variances_are_those_of_the_parabola():
 @pytest.mark.parametrize(
     ("function", "words"),
     [
-        (lambda x: 1.0, r"returned an array of shape \(\), expected \(2,\)"),
+        (lambda x: 1.0, r"returned the scalar 1.0, expected an array of shape \(2,\).*np.full"),
+        (lambda x: [1, 2], r"returned integers \(int64: 1 for sentence 0\), expected floating"),
+        (lambda x: np.ma.masked_less(x.losses, 1e9), r"returned a masked array \(2 of 2 masked\)"),
+        (
+            lambda x: [{3.0: 1.0}[length] for length in x.lengths],
+            r"raised KeyError.* sentence 1, of 2 tokens, alone that it fails at",
+        ),
         (lambda x: np.ones((2, 1)), r"returned an array of shape \(2, 1\), expected \(2,\)"),
         (lambda x: [1.0, np.nan], "returned nan for sentence 1, expected a finite number"),
         (lambda x: [np.inf, 1.0], "returned inf for sentence 0"),
