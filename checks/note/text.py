@@ -38,7 +38,7 @@ class TextOptions:
     length: int = 48
     vocabulary_size: int = 200
     labelled: int = 1
-    unlabelled: int = 3
+    unlabelled: int = 2
     text: str | None = None
     label: str | None = None
     unit: Unit | None = None

@@ -14,6 +14,7 @@ from gradproof.derivations import renormalised as draws
 from gradproof.derivations.kernel.oracle import Oracle
 from gradproof.derivations.registry import derivation
 from gradproof.estimators.baselines.batch_mean import BatchMean
+from gradproof.estimators.baselines.constant import Constant
 
 ROWS = [check for check in (*variance_rows.CHECKS, *renormalised.CHECKS) if check.expected == HOLDS]
 
@@ -60,6 +61,7 @@ COSTS = {
         "baseline.variance/derived",
         "baseline.variance/derived-plus-one",
         "baseline.variance/derived-interval",
+        "baseline.variance/registry",
         "baseline.form/derived",
     ],
 )
@@ -69,7 +71,33 @@ def test_a_surrogate_with_another_variance_is_refuted(scene, check, name):
     found = scene.run(check)
     assert not found.crash, found.explain()
     assert found.verdict == REFUTED, found.explain()
-    assert re.match(r"variance (at|above|taken)|(e|w)\.\S+ of ", found.worst), found.worst
+    assert re.match(r"(\S+: )?(variance (lost|above|taken)|(e|w)\.\S+ of )", found.worst), (
+        found.worst
+    )
+
+
+@pytest.mark.parametrize("name", ["B left out", "half of B"])
+def test_so_it_is_on_text(scene, name):
+    """Each sentence of a sequence model alone, with each baseline."""
+    scene.form("one-pass", COSTS[name])
+    found = scene.run("baseline.variance/registry", "seqdgm")
+    assert (found.verdict, found.crash) == (REFUTED, ""), found.explain()
+
+
+class Lying(Constant):
+    """A baseline that subtracts another number than it says when it is asked at one draw."""
+
+    def value(self, seen):
+        """Three times as much where a second label is drawn, but not in what is told of it."""
+        return super().value(seen) * (1.0 + 2.0 * seen.inputs["draw"][:, 1])
+
+
+def test_a_baseline_that_reads_the_draw_has_another_variance(scene):
+    """It is no number of the sentence, so that no parabola is its variance."""
+    scene.baseline("constant", Lying("constant"))
+    found = scene.run("baseline.variance/registry")
+    assert (found.verdict, found.crash) == (REFUTED, ""), found.explain()
+    assert found.worst.startswith("constant: ")
 
 
 def turned(oracle):

@@ -221,6 +221,25 @@ def test_the_labelled_part_is_compared_with_a_complex_step_too(scene):
     assert found.worst.startswith("all, along a direction of ")
 
 
+@pytest.mark.parametrize("kind", [TYPICAL, "seqdgm"])
+@pytest.mark.parametrize(("part", "what"), [("score", "score by "), ("pathwise", "dL by ")])
+def test_a_slope_of_the_reference_that_is_wrong_is_refuted(scene, kind, part, what):
+    """In one entry of one label: formulas on text are fed with these."""
+
+    def wrong(reference):
+        table = dict(getattr(reference, part))
+        table["e.embedding"] = table["e.embedding"].copy()
+        place = np.unravel_index(np.abs(table["e.embedding"]).argmax(), table["e.embedding"].shape)
+        table["e.embedding"][place] *= 1.0 + 1e-6
+        return dataclasses.replace(reference, **{part: table})
+
+    assert scene.run("objective.u/slopes", kind).verdict == HOLDS
+    scene.known(wrong)
+    found = scene.run("objective.u/slopes", kind)
+    assert (found.verdict, found.crash) == (REFUTED, ""), found.explain()
+    assert found.worst.startswith(f"{what}e.embedding")
+
+
 @pytest.mark.parametrize("check", ["gradient.phi_theta/batch-form", "constant.theano/held"])
 def test_a_bound_wider_than_the_signal_does_not_hold(scene, check):
     """A bound that would let anything pass is no evidence, however small the error is."""

@@ -11,13 +11,14 @@ from gradproof.derivations import baseline_form as form
 from gradproof.derivations import baseline_variance as variance
 from gradproof.derivations.registry import derivation
 from gradproof.estimators.baselines import BASELINES, Baseline
-from gradproof.estimators.baselines.constant import Constant
+from gradproof.estimators.baselines.protocol import BaselineInput, NothingLearned
 from gradproof.estimators.note.builds import BaselineValues
 from gradproof.estimators.note.estimate_moments import EstimateMoments
 from gradproof.estimators.note.forms import FORMS
 from gradproof.estimators.note.parabola import quadratics
 from gradproof.reference_models.batch import Batch
 from gradproof.reference_models.model import one_hot
+from gradproof.reference_models.ops import Array
 
 from ...evidence import HOLDS, REFUTED, Comparison, compare
 from ..check import Check, checks_of, on_tabular_cases
@@ -38,15 +39,31 @@ SENTENCES = 2
 PLACES = (-0.25, 0.25, 1.0, 1.75, 2.0, 2.25)
 
 
-#: A number for each sentence. Called coupled, so that the batch stays together.
-GIVEN = Constant("given", coupled=True)
+@dataclasses.dataclass(frozen=True)
+class GivenValues(NothingLearned):
+    """A number for each of ``n`` sentences. Called coupled, so that the batch stays together."""
+
+    n: int
+    name: str = "given"
+    coupled: bool = True
+    held: bool = True
+
+    def initial(self, rng: np.random.Generator, width: int) -> dict[str, np.ndarray]:
+        """``lambda.values`` (N,)."""
+        return {"lambda.values": rng.standard_normal(self.n)}
+
+    def value(self, seen: BaselineInput) -> Array:
+        """The numbers, (N,)."""
+        return seen.inputs["lambda.values"]
 
 
 def moments_at(study: Study, baseline: np.ndarray, form_name: str = "one-pass") -> EstimateMoments:
     """Exact moments with a given baseline value for each sentence, of all draws jointly."""
     if not baseline.any():
         return study.moments(form_name)
-    return study.moments_with(FORMS[form_name], GIVEN, {"lambda.bias": baseline})
+    return study.moments_with(
+        FORMS[form_name], GivenValues(study.subject.batch.n), {"lambda.values": baseline}
+    )
 
 
 def rounded(study: Study, baseline: object) -> np.ndarray:

@@ -41,7 +41,7 @@ from .console import check_writable, clear_errors, finish, progress, show
 @click.option(
     "--texts",
     type=click.IntRange(min=1),
-    default=4,
+    default=TextOptions.labelled + TextOptions.unlabelled,
     show_default=True,
     help="Sentences in the batch, one in four of them labelled.",
 )

@@ -121,6 +121,23 @@ def test_the_beginning_of_a_claim_finds_all_of_it(name, data):
     assert CHECKS[name] in found
 
 
+def test_the_beginning_of_an_id_finds_the_rows_that_begin_so():
+    """As a claim's does, also beyond the slash."""
+    found = [check.id for check in find_checks(("baseline.unbiased/affine",))]
+    assert found == ["baseline.unbiased/affine-embedding"]
+    some = [check.id for check in find_checks(("constant.theano/cl-is",))]
+    assert some == ["constant.theano/cl-is-l"] + ["constant.theano/cl-is-l-e"]
+
+
+@pytest.mark.parametrize("check", CHECKS.values(), ids=lambda check: check.id)
+def test_a_row_that_leaves_a_model_of_text_out_says_why(check):
+    """And one that leaves none out has nothing to say; what it runs on can be read."""
+    assert bool(check.limits) == (set(check.models) != set(SEQUENCE_MODELS))
+    assert check.limits in check.runs_on
+    for model in check.models:
+        assert f"{model} on text" in check.runs_on
+
+
 @given(st.lists(st.sampled_from([*CHECKS, *CLAIMS, "grad", "b"]), min_size=1, max_size=4))
 def test_several_patterns_find_each_row_once(patterns):
     """In the order of the registry, whatever the order of the patterns."""

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gradproof.checks.note.cases import tabular_cases
-from gradproof.checks.note.claims.baseline_variance import GIVEN
+from gradproof.checks.note.claims.baseline_variance import GivenValues
 from gradproof.checks.note.study import Study
 from gradproof.estimators.backends import load
 from gradproof.estimators.note.bench import Bench
@@ -26,7 +26,9 @@ def test_it_is_the_variance_of_a_rerun(case, baseline):
     """The estimator's own code on every draw has the variance that the parabola says."""
     study = Study(BENCH, case.subject())
     given_values = np.full(study.subject.batch.n, baseline)
-    found = study.moments_with(FORMS["one-pass"], GIVEN, {"lambda.bias": given_values})
+    found = study.moments_with(
+        FORMS["one-pass"], GivenValues(len(given_values)), {"lambda.values": given_values}
+    )
     expected = quadratics(study.reference).variance(baseline)
     for name, variance in found.variance.items():
         # An error of one estimate counts twice in its square, on either side.
