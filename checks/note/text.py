@@ -90,13 +90,12 @@ def prepare_text(data: str, options: TextOptions, seed: int) -> PreparedCorpus:
     )
 
 
-def text_subject(model: str, prepared: PreparedCorpus, options: TextOptions, seed: int) -> Subject:
-    """A model with random parameters on sentences drawn from a corpus.
+def rows_of(prepared: PreparedCorpus, options: TextOptions, rng: np.random.Generator) -> np.ndarray:
+    """Rows of a corpus to verify on, labelled ones first.
 
     Raises:
         CorpusError: if there is no sentence of the kind that is needed.
     """
-    rng = np.random.default_rng(seed)
     parts = prepared.split.labelled, prepared.split.unlabelled
     rows = np.concatenate(
         [
@@ -110,6 +109,17 @@ def text_subject(model: str, prepared: PreparedCorpus, options: TextOptions, see
             f"{prepared.corpus.classes} are labelled, one of each class, and one is held out; add "
             "texts, or take labelled sentences too"
         )
+    return rows
+
+
+def text_subject(model: str, prepared: PreparedCorpus, options: TextOptions, seed: int) -> Subject:
+    """A model with random parameters on sentences drawn from a corpus.
+
+    Raises:
+        CorpusError: if there is no sentence of the kind that is needed.
+    """
+    rng = np.random.default_rng(seed)
+    rows = rows_of(prepared, options, rng)
     tokens, mask, labels = prepared.rows(rows)
     labels = np.where(np.isin(rows, prepared.split.labelled), labels, UNLABELLED)
     classes = prepared.corpus.classes
