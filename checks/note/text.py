@@ -10,6 +10,7 @@ import numpy as np
 from gradproof.estimators.note.subject import Subject
 from gradproof.reference_models.batch import UNLABELLED, make_batch
 from gradproof.reference_models.corpora import CorpusError, PreparedCorpus, Unit, load, prepare
+from gradproof.reference_models.corpora.units import tokenise
 from gradproof.reference_models.corpora.vocabulary import SPECIALS
 from gradproof.reference_models.registry import make_model
 
@@ -79,12 +80,13 @@ def prepare_text(data: str, options: TextOptions, seed: int) -> PreparedCorpus:
         CorpusError: if it cannot be had, read or split; the message says why.
     """
     corpus = load(data, text=options.text, label=options.label, unit=options.unit)
-    classes = corpus.classes
+    # One is held out; however many are asked for, there are no more than the others.
+    most = len({tuple(tokenise(text, corpus.unit)) for text in corpus.texts}) - 1
     return prepare(
         corpus,
         length=options.length,
         vocabulary_size=options.vocabulary_size,
-        labelled=max(classes, options.labelled),
+        labelled=max(corpus.classes, min(options.labelled, most)),
         held_out=1,
         seed=seed,
     )
