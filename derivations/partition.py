@@ -12,6 +12,8 @@ Reference:
 
 from __future__ import annotations
 
+import dataclasses
+
 import sympy as sp
 
 from .gradient import LOG_Q
@@ -169,8 +171,8 @@ def partition_seqdgm() -> Derivation:
     )
 
 
-#: Parameters of q(a|x), which claims about SeqDGM-A count to e.
-v = sp.Symbol("v", real=True)
+#: Parameters of the encoder, and of q(a|x) given its state, which claims about SeqDGM-A count to e.
+u, v = sp.symbols("u v", real=True)
 i, n, m, t, N, T = sp.symbols("i n m t N T", integer=True, positive=True)
 
 
@@ -216,8 +218,12 @@ def _second_draw() -> tuple[Proof, Counterexample]:
 
 
 _SYMBOLS_A = {
-    "v": "the parameters of q(a|x), which are counted to e elsewhere",
-    "a": "the draw of a: mean c, spread b, noise δ, functions of x and v; g_k, h_k, μ_k, σ_k and "
+    "u": "the parameters of the encoder, which are counted to e elsewhere; s is its state, a "
+    "function of x and u, and g_k, h_k, μ_k and σ_k read it where they read x in SeqDGM",
+    "l_k, M_k": "log q_k and L_k where classifier and inference read x with an LSTM of their own "
+    "each, whose parameters are in w and φ, and q(a|x) alone reads s",
+    "v": "the parameters of q(a|x) given s, which are counted to e likewise",
+    "a": "the draw of a: mean c, spread b, noise δ, functions of s and v; g_k, h_k, μ_k, σ_k and "
     "R_k read it as well",
     "A": "log q(a|x), a function of a, b and c; P_k is -log p(a|k, h), of a, h_k and θ",
     "n, m": "two draws of a, of probabilities r_n and r_m, where it has finitely many values; "
@@ -225,26 +231,52 @@ _SYMBOLS_A = {
 }
 
 
-@derives("partition.seqdgm_a")
-def partition_seqdgm_a() -> Derivation:
-    """SeqDGM-A: the sample of a and all before it are shared."""
-    a_mean, a_spread, a = _function("c", _X, v), _function("b", _X, v), _function("a", _X, v)
-    centre, spread, h = (_function(name, k, _X, a, phi) for name in ("mu", "sigma", "h"))
-    classifier = _function("g", k, _X, a, w)
+#: What the encoder makes of the sentence.
+_S = _function("s", _X, u)
+
+
+def _seqdgm_a(read: sp.Expr) -> dict[str, tuple[sp.Expr, sp.Expr]]:
+    """What log q and L are made of; classifier and inference read s, or x with an LSTM each."""
+    a_mean, a_spread, a = (_function(name, _S, v) for name in ("c", "b", "a"))
+    centre, spread, h = (_function(name, k, read, a, phi) for name in ("mu", "sigma", "h"))
     loss = (
         _function("R", k, _X, a, h, theta)
         + _function("A", a, a_mean, a_spread)
         + _function("P", k, a, h, theta)
         + _function("V", centre, spread)
     )
-    made_of = {"log q": (LOG_Q, classifier), "L": (L, loss)}
-    proofs, table = _partition(made_of, (e, v, w, phi, theta))
+    return {"log q": (LOG_Q, _function("g", k, read, a, w)), "L": (L, loss)}
+
+
+#: log q and L again, where classifier and inference have an LSTM of their own each.
+_APART = {"log q": _function("l", k), "L": _function("M", k)}
+
+
+def _with_encoders_apart(shared: Oracle, groups: tuple[sp.Symbol, ...]) -> list[Proof]:
+    """How u reaches log q and L where q(a|x) alone reads it; all else is as where it is shared."""
+    made_of = {name: (_APART[name], of) for name, (_, of) in _seqdgm_a(_X).items()}
+    proofs, table = _partition(made_of, groups)
+    assert table.formula == shared.formula, "the table is that of one encoder for all"
+    return [
+        dataclasses.replace(proof, title=f"{proof.title}, if q(a|x) alone reads its encoder")
+        for proof in proofs
+        if proof.start.args[1] == u
+    ]
+
+
+@derives("partition.seqdgm_a")
+def partition_seqdgm_a() -> Derivation:
+    """SeqDGM-A: the sample of a and all before it are shared."""
+    a_mean, a_spread, a = (_function(name, _S, v) for name in ("c", "b", "a"))
+    groups = (e, u, v, w, phi, theta)
+    proofs, table = _partition(_seqdgm_a(_S), groups)
     return Derivation(
         claim="partition.seqdgm_a",
         verdict=PROVED,
-        finding="the embeddings and the parameters of q(a|x) reach log q and L through one draw of "
-        "a, so they have a score and a pathwise term; if a is drawn again for L, the gradient is "
-        "another",
+        finding="the embeddings, the encoder and the parameters of q(a|x) reach log q and L, the "
+        "last of them through one draw of a, so they have a score and a pathwise term, whether "
+        "classifier and inference read the same encoder or one of their own; if a is drawn again "
+        "for L, the gradient is another",
         valid=(
             "log q(y|a, x) and L get the same draw of a",
             "the classifier reads nothing of φ or θ, inference and generation nothing of w",
@@ -252,6 +284,7 @@ def partition_seqdgm_a() -> Derivation:
         symbols=_SYMBOLS | _SYMBOLS_A,
         parts=(
             *proofs,
+            *_with_encoders_apart(table, groups),
             _reparameterised_draw(a, a_mean, a_spread, v, "delta"),
             Counterexample(
                 title="the classifier shares the embeddings alone with the rest, as in SeqDGM",

@@ -2,6 +2,9 @@
 
 L is :meth:`Model.loss`. U(x) = E_q(y|x)[L(x, y) + log q(y|x)], and
 C = (sum over labelled [L - alpha log q] + sum over unlabelled U) / (N_l + N_u).
+
+The note weighs log q with 1; the released code of its authors with 0 on some data sets. Any other
+weight gives another objective, and another estimand.
 """
 
 from __future__ import annotations
@@ -24,10 +27,17 @@ def finite(ops: Ops, log_q: Array) -> Array:
     return ops.where(log_q > -float("inf"), log_q, 0.0)
 
 
-def unlabelled(ops: Ops, log_q: Array, losses: Array) -> Array:
-    """U of each sentence by enumeration: log_q (N, K), losses (K, N) -> (N,)."""
+def unlabelled(ops: Ops, log_q: Array, losses: Array, entropy_weight: float = 1.0) -> Array:
+    """U of each sentence by enumeration: log_q (N, K), losses (K, N) -> (N,).
+
+    Args:
+        entropy_weight: of log q, whose mean is minus Shannon's entropy.
+    """
     by_sentence = ops.transpose(losses)
-    return ops.sum(ops.exp(log_q) * (by_sentence + finite(ops, log_q)), axis=-1)
+    own = finite(ops, log_q)
+    if entropy_weight != 1.0:
+        own = entropy_weight * own
+    return ops.sum(ops.exp(log_q) * (by_sentence + own), axis=-1)
 
 
 def at_label(ops: Ops, log_q: Array, labels: Array) -> Array:
@@ -44,8 +54,21 @@ def labelled(
     return loss - alpha * at_label(ops, model.log_q(ops, parameters, batch), labels)
 
 
-def cost(ops: Ops, log_q: Array, losses: Array, labels: Array, alpha: float, n: int) -> Array:
+def cost(
+    ops: Ops,
+    log_q: Array,
+    losses: Array,
+    labels: Array,
+    alpha: float,
+    n: int,
+    entropy_weight: float = 1.0,
+) -> Array:
     """C of one batch in which some sentences have a label, a scalar.
+
+    Args:
+        alpha: the weight of -log q of the known label.
+        n: N_l + N_u.
+        entropy_weight: as of :func:`unlabelled`.
 
     Shape:
         log_q (N, K); losses (K, N); labels (N, K), one-hot where the label is known, else zero.
@@ -54,4 +77,5 @@ def cost(ops: Ops, log_q: Array, losses: Array, labels: Array, alpha: float, n: 
     supervised = ops.sum(labels * ops.transpose(losses), axis=1) - alpha * at_label(
         ops, log_q, labels
     )
-    return ops.sum(known * supervised + (1.0 - known) * unlabelled(ops, log_q, losses)) / n
+    without = unlabelled(ops, log_q, losses, entropy_weight)
+    return ops.sum(known * supervised + (1.0 - known) * without) / n

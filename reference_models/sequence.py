@@ -6,9 +6,10 @@ import math
 
 import numpy as np
 
-from . import lstm
+from . import layers, lstm
 from .batch import BOS, Batch
-from .model import Parameters
+from .layers import LayerOptions
+from .model import Parameters, group_of
 from .ops import Array, Ops
 
 
@@ -41,19 +42,23 @@ def encode(
     *,
     size: int,
     condition: Array | None = None,
+    options: LayerOptions | None = None,
 ) -> Array:
-    """The state of LSTM ``name`` after the last token of each sentence, shape (M, N, H)."""
+    """The state of LSTM ``name`` after the last token of each sentence, shape (M, N, H).
+
+    Args:
+        options: the layers around it; None: there are none.
+    """
+    group, inputs = group_of(name), embed(ops, parameters, batch)
+    if options is not None:
+        inputs = layers.enter(options, batch, group, inputs)
     states = lstm.run(
-        ops,
-        parameters,
-        name,
-        embed(ops, parameters, batch),
-        batch.mask,
-        t=batch.t,
-        size=size,
-        condition=condition,
+        ops, parameters, name, inputs, batch.mask, t=batch.t, size=size, condition=condition
     )
-    return states[:, :, batch.t - 1]
+    last = states[:, :, batch.t - 1]
+    if options is None:
+        return last
+    return layers.leave(ops, options, parameters, batch, group, last, tokens=False)
 
 
 def decoder_initial(
@@ -67,17 +72,28 @@ def decoder_initial(
 
 
 def reconstruction(
-    ops: Ops, parameters: Parameters, batch: Batch, condition: Array, *, size: int
+    ops: Ops,
+    parameters: Parameters,
+    batch: Batch,
+    condition: Array,
+    *,
+    size: int,
+    options: LayerOptions | None = None,
 ) -> Array:
     """-log p(x|condition), summed over the tokens of a sentence, shape (M, N), in nats.
 
     The decoder reads the previous token, or nothing where word dropout (``noise['keep']``, (N, T)
     of 0 and 1) removed it, and the condition (M, N, 4H) at every step.
+
+    Args:
+        options: the layers around the decoder's LSTM; None: there are none.
     """
     embedded = embed(ops, parameters, batch)
     start = ops.take(parameters["e.embedding"], np.full((batch.n, 1), BOS))
     previous = ops.concatenate([start, embedded[:, : batch.t - 1]], axis=1)
     kept = previous * ops.expand_dims(batch.noise["keep"], -1)
+    if options is not None:
+        kept = layers.enter(options, batch, "theta", kept)
     states = lstm.run(
         ops,
         parameters,
@@ -88,6 +104,8 @@ def reconstruction(
         size=size,
         condition=condition,
     )
+    if options is not None:
+        states = layers.leave(ops, options, parameters, batch, "theta", states, tokens=True)
     return _negative_log_likelihood(ops, parameters, batch, states)
 
 
@@ -106,9 +124,24 @@ def _negative_log_likelihood(
     return ops.sum((normaliser - target) * ops.expand_dims(batch.mask, 0), axis=-1)
 
 
-def prior_cost(classes: int) -> float:
-    """-log p(y) for the uniform prior over K labels, in nats."""
-    return math.log(classes)
+def check_weight(name: str, weight: float) -> None:
+    """Make sure that a term can be weighted so.
+
+    Raises:
+        ValueError: if the weight is negative, or no finite number.
+    """
+    if not 0.0 <= weight < math.inf:
+        raise ValueError(f"{name} = {weight!r}, expected 0 or a positive number")
+
+
+def prior_cost(classes: int, *, counted: bool = True) -> float:
+    """-log p(y) for the uniform prior over K labels, in nats; 0 if it is not counted.
+
+    The note's L has no such term, and the bound that L belongs to has. It is the same for every
+    label: no gradient of U has it, since E[s] = 0, but the score is weighted with it, as with a
+    constant baseline of -log K.
+    """
+    return math.log(classes) if counted else 0.0
 
 
 def keep_noise(rng: np.random.Generator, n: int, t: int, dropout: float) -> np.ndarray:

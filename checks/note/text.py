@@ -10,6 +10,7 @@ import numpy as np
 from gradproof.estimators.note.subject import Subject
 from gradproof.reference_models.batch import UNLABELLED, make_batch
 from gradproof.reference_models.corpora import CorpusError, PreparedCorpus, Unit, load, prepare
+from gradproof.reference_models.corpora.units import tokenise
 from gradproof.reference_models.corpora.vocabulary import SPECIALS
 from gradproof.reference_models.registry import make_model
 
@@ -79,24 +80,24 @@ def prepare_text(data: str, options: TextOptions, seed: int) -> PreparedCorpus:
         CorpusError: if it cannot be had, read or split; the message says why.
     """
     corpus = load(data, text=options.text, label=options.label, unit=options.unit)
-    classes = corpus.classes
+    # One is held out; however many are asked for, there are no more than the others.
+    most = len({tuple(tokenise(text, corpus.unit)) for text in corpus.texts}) - 1
     return prepare(
         corpus,
         length=options.length,
         vocabulary_size=options.vocabulary_size,
-        labelled=max(classes, options.labelled),
+        labelled=max(corpus.classes, min(options.labelled, most)),
         held_out=1,
         seed=seed,
     )
 
 
-def text_subject(model: str, prepared: PreparedCorpus, options: TextOptions, seed: int) -> Subject:
-    """A model with random parameters on sentences drawn from a corpus.
+def rows_of(prepared: PreparedCorpus, options: TextOptions, rng: np.random.Generator) -> np.ndarray:
+    """Rows of a corpus to verify on, labelled ones first.
 
     Raises:
         CorpusError: if there is no sentence of the kind that is needed.
     """
-    rng = np.random.default_rng(seed)
     parts = prepared.split.labelled, prepared.split.unlabelled
     rows = np.concatenate(
         [
@@ -110,6 +111,17 @@ def text_subject(model: str, prepared: PreparedCorpus, options: TextOptions, see
             f"{prepared.corpus.classes} are labelled, one of each class, and one is held out; add "
             "texts, or take labelled sentences too"
         )
+    return rows
+
+
+def text_subject(model: str, prepared: PreparedCorpus, options: TextOptions, seed: int) -> Subject:
+    """A model with random parameters on sentences drawn from a corpus.
+
+    Raises:
+        CorpusError: if there is no sentence of the kind that is needed.
+    """
+    rng = np.random.default_rng(seed)
+    rows = rows_of(prepared, options, rng)
     tokens, mask, labels = prepared.rows(rows)
     labels = np.where(np.isin(rows, prepared.split.labelled), labels, UNLABELLED)
     classes = prepared.corpus.classes

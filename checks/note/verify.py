@@ -11,7 +11,7 @@ import numpy as np
 from gradproof.estimators import backends as frameworks
 from gradproof.estimators.note.bench import Bench
 from gradproof.estimators.note.subject import Subject
-from gradproof.reference_models.corpora import Corpus
+from gradproof.reference_models.corpora import PreparedCorpus
 from gradproof.reference_models.registry import MODELS
 
 from ..evidence import HOLDS, REFUTED, Evidence
@@ -22,7 +22,7 @@ from .jobs import Job, VerificationPlan, run_jobs
 from .registry import CHECKS, find_checks
 from .run_check import blocked, run_check
 from .study import Study
-from .text import TextOptions, check_whole, prepare_text, text_subject
+from .text import TextOptions, check_whole, prepare_text, rows_of, text_subject
 
 #: Told of each check as it ends: how many are done, of how many, and what was done.
 Progress = Callable[[int, int, str], None]
@@ -38,7 +38,8 @@ class Verification:
     ``data`` is the corpus by name, ``source`` where its texts were read from and ``fingerprint``
     their checksum: who has a text of the same checksum can repeat it with ``seed``. ``missing`` has
     the message for each framework that was not asked for by name and is not there; ``not_run`` the
-    reason for each check that is about models or frameworks that were left out.
+    reason for each check that is about models or frameworks that were left out. ``cut`` says how
+    many texts were longer than they may be; it is empty if none was.
     """
 
     evidence: tuple[Evidence, ...]
@@ -48,6 +49,7 @@ class Verification:
     seed: int
     missing: dict[str, str]
     not_run: dict[str, str]
+    cut: str = ""
 
     @property
     def as_expected(self) -> bool:
@@ -64,6 +66,7 @@ class Verification:
             "as_expected": self.as_expected,
             "missing": self.missing,
             "not_run": self.not_run,
+            "cut": self.cut,
             "evidence": [found.as_dict() for found in self.evidence],
         }
         return to_json(record)
@@ -111,7 +114,8 @@ def verify(
         examples=examples,
         options=options or TextOptions(),
     )
-    corpus = _check(plan)
+    prepared = _check(plan)
+    corpus = prepared.corpus
     found, missing = _available(backends)
     chosen = _ordered(find_checks(tuple(only)))
     idle = {check.id: why for check in chosen if (why := _idle(check, plan, found))}
@@ -139,6 +143,9 @@ def verify(
         seed=plan.seed,
         missing=missing,
         not_run=idle,
+        cut=prepared.describe_cut(
+            rows_of(prepared, plan.options, np.random.default_rng(plan.seed))
+        ),
     )
 
 
@@ -170,8 +177,8 @@ def _subject(check: Check, case: Any) -> Any:
     )
 
 
-def _check(plan: VerificationPlan) -> Corpus:
-    """Make sure that a plan can be run, before any process is started for it; its corpus."""
+def _check(plan: VerificationPlan) -> PreparedCorpus:
+    """Make sure that a plan can be run, before any process is started for it; its text."""
     if not plan.models:
         raise ValueError(f"no model given, expected one or more of {', '.join(MODELS)}")
     check_whole("examples", plan.examples, 0)
@@ -179,7 +186,7 @@ def _check(plan: VerificationPlan) -> Corpus:
     prepared = prepare_text(plan.data, plan.options, plan.seed)
     for name in plan.models:
         text_subject(name, prepared, plan.options, plan.seed)
-    return prepared.corpus
+    return prepared
 
 
 def _repeatable(found: Evidence, plan: VerificationPlan) -> Evidence:

@@ -55,7 +55,8 @@ def entry_moments(
     Raises:
         BackendMissing: if PyTorch is not installed.
         NotAnOuterProduct: for a model that has no layers, if ``path`` is ``structured``.
-        ValueError: for a baseline that is not a finite number for each sentence.
+        ValueError: for a baseline that is not a finite number for each sentence, or if a sentence
+            enters another's cost.
     """
     return _run_on(path, subject, lambda torch, way: entries(torch, subject, way, baselines))
 

@@ -11,13 +11,15 @@ import numpy as np
 from gradproof.reference_models.batch import Batch
 from gradproof.reference_models.model import Model, group_of
 
+from ..backends.torch_backend import TorchBackend
 from ..note.exact import check_finite
+from ..note.independence import check_independent
 from ..note.label_table import ANALYTIC, ONE_PASS, LabelTable
 from ..note.subject import Subject
 from . import blocks
 from .factored_gradient import FactoredGradient, LabelGradients, LabelMean, Tensor
 from .general import GeneralBlock
-from .mixed import MixedBlock, check_apart, find_factorless
+from .mixed import MixedBlock, find_factorless
 from .structured import StructuredBlock
 
 #: Pairs of a sentence and a label that are run together where layers are all: more than are fastest
@@ -160,7 +162,7 @@ def runs(
     Raises:
         ValueError: if a sentence enters another's cost.
     """
-    check_apart(torch, subject.model, parameters, tensors(torch, subject.batch.rows(slice(0, 2))))
+    check_independent(subject, TorchBackend(torch))
     for rows in way.slices:
         batch = tensors(torch, subject.batch.rows(rows))
         yield rows, way.kind(torch, subject.model, parameters, batch)

@@ -8,7 +8,6 @@ from typing import Any
 from gradproof.reference_models.batch import Batch
 from gradproof.reference_models.model import Model
 
-from ..backends.torch_backend import TorchOps
 from .factored_gradient import LabelGradients, Tensor
 from .general import GeneralBlock
 from .structured import StructuredBlock
@@ -63,30 +62,3 @@ def find_factorless(
         except TypeError as error:  # of something that no handle knows, and that names no parameter
             return {name: NotAnOuterProduct(name, f"used so that: {error}") for name in parameters}
     return plain
-
-
-def check_apart(torch: Any, model: Model, parameters: Mapping[str, Tensor], batch: Batch) -> None:
-    """Make sure that no sentence enters another's cost: the first alone costs what it does in two.
-
-    Raises:
-        ValueError: if it does not.
-    """
-    ops, one = TorchOps(torch), batch.rows([0])
-    values = []
-    for some in (batch.rows(slice(0, 2)), one):
-        draw = parameters[next(iter(parameters))].new_zeros(1, some.n, model.classes)
-        draw[..., 0] = 1.0
-        with torch.no_grad():
-            log_q, loss = (
-                model.log_q(ops, parameters, some),
-                model.loss(ops, parameters, some, draw),
-            )
-        values.append(torch.cat([log_q[0], loss[:, 0]]).nan_to_num())
-    error = float((values[0] - values[1]).abs().max())
-    # Sums in another order differ by some thousand roundings; a coupling of less does no harm.
-    if error > 1e-10 * (1.0 + float(values[1].abs().max())):
-        raise ValueError(
-            f"sentences enter each other's cost: log q or L of the first is off by {error:.3g} if "
-            "a second one is in the batch; variances do not add up then, enumerate such a model "
-            "jointly"
-        )

@@ -16,6 +16,7 @@ from ..baselines import Baseline
 from .bench import Bench
 from .builds import surrogate
 from .forms import Form
+from .independence import check_independent
 from .subject import Subject
 
 #: Above this many joint draws the enumeration is refused: K^N grows fast.
@@ -62,13 +63,15 @@ def per_example(
         wrt: the parameters to differentiate by; None: all of them.
 
     Raises:
-        ValueError: if the baseline is coupled, or the probabilities do not sum to one.
+        ValueError: if the baseline is coupled, a sentence enters another's cost, or the
+            probabilities do not sum to one.
     """
     if baseline.coupled:
         raise ValueError(
             f"baseline {baseline.name!r} couples the sentences of a batch; enumerate jointly"
         )
     _check_total(np.exp(log_q))
+    check_independent(subject)
     parts = []
     for row in range(subject.batch.n):
         example = subject.example(row)

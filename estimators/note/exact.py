@@ -16,6 +16,7 @@ from gradproof.reference_models.ops import Array, Ops
 from ..backends.autograd_backend import AutogradBackend, AutogradOps
 from .builds import Named, all_labels, build, exact_objective, terms_at
 from .complex_step import Tables
+from .independence import check_independent
 from .subject import Subject
 from .value_bounds import PASSES, Roundings, count_roundings, unit_roundoff
 
@@ -29,7 +30,7 @@ class Reference:
         ``score``, grad log q_k(x_n), and ``pathwise``, grad L(x_n, k), by parameter as
         (N, K, *parameter shape). ``forward`` and ``forward_q`` are what one forward pass does, in
         all and for log q alone; ``unit`` is the unit roundoff of the subject's dtype (the reference
-        itself is float64).
+        itself is float64). ``subject`` is what all of it is known of.
     """
 
     log_q: np.ndarray
@@ -40,11 +41,21 @@ class Reference:
     forward: Roundings
     forward_q: Roundings
     unit: float
+    subject: Subject | None = None
 
     @property
     def probability(self) -> np.ndarray:
         """q, shape (N, K)."""
         return np.exp(self.log_q)
+
+    def check_independent(self) -> None:
+        """Make sure that variances add up over the sentences.
+
+        Raises:
+            ValueError: if a sentence enters another's cost.
+        """
+        if self.subject is not None:
+            check_independent(self.subject)
 
     def bound(self, name: str, extra: float = 0.0) -> float:
         """Largest error that rounding can make in one entry of parameter ``name``'s estimate.
@@ -110,6 +121,7 @@ def reference(subject: Subject) -> Reference:
         forward=count_roundings(whole, wide, inputs),
         forward_q=count_roundings(build(_log_q, exact), wide, inputs),
         unit=unit_roundoff(subject.dtype),
+        subject=subject,
     )
 
 

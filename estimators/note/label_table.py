@@ -79,7 +79,12 @@ class LabelTable:
 
 
 def of_reference(known: Reference) -> LabelTable:
-    """The table from every score and pathwise gradient: the slow witness."""
+    """The table from every score and pathwise gradient: the slow witness.
+
+    Raises:
+        ValueError: if a sentence enters another's cost.
+    """
+    known.check_independent()
     groups = list(dict.fromkeys(map(group_of, known.score)))
     zeros = {group: np.zeros(known.loss.shape) for group in groups}
     score, cross, pathwise = dict(zeros), dict(zeros), dict(zeros)

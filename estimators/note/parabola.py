@@ -122,7 +122,11 @@ def quadratics(known: Reference, names: Iterable[str] | None = None) -> Quadrati
 
     Args:
         names: parameters; None: all of them.
+
+    Raises:
+        ValueError: if a sentence enters another's cost, so that variances do not add up.
     """
+    known.check_independent()
     q = known.probability
     log_q = np.where(q > 0.0, known.log_q, 0.0)
     returns = np.where(q > 0.0, known.loss + log_q + 1.0, 0.0)

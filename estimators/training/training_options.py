@@ -40,6 +40,11 @@ class TrainingOptions:
         width: D, of the embeddings. ``hidden``: H, of each LSTM. ``latent``: Z, of h.
         auxiliary: A, of a, in ``seqdgm-a``.
         dropout: probability that the decoder does not see the previous token.
+        input_dropout: probability that an entry of an LSTM's input is dropped. ``output_dropout``:
+            ... and of the states that are read of it.
+        kl_weight: what the divergence terms of L are multiplied with.
+        shared_encoder: of ``seqdgm-a``: one LSTM reads the sentence for q(a|x), q(y|a,x) and
+            q(h|x,a,y), and not one for each.
         length: tokens that a sentence is cut to. ``vocabulary``: tokens that the model knows.
         labelled: texts whose label may be seen; None: 50 for each class, or a fifth of them all.
         held_out: texts that accuracy is measured on; None: 1000, or a fifth of them all.
@@ -64,6 +69,10 @@ class TrainingOptions:
     latent: int = 8
     auxiliary: int = 8
     dropout: float = 0.25
+    input_dropout: float = 0.0
+    output_dropout: float = 0.0
+    kl_weight: float = 1.0
+    shared_encoder: bool = True
     length: int = 12
     vocabulary: int = 1000
     labelled: int | None = None
@@ -137,12 +146,22 @@ class Schedule:
         return frozenset({*range(0, self.steps, self.every), self.steps, *self.measured_steps()})
 
 
+#: What options were before they could be chosen: a checkpoint without them was trained so.
+FORMER = {
+    "input_dropout": 0.0,
+    "output_dropout": 0.0,
+    "kl_weight": 1.0,
+    "shared_encoder": False,
+}
+
+
 def options_from(record: Mapping[str, Any]) -> TrainingOptions:
-    """The inverse of :meth:`TrainingOptions.as_dict`.
+    """The inverse of :meth:`TrainingOptions.as_dict`, of former versions' records too.
 
     Raises:
         ValueError: if an option is missing or unknown.
     """
+    record = FORMER | dict(record)
     names = {field.name for field in dataclasses.fields(TrainingOptions)}
     if set(record) != names:
         raise ValueError(

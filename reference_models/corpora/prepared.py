@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ..batch import EOS
 from .corpus import Corpus
 from .errors import CorpusError
 from .split import Split, split
@@ -54,6 +55,24 @@ class PreparedCorpus:
         longest = int(mask.sum(axis=1).max())
         tokens = self.tokens[chosen, :longest]
         return tokens, mask[:, :longest].copy(), self.labels[chosen]
+
+    def describe_cut(self, indices: Sequence[int] | npt.NDArray[np.integer]) -> str:
+        """How many texts of some rows were cut, as a sentence; empty if none was.
+
+        Raises:
+            CorpusError: There are no indices, or one is no row of the corpus.
+        """
+        chosen = np.asarray(indices)
+        self._check(chosen)
+        # Each text ends in EOS, and one that is cut lacks it.
+        cut = int((self.tokens[chosen] != EOS).all(axis=1).sum())
+        if not cut:
+            return ""
+        length = self.tokens.shape[1]
+        return (
+            f"{cut:,} of {len(chosen):,} texts have more than {length} tokens, their end marker "
+            "counted, and were cut; a greater length cuts fewer"
+        )
 
     def _check(self, chosen: npt.NDArray[np.integer]) -> None:
         if chosen.ndim != 1 or chosen.size == 0:

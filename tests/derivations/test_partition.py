@@ -27,6 +27,13 @@ def test_the_verdict(claim):
         ("partition.seqdgm", "so φ has no score term", 0, {"rule": "held constant"}),
         ("partition.seqdgm_a", "how v reaches log q", -1, {"after": sp.S.Zero}),
         ("partition.seqdgm_a", "how v reaches L", -1, {"rule": "held constant"}),
+        ("partition.seqdgm_a", "how u reaches log q", -1, {"after": sp.S.Zero}),
+        (
+            "partition.seqdgm_a",
+            "how u reaches log q, if q(a|x) alone reads its encoder",
+            -1,
+            {"after": sp.S.Zero},
+        ),
         ("invariants", "padding leaves the state where it was", 1, {"given": {}}),
         ("invariants", "padding leaves the state where it was", 2, {"after": sp.S.Zero}),
         ("invariants", "and its derivative", 2, {"after": D(LOG_Q, e)}),
@@ -69,9 +76,20 @@ def test_the_table_of_seqdgm():
 
 
 def test_the_table_of_seqdgm_a():
-    """Rows e, v, w, φ, θ; columns log q, L: the parameters of q(a|x) reach both."""
+    """Rows e, u, v, w, φ, θ; columns log q, L: the encoder and what makes a of it reach both."""
     table = derivation("partition.seqdgm_a").oracle()
-    np.testing.assert_array_equal(table, [[1, 1], [1, 1], [1, 0], [0, 1], [0, 1]])
+    np.testing.assert_array_equal(table, [[1, 1], [1, 1], [1, 1], [1, 0], [0, 1], [0, 1]])
+
+
+def test_with_encoders_apart_the_encoder_of_a_reaches_both():
+    """Through a alone, and all the same: two proofs more, whose derivatives are not zero."""
+    parts = [part for part in derivation("partition.seqdgm_a").parts if isinstance(part, Proof)]
+    given = {left: right for proof in parts for left, right in proof.given.items()}
+    apart = [part for part in parts if part.title.endswith("if q(a|x) alone reads its encoder")]
+    assert len(apart) == 2
+    for proof in apart:
+        assert proof.result != 0
+        assert abs(evaluate_at_point(proof.start, given)) > 0
 
 
 def test_seqdgm_has_no_pathwise_term_for_the_classifier():

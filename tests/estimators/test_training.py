@@ -24,6 +24,7 @@ from gradproof.estimators.training.step import (
     TrainingDiverged,
     accuracy,
     advance,
+    batch_of,
     cost_of,
     draw_batches,
     draw_labels,
@@ -34,6 +35,7 @@ from gradproof.estimators.training.step import (
 )
 from gradproof.estimators.training.training_options import (
     ENUMERATED,
+    FORMER,
     SAMPLED,
     TRAINABLE_FORMS,
     Schedule,
@@ -500,6 +502,44 @@ def test_options_go_through_json():
         options_from(written | {"more": 1})
 
 
+def test_options_of_before_there_were_layers_are_read():
+    """A checkpoint of SeqDGM-A from then has an LSTM for each of a, y and h, and no layers."""
+    written = TrainingOptions(model="seqdgm-a").as_dict()
+    for name in FORMER:
+        del written[name]
+    found = options_from(written)
+    assert not found.shared_encoder
+    assert (found.input_dropout, found.output_dropout, found.kl_weight) == (0.0, 0.0, 1.0)
+    with pytest.raises(ValueError, match="another version of gradproof"):
+        options_from({name: value for name, value in written.items() if name != "alpha"})
+
+
+@pytest.mark.torch
+def test_a_checkpoint_of_encoders_apart_is_gone_on_from(text, folder):
+    """With the option, and not without: one LSTM has other parameters than three."""
+    task = small(text, model="seqdgm-a", shared_encoder=False)
+    train(task, folder, Schedule(steps=1, every=1))
+    assert "w.lstm.bias" in files.read(files.path_of(folder, 1)).state.parameters
+    with pytest.raises(ValueError, match="is of a run with shared_encoder = False, not True"):
+        train(small(text, model="seqdgm-a"), folder, Schedule(steps=2, every=1), resume=True)
+    train(task, folder, Schedule(steps=2, every=1), resume=True)
+    assert files.steps_in(folder)[-1] == 2
+
+
+@pytest.mark.torch
+@each_model
+def test_dropout_layers_are_drawn_for_each_batch_and_off_where_accuracy_is_measured(text, model):
+    """Two batches have different noise; the likeliest labels are those without any."""
+    task = small(text, model=model, input_dropout=0.5, output_dropout=0.5, kl_weight=0.5)
+    state = advance(task, initial_state(task))
+    rows, rng = task.prepared.split.unlabelled[:2], np.random.default_rng(0)
+    one, other = (batch_of(task, rows, rng).noise["dropout.theta.input"] for _ in range(2))
+    assert (one != other).any()
+    without = dataclasses.replace(task.model, input_dropout=0.0, output_dropout=0.0)
+    plain = dataclasses.replace(task, model=without)
+    assert accuracy(task, state.parameters) == accuracy(plain, state.parameters)
+
+
 def test_without_torch_the_message_says_what_installs_it(text, monkeypatch):
     """Before a step is taken."""
     task = small(text)
@@ -527,7 +567,8 @@ def test_names_are_learned(model):
     sizes = {"hidden": 12, "width": 8, "labelled": 400, "held_out": 500}
     task = make_task(TrainingOptions(model=model, learning_rate=0.01, alpha=30.0, **sizes))
     state = initial_state(task)
-    for _ in range(40):
+    # One encoder for a, y and h takes longer to serve the classifier.
+    for _ in range(40 if model == "seqdgm" else 150):
         state = advance(task, state)
     share = largest_class(task)
     # Five standard errors of a share of 500: what learned nothing is there once in three million.

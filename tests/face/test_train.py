@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.util
+from pathlib import Path
 
 import faker
 import numpy as np
@@ -289,3 +290,48 @@ def test_without_torch_the_message_says_what_installs_it(tmp_path, monkeypatch):
     assert found.exit_code == 2
     assert "pip install 'gradproof[torch]'" in found.stderr
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.torch
+def test_texts_that_were_cut_are_counted():
+    """In a line of its own, before how it went; nothing where none was."""
+    found = run("run", "--steps", "1", "--stages", "none", "--length", "2", *SMALL)
+    assert found.exit_code == 0, found.output
+    assert found.stdout.startswith("18 of 18 texts have more than 2 tokens, their end marker")
+    assert "\nloss " in found.stdout
+    whole = run("whole", "--steps", "1", "--stages", "none", *SMALL)
+    assert whole.stdout.startswith("loss ")
+
+
+@pytest.mark.torch
+def test_encoders_apart_are_an_option():
+    """--shared-encoder false gives classifier and inference an LSTM of their own."""
+    options = ("--model", "seqdgm-a", "--steps", "1", "--stages", "none", *SMALL)
+    assert run("apart", "--shared-encoder", "false", *options).exit_code == 0
+    assert run("shared", *options).exit_code == 0
+    one, other = (parameters(Path(name), 1) for name in ("apart", "shared"))
+    assert {"e.lstm.bias", "w.lstm.bias", "phi.lstm.bias"} <= set(one)
+    assert not {"w.lstm.bias", "phi.lstm.bias"} & set(other)
+
+
+def test_one_label_only_is_an_error():
+    """Nothing can be inferred then, and the message says where the label was looked for."""
+    Path("one.csv").write_text("words,kind\na b,one\nb a,one\n", encoding="utf-8")
+    found = run("run", *SMALL, "--data", "one.csv")
+    assert found.exit_code == 2
+    assert "has the classes ['one'], expected 2 or more" in found.stderr
+    assert "pick another column for the label" in found.stderr
+
+
+@pytest.mark.torch
+def test_a_checkpoint_of_another_corpus_is_an_error():
+    """The text was changed since: nothing is trained on it."""
+    assert run("run", "--steps", "1", "--stages", "none", *SMALL).exit_code == 0
+    Path("texts.csv").write_text(TEXTS.replace("x", "w"), encoding="utf-8")
+    found = run("run", "--resume", "--steps", "2")
+    assert found.exit_code == 2
+    assert "train into another folder" in found.stderr
+    assert "texts.csv" in found.stderr
+    other = run("run", "--resume", "--steps", "2", "--model", "seqdgm-a")
+    assert other.exit_code == 2
+    assert "is of a run with model = 'seqdgm', not 'seqdgm-a'" in other.stderr

@@ -142,7 +142,7 @@ class WithoutA(SeqDGMA):
 
     def log_q(self, ops, parameters, batch):
         """Of the sentence alone, without a."""
-        state = sequence.encode(ops, parameters, "w.lstm", batch, size=self.hidden)
+        state = sequence.encode(ops, parameters, "e.lstm", batch, size=self.hidden)
         return ops.log_softmax(sequence.dense(ops, parameters, "w.logits", state)[0])
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from gradproof.checks.evidence import HOLDS, REFUTED, UNDECIDED
 from gradproof.checks.note.registry import CHECKS
+from gradproof.reference_models import lstm, sequence
 from gradproof.reference_models.seqdgm import SeqDGM
 from gradproof.reference_models.seqdgm_a import SeqDGMA
 from gradproof.reference_models.tabular import TabularModel
@@ -425,13 +426,26 @@ class HeldAuxiliary(SeqDGMA):
 
 
 class AuxiliaryFromEmbeddings(SeqDGMA):
-    """The classifier reads a's LSTM, which is not part of it."""
+    """The classifier reads a's LSTM, and has one of its own beside it, which nothing reads."""
+
+    def initial(self, rng):
+        """One more LSTM."""
+        return super().initial(rng) | lstm.initial(rng, "w.lstm", self.width, self.hidden)
+
+
+class OwnEncoder(SeqDGMA):
+    """The classifier reads the sentence with an LSTM of its own, and calls it the shared one."""
+
+    def initial(self, rng):
+        """One more LSTM, of e by its name."""
+        return super().initial(rng) | lstm.initial(rng, "e.own", self.width, self.hidden)
 
     def log_q(self, ops, parameters, batch):
-        """e.lstm in place of w.lstm."""
-        parts = ("input", "recurrent", "bias")
-        shared = {f"w.lstm.{part}": parameters[f"e.lstm.{part}"] for part in parts}
-        return super().log_q(ops, {**parameters, **shared}, batch)
+        """By way of a, and of its own LSTM's last state."""
+        own = sequence.encode(ops, parameters, "e.own", batch, size=self.hidden)
+        logits = super().log_q(ops, parameters, batch)
+        more = sequence.dense(ops, parameters, "w.logits", own)[0]
+        return ops.log_softmax(logits + more)
 
 
 class SecondSample(SeqDGMA):
@@ -491,6 +505,7 @@ PARTITIONS = [
     (HeldAuxiliary, "partition.seqdgm_a/groups", "e.lstm.input"),
     (HeldAuxiliary, "partition.seqdgm_a/up-to-a", "shared lacks e.lstm.bias"),
     (AuxiliaryFromEmbeddings, "partition.seqdgm_a/groups", "w.lstm.bias"),
+    (OwnEncoder, "partition.seqdgm_a/groups", "group e lacks e.own.bias"),
     (SecondSample, "partition.seqdgm_a/one-sample", "noise of L has also eps_b"),
     (MeanForTheClassifier, "partition.seqdgm_a/one-sample", "noise of log q lacks eps_a"),
     (MeanForL, "partition.seqdgm_a/one-sample", "noise of L lacks eps_a"),

@@ -1,5 +1,7 @@
 """Splits keep texts together; prepared corpora keep held-out texts out of sight."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -211,3 +213,23 @@ def test_rows_refuses(indices, message):
     """What is no row of the corpus is an error that names it."""
     with pytest.raises(CorpusError, match=message):
         small().rows(indices)
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 4, 9])
+def test_texts_that_are_cut_are_counted(length):
+    """Those with more tokens than fit, their end marker among them; nothing is said of none."""
+    texts = ("one", "one two", "one two three", "two one two", "one two one two")
+    corpus = Corpus(
+        name="texts",
+        texts=texts,
+        labels=(0, 1, 0, 1, 0),
+        label_names=("a", "b"),
+        unit="word",
+        licence="none",
+        source="here",
+    )
+    prepared = prepare(corpus, length=length, vocabulary_size=None, labelled=2, held_out=1, seed=0)
+    cut = sum(len(text.split()) + 1 > length for text in texts)
+    expected = f"{cut} of 5 texts have more than {length} tokens, .* a greater length cuts fewer"
+    assert re.fullmatch(expected if cut else "", prepared.describe_cut(range(5)))
+    assert prepared.describe_cut([4]).startswith("1 of 1" if length < 5 else "")

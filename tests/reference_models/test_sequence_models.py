@@ -1,6 +1,7 @@
 """SeqDGM and SeqDGM-A, written out sentence by sentence, label by label and token by token."""
 
 import dataclasses
+import functools
 
 import autograd
 import numpy as np
@@ -20,7 +21,11 @@ from gradproof.reference_models.seqdgm import SeqDGM
 from gradproof.reference_models.seqdgm_a import SeqDGMA
 
 OPS = AutogradOps()
-KINDS = {"seqdgm": SeqDGM, "seqdgm-a": SeqDGMA}
+KINDS = {
+    "seqdgm": SeqDGM,
+    "seqdgm-a": SeqDGMA,
+    "separate": functools.partial(SeqDGMA, shared_encoder=False),
+}
 
 each_model = pytest.mark.parametrize("kind", KINDS)
 seeds = st.integers(0, 2**32 - 1)
@@ -119,7 +124,9 @@ def hand_tokens(parameters, tokens, keep, condition):
 def hand_sentence(parameters, tokens, noise, label):
     """log q (K,), the terms of L at a label, and the draws, of one sentence."""
     rows = [parameters["e.embedding"][token] for token in tokens]
-    logits = hand_affine(parameters, "w.logits", hand_states(parameters, "w.lstm", rows)[-1])
+    own = "w.lstm.bias" in parameters
+    encoder = "w.lstm" if own else "e.lstm"
+    logits = hand_affine(parameters, "w.logits", hand_states(parameters, encoder, rows)[-1])
     to_phi, to_theta = parameters["phi.label"][label], parameters["theta.label"][label]
     draws = {}
     if "eps_a" in noise:
@@ -130,7 +137,10 @@ def hand_sentence(parameters, tokens, noise, label):
         logits = logits + a @ parameters["w.auxiliary"]
         to_phi = to_phi + a @ parameters["phi.auxiliary"]
         to_theta = to_theta + a @ parameters["theta.auxiliary"]
-    state = hand_states(parameters, "phi.lstm", rows, to_phi)[-1]
+    if own:
+        state = hand_states(parameters, "phi.lstm", rows, to_phi)[-1]
+    else:
+        state = np.tanh(hand_affine(parameters, "phi.hidden", state) + to_phi)
     mean = hand_affine(parameters, "phi.mean", state)
     sigma = np.exp(hand_affine(parameters, "phi.log_variance", state) / 2)
     h = draws["h"] = mean + sigma * noise["eps_h"]

@@ -52,16 +52,24 @@ def deterministic(study: Study) -> list[Comparison]:
 
 def noise_used(study: Study) -> list[Comparison]:
     """Each entry of each noise array, at its sentence, moves a value of that sentence."""
-    subject, rng = study.subject, study.rng()
-    before = study.values(all_labels)
+    rng = study.rng()
+    subject = with_nothing_dropped(study.subject, rng)
+    before = study.values(all_labels, subject)
     expected, moving = set(), set()
     for name, needed in where_noise_counts(subject, rng).items():
         places = [tuple(map(int, place)) for place in np.argwhere(needed)]
-        used = {place for place in places if moves(study, before, name, place, rng)}
+        used = {place for place in places if moves(study, subject, before, name, place, rng)}
         # An array of which nothing is used goes by its name alone.
         expected |= {f"{name}{list(place)}" for place in places} if used else {name}
         moving |= {f"{name}{list(place)}" for place in used}
     return [compare_sets("noise that moves log q or L", moving, expected, study.name)]
+
+
+def with_nothing_dropped(subject: Subject, rng: np.random.Generator) -> Subject:
+    """The subject with noise in general position: what one layer drops, no other one can move."""
+    for name, noise in subject.batch.noise.items():
+        subject = with_noise(subject, name, noise + rng.uniform(0.1, 0.2, noise.shape))
+    return subject
 
 
 def where_noise_counts(subject: Subject, rng: np.random.Generator) -> dict[str, np.ndarray]:
@@ -82,20 +90,21 @@ def where_noise_counts(subject: Subject, rng: np.random.Generator) -> dict[str, 
 
 def moves(
     study: Study,
+    subject: Subject,
     before: dict[str, np.ndarray],
     name: str,
     place: tuple[int, ...],
     rng: np.random.Generator,
 ) -> bool:
     """Whether moving one entry of a noise array moves log q or L of its sentence."""
-    noise, row = study.subject.batch.noise[name], place[0]
+    noise, row = subject.batch.noise[name], place[0]
     old = noise.reshape(len(noise), -1)[place]
     # A normal step moves what is continuous; noise that is only asked whether it is 1 needs the
     # other step, which alone could meet an L that is symmetric about 1/2.
     for new in (old + rng.standard_normal(), 1.0 - old):
         changed = np.array(noise, order="C")  # so that what is reshaped is a view
         changed.reshape(len(noise), -1)[place] = new
-        after = study.values(all_labels, with_noise(study.subject, name, changed))
+        after = study.values(all_labels, with_noise(subject, name, changed))
         if (after["log_q"][row] != before["log_q"][row]).any():
             return True
         if (after["loss"][:, row] != before["loss"][:, row]).any():

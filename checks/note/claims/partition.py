@@ -110,22 +110,36 @@ def one_sample_of_a(study: Study) -> list[Comparison]:
     """One a, of one noise, is all that log q and L have of q(a|x).
 
     A second draw of a for L would show as noise that moves L alone; another a made of the same
-    noise as values that move while a stands still.
+    noise as values that move while a stands still. The layers of an LSTM have noise of their own,
+    which goes where the parameters of that LSTM do: the shared encoder's to both.
     """
     moving = {"log q": noise_that_moves(study, "log_q"), "L": noise_that_moves(study, "loss")}
-    others = {"eps_h", "keep"} & set(study.subject.batch.noise)
+    noise = set(study.subject.batch.noise)
+    others = {"eps_h", "keep"} & noise
+    layers = {name: layer_group(name) for name in noise if layer_group(name)}
+    by_log_q, by_loss = (
+        {name for name, group in layers.items() if group in groups}
+        for groups in (("e", "w"), ("e", "phi", "theta"))
+    )
     return [
-        compare_sets("noise of log q", moving["log q"], {"eps_a"}, study.name),
-        compare_sets("noise of L", moving["L"], {"eps_a"} | others, study.name),
+        compare_sets("noise of log q", moving["log q"], {"eps_a"} | by_log_q, study.name),
+        compare_sets("noise of L", moving["L"], {"eps_a"} | others | by_loss, study.name),
         *same_a_same_values(study),
     ]
+
+
+def layer_group(name: str) -> str:
+    """The group of the LSTM that a noise array is around; empty for other noise."""
+    kind, *rest = name.split(".")
+    return rest[0] if rest and kind in ("dropout", "norm") else ""
 
 
 def same_a_same_values(study: Study) -> list[Comparison]:
     """Move q(a|x), and its noise so that a stays: log q stays, and L but for log q(a|x) itself."""
     moved, rng = dict(study.subject.parameters), study.rng()
     for name in study.names("e"):
-        if name != "e.embedding":  # which log q and L also read without a
+        # Not the embeddings, nor the encoder where it is shared: these are also read without a.
+        if name.startswith(("e.mean.", "e.log_variance.")):
             moved[name] = moved[name] + 0.1 * rng.standard_normal(moved[name].shape)
     held = hold_latent(
         lambda subject: study.values(everything, subject)["a"][0],
@@ -212,12 +226,14 @@ def noise_that_moves(study: Study, which: str) -> set[str]:
 
 
 #: Rows of the table for SeqDGM-A.
-GROUPS_WITH_A = ("e", "v", "w", "phi", "theta")
+GROUPS_WITH_A = ("e", "u", "v", "w", "phi", "theta")
 
 
 def with_a(name: str) -> str:
-    """The group of a parameter, v for those of q(a|x), which stand in e beside the embeddings."""
-    return "v" if group_of(name) == "e" and name != "e.embedding" else group_of(name)
+    """The group of a parameter, with those in e apart: embeddings e, encoder u, and v, of a."""
+    if group_of(name) != "e" or name == "e.embedding":
+        return group_of(name)
+    return "v" if name.startswith(("e.mean.", "e.log_variance.")) else "u"
 
 
 def reach_table(
@@ -277,7 +293,7 @@ CHECKS = (
     ),
     _seqdgm_a(
         "derived",
-        "... with the parameters of q(a|x) in a row of their own",
+        "... with the encoder, and what makes a of its state, in rows of their own",
         HOLDS,
         lambda study: reach_table(study, "partition.seqdgm_a", GROUPS_WITH_A, with_a),
     ),

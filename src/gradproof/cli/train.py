@@ -55,6 +55,10 @@ HELP = {
     "latent": "Size of h.",
     "auxiliary": "Size of a (seqdgm-a).",
     "dropout": "Probability that the decoder does not see the previous token.",
+    "input_dropout": "Probability that an entry of an LSTM's input is dropped.",
+    "output_dropout": "... and of the states that are read of it.",
+    "kl_weight": "Weight of the divergence terms of L.",
+    "shared_encoder": "One LSTM reads the sentence for a, y and h (seqdgm-a), not one for each.",
     "text": "Column of the text, for a file.  [default: text]",
     "label": "Column of the label, for a file.  [default: label]",
     "unit": "What a token is, for a file.  [default: word]",
@@ -238,9 +242,10 @@ def _stopped(folder: Path) -> str:
 
 
 def summary(record: Training, task: TrainingTask, folder: Path) -> str:
-    """One line: how it went, and what to do next."""
+    """One line: how it went, and what to do next; before it another one, if texts were cut."""
     steps = int(record.steps[-1])
-    return (
+    cut = task.prepared.describe_cut(range(len(task.prepared.corpus)))
+    return (f"{cut}\n" if cut else "") + (
         f"loss {record.loss[-1]:.4g}, accuracy {record.accuracy[-1]:.3f} on "
         f"{len(task.prepared.split.held_out)} held-out texts ({largest_class(task):.3f} for who "
         f"always says the largest class), {steps} steps in {record.seconds[-1]:.3g} s; "

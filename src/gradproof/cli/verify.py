@@ -124,5 +124,7 @@ def command(
         click.echo(f"not run: {check}: {reason}")
     for message in result.missing.values():
         click.echo(f"left out: {message}")
+    if result.cut:
+        click.echo(result.cut)
     click.echo(f"\n{summary(result.evidence, result.seed)}")
     finish(result.as_expected, json_file, result.to_json, show_traceback)
