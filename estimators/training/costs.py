@@ -1,7 +1,8 @@
 """C of a batch, as what is differentiated in a training step.
 
 C = (sum over labelled [L - alpha log q] + sum over unlabelled U) / (N_l + N_u), where U is either
-enumerated or replaced by the surrogate of one drawn label, whose gradient has the same mean.
+enumerated or replaced by the surrogate of one drawn label, whose gradient has the same mean, or of
+two.
 
 Reference:
     Kingma et al. (2014), Semi-supervised learning with deep generative models.
@@ -12,6 +13,7 @@ from __future__ import annotations
 import dataclasses
 
 from gradproof.estimators.note.builds import Named, SurrogateBuild, exact_objective
+from gradproof.estimators.note.pairs import PairBuild, renormalised_live
 from gradproof.reference_models import objective
 from gradproof.reference_models.batch import from_arrays
 from gradproof.reference_models.model import Model
@@ -52,6 +54,27 @@ class SampledSurrogate:
 
 
 @dataclasses.dataclass(frozen=True)
+class PairSurrogate:
+    """The surrogate of N sentences at two labels each, ``first`` and ``second`` (1, N, K)."""
+
+    pairs: PairBuild
+
+    @property
+    def n(self) -> int:
+        """N."""
+        return self.pairs.n
+
+    def __call__(self, ops: Ops, parameters: Named, inputs: Named) -> dict[str, Array]:
+        """``cost``, to differentiate, and ``value``, the estimate of U: sums over sentences."""
+        terms = self.pairs.terms(ops, parameters, inputs)
+        value = renormalised_live(ops, terms.one, terms.other, terms.loss, terms.other_loss)
+        return {
+            "cost": ops.sum(self.pairs.costs(ops, terms)),
+            "value": ops.stop_gradient(ops.sum(value - objective.entropy(ops, terms.log_q))),
+        }
+
+
+@dataclasses.dataclass(frozen=True)
 class EnumeratedObjective:
     """U of N sentences over all labels, with ``draw`` the labels (K, N, K)."""
 
@@ -70,7 +93,7 @@ class EnumeratedObjective:
 class BatchCost:
     """C of some sentences without labels and ``n`` by ``t`` with, under ``labelled.<name>``."""
 
-    unlabelled: SampledSurrogate | EnumeratedObjective
+    unlabelled: SampledSurrogate | PairSurrogate | EnumeratedObjective
     model: Model
     n: int
     t: int

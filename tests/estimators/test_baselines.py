@@ -113,6 +113,7 @@ VALUES = {
     "none": lambda known, losses, n, subject: 0.0,
     "constant": lambda known, losses, n, subject: known["bias"],
     "per-token": lambda known, losses, n, subject: affine(known, subject, n),
+    "mean-loss": lambda known, losses, n, subject: known["bias"],
     "affine-length": lambda known, losses, n, subject: affine(known, subject, n),
     "affine-embedding": lambda known, losses, n, subject: affine(known, subject, n),
     "affine-both": lambda known, losses, n, subject: affine(known, subject, n),
@@ -310,6 +311,7 @@ def test_running_means_learn_by_their_decay(seed):
     by_hand = {
         "running-mean": ("lambda.mean", 0.75, mean(x.losses)),
         "running-mean-first": ("lambda.mean", 0.75, mean(x.losses)),
+        "mean-loss": ("lambda.bias", 0.9, mean(x.losses)),
         "per-token": ("lambda.length", 0.99, math.fsum(x.losses) / math.fsum(x.lengths)),
     }
     for name, (key, decay, new) in by_hand.items():

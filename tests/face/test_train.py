@@ -14,6 +14,7 @@ from gradproof.checks.variance.records import BaselineVariance, Stage, Training
 from gradproof.cli import main
 from gradproof.estimators.training import checkpoint as files
 from gradproof.estimators.training.training_options import Schedule, TrainingOptions, make_task
+from gradproof.estimators.training.unlabelled import ESTIMATORS
 from gradproof.reference_models.corpora import last_names, load
 
 TEXTS = "words,kind\n" + "".join(
@@ -75,6 +76,17 @@ def test_a_run_leaves_a_record_and_checkpoints(tmp_path, model):
         assert {"none", "best"} <= {row.baseline for row in each.analytic}
     # Those of the stages initial, middle and end; of the others only the last is ever kept.
     assert files.steps_in(tmp_path / "run") == [0, 2, 4]
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_each_estimator_trains(tmp_path, estimator):
+    """And the record says which it was, and what was subtracted."""
+    found = run("run", "--estimator", estimator, "--steps", "2", "--stages", "none", *SMALL)
+    assert found.exit_code == 0, found.output
+    kept = record(tmp_path / "run")
+    own = {"sampled": "per-token"}.get(estimator, ESTIMATORS[estimator].baseline or "none")
+    assert (kept.estimator, kept.baseline) == (estimator, own)
 
 
 @pytest.mark.torch
@@ -250,6 +262,8 @@ def test_training_that_diverges_is_an_error():
         (["--model", "gpt"], "unknown model 'gpt'"),
         (["--data", "none"], "none"),
         (["--form", "pathwise"], "expected one-pass or analytic-entropy"),
+        (["--estimator", "s3"], "estimator = 's3', expected sampled or s1 or s1-normalised or s2"),
+        (["--estimator", "s1", "--baseline", "mlp"], "whose baseline is per-token: leave it out"),
         (["--stages", "late"], "stage 'late' is none of"),
         (["--resume"], "holds no checkpoint to resume from"),
         (["--labelled", "1"], "labelled is 1"),
