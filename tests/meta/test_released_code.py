@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from gradproof.checks.evidence import HOLDS, REFUTED
-from gradproof.checks.note.claims import released
+from gradproof.checks.note.claims import released_code as released
 from gradproof.derivations.kernel.oracle import Oracle
 from gradproof.derivations.registry import derivation
 from gradproof.estimators.baselines.batch_mean import BatchMean
