@@ -1,8 +1,8 @@
 """C of a batch, as what is differentiated in a training step.
 
-C = (sum over labelled [L - alpha log q] + sum over unlabelled U) / (N_l + N_u), where U is either
-enumerated or replaced by the surrogate of one drawn label, whose gradient has the same mean, or of
-two.
+C = (sum over labelled [L - alpha log q] + sum over unlabelled U) / (N_l + N_u); a step sees n_l and
+n_u of the sentences. U is enumerated, or replaced by the surrogate of one drawn label, whose
+gradient has the same mean, or of two.
 
 Reference:
     Kingma et al. (2014), Semi-supervised learning with deep generative models.
@@ -11,6 +11,7 @@ Reference:
 from __future__ import annotations
 
 import dataclasses
+from typing import NamedTuple
 
 from gradproof.estimators.note.builds import Named, SurrogateBuild, exact_objective
 from gradproof.estimators.note.pairs import PairBuild, renormalised_live
@@ -89,6 +90,36 @@ class EnumeratedObjective:
         return {"cost": cost, "value": ops.stop_gradient(cost)}
 
 
+class Weights(NamedTuple):
+    """What the cost of one labelled and of one unlabelled sentence of a step is multiplied with."""
+
+    labelled: float
+    unlabelled: float
+
+
+def weights_of_c(labelled: int, unlabelled: int, all_labelled: int, all_unlabelled: int) -> Weights:
+    """N_l/n_l and N_u/n_u over N_l + N_u: the mean of a step is the gradient of C.
+
+    Valid when: the sentences of each kind are drawn uniformly, with or without replacement (claim
+    ``objective.c``).
+
+    Args:
+        labelled, unlabelled: how many of each kind the step has.
+        all_labelled, all_unlabelled: how many C has.
+    """
+    total = all_labelled + all_unlabelled
+    return Weights(all_labelled / labelled / total, all_unlabelled / unlabelled / total)
+
+
+def weights_of_batch(labelled: int, unlabelled: int) -> Weights:
+    """One over the sentences of the step, for either kind: C of the batch as if it were all.
+
+    A step's mean is the gradient of a cost in which labelled sentences count
+    (n_l/N_l) / (n_u/N_u) times what they count in C.
+    """
+    return Weights(*[1.0 / (labelled + unlabelled)] * 2)
+
+
 @dataclasses.dataclass(frozen=True)
 class BatchCost:
     """C of some sentences without labels and ``n`` by ``t`` with, under ``labelled.<name>``."""
@@ -98,6 +129,7 @@ class BatchCost:
     n: int
     t: int
     alpha: float
+    weights: Weights
 
     def __call__(self, ops: Ops, parameters: Named, inputs: Named) -> dict[str, Array]:
         """``cost``, to differentiate, ``value``, C or its estimate, and what U's part gives."""
@@ -111,8 +143,8 @@ class BatchCost:
         labelled = ops.sum(
             objective.labelled(ops, self.model, parameters, batch, arrays["draw"], self.alpha)
         )
-        total = self.n + self.unlabelled.n
+        known, unknown = self.weights
         return terms | {
-            "cost": (labelled + terms["cost"]) / total,
-            "value": (ops.stop_gradient(labelled) + terms["value"]) / total,
+            "cost": known * labelled + unknown * terms["cost"],
+            "value": known * ops.stop_gradient(labelled) + unknown * terms["value"],
         }

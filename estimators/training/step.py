@@ -21,8 +21,17 @@ from gradproof.reference_models.batch import UNLABELLED, Batch, make_batch
 from gradproof.reference_models.model import Model, every_label, one_hot
 from gradproof.reference_models.ops import Ops
 
-from .costs import LABELLED, BatchCost, EnumeratedObjective, PairSurrogate, SampledSurrogate
-from .training_options import TrainingTask
+from .costs import (
+    LABELLED,
+    BatchCost,
+    EnumeratedObjective,
+    PairSurrogate,
+    SampledSurrogate,
+    Weights,
+    weights_of_batch,
+    weights_of_c,
+)
+from .training_options import OF_BATCH, TrainingTask
 from .unlabelled import ENUMERATION, TWO_LABELS
 
 #: Embeddings begin this much smaller than those that checks draw: theirs are large so that every
@@ -152,7 +161,23 @@ def cost_of(
     inputs = unlabelled.arrays() | drawn | dict(state.lambda_)
     of_labelled = labelled.arrays() | {"draw": one_hot(labelled.labels, task.model.classes)}
     inputs |= {f"{LABELLED}{name}": array for name, array in of_labelled.items()}
-    return BatchCost(part, task.model, labelled.n, labelled.t, task.options.alpha), inputs
+    cost = BatchCost(
+        part,
+        task.model,
+        labelled.n,
+        labelled.t,
+        task.options.alpha,
+        step_weights(task, labelled.n, unlabelled.n),
+    )
+    return cost, inputs
+
+
+def step_weights(task: TrainingTask, labelled: int, unlabelled: int) -> Weights:
+    """The weights of a step of so many sentences of each kind, as the run's options have them."""
+    if task.options.weights == OF_BATCH:
+        return weights_of_batch(labelled, unlabelled)
+    split = task.prepared.split
+    return weights_of_c(labelled, unlabelled, len(split.labelled), len(split.unlabelled))
 
 
 def _unlabelled_part(

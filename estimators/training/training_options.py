@@ -17,6 +17,11 @@ from .unlabelled import ESTIMATORS, SAMPLED, Unlabelled
 #: The forms whose mean is the gradient of U; the others are parts of it, or wrong on purpose.
 TRAINABLE_FORMS = ("one-pass", "analytic-entropy")
 
+#: How a step weighs its sentences: so that its mean is the gradient of C, or all of them alike, as
+#: the code that the note's authors released does.
+OF_C, OF_BATCH = "c", "batch"
+WEIGHTS = (OF_C, OF_BATCH)
+
 #: What is taken if neither is said.
 FORM, BASELINE = "one-pass", "per-token"
 
@@ -49,6 +54,8 @@ class TrainingOptions:
             likewise, a row of BASELINES; None: per-token.
         alpha: the weight of -log q of the known label.
         batch: sentences without a label in each step. ``labelled_batch``: with one.
+        weights: of the sentences in a step: ``c``, each kind by N/n, so that a step is an unbiased
+            estimate of C; ``batch``, all alike.
         learning_rate: Adam's.
         seed: of split, initial parameters, batches, noise, draws and lambda.
 
@@ -73,9 +80,10 @@ class TrainingOptions:
     estimator: str = SAMPLED
     form: str | None = None
     baseline: str | None = None
-    alpha: float = 10.0
+    alpha: float = 30.0
     batch: int = 128
     labelled_batch: int = 32
+    weights: str = OF_C
     learning_rate: float = 0.01
     seed: int = 0
 
@@ -85,6 +93,7 @@ class TrainingOptions:
                 raise ValueError(f"{name} = {getattr(self, name)}, expected 1 or more")
         _check_one_of("estimator", self.estimator, tuple(ESTIMATORS))
         self._check_surrogate()
+        _check_one_of("weights", self.weights, WEIGHTS)
         if not 0.0 < self.learning_rate < math.inf:
             raise ValueError(f"learning_rate = {self.learning_rate}, expected a positive number")
         if not 0.0 <= self.alpha < math.inf:

@@ -14,8 +14,8 @@ from gradproof.estimators.backends.autograd_backend import AutogradOps
 from gradproof.estimators.baselines import BASELINES
 from gradproof.estimators.baselines.batch_mean import RunningMean
 from gradproof.estimators.baselines.learned import LearnedBaseline
-from gradproof.estimators.baselines.per_token import PerToken
 from gradproof.estimators.baselines.protocol import BaselineBatch, BaselineInput
+from gradproof.estimators.baselines.running import AveragingBaseline
 from gradproof.estimators.note import estimate_moments
 from gradproof.estimators.note.bench import Bench
 from gradproof.estimators.note.exact import reference
@@ -242,7 +242,7 @@ def test_a_running_mean_forgets_by_its_decay(decay, n, seed):
 # ------------------------------------------------------------------ learning
 
 LEARNED = [name for name, of in BASELINES.items() if isinstance(of, LearnedBaseline)]
-NETS = [name for name in LEARNED if not isinstance(BASELINES[name], PerToken)]
+NETS = [name for name in LEARNED if not isinstance(BASELINES[name], AveragingBaseline)]
 
 
 def sentences(rng, n=5, width=2):

@@ -32,6 +32,7 @@ from gradproof.estimators.training.step import (
     largest_class,
     log_q,
     look,
+    step_weights,
 )
 from gradproof.estimators.training.training_options import (
     TRAINABLE_FORMS,
@@ -135,16 +136,18 @@ def batches_of(text, model):
     exact, other = (
         reference(Subject(task.model, parameters, batch)) for batch in (unlabelled, known)
     )
-    total = known.n + unlabelled.n
-    gradient = {name: (part[name] + exact.gradient[name]) / total for name in part}
+    # Of twelve texts 4 are labelled, 3 held out and 5 left; a step takes two of either kind.
+    known_weight, weight = 4 / 2 / (4 + 5), 5 / 2 / (4 + 5)
+    gradient = {name: known_weight * part[name] + weight * exact.gradient[name] for name in part}
 
     def bounds(extra=0.0):
         # Of the labelled part as of an estimate at that label: the weight of the score is alpha.
         return {
-            name: (exact.bound(name, extra) + other.bound(name, alpha)) / total for name in part
+            name: weight * exact.bound(name, extra) + known_weight * other.bound(name, alpha)
+            for name in part
         }
 
-    return Batches(known, unlabelled, gradient, bounds, 1.0 / total)
+    return Batches(known, unlabelled, gradient, bounds, weight)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -177,6 +180,19 @@ def test_an_enumerated_step_has_the_exact_gradient(text, model):
         assert np.abs(value).max() > 100.0 * bounds[name], f"{name}: an error could not be seen"
         assert np.abs(found[name] - value).max() <= bounds[name], name
     assert np.isfinite(values["value"])
+
+
+@pytest.mark.torch
+def test_a_step_that_weighs_all_alike_divides_by_their_number(text):
+    """As the released code does; the value is weighed as the gradient is."""
+    task, of = small(text, weights="batch", estimator=ENUMERATION), batches_of(text, "seqdgm")
+    other = small(text, estimator=ENUMERATION)
+    assert step_weights(task, 2, 2) == (1 / 4, 1 / 4)
+    assert step_weights(other, 2, 2) == pytest.approx((2 / 9, 5 / 18))  # of one rounding or two
+    alike, weighed = gradient(task, of)[0], gradient(other, of)[0]
+    assert any(np.abs(alike[name] - weighed[name]).max() > 1e-3 for name in alike)  # of parts in 10
+    with pytest.raises(ValueError, match="weights = 'c2', expected c or batch"):
+        TrainingOptions(weights="c2")
 
 
 @pytest.mark.torch
@@ -620,7 +636,7 @@ def test_accuracy_is_that_of_the_likeliest_label_without_noise(text):
 def test_names_are_learned(model):
     """After a few steps on real text, far more than the largest class's share are right."""
     sizes = {"hidden": 12, "width": 8, "labelled": 400, "held_out": 500}
-    task = make_task(TrainingOptions(model=model, learning_rate=0.01, alpha=30.0, **sizes))
+    task = make_task(TrainingOptions(model=model, learning_rate=0.01, alpha=300.0, **sizes))
     state = initial_state(task)
     for _ in range(40):
         state = advance(task, state)

@@ -125,7 +125,7 @@ def test_a_run_goes_on_for_longer_but_not_with_other_options():
     assert "3 steps in" in longer.stdout
     other = run("run", "--resume", "--alpha", "2")
     assert other.exit_code == 2
-    assert "is of a run with alpha = 10.0, not 2.0; leave the option out" in other.stderr
+    assert "is of a run with alpha = 30.0, not 2.0; leave the option out" in other.stderr
 
 
 #: A model of few parameters on names, which needs no file.

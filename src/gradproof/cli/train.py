@@ -50,6 +50,8 @@ HELP = {
     "alpha": "Weight of -log q of a known label.",
     "batch": "Sentences without a label in each step.",
     "labelled_batch": "Sentences with a label in each step.",
+    "weights": "Of a step's sentences. c: its mean is the gradient of C; batch: all alike, as in "
+    "the released code, and a known label counts for more than in C.",
     "learning_rate": "Adam's.",
     "labelled": "Texts whose label is seen.  [default: 50 a class, a fifth of all at most]",
     "held_out": "Texts to measure accuracy on.  [default: 1000, a fifth of all at most]",
