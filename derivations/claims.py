@@ -68,6 +68,17 @@ CLAIMS = {
             "Two labels drawn without replacement, weighted by q scaled up to one, estimate a mean",
         ),
         Claim(
+            "released.reward",
+            "-",
+            "L/|x| may stand for L in the score term, less a running mean of L",
+        ),
+        Claim("released.entropy", "-", "The gradient of the entropy may be left out of U's"),
+        Claim(
+            "released.redrawn",
+            "-",
+            "L may be taken at another draw of a than q(y|a, x) was taken at",
+        ),
+        Claim(
             "higher_order",
             "-",
             "The surrogate's second derivative estimates that of U, as its first does",

@@ -166,13 +166,19 @@ def _excess(printed: sp.Expr, corrected: Proof, by: sp.Symbol, gap: sp.Expr) -> 
     )
 
 
+def corrected_e() -> tuple[Proof, Proof, Proof]:
+    """The batch form for e, the entropy's slope, and from both that L ∂log q - ∂H + ∂L is right."""
+    batch_form = Proof("the batch form is unbiased for ∂U/∂e", D(U, e), _sum_to_mean(e))
+    entropy = entropy_slope(e)
+    estimate = L * D(LOG_Q, e) - D(H, e) + D(L, e)
+    return batch_form, entropy, _corrected_line(e, estimate, batch_form, entropy)
+
+
 @derives("gradient.e")
 def gradient_e() -> Derivation:
     """The line for the shared parameters: score part, entropy and pathwise part."""
     score = D(LOG_Q, e)
-    batch_form = Proof("the batch form is unbiased for ∂U/∂e", D(U, e), _sum_to_mean(e))
-    entropy = entropy_slope(e)
-    corrected = _corrected_line(e, L * score - D(H, e) + D(L, e), batch_form, entropy)
+    batch_form, entropy, corrected = corrected_e()
     return Derivation(
         claim="gradient.e",
         verdict=REFUTED,

@@ -186,6 +186,33 @@ def _oracle(labelled: sp.Expr, unlabelled: sp.Expr, arguments: dict[str, sp.Expr
     )
 
 
+#: What each sentence adds, the mean of that over all of a kind, and a place in a minibatch.
+_c_l, _c_u = sp.Function("a", real=True)(i), sp.Function("b", real=True)(j)
+_mean_l, _mean_u = sp.symbols("A Z", real=True)
+n_l, n_u, t = sp.symbols("n_l n_u t", integer=True, positive=True)
+
+
+def _minibatch(
+    title: str, weights: tuple[sp.Expr, sp.Expr], after: sp.Expr, conclusion: str
+) -> Proof:
+    """The mean of a step that weighs its labelled and its unlabelled sentences."""
+    known, unknown = weights
+    return Proof(
+        title=title,
+        start=known * total(_mean_l, t, n_l) + unknown * total(_mean_u, t, n_u),
+        steps=(
+            Step(known * n_l * _mean_l + unknown * n_u * _mean_u, "counting"),
+            Step(
+                after,
+                "definition",
+                "in each place of a minibatch every sentence of its kind is as likely as any other",
+                {_mean_l: total(_c_l, i, N_l) / N_l, _mean_u: total(_c_u, j, N_u) / N_u},
+            ),
+        ),
+        conclusion=conclusion,
+    )
+
+
 @derives("objective.c")
 def objective_c() -> Derivation:
     """C, for any numbers of labelled and unlabelled sentences."""
@@ -194,7 +221,8 @@ def objective_c() -> Derivation:
         verdict=PROVED,
         finding="∂C is the average of ∂L - α ∂log q over labelled sentences and of ∂U over "
         "unlabelled ones, and drawing one label for each unlabelled sentence gives an "
-        "estimate with that mean",
+        "estimate with that mean; so does a minibatch of nₗ and nᵤ sentences with the weights "
+        "Nₗ/nₗ and Nᵤ/nᵤ, and none in which both kinds weigh the same, unless nₗ/Nₗ is nᵤ/Nᵤ",
         valid=(*VALID, "α and the numbers of sentences do not depend on the parameters"),
         symbols={
             "C": "the average over all sentences, written out in part 1",
@@ -203,6 +231,9 @@ def objective_c() -> Derivation:
             "L_i": "L(x_i, y_i; φ, θ, e), its loss at that label",
             "q_k,j": "q(k|x_j; w, e) of unlabelled sentence j; L_k,j its loss at label k",
             "α": "the weight of the classifier's own loss",
+            "nₗ, nᵤ": "the labelled and unlabelled sentences of a minibatch; t is a place in it",
+            "a_i, b_j": "what labelled sentence i and unlabelled sentence j add",
+            "A, Z": "the mean of what a place of either kind adds",
             "f_k, f_m": "what two sentences add at the labels k and m drawn for them, with "
             "probabilities q_k and r_m",
         },
@@ -217,6 +248,21 @@ def objective_c() -> Derivation:
                 ),
                 conclusion="a third sentence is added to the sum of two in the same way, so this "
                 "holds for any number of them",
+            ),
+            _minibatch(
+                "with weights Nₗ/nₗ and Nᵤ/nᵤ the mean of a minibatch is that of all sentences",
+                (N_l / n_l / (N_l + N_u), N_u / n_u / (N_l + N_u)),
+                _average(_c_l, _c_u),
+                "a_i and b_j may be a sentence's cost, its gradient, or an estimate of it whose "
+                "draws are independent of the minibatch: so a step is unbiased for ∂C, with the "
+                "sentences drawn with replacement or without",
+            ),
+            _minibatch(
+                "with 1/(nₗ + nᵤ) for either kind it is another number",
+                (1 / (n_l + n_u), 1 / (n_l + n_u)),
+                (n_l / N_l * total(_c_l, i, N_l) + n_u / N_u * total(_c_u, j, N_u)) / (n_l + n_u),
+                "a labelled sentence counts (nₗ/Nₗ)/(nᵤ/Nᵤ) times what it does in C: the two "
+                "agree where as large a share of either kind is taken",
             ),
         ),
         oracle=_oracle(

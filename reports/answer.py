@@ -115,9 +115,9 @@ def training(runs: Runs) -> str:
     rows = []
     for seed in sorted({run.seed for run in compared}):
         of = {run.estimator: run for run in compared if run.seed == seed}
-        looks = len(of["enumerated"].steps)
+        looks = len(of["enumeration"].steps)
         for look in sorted({1, looks // 2, looks - 1}):  # early, half way, at the end
-            rows.append([str(seed), *_compare_at(of["sampled"], of["enumerated"], look)])
+            rows.append([str(seed), *_compare_at(of["sampled"], of["enumeration"], look)])
     head = ["seed", "steps", "enumerated", "seconds", "sampled, as many steps", "seconds"]
     return _table([*head, "sampled, as many seconds", "steps"], rows)
 
@@ -133,7 +133,7 @@ def _is_compared(run: Training, runs: Iterable[Training]) -> bool:
     if run.stages:
         return False
     twins = {each.estimator for each in runs if not each.stages and _is_same_task(each, run)}
-    return twins == {"sampled", "enumerated"}
+    return twins == {"sampled", "enumeration"}
 
 
 def _is_same_task(one: Training, other: Training) -> bool:

@@ -14,7 +14,7 @@ from gradproof.estimators.backends.torch_training import threads
 from gradproof.estimators.training import checkpoint as files
 from gradproof.estimators.training.checkpoint import Checkpoint, History
 from gradproof.estimators.training.step import advance, initial_state, look
-from gradproof.estimators.training.training_options import SAMPLED, Schedule, TrainingTask
+from gradproof.estimators.training.training_options import Schedule, TrainingTask
 from gradproof.reference_models.corpora import difference
 
 from ..json_records import from_json, to_json
@@ -199,7 +199,7 @@ def _record(task: TrainingTask, history: History, stages: tuple[Stage, ...]) -> 
         source=corpus.source,
         fingerprint=corpus.fingerprint,
         estimator=options.estimator,
-        baseline=options.baseline if options.estimator == SAMPLED else "none",
+        baseline=options.row.baseline or "none",
         seed=options.seed,
         steps=np.array(history.steps, np.int64),
         seconds=np.array(history.seconds, np.float64),

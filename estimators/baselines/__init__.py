@@ -7,6 +7,7 @@ from .batch_mean import BatchMean, LeaveOneOut, RunningMean
 from .constant import Constant, Zero
 from .expected import ExpectedReturn
 from .linear import EMBEDDING, LENGTH
+from .mean_loss import MeanLoss
 from .mlp import MLP
 from .per_token import PerToken
 from .protocol import Baseline
@@ -21,6 +22,7 @@ BASELINES: dict[str, Baseline] = {
         Zero(),
         Constant(),
         PerToken(),
+        MeanLoss(),
         Affine("affine-length", features=(LENGTH,)),
         Affine(),
         Affine("affine-both", features=(LENGTH, EMBEDDING)),

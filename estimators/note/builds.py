@@ -93,7 +93,13 @@ def terms_at(ops: Ops, model: Model, parameters: Named, batch: Batch, draw: Arra
     """The terms of a form at labels ``draw`` (N, K), with no baseline."""
     log_q = model.log_q(ops, parameters, batch)
     loss = model.loss(ops, parameters, batch, ops.expand_dims(draw, 0))[0]
-    return FormTerms(log_q, objective.at_label(ops, log_q, draw), loss, ops.zeros_like(loss))
+    return FormTerms(
+        log_q=log_q,
+        log_q_at_draw=objective.at_label(ops, log_q, draw),
+        loss=loss,
+        baseline=ops.zeros_like(loss),
+        lengths=ops.sum(batch.mask, axis=1),
+    )
 
 
 def surrogate(form: Form, baseline: Baseline, subject: Subject) -> SurrogateBuild:

@@ -26,14 +26,15 @@ class FormTerms(NamedTuple):
     """What a form is made of.
 
     Shape:
-        ``log_q`` (N, K); ``log_q_at_draw``, log q(y_j|x_j), ``loss``, L(x_j, y_j), and
-        ``baseline`` (N,).
+        ``log_q`` (N, K); ``log_q_at_draw``, log q(y_j|x_j), ``loss``, L(x_j, y_j), ``baseline``
+        and ``lengths``, |x_j| in tokens, (N,).
     """
 
     log_q: Array
     log_q_at_draw: Array
     loss: Array
     baseline: Array
+    lengths: Array
 
 
 class Form(NamedTuple):
@@ -57,6 +58,15 @@ def _one_pass(ops: Ops, terms: FormTerms) -> Array:
 def _analytic_entropy(ops: Ops, terms: FormTerms) -> Array:
     weight = ops.stop_gradient(terms.loss) - terms.baseline
     return weight * terms.log_q_at_draw - entropy(ops, terms.log_q) + terms.loss
+
+
+def _reward_per_token(ops: Ops, terms: FormTerms) -> Array:
+    weight = ops.stop_gradient(terms.loss) / terms.lengths - terms.baseline
+    return weight * terms.log_q_at_draw - entropy(ops, terms.log_q) + terms.loss
+
+
+def _no_entropy(ops: Ops, terms: FormTerms) -> Array:
+    return (ops.stop_gradient(terms.loss) - terms.baseline) * terms.log_q_at_draw + terms.loss
 
 
 def _printed_entropy(ops: Ops, terms: FormTerms) -> Array:
@@ -106,6 +116,9 @@ FORMS = {
     for form in (
         Form("one-pass", "(CL + CQ + 1 - B) log q + L", _one_pass),
         Form("analytic-entropy", "(CL - B) log q - H + L", _analytic_entropy),
+        # Two of the code that the note's authors released in 2016: claims released.*
+        Form("reward-per-token", "(CL / |x| - B) log q - H + L", _reward_per_token),
+        Form("no-entropy", "(CL - B) log q + L", _no_entropy),
         Form("printed-entropy", "(CL - B) log q + H + L", _printed_entropy),
         Form("not-held", "(L + log q + 1 - B) log q + L, nothing detached", _not_held),
         Form("score-line", "(CL + CQ + 1 - B) log q", _score_line),

@@ -21,7 +21,7 @@ from .step import TrainingState
 from .training_options import Schedule, TrainingOptions, TrainingTask, options_from
 
 #: Raised by one when a checkpoint of the version before cannot be read any more.
-VERSION = 2
+VERSION = 3
 
 #: Arrays of a state by what stands before the slash in their name.
 KINDS = ("parameters", "moments", "lambda")

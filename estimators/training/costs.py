@@ -1,7 +1,8 @@
 """C of a batch, as what is differentiated in a training step.
 
-C = (sum over labelled [L - alpha log q] + sum over unlabelled U) / (N_l + N_u), where U is either
-enumerated or replaced by the surrogate of one drawn label, whose gradient has the same mean.
+C = (sum over labelled [L - alpha log q] + sum over unlabelled U) / (N_l + N_u); a step sees n_l and
+n_u of the sentences. U is enumerated, or replaced by the surrogate of one drawn label, whose
+gradient has the same mean, or of two.
 
 Reference:
     Kingma et al. (2014), Semi-supervised learning with deep generative models.
@@ -10,8 +11,10 @@ Reference:
 from __future__ import annotations
 
 import dataclasses
+from typing import NamedTuple
 
 from gradproof.estimators.note.builds import Named, SurrogateBuild, exact_objective
+from gradproof.estimators.note.pairs import PairBuild, renormalised_live
 from gradproof.reference_models import objective
 from gradproof.reference_models.batch import from_arrays
 from gradproof.reference_models.model import Model
@@ -52,6 +55,27 @@ class SampledSurrogate:
 
 
 @dataclasses.dataclass(frozen=True)
+class PairSurrogate:
+    """The surrogate of N sentences at two labels each, ``first`` and ``second`` (1, N, K)."""
+
+    pairs: PairBuild
+
+    @property
+    def n(self) -> int:
+        """N."""
+        return self.pairs.n
+
+    def __call__(self, ops: Ops, parameters: Named, inputs: Named) -> dict[str, Array]:
+        """``cost``, to differentiate, and ``value``, the estimate of U: sums over sentences."""
+        terms = self.pairs.terms(ops, parameters, inputs)
+        value = renormalised_live(ops, terms.one, terms.other, terms.loss, terms.other_loss)
+        return {
+            "cost": ops.sum(self.pairs.costs(ops, terms)),
+            "value": ops.stop_gradient(ops.sum(value - objective.entropy(ops, terms.log_q))),
+        }
+
+
+@dataclasses.dataclass(frozen=True)
 class EnumeratedObjective:
     """U of N sentences over all labels, with ``draw`` the labels (K, N, K)."""
 
@@ -66,15 +90,46 @@ class EnumeratedObjective:
         return {"cost": cost, "value": ops.stop_gradient(cost)}
 
 
+class Weights(NamedTuple):
+    """What the cost of one labelled and of one unlabelled sentence of a step is multiplied with."""
+
+    labelled: float
+    unlabelled: float
+
+
+def weights_of_c(labelled: int, unlabelled: int, all_labelled: int, all_unlabelled: int) -> Weights:
+    """N_l/n_l and N_u/n_u over N_l + N_u: the mean of a step is the gradient of C.
+
+    Valid when: the sentences of each kind are drawn uniformly, with or without replacement (claim
+    ``objective.c``).
+
+    Args:
+        labelled, unlabelled: how many of each kind the step has.
+        all_labelled, all_unlabelled: how many C has.
+    """
+    total = all_labelled + all_unlabelled
+    return Weights(all_labelled / labelled / total, all_unlabelled / unlabelled / total)
+
+
+def weights_of_batch(labelled: int, unlabelled: int) -> Weights:
+    """One over the sentences of the step, for either kind: C of the batch as if it were all.
+
+    A step's mean is the gradient of a cost in which labelled sentences count
+    (n_l/N_l) / (n_u/N_u) times what they count in C.
+    """
+    return Weights(*[1.0 / (labelled + unlabelled)] * 2)
+
+
 @dataclasses.dataclass(frozen=True)
 class BatchCost:
     """C of some sentences without labels and ``n`` by ``t`` with, under ``labelled.<name>``."""
 
-    unlabelled: SampledSurrogate | EnumeratedObjective
+    unlabelled: SampledSurrogate | PairSurrogate | EnumeratedObjective
     model: Model
     n: int
     t: int
     alpha: float
+    weights: Weights
 
     def __call__(self, ops: Ops, parameters: Named, inputs: Named) -> dict[str, Array]:
         """``cost``, to differentiate, ``value``, C or its estimate, and what U's part gives."""
@@ -88,8 +143,8 @@ class BatchCost:
         labelled = ops.sum(
             objective.labelled(ops, self.model, parameters, batch, arrays["draw"], self.alpha)
         )
-        total = self.n + self.unlabelled.n
+        known, unknown = self.weights
         return terms | {
-            "cost": (labelled + terms["cost"]) / total,
-            "value": (ops.stop_gradient(labelled) + terms["value"]) / total,
+            "cost": known * labelled + unknown * terms["cost"],
+            "value": known * ops.stop_gradient(labelled) + unknown * terms["value"],
         }

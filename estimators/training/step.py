@@ -16,12 +16,23 @@ from gradproof.estimators.baselines import Baseline
 from gradproof.estimators.baselines.protocol import BaselineBatch
 from gradproof.estimators.note.builds import ModelBuild, Named, SurrogateBuild
 from gradproof.estimators.note.forms import FORMS
+from gradproof.estimators.note.pairs import PairBuild, pair_inputs, renormalised
 from gradproof.reference_models.batch import UNLABELLED, Batch, make_batch
 from gradproof.reference_models.model import Model, every_label, one_hot
 from gradproof.reference_models.ops import Ops
 
-from .costs import LABELLED, BatchCost, EnumeratedObjective, SampledSurrogate
-from .training_options import SAMPLED, TrainingTask
+from .costs import (
+    LABELLED,
+    BatchCost,
+    EnumeratedObjective,
+    PairSurrogate,
+    SampledSurrogate,
+    Weights,
+    weights_of_batch,
+    weights_of_c,
+)
+from .training_options import OF_BATCH, TrainingTask
+from .unlabelled import ENUMERATION, TWO_LABELS
 
 #: Embeddings begin this much smaller than those that checks draw: theirs are large so that every
 #: gradient can be seen, and with them a classifier of rare tokens has much to unlearn.
@@ -146,21 +157,43 @@ def cost_of(
     labels: np.random.Generator,
 ) -> tuple[BatchCost, dict[str, np.ndarray]]:
     """C of two batches as a build, and its inputs, with labels drawn where U is sampled."""
-    model, options, k = task.model, task.options, task.model.classes
-    part: SampledSurrogate | EnumeratedObjective
-    if options.estimator == SAMPLED:
-        form = FORMS[options.form]
-        part = SampledSurrogate(
-            SurrogateBuild(form, task.baseline, model, unlabelled.n, unlabelled.t)
-        )
-        draw = one_hot(draw_labels(labels, log_q(task, state.parameters, unlabelled)), k)
-    else:
-        part = EnumeratedObjective(model, unlabelled.n, unlabelled.t)
-        draw = every_label(unlabelled.n, k)
-    inputs = unlabelled.arrays() | {"draw": draw} | dict(state.lambda_)
-    of_labelled = labelled.arrays() | {"draw": one_hot(labelled.labels, k)}
+    part, drawn = _unlabelled_part(task, state, unlabelled, labels)
+    inputs = unlabelled.arrays() | drawn | dict(state.lambda_)
+    of_labelled = labelled.arrays() | {"draw": one_hot(labelled.labels, task.model.classes)}
     inputs |= {f"{LABELLED}{name}": array for name, array in of_labelled.items()}
-    return BatchCost(part, model, labelled.n, labelled.t, options.alpha), inputs
+    cost = BatchCost(
+        part,
+        task.model,
+        labelled.n,
+        labelled.t,
+        task.options.alpha,
+        step_weights(task, labelled.n, unlabelled.n),
+    )
+    return cost, inputs
+
+
+def step_weights(task: TrainingTask, labelled: int, unlabelled: int) -> Weights:
+    """The weights of a step of so many sentences of each kind, as the run's options have them."""
+    if task.options.weights == OF_BATCH:
+        return weights_of_batch(labelled, unlabelled)
+    split = task.prepared.split
+    return weights_of_c(labelled, unlabelled, len(split.labelled), len(split.unlabelled))
+
+
+def _unlabelled_part(
+    task: TrainingTask, state: TrainingState, batch: Batch, rng: np.random.Generator
+) -> tuple[SampledSurrogate | PairSurrogate | EnumeratedObjective, dict[str, np.ndarray]]:
+    """U of a batch by the estimator of a run, and the labels at which it is taken."""
+    model, row, k = task.model, task.options.row, task.model.classes
+    if row.name == ENUMERATION:
+        return EnumeratedObjective(model, batch.n, batch.t), {"draw": every_label(batch.n, k)}
+    if row.name == TWO_LABELS:
+        pairs = PairBuild(renormalised, model, batch.n, batch.t, with_entropy=True)
+        first, second = draw_two_labels(rng, log_q(task, state.parameters, batch))
+        return PairSurrogate(pairs), pair_inputs(first[None], second[None], k)
+    surrogate = SurrogateBuild(FORMS[row.form or ""], task.baseline, model, batch.n, batch.t)
+    labels = draw_labels(rng, log_q(task, state.parameters, batch))
+    return SampledSurrogate(surrogate), {"draw": one_hot(labels, k)}
 
 
 def draw_labels(rng: np.random.Generator, log_q: np.ndarray) -> np.ndarray:
@@ -168,6 +201,15 @@ def draw_labels(rng: np.random.Generator, log_q: np.ndarray) -> np.ndarray:
     cumulated = np.cumsum(np.exp(log_q), axis=1)
     cumulated /= cumulated[:, -1:]  # then exactly 1 from the last label of positive probability on
     return (cumulated <= rng.random((len(log_q), 1))).sum(axis=1)
+
+
+def draw_two_labels(rng: np.random.Generator, log_q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Two different labels (N,) for each row of log q (N, K), drawn without replacement."""
+    first = draw_labels(rng, log_q)
+    left = np.where(np.eye(log_q.shape[1], dtype=bool)[first], -np.inf, log_q)
+    # Where the first is all but sure the others' probabilities are too small to be added up as they
+    # are; only their ratios count.
+    return first, draw_labels(rng, left - left.max(axis=1, keepdims=True))
 
 
 def log_q(task: TrainingTask, parameters: Arrays, batch: Batch) -> np.ndarray:

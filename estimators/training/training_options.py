@@ -12,12 +12,18 @@ from gradproof.reference_models.corpora import PreparedCorpus, Unit, load, prepa
 from gradproof.reference_models.model import Model
 from gradproof.reference_models.registry import make_model
 
-#: How U of a sentence without label is had: from one label drawn, or from all of them.
-SAMPLED, ENUMERATED = "sampled", "enumerated"
-ESTIMATORS = (SAMPLED, ENUMERATED)
+from .unlabelled import ESTIMATORS, SAMPLED, Unlabelled
 
 #: The forms whose mean is the gradient of U; the others are parts of it, or wrong on purpose.
 TRAINABLE_FORMS = ("one-pass", "analytic-entropy")
+
+#: How a step weighs its sentences: so that its mean is the gradient of C, or all of them alike, as
+#: the code that the note's authors released does.
+OF_C, OF_BATCH = "c", "batch"
+WEIGHTS = (OF_C, OF_BATCH)
+
+#: What is taken if neither is said.
+FORM, BASELINE = "one-pass", "per-token"
 
 #: Stages of a run by name.
 STAGES = ("initial", "middle", "end")
@@ -48,10 +54,13 @@ class TrainingOptions:
         length: tokens that a sentence is cut to. ``vocabulary``: tokens that the model knows.
         labelled: texts whose label may be seen; None: 50 for each class, or a fifth of them all.
         held_out: texts that accuracy is measured on; None: 1000, or a fifth of them all.
-        estimator: of U, ``sampled`` or ``enumerated``.
-        form: of the surrogate, where U is sampled. ``baseline``: likewise, a row of BASELINES.
+        estimator: of U, a row of :data:`~.unlabelled.ESTIMATORS`.
+        form: of the surrogate, where the estimator is ``sampled``; None: one-pass. ``baseline``:
+            likewise, a row of BASELINES; None: per-token.
         alpha: the weight of -log q of the known label.
         batch: sentences without a label in each step. ``labelled_batch``: with one.
+        weights: of the sentences in a step: ``c``, each kind by N/n, so that a step is an unbiased
+            estimate of C; ``batch``, all alike.
         learning_rate: Adam's.
         seed: of split, initial parameters, batches, noise, draws and lambda.
 
@@ -78,11 +87,12 @@ class TrainingOptions:
     labelled: int | None = None
     held_out: int | None = None
     estimator: str = SAMPLED
-    form: str = "one-pass"
-    baseline: str = "per-token"
-    alpha: float = 10.0
+    form: str | None = None
+    baseline: str | None = None
+    alpha: float = 30.0
     batch: int = 128
     labelled_batch: int = 32
+    weights: str = OF_C
     learning_rate: float = 0.01
     seed: int = 0
 
@@ -90,15 +100,36 @@ class TrainingOptions:
         for name in ("width", "hidden", "latent", "auxiliary", "batch", "labelled_batch"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} = {getattr(self, name)}, expected 1 or more")
-        _check_one_of("estimator", self.estimator, ESTIMATORS)
-        _check_one_of("form", self.form, TRAINABLE_FORMS)
-        check_baseline(self.baseline)
+        _check_one_of("estimator", self.estimator, tuple(ESTIMATORS))
+        self._check_surrogate()
+        _check_one_of("weights", self.weights, WEIGHTS)
         if not 0.0 < self.learning_rate < math.inf:
             raise ValueError(f"learning_rate = {self.learning_rate}, expected a positive number")
         if not 0.0 <= self.alpha < math.inf:
             raise ValueError(f"alpha = {self.alpha}, expected 0 or a positive number")
         if not 0.0 <= self.dropout <= 1.0:
             raise ValueError(f"dropout = {self.dropout}, expected a probability, 0 to 1")
+
+    def _check_surrogate(self) -> None:
+        if self.estimator == SAMPLED:
+            _check_one_of("form", self.row.form or "", TRAINABLE_FORMS)
+            check_baseline(self.row.baseline or "")
+            return
+        for name in ("form", "baseline"):
+            if getattr(self, name) is not None:
+                own = getattr(self.row, name) or "none"
+                raise ValueError(
+                    f"{name} = {getattr(self, name)!r} with estimator {self.estimator!r}, whose "
+                    f"{name} is {own}: leave it out, or take estimator {SAMPLED!r}"
+                )
+
+    @property
+    def row(self) -> Unlabelled:
+        """The estimator, with the form and the baseline that it has in this run."""
+        row = ESTIMATORS[self.estimator]
+        if self.estimator != SAMPLED:
+            return row
+        return row._replace(form=self.form or FORM, baseline=self.baseline or BASELINE)
 
     def as_dict(self) -> dict[str, Any]:
         """Every option by name, of types that JSON has."""
@@ -227,7 +258,7 @@ def make_task(options: TrainingOptions) -> TrainingTask:
         if hasattr(options, field.name) and field.name != "vocabulary"  # there it is a count
     }
     model: Model = dataclasses.replace(default, **sizes)
-    return TrainingTask(options, prepared, model, check_baseline(options.baseline))
+    return TrainingTask(options, prepared, model, BASELINES[options.row.baseline or "none"])
 
 
 def prepare_training(options: TrainingOptions) -> PreparedCorpus:

@@ -14,8 +14,8 @@ from gradproof.estimators.backends.autograd_backend import AutogradOps
 from gradproof.estimators.baselines import BASELINES
 from gradproof.estimators.baselines.batch_mean import RunningMean
 from gradproof.estimators.baselines.learned import LearnedBaseline
-from gradproof.estimators.baselines.per_token import PerToken
 from gradproof.estimators.baselines.protocol import BaselineBatch, BaselineInput
+from gradproof.estimators.baselines.running import AveragingBaseline
 from gradproof.estimators.note import estimate_moments
 from gradproof.estimators.note.bench import Bench
 from gradproof.estimators.note.exact import reference
@@ -113,6 +113,7 @@ VALUES = {
     "none": lambda known, losses, n, subject: 0.0,
     "constant": lambda known, losses, n, subject: known["bias"],
     "per-token": lambda known, losses, n, subject: affine(known, subject, n),
+    "mean-loss": lambda known, losses, n, subject: known["bias"],
     "affine-length": lambda known, losses, n, subject: affine(known, subject, n),
     "affine-embedding": lambda known, losses, n, subject: affine(known, subject, n),
     "affine-both": lambda known, losses, n, subject: affine(known, subject, n),
@@ -241,7 +242,7 @@ def test_a_running_mean_forgets_by_its_decay(decay, n, seed):
 # ------------------------------------------------------------------ learning
 
 LEARNED = [name for name, of in BASELINES.items() if isinstance(of, LearnedBaseline)]
-NETS = [name for name in LEARNED if not isinstance(BASELINES[name], PerToken)]
+NETS = [name for name in LEARNED if not isinstance(BASELINES[name], AveragingBaseline)]
 
 
 def sentences(rng, n=5, width=2):
@@ -310,6 +311,7 @@ def test_running_means_learn_by_their_decay(seed):
     by_hand = {
         "running-mean": ("lambda.mean", 0.75, mean(x.losses)),
         "running-mean-first": ("lambda.mean", 0.75, mean(x.losses)),
+        "mean-loss": ("lambda.bias", 0.9, mean(x.losses)),
         "per-token": ("lambda.length", 0.99, math.fsum(x.losses) / math.fsum(x.lengths)),
     }
     for name, (key, decay, new) in by_hand.items():

@@ -28,15 +28,15 @@ from gradproof.estimators.training.step import (
     cost_of,
     draw_batches,
     draw_labels,
+    draw_two_labels,
     initial_state,
     largest_class,
     log_q,
     look,
+    step_weights,
 )
 from gradproof.estimators.training.training_options import (
-    ENUMERATED,
     FORMER,
-    SAMPLED,
     TRAINABLE_FORMS,
     Schedule,
     TrainingOptions,
@@ -44,6 +44,7 @@ from gradproof.estimators.training.training_options import (
     make_task,
     options_from,
 )
+from gradproof.estimators.training.unlabelled import ENUMERATION, ESTIMATORS, SAMPLED
 from gradproof.reference_models import objective
 from gradproof.reference_models.batch import make_batch
 from gradproof.reference_models.model import one_hot
@@ -121,6 +122,7 @@ class Batches:
     unlabelled: object
     gradient: object
     bounds: object
+    unlabelled_weight: float
 
 
 @functools.lru_cache
@@ -136,16 +138,18 @@ def batches_of(text, model):
     exact, other = (
         reference(Subject(task.model, parameters, batch)) for batch in (unlabelled, known)
     )
-    total = known.n + unlabelled.n
-    gradient = {name: (part[name] + exact.gradient[name]) / total for name in part}
+    # Of twelve texts 4 are labelled, 3 held out and 5 left; a step takes two of either kind.
+    known_weight, weight = 4 / 2 / (4 + 5), 5 / 2 / (4 + 5)
+    gradient = {name: known_weight * part[name] + weight * exact.gradient[name] for name in part}
 
     def bounds(extra=0.0):
         # Of the labelled part as of an estimate at that label: the weight of the score is alpha.
         return {
-            name: (exact.bound(name, extra) + other.bound(name, alpha)) / total for name in part
+            name: weight * exact.bound(name, extra) + known_weight * other.bound(name, alpha)
+            for name in part
         }
 
-    return Batches(known, unlabelled, gradient, bounds)
+    return Batches(known, unlabelled, gradient, bounds, weight)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,7 +174,7 @@ def gradient(task, of, rng=None):
 @each_model
 def test_an_enumerated_step_has_the_exact_gradient(text, model):
     """C of a batch is differentiated as the reference differentiates its two parts, over N."""
-    task, of = small(text, model=model, estimator=ENUMERATED), batches_of(text, model)
+    task, of = small(text, model=model, estimator=ENUMERATION), batches_of(text, model)
     found, values = gradient(task, of)
     bounds = of.bounds()
     assert set(found) == set(of.gradient) == set(task.model.initial(np.random.default_rng(0)))
@@ -178,6 +182,19 @@ def test_an_enumerated_step_has_the_exact_gradient(text, model):
         assert np.abs(value).max() > 100.0 * bounds[name], f"{name}: an error could not be seen"
         assert np.abs(found[name] - value).max() <= bounds[name], name
     assert np.isfinite(values["value"])
+
+
+@pytest.mark.torch
+def test_a_step_that_weighs_all_alike_divides_by_their_number(text):
+    """As the released code does; the value is weighed as the gradient is."""
+    task, of = small(text, weights="batch", estimator=ENUMERATION), batches_of(text, "seqdgm")
+    other = small(text, estimator=ENUMERATION)
+    assert step_weights(task, 2, 2) == (1 / 4, 1 / 4)
+    assert step_weights(other, 2, 2) == pytest.approx((2 / 9, 5 / 18))  # of one rounding or two
+    alike, weighed = gradient(task, of)[0], gradient(other, of)[0]
+    assert any(np.abs(alike[name] - weighed[name]).max() > 1e-3 for name in alike)  # of parts in 10
+    with pytest.raises(ValueError, match="weights = 'c2', expected c or batch"):
+        TrainingOptions(weights="c2")
 
 
 @pytest.mark.torch
@@ -205,6 +222,87 @@ def test_a_sampled_step_has_that_gradient_in_the_mean(text, baseline, form):
         assert np.abs(value).max() > 100.0 * bounds[name], f"{name}: an error could not be seen"
         assert np.abs(found.mean[name] - value).max() <= bounds[name], name
     assert max(array.max() for array in found.variance.values()) > 0.0, "nothing was drawn"
+
+
+def mean_over_labels(task, of):
+    """The mean of a step's gradient over the labels drawn for the sentences without one."""
+    q = np.exp(log_q(task, initial_state(task).parameters, of.unlabelled))
+    return estimate_moments.enumerate_draws(
+        lambda draw: gradient(task, of, Choosing(draw.argmax(axis=1), q))[0], q
+    ).mean
+
+
+def compare_with(found, expected, bounds):
+    """Whether two gradients by name differ by rounding alone."""
+    return {name: np.abs(found[name] - expected[name]).max() <= bounds[name] for name in expected}
+
+
+#: What B and L/|x| add to the weight of the score: lambda is below 6, and lengths below 5.
+EXTRA = 30.0
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("estimator", ["s1", "no-baseline"])
+def test_released_steps_of_one_label_have_that_gradient_too(text, estimator):
+    """S1, and no baseline: the entropy differentiated, and nothing that biases."""
+    task, of = small(text, estimator=estimator), batches_of(text, "seqdgm")
+    assert all(compare_with(mean_over_labels(task, of), of.gradient, of.bounds(EXTRA)).values())
+
+
+@pytest.mark.torch
+def test_the_released_default_keeps_the_share_of_each_length(text):
+    """1/|x| of E[L s] of each sentence, as claim released.reward derives, and no more."""
+    task, of = small(text, estimator="s1-normalised"), batches_of(text, "seqdgm")
+    found, bounds = mean_over_labels(task, of), of.bounds(EXTRA)
+    known = reference(Subject(task.model, initial_state(task).parameters, of.unlabelled))
+    lost = known.probability * known.loss
+    lost *= (1.0 - 1.0 / of.unlabelled.mask.sum(axis=1))[:, None]
+    each = of.unlabelled_weight
+    expected = {
+        name: value - each * np.tensordot(lost, known.score[name], axes=2)
+        for name, value in of.gradient.items()
+    }
+    assert all(compare_with(found, expected, bounds).values())
+    assert not all(compare_with(found, of.gradient, bounds).values()), "nothing was lost"
+
+
+@pytest.mark.torch
+def test_a_step_of_two_labels_is_exact_where_there_are_no_more(text):
+    """Both are always drawn, in either order, and their weights are their probabilities."""
+    task, of = small(text, estimator="s2"), batches_of(text, "seqdgm")
+    q = np.exp(log_q(task, initial_state(task).parameters, of.unlabelled))
+
+    class Both(Choosing):
+        """The first as chosen; what is left is sure."""
+
+        def random(self, shape):
+            """Once from q; then anything."""
+            made = super().random(shape)
+            self.q = 1.0 - np.eye(2)[self.labels]
+            self.labels = 1 - self.labels
+            return made
+
+    found = estimate_moments.enumerate_draws(
+        lambda draw: gradient(task, of, Both(draw.argmax(axis=1), q))[0], q
+    )
+    bounds = {name: 2.0 * bound for name, bound in of.bounds(EXTRA).items()}  # two labels
+    assert all(compare_with(found.mean, of.gradient, bounds).values())
+
+
+def test_two_labels_are_drawn_without_replacement():
+    """The second is another, also where the first is all but sure; each in its proportion."""
+    rng = np.random.default_rng(0)
+    q = np.array([0.5, 0.3, 0.2])
+    first, second = draw_two_labels(rng, np.log(np.tile(q, (20_000, 1))))
+    assert (first != second).all()
+    pair = np.mean((first == 0) & (second == 1))
+    expected = q[0] * q[1] / (1.0 - q[0])
+    # Six standard errors: wrong by chance once in 500 million seeds, and the seed is fixed.
+    assert abs(pair - expected) <= 6.0 * np.sqrt(expected * (1.0 - expected) / 20_000)
+    sure = np.tile([0.0, -800.0, -801.0], (1000, 1))
+    first, second = draw_two_labels(rng, sure)
+    assert (first == 0).all()
+    assert set(second) == {1, 2}
 
 
 @pytest.mark.torch
@@ -255,12 +353,13 @@ def test_labels_are_drawn_in_proportion_and_none_of_probability_zero():
 
 @pytest.mark.torch
 @each_model
-@pytest.mark.parametrize("estimator", [SAMPLED, ENUMERATED])
+@pytest.mark.parametrize("estimator", ESTIMATORS)
 def test_the_same_seed_gives_the_same_bits_and_a_look_changes_none(text, model, estimator):
     """Another seed does not."""
 
     def trained(seed, looking=False):
-        task = small(text, model=model, estimator=estimator, seed=seed, baseline="affine-both")
+        baseline = "affine-both" if estimator == SAMPLED else None
+        task = small(text, model=model, estimator=estimator, seed=seed, baseline=baseline)
         state = initial_state(task)
         for _ in range(3):
             if looking:
@@ -270,17 +369,21 @@ def test_the_same_seed_gives_the_same_bits_and_a_look_changes_none(text, model, 
 
     once = trained(1)
     assert same(once.parameters, trained(1, looking=True).parameters)
-    assert same(once.lambda_, trained(1).lambda_)
+    if estimator == SAMPLED:  # not all of the others have a lambda
+        assert same(once.lambda_, trained(1).lambda_)
     assert not same(once.parameters, trained(2).parameters)
 
 
 @pytest.mark.torch
 def test_sampled_and_enumerated_runs_see_the_same_batches(text):
     """So that what differs between them is the estimator alone."""
-    tasks = [small(text, estimator=estimator) for estimator in (SAMPLED, ENUMERATED)]
-    one, other = (advance(task, initial_state(task)) for task in tasks)
-    assert one.batches == other.batches
-    assert one.draws != other.draws
+    tasks = [small(text, estimator=estimator) for estimator in ESTIMATORS]
+    states = {task.options.estimator: advance(task, initial_state(task)) for task in tasks}
+    assert len(states) == len(ESTIMATORS)
+    enumerated = states.pop(ENUMERATION)
+    for state in states.values():
+        assert state.batches == enumerated.batches
+        assert state.draws != enumerated.draws
 
 
 @pytest.mark.torch
@@ -457,7 +560,15 @@ def test_a_baseline_that_biases_is_refused(name):
     ("changes", "words"),
     [
         ({"baseline": "nope"}, "no baseline is called 'nope'; known: none, constant"),
-        ({"estimator": "guessed"}, "estimator = 'guessed', expected sampled or enumerated"),
+        ({"estimator": "guessed"}, "estimator = 'guessed', expected sampled or s1 or"),
+        (
+            {"estimator": "s1", "baseline": "mlp"},
+            "baseline = 'mlp' with estimator 's1', whose baseline is per-token: leave it out",
+        ),
+        (
+            {"estimator": "s2", "form": "one-pass"},
+            "form = 'one-pass' with estimator 's2', whose form is none: leave it out",
+        ),
         ({"form": "printed-entropy"}, "expected one-pass or analytic-entropy"),
         ({"batch": 0}, "batch = 0, expected 1 or more"),
         ({"learning_rate": float("nan")}, "learning_rate = nan"),
@@ -565,7 +676,7 @@ def test_accuracy_is_that_of_the_likeliest_label_without_noise(text):
 def test_names_are_learned(model):
     """After a few steps on real text, far more than the largest class's share are right."""
     sizes = {"hidden": 12, "width": 8, "labelled": 400, "held_out": 500}
-    task = make_task(TrainingOptions(model=model, learning_rate=0.01, alpha=30.0, **sizes))
+    task = make_task(TrainingOptions(model=model, learning_rate=0.01, alpha=300.0, **sizes))
     state = initial_state(task)
     # One encoder for a, y and h takes longer to serve the classifier.
     for _ in range(40 if model == "seqdgm" else 150):

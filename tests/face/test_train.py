@@ -15,6 +15,7 @@ from gradproof.checks.variance.records import BaselineVariance, Stage, Training
 from gradproof.cli import main
 from gradproof.estimators.training import checkpoint as files
 from gradproof.estimators.training.training_options import Schedule, TrainingOptions, make_task
+from gradproof.estimators.training.unlabelled import ESTIMATORS
 from gradproof.reference_models.corpora import last_names, load
 
 TEXTS = "words,kind\n" + "".join(
@@ -79,6 +80,17 @@ def test_a_run_leaves_a_record_and_checkpoints(tmp_path, model):
 
 
 @pytest.mark.torch
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_each_estimator_trains(tmp_path, estimator):
+    """And the record says which it was, and what was subtracted."""
+    found = run("run", "--estimator", estimator, "--steps", "2", "--stages", "none", *SMALL)
+    assert found.exit_code == 0, found.output
+    kept = record(tmp_path / "run")
+    own = {"sampled": "per-token"}.get(estimator, ESTIMATORS[estimator].baseline or "none")
+    assert (kept.estimator, kept.baseline) == (estimator, own)
+
+
+@pytest.mark.torch
 def test_ctrl_c_says_how_to_go_on_and_going_on_changes_nothing(tmp_path, monkeypatch):
     """Status 130; the resumed run has its options from the checkpoint and ends the same."""
     whole = run("whole", "--steps", "5", "--every", "2", "--stages", "none", *SMALL)
@@ -114,7 +126,7 @@ def test_a_run_goes_on_for_longer_but_not_with_other_options():
     assert "3 steps in" in longer.stdout
     other = run("run", "--resume", "--alpha", "2")
     assert other.exit_code == 2
-    assert "is of a run with alpha = 10.0, not 2.0; leave the option out" in other.stderr
+    assert "is of a run with alpha = 30.0, not 2.0; leave the option out" in other.stderr
 
 
 #: A model of few parameters on names, which needs no file.
@@ -251,6 +263,8 @@ def test_training_that_diverges_is_an_error():
         (["--model", "gpt"], "unknown model 'gpt'"),
         (["--data", "none"], "none"),
         (["--form", "pathwise"], "expected one-pass or analytic-entropy"),
+        (["--estimator", "s3"], "estimator = 's3', expected sampled or s1 or s1-normalised or s2"),
+        (["--estimator", "s1", "--baseline", "mlp"], "whose baseline is per-token: leave it out"),
         (["--stages", "late"], "stage 'late' is none of"),
         (["--resume"], "holds no checkpoint to resume from"),
         (["--labelled", "1"], "labelled is 1"),

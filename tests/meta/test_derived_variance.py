@@ -15,6 +15,7 @@ from gradproof.derivations.kernel.oracle import Oracle
 from gradproof.derivations.registry import derivation
 from gradproof.estimators.baselines.batch_mean import BatchMean
 from gradproof.estimators.baselines.constant import Constant
+from gradproof.estimators.note.pairs import renormalised_weights
 
 ROWS = [check for check in (*variance_rows.CHECKS, *renormalised.CHECKS) if check.expected == HOLDS]
 
@@ -158,27 +159,78 @@ def test_a_baseline_that_leaves_nothing_out_is_refuted(scene):
     assert found.verdict == REFUTED, found.explain()
 
 
-RELEASED = renormalised.released
+LIVE = renormalised.renormalised_live
 
 #: Weights of pairs that are not the ones which a row is about.
 WEIGHTS = {
     "equal weights": lambda ops, one, other, loss, other_loss: 0.5 * (loss + other_loss),
     "the score part forgotten": lambda ops, one, other, loss, other_loss: (
-        ops.stop_gradient(RELEASED(ops, one, other, one - one + 1.0, other - other)) * loss
-        + ops.stop_gradient(RELEASED(ops, one, other, one - one, other - other + 1.0)) * other_loss
+        ops.stop_gradient(LIVE(ops, one, other, one - one + 1.0, other - other)) * loss
+        + ops.stop_gradient(LIVE(ops, one, other, one - one, other - other + 1.0)) * other_loss
     ),
     "the first label alone": lambda ops, one, other, loss, other_loss: loss,
 }
 
 
 @pytest.mark.parametrize("name", WEIGHTS)
+@pytest.mark.parametrize("kind", ["typical", "seqdgm", "seqdgm-a"])
 @pytest.mark.parametrize("check", ["renormalised/derived", "renormalised/corrected"])
-def test_wrong_weights_of_pairs_are_refuted(scene, check, name):
-    """Whether the row is about the released weights or about the right ones."""
-    scene.replace(renormalised, check.split("/")[1].replace("derived", "released"), WEIGHTS[name])
-    found = scene.run(check)
+def test_wrong_weights_of_pairs_are_refuted(scene, check, name, kind):
+    """Whether the row is about the released weights or about the right ones, on any model."""
+    place = check.split("/")[1].replace("derived", "renormalised")
+    scene.replace(renormalised, place, WEIGHTS[name])
+    found = scene.run(check, kind)
     assert not found.crash, found.explain()
     assert found.verdict == REFUTED, found.explain()
+
+
+@pytest.mark.parametrize("kind", ["typical", "seqdgm", "seqdgm-a"])
+@pytest.mark.parametrize("cost", ["renormalised_live", "corrected"])
+def test_right_weights_and_live_ones_are_told_from_the_released(scene, cost, kind):
+    """The row of the released weights holds where the right ones are planted, and not else."""
+    right = cost == "corrected"
+    scene.replace(renormalised, "renormalised", getattr(renormalised, cost))
+    found = scene.run("renormalised/released", kind)
+    assert found.verdict == (HOLDS if right else REFUTED), found.explain()
+
+
+def without_baseline(ops, one, other, loss, other_loss):
+    """The weights held, and no baseline: not what live weights give."""
+    weight, other_weight = renormalised_weights(ops, one, other)
+    weight, other_weight = ops.stop_gradient(weight), ops.stop_gradient(other_weight)
+    held, other_held = ops.stop_gradient(loss), ops.stop_gradient(other_loss)
+    return weight * (held * one + loss) + other_weight * (other_held * other + other_loss)
+
+
+def with_batch_mean(ops, one, other, loss, other_loss):
+    """A baseline of the batch: each sentence has the others' losses in its own cost."""
+    shared = ops.stop_gradient(ops.sum(loss))
+    return RENORMALISED(ops, one, other, loss, other_loss) - shared * one
+
+
+RENORMALISED = renormalised.renormalised
+
+
+@pytest.mark.parametrize("kind", ["typical", "seqdgm", "seqdgm-a"])
+@pytest.mark.parametrize(
+    ("check", "cost"),
+    [("renormalised/live", without_baseline), ("renormalised/batch", with_batch_mean)],
+)
+def test_another_baseline_of_pairs_is_refuted(scene, check, cost, kind):
+    """None at all, or one of the whole batch, in the groups that the score reaches."""
+    scene.replace(renormalised, "renormalised", cost)
+    found = scene.run(check, kind)
+    assert not found.crash, found.explain()
+    assert found.verdict == REFUTED, found.explain()
+    assert re.match(r"(e|w)\.", found.worst), found.worst
+
+
+def test_many_labels_are_not_enumerated_by_pairs(scene):
+    """Nothing is compared where there are more pairs than are allowed, and that is said."""
+    scene.replace(renormalised, "MOST_PAIRS", 5)
+    found = scene.run("renormalised/corrected", "seqdgm")
+    assert found.verdict == UNDECIDED
+    assert "zero comparisons" in found.crash
 
 
 @pytest.mark.parametrize("check", ROWS, ids=lambda check: check.id)

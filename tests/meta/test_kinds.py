@@ -234,8 +234,8 @@ def test_bounds_that_know_no_cancellation_would_be_caught(monkeypatch):
     def by_size_alone(_, moments, *__):
         return spread.RoundingBound(by_size(moments), True, moments.count, 1.0)
 
-    monkeypatch.setattr(spread, "measured", by_size_alone)
-    monkeypatch.setattr(spread, "supposed", lambda moments, *_: by_size(moments))
+    monkeypatch.setattr(spread, "measure_bound", by_size_alone)
+    monkeypatch.setattr(spread, "supposed_bound", lambda moments, *_: by_size(moments))
     assert said("numpy/peaked-softmax", exact_error=0.0) == REFUTED
 
 
@@ -243,7 +243,7 @@ def test_bounds_that_are_too_wide_would_be_caught(monkeypatch):
     """A checker that lets rounding explain anything refutes no small bias."""
     assert said("numpy/rare-labels-overweighed") == REFUTED
     wide = spread.RoundingBound(np.ones(3), True)
-    monkeypatch.setattr(spread, "measured", lambda *_: wide)
+    monkeypatch.setattr(spread, "measure_bound", lambda *_: wide)
     assert said("numpy/rare-labels-overweighed") == UNDECIDED
 
 

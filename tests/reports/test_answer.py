@@ -73,7 +73,7 @@ def test_each_record_has_the_command_that_made_it():
         assert given.get("--shared-encoder") == apart
         assert run.data == given.get("--data", TrainingOptions().data)
         assert run.estimator == given.get("--estimator", TrainingOptions().estimator)
-        assert run.baseline in (TrainingOptions().baseline, "none")
+        assert run.baseline in (TrainingOptions().row.baseline, "none")
         assert run.steps[-1] == int(given.get("--steps", Schedule().steps))
         sentences = {stage.sentences for stage in run.stages}
         assert sentences == ({int(given["--sentences"])} if "--sentences" in given else set())
@@ -204,7 +204,7 @@ def test_estimators_are_compared_at_equal_steps_and_at_equal_seconds(training):
     sampled = dataclasses.replace(training, stages=())
     enumerated = dataclasses.replace(
         sampled,
-        estimator="enumerated",
+        estimator="enumeration",
         steps=np.array([0, 20]),
         seconds=np.array([0.0, 4.5]),
         accuracy=np.array([0.1, 0.6]),

@@ -22,13 +22,15 @@ from gradproof.estimators.note.subject import Subject
 from gradproof.estimators.training import checkpoint as files
 from gradproof.estimators.training.step import batch_of, largest_class, pick
 from gradproof.estimators.training.training_options import (
-    ESTIMATORS,
+    BASELINE,
+    FORM,
     TRAINABLE_FORMS,
     Schedule,
     TrainingOptions,
     TrainingTask,
     make_task,
 )
+from gradproof.estimators.training.unlabelled import ESTIMATORS
 from gradproof.reference_models.model import group_of
 from gradproof.reference_models.registry import MODELS
 
@@ -39,12 +41,17 @@ from .options import TRACEBACK
 HELP = {
     "model": f"Of {', '.join(MODELS)}.",
     "data": "Corpus by name (`gradproof data`), or a CSV, TSV or JSONL file.",
-    "estimator": f"Of U, where no label is known: {' or '.join(ESTIMATORS)}.",
-    "form": f"Of the surrogate, if sampled: {' or '.join(TRAINABLE_FORMS)}.",
-    "baseline": f"Subtracted, if sampled. Of {', '.join(BASELINES)}; not those that bias.",
+    "estimator": "Of U, where no label is known. "
+    + "; ".join(f"{row.name}: {row.says}" for row in ESTIMATORS.values())
+    + ".",
+    "form": f"Of the surrogate, if sampled: {' or '.join(TRAINABLE_FORMS)}.  [default: {FORM}]",
+    "baseline": f"Subtracted, if sampled. Of {', '.join(BASELINES)}; not those that bias.  "
+    f"[default: {BASELINE}]",
     "alpha": "Weight of -log q of a known label.",
     "batch": "Sentences without a label in each step.",
     "labelled_batch": "Sentences with a label in each step.",
+    "weights": "Of a step's sentences. c: its mean is the gradient of C; batch: all alike, as in "
+    "the released code, and a known label counts for more than in C.",
     "learning_rate": "Adam's.",
     "labelled": "Texts whose label is seen.  [default: 50 a class, a fifth of all at most]",
     "held_out": "Texts to measure accuracy on.  [default: 1000, a fifth of all at most]",
@@ -67,6 +74,8 @@ HELP = {
 
 #: The types of options whose default is None.
 TYPES: dict[str, Any] = {
+    "form": str,
+    "baseline": str,
     "labelled": click.IntRange(min=1),
     "held_out": click.IntRange(min=1),
     "text": str,

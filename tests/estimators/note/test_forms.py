@@ -34,6 +34,7 @@ each_form = pytest.mark.parametrize("name", FORMS)
 DERIVATIVES = {
     "one-pass": lambda c, q, b, s, d, h: (c + q + 1 - b) * s + d,
     "analytic-entropy": lambda c, q, b, s, d, h: (c - b) * s - h + d,
+    "no-entropy": lambda c, q, b, s, d, h: (c - b) * s + d,
     "printed-entropy": lambda c, q, b, s, d, h: (c - b) * s + h + d,
     "not-held": lambda c, q, b, s, d, h: (d + s) * q + (c + q + 1 - b) * s + d,
     "score-line": lambda c, q, b, s, d, h: (c + q + 1 - b) * s,
@@ -43,6 +44,10 @@ DERIVATIVES = {
     "score-of-loss": lambda c, q, b, s, d, h: (c - b) * s,
     "magic-box": lambda c, q, b, s, d, h: (c + q + 1) * s + d,
 }
+
+#: Forms whose score term has the loss per token, in place of the loss.
+PER_TOKEN = {"reward-per-token": DERIVATIVES["analytic-entropy"]}
+DERIVATIVES |= PER_TOKEN
 
 #: Forms in which the loss is held, and nowhere else: parameters of L alone are cut off, which is
 #: zero in one framework and an error in another. They are differentiated by e and w.
@@ -90,8 +95,9 @@ def test_the_derivative_is_that_of_the_formula(backend, name, seed, labels, base
         for n, y in enumerate(labels):
             score, pathwise = known.score[parameter][n], known.pathwise[parameter][n, y]
             entropy = -weighted(known.probability[n] * (finite[n] + 1.0), score)
+            tokens = subject.batch.mask[n].sum() if name in PER_TOKEN else 1.0
             expected += DERIVATIVES[name](
-                known.loss[n, y], known.log_q[n, y], baseline, score[y], pathwise, entropy
+                known.loss[n, y] / tokens, known.log_q[n, y], baseline, score[y], pathwise, entropy
             )
         slack = known.bound(parameter, extra=baseline)
         if name == "not-held":  # log q once more as a factor, of score and pathwise gradient
@@ -118,7 +124,8 @@ def test_a_form_costs_each_sentence_by_itself(name, seed, n):
     logits = rng.standard_normal((n, 3))
     ops = AutogradOps()
     log_q = ops.log_softmax(logits)
-    terms = FormTerms(log_q, log_q[:, 1], rng.standard_normal(n), rng.standard_normal(n))
+    lengths = rng.integers(1, 4, n).astype(float)
+    terms = FormTerms(log_q, log_q[:, 1], *rng.standard_normal((2, n)), lengths)
     found = FORMS[name].cost(ops, terms)
     assert found.shape == (n,)
     for row in range(n):
