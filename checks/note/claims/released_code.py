@@ -116,7 +116,7 @@ def _rows(claim: str, form: str, baseline: str, *statements: str) -> tuple[Check
 
 
 #: Of what has no a there are no small cases: these run on text alone.
-_redrawn = checks_of("released.redrawn", models=("seqdgm-a",))
+_redrawn = checks_of("released.redrawn", models=("seqdgm-a",), limits="it is about this model")
 
 CHECKS = (
     *_rows(
