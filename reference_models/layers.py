@@ -96,19 +96,19 @@ def noise(
     Args:
         tokens: the states after all tokens are read, and not the last one alone.
     """
-    found = {}
+    arrays = {}
     if options.input_dropout:
         shape: tuple[int, ...] = (n, t, options.width)
-        found[f"dropout.{group}.input"] = _dropped(rng, shape, options.input_dropout)
+        arrays[f"dropout.{group}.input"] = _dropped(rng, shape, options.input_dropout)
     if options.output_dropout:
         shape = (n, t, options.hidden) if tokens else (n, options.hidden)
-        found[f"dropout.{group}.output"] = _dropped(rng, shape, options.output_dropout)
+        arrays[f"dropout.{group}.output"] = _dropped(rng, shape, options.output_dropout)
     if options.batch_norm == FIXED:
         for name in ("mean", "log_variance"):
             # Statistics of batches that came before: the same for all sentences of this one.
             row = STATISTICS_SCALE * rng.standard_normal(options.hidden)
-            found[f"norm.{group}.{name}"] = np.tile(row, (n, 1))
-    return found
+            arrays[f"norm.{group}.{name}"] = np.tile(row, (n, 1))
+    return arrays
 
 
 def _dropped(rng: np.random.Generator, shape: tuple[int, ...], rate: float) -> np.ndarray:

@@ -116,16 +116,16 @@ def verify(
     )
     prepared = _check(plan)
     corpus = prepared.corpus
-    found, missing = _available(backends)
+    backends_found, missing = _available(backends)
     chosen = _ordered(find_checks(tuple(only)))
-    idle = {check.id: why for check in chosen if (why := _idle(check, plan, found))}
+    idle = {check.id: why for check in chosen if (why := _idle(check, plan, backends_found))}
     asked = [check for check in chosen if not only or check.id != FORWARD]
     if asked and all(check.id in idle for check in asked):
         raise ValueError(f"nothing to run: {asked[0].id}: {idle[asked[0].id]}")
     jobs = [
         (name, check.id)
         for check in chosen
-        for name in found
+        for name in backends_found
         if name in check.backends and check.id not in idle
     ]
     evidence: dict[Job, Evidence] = {}
@@ -134,7 +134,9 @@ def verify(
         if progress:
             progress(len(evidence), len(jobs), f"{result.backend} {result.id}")
     in_order = {job: evidence[job] for job in jobs}
-    settled = tuple(_repeatable(found, plan) for found in _without_blocked(in_order))
+    settled = tuple(
+        _repeatable(backends_found, plan) for backends_found in _without_blocked(in_order)
+    )
     return Verification(
         evidence=settled,
         data=corpus.name,

@@ -113,17 +113,17 @@ class AutogradBackend:
         """A reverse pass through a reverse pass."""
 
         def call(parameters: Arrays, inputs: Arrays) -> dict[str, np.ndarray]:
-            known, given = _copies(parameters), _copies(inputs)
+            copied, given = _copies(parameters), _copies(inputs)
 
             def cost(traced: dict[str, Array]) -> Array:
-                return build(AutogradOps(), {**known, **traced}, given)
+                return build(AutogradOps(), {**copied, **traced}, given)
 
             def slope(traced: dict[str, Array]) -> Array:
                 gradient = autograd.grad(cost)(traced)
                 return sum(anp.sum(gradient[name] * given[f"along.{name}"]) for name in wrt)
 
             with _independence_is_an_answer():
-                return dict(autograd.grad(slope)({name: known[name] for name in wrt}))
+                return dict(autograd.grad(slope)({name: copied[name] for name in wrt}))
 
         return call
 

@@ -284,16 +284,16 @@ def backend() -> TheanoBackend:
             import theano.sandbox.rng_mrg
             import theano.tensor
     except Exception as error:  # Theano fails in many ways beside a newer NumPy, or with odd flags
-        found = f"theano is installed but cannot be imported with NumPy {np.__version__}"
+        fault = f"theano is installed but cannot be imported with NumPy {np.__version__}"
         needs = (
             "it needs numpy==1.23.5, scipy<1.11 and setuptools<81 on CPython 3.11: "
             "pip install 'gradproof[theano]'"
         )
         if flags != FLAGS:
-            found += f" and THEANO_FLAGS={flags}"
+            fault += f" and THEANO_FLAGS={flags}"
             needs = (
                 "unset THEANO_FLAGS, or put blas.ldflags=,cxx= in it, so that Theano asks for no "
                 f"BLAS and no C compiler; mend the other flags; if it fails all the same, {needs}"
             )
-        raise BackendMissing(f"{found}: {type(error).__name__}: {error}; {needs}") from error
+        raise BackendMissing(f"{fault}: {type(error).__name__}: {error}; {needs}") from error
     return TheanoBackend(theano)

@@ -88,7 +88,7 @@ def tables(subject: Subject) -> Tables:
     inputs = subject.inputs(every_label(subject.batch.n, subject.model.classes))
     values = build(all_labels, subject)
     still = {name: np.zeros(np.shape(array)) for name, array in subject.parameters.items()}
-    found = values(AutogradOps(), _step(subject.parameters, still), inputs)
+    whole_values = values(AutogradOps(), _step(subject.parameters, still), inputs)
     score: dict[str, np.ndarray] = {}
     pathwise: dict[str, np.ndarray] = {}
     for name, array in still.items():
@@ -99,10 +99,10 @@ def tables(subject: Subject) -> Tables:
             stepped = _step(subject.parameters, still | {name: along})
             for key, value in values(AutogradOps(), stepped, inputs).items():
                 slopes[key].append(np.imag(value) / STEP)
-        shape = (*np.shape(found["loss"]), *array.shape)
+        shape = (*np.shape(whole_values["loss"]), *array.shape)
         score[name] = np.stack([slope.T for slope in slopes["log_q"]], axis=-1).reshape(shape)
         pathwise[name] = np.stack(slopes["loss"], axis=-1).reshape(shape)
-    return Tables(np.real(found["log_q"]).T, np.real(found["loss"]), score, pathwise)
+    return Tables(np.real(whole_values["log_q"]).T, np.real(whole_values["loss"]), score, pathwise)
 
 
 def _step(parameters: Arrays, direction: Arrays) -> dict[str, np.ndarray]:

@@ -88,8 +88,8 @@ def load(
         CorpusError: The name is unknown, the file cannot be used (`load_table`), or a
             column or unit was given for a known corpus, which has its own.
     """
-    given = {"text": text, "label": label, "unit": unit}
-    given = {argument: value for argument, value in given.items() if value is not None}
+    columns = {"text": text, "label": label, "unit": unit}
+    columns = {argument: value for argument, value in columns.items() if value is not None}
     entry = CORPORA.get(str(name_or_path))
     if entry is None:
         _check_path(name_or_path)
@@ -99,9 +99,9 @@ def load(
             label="label" if label is None else label,
             unit="word" if unit is None else unit,
         )
-    if given:
+    if columns:
         raise CorpusError(
-            f"{given} given for corpus {name_or_path!r}, expected none, for it has its "
+            f"{columns} given for corpus {name_or_path!r}, expected none, for it has its "
             "own; leave them out, they are for files."
         )
     return entry.load()

@@ -93,8 +93,8 @@ def second_term(study: Study, sign: float) -> list[Comparison]:
 
 def derivative(study: Study) -> list[Comparison]:
     """The enumerated gradient against complex steps in random directions, and in this framework."""
-    subject, known, rng = study.subject, study.reference, study.rng()
-    if not np.isfinite(known.log_q).all():
+    subject, exact, rng = study.subject, study.reference, study.rng()
+    if not np.isfinite(exact.log_q).all():
         raise ValueError(
             f"a label of {study.name} has probability zero: a complex step cannot tell log q of "
             "minus infinity, since complex numbers have no order; give every label some probability"
@@ -102,14 +102,14 @@ def derivative(study: Study) -> list[Comparison]:
     whole = build(exact_objective, subject)
     inputs = subject.inputs(every_label(subject.batch.n, subject.model.classes))
     here = study.bench.gradient(whole, subject, inputs)
-    comparisons = study.compare_gradient(here, dict(known.gradient), study.names())
+    comparisons = study.compare_gradient(here, dict(exact.gradient), study.names())
     for name in study.names():
-        direction = {key: np.zeros_like(value) for key, value in known.gradient.items()}
-        direction[name] = rng.choice([-1.0, 1.0], size=known.gradient[name].shape)
+        direction = {key: np.zeros_like(value) for key, value in exact.gradient.items()}
+        direction[name] = rng.choice([-1.0, 1.0], size=exact.gradient[name].shape)
         stepped = complex_step.derivative(whole, subject.parameters, inputs, direction)
-        found = float((known.gradient[name] * direction[name]).sum())
-        bound = known.bound(name) * max(1, known.gradient[name].size)
-        signal = float(np.abs(known.gradient[name]).sum())
+        found = float((exact.gradient[name] * direction[name]).sum())
+        bound = exact.bound(name) * max(1, exact.gradient[name].size)
+        signal = float(np.abs(exact.gradient[name]).sum())
         comparisons.append(
             compare(f"{name} along a direction", found, stepped, bound, study.name, signal=signal)
         )
@@ -185,20 +185,20 @@ def check_known(study: Study) -> None:
 
 def cost_value(study: Study) -> list[Comparison]:
     """C in one pass against the sum sentence by sentence."""
-    subject, known = study.subject, study.reference
+    subject, exact = study.subject, study.reference
     check_known(study)
-    found = study.bench.values(build(whole_cost, subject), subject, cost_inputs(study))["C"]
+    value = study.bench.values(build(whole_cost, subject), subject, cost_inputs(study))["C"]
     total = 0.0
     for row, label in enumerate(subject.batch.labels):
         if label == UNLABELLED:
-            positive = np.flatnonzero(known.probability[row] > 0.0)
+            positive = np.flatnonzero(exact.probability[row] > 0.0)
             total += sum(
-                known.probability[row, k] * (single(study, row, k) + known.log_q[row, k])
+                exact.probability[row, k] * (single(study, row, k) + exact.log_q[row, k])
                 for k in positive
             )
         else:
-            total += single(study, row, label) - ALPHA * known.log_q[row, label]
-    return [compare("C", found, total / subject.batch.n, scale(study), study.name)]
+            total += single(study, row, label) - ALPHA * exact.log_q[row, label]
+    return [compare("C", value, total / subject.batch.n, scale(study), study.name)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -285,35 +285,35 @@ def unlabelled_as_derived(study: Study) -> list[Comparison]:
 
 def cost_as_derived(study: Study) -> list[Comparison]:
     """C, and its gradient, from tables of both kinds of sentences."""
-    subject, known, derived = study.subject, study.tables, derivation("objective.c")
+    subject, tables, derived = study.subject, study.tables, derivation("objective.c")
     labels = subject.batch.labels
     i, j = np.flatnonzero(labels != UNLABELLED), np.flatnonzero(labels == UNLABELLED)
     drawn_from = {
-        "q": np.exp(known.log_q[:, j].T),
-        "log_q": known.log_q[:, j].T,
-        "loss": known.loss[:, j].T,
+        "q": np.exp(tables.log_q[:, j].T),
+        "log_q": tables.log_q[:, j].T,
+        "loss": tables.loss[:, j].T,
         "alpha": ALPHA,
     }
     inputs = cost_inputs(study)
     value = study.bench.values(build(whole_cost, subject), subject, inputs)["C"]
     whole = derived.further["cost"](
-        labelled_loss=known.loss[labels[i], i], labelled_log_q=known.log_q[labels[i], i],
+        labelled_loss=tables.loss[labels[i], i], labelled_log_q=tables.log_q[labels[i], i],
         **drawn_from,
     )  # fmt: skip
-    found = study.bench.gradient(build(scalar_cost, subject), subject, inputs)
+    gradient = study.bench.gradient(build(scalar_cost, subject), subject, inputs)
     expected = {
         name: derived.oracle(
-            labelled_pathwise=known.pathwise[name][labels[i], i],
-            labelled_score=known.score[name][labels[i], i],
-            score=known.score[name][:, j].swapaxes(0, 1),
-            pathwise=known.pathwise[name][:, j].swapaxes(0, 1),
+            labelled_pathwise=tables.pathwise[name][labels[i], i],
+            labelled_score=tables.score[name][labels[i], i],
+            score=tables.score[name][:, j].swapaxes(0, 1),
+            pathwise=tables.pathwise[name][:, j].swapaxes(0, 1),
             **drawn_from,
         )
         for name in study.names()
     }
     return [
         compare("C", value, whole, scale(study), study.name),
-        *study.compare_gradient(found, expected, study.names()),
+        *study.compare_gradient(gradient, expected, study.names()),
     ]
 
 

@@ -116,19 +116,19 @@ def as_derived(study: Study, cost: PairCost) -> list[Comparison]:
 
 def compare_values(study: Study, cost: PairCost) -> list[Comparison]:
     """The enumerated mean of a pair's cost at each sentence, against the derived mean."""
-    subject, known = study.subject, study.reference
+    subject, exact = study.subject, study.reference
     inputs, weight = inputs_at_all(study)
     values = study.bench.values(build_of(subject, cost, values=True), subject, inputs)["cost"]
     mean = (weight * values).sum(axis=0)
     oracle = derivation("renormalised").oracle
-    grown = 1.0 / (1.0 - known.probability.max())
-    size = (2.0 + known.forward.largest) * float(np.abs(known.loss).max())
+    grown = 1.0 / (1.0 - exact.probability.max())
+    size = (2.0 + exact.forward.largest) * float(np.abs(exact.loss).max())
     return [
         compare(
             f"value of sentence {row}",
             mean[row],
-            float(oracle(q=known.probability[row], f=known.loss[row])),
-            8.0 * grown**2 * known.value_bound() * (1.0 + size),
+            float(oracle(q=exact.probability[row], f=exact.loss[row])),
+            8.0 * grown**2 * exact.value_bound() * (1.0 + size),
             study.name,
             signal=1.0 + size,
         )

@@ -67,22 +67,22 @@ def contents(finding: BaselineReport) -> list[str]:
         n: share for n, share in finding.shares.items() if share is None or abs(share) > NOTHING
     }
     lines = []
-    known = {n: share for n, share in shares.items() if share is not None}
-    if known and len(known) == len(shares) == len(finding.shares):
-        one = known[min(known)] * min(known)
-        if all(abs(share * n - one) <= 1e-3 * abs(one) for n, share in known.items()):
+    parts = {n: share for n, share in shares.items() if share is not None}
+    if parts and len(parts) == len(shares) == len(finding.shares):
+        one = parts[min(parts)] * min(parts)
+        if all(abs(share * n - one) <= 1e-3 * abs(one) for n, share in parts.items()):
             part = "1/N" if abs(one - 1.0) < 1e-3 else f"{one:.3g}/N"  # three digits are printed
             lines.append(
                 f"Of N sentences it contains {part} of its own loss: the score term keeps 1 - "
                 f"{part} of it."
             )
-        elif max(known.values()) - min(known.values()) <= 1e-3 * max(map(abs, known.values())):
+        elif max(parts.values()) - min(parts.values()) <= 1e-3 * max(map(abs, parts.values())):
             lines.append(
-                f"It contains {known[min(known)]:.3g} of its own loss: the score term keeps 1 - "
-                f"{known[min(known)]:.3g} of it."
+                f"It contains {parts[min(parts)]:.3g} of its own loss: the score term keeps 1 - "
+                f"{parts[min(parts)]:.3g} of it."
             )
-    if not lines and known:
-        each = ", ".join(f"{share:.3g} of {n}" for n, share in known.items())
+    if not lines and parts:
+        each = ", ".join(f"{share:.3g} of {n}" for n, share in parts.items())
         lines.append(f"It contains of its own loss, by the number of sentences: {each}.")
     if finding.changed:
         names = ", ".join(finding.changed)
