@@ -23,6 +23,8 @@ class SeqDGMA:
 
     The note counts the encoder, and the sampling of a, to what the classifier shares with the rest:
     one LSTM reads the sentence for q(a|x), q(y|a,x) and q(h|x,a,y), and its parameters are in e.
+    (It also gives the classifier an LSTM of its own, of SeqDGM and of this model alike; that is the
+    other reading, ``shared_encoder=False``, where encoder and a are shared through a alone.)
     There may be dropout and batch normalisation around each LSTM (:mod:`.layers`); those of the
     shared one are the same for all three.
 

@@ -24,24 +24,24 @@ from .plant import TYPICAL, kinds_of
 # ------------------------------------------------------------------ U, C and the labelled part
 
 
-def u_plus_entropy(ops, log_q, losses):
+def u_plus_entropy(ops, log_q, losses, *_):
     """U with E[-log q] in place of E[log q]."""
     terms = ops.transpose(losses) - objective.finite(ops, log_q)
     return ops.sum(ops.exp(log_q) * terms, axis=-1)
 
 
-def u_unweighted(ops, log_q, losses):
+def u_unweighted(ops, log_q, losses, *_):
     """U as a mean over labels, whatever their probability."""
     terms = ops.transpose(losses) + objective.finite(ops, log_q)
     return ops.sum(terms * ops.exp(0.0 * log_q) / 3.0, axis=-1)
 
 
-def u_without_log_q(ops, log_q, losses):
+def u_without_log_q(ops, log_q, losses, *_):
     """U with its second term left out."""
     return ops.sum(ops.exp(log_q) * ops.transpose(losses), axis=-1)
 
 
-def u_off_by_a_millionth(ops, log_q, losses):
+def u_off_by_a_millionth(ops, log_q, losses, *_):
     """U with each of its terms larger by a millionth: an error that does not cancel as U may."""
     terms = ops.transpose(losses) + objective.finite(ops, log_q)
     size = ops.where(terms > 0.0, terms, -terms)
