@@ -1,8 +1,8 @@
-"""Write docs/answer.md, the README and docs/shares.svg anew, from the records in docs/records.
+"""Write docs/answer.md, the README, docs/shares.svg and docs/estimators.svg anew, from the records.
 
     python benchmarks/answer.py
 
-The commands that made the records are in docs/answer.md. What is between two marks of a page is
+The commands that made docs/records are in docs/answer.md. What is between two marks of a page is
 written here; all else of it is left alone.
 """
 
@@ -12,21 +12,30 @@ from pathlib import Path
 
 from gradproof.checks.json_records import from_json
 from gradproof.checks.variance.record_texts import other_texts
-from gradproof.checks.variance.records import Training
+from gradproof.checks.variance.records import EstimatorTable, Training
 from gradproof.cli.figures import save
 from gradproof.reports.answer import fill, measured_runs, title
+from gradproof.reports.estimator_table import draw as draw_table
+from gradproof.reports.estimator_table import layout as layout_table
 from gradproof.reports.shares import draw_runs, layout_runs
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 def records(folder: Path) -> dict[str, Training]:
-    """The training runs of a folder by name; those of cost are records of another kind."""
+    """The training runs of a folder by name; the others are records of another kind."""
     return {
         path.stem: from_json(Training, path.read_text(encoding="utf-8"))
         for path in sorted(folder.glob("*.json"), key=lambda path: path.stem)
-        if path.stem != "scaling"
+        if path.stem not in ("scaling", "estimators")
     }
+
+
+def estimator_table(path: Path) -> EstimatorTable | None:
+    """The record of estimators side by side, if there is one."""
+    if not path.is_file():
+        return None
+    return from_json(EstimatorTable, path.read_text(encoding="utf-8"))
 
 
 def main() -> None:
@@ -36,8 +45,10 @@ def main() -> None:
         other = other_texts(run, f"docs/records/{name}.json")
         if other is not None:
             print(other)
+    table = estimator_table(ROOT / "docs" / "records" / "estimators.json")
     for path in (ROOT / "docs" / "answer.md", ROOT / "README.md"):
-        path.write_text(fill(path.read_text(encoding="utf-8"), runs), encoding="utf-8")
+        page = fill(path.read_text(encoding="utf-8"), runs, table)
+        path.write_text(page, encoding="utf-8")
     shown = measured_runs(runs)
     stages = [run.stages for run in shown]
     titles = [title(run) for run in shown]
@@ -46,6 +57,12 @@ def main() -> None:
         layout_runs(stages),
         lambda axes: draw_runs(axes, stages, titles),
     )
+    if table is not None:
+        save(
+            str(ROOT / "docs" / "estimators.svg"),
+            layout_table(table),
+            lambda axes: draw_table(axes, table),
+        )
 
 
 if __name__ == "__main__":

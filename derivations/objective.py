@@ -221,8 +221,8 @@ def objective_c() -> Derivation:
         verdict=PROVED,
         finding="∂C is the average of ∂L - α ∂log q over labelled sentences and of ∂U over "
         "unlabelled ones, and drawing one label for each unlabelled sentence gives an "
-        "estimate with that mean; so does a minibatch of nₗ and nᵤ sentences with the weights "
-        "Nₗ/nₗ and Nᵤ/nᵤ, and none in which both kinds weigh the same, unless nₗ/Nₗ is nᵤ/Nᵤ",
+        "estimate with that mean; so does a minibatch of n_l and n_u sentences with the weights "
+        "N_l/n_l and N_u/n_u, and none that weighs both kinds alike, unless n_l/N_l is n_u/N_u",
         valid=(*VALID, "α and the numbers of sentences do not depend on the parameters"),
         symbols={
             "C": "the average over all sentences, written out in part 1",
@@ -231,7 +231,7 @@ def objective_c() -> Derivation:
             "L_i": "L(x_i, y_i; φ, θ, e), its loss at that label",
             "q_k,j": "q(k|x_j; w, e) of unlabelled sentence j; L_k,j its loss at label k",
             "α": "the weight of the classifier's own loss",
-            "nₗ, nᵤ": "the labelled and unlabelled sentences of a minibatch; t is a place in it",
+            "n_l, n_u": "the labelled and unlabelled sentences of a minibatch; t is a place in it",
             "a_i, b_j": "what labelled sentence i and unlabelled sentence j add",
             "A, Z": "the mean of what a place of either kind adds",
             "f_k, f_m": "what two sentences add at the labels k and m drawn for them, with "
@@ -250,7 +250,7 @@ def objective_c() -> Derivation:
                 "holds for any number of them",
             ),
             _minibatch(
-                "with weights Nₗ/nₗ and Nᵤ/nᵤ the mean of a minibatch is that of all sentences",
+                "with weights N_l/n_l and N_u/n_u the mean of a minibatch is that of all sentences",
                 (N_l / n_l / (N_l + N_u), N_u / n_u / (N_l + N_u)),
                 _average(_c_l, _c_u),
                 "a_i and b_j may be a sentence's cost, its gradient, or an estimate of it whose "
@@ -258,10 +258,10 @@ def objective_c() -> Derivation:
                 "sentences drawn with replacement or without",
             ),
             _minibatch(
-                "with 1/(nₗ + nᵤ) for either kind it is another number",
+                "with 1/(n_l + n_u) for either kind it is another number",
                 (1 / (n_l + n_u), 1 / (n_l + n_u)),
                 (n_l / N_l * total(_c_l, i, N_l) + n_u / N_u * total(_c_u, j, N_u)) / (n_l + n_u),
-                "a labelled sentence counts (nₗ/Nₗ)/(nᵤ/Nᵤ) times what it does in C: the two "
+                "a labelled sentence counts (n_l/N_l)/(n_u/N_u) times what it does in C: the two "
                 "agree where as large a share of either kind is taken",
             ),
         ),

@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from gradproof.checks.variance.records import BaselineVariance, Stage, Training
+from gradproof.checks.variance.records import BaselineVariance, EstimatorTable, Stage, Training
 
 from . import marked
+from .estimator_table import write_sentence, write_tables
 from .stages import BEST, NONE, by_key, labels
 
 #: By name: training runs, of which those with stages were measured.
@@ -52,13 +53,19 @@ COMPARED: tuple[Key, ...] = (
 OTHERS = ("benchmark", "benchmark-counts")
 
 
-def fill(page: str, runs: Runs) -> str:
+def fill(page: str, runs: Runs, table: EstimatorTable | None = None) -> str:
     """A page with every marked place written anew.
+
+    Args:
+        table: estimators side by side; their places are left alone where there is none.
 
     Raises:
         ValueError: if a place is marked by a name that is none of :data:`PARTS`, or has no end.
     """
     parts = {name: functools.partial(part, runs) for name, part in PARTS.items()}
+    if table is None:
+        return marked.fill(page, parts, (*OTHERS, *OF_TABLE))
+    parts |= {name: functools.partial(part, table) for name, part in OF_TABLE.items()}
     return marked.fill(page, parts, OTHERS)
 
 
@@ -245,6 +252,13 @@ PARTS: dict[str, Callable[[Runs], str]] = {
     "training": training,
     "seeds": seeds,
     "texts": texts,
+}
+
+
+#: What it can quote of the table of estimators, by name.
+OF_TABLE: dict[str, Callable[[EstimatorTable], str]] = {
+    "estimators": write_tables,
+    "estimators-sentence": write_sentence,
 }
 
 

@@ -134,6 +134,72 @@ class Scaling:
 
 
 @dataclasses.dataclass(frozen=True)
+class EstimatorStage:
+    """The exact moments of an estimator of U's gradient at one point of its training.
+
+    ``variance`` over the labels drawn, summed over parameters and sentences; ``without`` is that of
+    one label with no baseline at the same parameters, and ``signal`` the squared norm of the
+    gradient itself. ``cosine`` is between the estimator's mean and the gradient, 1 if it is
+    unbiased, and ``cosine_w`` the same for the classifier's parameters alone.
+    """
+
+    step: int
+    variance: float
+    without: float
+    signal: float
+    cosine: float
+    cosine_w: float
+
+
+@dataclasses.dataclass(frozen=True)
+class EstimatorRun:
+    """Training with one estimator for some seconds.
+
+    ``estimator`` and ``baseline`` as the command line has them; ``classes`` is K.
+
+    Shape: ``steps``, ``seconds`` (of the steps alone, of one processor) and ``accuracy`` have one
+    entry for each look.
+    """
+
+    data: str
+    classes: int
+    estimator: str
+    baseline: str
+    seed: int
+    steps: np.ndarray
+    seconds: np.ndarray
+    accuracy: np.ndarray
+    stages: tuple[EstimatorStage, ...]
+
+    @property
+    def seconds_per_step(self) -> float:
+        """The mean over the run."""
+        return float(self.seconds[-1] / self.steps[-1])
+
+
+@dataclasses.dataclass(frozen=True)
+class EstimatorTable:
+    """Estimators side by side, on several corpora and seeds.
+
+    ``options`` are those of all runs, ``budget`` the seconds after which a run makes no further
+    step, ``most_steps`` the steps after which it makes none, ``sentences`` how many the moments are
+    of, and ``machine`` what it was timed on.
+    """
+
+    machine: str
+    options: Mapping[str, str]
+    budget: float
+    most_steps: int
+    sentences: int
+    runs: tuple[EstimatorRun, ...]
+
+    def of(self, data: str, estimator: str, baseline: str) -> list[EstimatorRun]:
+        """The runs of one row of the table, a seed each."""
+        key = (data, estimator, baseline)
+        return [run for run in self.runs if (run.data, run.estimator, run.baseline) == key]
+
+
+@dataclasses.dataclass(frozen=True)
 class RatioMap:
     """What a baseline does to the variance of each entry of each matrix of parameters.
 

@@ -9,7 +9,7 @@ import pytest
 
 from gradproof.checks.json_records import from_json
 from gradproof.checks.variance.record_texts import other_texts
-from gradproof.checks.variance.records import Training
+from gradproof.checks.variance.records import EstimatorTable, Training
 from gradproof.estimators.training.training_options import Schedule, TrainingOptions
 from gradproof.reference_models.corpora import load
 from gradproof.reports import answer
@@ -19,8 +19,14 @@ ROOT = Path(__file__).resolve().parents[2]
 RUNS = {
     path.stem: from_json(Training, path.read_text(encoding="utf-8"))
     for path in sorted((ROOT / "docs" / "records").glob("*.json"), key=lambda path: path.stem)
-    if path.stem != "scaling"
+    if path.stem not in ("scaling", "estimators")
 }
+ESTIMATORS = ROOT / "docs" / "records" / "estimators.json"
+TABLE = (
+    from_json(EstimatorTable, ESTIMATORS.read_text(encoding="utf-8"))
+    if ESTIMATORS.is_file()
+    else None
+)
 PAGES = ("README.md", "docs/answer.md")
 
 
@@ -39,14 +45,15 @@ def cells(table):
 def test_no_number_was_typed(name):
     """Each marked place is what the records give."""
     page = (ROOT / name).read_text(encoding="utf-8")
-    assert answer.fill(page, RUNS) == page, f"{name} is stale; run `python benchmarks/answer.py`"
+    written = answer.fill(page, RUNS, TABLE)
+    assert written == page, f"{name} is stale; run `python benchmarks/answer.py`"
     assert "<!-- answer -->" in page
 
 
 def test_the_page_has_every_part():
     """What can be said of the records is said."""
     page = (ROOT / "docs" / "answer.md").read_text(encoding="utf-8")
-    assert set(re.findall(r"<!-- ([\w-]+) -->", page)) == set(answer.PARTS)
+    assert set(re.findall(r"<!-- ([\w-]+) -->", page)) == {*answer.PARTS, *answer.OF_TABLE}
 
 
 def test_the_figure_is_of_these_runs():

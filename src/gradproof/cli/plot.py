@@ -15,13 +15,14 @@ from gradproof.checks.note.verify import fresh_seed
 from gradproof.checks.variance.curve import curve
 from gradproof.checks.variance.ratios import EXPECTED, KINDS, ratio_map
 from gradproof.checks.variance.record_texts import other_texts
-from gradproof.checks.variance.records import Scaling, Stage, Training
+from gradproof.checks.variance.records import EstimatorTable, Scaling, Stage, Training
 from gradproof.checks.variance.training import RECORD
 from gradproof.estimators.note.exact import reference
 from gradproof.estimators.note.parabola import Quadratics, quadratics
 from gradproof.reference_models.model import group_of
 from gradproof.reports import baselines as baselines_figure
 from gradproof.reports import cost as cost_figure
+from gradproof.reports import estimator_table
 from gradproof.reports import ratios as ratios_figure
 from gradproof.reports import shares as shares_figure
 from gradproof.reports import training as training_figure
@@ -38,6 +39,7 @@ Read = TypeVar("Read")
 
 #: What writes each kind of record, for who has none yet.
 TRAIN = "`gradproof train FOLDER` writes one"
+TABLE = "`python benchmarks/estimator_table.py` writes one"
 BENCHMARK = "the benchmark of cost against K writes one; see benchmarks/"
 
 
@@ -70,7 +72,7 @@ def command() -> None:
     """Draw figures of exact variances, as SVG, PNG or PDF.
 
     FILE ends in .svg, .png or .pdf. RECORD is a folder that `gradproof train` filled, or the
-    record.json in it; for `cost`, what the benchmark wrote.
+    record.json in it; for `cost` and `estimators`, what the benchmark wrote.
     """
 
 
@@ -185,6 +187,21 @@ def cost(record: str) -> FigureContent:
         cost_figure.LAYOUT,
         lambda axes: cost_figure.draw(axes, scaling),
         f"K = {', '.join(map(str, scaling.classes))}",
+    )
+
+
+@command.command("estimators")
+@options.RECORD
+@_save_drawing
+def estimators(record: str) -> FigureContent:
+    """Draw the accuracy of each estimator against the seconds of its steps."""
+    table = read(record, EstimatorTable, TABLE)
+    if not table.runs:
+        raise ValueError(f"{record} has no runs yet; {TABLE}")
+    return FigureContent(
+        estimator_table.layout(table),
+        lambda axes: estimator_table.draw(axes, table),
+        ", ".join(f"{data} (K = {classes})" for data, classes in estimator_table.corpora(table)),
     )
 
 
