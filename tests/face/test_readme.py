@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from gradproof.checks.note.check import SEQUENCE_MODELS
+from gradproof.checks.note.registry import CHECKS
+from gradproof.checks.note.text import TextOptions
 from gradproof.cli import main
 
 from .pages import ROOT, blocks, printed, read
@@ -39,6 +42,26 @@ def test_the_readme_has_commands() -> None:
     assert blocks(README, "python")
     # A command that was renamed would run at its full length, for minutes, and pass.
     assert SHORT.keys() <= {command.split()[1] for command in GRADPROOF}
+
+
+def test_what_it_says_of_what_runs_on_text_is_so() -> None:
+    """Row by row: how many there are, how many run on text, on both models, and on drawn cases."""
+    rows, text, both, drawn = map(
+        int,
+        re.search(
+            r"It has (\d+) rows, of which (\d+) run on text:.*?SeqDGM-A \((\d+) rows\).*?(\d+) rows "
+            r"also run on 20 small cases",
+            README,
+            re.DOTALL,
+        ).groups(),  # type: ignore[union-attr]
+    )
+    checks = list(CHECKS.values())
+    assert rows == len(checks)
+    assert text == sum(bool(check.models) for check in checks)
+    assert both == sum(set(check.models) == set(SEQUENCE_MODELS) for check in checks)
+    assert drawn == sum(check.cases is not None for check in checks)
+    options = TextOptions()
+    assert (options.labelled, options.unlabelled) == (1, 2)
 
 
 def needs(command: str) -> list[pytest.MarkDecorator]:
