@@ -71,8 +71,13 @@ class Study:
         Else the reference's, which row ``objective.u/slopes`` compares with complex steps along
         directions.
         """
+        return tables(self.subject) if self.has_few_entries else self.reference.tables()
+
+    @property
+    def has_few_entries(self) -> bool:
+        """Whether the parameters have so few entries that each can be stepped by itself."""
         entries = sum(np.size(array) for array in self.subject.parameters.values())
-        return tables(self.subject) if entries <= FEW_ENTRIES else self.reference.tables()
+        return bool(entries <= FEW_ENTRIES)
 
     @functools.cached_property
     def name(self) -> str:
