@@ -173,7 +173,7 @@ def test_forward_values_are_first_and_asked_for_or_not(run):
 def test_evidence_is_of_the_text_and_the_cases(run):
     """The subjects are the models on the text; more examples compare more numbers."""
     found, more = run(examples=1).evidence[0], run(examples=9).evidence[0]
-    assert found.subjects[0].startswith("seqdgm on words: K=3 N=4 T=3 ")
+    assert found.subjects[0].startswith("seqdgm on words: K=3 N=3 T=3 ")
     assert len(found.subjects) == 1
     assert more.comparisons > found.comparisons
     both = run(models=["seqdgm", "seqdgm-a"]).evidence[0]
