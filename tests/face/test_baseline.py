@@ -42,7 +42,7 @@ def wrong(tmp_path):
     return path
 
 
-def test_the_template_may_be_used(tmp_path):
+def test_the_template_may_be_used(tmp_path, small):
     """What --new writes passes, and is not overwritten."""
     path = tmp_path / "mine.py"
     written = CliRunner().invoke(main, ["baseline", "--new", str(path)])
@@ -52,7 +52,7 @@ def test_the_template_may_be_used(tmp_path):
     assert again.exit_code == 2
     assert "exists already" in again.output
     evidence = tmp_path / "evidence.json"
-    found = run(f"{path}:PerToken", "--json", str(evidence))
+    found = run(f"{path}:PerToken", *small, "--json", str(evidence))
     assert found.exit_code == 0, found.output
     said = r"PerToken may be used: the mean stays, and it lowers the variance by \d.* %; seed 1"
     assert re.search(said, found.output), found.output
@@ -62,9 +62,6 @@ def test_the_template_may_be_used(tmp_path):
     assert "after 5 steps of learning" in found.output
     record = json.loads(evidence.read_text(encoding="utf-8"))
     assert record["usable"]
-    corpus = load("names-8")
-    assert (record["data"], record["source"]) == (corpus.name, corpus.source)
-    assert record["fingerprint"] == corpus.fingerprint
     assert len(record["evidence"]) == 9
     assert {each["group"] for each in record["variances"]} == {"e", "w", "phi", "theta"}
 
@@ -140,9 +137,13 @@ def test_a_checkpoint_is_looked_at(wrong, tmp_path):
     options += ["--hidden", "4", "--batch", "8", "--labelled-batch", "8"]
     trained = CliRunner().invoke(main, ["train", str(folder), *options])
     assert trained.exit_code == 0, trained.output
-    found = run(f"{wrong}:batch_mean", "--checkpoint", str(folder))
+    evidence = tmp_path / "evidence.json"
+    found = run(f"{wrong}:batch_mean", "--checkpoint", str(folder), "--json", str(evidence))
     assert found.exit_code == 1, found.output
     assert "seqdgm on names-8 after 2 steps" in found.output
+    record, corpus = json.loads(evidence.read_text(encoding="utf-8")), load("names-8")
+    assert (record["data"], record["source"]) == (corpus.name, corpus.source)
+    assert record["fingerprint"] == corpus.fingerprint
     other = run(f"{wrong}:batch_mean", "--checkpoint", str(folder), "--model", "seqdgm-a")
     assert other.exit_code == 2
     assert "is of a run with model = 'seqdgm', not 'seqdgm-a'" in other.output
