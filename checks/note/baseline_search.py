@@ -7,6 +7,7 @@ model, or the same one later in its training, has others than those of one text.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 import math
@@ -19,7 +20,8 @@ from gradproof.estimators.backends import load
 from gradproof.estimators.baselines.custom import BaselineError, CustomBaseline, in_torch
 from gradproof.estimators.baselines.protocol import BaselineBatch, plain
 
-from ..evidence import GAP, Comparison
+from ..evidence import COARSEST, GAP, Comparison
+from . import own_rounding
 from .baseline_states import BaselineState
 from .loss_cases import KINDS, MODEL, SENTENCES, LossCase, LossSource
 from .study import Study
@@ -33,28 +35,18 @@ REPEATS = 16
 #: ... and in a state in which it has learned.
 REPEATS_LATER = 1
 
-#: What the losses of the others are moved by, beside the largest loss: 500 roundings of it. B moves
-#: by as much where it is steep in them, or jumps, and so may by rounding a difference of theirs.
-MOVED = 2.0**-44
-
-#: What the own loss is moved by, beside itself, from a few of its roundings to some of single
-#: precision: what B moves by is rounding, as a leak would be as much smaller as the move is. They
-#: are no short numbers: sums of such as are may be exact.
-NUDGES = tuple(
-    sign * 2.0**exponent * (1.0 + 2.0**-0.5 / place)
-    for place, exponent in enumerate((-51, -48, -36, -24, -22, -22, -21, -20), start=1)
-    for sign in (1.0, -1.0)
-)
+#: What the losses of the others are moved by, in roundings of the largest loss. B moves by as much
+#: where it is steep in them, or jumps, and so may by rounding a difference of theirs.
+MOVED = 2.0**6
 
 #: Refutations after which no more cases are tried for a row.
 ENOUGH = 24
 
-#: Half of a unit in the last place of single precision, in which a baseline may compute.
-SINGLE = float(np.finfo(np.float32).eps) / 2.0
+#: Batches of usual losses that the precision of a baseline is taken from.
+PRECISION_CASES = 5
 
-#: Rounding makes no more than this of the largest number, in single precision and with some
-#: cancellation: beyond that it is the loss that B follows.
-MOST_ROUNDING = 1e-5
+#: Draws of losses of one size that are tried where only losses of several showed a dependence.
+CLOSE = 4
 
 #: Calls with other random numbers, where B draws some.
 SEEDS = 64
@@ -87,7 +79,8 @@ class Looked:
     """What a search has looked at.
 
     ``cases`` by kind of losses; ``limits`` are the places, beyond those of the text, where the
-    baseline gave no number and so was not looked at.
+    baseline gave no number and so was not looked at. ``rounded`` is what rounding moved B by at
+    most, beside the largest loss, where it lost digits.
     """
 
     cases: dict[str, int]
@@ -97,6 +90,7 @@ class Looked:
     updates: int
     smallest: float
     limits: tuple[str, ...] = ()
+    rounded: float = 0.0
 
 
 class BaselineSearch:
@@ -106,13 +100,23 @@ class BaselineSearch:
         states: of the baseline, the fresh one first.
         source: of the losses, lengths and embeddings.
         seed: of the cases.
+        repeats: cases of each kind, number of sentences and length where it is fresh.
     """
 
-    def __init__(self, states: list[BaselineState], source: LossSource, seed: int) -> None:
-        self.states, self.source, self.seed = states, source, seed
+    def __init__(
+        self,
+        states: list[BaselineState],
+        source: LossSource,
+        seed: int,
+        repeats: int = REPEATS,
+    ) -> None:
+        self.states, self.source, self.seed, self.repeats = states, source, seed, repeats
+        self._cases: dict[bool, tuple[LossCase, ...]] = {}
         self._outcomes: dict[LossCase, Outcome] = {}
         self._limits: dict[str, None] = {}
         self._smallest: dict[str, float] = {}
+        self._units: dict[bool, float] = {}
+        self._rounded = 0.0
         #: The comparison of the case that was looked at last, when cases are drawn one by one.
         self.last = Comparison("nothing yet", 0, 0.0, 0.0, 0.0, "")
 
@@ -120,8 +124,13 @@ class BaselineSearch:
         """The states in which it has learned, or those in which it has not."""
         return tuple(row for row, state in enumerate(self.states) if state.later == later)
 
-    def cases(self, *, later: bool) -> Iterator[LossCase]:
+    def cases(self, *, later: bool) -> tuple[LossCase, ...]:
         """Cases of every kind, number of sentences, length and state."""
+        if later not in self._cases:
+            self._cases[later] = tuple(self._draw_cases(later=later))
+        return self._cases[later]
+
+    def _draw_cases(self, *, later: bool) -> Iterator[LossCase]:
         rng = np.random.default_rng([self.seed, later])
         rows = self.rows(later=later)
         for place, state in enumerate(rows):
@@ -130,7 +139,7 @@ class BaselineSearch:
             whole = not later or place == len(rows) // 2 or state == self._last_usual(rows)
             for kind, (turn, n) in itertools.product(KINDS, enumerate(SENTENCES)):
                 if whole or kind == MODEL or turn == (place + KINDS.index(kind)) % len(SENTENCES):
-                    for _ in range(REPEATS_LATER if later else REPEATS):
+                    for _ in range(REPEATS_LATER if later else self.repeats):
                         yield self.source.draw(rng, kind, n, state=state)
                         yield self.source.draw(rng, kind, n, state=state, long=True)
 
@@ -234,7 +243,8 @@ class BaselineSearch:
         largest = float(max(np.abs(case.losses).max(), np.abs(losses).max(), np.abs(values).max()))
         # Leaving a loss out of a sum takes the sum and one difference: n + 2 roundings of it, and
         # what B makes of it, a multiple or a square, makes as much of them.
-        bound = outcome.unit * (n + 2) * n * largest
+        # In single precision that would hide a leak: there it is looked at how B changes.
+        bound = own_rounding.DOUBLE * (n + 2) * n * largest
         what = f"B of a sentence as its own loss changes, losses {case.kind}"
         place = f"{case.describe()}, {self.states[case.state].name}"
         plain_case = Comparison(what, len(values), spread, bound, changed, place)
@@ -262,35 +272,102 @@ class BaselineSearch:
             noisy = noisy or b(case.losses_with(ends[1])) != b(case.losses_with(ends[1]), 1)
             if noisy:
                 return self._of_noise(case, seen, ends, b, note)
-            at_ends = [b(case.losses_with(end)) for end in ends]
-            steep = max(
-                abs(b(moved) - value)
-                for end, value in zip(ends, at_ends, strict=True)
-                for moved in _moved(case, end, largest)
-            )
-            rough = max(
-                abs(b(case.losses_with(near)) - value)
-                for end, value in zip(ends, at_ends, strict=True)
-                for near in nudged(end, largest)
-            )
+            return self._of_rounding(case, seen, ends, b, largest, note)
         except BaselineError as error:
             # It gave numbers at all of these losses, and does not a rounding away from one.
             return dataclasses.replace(
                 seen, error=0.0, coarsest=math.inf, unseen=(str(error),), note=note
             )
-        bound = seen.bound + steep + min(rough, MOST_ROUNDING * largest)
-        if any(self._in_single(case, float(end), b) for end in ends):
-            bound += seen.bound * SINGLE / outcome.unit
-        return dataclasses.replace(seen, bound=bound, note=note if seen.error > GAP * bound else "")
 
-    def _in_single(self, case: LossCase, own: float, b: Callable[..., float]) -> bool:
-        """Whether B follows the others' losses, and not in the digits that single precision lacks.
+    def _of_rounding(
+        self,
+        case: LossCase,
+        seen: Comparison,
+        ends: np.ndarray,
+        b: Callable[..., float],
+        largest: float,
+        note: str,
+    ) -> Comparison:
+        """The comparison, with a bound for what rounding can do, or undecided where it may."""
 
-        What it leaves of a small loss beside a large one is then nothing, and no leak.
-        """
-        losses = case.losses_with(own)
-        little, much = (np.where(losses == own, 1.0, 1.0 + by) for by in (2.0**-30, 0.01))
-        return b(losses * little) == b(losses) != b(losses * much)
+        def of_loss(loss: float) -> float:
+            return b(case.losses_with(loss))
+
+        unit = self.unit(later=self.states[case.state].later)
+        both = float(ends[0]), float(ends[1])
+        steep = max(
+            abs(b(moved) - of_loss(end))
+            for end in both
+            for moved in _moved(case, end, MOVED * unit * largest)
+        )
+        others = np.delete(case.losses, case.row)
+        usual = not len(others) or own_rounding.of_one_size(np.array([*others, *both]))
+        allowed = own_rounding.allow(of_loss, both, largest, unit, usual=usual)
+        made = dataclasses.replace(seen, bound=seen.bound + steep + allowed.bound)
+        if made.ratio <= 1.0 and seen.error <= COARSEST * largest:
+            self._rounded = max(self._rounded, seen.error / largest)
+            return made
+        if made.ratio > GAP and (
+            usual or any(self._stays(case, at, largest, unit, b) for at in (allowed.place, *both))
+        ):
+            return dataclasses.replace(made, note=note)
+        if 1.0 < made.ratio <= GAP:
+            return made
+        why = (
+            "where one loss is far larger than another, rounding, or numbers too small to be kept, "
+            f"may do this: {note}"
+        )
+        what = f"{seen.what}, where rounding may hide the others'"
+        return dataclasses.replace(
+            made, what=what, error=0.0, coarsest=math.inf, unseen=(why,), note=note
+        )
+
+    def _stays(
+        self, case: LossCase, place: float, largest: float, unit: float, b: Callable[..., float]
+    ) -> bool:
+        """Whether B follows its own loss where the others' are as large, and rounding small."""
+        rng, n = np.random.default_rng(case.seed), len(case.losses)
+        for turn in range(CLOSE):
+            reach = own_rounding.reaches(place, largest)[turn % 2]
+            others = place + reach * rng.uniform(-1.0, 1.0, n)
+            own = place + reach * own_rounding.AMONG
+            close = dataclasses.replace(case, losses=tuple(map(float, others)))
+
+            def of_loss(loss: float, close: LossCase = close) -> float:
+                return b(close.losses_with(loss))
+
+            values = [of_loss(float(loss)) for loss in own]
+            ends = float(own[int(np.argmin(values))]), float(own[int(np.argmax(values))])
+            size = float(np.abs([*others, *own, *values]).max())
+            if float(np.ptp(values)) <= GAP * own_rounding.DOUBLE * (n + 2) * n * size:
+                continue
+            allowed = own_rounding.allow(of_loss, ends, size, unit, usual=False)
+            bound = own_rounding.DOUBLE * (n + 2) * n * size + allowed.bound
+            if allowed.jumps:
+                if turn % 2:  # as exponents they may be far apart, and one hide another
+                    continue
+                bound += own_rounding.of_squares(unit, size)
+            if float(np.ptp(values)) > GAP * bound:
+                return True
+        return False
+
+    def unit(self, *, later: bool) -> float:
+        """The unit roundoff of what a baseline computes in, on usual losses."""
+        if later not in self._units:
+            state = self._last_usual(self.rows(later=later))
+            own, rng = self.states[state].own, np.random.default_rng(self.seed)
+            units = []
+            for turn in range(PRECISION_CASES):
+                case = self.source.draw(rng, MODEL, 3 + turn % 2)
+                x, row, losses = self.source.batch(case), case.row, np.array(case.losses)
+
+                def b(losses: np.ndarray, x: BaselineBatch = x, row: int = row) -> float:
+                    return float(_call(own, x, losses)[0][row])
+
+                with contextlib.suppress(BaselineError):
+                    units.append(own_rounding.unit_of(b, losses, (row + 1) % len(losses)))
+            self._units[later] = max(float(np.median(units or [0.0])), own_rounding.DOUBLE)
+        return self._units[later]
 
     def _of_noise(
         self, case: LossCase, seen: Comparison, ends: np.ndarray, b: object, note: str
@@ -372,6 +449,7 @@ class BaselineSearch:
             updates=updates,
             smallest=max(self._smallest.values(), default=math.inf),
             limits=tuple(self._limits),
+            rounded=self._rounded,
         )
 
 
@@ -386,20 +464,14 @@ def missing(comparisons: list[Comparison]) -> list[Comparison]:
     ]
 
 
-def nudged(loss: float, largest: float) -> list[float]:
-    """A loss moved by so little that what B moves by is rounding."""
-    size = max(abs(loss), 1e-3 * largest)  # beside zero there is nothing to round
-    return [loss + nudge * size for nudge in NUDGES]
-
-
-def _moved(case: LossCase, own: float, largest: float) -> Iterator[np.ndarray]:
+def _moved(case: LossCase, own: float, move: float) -> Iterator[np.ndarray]:
     """The losses moved by little: all to one side, and to either; equal ones stay equal."""
     rng = np.random.default_rng(case.seed)
     losses = case.losses_with(own)
     values, places = np.unique(losses, return_inverse=True)
     for step in (np.ones(len(values)), rng.choice([-1.0, 1.0], len(values))):
         for sign in (1.0, -1.0):
-            yield losses + sign * MOVED * largest * step[places]
+            yield losses + sign * move * step[places]
 
 
 def _unit(found: np.ndarray) -> float:

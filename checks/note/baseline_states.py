@@ -96,10 +96,15 @@ def _equal(before: Any, after: Any) -> bool:
         return True
 
 
+def _copy(x: BaselineBatch) -> BaselineBatch:
+    return BaselineBatch(
+        **{field.name: np.array(getattr(x, field.name)) for field in dataclasses.fields(x)}
+    )
+
+
 def _call(own: CustomBaseline, x: BaselineBatch, seed: int = 0) -> None:
     """Call the function itself, and no copy of it, as a step of training does."""
-    read = {field.name: np.array(getattr(x, field.name)) for field in dataclasses.fields(x)}
-    given = BaselineBatch(**read)
+    given = _copy(x)
     with blame(own.function, f"baseline {own.name!r}", BaselineError), seeded(own.function, seed):
         own.function(in_torch(given) if own.torch else given)
 
@@ -120,15 +125,16 @@ def after_updates(
     function, rng = copied(own.function, own.name), study.rng()
     learning = dataclasses.replace(own, function=function)
     known, rows = study.reference, np.arange(study.subject.batch.n)
+    read = sentences(study, known.loss[:, 0])
     for step in range(updates):
         labels = np.array([rng.choice(len(q), p=q / q.sum()) for q in known.probability])
         losses = scale * known.loss[rows, labels]
-        _call(learning, sentences(study, losses), seed=step)
+        _call(learning, dataclasses.replace(read, losses=losses), seed=step)
         for name, of in (("update", losses), ("fit", losses + known.log_q[rows, labels] + 1.0)):
             learn = getattr(function, name, None)
             if learn is None:
                 continue
-            x = sentences(study, np.array(losses))
+            x = _copy(dataclasses.replace(read, losses=losses))
             x = in_torch(x) if own.torch else x
             what = f"{name} of baseline {own.name!r}"
             with blame(function, what, BaselineError), seeded(function, step):

@@ -25,7 +25,8 @@ from gradproof.reference_models.model import group_of
 from gradproof.reference_models.ops import Array, Ops
 
 from ..evidence import GAP, HOLDS, REFUTED, UNDECIDED, Comparison, Evidence, compare
-from .baseline_search import MOST_ROUNDING, SEEDS, BaselineSearch, Looked, nudged
+from . import own_rounding
+from .baseline_search import REPEATS, SEEDS, BaselineSearch, Looked
 from .baseline_states import UPDATES, changed_in_call, learned, learns, sentences, states
 from .check import ROUNDING, Check
 from .claims.every_baseline import leaks
@@ -72,7 +73,10 @@ ADVICE = {
 MEANS = ("own-mean", "own-mean-alone", "own-mean-shifted", "own-mean-later")
 
 #: The moments of the estimate with a baseline.
-Enumerated = Callable[[CustomBaseline], estimate_moments.EstimateMoments]
+Enumerated = Callable[..., estimate_moments.EstimateMoments]
+
+#: The classifier's parameters, in whose gradient the score and so B is a factor of all.
+CLASSIFIER = ("w",)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,6 +175,8 @@ def examine(
     torch: bool,
     seed: int,
     updates: int = UPDATES,
+    repeats: int = REPEATS,
+    examples: int = EXAMPLES,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> BaselineReport:
     """Verdicts on a baseline, by enumeration on text, and by a search where there is none.
@@ -181,6 +187,8 @@ def examine(
         subject: the first two sentences are enumerated jointly.
         torch: whether it computes on tensors.
         updates: after how many, at most, a baseline that learns is looked at.
+        repeats: cases of each kind, number of sentences and length that are searched.
+        examples: cases that Hypothesis draws for each row, beside those.
 
     Raises:
         BaselineError: if it does not return a finite number for each sentence, or not the same at
@@ -190,24 +198,31 @@ def examine(
         # Of losses that no model has, a mean of nothing say: what comes out is looked at.
         warnings.simplefilter("ignore")
         return _examine(
-            function, subject, bench, name, torch, seed, updates, progress or (lambda *_: None)
+            CustomBaseline(copied(function, name), name, torch=torch),
+            Study(bench, subject),
+            _Effort(seed, updates, repeats, examples),
+            progress or (lambda *_: None),
         )
 
 
+@dataclasses.dataclass(frozen=True)
+class _Effort:
+    """How much is searched, and from which seed."""
+
+    seed: int
+    updates: int
+    repeats: int
+    examples: int
+
+
 def _examine(
-    function: Callable[[BaselineBatch], Any],
-    subject: Subject,
-    bench: Bench,
-    name: str,
-    torch: bool,
-    seed: int,
-    updates: int,
+    fresh: CustomBaseline,
+    whole: Study,
+    effort: _Effort,
     progress: Callable[[int, int, str], None],
 ) -> BaselineReport:
-    joint = subject.model.classes**SENTENCES <= MOST_JOINT
-    whole = Study(bench, subject)
-    study = whole.first(SENTENCES if joint else 1)
-    fresh = CustomBaseline(copied(function, name), name, torch=torch)
+    joint = whole.subject.model.classes**SENTENCES <= MOST_JOINT
+    study, name = whole.first(SENTENCES if joint else 1), fresh.name
     before = repeated(fresh, study)  # raises what a user can mend, before any run
     later = learned(fresh, study, STEPS) if learns(fresh, study) else None
     if later is not None:
@@ -219,19 +234,24 @@ def _examine(
         except BaselineError:
             later = None  # the search finds after which update it gives no number
     progress(0, 1, "updates")
-    search = BaselineSearch(states(fresh, whole, updates), _source(whole), seed)
-    enumerated = functools.cache(lambda own: study.moments_with(FORMS["one-pass"], own, {}))
+    search = BaselineSearch(
+        states(fresh, whole, effort.updates), _source(whole), effort.seed, effort.repeats
+    )
+    enumerated = functools.cache(
+        lambda own, groups=(): study.moments_with(FORMS["one-pass"], own, {}, groups)
+    )
     rows = _rows(fresh, later, enumerated, search)
     evidence = []
     for number, check in enumerate(rows):
         progress(number, len(rows), check.id)
-        found = run_check(check, bench, [study], examples=EXAMPLES, seed=seed)
+        found = run_check(check, study.bench, [study], examples=effort.examples, seed=effort.seed)
         if found.counterexample:  # shrunk: the last that was looked at
             found = dataclasses.replace(found, note=search.last.note, snippet="")
         evidence.append(found)
     used = later or fresh
     noise = _noise(study, used)
-    used = dataclasses.replace(used, calls=SEEDS if noise.any() else 1)
+    if noise.any():  # else it is the same one, whose draws were enumerated before
+        used = dataclasses.replace(used, calls=SEEDS)
     parabola = quadratics(study.reference)
     return BaselineReport(
         name=name,
@@ -244,7 +264,7 @@ def _examine(
         noise=noise,
         shares={} if noise.any() else search.shares(),
         changed=tuple(changed_in_call(fresh, study)),
-        looked=search.looked(updates if learns(fresh, study) else 0),
+        looked=search.looked(effort.updates if learns(fresh, study) else 0),
     )
 
 
@@ -291,7 +311,11 @@ def _rows(
         ),
         row("own-mean", "the mean is that without it", _mean(fresh, enumerated)),
         row("own-mean-alone", "... with one sentence", _alone(fresh)),
-        row("own-mean-shifted", f"... with {SHIFT:g} added to B", _mean(shifted, enumerated)),
+        row(
+            "own-mean-shifted",
+            f"... with {SHIFT:g} added to B",
+            _mean(shifted, enumerated, CLASSIFIER),
+        ),
     ]
     if later is not None:
         learned_ = f"after {STEPS} steps of learning"
@@ -433,27 +457,38 @@ def _over_draws(study: Study, own: CustomBaseline) -> tuple[np.ndarray, float, f
     # and what B makes of it, a multiple or a square, makes as much of them.
     largest = float(max(np.abs(study.reference.loss).max(), np.abs(found).max()))
     bound = study.reference.unit * (n + 2) * n * largest
+    worst = np.unravel_index(int(spreads.argmax()), spreads.shape)
     if spreads.max() > bound:
-        bound += min(_roughness(study, own, found, largest), MOST_ROUNDING * largest)
+        bound += _rounded(study, own, found, int(worst[-1]), largest)
     return spreads, bound, float(np.abs(found).max())
 
 
-def _roughness(study: Study, own: CustomBaseline, found: np.ndarray, largest: float) -> float:
-    """What B of each sentence moves by at most where its own loss moves by next to nothing.
-
-    In single precision, say, that is as much as over all draws, and for a leak nothing beside it.
-    """
+def _rounded(
+    study: Study, own: CustomBaseline, found: np.ndarray, row: int, largest: float
+) -> float:
+    """What rounding may move B of a sentence by over its own draws, where it moves most."""
     n = study.subject.batch.n
-    rough = 0.0
-    for row in range(n):
-        for pick in (np.argmin, np.argmax):
-            labels = np.array(np.unravel_index(int(pick(found[..., row])), found.shape[:-1]))
-            losses = study.reference.loss[np.arange(n), labels]
-            for near in nudged(float(losses[row]), largest):
-                moved = np.where(np.arange(n) == row, near, losses)
-                value = at_losses(study, own, moved)[row]
-                rough = max(rough, abs(float(value - found[(*labels, row)])))
-    return rough
+    spreads = np.ptp(found[..., row], axis=row, keepdims=True)
+    labels = np.array(np.unravel_index(int(spreads.argmax()), spreads.shape))
+    over = found[tuple(slice(None) if each == row else labels[each] for each in range(n))][:, row]
+    losses = study.reference.loss[np.arange(n), labels]
+
+    def b(all_losses: np.ndarray) -> float:
+        return float(at_losses(study, own, all_losses)[row])
+
+    def of_loss(loss: float) -> float:
+        return b(np.where(np.arange(n) == row, loss, losses))
+
+    ends = [float(study.reference.loss[row, pick]) for pick in (over.argmin(), over.argmax())]
+    others = np.delete(losses, row)
+    units = [own_rounding.unit_of(b, losses, each) for each in range(n) if each != row]
+    return own_rounding.allow(
+        of_loss,
+        (ends[0], ends[1]),
+        largest,
+        max([study.reference.unit, *units]),
+        usual=not len(others) or own_rounding.of_one_size(np.array([*others, *ends])),
+    ).bound
 
 
 def _of_draw(own: CustomBaseline) -> Callable[[Study], list[Comparison]]:
@@ -476,7 +511,9 @@ def _of_draw(own: CustomBaseline) -> Callable[[Study], list[Comparison]]:
     return look
 
 
-def _mean(own: CustomBaseline, enumerated: Enumerated) -> Callable[[Study], list[Comparison]]:
+def _mean(
+    own: CustomBaseline, enumerated: Enumerated, groups: tuple[str, ...] = ()
+) -> Callable[[Study], list[Comparison]]:
     def look(study: Study) -> list[Comparison]:
         spreads, bound, largest = _over_draws(study, own)
         if spreads.max() > GAP * bound and _draws_noise(study, own):
@@ -486,7 +523,10 @@ def _mean(own: CustomBaseline, enumerated: Enumerated) -> Callable[[Study], list
         # In single precision B moves by its rounding, and the mean by that times the score.
         extra += min(float(spreads.max()), bound) / _rounding(study.reference)
         return study.compare_gradient(
-            dict(enumerated(own).mean), dict(study.reference.gradient), study.names(), extra=extra
+            dict(enumerated(own, groups).mean),
+            dict(study.reference.gradient),
+            study.names(*groups),
+            extra=extra,
         )
 
     return look
@@ -505,7 +545,9 @@ def _alone(own: CustomBaseline) -> Callable[[Study], list[Comparison]]:
         except BaselineError as error:  # own-number says so; there is no mean to compare
             what = f"the mean with one sentence alone: {error}"
             return [Comparison(what, 1, 0.0, 0.0, 1.0, one.name, coarsest=np.inf, unseen=(what,))]
-        return _mean(own, lambda own: one.moments_with(FORMS["one-pass"], own, {}))(one)
+        return _mean(own, lambda own, groups: one.moments_with(FORMS["one-pass"], own, {}, groups))(
+            one
+        )
 
     return look
 

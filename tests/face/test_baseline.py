@@ -21,8 +21,17 @@ class Needs:
 
 
 def run(*arguments):
-    """The command with these arguments, always on the same text."""
+    """The command with these arguments, always with the same seed."""
     return CliRunner().invoke(main, ["baseline", *arguments, "--seed", "1"])
+
+
+@pytest.fixture
+def small(tmp_path):
+    """Options for a text of two labels, with few ways to label two sentences."""
+    path = tmp_path / "small.csv"
+    rows = (f"{each} {label},{label}\n" for label in "xy" for each in ("a b", "c", "d e f"))
+    path.write_text("text,label\n" + "".join(rows), encoding="utf-8")
+    return "--data", str(path)
 
 
 @pytest.fixture
@@ -33,7 +42,7 @@ def wrong(tmp_path):
     return path
 
 
-def test_the_template_may_be_used(tmp_path):
+def test_the_template_may_be_used(tmp_path, small):
     """What --new writes passes, and is not overwritten."""
     path = tmp_path / "mine.py"
     written = CliRunner().invoke(main, ["baseline", "--new", str(path)])
@@ -43,7 +52,7 @@ def test_the_template_may_be_used(tmp_path):
     assert again.exit_code == 2
     assert "exists already" in again.output
     evidence = tmp_path / "evidence.json"
-    found = run(f"{path}:PerToken", "--json", str(evidence))
+    found = run(f"{path}:PerToken", *small, "--json", str(evidence))
     assert found.exit_code == 0, found.output
     said = r"PerToken may be used: the mean stays, and it lowers the variance by \d.* %; seed 1"
     assert re.search(said, found.output), found.output
@@ -53,16 +62,13 @@ def test_the_template_may_be_used(tmp_path):
     assert "after 5 steps of learning" in found.output
     record = json.loads(evidence.read_text(encoding="utf-8"))
     assert record["usable"]
-    corpus = load("names-8")
-    assert (record["data"], record["source"]) == (corpus.name, corpus.source)
-    assert record["fingerprint"] == corpus.fingerprint
     assert len(record["evidence"]) == 9
     assert {each["group"] for each in record["variances"]} == {"e", "w", "phi", "theta"}
 
 
-def test_a_biased_one_may_not(wrong):
+def test_a_biased_one_may_not(wrong, small):
     """Exit status 1, with the place, the size and what to do."""
-    found = run(f"{wrong}:batch_mean")
+    found = run(f"{wrong}:batch_mean", *small)
     assert found.exit_code == 1, found.output
     assert "batch_mean may not be used: own-draw, own-mean, own-mean-alone" in found.output
     assert re.search(r"B of sentence \d, of \d, follows its own loss: with losses", found.output)
@@ -70,12 +76,26 @@ def test_a_biased_one_may_not(wrong):
     assert "leave the sentence's own loss out of B" in found.output
 
 
+def test_lost_digits_are_told(tmp_path, small):
+    """A mean of the others in single precision may be used, and what it hides is said."""
+    path = tmp_path / "single.py"
+    path.write_text(
+        "import numpy as np\n\ndef single(x):\n    losses = x.losses.astype(np.float32)\n"
+        "    return (losses.sum() - losses).astype(float) / max(1, len(losses) - 1)\n",
+        encoding="utf-8",
+    )
+    found = run(f"{path}:single", *small)
+    assert found.exit_code == 0, found.output
+    said = " ".join(found.output.split())
+    assert re.search(r"B loses digits: rounding moves it by up to \S+ of the largest loss", said)
+
+
 def test_many_labels_leave_one_sentence_and_that_is_said(tmp_path):
-    """With 61 labels two sentences cannot be labelled in all ways."""
+    """With 17 labels two sentences cannot be labelled in all ways."""
     path = tmp_path / "ones.py"
     path.write_text("import numpy as np\ndef ones(x): return np.ones(len(x.lengths))\n", "utf-8")
     texts = tmp_path / "texts.csv"
-    rows = (f"some {each} text {label},{label}\n" for label in range(61) for each in "abc")
+    rows = (f"some {each} text {label},{label}\n" for label in range(17) for each in "abc")
     texts.write_text("text,label\n" + "".join(rows), encoding="utf-8")
     found = run(f"{path}:ones", "--data", str(texts))
     assert found.exit_code == 0, found.output
@@ -85,24 +105,24 @@ def test_many_labels_leave_one_sentence_and_that_is_said(tmp_path):
     )
 
 
-def test_one_that_raises_the_variance_is_told_so(tmp_path):
+def test_one_that_raises_the_variance_is_told_so(tmp_path, small):
     """By how much, where one would help, with a figure, and as a failure if it is asked for."""
     path, figure = tmp_path / "high.py", tmp_path / "high.png"
     path.write_text(
         "import numpy as np\ndef high(x): return np.full(len(x.lengths), 1e4)\n", "utf-8"
     )
-    found = run(f"{path}:high", "--must-lower", "--figure", str(figure))
+    found = run(f"{path}:high", *small, "--must-lower", "--figure", str(figure))
     assert found.exit_code == 1, found.output
     said = r"high may be used: .* raises the variance [\d,]+-fold; a constant helps only between 0"
     assert re.search(said, found.output), found.output
     assert figure.read_bytes().startswith(b"\x89PNG")
 
 
-def test_what_is_too_large_is_not_called_biased(tmp_path):
+def test_what_is_too_large_is_not_called_biased(tmp_path, small):
     """Rounding hides what could be seen: that says nothing of a bias."""
     path = tmp_path / "large.py"
     path.write_text("import numpy as np\ndef b(x): return np.full(len(x.lengths), 1e9)\n", "utf-8")
-    found = run(f"{path}:b")
+    found = run(f"{path}:b", *small)
     assert found.exit_code == 1, found.output
     assert "b is undecided (own-mean" in found.output
     assert "too large to resolve" in found.output
@@ -117,9 +137,13 @@ def test_a_checkpoint_is_looked_at(wrong, tmp_path):
     options += ["--hidden", "4", "--batch", "8", "--labelled-batch", "8"]
     trained = CliRunner().invoke(main, ["train", str(folder), *options])
     assert trained.exit_code == 0, trained.output
-    found = run(f"{wrong}:batch_mean", "--checkpoint", str(folder))
+    evidence = tmp_path / "evidence.json"
+    found = run(f"{wrong}:batch_mean", "--checkpoint", str(folder), "--json", str(evidence))
     assert found.exit_code == 1, found.output
     assert "seqdgm on names-8 after 2 steps" in found.output
+    record, corpus = json.loads(evidence.read_text(encoding="utf-8")), load("names-8")
+    assert (record["data"], record["source"]) == (corpus.name, corpus.source)
+    assert record["fingerprint"] == corpus.fingerprint
     other = run(f"{wrong}:batch_mean", "--checkpoint", str(folder), "--model", "seqdgm-a")
     assert other.exit_code == 2
     assert "is of a run with model = 'seqdgm', not 'seqdgm-a'" in other.output
@@ -129,11 +153,11 @@ def test_a_checkpoint_is_looked_at(wrong, tmp_path):
 
 
 @pytest.mark.torch
-def test_a_leak_in_torch_is_named(tmp_path):
+def test_a_leak_in_torch_is_named(tmp_path, small):
     """A file that imports torch gets tensors, and the parameter that leaks is named."""
     path = tmp_path / "leaky.py"
     path.write_text("import torch\n\ndef leak(x): return x.embedded.sum(dim=1)\n", encoding="utf-8")
-    found = run(f"{path}:leak")
+    found = run(f"{path}:leak", *small)
     assert found.exit_code == 1, found.output
     assert "gradient of B by e.embedding" in found.output
     assert "detach what B reads" in found.output
@@ -156,7 +180,7 @@ def test_what_is_no_baseline_is_an_error(wrong, name, words):
     assert words in found.output
 
 
-def test_a_file_may_import_what_stands_beside_it(tmp_path):
+def test_a_file_may_import_what_stands_beside_it(tmp_path, small):
     """Also dataclasses with annotations as text, which ask for the module by its name."""
     (tmp_path / "beside_it.py").write_text("LEVEL = 1.0\n", encoding="utf-8")
     path = tmp_path / "level.py"
@@ -166,7 +190,7 @@ def test_a_file_may_import_what_stands_beside_it(tmp_path):
         "    def __call__(self, x): return [self.level] * len(x.lengths)\n",
         encoding="utf-8",
     )
-    found = run(f"{path}:Level")
+    found = run(f"{path}:Level", *small)
     assert found.exit_code == 0, found.output
 
 

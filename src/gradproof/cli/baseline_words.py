@@ -173,6 +173,11 @@ def looked_at(finding: BaselineReport) -> str:
     )
     if looked.smallest < COARSEST:
         text += f". A leak of {looked.smallest:.1g} of the own loss would be seen"
+    if looked.rounded:
+        text += (
+            f". B loses digits: rounding moves it by up to {looked.rounded:.1g} of the largest "
+            "loss, and a leak that comes at once and is no larger would not be seen"
+        )
     if looked.limits:
         text += f". Not looked at where it fails beyond the text: {looked.limits[0]}"
         if len(looked.limits) > 1:
