@@ -211,8 +211,12 @@ class TheanoBackend:
     def differentiate_twice(
         self, build: Build, parameters: Arrays, inputs: Arrays, wrt: Names
     ) -> Function:
-        """``theano.grad`` of what it gave, with the same nodes in ``consider_constant``."""
-        ops = self._ops(self.theano)
+        """``theano.grad`` of what it gave, with the same nodes in ``consider_constant``.
+
+        Steps are written out, for sentences of a dozen tokens at most: Theano's second derivative
+        of a scan is wrong where more than the last state enters the cost.
+        """
+        ops = UnrolledTheanoOps(self.theano)
         symbols, symbolic_inputs = self.variables(parameters), self.variables(inputs)
         by = {name: symbols[name] for name in wrt}
         with self.precision(parameters):

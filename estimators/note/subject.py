@@ -77,6 +77,20 @@ class Subject:
         """The same with sentence ``row`` alone, padded as it was."""
         return self.replace(batch=self.batch.rows([row]))
 
+    def first_tokens(self, count: int) -> Subject:
+        """The same with each sentence cut to its first tokens."""
+        old = self.batch
+        if old.t <= count:
+            return self
+        shorter = self.model.noise(np.random.default_rng(0), old.n, count)
+        noise = {
+            # Only noise with an axis of time changes its shape with T.
+            name: array if shorter[name].shape == array.shape else array[:, :count]
+            for name, array in old.noise.items()
+        }
+        batch = Batch(old.n, count, old.tokens[:, :count], old.mask[:, :count], old.labels, noise)
+        return self.replace(batch=batch)
+
     def replace(self, **changes: object) -> Subject:
         """A copy with some fields changed, checked anew."""
         return dataclasses.replace(self, **changes)  # type: ignore[arg-type]

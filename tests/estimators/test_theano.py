@@ -43,6 +43,54 @@ def test_holding_what_a_parameter_needs_is_an_error():
     np.testing.assert_array_equal(found["x"], np.ones(2))
 
 
+def second_derivative(states, entire):
+    """d/dw of the sum of d/dw of a squared cost, in Theano.
+
+    Args:
+        states: the states of a recurrence, from x (T, N), the first state and w (N,).
+        entire: the cost is the sum of all states, and not of the last.
+    """
+    theano = load("theano").theano
+    w, x = theano.tensor.vector("w"), theano.tensor.matrix("x")
+    found = states(theano, x, theano.tensor.zeros_like(w), w)
+    cost = sum(state.sum() for state in (found if entire else found[-1:])) ** 2
+    slope = theano.grad(theano.grad(cost, w).sum(), w)
+    rng = np.random.default_rng()
+    return lambda at, of: theano.function([w, x], slope)(at, of), rng
+
+
+def recurrence(theano, x, state, w):
+    """Four steps of tanh(w h + x), written out."""
+    states = []
+    for step in range(4):
+        state = theano.tensor.tanh(w * state + x[step])
+        states.append(state)
+    return states
+
+
+def scanned(theano, x, state, w):
+    """The same by scan."""
+    states, _ = theano.scan(
+        lambda x, state, w: theano.tensor.tanh(w * state + x),
+        sequences=[x],
+        outputs_info=[state],
+        non_sequences=[w],
+        strict=True,
+    )
+    return [states[step] for step in range(4)]
+
+
+@pytest.mark.parametrize("entire", [False, True])
+def test_theano_differentiates_a_scan_twice_only_by_its_last_state(entire):
+    """Why second derivatives here have their steps written out: the fault is Theano's."""
+    right, rng = second_derivative(recurrence, entire)
+    by_scan, _ = second_derivative(scanned, entire)
+    w, x = rng.uniform(0.2, 1.0, 2), rng.uniform(0.2, 1.0, (4, 2))
+    # Rounding of some dozens of operations on numbers of size one.
+    same = np.allclose(by_scan(w, x), right(w, x), rtol=1e-10, atol=1e-10)
+    assert same != entire
+
+
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_a_number_has_the_precision_of_the_parameters(dtype):
     """A number that float32 does not hold makes float64 of nothing; the setting is put back."""

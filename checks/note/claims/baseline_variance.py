@@ -78,9 +78,11 @@ def error_bound(
     """What rounding can do to one entry of a variance.
 
     An estimate is at most its largest from the mean, twice; squares and the mean of squares double
-    its error each, and so does the formula's difference of two squares.
+    its error each, and so does the formula's difference of two squares. Where estimates are zero
+    their errors are what is squared.
     """
-    return 8.0 * moments.largest[name] * study.reference.bound(name, largest_baseline)
+    bound = study.reference.bound(name, largest_baseline)
+    return 8.0 * (moments.largest[name] + bound) * bound
 
 
 def variances(study: Study) -> list[Comparison]:

@@ -18,7 +18,6 @@ from gradproof.estimators.baselines.protocol import BaselineInput
 from gradproof.estimators.note.builds import build, surrogate, terms_at
 from gradproof.estimators.note.exact import reference
 from gradproof.estimators.note.forms import FORMS, Form, FormTerms
-from gradproof.estimators.note.subject import Subject
 from gradproof.reference_models.batch import Batch, from_arrays
 from gradproof.reference_models.model import Model, one_hot
 from gradproof.reference_models.ops import Array, Ops
@@ -251,7 +250,7 @@ def unrolled(study: Study) -> list[Comparison]:
 
     Each names its own copies in ``consider_constant``.
     """
-    subject, names = first_tokens(study.subject, UNROLLED), tuple(study.names())
+    subject, names = study.subject.first_tokens(UNROLLED), tuple(study.names())
     inputs = subject.inputs(one_hot(study.draw(), subject.model.classes))
     inputs |= study.baseline_inputs(BASELINE)
     cost = surrogate(FORMS["one-pass"], BASELINE, subject)
@@ -267,19 +266,6 @@ def unrolled(study: Study) -> list[Comparison]:
         compare(name, found[name], expected[name], known.bound(name, extra), subject.describe())
         for name in names
     ]
-
-
-def first_tokens(subject: Subject, count: int) -> Subject:
-    """The subject with each sentence cut to its first tokens."""
-    old = subject.batch
-    if old.t <= count:
-        return subject
-    arrays = {
-        # Only what has an axis of time is cut: tokens, the mask, and noise of one number a token.
-        name: array[:, :count] if array.shape[1:2] == (old.t,) else array
-        for name, array in old.arrays().items()
-    }
-    return subject.replace(batch=from_arrays(old.n, count, arrays))
 
 
 CHECKS = (
