@@ -39,9 +39,8 @@ def write_tables(table: EstimatorTable) -> str:
     parts = [
         textwrap.fill(
             f"Each run had {table.budget:g} seconds of one processor for its steps "
-            f"({table.machine}; {said}); {len({run.seed for run in table.runs})} seeds, of which "
-            f"the mean is written; moments are of {table.sentences} held-out sentences, at the "
-            "start, half way and at the end.",
+            f"({table.machine}; {said}); of several seeds the mean is written; moments are of "
+            f"{table.sentences} held-out sentences, at the start, half way and at the end.",
             WIDTH,
             break_on_hyphens=False,
         )
@@ -51,8 +50,9 @@ def write_tables(table: EstimatorTable) -> str:
 
 def _table_of(table: EstimatorTable, data: str, classes: int) -> str:
     same = _equal_steps(table, data)
+    seeds = len({run.seed for run in table.runs if run.data == data})
     head = [
-        f"{data}, K = {classes}",
+        f"{data}, K = {classes}, {seeds} seed{'' if seeds == 1 else 's'}",
         "seconds a step",
         "steps",
         f"accuracy after {same:,} steps",
