@@ -65,8 +65,8 @@ def test_a_crash_is_told_from_a_refutation(scene, place, error):
     json.dumps(found.as_dict(), allow_nan=False)
 
 
-# What labels cost is counted in NumPy: no framework is asked.
-@pytest.mark.parametrize("check", held_checks("cost.labels"))
+# What labels cost is counted in NumPy, and slopes are the reference's: no framework is asked.
+@pytest.mark.parametrize("check", held_checks("cost.labels", "objective.u/slopes"))
 def test_no_check_swallows_an_error(scene, check):
     """Whatever a framework raises, no check goes on as if nothing had happened."""
     crash = raising(RuntimeError("planted"))

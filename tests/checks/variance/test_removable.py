@@ -205,11 +205,11 @@ def test_two_forms_of_the_score_term_are_compared(seed):
 
 
 def test_every_baseline_that_learns_is_fitted():
-    """A new one is a row of the comparison too."""
+    """A new one is a row of the comparison too; the released code's own is another claim's."""
     learned = {
         name for name, of in BASELINES.items() if isinstance(of, LearnedBaseline) and of.held
     }
-    assert set(dict(FITS)) == learned
+    assert set(dict(FITS)) == learned - {"mean-loss"}
 
 
 def test_where_nothing_can_be_removed_there_is_no_share():
