@@ -11,7 +11,7 @@ import numpy as np
 from gradproof.estimators.baselines import BASELINES, Baseline
 from gradproof.estimators.note import estimate_moments
 from gradproof.estimators.note.bench import Bench
-from gradproof.estimators.note.builds import build, surrogate
+from gradproof.estimators.note.builds import BaselineValues, build, surrogate
 from gradproof.estimators.note.complex_step import Tables, tables
 from gradproof.estimators.note.estimate_moments import EstimateMoments
 from gradproof.estimators.note.exact import Reference, reference
@@ -133,6 +133,14 @@ class Study:
         subject = subject or self.subject
         inputs = subject.inputs(every_label(subject.batch.n, subject.model.classes))
         return self.bench.values(build(compute, subject), subject, inputs)
+
+    def baseline_values(self, baseline: Baseline) -> np.ndarray:
+        """B of each sentence (N,) at :meth:`draw`, as the framework computes it, in float64."""
+        subject = self.subject
+        values = BaselineValues(baseline, subject.model, subject.batch.n, subject.batch.t)
+        inputs = subject.inputs(one_hot(self.draw(), subject.model.classes))
+        inputs |= self.baseline_inputs(baseline)
+        return self.bench.values(values, subject, inputs)["B"].astype(np.float64)
 
     def one_pass_gradient(self, labels: np.ndarray, baseline: Baseline) -> dict[str, np.ndarray]:
         """One differentiation of the batch's one-pass surrogate, at labels (N,)."""

@@ -78,11 +78,11 @@ class Reference:
 
     def tables(self) -> Tables:
         """What formulas ask for, by reverse mode: one backward pass a sentence and label."""
-        first = {
+        label_first = {
             name: {key: np.swapaxes(array, 0, 1) for key, array in of.items()}
             for name, of in (("score", self.score), ("pathwise", self.pathwise))
         }
-        return Tables(self.log_q.T, self.loss.T, **first)
+        return Tables(self.log_q.T, self.loss.T, **label_first)
 
     def value_bound(self) -> float:
         """Largest error that rounding can make in one value of log q or L: u R (1 + M)."""

@@ -12,12 +12,10 @@ from gradproof.derivations import baseline_variance as variance
 from gradproof.derivations.registry import derivation
 from gradproof.estimators.baselines import BASELINES, Baseline
 from gradproof.estimators.baselines.protocol import BaselineInput, NothingLearned
-from gradproof.estimators.note.builds import BaselineValues
 from gradproof.estimators.note.estimate_moments import EstimateMoments
 from gradproof.estimators.note.forms import FORMS
 from gradproof.estimators.note.parabola import quadratics
 from gradproof.reference_models.batch import Batch
-from gradproof.reference_models.model import one_hot
 from gradproof.reference_models.ops import Array
 
 from ...evidence import HOLDS, REFUTED, Comparison, compare
@@ -285,7 +283,7 @@ def at_its_value(study: Study, baseline: Baseline) -> list[Comparison]:
     removable = float((total.curvature * optimum**2).sum())
     nothing, bound_of_nothing = trace(study, rounded(study, 0.0))
     moments = study.moments("one-pass", baseline)
-    values = baseline_values(study, baseline)
+    values = study.baseline_values(baseline)
     largest = float(np.abs(values).max())
     bound = sum(
         value.size * error_bound(study, name, moments, largest)
@@ -304,15 +302,6 @@ def at_its_value(study: Study, baseline: Baseline) -> list[Comparison]:
     )
     entries = _compare(study, moments.variance, parabola.variance(values), moments, largest)
     return [*entries, lost]
-
-
-def baseline_values(study: Study, baseline: Baseline) -> np.ndarray:
-    """B of each sentence (N,), as the framework computes it."""
-    subject = study.subject
-    values = BaselineValues(baseline, subject.model, subject.batch.n, subject.batch.t)
-    inputs = subject.inputs(one_hot(study.draw(), subject.model.classes))
-    inputs |= study.baseline_inputs(baseline)
-    return study.bench.values(values, subject, inputs)["B"].astype(np.float64)
 
 
 def of_sentences(

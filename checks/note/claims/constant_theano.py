@@ -14,15 +14,14 @@ from typing import Any
 import numpy as np
 
 from gradproof.estimators.baselines import BASELINES
-from gradproof.estimators.baselines.protocol import BaselineInput
-from gradproof.estimators.note.builds import build, surrogate, terms_at
-from gradproof.estimators.note.exact import reference
+from gradproof.estimators.note.bench import Bench
+from gradproof.estimators.note.builds import surrogate, terms_at
 from gradproof.estimators.note.forms import FORMS, Form, FormTerms
-from gradproof.reference_models.batch import Batch, from_arrays
+from gradproof.reference_models.batch import from_arrays
 from gradproof.reference_models.model import Model, one_hot
-from gradproof.reference_models.ops import Array, Ops
+from gradproof.reference_models.ops import Array
 
-from ...evidence import HOLDS, REFUTED, Comparison, compare
+from ...evidence import HOLDS, REFUTED, Comparison
 from ..check import SEQUENCE_MODELS, Check, on_tabular_cases
 from ..study import Study
 from .formulas import derived_row, formula_sum
@@ -63,14 +62,6 @@ def derived(
     }
 
 
-def baseline_values(
-    ops: Ops, model: Model, parameters: Named, batch: Batch, inputs: Named
-) -> Named:
-    """B of each sentence, (N,)."""
-    terms = terms_at(ops, model, parameters, batch, inputs["draw"])
-    return {"B": BASELINE.value(BaselineInput(ops, model, parameters, batch, inputs, terms.loss))}
-
-
 def at_one_draw(
     study: Study, form: Form, groups: tuple[str, ...] = (), multiple: Multiple = once
 ) -> list[Comparison]:
@@ -83,12 +74,12 @@ def at_one_draw(
     subject, labels, names = study.subject, study.draw(), tuple(study.names(*groups))
     draw = one_hot(labels, subject.model.classes)
     inputs = subject.inputs(draw) | study.baseline_inputs(BASELINE)
-    value = study.bench.values(build(baseline_values, subject), subject, inputs)["B"]
+    value = study.baseline_values(BASELINE)
     try:
         found = study.bench.gradient(surrogate(form, BASELINE, subject), subject, inputs, names)
     except Exception as error:  # noqa: BLE001 - refusal() raises all but two kinds again
         return [refusal(study, error)]
-    expected = derived(study, labels, value.astype(np.float64), multiple)
+    expected = derived(study, labels, value, multiple)
     return study.compare_gradient(found, expected, list(names), extra=float(np.abs(value).max()))
 
 
@@ -231,14 +222,13 @@ THEANO: dict[str, Any] = {
 
 def at_a_draw(study: Study) -> list[Comparison]:
     """One differentiation with CL, CQ and B held, at one draw."""
-    subject, names = study.subject, study.names()
-    draw = one_hot(study.draw(), subject.model.classes)
-    inputs = subject.inputs(draw) | study.baseline_inputs(BASELINE)
-    value = study.bench.values(build(baseline_values, subject), subject, inputs)["B"]
-    found = study.bench.gradient(surrogate(FORMS["one-pass"], BASELINE, subject), subject, inputs)
-    expected = formula_sum("constant.theano", study, names, drawn=draw.T, baseline=value)
+    labels, value, names = study.draw(), study.baseline_values(BASELINE), study.names()
+    drawn = one_hot(labels, study.subject.model.classes).T
+    expected = formula_sum("constant.theano", study, names, drawn=drawn, baseline=value)
     extra = float(np.abs(value).max())
-    return study.compare_gradient(found, expected, names, extra=extra)
+    return study.compare_gradient(
+        study.one_pass_gradient(labels, BASELINE), expected, names, extra=extra
+    )
 
 
 #: Tokens up to which an unrolled graph is built: its size, and recursion, grow with the text.
@@ -250,22 +240,12 @@ def unrolled(study: Study) -> list[Comparison]:
 
     Each names its own copies in ``consider_constant``.
     """
-    subject, names = study.subject.first_tokens(UNROLLED), tuple(study.names())
-    inputs = subject.inputs(one_hot(study.draw(), subject.model.classes))
-    inputs |= study.baseline_inputs(BASELINE)
-    cost = surrogate(FORMS["one-pass"], BASELINE, subject)
-    found = study.bench.gradient(cost, subject, inputs, names)
-    witness = study.bench.backend.unrolled()  # type: ignore[attr-defined]
-    expected = witness.differentiate(cost, subject.parameters, inputs, names)(
-        subject.parameters, inputs
-    )
-    known = reference(subject)
-    value = study.bench.values(build(baseline_values, subject), subject, inputs)["B"]
-    extra = float(np.abs(value).max())
-    return [
-        compare(name, found[name], expected[name], known.bound(name, extra), subject.describe())
-        for name in names
-    ]
+    study = Study(study.bench, study.subject.first_tokens(UNROLLED))
+    witness = Study(Bench(study.bench.backend.unrolled()), study.subject)  # type: ignore[attr-defined]
+    expected = witness.one_pass_gradient(study.draw(), BASELINE)
+    extra = float(np.abs(study.baseline_values(BASELINE)).max())
+    found = study.one_pass_gradient(study.draw(), BASELINE)
+    return study.compare_gradient(found, expected, study.names(), extra=extra)
 
 
 CHECKS = (

@@ -13,8 +13,7 @@ import numpy as np
 
 from gradproof.estimators.baselines import BASELINES, Baseline
 from gradproof.estimators.baselines.protocol import BaselineInput, NothingLearned, baseline_at_draw
-from gradproof.estimators.note.builds import terms_at
-from gradproof.reference_models.batch import from_arrays
+from gradproof.estimators.note.builds import BaselineValues
 from gradproof.reference_models.model import Model, one_hot
 from gradproof.reference_models.ops import Array, Ops
 
@@ -81,11 +80,8 @@ class Leak:
         self, ops: Ops, parameters: Mapping[str, Array], inputs: Mapping[str, Array]
     ) -> Array:
         """Run on framework arrays, at the labels ``draw`` (N, K)."""
-        batch = from_arrays(self.n, self.t, inputs)
-        loss = terms_at(ops, self.model, parameters, batch, inputs["draw"]).loss
-        value = baseline_at_draw(
-            self.baseline, BaselineInput(ops, self.model, parameters, batch, inputs, loss)
-        )
+        values = BaselineValues(self.baseline, self.model, self.n, self.t)
+        value = values(ops, parameters, inputs)["B"]
         return ops.sum(value) + sum(0.0 * ops.sum(array) for array in parameters.values())
 
 

@@ -108,8 +108,7 @@ def shortened(study: Study) -> Study:
     """The study, or of a text the first tokens of one sentence: steps are written out in Theano."""
     if study.has_few_entries:
         return study
-    (one,) = study.first(1).sentences(1)
-    return Study(study.bench, one.subject.first_tokens(TOKENS))
+    return Study(study.bench, study.first(1).subject.first_tokens(TOKENS))
 
 
 def curvature(study: Study, form: str, *, added: bool = False) -> list[Comparison]:

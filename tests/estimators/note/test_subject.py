@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from gradproof.estimators.note.subject import Subject
 from gradproof.reference_models.batch import make_batch
+from gradproof.reference_models.seqdgm import SeqDGM
 from gradproof.reference_models.tabular import TabularModel
 
 MODEL = TabularModel(classes=3, vocabulary=4, width=2)
@@ -101,6 +102,29 @@ def test_an_example_is_one_sentence(row):
     assert (example.name, example.seed, example.parameters) == ("mine", 3, subject.parameters)
     for name, array in subject.batch.arrays().items():
         np.testing.assert_array_equal(example.batch.arrays()[name], array[[row]], err_msg=name)
+
+
+@pytest.mark.parametrize("latent", [3, 5, 6])
+def test_the_first_tokens_are_a_subject_of_their_own(latent):
+    """All with an axis of time is cut, and nothing else, though its second axis be as long."""
+    model, rng = (
+        SeqDGM(3, 9, width=2, hidden=latent, latent=latent, input_dropout=0.5),
+        np.random.default_rng(),
+    )
+    tokens, mask = rng.integers(4, 9, (2, 5)), np.array([[1.0] * 5, [1.0] * 2 + [0.0] * 3])
+    batch = make_batch(tokens, mask, None, model.noise(rng, 2, 5))
+    whole = Subject(model, model.initial(rng), batch)
+    cut = whole.first_tokens(3)
+    assert (cut.batch.n, cut.batch.t) == (2, 3)
+    fresh = model.noise(rng, 2, 3)
+    for name, array in cut.batch.noise.items():
+        assert array.shape == fresh[name].shape
+        np.testing.assert_array_equal(
+            array, whole.batch.noise[name][tuple(map(slice, array.shape))]
+        )
+    np.testing.assert_array_equal(cut.batch.tokens, tokens[:, :3])
+    np.testing.assert_array_equal(cut.batch.mask, mask[:, :3])
+    assert whole.first_tokens(5) is whole
 
 
 def test_a_replaced_subject_is_checked_anew():
