@@ -1,6 +1,6 @@
 """The table of estimators: seconds a step, accuracy, exact variance and cosine, side by side.
 
-    python benchmarks/estimator_table.py                 # all of it: under 45 minutes on two cores
+    python benchmarks/estimator_table.py                 # all of it: half an hour on two cores
     python benchmarks/estimator_table.py --data names-8 --seeds 1 --seconds 5 --record small.json
 
 Writes docs/records/estimators.json after each run, and goes on with what is there. Each run has as
@@ -51,8 +51,8 @@ SEEDS = (1, 2, 3)
 #: What all runs share. With more sentences a step that enumerates 52 labels takes gigabytes.
 OPTIONS: dict[str, Any] = {"model": "seqdgm", "batch": 32, "labelled_batch": 32, "weights": "c"}
 
-#: For each run, by default: 84 of them in 45 minutes on two processors, with what is measured.
-SECONDS = 40.0
+#: For each run, by default: 84 of them in half an hour on two processors, with what is measured.
+SECONDS = 25.0
 
 #: Held-out sentences that moments are of.
 SENTENCES = 4

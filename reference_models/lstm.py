@@ -7,6 +7,8 @@ Reference:
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 
 from .model import Parameters
@@ -62,15 +64,25 @@ def run(
         gates = gates + ops.expand_dims(condition, 2)
     keep = ops.expand_dims(ops.expand_dims(mask, -1), 0)
     zeros = ops.zeros_like(gates[:, :, 0, :size])
-
-    def step(
-        entering: Array, keep: Array, state: Array, cell: Array, recurrent: Array
-    ) -> tuple[Array, Array]:
-        new_state, new_cell = _cell(ops, entering + ops.dot(state, recurrent), cell, size)
-        return keep * new_state + (1 - keep) * state, keep * new_cell + (1 - keep) * cell
-
     recurrent = parameters[f"{name}.recurrent"]
+    step = Step(ops, size)
     return ops.scan(step, [gates, keep], [zeros, zeros], [recurrent], axis=2, count=t)
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """One token, as a value: a framework may know it and run the whole layer at once."""
+
+    ops: Ops
+    size: int
+
+    def __call__(
+        self, entering: Array, keep: Array, state: Array, cell: Array, recurrent: Array
+    ) -> tuple[Array, Array]:
+        """State and cell after a token, each (M, N, H)."""
+        gates = entering + self.ops.dot(state, recurrent)
+        new_state, new_cell = _cell(self.ops, gates, cell, self.size)
+        return keep * new_state + (1 - keep) * state, keep * new_cell + (1 - keep) * cell
 
 
 def _cell(ops: Ops, gates: Array, cell: Array, size: int) -> tuple[Array, Array]:

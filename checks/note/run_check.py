@@ -95,14 +95,20 @@ def search(check: Check, bench: Bench, *, examples: int, seed: int) -> tuple[lis
     if check.cases is None or examples == 0:
         return [], None
     comparisons: list[Comparison] = []
+    verdicts: dict[str, bool] = {}
 
     def compare_on(case: Any) -> list[Comparison]:
         return of_kind(DRAWN, check.compare(Study(bench, case.subject())))
 
     def refutes(case: Any) -> bool:
+        # A case of a verification is a value that its repr makes again; shrinking asks twice.
+        name = repr(case)
+        if name in verdicts:
+            return verdicts[name]
         of_case = compare_on(case)
         comparisons.extend(of_case)
-        return any(comparison.ratio > GAP for comparison in of_case)
+        verdicts[name] = any(comparison.ratio > GAP for comparison in of_case)
+        return verdicts[name]
 
     typical = check.typical(np.random.default_rng(seed)) if check.typical else None
     refuting = typical if typical is not None and refutes(typical) else None

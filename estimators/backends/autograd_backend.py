@@ -13,8 +13,10 @@ from autograd.core import VJPNode
 from autograd.extend import notrace_primitive
 from autograd.tracer import trace
 
-from gradproof.reference_models.ops import Array, LoopScan
+from gradproof.reference_models import lstm
+from gradproof.reference_models.ops import Array, LoopScan, Step
 
+from .autograd_lstm import lstm_states
 from .backend import Arrays, Build, Function, Names
 
 
@@ -61,6 +63,26 @@ class AutogradOps(LoopScan):
         return _untraced(x)
 
 
+class LayerOps(AutogradOps):
+    """The same with an LSTM as one operation, for first derivatives."""
+
+    def scan(
+        self,
+        step: Step,
+        sequences: Sequence[Array],
+        states: Sequence[Array],
+        constants: Sequence[Array],
+        *,
+        axis: int,
+        count: int,
+    ) -> Array:
+        """The first state after each step; in a loop unless the step is an LSTM's on these ops."""
+        if not (isinstance(step, lstm.Step) and step.ops is self):
+            return super().scan(step, sequences, states, constants, axis=axis, count=count)
+        (gates, keep), (recurrent,) = sequences, constants
+        return lstm_states(gates, recurrent, keep, *states)
+
+
 @notrace_primitive
 def _untraced(x: np.ndarray) -> np.ndarray:
     return x
@@ -94,13 +116,13 @@ class AutogradBackend:
     def differentiate(
         self, build: Build, parameters: Arrays, inputs: Arrays, wrt: Names
     ) -> Function:
-        """One reverse pass."""
+        """One reverse pass, with each LSTM as one operation."""
 
         def call(parameters: Arrays, inputs: Arrays) -> dict[str, np.ndarray]:
             known, given = _copies(parameters), _copies(inputs)
 
             def cost(traced: dict[str, Array]) -> Array:
-                return build(AutogradOps(), {**known, **traced}, given)
+                return build(LayerOps(), {**known, **traced}, given)
 
             with _independence_is_an_answer():
                 return dict(autograd.grad(cost)({name: known[name] for name in wrt}))

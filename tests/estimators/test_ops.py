@@ -14,6 +14,7 @@ from gradproof.estimators.backends import load
 from gradproof.estimators.note.bench import Bench
 from gradproof.estimators.note.complex_step import derivative
 from gradproof.estimators.note.value_bounds import PASSES, count_roundings, unit_roundoff
+from gradproof.reference_models import lstm
 from gradproof.reference_models.ops import Ops
 
 each_backend = pytest.mark.parametrize(
@@ -138,6 +139,35 @@ FUNCTIONS |= {
     for names, axis in (("yxy", 0), ("xy", 2), ("y", 1))
 }
 
+
+def layer(ops, v):
+    """An LSTM of one unit over x, y, x and y; the second token is there where ``c`` begins so."""
+    parameters = {"a.input": v["m"], "a.recurrent": v["m"][:1], "a.bias": v["m"][0]}
+    tokens = ops.stack([v["x"], v["y"], v["x"], v["y"]], axis=1)
+    missing = ops.zeros_like(v["x"][:, :1])
+    there = missing + 1
+    second = ops.where(v["c"][:, :1], there, missing)
+    mask = ops.concatenate([there, second, there, there], axis=1)
+    return lstm.run(ops, parameters, "a", tokens, mask, t=4, size=1)
+
+
+def layer_of_numpy(v):
+    """The same by the equations, in NumPy."""
+    state = cell = np.zeros_like(v["x"][:, :1])
+    states = []
+    for token, x in enumerate([v["x"], v["y"], v["x"], v["y"]]):
+        gates = x @ v["m"] + state @ v["m"][:1] + v["m"][0]
+        enter, forget, leave = np.split(special.expit(gates[:, :3]), 3, axis=1)
+        new_cell = forget * cell + enter * np.tanh(gates[:, 3:])
+        there = v["c"][:, :1] | (token != 1)
+        state = np.where(there, leave * np.tanh(new_cell), state)
+        cell = np.where(there, new_cell, cell)
+        states.append(state)
+    return np.stack(states, axis=1)[None]
+
+
+FUNCTIONS["scan of an LSTM"] = (layer, layer_of_numpy)
+
 each_function = pytest.mark.parametrize("name", FUNCTIONS)
 
 
@@ -162,7 +192,7 @@ def arguments(seed, sizes, scale, dtype):
 
 
 #: All axes of length one, which a symbolic framework broadcasts, or none of them.
-SIZES = [(2, 3, 4), (1, 1, 2)]
+SIZES = [(2, 3, 4), (1, 1, 4)]
 
 drawn = st.builds(
     arguments,
