@@ -65,12 +65,12 @@ def run(
     keep = ops.expand_dims(ops.expand_dims(mask, -1), 0)
     zeros = ops.zeros_like(gates[:, :, 0, :size])
     recurrent = parameters[f"{name}.recurrent"]
-    step = Step(ops, size)
+    step = LSTMStep(ops, size)
     return ops.scan(step, [gates, keep], [zeros, zeros], [recurrent], axis=2, count=t)
 
 
 @dataclasses.dataclass(frozen=True)
-class Step:
+class LSTMStep:
     """One token, as a value: a framework may know it and run the whole layer at once."""
 
     ops: Ops

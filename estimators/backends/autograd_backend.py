@@ -77,7 +77,7 @@ class LayerOps(AutogradOps):
         count: int,
     ) -> Array:
         """The first state after each step; in a loop unless the step is an LSTM's on these ops."""
-        if not (isinstance(step, lstm.Step) and step.ops is self):
+        if not (isinstance(step, lstm.LSTMStep) and step.ops is self):
             return super().scan(step, sequences, states, constants, axis=axis, count=count)
         (gates, keep), (recurrent,) = sequences, constants
         return lstm_states(gates, recurrent, keep, *states)

@@ -55,7 +55,7 @@ def test_a_step_of_other_ops_is_run_as_it_is(monkeypatch):
 
     monkeypatch.setattr("gradproof.estimators.backends.autograd_backend.lstm_states", refuse)
     ops, gates = LayerOps(), np.ones((1, 2, 3, 8))
-    for step in (lstm.Step(AutogradOps(), 2), lambda *given: lstm.Step(ops, 2)(*given)):
+    for step in (lstm.LSTMStep(AutogradOps(), 2), lambda *given: lstm.LSTMStep(ops, 2)(*given)):
         zeros = np.zeros((1, 2, 2))
         arguments = [gates, np.ones((1, 2, 3, 1))], [zeros, zeros], [np.ones((2, 8))]
         assert ops.scan(step, *arguments, axis=2, count=3).shape == (1, 2, 3, 2)
