@@ -16,27 +16,27 @@ from typing import Any, NamedTuple
 
 from .noise import is_generator
 
-#: What is shared by intent, or never changes.
-SHARED = (types.ModuleType, types.BuiltinFunctionType, type, str, bytes, int, float, complex,
-          type(None), staticmethod, classmethod, property)  # fmt: skip
+#: What a call gives no other value.
+SHARED = (types.ModuleType, types.BuiltinFunctionType, type, staticmethod, classmethod, property)
 
 
 class Place(NamedTuple):
-    """A value outside, and how to give it another."""
+    """A value outside, a copy of it as it was, and how to give the place another."""
 
     name: str
     value: Any
     write: Callable[[Any], object]
+    copied: Any = None
 
 
 def taken(function: Any) -> list[Place]:
-    """Copies of all that a function could change outside of its object, to be compared later."""
+    """All that a function could change outside of its object, with copies to compare it with."""
     made = []
-    for name, value, write in _places(function):
-        if isinstance(value, SHARED) or is_generator(value):
+    for place in _places(function):
+        if isinstance(place.value, SHARED) or is_generator(place.value):
             continue
         try:
-            made.append(Place(name, copy.deepcopy(value), write))
+            made.append(place._replace(copied=copy.deepcopy(place.value)))
         except Exception:  # noqa: BLE001 - what cannot be copied is not followed
             continue
     return made
@@ -45,13 +45,29 @@ def taken(function: Any) -> list[Place]:
 def changed(function: Any, before: list[Place]) -> tuple[Place, ...]:
     """Those of the copies that the values are no longer equal to."""
     values = {place.name: place.value for place in _places(function)}
-    return tuple(place for place in before if not same(place.value, values.get(place.name)))
+    return tuple(place for place in before if not same(place.copied, values.get(place.name)))
 
 
 def put_back(before: tuple[Place, ...]) -> None:
-    """Give each place a copy of what was there."""
+    """Give each place what was there: the same object where it can be filled again."""
     for place in before:
-        place.write(copy.deepcopy(place.value))
+        place.write(_refilled(place.value, copy.deepcopy(place.copied)))
+
+
+def _refilled(value: Any, content: Any) -> Any:
+    """A container with other content, itself if it is of a kind that can be emptied."""
+    if type(value) in (dict, set):
+        value.clear()
+        value.update(content)
+    elif type(value) is list:
+        value[:] = content
+    elif type(value) is tuple:
+        return tuple(_refilled(*pair) for pair in zip(value, content, strict=True))
+    elif hasattr(value, "__dict__"):
+        _refilled(vars(value), vars(content))
+    else:
+        return content
+    return value
 
 
 @contextlib.contextmanager
@@ -84,14 +100,29 @@ def _places(function: Any) -> Iterator[Place]:
         yield from _of_function(function, {id(function)})
         return
     done: set[int] = set()
-    for owner in type(function).__mro__[:-1]:
-        for name, value in list(vars(owner).items()):
-            if isinstance(value, types.FunctionType):
-                yield from _of_function(value, done)
-            elif not name.startswith("__"):
-                yield Place(
-                    f"{owner.__name__}.{name}", value, functools.partial(setattr, owner, name)
-                )
+    for owner in type(function).__mro__:
+        if _package(owner) == _package(type(function)):
+            yield from _of_class(owner, done)
+
+
+def _package(of: Any) -> str:
+    """Where something is from: what a library keeps is its own business."""
+    return str(of.__module__).partition(".")[0]
+
+
+def _of_class(owner: type, done: set[int]) -> Iterator[Place]:
+    names = frozenset(vars(owner))
+    yield Place(f"names in {owner.__name__}", names, functools.partial(_leave, owner))
+    for name, value in list(vars(owner).items()):
+        if isinstance(value, types.FunctionType):
+            yield from _of_function(value, done)
+        elif not name.startswith("__"):
+            yield Place(f"{owner.__name__}.{name}", value, functools.partial(setattr, owner, name))
+
+
+def _leave(owner: type, names: frozenset[str]) -> None:
+    for name in [name for name in vars(owner) if name not in names]:
+        delattr(owner, name)
 
 
 def _of_function(function: types.FunctionType, done: set[int]) -> Iterator[Place]:
@@ -100,9 +131,8 @@ def _of_function(function: types.FunctionType, done: set[int]) -> Iterator[Place
     for name in ("__defaults__", "__kwdefaults__"):
         write = functools.partial(setattr, function, name)
         yield Place(f"{function.__qualname__}.{name}", getattr(function, name), write)
-    if vars(function):
-        name = f"attributes of {function.__qualname__}"
-        yield Place(name, vars(function), functools.partial(setattr, function, "__dict__"))
+    name = f"attributes of {function.__qualname__}"
+    yield Place(name, vars(function), functools.partial(setattr, function, "__dict__"))
     cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
     known = function.__globals__
     inside = [
@@ -123,5 +153,5 @@ def _of_value(place: Place, function: types.FunctionType, done: set[int]) -> Ite
     value = place.value
     if not isinstance(value, types.FunctionType):
         yield place
-    elif value.__module__ == function.__module__ and id(value) not in done:
+    elif _package(value) == _package(function) and id(value) not in done:
         yield from _of_function(value, done)
