@@ -64,6 +64,12 @@ def _undecided(finding: BaselineReport, found: Evidence) -> str:
             "digits, in double precision say, and it could be seen."
         )
     reason = found.unresolved[0] if found.unresolved else found.worst
+    if finding.looked.rounded and reason.startswith("B of sentence"):
+        return (
+            "rounding of B, which loses digits, would hide that it follows its own loss "
+            f"by {COARSEST:.0%}.\n  This says nothing of a leak; keep more digits, in double "
+            "precision say, and it could be seen."
+        )
     for subject in found.subjects:
         reason = reason.partition(f" of {subject}")[0]
     return f"{reason}.\n  {ADVICE[found.variant]}."
