@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from gradproof.estimators.baselines import outside
 from gradproof.estimators.baselines.custom import BaselineError, CustomBaseline, copied, like
 from gradproof.estimators.baselines.noise import kept
 from gradproof.estimators.baselines.protocol import BaselineBatch
@@ -194,7 +195,12 @@ def examine(
         BaselineError: if it does not return a finite number for each sentence, or not the same at
             each call; or whatever it raises itself.
     """
-    with warnings.catch_warnings(), np.errstate(all="ignore"), kept(function):
+    with (
+        warnings.catch_warnings(),
+        np.errstate(all="ignore"),
+        kept(function),
+        outside.kept_outside(function),
+    ):
         # Of losses that no model has, a mean of nothing say: what comes out is looked at.
         warnings.simplefilter("ignore")
         return _examine(
@@ -223,7 +229,11 @@ def _examine(
 ) -> BaselineReport:
     joint = whole.subject.model.classes**SENTENCES <= MOST_JOINT
     study, name = whole.first(SENTENCES if joint else 1), fresh.name
+    kept_outside = outside.taken(fresh.function)
     before = repeated(fresh, study)  # raises what a user can mend, before any run
+    # A memory outside that is filled once looks the same ever after: each call is to be the first.
+    fresh = dataclasses.replace(fresh, outside=outside.changed(fresh.function, kept_outside))
+    before = at_labels(study, fresh, study.draw()) if fresh.outside else before
     later = learned(fresh, study, STEPS) if learns(fresh, study) else None
     if later is not None:
         _check_same(before, at_labels(study, fresh, study.draw()), name, "once a copy had learned")
@@ -273,7 +283,7 @@ def _source(study: Study) -> LossSource:
     drawable = study.reference.probability > 0.0
     table = np.where(drawable, study.reference.loss, study.reference.loss.max())
     vocabulary = len(study.subject.parameters["e.embedding"])
-    return LossSource(table, np.asarray(x.embedded), int(x.lengths.max()), vocabulary)
+    return LossSource(table, x, vocabulary)
 
 
 def _rows(

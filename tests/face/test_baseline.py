@@ -90,6 +90,24 @@ def test_lost_digits_are_told(tmp_path, small):
     assert re.search(r"B loses digits: rounding moves it by up to \S+ of the largest loss", said)
 
 
+def test_undecided_for_lost_digits_is_not_called_biased(tmp_path):
+    """A standard deviation of squares in single precision, on losses of everyday size."""
+    path = tmp_path / "squares.py"
+    path.write_text(
+        "import numpy as np\n\ndef squares(x):\n    losses = x.losses.astype(np.float32)\n"
+        "    others = max(1, len(losses) - 1)\n    mean = (losses.sum() - losses) / others\n"
+        "    square = ((losses**2).sum() - losses**2) / others\n"
+        "    return mean + np.sqrt(np.maximum(square - mean**2, 0.0))\n",
+        encoding="utf-8",
+    )
+    found = run(f"{path}:squares")
+    said = " ".join(found.output.split())
+    assert "own-mean, undecided: rounding of B, which loses digits, would hide" in said, said
+    assert "This says nothing of a bias" in said
+    assert "the gradient is biased" not in said
+    assert "Not searched: a leak at single losses" in said
+
+
 def test_many_labels_leave_one_sentence_and_that_is_said(tmp_path):
     """With 17 labels two sentences cannot be labelled in all ways."""
     path = tmp_path / "ones.py"

@@ -85,7 +85,7 @@ CHECKS = (
         one_pass,
         **on_tabular_cases(sentences=(2, 2), batch_statistics=True),
         models=(),
-        limits="the sequence models have no statistics of the batch; a table has them planted",
+        limits="statistics of the batch are no default of the sequence models; a table has them",
     ),
     Check("batch.plus_one", "mean", "E[(CQ + 1) s] = -dH", HOLDS, plus_one, **on_tabular_cases()),
     Check(
