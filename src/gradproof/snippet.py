@@ -25,6 +25,8 @@ def lines(
     inputs: Sequence[Any],
     options: Mapping[str, Any],
     draws: Sequence[Any] = (),
+    *,
+    check: str = "check_estimator",
 ) -> str:
     """Python that checks an estimator again, or runs it with the draws at which it failed.
 
@@ -32,6 +34,7 @@ def lines(
         file: of the test.
         names: in it, with what they name.
         draws: the outcomes that were taken, by number; none: check it.
+        check: the function of the package that checks it.
     """
     function = _expression(estimate, names)
     if function == UNKNOWN:
@@ -42,8 +45,8 @@ def lines(
         head = "from gradproof.estimators.enumeration.enumeration import run_at\n"
         code = f"run_at({function}, [{given}], outcomes={list(draws)!r})"
     else:
-        head = "from gradproof import check_estimator\n"
-        code = f"print(check_estimator({function}, [{given}]{named}).explain())"
+        head = f"from gradproof import {check}\n"
+        code = f"print({check}({function}, [{given}]{named}).explain())"
     if "test[" in code:
         head = f"import runpy\n{head}test = runpy.run_path({file!r})\n"
     for call, line in (("np.", "import numpy as np\n"), ("torch.tensor(", "import torch\n")):
