@@ -144,7 +144,7 @@ def exact_gradient(
                 paths=paths,
                 reset=reset,
                 coarsest=precision,
-                tell=estimator.tell,
+                listener=estimator.listener,
             )
         except (UnsupportedDraw, TooManyPaths) as refused:
             raise type(refused)(

@@ -20,6 +20,7 @@ from .estimand import SINGLE, Estimand, exact_gradient
 from .estimator_report import Biased, EstimatorReport
 from .expected_cost import check_precision
 from .jax_keys import FreshKeys
+from .progress import Progress, telling
 from .sampled import check_sampling, sample
 from .sampled_report import report_on_samples
 
@@ -41,7 +42,7 @@ def check_estimator(
     returns: str | None = None,
     precision: float = 0.0,
     name: str | None = None,
-    progress: Callable[[int, int, str], object] | None = None,
+    progress: Progress | bool | None = None,
 ) -> EstimatorReport:
     """Is a stochastic gradient estimator unbiased: is its mean the gradient that it estimates?
 
@@ -89,7 +90,8 @@ def check_estimator(
         precision: of the coarsest arithmetic within, as the step from 1 to the next number, where
             it cannot be measured: ``np.finfo(np.float32).eps`` for a model in single precision that
             no framework of ours computes.
-        progress: called for each run: how many were made, of at most how many, of what.
+        progress: called for each run: how many were made, of about how many, of what. None: a line
+            on standard error after two seconds, if that is a terminal; False: nothing.
 
     Raises:
         NotEnumerable: for an unsupported draw, too many paths, or nondeterministic code.
@@ -104,45 +106,48 @@ def check_estimator(
     check_sampling(draws=draws, alpha=alpha, rarest=rarest, seed=seed)
     label = name or str(getattr(estimate, "__qualname__", type(estimate).__name__))
     estimator = Estimator(estimate, inputs, wrt=wrt, reset=reset, returns=returns)
-    estimator.tell = None if progress is None else _Counter(progress, paths)
-    estimand = exact_gradient(
-        exact,
-        objective,
-        estimator,
-        exact_error=exact_error,
-        paths=paths,
-        reset=reset,
-        precision=precision,
-    )
-    _check_entries(estimand.value)
-    try:
-        with Enumeration(estimator, paths) as enumeration:
-            check = EnumeratedCheck(label, estimator, enumeration, estimand, precision)
-            check.look()
-    except (UnsupportedDraw, TooManyPaths) as error:
-        if draws:
-            estimand = _finitely_measured(estimand)
-            with (
-                estimator.restoring_state(generators=False),
-                Handling(*estimator.roots) as handling,
-            ):
-                samples = sample(
-                    estimator,
-                    estimand.value,
-                    draws=draws,
-                    alpha=alpha,
-                    rarest=rarest,
-                    exact_error=estimand.error,
-                    doubt=_doubt(estimand, precision),
-                    seed=seed,
-                    coarsest=precision,
-                    perform=handling.perform,
-                    restore_state=estimator.restore_state,
-                    keys=FreshKeys(estimator.function, estimator.inputs, seed=seed),
-                )
-            seconds = time.perf_counter() - started
-            return report_on_samples(label, estimand, samples, seconds, str(error))
-        raise type(error)(f"{error}; pass draws= to sample it instead") from error
+    with telling(progress, paths) as listener:
+        estimator.listener = listener
+        estimand = exact_gradient(
+            exact,
+            objective,
+            estimator,
+            exact_error=exact_error,
+            paths=paths,
+            reset=reset,
+            precision=precision,
+        )
+        _check_entries(estimand.value)
+        try:
+            with Enumeration(estimator, paths) as enumeration:
+                check = EnumeratedCheck(label, estimator, enumeration, estimand, precision)
+                check.look()
+        except (UnsupportedDraw, TooManyPaths) as error:
+            if draws:
+                if listener is not None:
+                    listener.sample(draws)
+                estimand = _finitely_measured(estimand)
+                with (
+                    estimator.restoring_state(generators=False),
+                    Handling(*estimator.roots) as handling,
+                ):
+                    samples = sample(
+                        estimator,
+                        estimand.value,
+                        draws=draws,
+                        alpha=alpha,
+                        rarest=rarest,
+                        exact_error=estimand.error,
+                        doubt=_doubt(estimand, precision),
+                        seed=seed,
+                        coarsest=precision,
+                        perform=handling.perform,
+                        restore_state=estimator.restore_state,
+                        keys=FreshKeys(estimator.function, estimator.inputs, seed=seed),
+                    )
+                seconds = time.perf_counter() - started
+                return report_on_samples(label, estimand, samples, seconds, str(error))
+            raise type(error)(f"{error}; pass draws= to sample it instead") from error
     return check.report(time.perf_counter() - started)
 
 
@@ -160,17 +165,6 @@ def _check_entries(exact: Mapping[str, np.ndarray]) -> None:
         )
 
 
-class _Counter:
-    """Reports each run."""
-
-    def __init__(self, progress: Callable[[int, int, str], object], most: int) -> None:
-        self._progress, self._most, self._done = progress, most, 0
-
-    def __call__(self) -> None:
-        self._done += 1
-        self._progress(self._done, max(self._done, self._most), "runs, at most")
-
-
 def assert_unbiased(
     estimate: Callable[..., Any], inputs: Sequence[Any] = (), **options: Any
 ) -> EstimatorReport:
@@ -180,6 +174,7 @@ def assert_unbiased(
         Biased: unless the mean is the exact gradient; its message names the worst entry.
         Other errors: as :func:`check_estimator`.
     """
+    __tracebackhide__ = True  # of pytest: the message says all
     checked = check_estimator(estimate, inputs, **options)
     if not checked.unbiased:
         raise Biased(checked)

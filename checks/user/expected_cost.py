@@ -15,7 +15,7 @@ import numpy as np
 
 from gradproof.estimators.enumeration.differences import cost
 from gradproof.estimators.enumeration.enumeration import Enumeration
-from gradproof.estimators.enumeration.estimator import arrays_in
+from gradproof.estimators.enumeration.estimator import Listener, arrays_in
 from gradproof.estimators.enumeration.expectation import (
     EnumeratedMean,
     Expectation,
@@ -54,7 +54,7 @@ def gradient_of_mean(
     paths: int = MOST_PATHS,
     reset: Callable[[], object] | None = None,
     coarsest: float = 0.0,
-    tell: Callable[[], object] | None = None,
+    listener: Listener | None = None,
 ) -> MeanGradient:
     """The gradient of E[objective], over the outcomes of what it draws.
 
@@ -65,7 +65,7 @@ def gradient_of_mean(
         objective: draws, and returns a number; called with ``inputs``.
         leaves: arrays or tensors among or behind the inputs, moved and put back.
         coarsest: precision that is at least to be allowed for.
-        tell: called once a run, to tell of it.
+        listener: is told of each run.
 
     Raises:
         NotDifferentiable: if there is nothing to move, too much, a kink, or no finite number.
@@ -74,7 +74,7 @@ def gradient_of_mean(
     _check_leaves(leaves)
     _check_memory(inputs, leaves)
     expectation = Expectation(
-        objective, inputs, beside=(dict(leaves),), paths=paths, reset=reset, tell=tell
+        objective, inputs, beside=(dict(leaves),), paths=paths, reset=reset, listener=listener
     )
     # Handlers stay where they are, from one enumeration to the next.
     with Handling(objective, reset, list(inputs), dict(leaves)):

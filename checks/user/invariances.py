@@ -21,6 +21,7 @@ from gradproof.estimators.enumeration.run import MOST_PATHS
 from gradproof.estimators.enumeration.spread import RoundingBounds
 
 from ..evidence import FAR, HOLDS, REFUTED, UNDECIDED, Comparison, compare_entries, judge, worst_of
+from .progress import Progress, telling
 
 #: What is added to a cost or a baseline: no round number, and of the size of many costs.
 SHIFT = 2.71
@@ -120,6 +121,7 @@ def check_invariances(
     averaged: bool = False,
     classes: int = 0,
     paths: int = MOST_PATHS,
+    progress: Progress | bool | None = None,
 ) -> InvarianceReport:
     """Is the mean of an estimator invariant as it must be, whatever the exact gradient is?
 
@@ -135,6 +137,7 @@ def check_invariances(
         sentences: N, for ``rows``: the mean of all is the sum over each alone.
         averaged: it is their average.
         classes: K, for ``relabel``, which must leave the mean as it is.
+        progress: as of :func:`.estimator.check_estimator`.
 
     Raises:
         TypeError: if the maker takes none of the keywords, so that nothing could be compared.
@@ -144,9 +147,11 @@ def check_invariances(
     name = str(getattr(make, "__qualname__", type(make).__name__))
     comparisons: dict[str, Comparison] = {}
     with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(telling(progress, paths))
 
         def mean(**changes: Any) -> _Mean:
             estimator = Estimator(make(**changes), inputs, wrt=wrt)
+            estimator.listener = listener
             enumeration = stack.enter_context(Enumeration(estimator, paths))
             return _Mean(enumeration, estimator)
 

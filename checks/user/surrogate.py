@@ -26,6 +26,7 @@ from ..evidence import (
     worst_of,
 )
 from .expected_cost import check_precision
+from .progress import Progress, telling
 from .surrogate_comparisons import NAMED, Difference, WorstComparisons
 from .surrogate_runs import Derivatives, Gradcheck, SurrogateRuns
 
@@ -97,6 +98,7 @@ def check_surrogate(
     reset: Callable[[], object] | None = None,
     precision: float = 0.0,
     name: str | None = None,
+    progress: Progress | bool | None = None,
 ) -> SurrogateReport:
     """Is the automatic derivative of a surrogate right, given its stop-gradients (``detach``)?
 
@@ -136,6 +138,7 @@ def check_surrogate(
         paths: that may be run at most.
         reset: called before each run, for a surrogate that keeps something.
         precision: of the coarsest arithmetic within, as of :func:`.estimator.check_estimator`.
+        progress: the same.
 
     Raises:
         UnsupportedStopGradient: for a stop-gradient whose value cannot be kept, or a declared
@@ -158,8 +161,8 @@ def check_surrogate(
     first: Path[Any] | None = None
     moments: Moments | None = None
     reached: set[str] = set()
-    with runs.run():
-        for path in runs.paths(paths):
+    with telling(progress, paths) as listener, runs.run():
+        for path in runs.paths(paths, listener):
             automatic, expected, touched = runs.derivatives_on(path)
             by_name = {_derivative_name(key): array for key, array in automatic.items()}
             if moments is None:

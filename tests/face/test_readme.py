@@ -86,7 +86,7 @@ def test_gradproof_commands_run(
     if arguments == ["derive"]:
         arguments += ["labelled"]
     if "--resume" in arguments:
-        short = ["train", arguments[1], *SHORT["train"]]
+        short = ["train", *arguments[1:3], *SHORT["train"]]
         assert CliRunner().invoke(main, short).exit_code == 0
     arguments += SHORT.get(arguments[0], [])
     if arguments[0] == "verify":

@@ -67,7 +67,7 @@ def test_the_figure_is_of_these_runs():
 def test_each_record_has_the_command_that_made_it():
     """By name, with the options that a record tells of; defaults are those of the command."""
     page = (ROOT / "docs" / "answer.md").read_text(encoding="utf-8")
-    commands = re.findall(r"^gradproof train (\S+)(.*)$", page, flags=re.MULTILINE)
+    commands = re.findall(r"^gradproof train --folder (\S+)(.*)$", page, flags=re.MULTILINE)
     assert sorted(name for name, _ in commands) == sorted(RUNS)
     for name, options in commands:
         words = options.split()

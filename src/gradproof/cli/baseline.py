@@ -211,7 +211,9 @@ def _of_checkpoint(path: Path, given: dict[str, str], seed: int) -> tuple[Corpus
     """
     path = last_checkpoint(path) if path.is_dir() else path
     if not path.is_file():
-        raise ValueError(f"there is no checkpoint {path}; `gradproof train FOLDER` writes some")
+        raise ValueError(
+            f"there is no checkpoint {path}; `gradproof train --folder FOLDER` writes some"
+        )
     point = files.read(path)
     for name, value in given.items():
         theirs = getattr(point.options, name)

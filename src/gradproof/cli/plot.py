@@ -32,13 +32,13 @@ from gradproof.reports.stages import pick
 from gradproof.reports.style import FigureLayout
 
 from . import options, text_options
-from .console import clear_errors
+from .console import clear_errors, progress
 from .figures import check_figure, save
 
 Read = TypeVar("Read")
 
 #: What writes each kind of record, for who has none yet.
-TRAIN = "`gradproof train FOLDER` writes one"
+TRAIN = "`gradproof train --folder FOLDER` writes one"
 TABLE = "`python benchmarks/estimator_table.py` writes one"
 BENCHMARK = "the benchmark of cost against K writes one; see benchmarks/"
 
@@ -246,7 +246,10 @@ def _parabola(
     seed = fresh_seed() if seed is None else seed
     text = TextOptions(labelled=0, unlabelled=sentences)
     subject = text_subject(model, prepare_text(data, text, seed), text, seed)
-    return quadratics(reference(subject)), subject.name, seed
+    with progress() as report:
+        if report is not None:  # how long it takes nobody knows beforehand
+            report(0, 1, f"the exact variance of {sentences} sentences")
+        return quadratics(reference(subject)), subject.name, seed
 
 
 def _steps(stages: tuple[Stage, ...]) -> str:
