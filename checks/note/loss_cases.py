@@ -54,7 +54,8 @@ class LossCase:
         """The texts and their losses, in a few words."""
         n = len(self.losses)
         return (
-            f"{n} sentence{'s' * (n > 1)} of {', '.join(map(str, self.lengths))} tokens, "
+            f"{n} sentence{'s' * (n > 1)} of {' and '.join(map(str, self.lengths))} "
+            f"token{'s' * (self.lengths != (1,))}, "
             f"losses {self.kind}"
         )
 

@@ -8,11 +8,17 @@ from rich.text import Text
 from gradproof.checks.evidence import COARSEST, HOLDS, REFUTED, UNDECIDED, Evidence
 from gradproof.checks.note.user_baseline import ADVICE, MEANS, ROUNDS, BaselineReport
 
-#: A share of the own loss that is rounding: some units in the last place.
+#: A share of a sentence's own loss that is rounding: some units in the last place.
 NOTHING = 1e-14
 
 #: A variance that is this many times as large is said to be raised so many fold, not by so many %.
 FOLD = 2.0
+
+
+def meanings(finding: BaselineReport) -> list[str]:
+    """For each row of the table, what was looked at."""
+    width = max(len(found.variant) for found in finding.evidence)
+    return [f"{found.variant:{width}}  {found.statement}" for found in finding.evidence]
 
 
 def troubles(finding: BaselineReport) -> list[str]:
@@ -83,7 +89,7 @@ def contents(finding: BaselineReport) -> list[str]:
             )
     if not lines and parts:
         each = ", ".join(f"{share:.3g} of {n}" for n, share in parts.items())
-        lines.append(f"It contains of its own loss, by the number of sentences: {each}.")
+        lines.append(f"Of its own loss it contains, by the number of sentences: {each}.")
     if finding.changed:
         names = ", ".join(finding.changed)
         lines.append(
@@ -172,7 +178,7 @@ def looked_at(finding: BaselineReport) -> str:
         f"{looked.longest:,} tokens; {states}"
     )
     if looked.smallest < COARSEST:
-        text += f". A leak of {looked.smallest:.1g} of the own loss would be seen"
+        text += f". A leak of {looked.smallest:.1g} of a sentence's own loss would be seen"
     if looked.rounded:
         text += (
             f". B loses digits: rounding moves it by up to {looked.rounded:.1g} of the largest "
@@ -187,6 +193,15 @@ def looked_at(finding: BaselineReport) -> str:
 
 def effect(finding: BaselineReport) -> str:
     """What B does to the variance of all groups together, and where a constant helps."""
+    return _effect(finding) + after(finding)
+
+
+def after(finding: BaselineReport) -> str:
+    """After how many steps of learning its variance was looked at, if it learns."""
+    return f", after {finding.learned:,} steps of learning" if finding.learned else ""
+
+
+def _effect(finding: BaselineReport) -> str:
     factor = finding.factor
     low, high = finding.helps_between
     if finding.helps:
