@@ -179,6 +179,8 @@ assert "is not installed; pip install 'gradproof[note]'" in told.output, told.ou
 new = CliRunner().invoke(main, ["check", "--help"])
 assert new.exit_code == 0
 assert "Cannot be run" not in new.output
+assert CliRunner().invoke(main, ["schema"]).exit_code == 0
+assert "unbiased" in check_estimator(lambda x: x, [np.ones(2)], exact=[1.0, 1.0]).page()
 """
 
 

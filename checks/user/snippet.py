@@ -14,6 +14,10 @@ from typing import Any
 #: Entries of an array that are written out.
 MOST_ENTRIES = 64
 
+#: Values that are written out in one call, those in lists and dictionaries among them; and the
+#: longest text. A check is not slowed down by what it is given.
+MOST_VALUES, LONGEST = 256, 200
+
 #: What cannot be written down, and what to do about it.
 UNKNOWN = "..."
 ADVICE = "# What is ... cannot be written down: paste this where it was made, and name it.\n"
@@ -81,12 +85,15 @@ class _Words:
 
     def __init__(self, file: str, names: Mapping[str, Any]) -> None:
         self.of_file = False
-        self._file = file
+        self._file, self._left = file, MOST_VALUES
         # What a notebook keeps of its outputs begins with an underscore, and is asked last.
         self._names = sorted(names.items(), key=lambda pair: pair[0].startswith("_"))
 
     def expression(self, value: Any) -> str:
         """An expression of this value, or ``...``."""
+        self._left -= 1
+        if self._left < 0 or (isinstance(value, str) and len(value) > LONGEST):
+            return UNKNOWN
         if value is None or isinstance(value, bool | int | str):
             return repr(value)
         if isinstance(value, float):
@@ -102,6 +109,8 @@ class _Words:
             owner = self.expression(value.__self__)
             return UNKNOWN if owner == UNKNOWN else f"{owner}.{value.__name__}"
         kind = type(value)
+        if kind in (list, tuple, dict) and len(value) > self._left:
+            return UNKNOWN
         if kind in (list, tuple):
             inner = ", ".join(self.expression(each) for each in value)
             return f"[{inner}]" if kind is list else f"({inner},)" if value else "()"

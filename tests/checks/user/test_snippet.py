@@ -92,6 +92,17 @@ def test_names_of_a_notebook_stand_for_themselves():
     )
 
 
+def test_what_is_large_is_not_written_out():
+    """Neither a long list, nor a long text, nor what holds itself: a check must not wait for it."""
+    ring = []
+    ring.append(ring)
+    deep = [[[0.5] * 20] * 20] * 20
+    for value in ([0.5] * 100_000, "a" * 1_000, ring, deep, {"a": deep}):
+        said = lines("", {}, lambda x: x, [value], {})
+        assert said.startswith(ADVICE)
+        assert len(said) < 5_000  # 256 values at most, each of a few letters
+
+
 def test_the_seed_of_samples_is_in_the_report():
     """Where one was given; an enumerated verdict has none."""
     rng = np.random.default_rng()
