@@ -23,7 +23,8 @@ class Verification(Report):
     their checksum: who has a text of the same checksum can repeat it with ``seed``. ``missing`` has
     the message for each framework that was not asked for by name and is not there; ``not_run`` the
     reason for each check that is about models or frameworks that were left out. ``cut`` says how
-    many texts were longer than they may be; it is empty if none was.
+    many texts were longer than they may be, ``fewer`` that the corpus has fewer sentences than were
+    asked for; each is empty if there is nothing to say.
     """
 
     evidence: tuple[Evidence, ...]
@@ -34,6 +35,7 @@ class Verification(Report):
     missing: dict[str, str]
     not_run: dict[str, str]
     cut: str = ""
+    fewer: str = ""
 
     condition_words: ClassVar[str] = "report.as_expected"
 
@@ -70,7 +72,7 @@ class Verification(Report):
         left_out = tuple(self.not_run.items()) + tuple(self.missing.items())
         return Section(
             *self.headline(),
-            paragraphs=(self.cut,) if self.cut else (),
+            paragraphs=tuple(text for text in (self.cut, self.fewer) if text),
             facts=tuple(facts.items()),
             tables=(
                 evidence_table(self.evidence),

@@ -21,7 +21,7 @@ from .jobs import Job, VerificationPlan, run_jobs
 from .registry import CHECKS, find_checks
 from .run_check import blocked, run_check
 from .study import Study
-from .text import TextOptions, check_whole, prepare_text, rows_of, text_subject
+from .text import TextOptions, check_whole, describe_fewer, prepare_text, rows_of, text_subject
 from .verification import Verification
 
 #: Told of each check as it ends: how many are done, of how many, and what was done.
@@ -96,6 +96,7 @@ def verify(
     settled = tuple(
         _repeatable(backends_found, plan) for backends_found in _without_blocked(in_order)
     )
+    rows = rows_of(prepared, plan.options, np.random.default_rng(plan.seed))
     return Verification(
         evidence=settled,
         data=corpus.name,
@@ -104,9 +105,8 @@ def verify(
         seed=plan.seed,
         missing=missing,
         not_run=idle,
-        cut=prepared.describe_cut(
-            rows_of(prepared, plan.options, np.random.default_rng(plan.seed))
-        ),
+        cut=prepared.describe_cut(rows),
+        fewer=describe_fewer(plan.options, rows),
     )
 
 
