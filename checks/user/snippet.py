@@ -14,9 +14,9 @@ from typing import Any
 #: Entries of an array that are written out.
 MOST_ENTRIES = 64
 
-#: Values that are written out in one call, those in lists and dictionaries among them; and the
-#: longest text. A check is not slowed down by what it is given.
-MOST_VALUES, LONGEST = 256, 200
+#: Values that are written out in one call, those in lists and dictionaries among them; how deep
+#: these may be nested; and the longest text. A check does not wait for what it is given.
+MOST_VALUES, DEEPEST, LONGEST = 256, 8, 200
 
 #: What cannot be written down, and what to do about it.
 UNKNOWN = "..."
@@ -89,10 +89,11 @@ class _Words:
         # What a notebook keeps of its outputs begins with an underscore, and is asked last.
         self._names = sorted(names.items(), key=lambda pair: pair[0].startswith("_"))
 
-    def expression(self, value: Any) -> str:
+    def expression(self, value: Any, depth: int = 0) -> str:
         """An expression of this value, or ``...``."""
         self._left -= 1
-        if self._left < 0 or (isinstance(value, str) and len(value) > LONGEST):
+        long = isinstance(value, str) and len(value) > LONGEST
+        if long or self._left < 0 or depth > DEEPEST:
             return UNKNOWN
         if value is None or isinstance(value, bool | int | str):
             return repr(value)
@@ -102,21 +103,22 @@ class _Words:
             if each is value:
                 self.of_file |= bool(self._file)
                 return f"test[{name!r}]" if self._file else name
-        return self._made(value)
+        return self._made(value, depth + 1)
 
-    def _made(self, value: Any) -> str:
+    def _made(self, value: Any, depth: int) -> str:
         if isinstance(value, MethodType):
-            owner = self.expression(value.__self__)
+            owner = self.expression(value.__self__, depth)
             return UNKNOWN if owner == UNKNOWN else f"{owner}.{value.__name__}"
         kind = type(value)
         if kind in (list, tuple, dict) and len(value) > self._left:
             return UNKNOWN
         if kind in (list, tuple):
-            inner = ", ".join(self.expression(each) for each in value)
+            inner = ", ".join(self.expression(each, depth) for each in value)
             return f"[{inner}]" if kind is list else f"({inner},)" if value else "()"
         if kind is dict:
             pairs = (
-                f"{self.expression(key)}: {self.expression(each)}" for key, each in value.items()
+                f"{self.expression(key, depth)}: {self.expression(each, depth)}"
+                for key, each in value.items()
             )
             return f"{{{', '.join(pairs)}}}"
         return _array(value)
