@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -15,6 +16,7 @@ from gradproof.estimators.enumeration.run import MOST_PATHS, TooManyPaths, Unsup
 
 from ..evidence import NothingCompared
 from ..sequential.wealth import ALPHA
+from . import snippet
 from .enumerated import EnumeratedCheck
 from .estimand import SINGLE, Estimand, exact_gradient
 from .estimator_report import Biased, EstimatorReport
@@ -99,7 +101,7 @@ def check_estimator(
     Reference: the estimator's mean is sum over draws of p(draw) g(draw) by definition. Williams
     (1992), REINFORCE; Glynn (1990), Likelihood ratio gradient estimation for stochastic systems.
     """
-    started = time.perf_counter()
+    given, started = dict(locals()), time.perf_counter()
     check_precision(precision)
     check_sampling(draws=draws, alpha=alpha, rarest=rarest, seed=seed)
     label = name or str(getattr(estimate, "__qualname__", type(estimate).__name__))
@@ -141,9 +143,20 @@ def check_estimator(
                     keys=FreshKeys(estimator.function, estimator.inputs, seed=seed),
                 )
             seconds = time.perf_counter() - started
-            return report_on_samples(label, estimand, samples, seconds, str(error))
+            report = report_on_samples(label, estimand, samples, seconds, str(error))
+            return _repeatable(report, given)
         raise type(error)(f"{error}; pass draws= to sample it instead") from error
-    return check.report(time.perf_counter() - started)
+    return _repeatable(check.report(time.perf_counter() - started), given)
+
+
+def _repeatable(report: EstimatorReport, given: Mapping[str, Any]) -> EstimatorReport:
+    """The report, with the seed of its samples and the lines that repeat the check."""
+    seed = given["seed"] if report.method == "sampled" else None
+    return dataclasses.replace(
+        report,
+        seed=None if seed is None else int(seed),
+        snippet=snippet.of_call(check_estimator, given),
+    )
 
 
 def _check_entries(exact: Mapping[str, np.ndarray]) -> None:
