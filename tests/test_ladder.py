@@ -54,12 +54,14 @@ OF_ANYONE = {
         "gradproof.checks.user",
         "gradproof.cli",
         "gradproof.estimators.user_code",
+        "gradproof.reports.paper_sizes",
+        "gradproof.reports.report_figure",
         ENUMERATION,
     ),
 }
 
 FRAMEWORKS = frozenset({"jax", "pytensor", "theano", "torch"})
-DRAWING = frozenset({"matplotlib"})  # a third of the time that a command takes to start
+DRAWING = frozenset({"matplotlib", "tueplots"})  # a third of the time that a command takes to start
 
 # Each room, and what it may know of besides itself. The face may know of everything.
 LADDER = {
@@ -71,6 +73,8 @@ LADDER = {
         "gradproof.checks.evidence",
         "gradproof.checks.variance.records",
         "gradproof.checks.benchmark.results",
+        "gradproof.checks.user.estimate_law",
+        "gradproof.checks.user.shown",
     ),
 }
 
@@ -331,7 +335,8 @@ PLANTED = {
         {"reports/a.py": "from gradproof.checks import evidence, evidence_of_more\n"},
         "reports/a.py:1: imports gradproof.checks.evidence_of_more, but gradproof.reports may know "
         "only gradproof.checks.evidence, gradproof.checks.variance.records, "
-        "gradproof.checks.benchmark.results; ",
+        "gradproof.checks.benchmark.results, gradproof.checks.user.estimate_law, "
+        "gradproof.checks.user.shown; ",
     ),
     "under a type checker's condition": (
         {"derivations/a.py": "import typing\nif typing.TYPE_CHECKING: import gradproof.checks\n"},

@@ -9,7 +9,16 @@ import numpy as np
 
 from gradproof.errors import GradproofError
 
-from ..evidence import COARSEST, HOLDS, UNDECIDED, Comparison, unresolved_quantities, worst_of
+from ..evidence import (
+    COARSEST,
+    HOLDS,
+    UNDECIDED,
+    Comparison,
+    unresolved_quantities,
+    worst_of,
+)
+from .estimate_law import EstimateLaw, GuiltyPath
+from .shown import Entry, Shown, locate, ratios_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +32,7 @@ class Bias:
 
 
 @dataclasses.dataclass(frozen=True)
-class EstimatorReport:
+class EstimatorReport(Shown):
     """The report on one estimator; asserts, tables and figures only read it.
 
     ``method`` is ``enumerated`` or ``sampled``. ``mean`` and ``variance`` are over all paths, by
@@ -32,7 +41,9 @@ class EstimatorReport:
     seen in any entry. ``bound_reason`` says where bounds come from, ``changed`` what a run leaves
     changed, which is put back, and ``repeats`` how many runs were made again; ``reason`` why there
     is no verdict, and ``condition`` what a sampled one depends on, after an "if". ``notes`` are
-    facts that no verdict depends on.
+    facts that no verdict depends on. ``bounds`` are those of every entry, by parameter; of samples
+    the smallest bias that would have been seen there. ``law`` has the estimates of all paths, if
+    they were to be kept.
     """
 
     name: str
@@ -53,6 +64,48 @@ class EstimatorReport:
     repeats: int = 0
     reason: str = ""
     condition: str = ""
+    bounds: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    law: EstimateLaw | None = dataclasses.field(default=None, repr=False)
+
+    @property
+    def ratios(self) -> Mapping[str, np.ndarray]:
+        """The error of each entry in units of its bound, by parameter; 0 where both are 0."""
+        return ratios_of(self.mean, self.exact, self.bounds)
+
+    @property
+    def estimand(self) -> Mapping[str, np.ndarray]:
+        """What the mean should be, by parameter."""
+        return self.exact
+
+    @property
+    def path_law(self) -> EstimateLaw | None:
+        """The estimates of all paths, if they were kept."""
+        return self.law
+
+    @property
+    def ratio_words(self) -> str:
+        """What ``ratios`` are, for an axis."""
+        return "bias / smallest that would be seen" if self.method == "sampled" else "bias / bound"
+
+    def guilty_paths(self, entry: Entry | None = None, most: int = 6) -> tuple[GuiltyPath, ...]:
+        """The outcomes with the largest shares of an entry's bias; none if it is within its bound.
+
+        Args:
+            entry: "W[0, 3]", or ("W", (0, 3)). Default: the worst.
+            most: paths that are listed.
+
+        Raises:
+            ValueError: if paths were not kept, or there is no such entry.
+        """
+        name, index = locate(entry, self.ratios)
+        if self.law is None:
+            raise ValueError(
+                "no paths were kept; pass keep_paths=True to check_estimator, which enumerates "
+                "them once more"
+            )
+        if self.ratios[name][index] <= 1.0:
+            return ()
+        return self.law.guilty_paths(name, index, float(self.exact[name][index]), most)
 
     @property
     def unbiased(self) -> bool:

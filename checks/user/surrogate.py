@@ -26,17 +26,19 @@ from ..evidence import (
     worst_of,
 )
 from .expected_cost import check_precision
+from .shown import Shown
 from .surrogate_comparisons import NAMED, Difference, WorstComparisons
 from .surrogate_runs import Derivatives, Gradcheck, SurrogateRuns
 
 
 @dataclasses.dataclass(frozen=True)
-class SurrogateReport:
+class SurrogateReport(Shown):
     """The report on one surrogate; asserts, tables and figures only read it.
 
     ``reached`` are the parameters that the gradient reaches on some path; ``stops`` the
     stop-gradients on the first path, and ``gradcheck`` what ``torch.autograd.gradcheck`` says
-    there, on which no verdict rests.
+    there, on which no verdict rests. ``worst_ratios`` are the largest error of each entry over its
+    bound, on any path; ``mean`` and ``variance`` are of the automatic derivatives over all paths.
     """
 
     name: str
@@ -50,6 +52,14 @@ class SurrogateReport:
     paths: int
     seconds: float
     notes: tuple[str, ...] = ()
+    worst_ratios: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    mean: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    variance: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+
+    @property
+    def ratios(self) -> Mapping[str, np.ndarray]:
+        """The largest error of each entry over its bound, on any path, by what it is."""
+        return self.worst_ratios
 
     @property
     def right(self) -> bool:
@@ -212,6 +222,9 @@ def check_surrogate(
         paths=moments.count,
         seconds=time.perf_counter() - started,
         notes=tuple(runs.notes()),
+        worst_ratios=comparisons.ratios,
+        mean=moments.layout.split(moments.mean()),
+        variance=moments.layout.split(moments.variance()),
     )
 
 

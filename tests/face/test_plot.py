@@ -148,7 +148,7 @@ def test_ratios_are_drawn(tmp_path, baseline):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["x.txt"], "must end in .pdf, .png, .svg"),
+        (["x.txt"], "must end in .pdf, .pgf, .png, .svg"),
         (["none/x.svg"], "there is no folder"),
         (["x.svg", "--model", "seqdmg"], "unknown model 'seqdmg'"),
         (["x.svg", "--model", "seqdmg"], "did you mean 'seqdgm'?"),
