@@ -31,9 +31,12 @@ ENUMERATION = "gradproof.estimators.enumeration"
 #: What all rooms know: it knows nothing itself.
 GROUND = "gradproof.errors"
 
-#: A report shows itself when somebody asks it to, and only then: the one file that asks upwards, in
-#: functions, and what it asks.
-SHOWING, SHOWN = "gradproof.checks.report", ("gradproof.reports.html", "gradproof.reports.markdown")
+#: A report shows and draws itself when somebody asks it to, and only then: the files that ask
+#: upwards, in functions, and what each asks.
+SHOWING = {
+    "gradproof.checks.report": ("gradproof.reports.html", "gradproof.reports.markdown"),
+    "gradproof.checks.user.plotted_report": ("gradproof.reports.report_figure",),
+}
 
 #: What a report is, and what it shows of itself as data.
 REPORT = ("gradproof.checks.report", "gradproof.checks.section")
@@ -62,12 +65,14 @@ OF_ANYONE = {
         "gradproof.checks.user",
         "gradproof.cli",
         "gradproof.estimators.user_code",
+        "gradproof.reports.paper_sizes",
+        "gradproof.reports.report_figure",
         ENUMERATION,
     ),
 }
 
 FRAMEWORKS = frozenset({"jax", "pytensor", "theano", "torch"})
-DRAWING = frozenset({"matplotlib"})  # a third of the time that a command takes to start
+DRAWING = frozenset({"matplotlib", "tueplots"})  # a third of the time that a command takes to start
 
 # Each room, and what it may know of besides itself. The face may know of everything.
 LADDER = {
@@ -81,6 +86,8 @@ LADDER = {
         "gradproof.checks.benchmark.results",
         "gradproof.checks.section",
         "gradproof.checks.versions",
+        "gradproof.checks.user.estimate_law",
+        "gradproof.checks.user.plotted_report",
     ),
 }
 
@@ -220,7 +227,7 @@ def drawing(found: Import) -> str | None:
 
 def shows(found: Import) -> bool:
     """Whether a report asks to be shown, which it does in a function that somebody calls."""
-    return found.importer == SHOWING and found.in_function and found.target in SHOWN
+    return found.in_function and found.target in SHOWING.get(found.importer, ())
 
 
 def local(found: Import) -> str | None:
@@ -346,7 +353,8 @@ PLANTED = {
         {"reports/a.py": "from gradproof.checks import evidence, evidence_of_more\n"},
         "reports/a.py:1: imports gradproof.checks.evidence_of_more, but gradproof.reports may know "
         "only gradproof.checks.evidence, gradproof.checks.variance.records, "
-        "gradproof.checks.benchmark.results, gradproof.checks.section, gradproof.checks.versions; ",
+        "gradproof.checks.benchmark.results, gradproof.checks.section, gradproof.checks.versions, "
+        "gradproof.checks.user.estimate_law, gradproof.checks.user.plotted_report; ",
     ),
     "a report that asks upwards when it loads": (
         {"checks/report.py": "from gradproof.reports import html\n"},

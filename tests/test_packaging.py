@@ -122,7 +122,7 @@ def wanted(*tables: list) -> set[str]:
 EXTRAS = PROJECT["project"]["optional-dependencies"]
 GROUPS = PROJECT["dependency-groups"]
 ASKED = {
-    "current.txt": [EXTRAS["note"], EXTRAS["torch"], *GROUPS.values()],
+    "current.txt": [EXTRAS["note"], EXTRAS["plot"], EXTRAS["torch"], *GROUPS.values()],
     "theano.txt": [EXTRAS["note"], EXTRAS["torch"], EXTRAS["theano"], GROUPS["test"]],
 }
 
@@ -146,7 +146,7 @@ def test_the_core_needs_five_packages():
 CORE = """
 import sys
 
-MISSING = {"autograd", "faker", "hypothesis", "matplotlib", "sympy", "theano", "torch"}
+MISSING = {"autograd", "faker", "hypothesis", "matplotlib", "sympy", "theano", "torch", "tueplots"}
 
 class Missing:
     def find_spec(self, name, path=None, target=None):

@@ -42,6 +42,7 @@ def check_estimator(
     reset: Callable[[], object] | None = None,
     returns: str | None = None,
     precision: float = 0.0,
+    keep_paths: bool = False,
     name: str | None = None,
     progress: Callable[[int, int, str], object] | None = None,
 ) -> EstimatorReport:
@@ -91,6 +92,9 @@ def check_estimator(
         precision: of the coarsest arithmetic within, as the step from 1 to the next number, where
             it cannot be measured: ``np.finfo(np.float32).eps`` for a model in single precision that
             no framework of ours computes.
+        keep_paths: keep what is returned on each path, for the report's ``guilty_paths()`` and
+            ``plot()``. All paths are run once more for it; no verdict depends on it, and memory is
+            bounded: where there is no room for all entries, the worst are kept.
         progress: called for each run: how many were made, of at most how many, of what.
 
     Raises:
@@ -119,7 +123,7 @@ def check_estimator(
     _check_entries(estimand.value)
     try:
         with Enumeration(estimator, paths) as enumeration:
-            check = EnumeratedCheck(label, estimator, enumeration, estimand, precision)
+            check = EnumeratedCheck(label, estimator, enumeration, estimand, precision, keep_paths)
             check.look()
     except (UnsupportedDraw, TooManyPaths) as error:
         if draws:
