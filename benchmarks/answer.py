@@ -14,9 +14,10 @@ from gradproof.checks.json_records import from_json
 from gradproof.checks.variance.record_texts import other_texts
 from gradproof.checks.variance.records import EstimatorTable, Training
 from gradproof.cli.figures import save
-from gradproof.reports.answer import fill, measured_runs, title
+from gradproof.reports.answer import fill, measured_runs
 from gradproof.reports.estimator_table import draw as draw_table
 from gradproof.reports.estimator_table import layout as layout_table
+from gradproof.reports.plain_names import run_name
 from gradproof.reports.shares import draw_runs, layout_runs
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -51,7 +52,7 @@ def main() -> None:
         path.write_text(page, encoding="utf-8")
     shown = measured_runs(runs)
     stages = [run.stages for run in shown]
-    titles = [title(run) for run in shown]
+    titles = [run_name(run) for run in shown]
     save(
         str(ROOT / "docs" / "shares.svg"),
         layout_runs(stages),

@@ -126,7 +126,7 @@ def wanted(*tables: list) -> set[str]:
 EXTRAS = PROJECT["project"]["optional-dependencies"]
 GROUPS = PROJECT["dependency-groups"]
 ASKED = {
-    "current.txt": [EXTRAS["note"], EXTRAS["torch"], *GROUPS.values()],
+    "current.txt": [EXTRAS["note"], EXTRAS["plot"], EXTRAS["torch"], *GROUPS.values()],
     "theano.txt": [EXTRAS["note"], EXTRAS["torch"], EXTRAS["theano"], GROUPS["test"]],
 }
 
@@ -178,15 +178,16 @@ def test_the_workflow_runs_what_the_readme_names():
             assert f"[testenv:{name}]" in tox
 
 
-def test_the_core_needs_four_packages():
+def test_the_core_needs_five_packages():
     """Whoever checks an estimator of their own installs no more than these."""
-    assert wanted(PROJECT["project"]["dependencies"]) == {"numpy", "scipy", "click", "rich"}
+    core = {"numpy", "scipy", "click", "jinja2", "rich"}
+    assert wanted(PROJECT["project"]["dependencies"]) == core
 
 
 CORE = """
 import sys
 
-MISSING = {"autograd", "faker", "hypothesis", "matplotlib", "sympy", "theano", "torch"}
+MISSING = {"autograd", "faker", "hypothesis", "matplotlib", "sympy", "theano", "torch", "tueplots"}
 
 class Missing:
     def find_spec(self, name, path=None, target=None):
@@ -219,6 +220,8 @@ assert "is not installed; pip install 'gradproof[note]'" in told.output, told.ou
 new = CliRunner().invoke(main, ["check", "--help"])
 assert new.exit_code == 0
 assert "Cannot be run" not in new.output
+assert CliRunner().invoke(main, ["schema"]).exit_code == 0
+assert "unbiased" in check_estimator(lambda x: x, [np.ones(2)], exact=[1.0, 1.0]).page()
 """
 
 

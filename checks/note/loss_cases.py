@@ -61,7 +61,8 @@ class LossCase:
     def describe(self) -> str:
         """The texts and their losses, in a few words."""
         n = len(self.losses)
-        return f"{n} sentence{'s' * (n > 1)} of {few(self.lengths)} tokens, losses {self.kind}"
+        tokens = f"token{'s' * (tuple(self.lengths) != (1,))}"
+        return f"{n} sentence{'s' * (n > 1)} of {few(self.lengths)} {tokens}, losses {self.kind}"
 
     def losses_with(self, own: float) -> np.ndarray:
         """The losses, (N,), where that of ``row`` is ``own``."""

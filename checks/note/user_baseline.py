@@ -7,7 +7,7 @@ import functools
 import itertools
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -26,11 +26,14 @@ from gradproof.reference_models.model import group_of
 from gradproof.reference_models.ops import Array, Ops
 
 from ..evidence import GAP, HOLDS, REFUTED, UNDECIDED, Comparison, Evidence, compare
+from ..report import Report
+from ..section import Headline, Section, SectionTable
 from . import own_rounding
 from .baseline_search import REPEATS, SEEDS, BaselineSearch, Looked
 from .baseline_states import UPDATES, changed_in_call, learned, learns, sentences, states
 from .check import ROUNDING, Check
 from .claims.every_baseline import leaks
+from .evidence_sections import evidence_table
 from .loss_cases import LossCase, LossSource, loss_cases
 from .run_check import run_check
 from .study import Study
@@ -96,8 +99,8 @@ class Variances:
     noise: float = 0.0
 
 
-@dataclasses.dataclass(frozen=True)
-class BaselineReport:
+@dataclasses.dataclass(frozen=True, repr=False)
+class BaselineReport(Report):
     """Verdicts on a baseline, and what it does to the variance.
 
     ``shares`` is what B contains of its own loss, on losses as the model's, by the number of
@@ -107,8 +110,8 @@ class BaselineReport:
     Shape:
         ``values`` and ``best`` (N,): B at one draw, and the baseline at which the variance is
         least. It helps sentence n where B lies between 0 and twice the best. ``noise`` (N,): the
-        standard deviation of what B draws itself. A baseline that learns is looked at after its
-        steps, ``learned``.
+        standard deviation of what B draws itself. A baseline that learns is looked at after
+        ``learned`` steps; of one that does not that is 0.
     """
 
     name: str
@@ -117,11 +120,13 @@ class BaselineReport:
     values: np.ndarray
     best: np.ndarray
     parabola: Quadratics
-    learned: bool
+    learned: int
     noise: np.ndarray
     shares: Mapping[int, float | None]
     changed: tuple[str, ...]
     looked: Looked
+
+    condition_words: ClassVar[str] = "report.usable, report.helps, or read report.verdict"
 
     @property
     def verdict(self) -> str:
@@ -166,6 +171,34 @@ class BaselineReport:
         best = float((total.slope + total.curvature * total.centre).sum()) / curvature
         return min(0.0, 2.0 * best), max(0.0, 2.0 * best)
 
+    def headline(self) -> Headline:
+        """Its name, its verdict, and the rows that do not hold, or what it does to the variance."""
+        bad = [found.variant for found in self.evidence if found.verdict != HOLDS]
+        worst = f"the variance is {self.factor:.3g} times that without a baseline"
+        return Headline(self.name, self.verdict, ", ".join(bad) or worst)
+
+    def section(self) -> Section:
+        """What a page shows of it."""
+        columns = ("group", "no baseline", self.name, "best")
+        rows = tuple(
+            (each.group, f"{each.none:.4g}", f"{each.own:.4g}", f"{each.best:.4g}")
+            for each in self.variances
+        )
+        low, high = self.helps_between
+        facts = {
+            "may be used": "yes" if self.usable else "no",
+            "variance, with it over without": f"{self.factor:.4g}",
+            "the same number for every sentence helps between": f"{low:.4g} and {high:.4g}",
+        }
+        return Section(
+            *self.headline(),
+            facts=tuple(facts.items()),
+            tables=(
+                evidence_table(self.evidence),
+                SectionTable("Variance of the gradient, by group", columns, rows),
+            ),
+        )
+
 
 def examine(
     function: Callable[[BaselineBatch], Any],
@@ -175,6 +208,7 @@ def examine(
     name: str,
     torch: bool,
     seed: int,
+    steps: int = STEPS,
     updates: int = UPDATES,
     repeats: int = REPEATS,
     examples: int = EXAMPLES,
@@ -187,7 +221,8 @@ def examine(
             ``fit(x, returns)``, called after a step. It is copied, and comes back as it was.
         subject: the first two sentences are enumerated jointly.
         torch: whether it computes on tensors.
-        updates: after how many, at most, a baseline that learns is looked at.
+        steps: of learning after which its mean and its variance are looked at.
+        updates: after how many, at most, B is searched for what it must not read.
         repeats: cases of each kind, number of sentences and length that are searched.
         examples: cases that Hypothesis draws for each row, beside those.
 
@@ -206,7 +241,7 @@ def examine(
         return _examine(
             CustomBaseline(copied(function, name), name, torch=torch),
             Study(bench, subject),
-            _Effort(seed, updates, repeats, examples),
+            _Effort(seed, steps, updates, repeats, examples),
             progress or (lambda *_: None),
         )
 
@@ -216,6 +251,7 @@ class _Effort:
     """How much is searched, and from which seed."""
 
     seed: int
+    steps: int
     updates: int
     repeats: int
     examples: int
@@ -234,7 +270,7 @@ def _examine(
     # A memory outside that is filled once looks the same ever after: each call is to be the first.
     fresh = dataclasses.replace(fresh, outside=outside.changed(fresh.function, kept_outside))
     before = at_labels(study, fresh, study.draw()) if fresh.outside else before
-    later = learned(fresh, study, STEPS) if learns(fresh, study) else None
+    later = learned(fresh, study, effort.steps) if learns(fresh, study) else None
     if later is not None:
         _check_same(before, at_labels(study, fresh, study.draw()), name, "once a copy had learned")
         try:
@@ -250,7 +286,7 @@ def _examine(
     enumerated = functools.cache(
         lambda own, groups=(): study.moments_with(FORMS["one-pass"], own, {}, groups)
     )
-    rows = _rows(fresh, later, enumerated, search)
+    rows = _rows(fresh, later, enumerated, search, effort.steps)
     evidence = []
     for number, check in enumerate(rows):
         progress(number, len(rows), check.id)
@@ -270,7 +306,7 @@ def _examine(
         values=at_labels(study, used, study.draw()),
         best=parabola.best(),
         parabola=parabola,
-        learned=later is not None,
+        learned=effort.steps if later is not None else 0,
         noise=noise,
         shares={} if noise.any() else search.shares(),
         changed=tuple(changed_in_call(fresh, study)),
@@ -291,6 +327,7 @@ def _rows(
     later: CustomBaseline | None,
     enumerated: Enumerated,
     search: BaselineSearch,
+    steps: int,
 ) -> list[Check]:
     def row(
         variant: str, statement: str, look: Any, reason: str = ROUNDING, rows: tuple[int, ...] = ()
@@ -319,8 +356,8 @@ def _rows(
             _on_text_and(search.gradients_of(later=False), lambda study: leaks(study, fresh)),
             zero,
         ),
-        row("own-mean", "the mean is that without it", _mean(fresh, enumerated)),
-        row("own-mean-alone", "... with one sentence", _alone(fresh)),
+        row("own-mean", "the mean of the gradient is that without B", _mean(fresh, enumerated)),
+        row("own-mean-alone", "... on one sentence alone", _alone(fresh)),
         row(
             "own-mean-shifted",
             f"... with {SHIFT:g} added to B",
@@ -328,23 +365,23 @@ def _rows(
         ),
     ]
     if later is not None:
-        learned_ = f"after {STEPS} steps of learning"
+        learned_ = f"after {steps} steps of learning"
         rows += [
             row(
                 "own-draw-later",
-                f"nor does it {learned_}, or after others",
+                f"B does not depend on its own draw {learned_}, or after others",
                 _on_text_and(of_later, _of_draw(later)),
                 rows=after,
             ),
             row(
                 "own-gradient-later",
-                f"nor {learned_}, or after others",
+                f"no gradient enters B {learned_}, or after others",
                 _on_text_and(search.gradients_of(later=True), lambda study: leaks(study, later)),
                 zero,
             ),
             row(
                 "own-mean-later",
-                f"the mean is that without it {learned_}",
+                f"the mean of the gradient is that without B, {learned_}",
                 _mean(later, enumerated),
             ),
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -15,6 +16,7 @@ from gradproof.estimators.enumeration.run import MOST_PATHS, TooManyPaths, Unsup
 
 from ..evidence import NothingCompared
 from ..sequential.wealth import ALPHA
+from . import snippet
 from .enumerated import EnumeratedCheck
 from .estimand import SINGLE, Estimand, exact_gradient
 from .estimator_report import Biased, EstimatorReport
@@ -41,6 +43,7 @@ def check_estimator(
     reset: Callable[[], object] | None = None,
     returns: str | None = None,
     precision: float = 0.0,
+    keep_paths: bool = False,
     name: str | None = None,
     progress: Progress | bool | None = None,
 ) -> EstimatorReport:
@@ -90,6 +93,9 @@ def check_estimator(
         precision: of the coarsest arithmetic within, as the step from 1 to the next number, where
             it cannot be measured: ``np.finfo(np.float32).eps`` for a model in single precision that
             no framework of ours computes.
+        keep_paths: keep what is returned on each path, for the report's ``guilty_paths()`` and
+            ``plot()``. All paths are run once more for it; no verdict depends on it, and memory is
+            bounded: where there is no room for all entries, the worst are kept.
         progress: called for each run: how many were made, of about how many, of what. None: a line
             on standard error after two seconds, if that is a terminal; False: nothing.
 
@@ -101,7 +107,7 @@ def check_estimator(
     Reference: the estimator's mean is sum over draws of p(draw) g(draw) by definition. Williams
     (1992), REINFORCE; Glynn (1990), Likelihood ratio gradient estimation for stochastic systems.
     """
-    started = time.perf_counter()
+    given, started = dict(locals()), time.perf_counter()
     check_precision(precision)
     check_sampling(draws=draws, alpha=alpha, rarest=rarest, seed=seed)
     label = name or str(getattr(estimate, "__qualname__", type(estimate).__name__))
@@ -120,7 +126,9 @@ def check_estimator(
         _check_entries(estimand.value)
         try:
             with Enumeration(estimator, paths) as enumeration:
-                check = EnumeratedCheck(label, estimator, enumeration, estimand, precision)
+                check = EnumeratedCheck(
+                    label, estimator, enumeration, estimand, precision, keep_paths
+                )
                 check.look()
         except (UnsupportedDraw, TooManyPaths) as error:
             if draws:
@@ -146,9 +154,20 @@ def check_estimator(
                         keys=FreshKeys(estimator.function, estimator.inputs, seed=seed),
                     )
                 seconds = time.perf_counter() - started
-                return report_on_samples(label, estimand, samples, seconds, str(error))
+                report = report_on_samples(label, estimand, samples, seconds, str(error))
+                return _repeatable(report, given)
             raise type(error)(f"{error}; pass draws= to sample it instead") from error
-    return check.report(time.perf_counter() - started)
+    return _repeatable(check.report(time.perf_counter() - started), given)
+
+
+def _repeatable(report: EstimatorReport, given: Mapping[str, Any]) -> EstimatorReport:
+    """The report, with the seed of its samples and the lines that repeat the check."""
+    seed = given["seed"] if report.method == "sampled" else None
+    return dataclasses.replace(
+        report,
+        seed=None if seed is None else int(seed),
+        snippet=snippet.of_call(check_estimator, given),
+    )
 
 
 def _check_entries(exact: Mapping[str, np.ndarray]) -> None:

@@ -4,12 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from typing import ClassVar
 
 import numpy as np
 
 from gradproof.errors import GradproofError
 
-from ..evidence import COARSEST, HOLDS, UNDECIDED, Comparison, unresolved_quantities, worst_of
+from ..evidence import (
+    COARSEST,
+    HOLDS,
+    UNDECIDED,
+    Comparison,
+    entry,
+    unresolved_quantities,
+    worst_of,
+)
+from ..section import Headline, Section
+from .estimate_law import EstimateLaw, GuiltyPath
+from .plotted_report import Entry, PlottedReport, locate, ratios_of
+from .sections import entry_table, input_table, largest_ratios, small
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,8 +35,8 @@ class Bias:
     exact: float
 
 
-@dataclasses.dataclass(frozen=True)
-class EstimatorReport:
+@dataclasses.dataclass(frozen=True, repr=False)
+class EstimatorReport(PlottedReport):
     """The report on one estimator; asserts, tables and figures only read it.
 
     ``method`` is ``enumerated`` or ``sampled``. ``mean`` and ``variance`` are over all paths, by
@@ -32,7 +45,10 @@ class EstimatorReport:
     seen in any entry. ``bound_reason`` says where bounds come from, ``changed`` what a run leaves
     changed, which is put back, and ``repeats`` how many runs were made again; ``reason`` why there
     is no verdict, and ``condition`` what a sampled one depends on, after an "if". ``notes`` are
-    facts that no verdict depends on.
+    facts that no verdict depends on. ``seed`` is that of the samples, None where none was given,
+    and ``snippet`` has lines that repeat the check, as far as what it was given can be written.
+    ``bounds`` are those of every entry, by parameter; of samples the smallest bias that would have
+    been seen there. ``law`` has the estimates of all paths, if they were to be kept.
     """
 
     name: str
@@ -53,6 +69,54 @@ class EstimatorReport:
     repeats: int = 0
     reason: str = ""
     condition: str = ""
+    seed: int | None = None
+    snippet: str = ""
+    bounds: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    law: EstimateLaw | None = dataclasses.field(default=None, repr=False)
+
+    condition_words: ClassVar[str] = (
+        "report.unbiased, read report.verdict, or let gradproof.assert_unbiased raise an error"
+    )
+
+    @property
+    def ratios(self) -> Mapping[str, np.ndarray]:
+        """The error of each entry in units of its bound, by parameter; 0 where both are 0."""
+        return ratios_of(self.mean, self.exact, self.bounds)
+
+    @property
+    def estimand(self) -> Mapping[str, np.ndarray]:
+        """What the mean should be, by parameter."""
+        return self.exact
+
+    @property
+    def path_law(self) -> EstimateLaw | None:
+        """The estimates of all paths, if they were kept."""
+        return self.law
+
+    @property
+    def ratio_words(self) -> str:
+        """What ``ratios`` are, for an axis."""
+        return "bias / smallest that would be seen" if self.method == "sampled" else "bias / bound"
+
+    def guilty_paths(self, entry: Entry | None = None, most: int = 6) -> tuple[GuiltyPath, ...]:
+        """The outcomes with the largest shares of an entry's bias; none if it is within its bound.
+
+        Args:
+            entry: "W[0, 3]", or ("W", (0, 3)). Default: the worst.
+            most: paths that are listed.
+
+        Raises:
+            ValueError: if paths were not kept, or there is no such entry.
+        """
+        name, index = locate(entry, self.ratios)
+        if self.law is None:
+            raise ValueError(
+                "no paths were kept; pass keep_paths=True to check_estimator, which enumerates "
+                "them once more"
+            )
+        if self.ratios[name][index] <= 1.0:
+            return ()
+        return self.law.guilty_paths(name, index, float(self.exact[name][index]), most)
 
     @property
     def unbiased(self) -> bool:
@@ -97,6 +161,40 @@ class EstimatorReport:
         elif self.verdict == UNDECIDED:
             lines.append(self._advice())
         return "\n".join([*lines, *self.notes])
+
+    def headline(self) -> Headline:
+        """Its name, its verdict, and the entry that is farthest off, in units of its bound."""
+        worst = worst_of(self.comparisons)
+        why = "rounding" if self.method == "enumerated" else "sampling noise"
+        at = entry(self.worst.parameter, self.worst.index)
+        off = f"{at} is off by {small(worst.error)}, at most {small(worst.bound)} is {why}"
+        condition = f", if {self.condition}" if self.condition else ""
+        return Headline(self.name, self.verdict, (worst.note or off) + condition)
+
+    def section(self) -> Section:
+        """What a page shows of it."""
+        moments = self.mean, self.exact, self.variance
+        return Section(
+            *self.headline(),
+            paragraphs=tuple(self.explain().splitlines()),
+            facts=self._facts(),
+            tables=(input_table(self.comparisons, *moments), entry_table(*moments)),
+            ratios=largest_ratios(self.comparisons),
+            snippet=self.snippet,
+        )
+
+    def _facts(self) -> tuple[tuple[str, str], ...]:
+        facts = {"method": self.method}
+        if self.method == "enumerated":
+            facts |= {"paths": f"{self.paths:,}", "draws on a path, at most": f"{self.draws:,}"}
+        else:
+            seed = "none was given" if self.seed is None else str(self.seed)
+            facts |= {"draws": f"{self.draws:,}", "seed": seed}
+            facts["smallest bias that would have been seen"] = small(self.detectable)
+        if self.condition:
+            facts["the verdict rests on this"] = self.condition
+        facts |= {"total variance": f"{self.total_variance:.6e}", "time": f"{self.seconds:.2f} s"}
+        return tuple(facts.items())
 
     def _advice(self) -> str:
         """What to do about a verdict that is none."""

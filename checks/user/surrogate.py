@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -21,23 +21,30 @@ from ..evidence import (
     HOLDS,
     UNDECIDED,
     Comparison,
+    entry,
     judge,
     unresolved_quantities,
     worst_of,
 )
+from ..section import Headline, Section, SectionTable
+from . import snippet
 from .expected_cost import check_precision
+from .plotted_report import PlottedReport
 from .progress import Progress, telling
+from .sections import comparison_table, largest_ratios, small
 from .surrogate_comparisons import NAMED, Difference, WorstComparisons
 from .surrogate_runs import Derivatives, Gradcheck, SurrogateRuns
 
 
-@dataclasses.dataclass(frozen=True)
-class SurrogateReport:
+@dataclasses.dataclass(frozen=True, repr=False)
+class SurrogateReport(PlottedReport):
     """The report on one surrogate; asserts, tables and figures only read it.
 
     ``reached`` are the parameters that the gradient reaches on some path; ``stops`` the
     stop-gradients on the first path, and ``gradcheck`` what ``torch.autograd.gradcheck`` says
-    there, on which no verdict rests.
+    there, on which no verdict rests. ``worst_ratios`` are the largest error of each entry over its
+    bound, on any path; ``mean`` and ``variance`` are of the automatic derivatives over all paths.
+    ``snippet`` has lines that repeat the check, as far as what it was given can be written.
     """
 
     name: str
@@ -51,6 +58,17 @@ class SurrogateReport:
     paths: int
     seconds: float
     notes: tuple[str, ...] = ()
+    snippet: str = ""
+    worst_ratios: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    mean: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    variance: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+
+    condition_words: ClassVar[str] = "report.right, or read report.verdict"
+
+    @property
+    def ratios(self) -> Mapping[str, np.ndarray]:
+        """The largest error of each entry over its bound, on any path, by what it is."""
+        return self.worst_ratios
 
     @property
     def right(self) -> bool:
@@ -77,6 +95,37 @@ class SurrogateReport:
             )
         lines.append(f"The gradient reaches {', '.join(self.reached) or 'nothing'}.")
         return "\n".join([*lines, f"{self.gradcheck}.", *self.notes])
+
+    def headline(self) -> Headline:
+        """Its name, its verdict, and the derivative that is farthest off, in units of its bound."""
+        worst = worst_of(self.comparisons)
+        off = (
+            f"{entry(worst.what, worst.index)} is off by {small(worst.error)}, at most "
+            f"{small(worst.bound)} is rounding"
+        )
+        return Headline(self.name, self.verdict, worst.note or off)
+
+    def section(self) -> Section:
+        """What a page shows of it."""
+        named = {one.what: one for one in self.comparisons}
+        stops = tuple((stop.what, stop.where) for stop in self.stops)
+        facts = {
+            "paths": f"{self.paths:,}",
+            "order of the derivatives": str(self.order),
+            "the gradient reaches": ", ".join(self.reached) or "nothing",
+            "time": f"{self.seconds:.2f} s",
+        }
+        return Section(
+            *self.headline(),
+            paragraphs=tuple(self.explain().splitlines()),
+            facts=tuple(facts.items()),
+            tables=(
+                comparison_table("Derivatives", named),
+                SectionTable("Stop-gradients on the first path", ("function", "where"), stops),
+            ),
+            ratios=largest_ratios(self.comparisons),
+            snippet=self.snippet,
+        )
 
     def _list_stops(self) -> str:
         shown = [str(stop) for stop in self.stops[:NAMED]]
@@ -151,7 +200,7 @@ def check_surrogate(
     Reference: Foerster et al. (2018), DiCE, on what stop-gradients do to higher derivatives;
     Schulman et al. (2015), Gradient estimation using stochastic computation graphs.
     """
-    started = time.perf_counter()
+    given, started = dict(locals()), time.perf_counter()
     label = name or str(getattr(surrogate, "__qualname__", type(surrogate).__name__))
     leaves = _parameters(surrogate, inputs, wrt, gradient)
     wanted = _check_reaches(reaches, leaves, order, gradient)
@@ -215,6 +264,10 @@ def check_surrogate(
         paths=moments.count,
         seconds=time.perf_counter() - started,
         notes=tuple(runs.notes()),
+        snippet=snippet.of_call(check_surrogate, given),
+        worst_ratios=comparisons.ratios,
+        mean=moments.layout.split(moments.mean()),
+        variance=moments.layout.split(moments.variance()),
     )
 
 

@@ -140,7 +140,8 @@ def check_values(returned: Any, shape: tuple[int, ...], name: str) -> None:
         )
     if array.dtype.kind in "iub":
         raise BaselineError(
-            f"baseline {name!r} returned integers ({array.dtype}: {array[0]} for sentence 0), "
+            f"baseline {name!r} returned {'booleans' if array.dtype.kind == 'b' else 'integers'} "
+            f"({array.dtype}: {array[0]} for sentence 0), "
             "expected floating-point numbers: where B is kept as integers, what it learns behind "
             "the point is lost. Return e.g. 20.0 for 20, or .astype(float)"
         )

@@ -20,7 +20,7 @@ from typing import Any
 # Whoever has no pytest has this file nevertheless, and a type checker reads it there too.
 import pytest  # type: ignore[import-not-found,unused-ignore]
 
-from .recorded_checks import PROPERTY, Checks
+from .recorded_checks import CHECKS, PROPERTY, Checks, Facts
 from .session_summary import statistics, summary
 
 #: Probability that any sampled check of a session raises a false alarm, and the number of tests
@@ -104,6 +104,12 @@ def pytest_addoption(parser: Any) -> None:
         action="store_true",
         help="Show a line for each check: verdict, paths, draws, seconds, the worst entry.",
     )
+    for suffix, what in (("html", "a page"), ("json", "a record")):
+        group.addoption(
+            f"--gradproof-{suffix}",
+            metavar="FILE",
+            help=f"Write {what} of all checks of the session here.",
+        )
     group.addoption(
         "--gradproof-seed",
         type=int,
@@ -136,13 +142,17 @@ def pytest_configure(config: Any) -> None:
         # Not from random's own generator: others seed that, and read it.
         config.option.gradproof_seed = int.from_bytes(os.urandom(4))
     config.pluginmanager.register(Session(), SESSION)
+    asked = config.option.gradproof_html or config.option.gradproof_json
+    if asked and not hasattr(config, "workerinput"):  # workers send what they found
+        config.pluginmanager.import_plugin("gradproof.pytest_files")
+        config.pluginmanager.get_plugin("gradproof.pytest_files").check_files(config)
 
 
 class Session:
     """What one session found."""
 
     def __init__(self) -> None:
-        self._records: list[dict[str, Any]] = []
+        self.records: list[Facts] = []
         self._failed: set[str] = set()
         #: The fixture, which is one for all tests.
         self.checks = Checks(_mark_options)
@@ -164,29 +174,30 @@ class Session:
     def _make_report(self, item: Any, call: Any) -> Iterator[None]:
         """Show a failure without frames of this package, where they tell nothing."""
         with _hidden(call.excinfo, str(item.config.rootpath)):
-            yield
+            outcome: Any = yield
+        if call.when == "teardown":  # the last report of a test carries what its checks found
+            setattr(outcome.get_result(), PROPERTY, item.stash.get(CHECKS, []))
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         """Gather what a test found, wherever it ran."""
         if report.failed:
             self._failed.add(report.nodeid)
         if report.when == "teardown":  # the last of a test, which has all of it
-            for name, facts in report.user_properties:
-                if name == PROPERTY:
-                    failed = report.nodeid in self._failed
-                    self._records.append({"test": report.nodeid, "failed": failed, **facts})
+            failed = report.nodeid in self._failed
+            for facts in getattr(report, PROPERTY, ()):
+                self.records.append({"test": report.nodeid, "failed": failed, **facts})
 
     def pytest_terminal_summary(self, terminalreporter: Any, config: Any) -> None:
         """Say what was checked, how, and what failed."""
-        if not self._records:
+        if not self.records:
             return
         option = config.option
         terminalreporter.write_sep("=", "gradproof")
         lines = [
             *summary(
-                self._records, option.gradproof_seed, option.gradproof_alpha, option.gradproof_tests
+                self.records, option.gradproof_seed, option.gradproof_alpha, option.gradproof_tests
             ),
-            *(statistics(self._records) if option.gradproof_statistics else ()),
+            *(statistics(self.records) if option.gradproof_statistics else ()),
         ]
         for line in lines:
             terminalreporter.write_line(line)

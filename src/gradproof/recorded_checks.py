@@ -6,6 +6,7 @@ which test is running.
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 import sys
 import time
@@ -13,9 +14,11 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import gradproof
+# Whoever has no pytest has this file nevertheless, and a type checker reads it there too.
+import pytest  # type: ignore[import-not-found,unused-ignore]
 
-from . import snippet
+import gradproof
+from gradproof.checks.user import snippet
 
 if TYPE_CHECKING:
     from gradproof.checks.sequential.mean_test import MeanTest
@@ -25,13 +28,19 @@ if TYPE_CHECKING:
     from gradproof.checks.user.surrogate import SurrogateReport
 
 #: Under this name a test's report carries what was found: also from worker to controller, and
-#: also of a worker that crashed later.
+#: also of a worker that crashed later. JUnit's file has it as properties, one by one, whose names
+#: begin with it and the number of the check in its test.
 PROPERTY = "gradproof"
 
 #: What a test on samples says that found nothing: it is no proof.
 NOT_REFUTED = "not refuted"
 
+#: What a test found, beside the test: see :class:`gradproof.checks.user.session.SessionCheck`.
 Facts = dict[str, Any]
+CHECKS = pytest.StashKey[list[Facts]]()
+
+#: Facts that are no property of a test: the page's.
+FOR_PAGES = ("section", "snippet", "said")
 
 
 class Checks:
@@ -133,16 +142,22 @@ class Checks:
             report = getattr(gradproof, check)(code, inputs, **used)
         except Exception as error:
             name = used.get("name") or getattr(code, "__qualname__", type(code).__name__)
-            test.record(check=check, name=str(name), error=f"{type(error).__name__}: {error}")
+            said = f"{type(error).__name__}: {error}"
             draws = snippet.draws_before(error)
-            error.add_note(test.how_to_repeat(check, code, inputs, used, draws))
+            repeat = test.how_to_repeat(check, code, inputs, used, draws)
+            test.record({"check": check, "name": str(name), "error": said}, snippet=repeat)
+            error.add_note(repeat)
             raise
         facts = _facts(report)
         is_sampled = facts["method"] == "sampled"
         test.sampled += is_sampled
         alpha = float(used.get("alpha", 0.0)) if is_sampled else 0.0
         seconds = time.perf_counter() - started
-        test.record(check=check, **facts, alpha=alpha, seconds=seconds)
+        page = {}
+        if test.has_page:
+            repeat = test.how_to_repeat(check, code, inputs, used)
+            page["section"] = dataclasses.replace(report.section(), snippet=repeat).to_json()
+        test.record({"check": check, **facts, "alpha": alpha, "seconds": seconds}, **page)
         return report
 
 
@@ -154,6 +169,15 @@ class _Test:
         self._example: object = None
         self._watched: list[tuple[str, Any]] = []
         self.made = self.sampled = 0
+        item.stash[CHECKS] = []  # of a test that is run again, what counts is the last time
+        item.user_properties[:] = [
+            pair for pair in item.user_properties if not pair[0].startswith(f"{PROPERTY}.")
+        ]
+
+    @property
+    def has_page(self) -> bool:
+        """Whether the session writes a page, which takes more than facts."""
+        return bool(self._item.config.option.gradproof_html)
 
     def paths(self) -> Facts:
         """The paths that a check may run, where a mark or the command line says."""
@@ -202,16 +226,24 @@ class _Test:
         for check, test in self._watched:
             name = type(test).__name__
             try:
-                facts = _facts_of_samples(test.found())
+                result = test.found()
             except gradproof.GradproofError as error:
-                self.record(check=check, name=name, error=f"{type(error).__name__}: {error}")
+                said = f"{type(error).__name__}: {error}"
+                self.record({"check": check, "name": name, "error": said}, snippet="")
             else:
-                self.record(check=check, name=name, **facts)
+                facts = _facts_of_samples(result)
+                self.record({"check": check, "name": name, **facts}, said=result.explain())
         self._watched.clear()
 
-    def record(self, **facts: Any) -> None:
+    def record(self, facts: Facts, **for_pages: str) -> None:
         """Let the test's report carry what a check found."""
-        self._item.user_properties.append((PROPERTY, facts))
+        self._item.stash[CHECKS].append(facts | for_pages)
+        number = len(self._item.stash[CHECKS])
+        self._item.user_properties += [
+            (f"{PROPERTY}.{number}.{name}", str(value))
+            for name, value in facts.items()
+            if value != ""
+        ]
 
     def how_to_repeat(
         self,
@@ -245,6 +277,7 @@ def _facts(report: Any) -> Facts:
         "worst": f"{worst.what}{list(worst.index) or ''}",
         "off": float(worst.error),
         "bound": float(worst.bound),
+        "ratio": float(worst.ratio),
         "detectable": _largest(getattr(report, "detectable", None)),
         "condition": str(getattr(report, "condition", "")),
     }

@@ -1,5 +1,6 @@
 """``gradproof baseline``: from a file to a verdict, and what is said of files that are none."""
 
+import html
 import json
 import re
 
@@ -54,7 +55,8 @@ def test_the_template_may_be_used(tmp_path, small):
     evidence = tmp_path / "evidence.json"
     found = run(f"{path}:PerToken", *small, "--json", str(evidence))
     assert found.exit_code == 0, found.output
-    said = r"PerToken may be used: the mean stays, and it lowers the variance by \d.* %; seed 1"
+    said = r"PerToken may be used: the mean stays, and it lowers the variance by \d.* %, after 5 "
+    said += "steps of learning; seed 1"
     assert re.search(said, found.output), found.output
     assert re.search(
         r"Looked at [\d,]+ batches .*negative .*after 1 to 1,000 updates", found.output
@@ -66,14 +68,19 @@ def test_the_template_may_be_used(tmp_path, small):
     assert {each["group"] for each in record["variances"]} == {"e", "w", "phi", "theta"}
 
 
-def test_a_biased_one_may_not(wrong, small):
-    """Exit status 1, with the place, the size and what to do."""
-    found = run(f"{wrong}:batch_mean", *small)
+def test_a_biased_one_may_not(wrong, small, tmp_path):
+    """Exit status 1, with the place, the size and what to do; and a page that says so."""
+    page = tmp_path / "page.html"
+    found = run(f"{wrong}:batch_mean", *small, "--html", str(page))
     assert found.exit_code == 1, found.output
     assert "batch_mean may not be used: own-draw, own-mean, own-mean-alone" in found.output
     assert re.search(r"B of sentence \d, of \d, follows its own loss: with losses", found.output)
     assert "contains 1/N of its own loss: the score term keeps 1 - 1/N of it" in found.output
     assert "leave the sentence's own loss out of B" in found.output
+    kept = html.unescape(page.read_text(encoding="utf-8"))
+    for words in ("batch_mean", "refuted", "leave the sentence's own loss out of B"):
+        assert words in kept
+    assert f"gradproof baseline {wrong}:batch_mean {' '.join(small)} --seed 1" in kept
 
 
 def test_lost_digits_are_told(tmp_path, small):
@@ -168,6 +175,33 @@ def test_a_checkpoint_is_looked_at(wrong, tmp_path):
     none = run(f"{wrong}:batch_mean", "--checkpoint", str(tmp_path / "none"))
     assert none.exit_code == 2
     assert "there is no checkpoint" in none.output
+    for file in (wrong, folder / "record.json"):  # nobody is to delete these
+        no = run(f"{wrong}:batch_mean", "--checkpoint", str(file))
+        assert no.exit_code == 2
+        assert "is not a checkpoint; expected a checkpoint-STEP.npz" in no.output
+        assert "delete" not in no.output
+    columns = ("--checkpoint", str(folder), "--text-column", "t")
+    assert (
+        "with text = None, not 't'; leave --text-column out"
+        in run(f"{wrong}:short", *columns).output
+    )
+
+
+def test_a_table_of_other_columns(tmp_path):
+    """The columns are named here as for `gradproof verify`, which the error says."""
+    path, mine = tmp_path / "small.csv", tmp_path / "mine.py"
+    rows = (f"{each} {name},{name}\n" for name in "xy" for each in ("a b", "c", "d e f"))
+    path.write_text("words,kind\n" + "".join(rows), encoding="utf-8")
+    mine.write_text("def two(x): return 2.0 + 0.0 * x.lengths\n", encoding="utf-8")
+    assert "--text-column" in run(f"{mine}:two", "--data", str(path)).output
+    columns = ("--text-column", "words", "--label-column", "kind")
+    found = run(f"{mine}:two", "--data", str(path), *columns)
+    assert found.exit_code == 0, found.output
+    assert "own-gradient      no gradient enters B\n" in found.output  # each row is explained
+    figure = str(tmp_path / "v.svg")
+    arguments = ["plot", "variance", figure, "--data", str(path), *columns, "--sentences", "1"]
+    drawn = CliRunner().invoke(main, arguments)
+    assert drawn.exit_code == 0, drawn.output
 
 
 @pytest.mark.torch

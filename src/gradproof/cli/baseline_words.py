@@ -9,7 +9,7 @@ from gradproof.checks.evidence import COARSEST, HOLDS, REFUTED, UNDECIDED, Evide
 from gradproof.checks.note.baseline_states import EACH
 from gradproof.checks.note.user_baseline import ADVICE, MEANS, ROUNDS, BaselineReport
 
-#: A share of the own loss that is rounding: some units in the last place.
+#: A share of a sentence's own loss that is rounding: some units in the last place.
 NOTHING = 1e-14
 
 #: What a search by examples cannot show.
@@ -21,6 +21,12 @@ NOT_SEARCHED = (
 
 #: A variance that is this many times as large is said to be raised so many fold, not by so many %.
 FOLD = 2.0
+
+
+def meanings(finding: BaselineReport) -> list[str]:
+    """For each row of the table, what was looked at."""
+    width = max(len(found.variant) for found in finding.evidence)
+    return [f"{found.variant:{width}}  {found.statement}" for found in finding.evidence]
 
 
 def troubles(finding: BaselineReport) -> list[str]:
@@ -108,7 +114,7 @@ def contents(finding: BaselineReport) -> list[str]:
             )
     if not lines and parts:
         each = ", ".join(f"{share:.3g} of {n}" for n, share in parts.items())
-        lines.append(f"It contains of its own loss, by the number of sentences: {each}.")
+        lines.append(f"Of its own loss it contains, by the number of sentences: {each}.")
     if finding.changed:
         names = ", ".join(finding.changed)
         lines.append(
@@ -200,7 +206,7 @@ def looked_at(finding: BaselineReport) -> str:
         f"{kinds}; of {numbers} sentences, of 1 to {looked.longest:,} tokens; {states}"
     )
     if looked.smallest < COARSEST:
-        text += f". A leak of {looked.smallest:.1g} of the own loss would be seen"
+        text += f". A leak of {looked.smallest:.1g} of a sentence's own loss would be seen"
     if looked.rounded:
         text += (
             f". B loses digits: rounding moves it by up to {looked.rounded:.1g} of the largest "
@@ -215,6 +221,15 @@ def looked_at(finding: BaselineReport) -> str:
 
 def effect(finding: BaselineReport) -> str:
     """What B does to the variance of all groups together, and where a constant helps."""
+    return _effect(finding) + after(finding)
+
+
+def after(finding: BaselineReport) -> str:
+    """After how many steps of learning its variance was looked at, if it learns."""
+    return f", after {finding.learned:,} steps of learning" if finding.learned else ""
+
+
+def _effect(finding: BaselineReport) -> str:
     factor = finding.factor
     low, high = finding.helps_between
     if finding.helps:

@@ -19,6 +19,7 @@ from gradproof.checks.variance.records import EstimatorTable, Scaling, Stage, Tr
 from gradproof.checks.variance.training import RECORD
 from gradproof.estimators.note.exact import reference
 from gradproof.estimators.note.parabola import Quadratics, quadratics
+from gradproof.reference_models.corpora import Unit
 from gradproof.reference_models.model import group_of
 from gradproof.reports import baselines as baselines_figure
 from gradproof.reports import cost as cost_figure
@@ -27,7 +28,7 @@ from gradproof.reports import ratios as ratios_figure
 from gradproof.reports import shares as shares_figure
 from gradproof.reports import training as training_figure
 from gradproof.reports import variance as variance_figure
-from gradproof.reports.answer import title
+from gradproof.reports.plain_names import run_name, subject_name
 from gradproof.reports.stages import pick
 from gradproof.reports.style import FigureLayout
 
@@ -69,26 +70,30 @@ def _save_drawing(make: Callable[..., FigureContent]) -> Callable[..., None]:
 
 @click.group("plot")
 def command() -> None:
-    """Draw figures of exact variances, as SVG, PNG or PDF.
+    """Draw figures of exact variances, as SVG, PNG, PDF or PGF.
 
-    FILE ends in .svg, .png or .pdf. RECORD is a folder that `gradproof train` filled, or the
-    record.json in it; for `cost` and `estimators`, what the benchmark wrote.
+    FILE ends in .svg, .png or .pdf, or .pgf where LaTeX is installed. RECORD is a folder that
+    `gradproof train` filled, or the record.json in it; for `cost` and `estimators`, what the
+    benchmark wrote.
     """
 
 
 @command.command("variance")
 @text_options.MODEL
 @text_options.DATA
+@text_options.columns
 @text_options.SENTENCES
 @options.SEED
 @_save_drawing
-def variance(model: str, data: str, sentences: int, seed: int | None) -> FigureContent:
+def variance(
+    model: str, data: str, sentences: int, seed: int | None, **columns: Any
+) -> FigureContent:
     """Draw the variance against a constant baseline into FILE (.svg, .png or .pdf).
 
     The gradient's variance over the drawn label, exact, by parameter group, on sentences of real
     text: where it is least, and between which baselines it is smaller than without one.
     """
-    parabola, title, seed = _parabola(model, data, sentences, seed)
+    parabola, title, seed = _parabola(model, data, sentences, seed, **columns)
     against = curve(parabola.grouped(group_of))
     return FigureContent(
         variance_figure.LAYOUT,
@@ -108,21 +113,24 @@ def variance(model: str, data: str, sentences: int, seed: int | None) -> FigureC
 )
 @text_options.MODEL
 @text_options.DATA
+@text_options.columns
 @text_options.SENTENCES
 @options.SEED
 @_save_drawing
-def ratios(baseline: str, model: str, data: str, sentences: int, seed: int | None) -> FigureContent:
+def ratios(
+    baseline: str, model: str, data: str, sentences: int, seed: int | None, **columns: Any
+) -> FigureContent:
     """Draw what a baseline does to the variance of every single parameter.
 
-    A map of each matrix that the score reaches: the variance with the baseline over the one
+    A histogram for each matrix that the score reaches: the variance with the baseline over the one
     without, exact, on sentences of real text.
     """
-    parabola, title, seed = _parabola(model, data, sentences, seed)
-    maps = ratio_map(parabola, baseline, title)
+    parabola, title, seed = _parabola(model, data, sentences, seed, **columns)
+    maps, words = ratio_map(parabola, baseline, title), ratios_figure.KIND_NAMES[baseline]
     lower = ", ".join(f"{100.0 * maps.lowered_share(name):.0f} % of {name}" for name in maps.ratios)
     return FigureContent(
         ratios_figure.layout(maps),
-        lambda axes: ratios_figure.draw(axes, maps, title=f"{title}, baseline: {baseline}"),
+        lambda axes: ratios_figure.draw(axes, maps, title=f"{title}, {words}"),
         f"lower in {lower}; seed {seed}",
     )
 
@@ -135,7 +143,7 @@ def baselines(record: str) -> FigureContent:
     run = _read_stages(record)
     return FigureContent(
         baselines_figure.layout(run.stages),
-        lambda axes: baselines_figure.draw(axes, run.stages, title=title(run)),
+        lambda axes: baselines_figure.draw(axes, run.stages, title=run_name(run)),
         _steps(pick(run.stages)),
     )
 
@@ -149,7 +157,7 @@ def shares(records: tuple[str, ...]) -> FigureContent:
     Several records are drawn side by side.
     """
     runs = [_read_stages(record) for record in records]
-    stages, titles = [run.stages for run in runs], [title(run) for run in runs]
+    stages, titles = [run.stages for run in runs], [run_name(run) for run in runs]
     words = "; ".join(dict.fromkeys(_steps(pick(shown)) for shown in stages))
     if len(runs) == 1:
         return FigureContent(
@@ -166,14 +174,17 @@ def shares(records: tuple[str, ...]) -> FigureContent:
 
 @command.command("training")
 @options.RECORD
+@click.option(
+    "--only", metavar="BASELINE", multiple=True, help="Show this one; may be given several times."
+)
 @_save_drawing
-def training(record: str) -> FigureContent:
-    """Draw the variance with each baseline through training, and the accuracy."""
+def training(record: str, only: tuple[str, ...]) -> FigureContent:
+    """Draw the variance with each baseline through training, a panel each, and the accuracy."""
     run = _read_stages(record)
     return FigureContent(
-        training_figure.LAYOUT,
-        lambda axes: training_figure.draw(axes, run, title=title(run)),
-        _steps(run.stages),
+        training_figure.layout(run, only),
+        lambda axes: training_figure.draw(axes, run, only=only, title=run_name(run)),
+        f"{_steps(run.stages)}; baselines {', '.join(training_figure.baselines_of(run, only))}",
     )
 
 
@@ -240,16 +251,24 @@ def _read_stages(record: str) -> Training:
 
 
 def _parabola(
-    model: str, data: str, sentences: int, seed: int | None
+    model: str,
+    data: str,
+    sentences: int,
+    seed: int | None,
+    text_column: str | None,
+    label_column: str | None,
+    unit: Unit | None,
 ) -> tuple[Quadratics, str, int]:
     """The parabolas of a text subject, its name, and the seed that repeats it."""
     seed = fresh_seed() if seed is None else seed
-    text = TextOptions(labelled=0, unlabelled=sentences)
+    text = TextOptions(
+        labelled=0, unlabelled=sentences, text=text_column, label=label_column, unit=unit
+    )
     subject = text_subject(model, prepare_text(data, text, seed), text, seed)
     with progress() as report:
         if report is not None:  # how long it takes nobody knows beforehand
             report(0, 1, f"the exact variance of {sentences} sentences")
-        return quadratics(reference(subject)), subject.name, seed
+        return quadratics(reference(subject)), subject_name(model, data), seed
 
 
 def _steps(stages: tuple[Stage, ...]) -> str:

@@ -12,8 +12,9 @@ from gradproof.estimators.backends import BACKENDS
 from gradproof.reference_models.registry import MODELS
 from gradproof.reports.verdict_table import refutations, summary, surprises, verdict_table
 
-from . import options
+from . import options, text_options
 from .console import check_writable, clear_errors, finish, progress, show
+from .repeat import command_line
 
 
 @click.command("verify")
@@ -31,13 +32,7 @@ from .console import check_writable, clear_errors, finish, progress, show
     metavar="NAME|FILE",
     help="Corpus by name (`gradproof data` lists them), or a CSV, TSV or JSONL file.",
 )
-@click.option("--text-column", help="Column of the text, for a file.  [default: text]")
-@click.option("--label-column", help="Column of the label, for a file.  [default: label]")
-@click.option(
-    "--unit",
-    type=click.Choice(["word", "character"]),
-    help="What a token is, for a file.  [default: word]",
-)
+@text_options.columns
 @click.option(
     "--texts",
     type=click.IntRange(min=1),
@@ -76,6 +71,7 @@ from .console import check_writable, clear_errors, finish, progress, show
 @options.JOBS
 @click.option("--explain", is_flag=True, help="Print a counterexample for what is refuted.")
 @options.JSON
+@options.HTML
 @options.TRACEBACK
 def command(
     models: tuple[str, ...],
@@ -92,6 +88,7 @@ def command(
     jobs: int,
     explain: bool,
     json_file: str | None,
+    html_file: str | None,
     show_traceback: bool,
 ) -> None:
     """Settle the claims about an estimator, on real text and on drawn cases.
@@ -105,6 +102,7 @@ def command(
     """
     with clear_errors(show_traceback), progress() as report:
         check_writable(json_file)
+        check_writable(html_file, "--html")
         result = verify(
             models=models or tuple(MODELS),
             data=data,
@@ -124,7 +122,13 @@ def command(
         click.echo(f"not run: {check}: {reason}")
     for message in result.missing.values():
         click.echo(f"left out: {message}")
-    if result.cut:
-        click.echo(result.cut)
+    for said in (result.fewer, result.cut):
+        if said:
+            click.echo(said)
     click.echo(f"\n{summary(result.evidence, result.seed)}")
-    finish(result.as_expected, json_file, result.to_json, show_traceback)
+    finish(
+        result.as_expected,
+        show_traceback,
+        (json_file, result.to_json),
+        (html_file, lambda: result.page(repeat=command_line(result.seed))),
+    )

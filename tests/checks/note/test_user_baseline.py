@@ -38,10 +38,11 @@ def subject(sentences=2, classes=3):
     return Subject(model, model.initial(rng), batch, "tabular", 3)
 
 
-def look(function, *, torch=False, of=None, seed=0, updates=40, full=False):
+def look(function, *, torch=False, of=None, seed=0, updates=40, full=False, **further):
     """What is found of a baseline, by a search as the command's, or a smaller one."""
     bench = Bench(load("torch" if torch else "autograd"))
     effort = {"updates": UPDATES} if full else {"updates": updates, "repeats": 4, "examples": 30}
+    effort |= further
     return examine(function, of or subject(), bench, name="mine", torch=torch, seed=seed, **effort)
 
 
@@ -161,9 +162,25 @@ def test_right_baselines_may_be_used(name):
     assert set(verdicts(finding).values()) == {HOLDS}
     assert (
         ("own-mean-later" in verdicts(finding))
-        == finding.learned
+        == (finding.learned == 5)
         == (name in ("running", "fitted"))
     )
+
+
+def test_steps_of_learning_are_as_many_as_are_asked_for():
+    """What a slow learner does to the variance is seen after the steps that it needs."""
+    few, many = (look(RIGHT["running"], steps=steps) for steps in (1, 100))
+    assert (few.learned, many.learned) == (1, 100)
+    assert many.usable
+    assert (few.values != many.values).all()
+    said = {found.variant: found.statement for found in many.evidence}
+    assert said["own-mean-later"].endswith("without B, after 100 steps of learning")
+
+
+def test_an_x_says_what_it_has():
+    """A baseline by label is the natural mistake: the label is what is drawn."""
+    with pytest.raises(BaselineError, match="has no 'labels'; it has tokens, mask, lengths, "):
+        look(lambda x: np.zeros(8)[x.labels])
 
 
 def test_roundings_of_a_large_baseline_are_no_dependence():
