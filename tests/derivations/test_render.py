@@ -55,6 +55,16 @@ def test_the_text_has_every_step(claim):
 
 
 @claims
+@pytest.mark.parametrize("render", [as_text, as_markdown])
+def test_a_title_that_begins_with_a_symbol_keeps_it(claim, render):
+    """φ, θ and w are parameters; Φ, Θ and W would be others."""
+    page = render(derivation(claim))
+    titles = re.findall(r"^(?:### )?\d+\. (\S+ ?\S*)", page, re.MULTILINE)
+    assert len(titles) >= len(derivation(claim).parts)
+    assert [title for title in titles if re.match("[ΦΘW] |A drawn", title)] == []
+
+
+@claims
 def test_every_letter_is_explained(claim):
     """What is printed with an index, or as a Greek letter, stands in the legend."""
     text = as_text(derivation(claim))
