@@ -94,6 +94,12 @@ def test_latex_is_for_any_engine():
     assert set(re.findall(r"[^\x00-\x7f]", document)) <= set("äöüøåéèß")
 
 
+@claims
+def test_latex_has_one_subscript_each(claim):
+    """A second one, as in a_{2}_{i}, is an error of LaTeX."""
+    assert re.search(r"_\{[^{}]*\}_\{", as_latex(derivation(claim))) is None
+
+
 def test_claims_are_found_by_their_beginning():
     """As on the command line of verify; what finds nothing is an error with a hint."""
     assert find_derivations() == list(DERIVATIONS)
