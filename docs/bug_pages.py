@@ -47,11 +47,13 @@ def pages() -> dict[str, str]:
 
 def _table(bugs: dict[str, list[BenchmarkRow]], results: dict[str, RowResult]) -> str:
     lines = [
+        "---\nhide: [toc]\n---\n",
         "# Catalogue of bugs",
         "",
-        f"{len(bugs)} ways in which gradient estimators went wrong, each seen in a library, an issue "
-        "or a paper, or made again and again. A page each shows the code, says by how much the mean is "
-        "off, who notices, and how to mend it. [The benchmark](../benchmark.md) has the whole matrix.",
+        f"{len(bugs)} ways in which gradient estimators went wrong. Each was seen in a library, an "
+        "issue or a paper, or is made again and again. Each has a page with its code, how far off "
+        "the mean is, which tests notice, and how to mend it. "
+        "[The benchmark](../benchmark.md) has the whole matrix.",
         "",
         '<input class="filter" type="search" placeholder="Filter: baseline, detach, PPO, Pyro …" '
         'aria-label="Filter the bugs">',
@@ -68,9 +70,7 @@ def _table(bugs: dict[str, list[BenchmarkRow]], results: dict[str, RowResult]) -
     return "\n".join(lines) + "\n"
 
 
-def _page(
-    rows: Sequence[BenchmarkRow], results: Sequence[RowResult], says: dict[str, str]
-) -> str:
+def _page(rows: Sequence[BenchmarkRow], results: Sequence[RowResult], says: dict[str, str]) -> str:
     one = rows[0]
     module = _module(one.id)
     lines = [
@@ -127,10 +127,13 @@ def _noticed(result: RowResult, method: str) -> str:
 
 
 def _off(results: Sequence[RowResult]) -> str:
+    """The largest bias of a bug in any framework, in per cent; 0 where it is not of the mean."""
     biases = [result.bias for result in results if result.bias is not None]
     if not biases:
         return "-"
-    return "0" if max(biases) == 0.0 else f"{max(biases):.3g}" if max(biases) > 10.0 else f"{max(biases):.1%}"
+    if results[0].sees != "mean":
+        return "0"
+    return f"{max(biases):.1%}" if max(biases) >= 0.001 else f"{100.0 * max(biases):.1g}%"
 
 
 def _off_sentence(results: Sequence[RowResult]) -> str:
@@ -177,8 +180,10 @@ def code_of(id: str) -> str:
     """What makes a bug's estimators, with the functions and classes of its file that this names."""
     module, call = _calls()[id]
     source = inspect.getsource(module)
-    makes = call.args[3] if len(call.args) > 3 else next(
-        keyword.value for keyword in call.keywords if keyword.arg == "makes"
+    makes = (
+        call.args[3]
+        if len(call.args) > 3
+        else next(keyword.value for keyword in call.keywords if keyword.arg == "makes")
     )
     local = {
         node.name: node

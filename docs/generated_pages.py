@@ -1,14 +1,15 @@
 """Pages of the site that a program writes when it is built; nobody commits them.
 
 The home page is the README, the pages on contributing and on changes are the files at the root, and
-the catalogue has a page for each bug. Links to files of the repository lead to their pages. Formulas
-are turned to MathML.
+the catalogue has a page for each bug. Links to files of the repository lead to their pages, and
+formulas are turned into MathML.
 """
 
 from __future__ import annotations
 
 import re
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +30,27 @@ AT_THE_ROOT = {
 }
 
 
+#: The address of the repository, with which the README's links begin.
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+REPOSITORY = PROJECT["project"]["urls"]["Repository"]
+
+
+def on_config(config: Any) -> None:
+    """A link to the repository in the footer; called by MkDocs.
+
+    Not MkDocs's ``repo_url``, for which the theme asks GitHub for stars on every page.
+    """
+    icon = {"icon": "fontawesome/brands/git-alt", "link": REPOSITORY, "name": "The repository"}
+    config["extra"]["social"] = [icon]
+
+
 def on_files(files: Files, config: Any) -> Files:
     """Add the pages to those of the folder; called by MkDocs."""
-    pages = {page: _at_root(name, config["repo_url"]) for name, page in AT_THE_ROOT.items()}
+    pages = {page: _at_root(name) for name, page in AT_THE_ROOT.items()}
+    pages["index.md"] = "---\nhide: [navigation]\n---\n\n" + pages["index.md"]
     for path, text in {**pages, **bug_pages.pages()}.items():
         files.append(File.generated(config, path, content=text))
     return files
-
-
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
@@ -51,10 +65,10 @@ def _mathml(formula: re.Match[str]) -> str:
     return latex2mathml.converter.convert(formula[1])
 
 
-def _at_root(name: str, repository: str) -> str:
+def _at_root(name: str) -> str:
     """The text of a file at the root, with links as they are from the site's first page."""
     text = (ROOT / name).read_text(encoding="utf-8")
-    text = re.sub(rf"\]\({repository}/(?:blob|raw)/main/([^)]*)\)", r"](\1)", text)
+    text = re.sub(rf"\]\({REPOSITORY}/(?:blob|raw)/main/([^)]*)\)", r"](\1)", text)
     for path, page in AT_THE_ROOT.items():
         text = text.replace(f"]({path})", f"]({page})")
     return text.replace("](docs/", "](")

@@ -100,7 +100,8 @@ def check_together(page: str, folder: Path) -> int:
     mark = "=== end of a snippet ==="
     output = printed("\n".join(f"{one.code}\nprint({mark!r})" for one in programs), folder)
     for snippet, text in zip(programs, output.split(f"{mark}\n"), strict=False):
-        assert as_quoted(text) == as_quoted(snippet.quoted or "")
+        said, quoted = as_quoted(text), as_quoted(snippet.quoted or "")
+        assert said == quoted, f"it prints {said!r}, and the page says {quoted!r}:\n{snippet.code}"
     return len(everything)
 
 
