@@ -74,6 +74,8 @@ def _page(rows: Sequence[BenchmarkRow], results: Sequence[RowResult], says: dict
     one = rows[0]
     module = _module(one.id)
     lines = [
+        "[All bugs](index.md)",
+        "",
         f"# {one.id}",
         "",
         one.statement,
@@ -111,8 +113,6 @@ def _page(rows: Sequence[BenchmarkRow], results: Sequence[RowResult], says: dict
         "```",
         "",
         f"Seen in: {one.source}.",
-        "",
-        "[All bugs](index.md)",
     ]
     return "\n".join(lines) + "\n"
 
