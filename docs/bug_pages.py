@@ -18,15 +18,19 @@ from gradproof.checks.json_records import from_json
 
 RECORD = Path(__file__).with_name("benchmark.json")
 
-#: What shows a bug, where it is not the mean.
+#: Where a bug shows.
 SEEN_BY = {
     "mean": "the exact mean",
-    "variance": "the exact variance; the mean is right",
+    "variance": "the exact variance",
     "sampler": "draws by the framework's own generator",
     "reach": "which parameters the gradient reaches",
     "state": "what a run leaves changed",
     "identity": "an identity that its parts must satisfy",
 }
+
+
+#: How frameworks are written.
+FRAMEWORKS = {"torch": "PyTorch", "numpy": "NumPy"}
 
 
 def pages() -> dict[str, str]:
@@ -82,9 +86,7 @@ def _page(rows: Sequence[BenchmarkRow], results: Sequence[RowResult], says: dict
         "",
         "## What it looks like",
         "",
-        f"From the catalogue, `{_path(module)}`. `f` is the cost of each drawn label, `x` what the "
-        "sentence is described by; the helpers make the same estimator for "
-        f"{' and '.join(row.framework for row in rows)}.",
+        _about_code(one, module, rows),
         "",
         "```python",
         code_of(one.id),
@@ -92,7 +94,7 @@ def _page(rows: Sequence[BenchmarkRow], results: Sequence[RowResult], says: dict
         "",
         "## How far off it is",
         "",
-        f"{_off_sentence(results)} What shows it is {SEEN_BY[one.sees]}.",
+        f"{_off_sentence(results)} The bug shows in {SEEN_BY[one.sees]}.",
         "",
         f"| way of testing | {' | '.join(row.framework for row in rows)} | what it does |",
         f"|---|{'---|' * len(rows)}---|",
@@ -115,6 +117,20 @@ def _page(rows: Sequence[BenchmarkRow], results: Sequence[RowResult], says: dict
         f"Seen in: {one.source}.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _about_code(row: BenchmarkRow, module: ModuleType, rows: Sequence[BenchmarkRow]) -> str:
+    """Where the code is from, and what its letters are."""
+    letters = (
+        " `f` is the cost of each drawn label, and `x` the features of the sentence."
+        if "lambda f, x:" in code_of(row.id)
+        else ""
+    )
+    frameworks = " and ".join(FRAMEWORKS.get(each.framework, each.framework) for each in rows)
+    return (
+        f"This is its row in `{_path(module)}`, with the functions of that file that it uses."
+        f"{letters} The toy problem's helpers make an estimator of it for {frameworks}."
+    )
 
 
 def _noticed(result: RowResult, method: str) -> str:
