@@ -1,4 +1,4 @@
-"""Write docs/answer.md, the README, docs/shares.svg and docs/estimators.svg anew, from the records.
+"""Write docs/answer.md, docs/note.md, docs/shares.svg and docs/estimators.svg from the records.
 
     python benchmarks/answer.py
 
@@ -47,7 +47,7 @@ def main() -> None:
         if other is not None:
             print(other)
     table = estimator_table(ROOT / "docs" / "records" / "estimators.json")
-    for path in (ROOT / "docs" / "answer.md", ROOT / "README.md"):
+    for path in (ROOT / "docs" / "answer.md", ROOT / "docs" / "note.md"):
         page = fill(path.read_text(encoding="utf-8"), runs, table)
         path.write_text(page, encoding="utf-8")
     shown = measured_runs(runs)

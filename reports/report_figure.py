@@ -160,6 +160,15 @@ def svg(
     return _inline(written.getvalue(), report.name)
 
 
+def page_figures(report: PlottedReport) -> tuple[str, ...]:
+    """What a page shows beside its tables, if paths were kept; none without matplotlib."""
+    panels = [name for name in panels_of(report) if name in ("law", "paths")]
+    try:
+        return (svg(report, panels=panels),) if panels else ()
+    except ModuleNotFoundError:
+        return ()
+
+
 def _inline(drawn: str, name: str) -> str:
     """The element of a file, with nothing that would reach beyond it: no style, no unused ids."""
     drawn = drawn[drawn.index("<svg") :]

@@ -39,7 +39,11 @@ SHOWING = {
 }
 
 #: What a report is, and what it shows of itself as data.
-REPORT = ("gradproof.checks.report", "gradproof.checks.section")
+REPORT = (
+    "gradproof.checks.report",
+    "gradproof.checks.section",
+    "gradproof.checks.published_records",
+)
 
 #: What serves whoever has an estimator of their own, and all that each may know of the rest.
 OF_ANYONE = {
@@ -256,7 +260,7 @@ def upwards(found: Import) -> str | None:
 
 def of_the_note(found: Import) -> str | None:
     """Whoever enumerates anyone's estimator knows itself only."""
-    if not below(found.target, "gradproof"):
+    if not below(found.target, "gradproof") or shows(found):
         return None
     for home, allowed in OF_ANYONE.items():
         if below(found.importer, home) and not below(found.target, home, GROUND, *allowed):
@@ -281,6 +285,8 @@ def cycle(imports: list[Import], modules: set[str]) -> list[str]:
     """The first import cycle, one line an edge; [] when there is none."""
     edges: dict[str, dict[str, str]] = {name: {} for name in modules}
     for found in imports:
+        if shows(found):
+            continue  # it is when somebody asks to be shown, long after both were loaded
         # `from package import name` asks for a module of that name, or else for the package itself.
         for target in (found.target, found.target.rpartition(".")[0]):
             if target in modules and found.importer in modules:

@@ -19,6 +19,7 @@ from ..evidence import (
     unresolved_quantities,
     worst_of,
 )
+from ..published_records import UNPUBLISHED
 from ..section import Headline, Section
 from .estimate_law import EstimateLaw, GuiltyPath
 from .plotted_report import Entry, PlottedReport, locate, ratios_of
@@ -72,7 +73,7 @@ class EstimatorReport(PlottedReport):
     seed: int | None = None
     snippet: str = ""
     bounds: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
-    law: EstimateLaw | None = dataclasses.field(default=None, repr=False)
+    law: EstimateLaw | None = dataclasses.field(default=None, metadata=UNPUBLISHED)
 
     condition_words: ClassVar[str] = (
         "report.unbiased, read report.verdict, or let gradproof.assert_unbiased raise an error"

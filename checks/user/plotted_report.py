@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..report import Report
+from ..section import Section
 from .estimate_law import EstimateLaw, GuiltyPath
 
 #: A parameter's name and the index of an entry, as messages write it.
@@ -51,6 +53,12 @@ class PlottedReport(Report):
     def guilty_paths(self, entry: Entry | None = None, most: int = 6) -> tuple[GuiltyPath, ...]:
         """The outcomes with the largest shares of an entry's bias, where paths were kept."""
         return ()
+
+    def sections(self) -> tuple[Section, ...]:
+        """The section of the report, with figures where there is what draws them."""
+        from gradproof.reports import report_figure
+
+        return (dataclasses.replace(self.section(), figures=report_figure.page_figures(self)),)
 
     def plot(
         self,

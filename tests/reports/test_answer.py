@@ -28,7 +28,7 @@ TABLE = (
     if ESTIMATORS.is_file()
     else None
 )
-PAGES = ("README.md", "docs/answer.md")
+PAGES = ("docs/note.md", "docs/answer.md")
 
 
 def cells(table):

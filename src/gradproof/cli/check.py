@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 import math
 import re
@@ -16,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gradproof.checks.evidence import entry as name_entry
-from gradproof.checks.published_records import CHECK, to_record
+from gradproof.checks.published_records import CHECK, published_fields, to_record
 from gradproof.checks.sequential.wealth import ALPHA
 from gradproof.checks.user.estimator import check_estimator
 from gradproof.checks.user.estimator_report import EstimatorReport
@@ -337,7 +336,6 @@ def table(report: EstimatorReport) -> Table:
 
 
 def record_of(report: EstimatorReport, target: str) -> str:
-    """The whole record, as JSON; of all paths there are too many to be read."""
-    fields = dataclasses.asdict(dataclasses.replace(report, law=None))
-    del fields["law"]
+    """The whole record, as JSON."""
+    fields = {name: getattr(report, name) for name in published_fields(report)}
     return to_record(CHECK, {"target": target, "unbiased": report.unbiased, **fields})
