@@ -80,7 +80,7 @@ def test_commands_run(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     if arguments == ["derive"]:
         arguments += ["labelled"]
     if "--resume" in arguments:
-        short = ["train", arguments[1], *SHORT["train"]]
+        short = [*arguments[: arguments.index("--resume")], *SHORT["train"]]
         assert CliRunner().invoke(main, short).exit_code == 0
     arguments += SHORT.get(arguments[0], [])
     if arguments[0] == "verify":
