@@ -26,6 +26,7 @@ from ..evidence import (
 )
 from .estimand import MADE, SINGLE, UNMEASURED, Estimand
 from .estimator_report import EstimatorReport, bias_at
+from .usual_reasons import usual_reasons
 
 #: Runs in a row after which an estimator that keeps something is looked at again: one of them may
 #: change nothing.
@@ -242,9 +243,7 @@ class EnumeratedCheck:
         """What helps to see why an estimator is refuted, and how its gradients were read."""
         notes = []
         if self._verdict == REFUTED:
-            factor = self._factor()
-            if factor is not None:
-                notes.append(_times(factor))
+            notes.extend(self._usual_reasons())
             if self._estimator.has_graph:
                 notes.append(f"{GRAPH[0].upper()}{GRAPH[1:]}.")
         if self._estimator.cleared:
@@ -255,33 +254,12 @@ class EnumeratedCheck:
             )
         return notes
 
-    def _factor(self) -> float | None:
-        """What the exact gradient is multiplied with in every entry, as far as bounds can tell.
-
-        None if there is no such number, or if it would be of one entry only.
-        """
-        layout = self._moments.layout
-        mean, exact = self._moments.mean(), layout.row(self._exact.value)
-        error = self._spread.bound + layout.row(self._exact.error)
-        largest, sure = int(np.argmax(np.abs(exact))), np.abs(exact) * COARSEST > error
-        if np.count_nonzero(sure) < 2 or not sure[largest] or not np.isfinite(mean).all():
-            return None
-        is_zero = abs(mean[largest]) <= error[largest]
-        factor = 0.0 if is_zero else float(mean[largest] / exact[largest])
-        # Of the factor's own error each entry has its share.
-        with np.errstate(over="ignore", invalid="ignore"):  # no number is within no number
-            its_own = np.abs(exact) * error[largest] / abs(exact[largest])
-            allowed = (1.0 + abs(factor)) * (error + its_own)
-            within = np.abs(mean - factor * exact) <= allowed
-        return factor if within.all() else None
-
-
-def _times(factor: float) -> str:
-    if factor == 0.0:
-        return "The mean is zero in every entry."
-    rough = f"{factor:.4f}"
-    shown = rough if abs(factor) >= 0.1 and float(rough) != 1.0 else f"{factor:.6g}"
-    return f"The mean is {shown} times the gradient in every entry."
+    def _usual_reasons(self) -> list[str]:
+        """How the mean is off, if it is so in a simple way, and where that comes from as a rule."""
+        moments = self._moments
+        bounds, size = (moments.layout.split(row) for row in (self._spread.bound, moments.size()))
+        error = {key: bounds[key] + self._exact.error[key] for key in self._exact.value}
+        return usual_reasons(self._mean, self._exact.value, error, size, moments.draws)
 
 
 def _join(names: Iterable[str], most: int = 6) -> str:
