@@ -71,7 +71,7 @@ def gradient_of_mean(
         NotDifferentiable: if there is nothing to move, too much, a kink, or no finite number.
         NotEnumerable: for an unsupported draw, or too many paths.
     """
-    _check_leaves(leaves)
+    _check_leaves(inputs, leaves)
     _check_memory(inputs, leaves)
     expectation = Expectation(
         objective, inputs, beside=(dict(leaves),), paths=paths, reset=reset, tell=tell
@@ -94,7 +94,7 @@ def gradient_of_mean(
         return _replace_by_differences(automatic, by_differences)
 
 
-def _check_leaves(leaves: Mapping[str, Any]) -> None:
+def _check_leaves(inputs: Sequence[Any], leaves: Mapping[str, Any]) -> None:
     for name, leaf in leaves.items():
         if str(leaf.dtype) in ("torch.bfloat16", "torch.float16", "float16"):
             raise NotDifferentiable(
@@ -107,6 +107,17 @@ def _check_leaves(leaves: Mapping[str, Any]) -> None:
             "at least one sentence or parameter"
         )
     if not entries:
+        fixed = [
+            f"input {place}"
+            for place, value in enumerate(inputs)
+            if getattr(value, "requires_grad", True) is False
+        ]
+        if fixed:
+            raise NotDifferentiable(
+                f"objective= needs something to differentiate by, and {', '.join(fixed)} "
+                f"{'does' if len(fixed) == 1 else 'do'} not require gradients: pass tensors after "
+                "requires_grad_(), not detached"
+            )
         raise NotDifferentiable(
             "objective= needs something to differentiate by: pass tensors that require "
             "gradients or NumPy arrays of real numbers as inputs, or wrt= (arrays of JAX cannot be "

@@ -256,7 +256,10 @@ class GradientLayout:
         return found if fits else None
 
     def _refuse_shape(self, name: str, array: np.ndarray, hint: str) -> None:
-        loss = "; is it the loss? return its tensor, or nothing after backward()"
+        loss = (
+            "; is it the loss? It has no graph: return its tensor, with no item() or detach() on "
+            "the way, or nothing after backward()"
+        )
         raise ValueError(
             f"{name} has shape {array.shape}, and its exact gradient {self.shapes[name]}"
             f"{hint if array.shape else loss}"

@@ -488,6 +488,13 @@ class TestTorch:
         """The cost of one draw."""
         return self.cost[self.torch.distributions.Categorical(logits=logits).sample()]
 
+    def test_a_tensor_that_requires_no_gradient_is_named(self):
+        """With its place among the inputs, and what to do."""
+        theta = self.torch.tensor([0.1, 0.2], dtype=self.torch.float64)
+        match = "input 0 does not require gradients: pass tensors after requires_grad_"
+        with pytest.raises(NotDifferentiable, match=match):
+            check_estimator(lambda x: x.sum(), (theta,), objective=lambda x: x.sum())
+
     def test_a_surrogate_is_differentiated(self):
         """As gradcheck takes a function and its inputs."""
         assert check_estimator(self.surrogate, (self.logits,), exact=exact(THETA)).unbiased
