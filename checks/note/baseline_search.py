@@ -23,7 +23,7 @@ from gradproof.estimators.baselines.protocol import BaselineBatch, plain
 from ..evidence import COARSEST, GAP, Comparison
 from . import own_rounding
 from .baseline_states import BaselineState
-from .loss_cases import KINDS, MODEL, SENTENCES, LossCase, LossSource
+from .loss_cases import FEW, KINDS, MANY, MODEL, SENTENCES, LossCase, LossSource, few
 from .study import Study
 
 #: What a row compares on one study.
@@ -38,6 +38,9 @@ REPEATS_LATER = 1
 #: What the losses of the others are moved by, in roundings of the largest loss. B moves by as much
 #: where it is steep in them, or jumps, and so may by rounding a difference of theirs.
 MOVED = 2.0**6
+
+#: What the losses of all others are moved by, of the largest, to see whether B follows them.
+OTHERS_MOVED = (2.0**-6, -(2.0**-6), 0.5, -0.5, 4.0, -4.0)
 
 #: Refutations after which no more cases are tried for a row.
 ENOUGH = 24
@@ -78,9 +81,9 @@ class Outcome:
 class Looked:
     """What a search has looked at.
 
-    ``cases`` by kind of losses; ``limits`` are the places, beyond those of the text, where the
-    baseline gave no number and so was not looked at. ``rounded`` is what rounding moved B by at
-    most, beside the largest loss, where it lost digits.
+    ``cases`` by kind of losses; ``losses`` is the least and the greatest; ``limits`` are the
+    places, beyond those of the text, where the baseline gave no number and so was not looked at.
+    ``rounded`` is what rounding moved B by at most, beside the largest loss, where it lost digits.
     """
 
     cases: dict[str, int]
@@ -89,6 +92,7 @@ class Looked:
     states: tuple[str, ...]
     updates: int
     smallest: float
+    losses: tuple[float, float]
     limits: tuple[str, ...] = ()
     rounded: float = 0.0
 
@@ -142,6 +146,11 @@ class BaselineSearch:
                     for _ in range(REPEATS_LATER if later else self.repeats):
                         yield self.source.draw(rng, kind, n, state=state)
                         yield self.source.draw(rng, kind, n, state=state, long=True)
+                        if kind == MODEL:  # it may know the text
+                            yield self.source.draw_known(rng, kind, n, state=state)
+            if whole:
+                for kind, n in itertools.product(KINDS, MANY):
+                    yield self.source.draw(rng, kind, n, state=state)
 
     def _last_usual(self, rows: tuple[int, ...]) -> int:
         return max(row for row in rows if self.states[row].usual)
@@ -196,7 +205,7 @@ class BaselineSearch:
         return self._outcomes[case]
 
     def _run(self, case: LossCase) -> Outcome:
-        own, x = self.states[case.state].own, self.source.batch(case)
+        own, x = self._own(case), self.source.batch(case)
         values, unit, gradient, loss = [], 0.0, 0.0, 0.0
         try:
             for place, loss in enumerate((case.losses[case.row], *case.own)):
@@ -207,6 +216,10 @@ class BaselineSearch:
             failure = str(error).removesuffix("; --traceback shows more")
             return Outcome(np.empty(0), failure=failure, failed_at=loss)
         return Outcome(np.array(values), unit, gradient)
+
+    def _own(self, case: LossCase) -> CustomBaseline:
+        """The baseline of a case, with random numbers of the case's own."""
+        return dataclasses.replace(self.states[case.state].own, seed=case.seed)
 
     def numbers(self, case: LossCase) -> list[Comparison]:
         """Whether the baseline gives numbers in a case.
@@ -261,10 +274,11 @@ class BaselineSearch:
         """A dependence, measured against what rounding and noise can do here."""
         losses = np.array((case.losses[case.row], *case.own))
         ends = losses[[int(np.argmin(outcome.values)), int(np.argmax(outcome.values))]]
-        own, x = self.states[case.state].own, self.source.batch(case)
+        own, x = self._own(case), self.source.batch(case)
 
-        def b(all_losses: np.ndarray, seed: int = 0) -> float:
-            return float(_call(dataclasses.replace(own, seed=seed), x, all_losses)[0][case.row])
+        def b(all_losses: np.ndarray, more: int = 0) -> float:
+            seeded = dataclasses.replace(own, seed=own.seed + more)
+            return float(_call(seeded, x, all_losses)[0][case.row])
 
         note = self.described(case, ends)
         try:
@@ -272,6 +286,9 @@ class BaselineSearch:
             noisy = noisy or b(case.losses_with(ends[1])) != b(case.losses_with(ends[1]), 1)
             if noisy:
                 return self._of_noise(case, seen, ends, b, note)
+            if len(case.losses) > 1 and not _follows_others(case, ends, b):
+                # What rounds is what B makes of the others: where it reads none, nothing does.
+                return dataclasses.replace(seen, note=note)
             return self._of_rounding(case, seen, ends, b, largest, note)
         except BaselineError as error:
             # It gave numbers at all of these losses, and does not a rounding away from one.
@@ -393,17 +410,21 @@ class BaselineSearch:
 
     def described(self, case: LossCase, ends: Iterable[float]) -> str:
         """A counterexample in one line: losses, and B at two of the own ones."""
-        own, x = self.states[case.state].own, self.source.batch(case)
+        own, x = self._own(case), self.source.batch(case)
         both = [case.losses_with(float(end)) for end in ends]
         values = [float(_call(own, x, losses)[0][case.row]) for losses in both]
         first, second = (f"({', '.join(f'{loss:.6g}' for loss in losses)})" for losses in both)
+        with_losses = f"with losses {first}"
+        if len(case.losses) > FEW:
+            first, second = (f"{losses[case.row]:.6g}" for losses in both)
+            with_losses = f"with {first} there"
         said = f"it is {values[1]:.6g}"
         if f"{values[0]:.6g}" == f"{values[1]:.6g}":
             said = f"{values[1] - values[0]:.3g} more"
-        lengths = ", ".join(map(str, case.lengths))
+        lengths = few(case.lengths)
         return (
-            f"B of sentence {case.row}, of {len(case.losses)}, follows its own loss: with losses "
-            f"{first} it is {values[0]:.6g}, with {second} {said} ({self.states[case.state].name}, "
+            f"B of sentence {case.row}, of {len(case.losses)}, follows its own loss: {with_losses} "
+            f"it is {values[0]:.6g}, with {second} {said} ({self.states[case.state].name}, "
             f"lengths {lengths})"
         )
 
@@ -441,6 +462,7 @@ class BaselineSearch:
     def looked(self, updates: int) -> Looked:
         """What was looked at so far."""
         done = [case for case, outcome in self._outcomes.items() if not outcome.failure]
+        tried = [(case.losses[case.row], *case.own) for case in done]
         return Looked(
             cases=dict(Counter(case.kind for case in done)),
             sentences=tuple(sorted({len(case.losses) for case in done})),
@@ -448,6 +470,7 @@ class BaselineSearch:
             states=tuple(self.states[row].name for row in sorted({case.state for case in done})),
             updates=updates,
             smallest=max(self._smallest.values(), default=math.inf),
+            losses=(min(map(min, tried), default=0.0), max(map(max, tried), default=0.0)),
             limits=tuple(self._limits),
             rounded=self._rounded,
         )
@@ -472,6 +495,19 @@ def _moved(case: LossCase, own: float, move: float) -> Iterator[np.ndarray]:
     for step in (np.ones(len(values)), rng.choice([-1.0, 1.0], len(values))):
         for sign in (1.0, -1.0):
             yield losses + sign * move * step[places]
+
+
+def _follows_others(case: LossCase, ends: np.ndarray, b: Callable[..., float]) -> bool:
+    """Whether B follows the losses of the others, at either own loss."""
+    size = float(np.abs([*case.losses, *ends]).max()) or 1.0
+    for end in ends:
+        losses = case.losses_with(float(end))
+        others = np.arange(len(losses)) != case.row
+        at_end = b(losses)
+        for step in OTHERS_MOVED:
+            if b(losses + np.where(others, step * size, 0.0)) != at_end:
+                return True
+    return False
 
 
 def _unit(found: np.ndarray) -> float:

@@ -20,15 +20,18 @@ from gradproof.estimators.baselines.custom import (
     like,
 )
 from gradproof.estimators.baselines.noise import is_generator, seeded
+from gradproof.estimators.baselines.outside import same
 from gradproof.estimators.baselines.protocol import BaselineBatch, plain
 from gradproof.estimators.user_code import blame
 from gradproof.reference_models.tabular import mean_embedding
 
 from .study import Study
 
-#: After so many updates a baseline is looked at: each of the first, and then ever fewer.
+#: After each of so many updates a baseline is looked at, and then ever more rarely.
+EACH = 32
 LOOKS = (
-    *range(33), 40, 50, 51, 64, 80, 100, 101, 128, 160, 200, 256, 320, 400, 500, 640, 800, 1000,
+    *range(EACH + 1), 40, 50, 51, 64, 80, 100, 101, 128, 160, 200, 256, 320, 400, 500, 640, 800,
+    1000,
 )  # fmt: skip
 
 #: Updates by default: a leak that begins later is not seen, and the report says so.
@@ -85,15 +88,8 @@ def changed_in_call(own: CustomBaseline, study: Study) -> list[str]:
     return sorted(
         name
         for name in {*before, *after}
-        if not is_generator(after.get(name)) and not _equal(before.get(name), after.get(name))
+        if not is_generator(after.get(name)) and not same(before.get(name), after.get(name))
     )
-
-
-def _equal(before: Any, after: Any) -> bool:
-    try:
-        return bool(np.all(before == after)) or pickle.dumps(before) == pickle.dumps(after)
-    except Exception:  # noqa: BLE001 - what can be neither compared nor pickled is not followed
-        return True
 
 
 def _copy(x: BaselineBatch) -> BaselineBatch:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -19,8 +19,14 @@ MODEL, SHIFTED, SCALED, NEGATIVE, AROUND_ZERO, TIED = KINDS = (
 #: N, from one sentence alone to more than the three at which 1/N is told from 1 - 1/N.
 SENTENCES = (1, 2, 3, 4)
 
+#: ... and larger ones, up to a step of training; each is tried with a few cases of each kind.
+MANY = (6, 17, 128)
+
 #: The longest text that is tried, in tokens.
 LONGEST = 1000
+
+#: Of more values than this, those in the middle are not printed.
+FEW = 6
 
 #: How large the embeddings are, beside the model's.
 SCALES = (1.0, 0.0, 0.01, 100.0)
@@ -31,10 +37,11 @@ class LossCase:
     """N texts with their losses, one of which is changed.
 
     The loss of sentence ``row`` takes the values ``own`` one after the other. Tokens and embeddings
-    are random, from ``seed``, the latter times ``scale``. ``updates`` is a row of the states that
-    the baseline is tried in.
+    are random, from ``seed``, the latter times ``scale``; or those of the model's text, where
+    ``texts`` has rows of it. ``state`` is a row of the states that the baseline is tried in, and
+    ``seed`` is that of its random numbers, too.
 
-    Shape: ``lengths`` and ``losses`` (N,); ``own`` (M,).
+    Shape: ``lengths`` and ``losses`` (N,); ``own`` (M,); ``texts`` (N,) or empty.
     """
 
     lengths: tuple[int, ...]
@@ -45,6 +52,7 @@ class LossCase:
     kind: str = MODEL
     scale: float = 1.0
     seed: int = 0
+    texts: tuple[int, ...] = ()
 
     def subject(self) -> LossCase:
         """Itself: there is no model in it."""
@@ -53,10 +61,8 @@ class LossCase:
     def describe(self) -> str:
         """The texts and their losses, in a few words."""
         n = len(self.losses)
-        return (
-            f"{n} sentence{'s' * (n > 1)} of {', '.join(map(str, self.lengths))} tokens, "
-            f"losses {self.kind}"
-        )
+        tokens = f"token{'s' * (tuple(self.lengths) != (1,))}"
+        return f"{n} sentence{'s' * (n > 1)} of {few(self.lengths)} {tokens}, losses {self.kind}"
 
     def losses_with(self, own: float) -> np.ndarray:
         """The losses, (N,), where that of ``row`` is ``own``."""
@@ -65,17 +71,32 @@ class LossCase:
         return losses
 
 
+def few(values: Iterable[Any], form: str = "") -> str:
+    """Values one after the other, those in the middle left out where there are many."""
+    each = [format(value, form) for value in values]
+    return ", ".join(each if len(each) <= FEW else [*each[: FEW // 2], "...", *each[-FEW // 2 :]])
+
+
 @dataclasses.dataclass(frozen=True)
 class LossSource:
-    """What cases are drawn from: the losses, lengths and embeddings of a model on text.
+    """What cases are drawn from: the losses of a model on text, and the text.
 
-    Shape: ``table`` (M, K), L of each text and label; ``embedded`` (M, D).
+    Shape: ``table`` (M, K), L of each text and label.
     """
 
     table: np.ndarray
-    embedded: np.ndarray
-    longest: int
+    text: BaselineBatch
     vocabulary: int
+
+    @property
+    def embedded(self) -> np.ndarray:
+        """Mean embeddings of the text, (M, D)."""
+        return np.asarray(self.text.embedded)
+
+    @property
+    def longest(self) -> int:
+        """The length of its longest sentence."""
+        return int(self.text.lengths.max())
 
     @property
     def size(self) -> float:
@@ -84,6 +105,15 @@ class LossSource:
 
     def batch(self, case: LossCase) -> BaselineBatch:
         """What the baseline reads in a case, with its losses as they are."""
+        if case.texts:
+            rows, text = list(case.texts), self.text
+            return BaselineBatch(
+                text.tokens[rows],
+                text.mask[rows],
+                text.lengths[rows],
+                self.embedded[rows],
+                np.array(case.losses, np.float64),
+            )
         rng = np.random.default_rng(case.seed)
         n, longest = len(case.lengths), max(case.lengths)
         mask = (np.arange(longest) < np.array(case.lengths)[:, None]).astype(np.float64)
@@ -126,6 +156,15 @@ class LossSource:
                 *anywhere,
             ]
         )
+
+    def draw_known(
+        self, rng: np.random.Generator, kind: str, n: int, *, state: int = 0
+    ) -> LossCase:
+        """A case of a kind, of N sentences of the model's text, from which a baseline learned."""
+        case = self.draw(rng, kind, n, state=state)
+        texts = rng.integers(len(self.table), size=n)
+        lengths = tuple(int(self.text.lengths[row]) for row in texts)
+        return dataclasses.replace(case, lengths=lengths, texts=tuple(map(int, texts)))
 
     def draw(
         self, rng: np.random.Generator, kind: str, n: int, *, state: int = 0, long: bool = False

@@ -53,10 +53,10 @@ def find_checks(patterns: tuple[str, ...] = ()) -> list[Check]:
             if pattern in CLAIMS:
                 raise ValueError(f"claim {pattern!r} has no check")
             near = difflib.get_close_matches(pattern, [*CLAIMS, *CHECKS], n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            hint = f"; did you mean {near[0]!r}? " if near else "; "
             raise ValueError(
-                f"no check or claim is called {pattern!r}, or begins so{hint}; "
-                "`gradproof claims` lists them"
+                f"no check or claim is called {pattern!r}, or begins so{hint}"
+                "`gradproof claims --variants` lists them"
             )
     return [
         check for check in CHECKS.values() if any(_matches(check, pattern) for pattern in patterns)

@@ -114,6 +114,17 @@ def rows_of(prepared: PreparedCorpus, options: TextOptions, rng: np.random.Gener
     return rows
 
 
+def describe_fewer(options: TextOptions, rows: np.ndarray) -> str:
+    """How many sentences a batch has, if that is fewer than were asked for; else nothing."""
+    asked = options.labelled + options.unlabelled
+    if len(rows) == asked:
+        return ""
+    return (
+        f"the batch has {len(rows):,} of the {asked:,} sentences that were asked for: there are no "
+        "more, since one text is held out, and only so many have their label"
+    )
+
+
 def text_subject(model: str, prepared: PreparedCorpus, options: TextOptions, seed: int) -> Subject:
     """A model with random parameters on sentences drawn from a corpus.
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from gradproof.estimators.baselines import outside
 from gradproof.estimators.baselines.custom import BaselineError, CustomBaseline, copied, like
 from gradproof.estimators.baselines.noise import kept
 from gradproof.estimators.baselines.protocol import BaselineBatch
@@ -106,8 +107,8 @@ class BaselineReport:
     Shape:
         ``values`` and ``best`` (N,): B at one draw, and the baseline at which the variance is
         least. It helps sentence n where B lies between 0 and twice the best. ``noise`` (N,): the
-        standard deviation of what B draws itself. A baseline that learns is looked at after its
-        steps, ``learned``.
+        standard deviation of what B draws itself. A baseline that learns is looked at after
+        ``learned`` steps; of one that does not that is 0.
     """
 
     name: str
@@ -116,7 +117,7 @@ class BaselineReport:
     values: np.ndarray
     best: np.ndarray
     parabola: Quadratics
-    learned: bool
+    learned: int
     noise: np.ndarray
     shares: Mapping[int, float | None]
     changed: tuple[str, ...]
@@ -174,6 +175,7 @@ def examine(
     name: str,
     torch: bool,
     seed: int,
+    steps: int = STEPS,
     updates: int = UPDATES,
     repeats: int = REPEATS,
     examples: int = EXAMPLES,
@@ -186,7 +188,8 @@ def examine(
             ``fit(x, returns)``, called after a step. It is copied, and comes back as it was.
         subject: the first two sentences are enumerated jointly.
         torch: whether it computes on tensors.
-        updates: after how many, at most, a baseline that learns is looked at.
+        steps: of learning after which its mean and its variance are looked at.
+        updates: after how many, at most, B is searched for what it must not read.
         repeats: cases of each kind, number of sentences and length that are searched.
         examples: cases that Hypothesis draws for each row, beside those.
 
@@ -194,13 +197,18 @@ def examine(
         BaselineError: if it does not return a finite number for each sentence, or not the same at
             each call; or whatever it raises itself.
     """
-    with warnings.catch_warnings(), np.errstate(all="ignore"), kept(function):
+    with (
+        warnings.catch_warnings(),
+        np.errstate(all="ignore"),
+        kept(function),
+        outside.kept_outside(function),
+    ):
         # Of losses that no model has, a mean of nothing say: what comes out is looked at.
         warnings.simplefilter("ignore")
         return _examine(
             CustomBaseline(copied(function, name), name, torch=torch),
             Study(bench, subject),
-            _Effort(seed, updates, repeats, examples),
+            _Effort(seed, steps, updates, repeats, examples),
             progress or (lambda *_: None),
         )
 
@@ -210,6 +218,7 @@ class _Effort:
     """How much is searched, and from which seed."""
 
     seed: int
+    steps: int
     updates: int
     repeats: int
     examples: int
@@ -223,8 +232,12 @@ def _examine(
 ) -> BaselineReport:
     joint = whole.subject.model.classes**SENTENCES <= MOST_JOINT
     study, name = whole.first(SENTENCES if joint else 1), fresh.name
+    kept_outside = outside.taken(fresh.function)
     before = repeated(fresh, study)  # raises what a user can mend, before any run
-    later = learned(fresh, study, STEPS) if learns(fresh, study) else None
+    # A memory outside that is filled once looks the same ever after: each call is to be the first.
+    fresh = dataclasses.replace(fresh, outside=outside.changed(fresh.function, kept_outside))
+    before = at_labels(study, fresh, study.draw()) if fresh.outside else before
+    later = learned(fresh, study, effort.steps) if learns(fresh, study) else None
     if later is not None:
         _check_same(before, at_labels(study, fresh, study.draw()), name, "once a copy had learned")
         try:
@@ -240,7 +253,7 @@ def _examine(
     enumerated = functools.cache(
         lambda own, groups=(): study.moments_with(FORMS["one-pass"], own, {}, groups)
     )
-    rows = _rows(fresh, later, enumerated, search)
+    rows = _rows(fresh, later, enumerated, search, effort.steps)
     evidence = []
     for number, check in enumerate(rows):
         progress(number, len(rows), check.id)
@@ -260,7 +273,7 @@ def _examine(
         values=at_labels(study, used, study.draw()),
         best=parabola.best(),
         parabola=parabola,
-        learned=later is not None,
+        learned=effort.steps if later is not None else 0,
         noise=noise,
         shares={} if noise.any() else search.shares(),
         changed=tuple(changed_in_call(fresh, study)),
@@ -273,7 +286,7 @@ def _source(study: Study) -> LossSource:
     drawable = study.reference.probability > 0.0
     table = np.where(drawable, study.reference.loss, study.reference.loss.max())
     vocabulary = len(study.subject.parameters["e.embedding"])
-    return LossSource(table, np.asarray(x.embedded), int(x.lengths.max()), vocabulary)
+    return LossSource(table, x, vocabulary)
 
 
 def _rows(
@@ -281,6 +294,7 @@ def _rows(
     later: CustomBaseline | None,
     enumerated: Enumerated,
     search: BaselineSearch,
+    steps: int,
 ) -> list[Check]:
     def row(
         variant: str, statement: str, look: Any, reason: str = ROUNDING, rows: tuple[int, ...] = ()
@@ -309,8 +323,8 @@ def _rows(
             _on_text_and(search.gradients_of(later=False), lambda study: leaks(study, fresh)),
             zero,
         ),
-        row("own-mean", "the mean is that without it", _mean(fresh, enumerated)),
-        row("own-mean-alone", "... with one sentence", _alone(fresh)),
+        row("own-mean", "the mean of the gradient is that without B", _mean(fresh, enumerated)),
+        row("own-mean-alone", "... on one sentence alone", _alone(fresh)),
         row(
             "own-mean-shifted",
             f"... with {SHIFT:g} added to B",
@@ -318,23 +332,23 @@ def _rows(
         ),
     ]
     if later is not None:
-        learned_ = f"after {STEPS} steps of learning"
+        learned_ = f"after {steps} steps of learning"
         rows += [
             row(
                 "own-draw-later",
-                f"nor does it {learned_}, or after others",
+                f"B does not depend on its own draw {learned_}, or after others",
                 _on_text_and(of_later, _of_draw(later)),
                 rows=after,
             ),
             row(
                 "own-gradient-later",
-                f"nor {learned_}, or after others",
+                f"no gradient enters B {learned_}, or after others",
                 _on_text_and(search.gradients_of(later=True), lambda study: leaks(study, later)),
                 zero,
             ),
             row(
                 "own-mean-later",
-                f"the mean is that without it {learned_}",
+                f"the mean of the gradient is that without B, {learned_}",
                 _mean(later, enumerated),
             ),
         ]

@@ -22,7 +22,7 @@ from .jobs import Job, VerificationPlan, run_jobs
 from .registry import CHECKS, find_checks
 from .run_check import blocked, run_check
 from .study import Study
-from .text import TextOptions, check_whole, prepare_text, rows_of, text_subject
+from .text import TextOptions, check_whole, describe_fewer, prepare_text, rows_of, text_subject
 
 #: Told of each check as it ends: how many are done, of how many, and what was done.
 Progress = Callable[[int, int, str], None]
@@ -39,7 +39,8 @@ class Verification:
     their checksum: who has a text of the same checksum can repeat it with ``seed``. ``missing`` has
     the message for each framework that was not asked for by name and is not there; ``not_run`` the
     reason for each check that is about models or frameworks that were left out. ``cut`` says how
-    many texts were longer than they may be; it is empty if none was.
+    many texts were longer than they may be, ``fewer`` that the corpus has fewer sentences than were
+    asked for; each is empty if there is nothing to say.
     """
 
     evidence: tuple[Evidence, ...]
@@ -50,6 +51,7 @@ class Verification:
     missing: dict[str, str]
     not_run: dict[str, str]
     cut: str = ""
+    fewer: str = ""
 
     @property
     def as_expected(self) -> bool:
@@ -67,6 +69,7 @@ class Verification:
             "missing": self.missing,
             "not_run": self.not_run,
             "cut": self.cut,
+            "fewer": self.fewer,
             "evidence": [found.as_dict() for found in self.evidence],
         }
         return to_json(record)
@@ -137,6 +140,7 @@ def verify(
     settled = tuple(
         _repeatable(backends_found, plan) for backends_found in _without_blocked(in_order)
     )
+    rows = rows_of(prepared, plan.options, np.random.default_rng(plan.seed))
     return Verification(
         evidence=settled,
         data=corpus.name,
@@ -145,9 +149,8 @@ def verify(
         seed=plan.seed,
         missing=missing,
         not_run=idle,
-        cut=prepared.describe_cut(
-            rows_of(prepared, plan.options, np.random.default_rng(plan.seed))
-        ),
+        cut=prepared.describe_cut(rows),
+        fewer=describe_fewer(plan.options, rows),
     )
 
 

@@ -53,10 +53,13 @@ def train(
 
     Raises:
         ValueError: if the folder holds a run and ``resume`` is false, or none and it is true; or
-            for a checkpoint that is not one of this task.
+            for a checkpoint that is not one of this task; or if the entropy has a weight, of which
+            no variances can be measured.
         TrainingDiverged: if the loss or the gradient is not finite; the last checkpoint stays.
         OSError: if a file cannot be written.
     """
+    if measure is not None and schedule.stages:
+        task.options.check_measurable("measure no stage (--stages none), or leave the weight out")
     point = begin(task, folder, schedule, resume=resume)
     stages = _stages_so_far(task, folder, point.state.step) if resume else ()
     with threads(processors):

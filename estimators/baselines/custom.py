@@ -14,6 +14,7 @@ from gradproof.reference_models.ops import Array
 from ..backends import load
 from ..user_code import UserCodeError, blame
 from .noise import seeded
+from .outside import Place, put_back
 from .protocol import BaselineBatch, BaselineInput, NothingLearned, plain
 
 
@@ -33,6 +34,7 @@ class CustomBaseline(NothingLearned):
         seed: of the random numbers that it draws in a call, if any. Generators are set, and stay
             set: whoever calls puts :func:`~gradproof.estimators.baselines.noise.kept` around it.
         calls: give the mean of this many calls, each with a seed of its own.
+        outside: what a call changes outside of the function; it is put back before each.
     """
 
     function: Callable[[BaselineBatch], Any]
@@ -41,6 +43,7 @@ class CustomBaseline(NothingLearned):
     shift: float = 0.0
     seed: int = 0
     calls: int = 1
+    outside: tuple[Place, ...] = ()
     coupled: bool = True  # unknown, and so its draws are enumerated jointly
     held: bool = False
 
@@ -82,6 +85,7 @@ class CustomBaseline(NothingLearned):
 
     def called(self, x: BaselineBatch) -> Any:
         """What one call of the user's function gives, with the checks of :meth:`value`."""
+        put_back(self.outside)
         function = copied(self.function, self.name)
         read = {field.name: _copy(getattr(x, field.name)) for field in dataclasses.fields(x)}
         with blame(function, f"baseline {self.name!r}", BaselineError), seeded(function, self.seed):
@@ -136,7 +140,8 @@ def check_values(returned: Any, shape: tuple[int, ...], name: str) -> None:
         )
     if array.dtype.kind in "iub":
         raise BaselineError(
-            f"baseline {name!r} returned integers ({array.dtype}: {array[0]} for sentence 0), "
+            f"baseline {name!r} returned {'booleans' if array.dtype.kind == 'b' else 'integers'} "
+            f"({array.dtype}: {array[0]} for sentence 0), "
             "expected floating-point numbers: where B is kept as integers, what it learns behind "
             "the point is lost. Return e.g. 20.0 for 20, or .astype(float)"
         )

@@ -77,6 +77,13 @@ class BaselineBatch:
     embedded: Any
     losses: Any
 
+    def __getattr__(self, name: str) -> Any:
+        """Nothing: who asks for a label, say, is told what there is."""
+        raise AttributeError(
+            f"a baseline's x has no {name!r}; it has tokens, mask, lengths, embedded and losses, "
+            "and neither labels nor q: B must not depend on the label that is drawn"
+        )
+
     @property
     def features(self) -> Features:
         """What no label enters."""

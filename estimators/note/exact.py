@@ -114,8 +114,8 @@ def reference(subject: Subject) -> Reference:
         log_q=log_q,
         loss=loss,
         gradient=AutogradBackend().differentiate(whole, wide, inputs, tuple(wide))(wide, inputs),
-        score=_rows(wide, lambda traced: values(AutogradOps(), traced, inputs)["log_q"], n, k),
-        pathwise=_rows(
+        score=jacobian(wide, lambda traced: values(AutogradOps(), traced, inputs)["log_q"], n, k),
+        pathwise=jacobian(
             wide, lambda traced: anp.transpose(values(AutogradOps(), traced, inputs)["loss"]), n, k
         ),
         forward=count_roundings(whole, wide, inputs),
@@ -169,8 +169,15 @@ def _log_q(ops: Ops, model: Model, parameters: Named, batch: Batch, inputs: Name
     return model.log_q(ops, parameters, batch)
 
 
-def _rows(wide: dict[str, np.ndarray], table: Array, n: int, k: int) -> dict[str, np.ndarray]:
-    """The gradient of each entry of a table (N, K), by parameter: a Jacobian, one row a pass."""
+def jacobian(wide: dict[str, np.ndarray], table: Array, n: int, k: int) -> dict[str, np.ndarray]:
+    """The gradient of each entry of a table (N, K), by parameter: one row a backward pass.
+
+    Args:
+        table: makes it of parameters that autograd traces.
+
+    Shape:
+        (N, K, *parameter shape).
+    """
     pull, value = make_vjp(table)(wide)
     rows: dict[str, list[np.ndarray]] = {name: [] for name in wide}
     for place in np.ndindex(n, k):

@@ -4,13 +4,14 @@ Half of a batch must have the values and gradients that it has in the whole: log
 sentence, and the gradient of a weighted sum of them. A batch is halved by each binary digit of the
 sentences' numbers, so that any two sentences are in different halves once at least.
 
-What goes unseen: a coupling that needs more sentences than are looked at, or, where sentences and
-labels are many, one that needs a particular label.
+What goes unseen: a coupling that needs more sentences than are looked at, or, where there are many
+ways to label them, one that needs particular labels, of one sentence or of several.
 """
 
 from __future__ import annotations
 
 import functools
+import itertools
 import weakref
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -31,7 +32,10 @@ from .subject import Subject
 #: dearer, which is a run for each sentence and label.
 MOST_SENTENCES = 8
 
-#: Up to so many pairs of a sentence and a label, all ways to label are looked at; else two.
+#: Up to so many sentences, over all ways to label a batch, all ways are looked at: two of 8 labels.
+MOST_JOINT = 128
+
+#: Else each sentence has every label, up to so many pairs of a sentence and a label; else two.
 MOST_PAIRS = 64
 
 #: Sums in another order differ by some thousand roundings, 1e-13 of what is added up; a coupling of
@@ -95,7 +99,10 @@ def _wide(subject: Subject) -> Subject:
 
 
 def _labellings(n: int, k: int) -> np.ndarray:
-    """One-hot labels (M, N, K): all have the same label, or neighbours have different ones."""
+    """One-hot labels (M, N, K): all ways; or one label for all, and others for neighbours."""
+    if n * k**n <= MOST_JOINT:
+        every = itertools.product(range(k), repeat=n)
+        return np.stack([one_hot(np.array(way), k) for way in every])
     ways = []
     for label in range(k):
         ways += [np.full(n, label), (np.arange(n) + label) % k]

@@ -23,6 +23,9 @@ from .training_options import Schedule, TrainingOptions, TrainingTask, options_f
 #: Raised by one when a checkpoint of the version before cannot be read any more.
 VERSION = 3
 
+#: What a checkpoint is called, by its step.
+NAME = re.compile(r"checkpoint-(\d+)\.npz")
+
 #: Arrays of a state by what stands before the slash in their name.
 KINDS = ("parameters", "moments", "lambda")
 
@@ -74,7 +77,7 @@ def path_of(folder: Path, step: int) -> Path:
 
 def steps_in(folder: Path) -> list[int]:
     """The steps that a folder has a checkpoint of, ascending; none where there is no folder."""
-    matches = (re.fullmatch(r"checkpoint-(\d+)\.npz", path.name) for path in folder.glob("*.npz"))
+    matches = (NAME.fullmatch(path.name) for path in folder.glob("*.npz"))
     return sorted(int(match[1]) for match in matches if match)
 
 
@@ -134,9 +137,15 @@ def read(path: Path) -> Checkpoint:
             do.
         OSError: if it cannot be opened.
     """
+    content = path.read_bytes()
+    if not NAME.fullmatch(path.name) and not zipfile.is_zipfile(io.BytesIO(content)):
+        raise ValueError(
+            f"{path} is not a checkpoint; expected a checkpoint-STEP.npz in a folder that "
+            "`gradproof train` filled, or that folder"
+        )
     try:
         # From memory: a file that is no archive would be left open.
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
+        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
         about = json.loads(str(arrays.pop("about")))
         if about["version"] != VERSION:

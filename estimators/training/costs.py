@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 from typing import NamedTuple
 
-from gradproof.estimators.note.builds import Named, SurrogateBuild, exact_objective
+from gradproof.estimators.note.builds import Named, SurrogateBuild, all_labels
 from gradproof.estimators.note.pairs import PairBuild, renormalised_live
 from gradproof.reference_models import objective
 from gradproof.reference_models.batch import from_arrays
@@ -27,9 +27,14 @@ LABELLED = "labelled."
 
 @dataclasses.dataclass(frozen=True)
 class SampledSurrogate:
-    """The surrogate of N sentences at the labels ``draw`` (N, K), and what was seen there."""
+    """The surrogate of N sentences at the labels ``draw`` (N, K), and what was seen there.
+
+    Args:
+        entropy_weight: of log q in U; the surrogate's form must have the same.
+    """
 
     surrogate: SurrogateBuild
+    entropy_weight: float = 1.0
 
     @property
     def n(self) -> int:
@@ -39,26 +44,31 @@ class SampledSurrogate:
     def __call__(self, ops: Ops, parameters: Named, inputs: Named) -> dict[str, Array]:
         """``cost``, to differentiate, and ``value``, the estimate of U: sums over sentences.
 
-        ``loss``, ``returns`` (L + log q + 1) and ``embedded`` are what a baseline learns from: (N,)
-        and (N, D), at the labels drawn, and detached.
+        ``loss``, ``returns`` (L + weight (log q + 1)) and ``embedded`` are what a baseline learns
+        from: (N,) and (N, D), at the labels drawn, and detached.
         """
         terms = self.surrogate.terms(ops, parameters, inputs)
         batch = from_arrays(self.surrogate.n, self.surrogate.t, inputs)
         loss, at_draw = ops.stop_gradient(terms.loss), ops.stop_gradient(terms.log_q_at_draw)
         return {
             "cost": self.surrogate.cost(ops, terms),
-            "value": ops.sum(loss + at_draw),
+            "value": ops.sum(loss + self.entropy_weight * at_draw),
             "loss": loss,
-            "returns": loss + at_draw + 1.0,
+            "returns": loss + self.entropy_weight * (at_draw + 1.0),
             "embedded": ops.stop_gradient(mean_embedding(ops, parameters, batch)),
         }
 
 
 @dataclasses.dataclass(frozen=True)
 class PairSurrogate:
-    """The surrogate of N sentences at two labels each, ``first`` and ``second`` (1, N, K)."""
+    """The surrogate of N sentences at two labels each, ``first`` and ``second`` (1, N, K).
+
+    Args:
+        entropy_weight: of log q in U.
+    """
 
     pairs: PairBuild
+    entropy_weight: float = 1.0
 
     @property
     def n(self) -> int:
@@ -69,24 +79,34 @@ class PairSurrogate:
         """``cost``, to differentiate, and ``value``, the estimate of U: sums over sentences."""
         terms = self.pairs.terms(ops, parameters, inputs)
         value = renormalised_live(ops, terms.one, terms.other, terms.loss, terms.other_loss)
+        spread = objective.entropy(ops, terms.log_q)
+        left = 1.0 - self.entropy_weight  # of the entropy, which the pairs' cost has whole
         return {
-            "cost": ops.sum(self.pairs.costs(ops, terms)),
-            "value": ops.stop_gradient(ops.sum(value - objective.entropy(ops, terms.log_q))),
+            "cost": ops.sum(self.pairs.costs(ops, terms)) + left * ops.sum(spread),
+            "value": ops.stop_gradient(ops.sum(value - self.entropy_weight * spread)),
         }
 
 
 @dataclasses.dataclass(frozen=True)
 class EnumeratedObjective:
-    """U of N sentences over all labels, with ``draw`` the labels (K, N, K)."""
+    """U of N sentences over all labels, with ``draw`` the labels (K, N, K).
+
+    Args:
+        entropy_weight: of log q in U.
+    """
 
     model: Model
     n: int
     t: int
+    entropy_weight: float = 1.0
 
     def __call__(self, ops: Ops, parameters: Named, inputs: Named) -> dict[str, Array]:
         """``cost`` and ``value``, the same sum over sentences."""
         batch = from_arrays(self.n, self.t, inputs)
-        cost = exact_objective(ops, self.model, parameters, batch, inputs)
+        values = all_labels(ops, self.model, parameters, batch, inputs)
+        cost = ops.sum(
+            objective.unlabelled(ops, values["log_q"], values["loss"], self.entropy_weight)
+        )
         return {"cost": cost, "value": ops.stop_gradient(cost)}
 
 

@@ -15,8 +15,8 @@ from gradproof.estimators.backends.torch_training import torch_training
 from gradproof.estimators.baselines import Baseline
 from gradproof.estimators.baselines.protocol import BaselineBatch
 from gradproof.estimators.note.builds import ModelBuild, Named, SurrogateBuild
-from gradproof.estimators.note.forms import FORMS
 from gradproof.estimators.note.pairs import PairBuild, pair_inputs, renormalised
+from gradproof.estimators.note.weighted_entropy import reweighted
 from gradproof.reference_models.batch import UNLABELLED, Batch, make_batch
 from gradproof.reference_models.model import Model, every_label, one_hot
 from gradproof.reference_models.ops import Ops
@@ -185,15 +185,18 @@ def _unlabelled_part(
 ) -> tuple[SampledSurrogate | PairSurrogate | EnumeratedObjective, dict[str, np.ndarray]]:
     """U of a batch by the estimator of a run, and the labels at which it is taken."""
     model, row, k = task.model, task.options.row, task.model.classes
+    weight = task.options.entropy_weight
     if row.name == ENUMERATION:
-        return EnumeratedObjective(model, batch.n, batch.t), {"draw": every_label(batch.n, k)}
+        whole = EnumeratedObjective(model, batch.n, batch.t, weight)
+        return whole, {"draw": every_label(batch.n, k)}
     if row.name == TWO_LABELS:
         pairs = PairBuild(renormalised, model, batch.n, batch.t, with_entropy=True)
         first, second = draw_two_labels(rng, log_q(task, state.parameters, batch))
-        return PairSurrogate(pairs), pair_inputs(first[None], second[None], k)
-    surrogate = SurrogateBuild(FORMS[row.form or ""], task.baseline, model, batch.n, batch.t)
+        return PairSurrogate(pairs, weight), pair_inputs(first[None], second[None], k)
+    form = reweighted(row.form or "", weight)
+    surrogate = SurrogateBuild(form, task.baseline, model, batch.n, batch.t)
     labels = draw_labels(rng, log_q(task, state.parameters, batch))
-    return SampledSurrogate(surrogate), {"draw": one_hot(labels, k)}
+    return SampledSurrogate(surrogate, weight), {"draw": one_hot(labels, k)}
 
 
 def draw_labels(rng: np.random.Generator, log_q: np.ndarray) -> np.ndarray:

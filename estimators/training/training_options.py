@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gradproof.estimators.baselines import BASELINES, Baseline
+from gradproof.reference_models import layers
 from gradproof.reference_models.corpora import PreparedCorpus, Unit, load, prepare
 from gradproof.reference_models.model import Model
 from gradproof.reference_models.registry import make_model
@@ -48,7 +49,10 @@ class TrainingOptions:
         dropout: probability that the decoder does not see the previous token.
         input_dropout: probability that an entry of an LSTM's input is dropped. ``output_dropout``:
             ... and of the states that are read of it.
-        kl_weight: what the divergence terms of L are multiplied with.
+        batch_norm: of these states: ``none``; ``fixed``, by statistics that are drawn for each
+            batch, as its noise is.
+        kl_weight: what the divergence terms of L are multiplied with. ``label_prior``: whether L
+            has -log p(y). ``entropy_weight``: of log q in U.
         shared_encoder: of ``seqdgm-a``: one LSTM reads the sentence for q(a|x), q(y|a,x) and
             q(h|x,a,y), and not one for each.
         length: tokens that a sentence is cut to. ``vocabulary``: tokens that the model knows.
@@ -80,7 +84,10 @@ class TrainingOptions:
     dropout: float = 0.25
     input_dropout: float = 0.0
     output_dropout: float = 0.0
+    batch_norm: str = layers.NONE
     kl_weight: float = 1.0
+    label_prior: bool = True
+    entropy_weight: float = 1.0
     shared_encoder: bool = True
     length: int = 12
     vocabulary: int = 1000
@@ -105,10 +112,36 @@ class TrainingOptions:
         _check_one_of("weights", self.weights, WEIGHTS)
         if not 0.0 < self.learning_rate < math.inf:
             raise ValueError(f"learning_rate = {self.learning_rate}, expected a positive number")
-        if not 0.0 <= self.alpha < math.inf:
-            raise ValueError(f"alpha = {self.alpha}, expected 0 or a positive number")
+        for name in ("alpha", "entropy_weight"):
+            if not 0.0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} = {getattr(self, name)}, expected 0 or a positive number")
+        self._check_batch_norm()
         if not 0.0 <= self.dropout <= 1.0:
             raise ValueError(f"dropout = {self.dropout}, expected a probability, 0 to 1")
+
+    def _check_batch_norm(self) -> None:
+        if self.batch_norm == layers.LIVE:
+            raise ValueError(
+                f"batch_norm = {self.batch_norm!r} couples the sentences: what each costs depends "
+                "on the labels drawn for the others, and the estimate is biased (claim "
+                f"batch.one_pass). Take {layers.FIXED} or {layers.NONE}"
+            )
+        _check_one_of("batch_norm", self.batch_norm, (layers.NONE, layers.FIXED))
+
+    def check_measurable(self, advice: str) -> None:
+        """Make sure that exact variances are those of the gradient that a run follows.
+
+        Args:
+            advice: what to do if not.
+
+        Raises:
+            ValueError: if the entropy has another weight than 1: they are of U with weight 1.
+        """
+        if self.entropy_weight != 1.0:
+            raise ValueError(
+                f"entropy_weight = {self.entropy_weight:g}, and exact variances are computed of U "
+                f"with weight 1 alone; {advice}"
+            )
 
     def _check_surrogate(self) -> None:
         if self.estimator == SAMPLED:
@@ -178,10 +211,13 @@ class Schedule:
 
 
 #: What options were before they could be chosen: a checkpoint without them was trained so.
-FORMER = {
+FORMER: dict[str, Any] = {
     "input_dropout": 0.0,
     "output_dropout": 0.0,
+    "batch_norm": layers.NONE,
     "kl_weight": 1.0,
+    "label_prior": True,
+    "entropy_weight": 1.0,
     "shared_encoder": False,
 }
 
@@ -207,6 +243,11 @@ def _check_one_of(name: str, value: str, expected: tuple[str, ...]) -> None:
         raise ValueError(f"{name} = {value!r}, expected {' or '.join(expected)}")
 
 
+def trainable() -> list[str]:
+    """The names of the baselines that a model may be trained with."""
+    return [name for name in BASELINES if not _bias(name)]
+
+
 def check_baseline(name: str) -> Baseline:
     """The baseline of a name, if a model may be trained with it.
 
@@ -215,22 +256,28 @@ def check_baseline(name: str) -> Baseline:
             checks to refute.
     """
     if name not in BASELINES:
-        raise ValueError(f"no baseline is called {name!r}; known: {', '.join(BASELINES)}")
+        raise ValueError(f"no baseline is called {name!r}; known: {', '.join(trainable())}")
+    if bias := _bias(name):
+        raise ValueError(
+            f"baseline {name!r} {bias}; it is wrong on purpose, for checks to refute. "
+            f"Take one of {', '.join(trainable())}"
+        )
+    return BASELINES[name]
+
+
+def _bias(name: str) -> str:
+    """Why a baseline biases the gradient; nothing if it does not."""
     baseline = BASELINES[name]
     if not baseline.held:
-        raise ValueError(
-            f"baseline {name!r} reads the shared embeddings live, so that its own gradient would "
-            "enter e; it is wrong on purpose, for checks to refute. Take another one"
-        )
+        return "reads the shared embeddings live, so that its own gradient would enter e"
     # Those of the batch say what they leave of the score.
     kept_share = getattr(baseline, "kept_share", None)
     if kept_share is not None and kept_share(2) < 1.0:
-        raise ValueError(
-            f"baseline {name!r} contains the loss that it is subtracted from, and biases the "
-            f"gradient (of two sentences it keeps {kept_share(2):g} of the score part); it is "
-            "wrong on purpose, for checks to refute. Take another one"
+        return (
+            "contains the loss that it is subtracted from, and biases the gradient (of two "
+            f"sentences it keeps {kept_share(2):g} of the score part)"
         )
-    return baseline
+    return ""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -69,9 +69,10 @@ class PreparedCorpus:
         if not cut:
             return ""
         length = self.tokens.shape[1]
+        has, its, was = ("has", "its", "was") if cut == 1 else ("have", "their", "were")
         return (
-            f"{cut:,} of {len(chosen):,} texts have more than {length} tokens, their end marker "
-            "counted, and were cut; a greater length cuts fewer"
+            f"{cut:,} of {len(chosen):,} texts {has} more than {length} token{'s' * (length > 1)}, "
+            f"{its} end marker counted, and {was} cut; a greater length cuts fewer"
         )
 
     def _check(self, chosen: npt.NDArray[np.integer]) -> None:

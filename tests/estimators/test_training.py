@@ -224,11 +224,11 @@ def test_a_sampled_step_has_that_gradient_in_the_mean(text, baseline, form):
     assert max(array.max() for array in found.variance.values()) > 0.0, "nothing was drawn"
 
 
-def mean_over_labels(task, of):
-    """The mean of a step's gradient over the labels drawn for the sentences without one."""
+def mean_over_labels(task, of, choosing=Choosing, which=lambda of_step: of_step[0]):
+    """The mean over the labels drawn for the sentences without one: of a step's gradient, say."""
     q = np.exp(log_q(task, initial_state(task).parameters, of.unlabelled))
     return estimate_moments.enumerate_draws(
-        lambda draw: gradient(task, of, Choosing(draw.argmax(axis=1), q))[0], q
+        lambda draw: which(gradient(task, of, choosing(draw.argmax(axis=1), q))), q
     ).mean
 
 
@@ -266,27 +266,57 @@ def test_the_released_default_keeps_the_share_of_each_length(text):
     assert not all(compare_with(found, of.gradient, bounds).values()), "nothing was lost"
 
 
+class Both(Choosing):
+    """Of two labels the first as chosen; what is left is sure."""
+
+    def random(self, shape):
+        """Once from q; then anything."""
+        made = super().random(shape)
+        self.q = 1.0 - np.eye(2)[self.labels]
+        self.labels = 1 - self.labels
+        return made
+
+
 @pytest.mark.torch
 def test_a_step_of_two_labels_is_exact_where_there_are_no_more(text):
     """Both are always drawn, in either order, and their weights are their probabilities."""
     task, of = small(text, estimator="s2"), batches_of(text, "seqdgm")
-    q = np.exp(log_q(task, initial_state(task).parameters, of.unlabelled))
-
-    class Both(Choosing):
-        """The first as chosen; what is left is sure."""
-
-        def random(self, shape):
-            """Once from q; then anything."""
-            made = super().random(shape)
-            self.q = 1.0 - np.eye(2)[self.labels]
-            self.labels = 1 - self.labels
-            return made
-
-    found = estimate_moments.enumerate_draws(
-        lambda draw: gradient(task, of, Both(draw.argmax(axis=1), q))[0], q
-    )
     bounds = {name: 2.0 * bound for name, bound in of.bounds(EXTRA).items()}  # two labels
-    assert all(compare_with(found.mean, of.gradient, bounds).values())
+    assert all(compare_with(mean_over_labels(task, of, Both), of.gradient, bounds).values())
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("weight", [0.0, 0.5])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"form": "one-pass"},
+        {"form": "analytic-entropy"},
+        {"estimator": "s1"},
+        {"estimator": "s2"},
+        {"estimator": "no-baseline"},
+        {"estimator": ENUMERATION},
+    ],
+    ids=lambda options: "-".join(options.values()),
+)
+def test_every_estimator_weighs_the_entropy(text, options, weight):
+    """In the mean a step's gradient, and its value, are those of E[L + weight log q]."""
+    task, of = small(text, entropy_weight=weight, **options), batches_of(text, "seqdgm")
+    known = reference(Subject(task.model, initial_state(task).parameters, of.unlabelled))
+    slope = known.probability * (known.log_q + 1.0)  # of E[log q], by the score
+    left = of.unlabelled_weight * (1.0 - weight)
+    expected = {
+        name: value - left * np.tensordot(slope, known.score[name], axes=2)
+        for name, value in of.gradient.items()
+    }
+    choosing = Both if options.get("estimator") == "s2" else Choosing
+    bounds = {name: 2.0 * bound for name, bound in of.bounds(EXTRA).items()}  # two labels
+    found = mean_over_labels(task, of, choosing)
+    assert all(compare_with(found, expected, bounds).values())
+    assert not all(compare_with(found, of.gradient, bounds).values()), "no weight was seen"
+    values = mean_over_labels(task, of, choosing, which=lambda of_step: {"": of_step[1]["value"]})
+    whole = gradient(small(text, entropy_weight=weight, estimator=ENUMERATION), of)[1]["value"]
+    assert values[""] == pytest.approx(whole, rel=1e-9)  # far above rounding, far below a weight
 
 
 def test_two_labels_are_drawn_without_replacement():
@@ -559,7 +589,10 @@ def test_a_baseline_that_biases_is_refused(name):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"baseline": "nope"}, "no baseline is called 'nope'; known: none, constant"),
+        (
+            {"baseline": "nope"},
+            r"no baseline is called 'nope'; known: none, constant, .* leave-one-out, running-mean$",
+        ),
         ({"estimator": "guessed"}, "estimator = 'guessed', expected sampled or s1 or"),
         (
             {"estimator": "s1", "baseline": "mlp"},
@@ -573,6 +606,10 @@ def test_a_baseline_that_biases_is_refused(name):
         ({"batch": 0}, "batch = 0, expected 1 or more"),
         ({"learning_rate": float("nan")}, "learning_rate = nan"),
         ({"alpha": -1.0}, "alpha = -1.0"),
+        ({"entropy_weight": -1.0}, "entropy_weight = -1.0, expected 0 or a positive number"),
+        ({"entropy_weight": float("nan")}, "entropy_weight = nan, expected 0 or a positive"),
+        ({"batch_norm": "live"}, "'live' couples the sentences: .* Take fixed or none"),
+        ({"batch_norm": "layer"}, "batch_norm = 'layer', expected none or fixed"),
         ({"dropout": 1.5}, "dropout = 1.5, expected a probability"),
     ],
 )
@@ -621,6 +658,7 @@ def test_options_of_before_there_were_layers_are_read():
     found = options_from(written)
     assert not found.shared_encoder
     assert (found.input_dropout, found.output_dropout, found.kl_weight) == (0.0, 0.0, 1.0)
+    assert (found.batch_norm, found.label_prior, found.entropy_weight) == ("none", True, 1.0)
     with pytest.raises(ValueError, match="another version of gradproof"):
         options_from({name: value for name, value in written.items() if name != "alpha"})
 
@@ -641,14 +679,41 @@ def test_a_checkpoint_of_encoders_apart_is_gone_on_from(text, folder):
 @each_model
 def test_dropout_layers_are_drawn_for_each_batch_and_off_where_accuracy_is_measured(text, model):
     """Two batches have different noise; the likeliest labels are those without any."""
-    task = small(text, model=model, input_dropout=0.5, output_dropout=0.5, kl_weight=0.5)
+    layers = {"input_dropout": 0.5, "output_dropout": 0.5, "batch_norm": "fixed"}
+    task = small(text, model=model, kl_weight=0.5, label_prior=False, **layers)
+    assert not task.model.label_prior
     state = advance(task, initial_state(task))
     rows, rng = task.prepared.split.unlabelled[:2], np.random.default_rng(0)
-    one, other = (batch_of(task, rows, rng).noise["dropout.theta.input"] for _ in range(2))
-    assert (one != other).any()
+    one, other = (batch_of(task, rows, rng).noise for _ in range(2))
+    for name in ("dropout.theta.input", "norm.theta.mean"):
+        assert (one[name] != other[name]).any()
     without = dataclasses.replace(task.model, input_dropout=0.0, output_dropout=0.0)
     plain = dataclasses.replace(task, model=without)
     assert accuracy(task, state.parameters) == accuracy(plain, state.parameters)
+
+
+@pytest.mark.torch
+def test_a_weight_and_layers_are_kept_by_a_checkpoint(text, folder, tmp_path):
+    """A run that was stopped ends where the other does; variances of the weight are refused."""
+    options = {"entropy_weight": 0.5, "batch_norm": "fixed", "label_prior": False}
+    task = small(text, **options)
+    for steps, resume in ((1, False), (2, True)):
+        train(task, folder, Schedule(steps=steps, every=1), resume=resume)
+    train(task, tmp_path / "whole", Schedule(steps=2, every=2))
+    stopped, whole = (files.read(files.path_of(of, 2)) for of in (folder, tmp_path / "whole"))
+    assert options.items() <= stopped.options.as_dict().items()
+    assert "theta.norm.scale" in stopped.state.parameters
+    for name, array in whole.state.parameters.items():
+        assert (stopped.state.parameters[name] == array).all(), name
+    for name, value in options.items():
+        other = small(text, **{key: of for key, of in options.items() if key != name})
+        with pytest.raises(ValueError, match=f"is of a run with {name} = {value!r}, not"):
+            train(other, folder, Schedule(steps=3, every=1), resume=True)
+    with pytest.raises(
+        ValueError, match=r"entropy_weight = 0\.5, and exact variances .* of U with"
+    ):
+        train(task, tmp_path / "stages", Schedule(steps=1), measure=lambda step, parameters: None)
+    assert not (tmp_path / "stages").exists()
 
 
 def test_without_torch_the_message_says_what_installs_it(text, monkeypatch):

@@ -54,7 +54,8 @@ def test_the_template_may_be_used(tmp_path, small):
     evidence = tmp_path / "evidence.json"
     found = run(f"{path}:PerToken", *small, "--json", str(evidence))
     assert found.exit_code == 0, found.output
-    said = r"PerToken may be used: the mean stays, and it lowers the variance by \d.* %; seed 1"
+    said = r"PerToken may be used: the mean stays, and it lowers the variance by \d.* %, after 5 "
+    said += "steps of learning; seed 1"
     assert re.search(said, found.output), found.output
     assert re.search(
         r"Looked at [\d,]+ batches .*negative .*after 1 to 1,000 updates", found.output
@@ -88,6 +89,24 @@ def test_lost_digits_are_told(tmp_path, small):
     assert found.exit_code == 0, found.output
     said = " ".join(found.output.split())
     assert re.search(r"B loses digits: rounding moves it by up to \S+ of the largest loss", said)
+
+
+def test_undecided_for_lost_digits_is_not_called_biased(tmp_path):
+    """A standard deviation of squares in single precision, on losses of everyday size."""
+    path = tmp_path / "squares.py"
+    path.write_text(
+        "import numpy as np\n\ndef squares(x):\n    losses = x.losses.astype(np.float32)\n"
+        "    others = max(1, len(losses) - 1)\n    mean = (losses.sum() - losses) / others\n"
+        "    square = ((losses**2).sum() - losses**2) / others\n"
+        "    return mean + np.sqrt(np.maximum(square - mean**2, 0.0))\n",
+        encoding="utf-8",
+    )
+    found = run(f"{path}:squares")
+    said = " ".join(found.output.split())
+    assert "own-mean, undecided: rounding of B, which loses digits, would hide" in said, said
+    assert "This says nothing of a bias" in said
+    assert "the gradient is biased" not in said
+    assert "Not searched: a leak at single losses" in said
 
 
 def test_many_labels_leave_one_sentence_and_that_is_said(tmp_path):
@@ -150,6 +169,33 @@ def test_a_checkpoint_is_looked_at(wrong, tmp_path):
     none = run(f"{wrong}:batch_mean", "--checkpoint", str(tmp_path / "none"))
     assert none.exit_code == 2
     assert "there is no checkpoint" in none.output
+    for file in (wrong, folder / "record.json"):  # nobody is to delete these
+        no = run(f"{wrong}:batch_mean", "--checkpoint", str(file))
+        assert no.exit_code == 2
+        assert "is not a checkpoint; expected a checkpoint-STEP.npz" in no.output
+        assert "delete" not in no.output
+    columns = ("--checkpoint", str(folder), "--text-column", "t")
+    assert (
+        "with text = None, not 't'; leave --text-column out"
+        in run(f"{wrong}:short", *columns).output
+    )
+
+
+def test_a_table_of_other_columns(tmp_path):
+    """The columns are named here as for `gradproof verify`, which the error says."""
+    path, mine = tmp_path / "small.csv", tmp_path / "mine.py"
+    rows = (f"{each} {name},{name}\n" for name in "xy" for each in ("a b", "c", "d e f"))
+    path.write_text("words,kind\n" + "".join(rows), encoding="utf-8")
+    mine.write_text("def two(x): return 2.0 + 0.0 * x.lengths\n", encoding="utf-8")
+    assert "--text-column" in run(f"{mine}:two", "--data", str(path)).output
+    columns = ("--text-column", "words", "--label-column", "kind")
+    found = run(f"{mine}:two", "--data", str(path), *columns)
+    assert found.exit_code == 0, found.output
+    assert "own-gradient      no gradient enters B\n" in found.output  # each row is explained
+    figure = str(tmp_path / "v.svg")
+    arguments = ["plot", "variance", figure, "--data", str(path), *columns, "--sentences", "1"]
+    drawn = CliRunner().invoke(main, arguments)
+    assert drawn.exit_code == 0, drawn.output
 
 
 @pytest.mark.torch

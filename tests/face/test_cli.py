@@ -327,6 +327,16 @@ def test_module_runs() -> None:
     assert "gradproof" in done.stdout
 
 
+def test_a_batch_of_fewer_texts_is_said(tmp_path) -> None:
+    """More texts may be asked for than there are."""
+    path = tmp_path / "few.csv"
+    path.write_text("text,label\na b,x\nc,y\nd e,x\nf,y\n", encoding="utf-8")
+    options = ("verify", "--only", "gradient.w/corrected", "--data", str(path), *QUICK)
+    result = run(*options, "--texts", "100")
+    assert "the batch has 3 of the 100 sentences that were asked for" in result.stdout
+    assert "asked for" not in run(*options, "--texts", "2").stdout
+
+
 def test_texts_that_were_cut_are_counted() -> None:
     """Of those that are verified on; nothing is said where none was."""
     result = run("verify", "--only", "gradient.w/corrected", "--length", "3", "--seed", "5", *QUICK)

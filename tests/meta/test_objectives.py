@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from gradproof.checks.evidence import HOLDS, REFUTED, UNDECIDED
-from gradproof.checks.note.cases import CoupledCase
-from gradproof.checks.note.claims import constant_theano
+from gradproof.checks.note.cases import CoupledCase, TabularCase
+from gradproof.checks.note.claims import batch_statistics, constant_theano
 from gradproof.checks.note.claims import objective as objective_rows
 from gradproof.checks.note.registry import CHECKS
 from gradproof.checks.note.run_check import run_check
+from gradproof.checks.note.verify import reproduce
 from gradproof.estimators.baselines import BASELINES
 from gradproof.estimators.note.exact import Reference
 from gradproof.estimators.note.forms import FORMS
@@ -467,6 +468,52 @@ def test_without_batch_statistics_one_pass_holds(scene):
         return dataclasses.replace(check.typical(rng), batch_statistics=False)
 
     assert scene.run(dataclasses.replace(check, typical=uncoupled)).verdict == HOLDS
+
+
+@pytest.mark.parametrize("kind", [TYPICAL, "seqdgm"])
+def test_what_batch_statistics_lose_is_the_others_loss(scene, kind, monkeypatch):
+    """One pass is off, by E[R s] and nothing else: not without it, with half, or the own loss."""
+    row, lacks = "batch.one_pass/batch-statistics", "batch.one_pass/batch-statistics-lacks"
+    assert scene.run(row, kind).verdict == REFUTED
+    assert scene.run(lacks, kind).verdict == HOLDS
+    right = batch_statistics.lacking_part
+
+    def half(study, draws):
+        return {name: 0.5 * part for name, part in right(study, draws).items()}
+
+    def own(study, draws):
+        others = draws.loss.sum(axis=1, keepdims=True) - draws.loss
+        return right(study, dataclasses.replace(draws, loss=others))  # of two: the sentence's own
+
+    for wrong in (half, own):
+        monkeypatch.setattr(batch_statistics, "lacking_part", wrong)
+        found = scene.run(lacks, kind)
+        assert not found.crash, found.explain()
+        assert found.verdict == REFUTED, found.explain()
+
+
+def test_text_without_batch_statistics_is_not_refuted(scene, monkeypatch):
+    """It is the normalisation that couples sentences, not that draws are enumerated jointly."""
+    monkeypatch.setattr(batch_statistics, "with_statistics", lambda study: study)
+    assert scene.run("batch.one_pass/batch-statistics", "seqdgm").verdict == HOLDS
+
+
+def test_what_cancels_in_a_normalised_layer_is_rounding():
+    """The gradient by e is zero in each draw, and its rounding is that of what cancels."""
+    zeros = ((0.0,), (0.0,))
+    case = TabularCase(
+        tokens=((0,),) * 3,
+        labels=(-1,) * 3,
+        embedding=zeros,
+        weight=zeros,
+        bias=(0.0, 0.0),
+        phi=zeros,
+        theta=zeros,
+        noise=((0.0,), (0.0,), (0.125,)),
+        batch_statistics=True,
+    )
+    for row in ("batch-statistics", "batch-statistics-lacks"):
+        assert reproduce(f"batch.one_pass/{row}", case).verdict != REFUTED
 
 
 def test_the_printed_line_for_w_is_refuted_by_numbers_and_by_shapes(scene):

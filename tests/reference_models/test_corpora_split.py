@@ -230,6 +230,8 @@ def test_texts_that_are_cut_are_counted(length):
     )
     prepared = prepare(corpus, length=length, vocabulary_size=None, labelled=2, held_out=1, seed=0)
     cut = sum(len(text.split()) + 1 > length for text in texts)
-    expected = f"{cut} of 5 texts have more than {length} tokens, .* a greater length cuts fewer"
+    has, was = ("has", "its .* was") if cut == 1 else ("have", "their .* were")
+    tokens = "1 token" if length == 1 else f"{length} tokens"
+    expected = f"{cut} of 5 texts {has} more than {tokens}, {was} cut; a greater length cuts fewer"
     assert re.fullmatch(expected if cut else "", prepared.describe_cut(range(5)))
     assert prepared.describe_cut([4]).startswith("1 of 1" if length < 5 else "")

@@ -11,7 +11,7 @@ from gradproof.estimators.baselines import BASELINES
 from gradproof.estimators.note.builds import build
 from gradproof.estimators.note.exact import one_at_a_time
 
-from ...evidence import HOLDS, REFUTED, Comparison
+from ...evidence import HOLDS, Comparison
 from ..check import Check, on_tabular_cases
 from ..study import Study
 from .formulas import derived_mean, derived_row
@@ -76,16 +76,6 @@ CHECKS = (
         HOLDS,
         one_pass,
         **on_tabular_cases(),
-    ),
-    Check(
-        "batch.one_pass",
-        "batch-statistics",
-        "... with batch statistics in a label-dependent layer",
-        REFUTED,
-        one_pass,
-        **on_tabular_cases(sentences=(2, 2), batch_statistics=True),
-        models=(),
-        limits="the sequence models have no statistics of the batch; a table has them planted",
     ),
     Check("batch.plus_one", "mean", "E[(CQ + 1) s] = -dH", HOLDS, plus_one, **on_tabular_cases()),
     Check(

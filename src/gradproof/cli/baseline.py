@@ -24,14 +24,16 @@ from gradproof.estimators.training import checkpoint as files
 from gradproof.estimators.training.step import batch_of
 from gradproof.estimators.training.training_options import make_task
 from gradproof.reference_models.batch import UNLABELLED
-from gradproof.reference_models.corpora import Corpus
+from gradproof.reference_models.corpora import Corpus, Unit
 from gradproof.reference_models.model import group_of
 from gradproof.reports import variance as variance_figure
 from gradproof.reports.verdict_table import verdict_table
 
 from . import options, text_options, user_file
 from .baseline_words import (
+    after,
     looked_at,
+    meanings,
     noise_words,
     places,
     summary,
@@ -44,6 +46,15 @@ from .figures import check_figure, save
 #: Sentences without a label: two are enumerated jointly, a baseline of the batch needs as many to
 #: show itself, and from the losses of all it learns and the search begins.
 TEXT = TextOptions(labelled=0, unlabelled=4)
+
+#: Options that a checkpoint has too, by what a run calls them.
+OF_A_RUN = {
+    "model": "model",
+    "data": "data",
+    "text_column": "text",
+    "label_column": "label",
+    "unit": "unit",
+}
 
 TEMPLATE = '''"""A baseline B(x; lambda) for `gradproof baseline {file}:PerToken`."""
 
@@ -80,6 +91,7 @@ class PerToken:
 @options.NEW
 @text_options.MODEL
 @text_options.DATA
+@text_options.columns
 @click.option(
     "--checkpoint",
     metavar="FOLDER|FILE",
@@ -87,11 +99,18 @@ class PerToken:
 )
 @options.SEED
 @click.option(
+    "--steps",
+    type=click.IntRange(min=1),
+    default=STEPS,
+    show_default=True,
+    help="Steps of learning after which the mean and the variance are looked at.",
+)
+@click.option(
     "--updates",
     type=click.IntRange(min=STEPS),
     default=UPDATES,
     show_default=True,
-    help="Look at a baseline that learns after so many updates at most.",
+    help="Updates, at most, after which B is searched for its own draw.",
 )
 @click.option("--must-lower", is_flag=True, help="Exit with 1 too if it lowers no variance.")
 @click.option(
@@ -110,8 +129,12 @@ def command(
     new_file: str | None,
     model: str,
     data: str,
+    text_column: str | None,
+    label_column: str | None,
+    unit: Unit | None,
     checkpoint: str | None,
     seed: int | None,
+    steps: int,
     updates: int,
     must_lower: bool,
     framework: str | None,
@@ -122,8 +145,9 @@ def command(
     """Verify a baseline of your own: may it be subtracted, and does it help?
 
     NAME in FILE.py is a function or a class. It takes an x with tokens, mask, lengths, embedded and
-    losses, and gives B, one number for each sentence; a class may have update(x, losses) and
-    fit(x, returns), called after a step. `--new FILE.py` writes one to begin with.
+    losses (in float64), and gives B, one number for each sentence; a class may have
+    update(x, losses) and fit(x, returns), called after a step. `--new FILE.py` writes one to begin
+    with.
 
     The estimator is run with it on every way to label two sentences of real text, so that the mean
     and the variance are exact. That B does not read its own draw is searched beyond these: at
@@ -140,21 +164,23 @@ def command(
         check_writable(json_file)
         seed = fresh_seed() if seed is None else seed
         if checkpoint is None:
-            corpus, subject = _on_text(model, data, seed)
+            table = dataclasses.replace(TEXT, text=text_column, label=label_column, unit=unit)
+            corpus, subject = _on_text(model, data, table, seed)
         else:
             given = {
-                name: value
-                for name, value in (("model", model), ("data", data))
+                name: context.params[name]
+                for name in OF_A_RUN
                 if context.get_parameter_source(name) == ParameterSource.COMMANDLINE
             }
             corpus, subject = _of_checkpoint(Path(checkpoint), given, seed)
-        finding = _examined(str(target), subject, seed, framework, updates)
+        finding = _examined(str(target), subject, seed, framework, steps, updates)
     show(verdict_table(finding.evidence))
+    for line in meanings(finding):
+        click.echo(line)
     for paragraph in troubles(finding):
         click.echo(f"\n{paragraph}")
     click.echo(f"\n{looked_at(finding)}")
-    after = f", after {STEPS} steps of learning" if finding.learned else ""
-    click.echo(f"\nVariance of the gradient on {subject.name}, summed over a group{after}")
+    click.echo(f"\nVariance of the gradient on {subject.name}, summed over a group{after(finding)}")
     show(variance_table(finding))
     for line in (*places(finding), *noise_words(finding)):
         click.echo(line)
@@ -179,7 +205,7 @@ def command(
 
 
 def _examined(
-    target: str, subject: Subject, seed: int, framework: str | None, updates: int
+    target: str, subject: Subject, seed: int, framework: str | None, steps: int, updates: int
 ) -> BaselineReport:
     function, module = user_file.load(target, "baseline", "PerToken")
     torch = framework == "torch" or (framework is None and _imports_torch(module))
@@ -193,14 +219,15 @@ def _examined(
             name=name,
             torch=torch,
             seed=seed,
+            steps=steps,
             updates=updates,
             progress=report,
         )
 
 
-def _on_text(model: str, data: str, seed: int) -> tuple[Corpus, Subject]:
-    prepared = prepare_text(data, TEXT, seed)
-    return prepared.corpus, text_subject(model, prepared, TEXT, seed)
+def _on_text(model: str, data: str, text: TextOptions, seed: int) -> tuple[Corpus, Subject]:
+    prepared = prepare_text(data, text, seed)
+    return prepared.corpus, text_subject(model, prepared, text, seed)
 
 
 def _of_checkpoint(path: Path, given: dict[str, str], seed: int) -> tuple[Corpus, Subject]:
@@ -211,14 +238,17 @@ def _of_checkpoint(path: Path, given: dict[str, str], seed: int) -> tuple[Corpus
     """
     path = last_checkpoint(path) if path.is_dir() else path
     if not path.is_file():
-        raise ValueError(f"there is no checkpoint {path}; `gradproof train FOLDER` writes some")
+        raise ValueError(f"there is no checkpoint {path}; `gradproof train FOLDER` writes them")
     point = files.read(path)
     for name, value in given.items():
-        theirs = getattr(point.options, name)
+        theirs = getattr(point.options, OF_A_RUN[name])
         if theirs != value:
+            flag = f"--{name.replace('_', '-')}"
             raise ValueError(
-                f"{path} is of a run with {name} = {theirs!r}, not {value!r}; leave --{name} out"
+                f"{path} is of a run with {OF_A_RUN[name]} = {theirs!r}, not {value!r}; leave "
+                f"{flag} out"
             )
+    point.options.check_measurable("look at a run that has weight 1")
     task = make_task(point.options)
     files.check(point, task, path)
     rng = np.random.default_rng(seed)

@@ -6,13 +6,27 @@ from rich.table import Table
 from rich.text import Text
 
 from gradproof.checks.evidence import COARSEST, HOLDS, REFUTED, UNDECIDED, Evidence
+from gradproof.checks.note.baseline_states import EACH
 from gradproof.checks.note.user_baseline import ADVICE, MEANS, ROUNDS, BaselineReport
 
-#: A share of the own loss that is rounding: some units in the last place.
+#: A share of a sentence's own loss that is rounding: some units in the last place.
 NOTHING = 1e-14
+
+#: What a search by examples cannot show.
+NOT_SEARCHED = (
+    "Not searched: a leak at single losses or in a narrow range of them, at other numbers of "
+    "sentences, at updates in between, after other histories, or in one of thousands of calls, if "
+    "B draws random numbers"
+)
 
 #: A variance that is this many times as large is said to be raised so many fold, not by so many %.
 FOLD = 2.0
+
+
+def meanings(finding: BaselineReport) -> list[str]:
+    """For each row of the table, what was looked at."""
+    width = max(len(found.variant) for found in finding.evidence)
+    return [f"{found.variant:{width}}  {found.statement}" for found in finding.evidence]
 
 
 def troubles(finding: BaselineReport) -> list[str]:
@@ -49,10 +63,27 @@ def _undecided(finding: BaselineReport, found: Evidence) -> str:
             f"{found.worst} is off by {found.error:.3g}, {ratio:.1f} times what rounding explains: "
             "too little to tell.\n  It follows from what is refuted above, or try another --seed."
         )
+    if found.variant in MEANS and finding.looked.rounded and _hides_entries(found):
+        return (
+            f"rounding of B, which loses digits, would hide an error of {COARSEST:.0%} in "
+            f"{len(found.unresolved)} of the parameters.\n  This says nothing of a bias; keep more "
+            "digits, in double precision say, and it could be seen."
+        )
     reason = found.unresolved[0] if found.unresolved else found.worst
+    if finding.looked.rounded and reason.startswith("B of sentence"):
+        return (
+            "rounding of B, which loses digits, would hide that it follows its own loss "
+            f"by {COARSEST:.0%}.\n  This says nothing of a leak; keep more digits, in double "
+            "precision say, and it could be seen."
+        )
     for subject in found.subjects:
         reason = reason.partition(f" of {subject}")[0]
     return f"{reason}.\n  {ADVICE[found.variant]}."
+
+
+def _hides_entries(found: Evidence) -> bool:
+    """Whether it is entries of the gradient that are open, and not the mean as a whole."""
+    return any(not each.startswith("the mean") for each in found.unresolved)
 
 
 def _too_large(finding: BaselineReport) -> bool:
@@ -83,7 +114,7 @@ def contents(finding: BaselineReport) -> list[str]:
             )
     if not lines and parts:
         each = ", ".join(f"{share:.3g} of {n}" for n, share in parts.items())
-        lines.append(f"It contains of its own loss, by the number of sentences: {each}.")
+        lines.append(f"Of its own loss it contains, by the number of sentences: {each}.")
     if finding.changed:
         names = ", ".join(finding.changed)
         lines.append(
@@ -162,17 +193,20 @@ def looked_at(finding: BaselineReport) -> str:
     kinds = ", ".join(f"{kind} {count}" for kind, count in looked.cases.items())
     states = "fresh"
     if looked.updates:
-        states += f", after 1 to {looked.updates:,} updates, on usual and unusual losses"
+        states += f", after 1 to {looked.updates:,} updates"
+        if looked.updates > EACH:
+            states += f" (each of the first {EACH}, then now and then)"
+        states += ", on usual and unusual losses"
     if any("resumed" in state for state in looked.states):
         states += ", stored and read again"
     numbers = ", ".join(map(str, looked.sentences))
     text = (
         f"Looked at {sum(looked.cases.values()):,} batches in which one sentence's loss takes "
-        f"other values, by kind of losses: {kinds}; of {numbers} sentences, of 1 to "
-        f"{looked.longest:,} tokens; {states}"
+        f"other values, from {looked.losses[0]:.3g} to {looked.losses[1]:.3g}, by kind of losses: "
+        f"{kinds}; of {numbers} sentences, of 1 to {looked.longest:,} tokens; {states}"
     )
     if looked.smallest < COARSEST:
-        text += f". A leak of {looked.smallest:.1g} of the own loss would be seen"
+        text += f". A leak of {looked.smallest:.1g} of a sentence's own loss would be seen"
     if looked.rounded:
         text += (
             f". B loses digits: rounding moves it by up to {looked.rounded:.1g} of the largest "
@@ -182,11 +216,20 @@ def looked_at(finding: BaselineReport) -> str:
         text += f". Not looked at where it fails beyond the text: {looked.limits[0]}"
         if len(looked.limits) > 1:
             text += f", and {len(looked.limits) - 1} more such places"
-    return text
+    return f"{text}. {NOT_SEARCHED}"
 
 
 def effect(finding: BaselineReport) -> str:
     """What B does to the variance of all groups together, and where a constant helps."""
+    return _effect(finding) + after(finding)
+
+
+def after(finding: BaselineReport) -> str:
+    """After how many steps of learning its variance was looked at, if it learns."""
+    return f", after {finding.learned:,} steps of learning" if finding.learned else ""
+
+
+def _effect(finding: BaselineReport) -> str:
     factor = finding.factor
     low, high = finding.helps_between
     if finding.helps:

@@ -19,6 +19,7 @@ from gradproof.checks.variance.records import EstimatorTable, Scaling, Stage, Tr
 from gradproof.checks.variance.training import RECORD
 from gradproof.estimators.note.exact import reference
 from gradproof.estimators.note.parabola import Quadratics, quadratics
+from gradproof.reference_models.corpora import Unit
 from gradproof.reference_models.model import group_of
 from gradproof.reports import baselines as baselines_figure
 from gradproof.reports import cost as cost_figure
@@ -79,16 +80,19 @@ def command() -> None:
 @command.command("variance")
 @text_options.MODEL
 @text_options.DATA
+@text_options.columns
 @text_options.SENTENCES
 @options.SEED
 @_save_drawing
-def variance(model: str, data: str, sentences: int, seed: int | None) -> FigureContent:
+def variance(
+    model: str, data: str, sentences: int, seed: int | None, **columns: Any
+) -> FigureContent:
     """Draw the variance against a constant baseline into FILE (.svg, .png or .pdf).
 
     The gradient's variance over the drawn label, exact, by parameter group, on sentences of real
     text: where it is least, and between which baselines it is smaller than without one.
     """
-    parabola, title, seed = _parabola(model, data, sentences, seed)
+    parabola, title, seed = _parabola(model, data, sentences, seed, **columns)
     against = curve(parabola.grouped(group_of))
     return FigureContent(
         variance_figure.LAYOUT,
@@ -108,16 +112,19 @@ def variance(model: str, data: str, sentences: int, seed: int | None) -> FigureC
 )
 @text_options.MODEL
 @text_options.DATA
+@text_options.columns
 @text_options.SENTENCES
 @options.SEED
 @_save_drawing
-def ratios(baseline: str, model: str, data: str, sentences: int, seed: int | None) -> FigureContent:
+def ratios(
+    baseline: str, model: str, data: str, sentences: int, seed: int | None, **columns: Any
+) -> FigureContent:
     """Draw what a baseline does to the variance of every single parameter.
 
     A map of each matrix that the score reaches: the variance with the baseline over the one
     without, exact, on sentences of real text.
     """
-    parabola, title, seed = _parabola(model, data, sentences, seed)
+    parabola, title, seed = _parabola(model, data, sentences, seed, **columns)
     maps = ratio_map(parabola, baseline, title)
     lower = ", ".join(f"{100.0 * maps.lowered_share(name):.0f} % of {name}" for name in maps.ratios)
     return FigureContent(
@@ -240,11 +247,19 @@ def _read_stages(record: str) -> Training:
 
 
 def _parabola(
-    model: str, data: str, sentences: int, seed: int | None
+    model: str,
+    data: str,
+    sentences: int,
+    seed: int | None,
+    text_column: str | None,
+    label_column: str | None,
+    unit: Unit | None,
 ) -> tuple[Quadratics, str, int]:
     """The parabolas of a text subject, its name, and the seed that repeats it."""
     seed = fresh_seed() if seed is None else seed
-    text = TextOptions(labelled=0, unlabelled=sentences)
+    text = TextOptions(
+        labelled=0, unlabelled=sentences, text=text_column, label=label_column, unit=unit
+    )
     subject = text_subject(model, prepare_text(data, text, seed), text, seed)
     return quadratics(reference(subject)), subject.name, seed
 

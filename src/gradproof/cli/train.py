@@ -16,7 +16,6 @@ from gradproof.checks.variance.records import Stage, Training
 from gradproof.checks.variance.removable import stage
 from gradproof.checks.variance.training import RECORD, Measure, last_checkpoint, train
 from gradproof.estimators.backends import Arrays, load
-from gradproof.estimators.baselines import BASELINES
 from gradproof.estimators.engine import entry_moments, moments_table
 from gradproof.estimators.note.subject import Subject
 from gradproof.estimators.training import checkpoint as files
@@ -29,6 +28,7 @@ from gradproof.estimators.training.training_options import (
     TrainingOptions,
     TrainingTask,
     make_task,
+    trainable,
 )
 from gradproof.estimators.training.unlabelled import ESTIMATORS
 from gradproof.reference_models.model import group_of
@@ -41,12 +41,11 @@ from .options import TRACEBACK
 HELP = {
     "model": f"Of {', '.join(MODELS)}.",
     "data": "Corpus by name (`gradproof data`), or a CSV, TSV or JSONL file.",
-    "estimator": "Of U, where no label is known. "
+    "estimator": "Of the gradient of U, where no label is known. "
     + "; ".join(f"{row.name}: {row.says}" for row in ESTIMATORS.values())
     + ".",
     "form": f"Of the surrogate, if sampled: {' or '.join(TRAINABLE_FORMS)}.  [default: {FORM}]",
-    "baseline": f"Subtracted, if sampled. Of {', '.join(BASELINES)}; not those that bias.  "
-    f"[default: {BASELINE}]",
+    "baseline": f"Subtracted, if sampled. Of {', '.join(trainable())}.  [default: {BASELINE}]",
     "alpha": "Weight of -log q of a known label.",
     "batch": "Sentences without a label in each step.",
     "labelled_batch": "Sentences with a label in each step.",
@@ -63,8 +62,13 @@ HELP = {
     "auxiliary": "Size of a (seqdgm-a).",
     "dropout": "Probability that the decoder does not see the previous token.",
     "input_dropout": "Probability that an entry of an LSTM's input is dropped.",
-    "output_dropout": "... and of the states that are read of it.",
+    "output_dropout": "... and an entry of the states that it gives.",
+    "batch_norm": "Batch normalisation of each LSTM's states: none; or fixed, by statistics that "
+    "are drawn for each batch, and are mean 0 and variance 1 where accuracy is measured. The "
+    "batch's own would bias the gradient.",
     "kl_weight": "Weight of the divergence terms of L.",
+    "label_prior": "Whether L has -log p(y), which is the same for every label.",
+    "entropy_weight": "Weight of log q in U = E[L + log q]; other than 1, with --stages none.",
     "shared_encoder": "One LSTM reads the sentence for a, y and h (seqdgm-a), not one for each.",
     "text": "Column of the text, for a file.  [default: text]",
     "label": "Column of the label, for a file.  [default: label]",
@@ -115,8 +119,8 @@ def _run_options(command: Callable[..., None]) -> Callable[..., None]:
     default=",".join(Schedule().stages),
     show_default=True,
     metavar="LIST",
-    help="Where to measure the exact variance with every baseline: initial, middle, end, steps; or "
-    "none.",
+    help="Where to measure the exact variance with every baseline: initial, middle, end, "
+    "or the number of a step; or none.",
 )
 @click.option(
     "--sentences",
@@ -254,10 +258,12 @@ def summary(record: Training, task: TrainingTask, folder: Path) -> str:
     """One line: how it went, and what to do next; before it another one, if texts were cut."""
     steps = int(record.steps[-1])
     cut = task.prepared.describe_cut(range(len(task.prepared.corpus)))
+    held_out = len(task.prepared.split.held_out)
+    texts = "text" if held_out == 1 else "texts"
     return (f"{cut}\n" if cut else "") + (
         f"loss {record.loss[-1]:.4g}, accuracy {record.accuracy[-1]:.3f} on "
-        f"{len(task.prepared.split.held_out)} held-out texts ({largest_class(task):.3f} for who "
-        f"always says the largest class), {steps} steps in {record.seconds[-1]:.3g} s; "
+        f"{held_out} held-out {texts} ({largest_class(task):.3f} by always "
+        f"naming the largest class), {steps} steps in {record.seconds[-1]:.3g} s; "
         f"seed {record.seed}; see {folder / RECORD}, or go on with: gradproof train {folder} "
         f"--resume --steps {2 * steps}"
     )

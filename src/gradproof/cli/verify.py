@@ -12,7 +12,7 @@ from gradproof.estimators.backends import BACKENDS
 from gradproof.reference_models.registry import MODELS
 from gradproof.reports.verdict_table import refutations, summary, surprises, verdict_table
 
-from . import options
+from . import options, text_options
 from .console import check_writable, clear_errors, finish, progress, show
 
 
@@ -31,13 +31,7 @@ from .console import check_writable, clear_errors, finish, progress, show
     metavar="NAME|FILE",
     help="Corpus by name (`gradproof data` lists them), or a CSV, TSV or JSONL file.",
 )
-@click.option("--text-column", help="Column of the text, for a file.  [default: text]")
-@click.option("--label-column", help="Column of the label, for a file.  [default: label]")
-@click.option(
-    "--unit",
-    type=click.Choice(["word", "character"]),
-    help="What a token is, for a file.  [default: word]",
-)
+@text_options.columns
 @click.option(
     "--texts",
     type=click.IntRange(min=1),
@@ -124,7 +118,8 @@ def command(
         click.echo(f"not run: {check}: {reason}")
     for message in result.missing.values():
         click.echo(f"left out: {message}")
-    if result.cut:
-        click.echo(result.cut)
+    for said in (result.fewer, result.cut):
+        if said:
+            click.echo(said)
     click.echo(f"\n{summary(result.evidence, result.seed)}")
     finish(result.as_expected, json_file, result.to_json, show_traceback)

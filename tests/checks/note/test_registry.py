@@ -166,15 +166,15 @@ def test_a_slip_is_answered_with_what_is_near(pattern, near):
     with pytest.raises(ValueError, match="no check or claim") as caught:
         find_checks((pattern,))
     assert str(caught.value) == (
-        f"no check or claim is called {pattern!r}, or begins so; did you mean {near}?; "
-        "`gradproof claims` lists them"
+        f"no check or claim is called {pattern!r}, or begins so; did you mean {near}? "
+        "`gradproof claims --variants` lists them"
     )
 
 
 @pytest.mark.parametrize("pattern", ["zzzzzz", "/", "e/printed", "Gradient"])
 def test_what_nothing_is_near_to_is_an_error(pattern):
     """An unknown name never means no checks, nor all of them."""
-    with pytest.raises(ValueError, match="`gradproof claims` lists them"):
+    with pytest.raises(ValueError, match="`gradproof claims --variants` lists them"):
         find_checks((pattern,))
 
 

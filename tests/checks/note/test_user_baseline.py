@@ -1,17 +1,19 @@
 """A baseline of one's own: right ones pass, and each way to be wrong has a verdict of its own."""
 
 import dataclasses
+import functools
 import itertools
 import random
 import re
 import threading
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
 from gradproof.checks.evidence import HOLDS, REFUTED, UNDECIDED
 from gradproof.checks.note.baseline_states import UPDATES
-from gradproof.checks.note.loss_cases import KINDS
+from gradproof.checks.note.loss_cases import KINDS, MANY, SENTENCES
 from gradproof.checks.note.user_baseline import ADVICE, examine
 from gradproof.estimators.backends import load
 from gradproof.estimators.baselines.custom import BaselineError
@@ -36,10 +38,11 @@ def subject(sentences=2, classes=3):
     return Subject(model, model.initial(rng), batch, "tabular", 3)
 
 
-def look(function, *, torch=False, of=None, seed=0, updates=40, full=False):
+def look(function, *, torch=False, of=None, seed=0, updates=40, full=False, **further):
     """What is found of a baseline, by a search as the command's, or a smaller one."""
     bench = Bench(load("torch" if torch else "autograd"))
     effort = {"updates": UPDATES} if full else {"updates": updates, "repeats": 4, "examples": 30}
+    effort |= further
     return examine(function, of or subject(), bench, name="mine", torch=torch, seed=seed, **effort)
 
 
@@ -159,9 +162,25 @@ def test_right_baselines_may_be_used(name):
     assert set(verdicts(finding).values()) == {HOLDS}
     assert (
         ("own-mean-later" in verdicts(finding))
-        == finding.learned
+        == (finding.learned == 5)
         == (name in ("running", "fitted"))
     )
+
+
+def test_steps_of_learning_are_as_many_as_are_asked_for():
+    """What a slow learner does to the variance is seen after the steps that it needs."""
+    few, many = (look(RIGHT["running"], steps=steps) for steps in (1, 100))
+    assert (few.learned, many.learned) == (1, 100)
+    assert many.usable
+    assert (few.values != many.values).all()
+    said = {found.variant: found.statement for found in many.evidence}
+    assert said["own-mean-later"].endswith("without B, after 100 steps of learning")
+
+
+def test_an_x_says_what_it_has():
+    """A baseline by label is the natural mistake: the label is what is drawn."""
+    with pytest.raises(BaselineError, match="has no 'labels'; it has tokens, mask, lengths, "):
+        look(lambda x: np.zeros(8)[x.labels])
 
 
 def test_roundings_of_a_large_baseline_are_no_dependence():
@@ -239,7 +258,6 @@ def test_a_leak_that_is_learned_is_named():
 @pytest.mark.torch
 def test_in_torch_all_that_is_read_is_a_tensor():
     """At a call and after a step alike; what comes back may be an array or a list."""
-    seen = set()
 
     class Net:
         def __init__(self):
@@ -249,15 +267,14 @@ def test_in_torch_all_that_is_read_is_a_tensor():
             return list((self.weight * x.embedded.detach()).sum(dim=1))
 
         def update(self, x, losses):
-            seen.update({type(x.embedded).__name__, type(losses).__name__})
+            assert {type(x.embedded).__name__, type(losses).__name__} == {"Tensor"}
             self.weight += float(losses.mean() * x.embedded.mean())
 
         def fit(self, x, returns):
-            seen.add(type(returns).__name__)
+            assert type(returns).__name__ == "Tensor"
 
     assert look(Net(), torch=True).usable
     assert look(lambda x: x.embedded.detach().numpy().sum(axis=1), torch=True).usable
-    assert seen == {"Tensor"}
 
 
 @pytest.mark.torch
@@ -341,6 +358,142 @@ def test_what_one_text_does_not_show_is_searched(name):
     ]
     assert found.verdict == REFUTED, found
     assert re.search(r"follows its own loss: with losses \(.* it is ", found.note), found.note
+
+
+def first_seen(x, memory={}):  # noqa: B006 - the mistake that is looked for
+    """The first loss of each text, which is the own one where a text is new."""
+    pairs = zip(x.tokens, x.losses, strict=True)
+    return np.array([memory.setdefault(text.tobytes(), float(loss)) for text, loss in pairs])
+
+
+#: What another function, a global, a class and a closure keep.
+KEPT: dict[str, float] = {}
+
+
+def first_mean(x):
+    """The mean loss of the first batch, which is its own in the first call."""
+    return np.full(len(x.losses), KEPT.setdefault("mean", float(x.losses.mean())))
+
+
+class FirstMean:
+    """The same, in a class."""
+
+    kept: ClassVar[dict[str, float]] = {}
+
+    def __call__(self, x):
+        """That mean."""
+        return np.full(len(x.losses), self.kept.setdefault("mean", float(x.losses.mean())))
+
+
+FIRST: float | None = None
+
+
+def first_number(x):
+    """The same, as a number that a global stands for."""
+    global FIRST
+    FIRST = float(x.losses.mean()) if FIRST is None else FIRST
+    return np.full(len(x.losses), FIRST)
+
+
+def first_attribute(x):
+    """The same, in an attribute of the function, which is not there at first."""
+    if not hasattr(first_attribute, "mean"):
+        first_attribute.mean = float(x.losses.mean())
+    return np.full(len(x.losses), first_attribute.mean)
+
+
+class FirstOfClass:
+    """The same, in an attribute of the class, which is not there at first."""
+
+    def __call__(self, x):
+        """That mean."""
+        if not hasattr(type(self), "mean"):
+            type(self).mean = float(x.losses.mean())
+        return np.full(len(x.losses), self.mean)
+
+
+def first_in_closure():
+    """The same, in a closure."""
+    kept = {}
+    return lambda x: np.full(len(x.losses), kept.setdefault("mean", float(x.losses.mean())))
+
+
+class KnownText:
+    """The mean of what a text had for losses, its own in it, once it was seen often enough."""
+
+    def __init__(self):
+        self.seen = {}
+
+    def __call__(self, x):
+        """That for a text that is known, and else 20."""
+        often = np.array([self.seen.get(text.sum(), 0) >= 8 for text in x.tokens])
+        return np.where(often, 0.5 * x.losses, 20.0)
+
+    def update(self, x, losses):
+        """Count."""
+        for text in x.tokens:
+            self.seen[text.sum()] = self.seen.get(text.sum(), 0) + 1
+
+
+def now_and_then(x, share=0.5):
+    """The batch's mean in a share of the calls, by chance, and the others' in the rest."""
+    if np.random.default_rng().random() < share:
+        return np.full(len(x.losses), x.losses.mean())
+    return without_own(x.losses)
+
+
+def same_text(x):
+    """The mean loss of a text that is in the batch more than once."""
+    same = (x.tokens[:, None] == x.tokens[None]).all(axis=-1)
+    return np.where(same.sum(axis=1) > 1, same @ x.losses / same.sum(axis=1), 20.0)
+
+
+#: Leaks that need more than one call, more sentences, a text that is known, chance, or few digits.
+HIDDEN = {
+    "a memory in a default": first_seen,
+    "a memory in a global": first_mean,
+    "a memory in a class": FirstMean(),
+    "a memory in a closure": first_in_closure(),
+    "a number in a global": first_number,
+    "a number in the function": first_attribute,
+    "a number in the class": FirstOfClass(),
+    "a text that it knows": KnownText(),
+    "one text twice": same_text,
+    "half of the calls": now_and_then,
+    "a tenth of the calls": functools.partial(now_and_then, share=0.1),
+    "more than four sentences": lambda x: (
+        without_own(x.losses) if len(x.losses) < 5 else np.full(len(x.losses), x.losses.mean())
+    ),
+    "a hundred sentences": lambda x: 20.0 + 0.01 * x.losses * (len(x.losses) > 100),
+    "the rounding of its own": lambda x: 20.0 + (x.losses.astype(np.float16) - x.losses),
+    "a small step": lambda x: 20.0 + 1e-6 * (x.losses > 20.0),
+}
+
+
+@pytest.mark.parametrize("name", HIDDEN)
+def test_hidden_leaks_are_found(name):
+    """Refuted at once, or where it has learned."""
+    KEPT.clear()
+    found = {each.variant: each.verdict for each in look(HIDDEN[name], seed=1).evidence}
+    assert REFUTED in (found["own-draw"], found.get("own-draw-later")), found
+
+
+LOG: list[float] = []
+
+
+def logged(x, features={}):  # noqa: B006 - what depends on no loss may stay
+    """The sum of the tokens, looked up, with the losses written down."""
+    LOG.append(float(x.losses.sum()))
+    return np.array([features.setdefault(text.tobytes(), float(text.sum())) for text in x.tokens])
+
+
+def test_what_is_kept_outside_is_no_leak_by_itself():
+    """A log, and a memory of what depends on no loss; both are as they were afterwards."""
+    log = LOG
+    assert look(logged).verdict == HOLDS
+    assert LOG is log
+    assert LOG == []
+    assert not logged.__defaults__[0]
 
 
 @pytest.mark.parametrize("late", [Late(8), Late(100), Late(3, sentences=3), Late(8, length=40)])
@@ -519,7 +672,7 @@ def test_right_ones_are_not_refuted(name):
     finding = look(SUBTLE[name])
     assert finding.verdict == HOLDS, finding.evidence
     assert {*KINDS} <= {*finding.looked.cases}
-    assert finding.looked.sentences == (1, 2, 3, 4)
+    assert finding.looked.sentences == (*SENTENCES, *MANY)
     assert bool(finding.noise.any()) == name.startswith(("noise", "fresh"))
 
 

@@ -97,6 +97,16 @@ class AnotherLabelOnly(TabularModel):
         return own + 1.0 - ops.sum(labels * before, axis=-1)
 
 
+class TwoLabelsOnly(TabularModel):
+    """Sentence n pays if it has the last label and the one before has the first."""
+
+    def loss(self, ops, parameters, batch, labels):
+        """No way to label two sentences alike, or one further each, shows it."""
+        own = super().loss(ops, parameters, batch, labels)
+        last, first = labels[:, :, self.classes - 1], labels[:, :, 0]
+        return own + last * previous(ops, first, batch.n)
+
+
 class ThroughLogQ(TabularModel):
     """The classifier's logits are centred over the batch."""
 
@@ -140,6 +150,7 @@ COUPLED = [
     (OnlyBackwards, "the gradient of log q and L by"),
     (OneLabelOnly, "L of sentence"),
     (AnotherLabelOnly, "L of sentence"),
+    (TwoLabelsOnly, "L of sentence"),
     (ThroughLogQ, "log q of sentence"),
     (ThroughLogQBackwards, "the gradient of log q and L by"),
     (DividedByN, "L of sentence"),
@@ -188,6 +199,13 @@ def test_a_coupled_model_is_refused(kind, what, way):
     message = rf"sentences enter each other's cost: {what} .* is off by .* enumerate .* jointly"
     with pytest.raises(ValueError, match=message):
         (WAYS | ENGINE)[way](subject_of(kind, seed=1))
+
+
+@pytest.mark.parametrize("n", [2, 3])
+def test_all_ways_to_label_a_few_sentences_are_tried(n):
+    """What two of them need for it to show: the first label before the last one."""
+    with pytest.raises(ValueError, match="sentences enter each other's cost: L of sentence"):
+        check_independent(subject_of(TwoLabelsOnly, seed=1, n=n))
 
 
 @given(
