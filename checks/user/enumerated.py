@@ -9,6 +9,8 @@ import numpy as np
 
 from gradproof.estimators.enumeration.enumeration import Enumeration
 from gradproof.estimators.enumeration.estimator import GRAPH, Estimator
+from gradproof.estimators.enumeration.outcomes import EPS
+from gradproof.estimators.enumeration.rounding import ROUNDINGS
 from gradproof.estimators.enumeration.run import NotReproducible
 from gradproof.estimators.enumeration.spread import RoundingBounds
 
@@ -26,6 +28,7 @@ from ..evidence import (
 )
 from .estimand import MADE, SINGLE, UNMEASURED, Estimand
 from .estimator_report import EstimatorReport, bias_at
+from .random_direction import Projection
 from .usual_reasons import usual_reasons
 
 #: Runs in a row after which an estimator that keeps something is looked at again: one of them may
@@ -46,6 +49,8 @@ class EnumeratedCheck:
     ) -> None:
         self._label, self._estimator, self._enumeration = label, estimator, enumeration
         self._exact, self._precision = exact, precision
+        project = estimator.project
+        self._projection = project if isinstance(project, Projection) else None
         self._reason = ""
         self._unmeasured = False
 
@@ -70,7 +75,8 @@ class EnumeratedCheck:
         self._compare_within(bounds.wide.bound)
         with np.errstate(invalid="ignore"):
             surely = bool((off <= bounds.least + layout.row(self._exact.error)).all())
-        if not (surely and judge(self._comparisons) == HOLDS):
+        # What one direction may hide is no more than its bound: that is worth measuring.
+        if self._projection is not None or not (surely and judge(self._comparisons) == HOLDS):
             self._exact = self._exact.with_measured_error()
             self._spread = bounds.best()
             self._compare_within(self._spread.bound)
@@ -78,7 +84,17 @@ class EnumeratedCheck:
                 self._spread = bounds.thorough()
                 self._compare_within(self._spread.bound)
             bound = self._spread.bound + layout.row(self._exact.error)
+            bound += self._rounding_of_slopes()
             self._unmeasured = bool((off <= bound + bounds.unmeasured_bound()).all())
+
+    def _rounding_of_slopes(self) -> float:
+        """What the rounding of entries does to slopes, beside what shows in the slopes alone."""
+        if self._projection is None:
+            return 0.0
+        if self._spread.measured:
+            return self._projection.rounding(1.0, EPS)
+        step = max(self._estimator.precision, self._precision, self._moments.precision)
+        return self._projection.rounding(ROUNDINGS, step)
 
     def _is_small(self, share: float) -> bool:
         """Whether something is off, and nothing by more than this share of what it should be."""
@@ -87,6 +103,7 @@ class EnumeratedCheck:
 
     def _compare_within(self, bounds: np.ndarray) -> None:
         moments, layout = self._moments, self._moments.layout
+        bounds = bounds + self._rounding_of_slopes()
         mean, sizes = layout.split(moments.mean()), layout.split(moments.size())
         scale = float(moments.size().max(initial=0.0))
         by_name = layout.split(np.where(np.isfinite(bounds), bounds, FAR))
@@ -208,11 +225,15 @@ class EnumeratedCheck:
             changed=self._changed,
             repeats=self._enumeration.repeats,
             reason=self._reason,
+            along="" if self._projection is None else self._projection.words,
         )
 
     def _notes(self) -> list[str]:
         """Facts that no verdict depends on."""
         notes = self._reading()
+        if self._projection is not None:
+            bound = max(one.bound for one in self._comparisons)
+            notes.append(self._projection.note(bound, self._verdict == REFUTED))
         if self._exact.note:
             notes.append(self._exact.note)
         if not self._moments.draws:

@@ -32,7 +32,8 @@ class EstimatorReport:
     seen in any entry. ``bound_reason`` says where bounds come from, ``changed`` what a run leaves
     changed, which is put back, and ``repeats`` how many runs were made again; ``reason`` why there
     is no verdict, and ``condition`` what a sampled one depends on, after an "if". ``notes`` are
-    facts that no verdict depends on.
+    facts that no verdict depends on. ``along`` is the direction that was compared, where that is
+    all that was: then moments are of slopes.
     """
 
     name: str
@@ -53,6 +54,7 @@ class EstimatorReport:
     repeats: int = 0
     reason: str = ""
     condition: str = ""
+    along: str = ""
 
     @property
     def unbiased(self) -> bool:
@@ -68,6 +70,7 @@ class EstimatorReport:
         """A paragraph: what came out, where it is worst, and what to do next."""
         if self.method == "sampled":
             verdict = "unbiased as far as could be seen" if self.unbiased else self.verdict
+            verdict += f" {self.along}" if self.along else ""
             if self.condition and self.verdict != UNDECIDED:
                 verdict += f", if {self.condition}"
             lines = [f"{self.name}: {verdict}.", *self.notes]
@@ -83,7 +86,8 @@ class EstimatorReport:
         worst = worst_of(self.comparisons)
         entry = f"{self.worst.parameter}{list(self.worst.index) if self.worst.index else ''}"
         lines = [
-            f"{self.name}: {'unbiased' if self.unbiased else self.verdict}, by "
+            f"{self.name}: {'unbiased' if self.unbiased else self.verdict}"
+            f"{f' {self.along}' if self.along else ''}, by "
             f"{_count(self.paths, 'path')} of at most {_count(self.draws, 'draw')}.",
             f"mean of {entry} is {self.worst.mean:.6e}, should be {self.worst.exact:.6e}: off by "
             f"{worst.error:.1e}, at most {worst.bound:.1e} is rounding, and gradients are of size "

@@ -34,6 +34,10 @@ from .witnesses import find_unseen
 MOST_RUNS = 2_000_000
 
 
+#: Types that are too coarse for differences.
+COARSE_TYPES = ("torch.bfloat16", "torch.float16", "bfloat16", "float16")
+
+
 def check_precision(precision: object) -> None:
     """Whether this is a valid precision.
 
@@ -55,6 +59,7 @@ def gradient_of_mean(
     reset: Callable[[], object] | None = None,
     coarsest: float = 0.0,
     tell: Callable[[], object] | None = None,
+    arguments: Callable[[], Sequence[Any]] | None = None,
 ) -> MeanGradient:
     """The gradient of E[objective], over the outcomes of what it draws.
 
@@ -66,15 +71,21 @@ def gradient_of_mean(
         leaves: arrays or tensors among or behind the inputs, moved and put back.
         coarsest: precision that is at least to be allowed for.
         tell: called once a run, to tell of it.
+        arguments: makes what it is called with, where leaves are copies of what is in the inputs.
 
     Raises:
         NotDifferentiable: if there is nothing to move, too much, a kink, or no finite number.
         NotEnumerable: for an unsupported draw, or too many paths.
     """
-    _check_leaves(inputs, leaves)
-    _check_memory(inputs, leaves)
+    check_movable(inputs, leaves)
     expectation = Expectation(
-        objective, inputs, beside=(dict(leaves),), paths=paths, reset=reset, tell=tell
+        objective,
+        inputs,
+        beside=(dict(leaves),),
+        paths=paths,
+        reset=reset,
+        tell=tell,
+        arguments=arguments,
     )
     # Handlers stay where they are, from one enumeration to the next.
     with Handling(objective, reset, list(inputs), dict(leaves)):
@@ -94,9 +105,19 @@ def gradient_of_mean(
         return _replace_by_differences(automatic, by_differences)
 
 
+def check_movable(inputs: Sequence[Any], leaves: Mapping[str, Any]) -> None:
+    """Whether there is something to differentiate by, that can be moved and moves nothing else.
+
+    Raises:
+        NotDifferentiable: if not.
+    """
+    _check_leaves(inputs, leaves)
+    _check_memory(inputs, leaves)
+
+
 def _check_leaves(inputs: Sequence[Any], leaves: Mapping[str, Any]) -> None:
     for name, leaf in leaves.items():
-        if str(leaf.dtype) in ("torch.bfloat16", "torch.float16", "float16"):
+        if str(leaf.dtype) in COARSE_TYPES:
             raise NotDifferentiable(
                 f"{name} is in {leaf.dtype}, too coarse for differences: use double"
             )
@@ -120,8 +141,7 @@ def _check_leaves(inputs: Sequence[Any], leaves: Mapping[str, Any]) -> None:
             )
         raise NotDifferentiable(
             "objective= needs something to differentiate by: pass tensors that require "
-            "gradients or NumPy arrays of real numbers as inputs, or wrt= (arrays of JAX cannot be "
-            "moved: pass exact=, such as the jax.grad of a mean over all outcomes)"
+            "gradients, or arrays of real numbers (NumPy, JAX, pytrees of them) as inputs, or wrt="
         )
 
 

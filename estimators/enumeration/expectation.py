@@ -43,6 +43,7 @@ class Expectation:
         paths: that may be run at most.
         reset: called before each run.
         tell: called once a run, to tell of it.
+        arguments: makes what it is called with in each run; None: it is called with ``inputs``.
     """
 
     def __init__(
@@ -54,8 +55,10 @@ class Expectation:
         paths: int = MOST_PATHS,
         reset: Callable[[], object] | None = None,
         tell: Callable[[], object] | None = None,
+        arguments: Callable[[], Sequence[Any]] | None = None,
     ) -> None:
         self._code = UserFunction(objective, inputs, reset=reset, beside=beside, called="objective")
+        self._code.arguments = arguments
         self._code.tell = tell
         self._most = paths
         self.runs = 0
