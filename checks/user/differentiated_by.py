@@ -63,9 +63,11 @@ class _Returned:
 
     def fits(self, chosen: Chosen) -> bool:
         """Whether these are the gradients of some arrays, by names and shapes."""
-        return self.shapes.keys() == chosen.keys() and all(
-            shape is None or shape == tuple(chosen[name].array_shape)
-            for name, shape in self.shapes.items()
+        others = self.shapes.keys() - chosen.keys()  # such as functions in a module
+        return (
+            chosen.keys() <= self.shapes.keys()
+            and all(self.shapes[name] is None for name in others)
+            and all(self.shapes[name] in (None, one.shape) for name, one in chosen.items())
         )
 
     def __str__(self) -> str:
@@ -130,7 +132,7 @@ def _chosen_by_return(arrays: Sequence[InputArray], returned: _Returned) -> Chos
     by_place = {each.name_by_place: each for each in arrays}
     if not different and returned.shapes.keys() <= by_place.keys():
         return by_place  # of other shapes, or not all of them: that is said where they are compared
-    inputs = ", ".join(f"{each.name_by_argument} {each.array_shape}" for each in arrays)
+    inputs = ", ".join(f"{each.name_by_argument} {each.shape}" for each in arrays)
     what = "may belong to more than one of them" if different else "have the names of none of them"
     raise NotDifferentiable(
         f"objective= does not know what to differentiate by: the arrays among the inputs are "

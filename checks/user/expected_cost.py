@@ -263,7 +263,8 @@ def _by_differences(
         )
         raise NotDifferentiable(
             f"{why}its parameters and {mean.paths:,} paths need {runs:,} runs of the objective for "
-            f"differences, more than {MOST_RUNS:,}: pass exact= instead, or a smaller problem"
+            f"differences, more than {MOST_RUNS:,}: pass fast=True (the slope along one random "
+            "direction), or a smaller problem; or pass exact= instead"
         )
     by_name = slopes_by_entry(expectation, leaves, coarsest, chosen)
     for name, slopes in by_name.items():

@@ -36,6 +36,11 @@ def usual_reasons(
     Shape:
         ``mean``, ``exact``, ``error`` and ``size`` have the same names and shapes.
     """
+    if all((np.abs(exact[key]) <= error[key]).all() for key in exact):
+        return [
+            "The exact gradient is zero in every entry: if it is that of objective=, does this use "
+            "its arguments? What it has from elsewhere may not move with them."
+        ]
     factor = factor_of(*(_row(by_name) for by_name in (mean, exact, error)))
     if factor is not None:
         return [f"The mean is {_times(factor)} in every entry.", *_why(factor, _row(size), draws)]

@@ -204,5 +204,7 @@ def one_number(value: Any, what: str) -> float:
     """
     found = array_of(value)
     if found.size != 1 or found.dtype.kind not in "fiub" or not np.isfinite(found).all():
-        raise NotDifferentiable(f"{what} returned {value!r:.60}, expected one finite number")
+        several = f" (it has shape {found.shape}: return its mean or its sum)"
+        hint = several if found.size > 1 else ""
+        raise NotDifferentiable(f"{what} returned {value!r:.60}, expected one finite number{hint}")
     return float(found.reshape(()))

@@ -45,7 +45,7 @@ class InputArray:
         return self._dotted(self.argument or str(self.place))
 
     @property
-    def array_shape(self) -> tuple[int, ...]:
+    def shape(self) -> tuple[int, ...]:
         """Of the array; () of a number."""
         return tuple(np.shape(self.array))
 
