@@ -22,8 +22,9 @@ from .estimator_report import Biased, EstimatorReport
 from .expected_cost import check_precision
 from .jax_keys import FreshKeys
 from .objective import gradient_of_objective
+from .progress import Progress
 from .random_direction import Projection
-from .sampled import check_sampling, sample
+from .sampled import Samples, check_sampling, sample
 from .sampled_report import report_on_samples
 
 
@@ -100,7 +101,8 @@ def check_estimator(
         precision: of the coarsest arithmetic within, as the step from 1 to the next number, where
             it cannot be measured: ``np.finfo(np.float32).eps`` for a model in single precision that
             no framework of ours computes.
-        progress: called for each run: how many were made, of at most how many, of what.
+        progress: called for each run: how many were made, of at most how many, of what. Default: a
+            line on standard error after two seconds, where that is a terminal.
 
     Raises:
         NotEnumerable: for an unsupported draw, too many paths, or nondeterministic code.
@@ -115,51 +117,66 @@ def check_estimator(
     check_sampling(draws=draws, alpha=alpha, rarest=rarest, seed=seed)
     label = name or str(getattr(estimate, "__qualname__", type(estimate).__name__))
     estimator = Estimator(estimate, inputs, wrt=wrt, reset=reset, returns=returns)
-    estimator.tell = None if progress is None else _Counter(progress, paths)
     _check_estimand(exact, objective, exact_error, fast)
-    if objective is None:
-        estimand = exact_gradient(exact, estimator, exact_error=exact_error)
-    else:
-        estimand = gradient_of_objective(
-            objective,
-            estimator,
-            paths=paths,
-            reset=reset,
-            precision=precision,
-            fast=fast,
-            seed=seed,
-        )
-    _check_entries(estimand.value)
-    try:
-        with Enumeration(estimator, paths) as enumeration:
-            check = EnumeratedCheck(label, estimator, enumeration, estimand, precision)
-            check.look()
-    except (UnsupportedDraw, TooManyPaths) as error:
-        if draws:
+    with Progress(progress, paths) as shown:
+        estimator.tell = shown.tell
+        if objective is None:
+            estimand = exact_gradient(exact, estimator, exact_error=exact_error)
+        else:
+            estimand = gradient_of_objective(
+                objective,
+                estimator,
+                paths=paths,
+                reset=reset,
+                precision=precision,
+                fast=fast,
+                seed=seed,
+                progress=shown,
+            )
+        _check_entries(estimand.value)
+        try:
+            with Enumeration(estimator, paths) as enumeration:
+                check = EnumeratedCheck(label, estimator, enumeration, estimand, precision)
+                check.look()
+        except (UnsupportedDraw, TooManyPaths) as error:
+            if not draws:
+                raise type(error)(f"{error}; pass draws= to sample it instead") from error
             estimand = _finitely_measured(estimand)
-            with (
-                estimator.restoring_state(generators=False),
-                Handling(*estimator.roots) as handling,
-            ):
-                samples = sample(
-                    estimator,
-                    estimand.value,
-                    draws=draws,
-                    alpha=alpha,
-                    rarest=rarest,
-                    exact_error=estimand.error,
-                    doubt=_doubt(estimand, precision),
-                    seed=seed,
-                    coarsest=max(precision, estimator.precision if fast else 0.0),
-                    perform=handling.perform,
-                    restore_state=estimator.restore_state,
-                    keys=FreshKeys(estimator.function, estimator.inputs, seed=seed),
-                )
+            samples = _sample(estimator, estimand, draws, alpha, rarest, seed, precision)
             seconds = time.perf_counter() - started
             report = report_on_samples(label, estimand, samples, seconds, str(error))
             return _along(report, estimator)
-        raise type(error)(f"{error}; pass draws= to sample it instead") from error
     return check.report(time.perf_counter() - started)
+
+
+def _sample(
+    estimator: Estimator,
+    estimand: Estimand,
+    draws: int,
+    alpha: float,
+    rarest: float | None,
+    seed: int | None,
+    precision: float,
+) -> Samples:
+    """Samples of an estimator that cannot be enumerated, and the test of their mean."""
+    with (
+        estimator.restoring_state(generators=False),
+        Handling(*estimator.roots) as handling,
+    ):
+        return sample(
+            estimator,
+            estimand.value,
+            draws=draws,
+            alpha=alpha,
+            rarest=rarest,
+            exact_error=estimand.error,
+            doubt=_doubt(estimand, precision),
+            seed=seed,
+            coarsest=max(precision, 0.0 if estimator.project is None else estimator.precision),
+            perform=handling.perform,
+            restore_state=estimator.restore_state,
+            keys=FreshKeys(estimator.function, estimator.inputs, seed=seed),
+        )
 
 
 def _check_estimand(exact: Any, objective: Any, exact_error: Any, fast: object) -> None:
@@ -207,17 +224,6 @@ def _along(report: EstimatorReport, estimator: Estimator) -> EstimatorReport:
         return report
     note = projection.note(report.detectable, report.verdict == REFUTED)
     return dataclasses.replace(report, along=projection.words, notes=(*report.notes, note))
-
-
-class _Counter:
-    """Reports each run."""
-
-    def __init__(self, progress: Callable[[int, int, str], object], most: int) -> None:
-        self._progress, self._most, self._done = progress, most, 0
-
-    def __call__(self) -> None:
-        self._done += 1
-        self._progress(self._done, max(self._done, self._most), "runs, at most")
 
 
 def assert_unbiased(
