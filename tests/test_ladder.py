@@ -31,13 +31,21 @@ ENUMERATION = "gradproof.estimators.enumeration"
 #: What all rooms know: it knows nothing itself.
 GROUND = "gradproof.errors"
 
+#: A report shows itself when somebody asks it to, and only then: the one file that asks upwards, in
+#: functions, and what it asks.
+SHOWING, SHOWN = "gradproof.checks.report", ("gradproof.reports.html", "gradproof.reports.markdown")
+
+#: What a report is, and what it shows of itself as data.
+REPORT = ("gradproof.checks.report", "gradproof.checks.section")
+
 #: What serves whoever has an estimator of their own, and all that each may know of the rest.
 OF_ANYONE = {
     ENUMERATION: (),
-    "gradproof.checks.sequential": ("gradproof.checks.evidence",),
+    "gradproof.checks.sequential": ("gradproof.checks.evidence", "gradproof.checks.no_truth_value"),
     "gradproof.checks.user": (
         "gradproof.checks.evidence",
         "gradproof.checks.sequential",
+        *REPORT,
         ENUMERATION,
     ),
     "gradproof.checks.benchmark": (
@@ -49,7 +57,7 @@ OF_ANYONE = {
     ),
     "gradproof.cli.check": (
         "gradproof.checks.evidence",
-        "gradproof.checks.json_records",
+        "gradproof.checks.published_records",
         "gradproof.checks.sequential",
         "gradproof.checks.user",
         "gradproof.cli",
@@ -71,6 +79,8 @@ LADDER = {
         "gradproof.checks.evidence",
         "gradproof.checks.variance.records",
         "gradproof.checks.benchmark.results",
+        "gradproof.checks.section",
+        "gradproof.checks.versions",
     ),
 }
 
@@ -208,10 +218,15 @@ def drawing(found: Import) -> str | None:
     )
 
 
+def shows(found: Import) -> bool:
+    """Whether a report asks to be shown, which it does in a function that somebody calls."""
+    return found.importer == SHOWING and found.in_function and found.target in SHOWN
+
+
 def local(found: Import) -> str | None:
     """An import inside a function hides a dependency from the reader, and often a cycle."""
     top = found.target.partition(".")[0]
-    if not (found.importer and found.in_function) or top in FRAMEWORKS | DRAWING:
+    if not (found.importer and found.in_function) or top in FRAMEWORKS | DRAWING or shows(found):
         return None
     return f"imports {found.target} inside a function; move it to the top of the file"
 
@@ -222,7 +237,7 @@ def upwards(found: Import) -> str | None:
         return f"imports {found.target}, which climbs out of gradproof; count the dots"
     room = ".".join(found.importer.split(".")[:2])
     allowed = LADDER.get(room.removeprefix("gradproof."))
-    if allowed is None or not below(found.target, "gradproof"):
+    if allowed is None or not below(found.target, "gradproof") or shows(found):
         return None
     if below(found.target, room, GROUND, *allowed):
         return None
@@ -331,7 +346,19 @@ PLANTED = {
         {"reports/a.py": "from gradproof.checks import evidence, evidence_of_more\n"},
         "reports/a.py:1: imports gradproof.checks.evidence_of_more, but gradproof.reports may know "
         "only gradproof.checks.evidence, gradproof.checks.variance.records, "
-        "gradproof.checks.benchmark.results; ",
+        "gradproof.checks.benchmark.results, gradproof.checks.section, gradproof.checks.versions; ",
+    ),
+    "a report that asks upwards when it loads": (
+        {"checks/report.py": "from gradproof.reports import html\n"},
+        "checks/report.py:1: imports gradproof.reports.html, but gradproof.checks may know only",
+    ),
+    "a report that asks for another page": (
+        {"checks/report.py": "def f():\n    from gradproof.reports import x\n"},
+        "checks/report.py:2: imports gradproof.reports.x inside a function; ",
+    ),
+    "a check that shows itself": (
+        {"checks/a.py": "def f():\n    from gradproof.reports import html\n"},
+        "checks/a.py:2: imports gradproof.reports.html inside a function; ",
     ),
     "under a type checker's condition": (
         {"derivations/a.py": "import typing\nif typing.TYPE_CHECKING: import gradproof.checks\n"},
@@ -429,6 +456,9 @@ PLANTED = {
 ALLOWED = {
     "down": {"checks/a.py": "from gradproof.estimators import x\nfrom ..derivations import y\n"},
     "own room": {"reports/a.py": "from . import b\nfrom gradproof.checks.evidence import E\n"},
+    "a report that is shown": {
+        "checks/report.py": "def f():\n    from gradproof.reports import html\n"
+    },
     "ground": {"reference_models/a.py": "from gradproof.errors import GradproofError\n"},
     "a namesake": {"checks/a.py": "from .reports import x\n", "checks/reports.py": ""},
     "the face": {"src/gradproof/a.py": "from . import reports\nfrom .checks import x\n"},

@@ -137,9 +137,10 @@ def test_constraints_pin_what_is_asked_for(name, tables):
     assert wanted(PROJECT["project"]["dependencies"], *tables) - pinned == set()
 
 
-def test_the_core_needs_four_packages():
+def test_the_core_needs_five_packages():
     """Whoever checks an estimator of their own installs no more than these."""
-    assert wanted(PROJECT["project"]["dependencies"]) == {"numpy", "scipy", "click", "rich"}
+    core = {"numpy", "scipy", "click", "jinja2", "rich"}
+    assert wanted(PROJECT["project"]["dependencies"]) == core
 
 
 CORE = """
@@ -178,6 +179,8 @@ assert "is not installed; pip install 'gradproof[note]'" in told.output, told.ou
 new = CliRunner().invoke(main, ["check", "--help"])
 assert new.exit_code == 0
 assert "Cannot be run" not in new.output
+assert CliRunner().invoke(main, ["schema"]).exit_code == 0
+assert "unbiased" in check_estimator(lambda x: x, [np.ones(2)], exact=[1.0, 1.0]).page()
 """
 
 

@@ -49,9 +49,13 @@ class Runner:
         """Evidence for one check in one framework."""
         backend, check = job[0], CHECKS[job[1]]
         if backend not in self._benches:
-            bench = self._benches[backend] = Bench(frameworks.load(backend))
+            framework = frameworks.load(backend)
+            # Drawn cases have a bench of their own: what is compiled for one of them is seldom
+            # asked for again, and would push out what many checks share, that of the text.
+            self._benches[backend] = Bench(framework)
+            of_text = Bench(framework)
             self._studies[backend] = {
-                name: Study(bench, subject, self._exact[name])
+                name: Study(of_text, subject, self._exact[name])
                 for name, subject in self._subjects.items()
             }
         studies = [study for name, study in self._studies[backend].items() if name in check.models]

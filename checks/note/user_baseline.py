@@ -7,7 +7,7 @@ import functools
 import itertools
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -26,11 +26,14 @@ from gradproof.reference_models.model import group_of
 from gradproof.reference_models.ops import Array, Ops
 
 from ..evidence import GAP, HOLDS, REFUTED, UNDECIDED, Comparison, Evidence, compare
+from ..report import Report
+from ..section import Headline, Section, SectionTable
 from . import own_rounding
 from .baseline_search import REPEATS, SEEDS, BaselineSearch, Looked
 from .baseline_states import UPDATES, changed_in_call, learned, learns, sentences, states
 from .check import ROUNDING, Check
 from .claims.every_baseline import leaks
+from .evidence_sections import evidence_table
 from .loss_cases import LossCase, LossSource, loss_cases
 from .run_check import run_check
 from .study import Study
@@ -96,8 +99,8 @@ class Variances:
     noise: float = 0.0
 
 
-@dataclasses.dataclass(frozen=True)
-class BaselineReport:
+@dataclasses.dataclass(frozen=True, repr=False)
+class BaselineReport(Report):
     """Verdicts on a baseline, and what it does to the variance.
 
     ``shares`` is what B contains of its own loss, on losses as the model's, by the number of
@@ -122,6 +125,8 @@ class BaselineReport:
     shares: Mapping[int, float | None]
     changed: tuple[str, ...]
     looked: Looked
+
+    condition_words: ClassVar[str] = "report.usable, report.helps, or read report.verdict"
 
     @property
     def verdict(self) -> str:
@@ -165,6 +170,34 @@ class BaselineReport:
             return 0.0, 0.0
         best = float((total.slope + total.curvature * total.centre).sum()) / curvature
         return min(0.0, 2.0 * best), max(0.0, 2.0 * best)
+
+    def headline(self) -> Headline:
+        """Its name, its verdict, and the rows that do not hold, or what it does to the variance."""
+        bad = [found.variant for found in self.evidence if found.verdict != HOLDS]
+        worst = f"the variance is {self.factor:.3g} times that without a baseline"
+        return Headline(self.name, self.verdict, ", ".join(bad) or worst)
+
+    def section(self) -> Section:
+        """What a page shows of it."""
+        columns = ("group", "no baseline", self.name, "best")
+        rows = tuple(
+            (each.group, f"{each.none:.4g}", f"{each.own:.4g}", f"{each.best:.4g}")
+            for each in self.variances
+        )
+        low, high = self.helps_between
+        facts = {
+            "may be used": "yes" if self.usable else "no",
+            "variance, with it over without": f"{self.factor:.4g}",
+            "the same number for every sentence helps between": f"{low:.4g} and {high:.4g}",
+        }
+        return Section(
+            *self.headline(),
+            facts=tuple(facts.items()),
+            tables=(
+                evidence_table(self.evidence),
+                SectionTable("Variance of the gradient, by group", columns, rows),
+            ),
+        )
 
 
 def examine(

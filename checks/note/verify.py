@@ -15,7 +15,6 @@ from gradproof.reference_models.corpora import PreparedCorpus
 from gradproof.reference_models.registry import MODELS
 
 from ..evidence import HOLDS, REFUTED, Evidence
-from ..json_records import to_json
 from .cases import TabularCase
 from .check import Check
 from .jobs import Job, VerificationPlan, run_jobs
@@ -23,56 +22,13 @@ from .registry import CHECKS, find_checks
 from .run_check import blocked, run_check
 from .study import Study
 from .text import TextOptions, check_whole, describe_fewer, prepare_text, rows_of, text_subject
+from .verification import Verification
 
 #: Told of each check as it ends: how many are done, of how many, and what was done.
 Progress = Callable[[int, int, str], None]
 
 #: The check that all others wait for.
 FORWARD = "forward/values"
-
-
-@dataclasses.dataclass(frozen=True)
-class Verification:
-    """What a verification found.
-
-    ``data`` is the corpus by name, ``source`` where its texts were read from and ``fingerprint``
-    their checksum: who has a text of the same checksum can repeat it with ``seed``. ``missing`` has
-    the message for each framework that was not asked for by name and is not there; ``not_run`` the
-    reason for each check that is about models or frameworks that were left out. ``cut`` says how
-    many texts were longer than they may be, ``fewer`` that the corpus has fewer sentences than were
-    asked for; each is empty if there is nothing to say.
-    """
-
-    evidence: tuple[Evidence, ...]
-    data: str
-    source: str
-    fingerprint: str
-    seed: int
-    missing: dict[str, str]
-    not_run: dict[str, str]
-    cut: str = ""
-    fewer: str = ""
-
-    @property
-    def as_expected(self) -> bool:
-        """Whether there is evidence, and every verdict is the recorded expectation."""
-        return bool(self.evidence) and all(found.as_expected for found in self.evidence)
-
-    def to_json(self) -> str:
-        """The whole record."""
-        record = {
-            "data": self.data,
-            "source": self.source,
-            "fingerprint": self.fingerprint,
-            "seed": self.seed,
-            "as_expected": self.as_expected,
-            "missing": self.missing,
-            "not_run": self.not_run,
-            "cut": self.cut,
-            "fewer": self.fewer,
-            "evidence": [found.as_dict() for found in self.evidence],
-        }
-        return to_json(record)
 
 
 def verify(

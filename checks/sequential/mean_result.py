@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import ClassVar
 
 import numpy as np
 from scipy.special import ndtri
 
+from ..no_truth_value import NoTruthValue
 from .betting import RunningMoments, Strategy, diagonal
 
 
 @dataclasses.dataclass(frozen=True)
-class MeanTestResult:
+class MeanTestResult(NoTruthValue):
     """The report on a mean: verdict, e-value, threshold; asserts, tables and figures only read it.
 
     ``e_value`` is the wealth when the test stopped: under a right mean it is 1 or less on average,
@@ -48,6 +50,8 @@ class MeanTestResult:
     condition: str = ""
     reason: str = ""
     notes: tuple[str, ...] = ()
+
+    condition_words: ClassVar[str] = "result.rejected"
 
     def explain(self) -> str:
         """A paragraph: what came out, where it is worst, on what it rests."""

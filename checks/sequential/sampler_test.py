@@ -21,12 +21,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy.special import chndtrinc, logsumexp, rel_entr
 
 from ..evidence import NothingCompared
+from ..no_truth_value import NoTruthValue
 from .wealth import ALPHA, CELLS, POWER, ROUNDINGS, exp, log_sum, settle_bets
 
 #: Strengths of the priors, in draws. Steps of four lose little to the best strength between.
@@ -43,7 +44,7 @@ BISECTIONS = 40
 
 
 @dataclasses.dataclass(frozen=True)
-class SamplerTestResult:
+class SamplerTestResult(NoTruthValue):
     """The report on a sampler: verdict, e-value, threshold; asserts and tables only read it.
 
     ``e_value`` is the wealth when the test stopped: under a right sampler it is 1 or less on
@@ -70,6 +71,8 @@ class SamplerTestResult:
     detectable: np.ndarray
     assumption: str
     reason: str = ""
+
+    condition_words: ClassVar[str] = "result.rejected"
 
     def explain(self) -> str:
         """A paragraph: what came out, where it is worst, on what it rests."""

@@ -16,6 +16,7 @@ from gradproof.estimators.enumeration.run import MOST_PATHS, TooManyPaths, Unsup
 
 from ..evidence import REFUTED, NothingCompared
 from ..sequential.wealth import ALPHA
+from . import snippet
 from .enumerated import EnumeratedCheck
 from .estimand import SINGLE, Estimand, exact_gradient
 from .estimator_report import Biased, EstimatorReport
@@ -112,7 +113,7 @@ def check_estimator(
     Reference: the estimator's mean is sum over draws of p(draw) g(draw) by definition. Williams
     (1992), REINFORCE; Glynn (1990), Likelihood ratio gradient estimation for stochastic systems.
     """
-    started = time.perf_counter()
+    given, started = dict(locals()), time.perf_counter()
     check_precision(precision)
     check_sampling(draws=draws, alpha=alpha, rarest=rarest, seed=seed)
     label = name or str(getattr(estimate, "__qualname__", type(estimate).__name__))
@@ -145,8 +146,23 @@ def check_estimator(
             samples = _sample(estimator, estimand, draws, alpha, rarest, seed, precision)
             seconds = time.perf_counter() - started
             report = report_on_samples(label, estimand, samples, seconds, str(error))
-            return _along(report, estimator)
-    return check.report(time.perf_counter() - started)
+            return _repeatable(_along(report, estimator), given, estimator)
+    return _repeatable(check.report(time.perf_counter() - started), given, estimator)
+
+
+def _repeatable(
+    report: EstimatorReport, given: Mapping[str, Any], estimator: Estimator
+) -> EstimatorReport:
+    """The report, with the seed of samples or direction, and the lines that repeat the check."""
+    seed = given["seed"] if report.method == "sampled" else None
+    if isinstance(estimator.project, Projection):
+        seed = estimator.project.direction.seed
+        given = {**given, "seed": seed}
+    return dataclasses.replace(
+        report,
+        seed=None if seed is None else int(seed),
+        snippet=snippet.of_call(check_estimator, given),
+    )
 
 
 def _sample(

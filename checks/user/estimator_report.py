@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from typing import ClassVar
 
 import numpy as np
 
 from gradproof.errors import GradproofError
 
-from ..evidence import COARSEST, HOLDS, UNDECIDED, Comparison, unresolved_quantities, worst_of
+from ..evidence import (
+    COARSEST,
+    HOLDS,
+    UNDECIDED,
+    Comparison,
+    entry,
+    unresolved_quantities,
+    worst_of,
+)
+from ..report import Report
+from ..section import Headline, Section
+from .sections import entry_table, input_table, ratios_of, small
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,8 +34,8 @@ class Bias:
     exact: float
 
 
-@dataclasses.dataclass(frozen=True)
-class EstimatorReport:
+@dataclasses.dataclass(frozen=True, repr=False)
+class EstimatorReport(Report):
     """The report on one estimator; asserts, tables and figures only read it.
 
     ``method`` is ``enumerated`` or ``sampled``. ``mean`` and ``variance`` are over all paths, by
@@ -33,7 +45,9 @@ class EstimatorReport:
     changed, which is put back, and ``repeats`` how many runs were made again; ``reason`` why there
     is no verdict, and ``condition`` what a sampled one depends on, after an "if". ``notes`` are
     facts that no verdict depends on. ``along`` is the direction that was compared, where that is
-    all that was: then moments are of slopes.
+    all that was: then moments are of slopes. ``seed`` is that of the samples or the direction, None
+    where none was given, and ``snippet`` has lines that repeat the check, as far as what it was
+    given can be written.
     """
 
     name: str
@@ -55,6 +69,12 @@ class EstimatorReport:
     reason: str = ""
     condition: str = ""
     along: str = ""
+    seed: int | None = None
+    snippet: str = ""
+
+    condition_words: ClassVar[str] = (
+        "report.unbiased, read report.verdict, or let gradproof.assert_unbiased raise an error"
+    )
 
     @property
     def unbiased(self) -> bool:
@@ -101,6 +121,43 @@ class EstimatorReport:
         elif self.verdict == UNDECIDED:
             lines.append(self._advice())
         return "\n".join([*lines, *self.notes])
+
+    def headline(self) -> Headline:
+        """Its name, its verdict, and the entry that is farthest off, in units of its bound."""
+        worst = worst_of(self.comparisons)
+        why = "rounding" if self.method == "enumerated" else "sampling noise"
+        at = entry(self.worst.parameter, self.worst.index)
+        off = f"{at} is off by {small(worst.error)}, at most {small(worst.bound)} is {why}"
+        condition = f", if {self.condition}" if self.condition else ""
+        along = f"{self.along}: " if self.along else ""
+        return Headline(self.name, self.verdict, along + (worst.note or off) + condition)
+
+    def section(self) -> Section:
+        """What a page shows of it."""
+        moments = self.mean, self.exact, self.variance
+        return Section(
+            *self.headline(),
+            paragraphs=tuple(self.explain().splitlines()),
+            facts=self._facts(),
+            tables=(input_table(self.comparisons, *moments), entry_table(*moments)),
+            ratios=ratios_of(self.comparisons),
+            snippet=self.snippet,
+        )
+
+    def _facts(self) -> tuple[tuple[str, str], ...]:
+        facts = {"method": self.method}
+        if self.method == "enumerated":
+            facts |= {"paths": f"{self.paths:,}", "draws on a path, at most": f"{self.draws:,}"}
+        else:
+            seed = "none was given" if self.seed is None else str(self.seed)
+            facts |= {"draws": f"{self.draws:,}", "seed": seed}
+            facts["smallest bias that would have been seen"] = small(self.detectable)
+        if self.along:
+            facts["compared"] = self.along
+        if self.condition:
+            facts["the verdict rests on this"] = self.condition
+        facts |= {"total variance": f"{self.total_variance:.6e}", "time": f"{self.seconds:.2f} s"}
+        return tuple(facts.items())
 
     def _advice(self) -> str:
         """What to do about a verdict that is none."""

@@ -20,7 +20,21 @@ from gradproof.estimators.enumeration.estimator import Estimator
 from gradproof.estimators.enumeration.run import MOST_PATHS
 from gradproof.estimators.enumeration.spread import RoundingBounds
 
-from ..evidence import FAR, HOLDS, REFUTED, UNDECIDED, Comparison, compare_entries, judge, worst_of
+from ..evidence import (
+    FAR,
+    HOLDS,
+    REFUTED,
+    UNDECIDED,
+    Comparison,
+    compare_entries,
+    entry,
+    judge,
+    worst_of,
+)
+from ..report import Report
+from ..section import Headline, Ratio, Section, SectionTable
+from . import snippet
+from .sections import comparison_table, small
 
 #: What is added to a cost or a baseline: no round number, and of the size of many costs.
 SHIFT = 2.71
@@ -78,14 +92,18 @@ ROWS = (
 )  # fmt: skip
 
 
-@dataclasses.dataclass(frozen=True)
-class InvarianceReport:
-    """The report on invariances: a comparison and a verdict for each, by its id."""
+@dataclasses.dataclass(frozen=True, repr=False)
+class InvarianceReport(Report):
+    """The report on invariances: a comparison and a verdict for each, by its id.
+
+    ``snippet`` has lines that repeat the check, as far as what it was given can be written.
+    """
 
     name: str
     comparisons: Mapping[str, Comparison]
     verdicts: Mapping[str, str]
     not_run: tuple[str, ...]
+    snippet: str = ""
 
     @property
     def verdict(self) -> str:
@@ -109,6 +127,34 @@ class InvarianceReport:
                 f"not run, since the maker takes no such keyword: {', '.join(self.not_run)}"
             )
         return "\n".join(lines)
+
+    def headline(self) -> Headline:
+        """Its name, its verdict, and the invariance that is farthest off, in units of its bound."""
+        name, worst = max(self.comparisons.items(), key=lambda pair: pair[1].ratio)
+        off = (
+            f"{name}: {entry(worst.what, worst.index)} is off by {small(worst.error)}, at most "
+            f"{small(worst.bound)} is rounding"
+        )
+        return Headline(self.name, self.verdict, off)
+
+    def section(self) -> Section:
+        """What a page shows of it."""
+        table = comparison_table("Errors", self.comparisons)
+        verdicts = tuple(
+            (name, verdict, _statement(name)) for name, verdict in self.verdicts.items()
+        )
+        not_run = tuple((name, "not run", _statement(name)) for name in self.not_run)
+        ratios = [Ratio(name, one.ratio) for name, one in self.comparisons.items()]
+        return Section(
+            *self.headline(),
+            facts=(("invariances", f"{len(self.verdicts)}, and {len(self.not_run)} not run"),),
+            tables=(
+                SectionTable("Verdicts", ("invariance", "verdict", "claim"), verdicts + not_run),
+                table,
+            ),
+            ratios=tuple(ratios),
+            snippet=self.snippet,
+        )
 
 
 def check_invariances(
@@ -140,6 +186,7 @@ def check_invariances(
         TypeError: if the maker takes none of the keywords, so that nothing could be compared.
         Other errors: as :func:`.estimator.check_estimator`.
     """
+    given = dict(locals())
     taken = set(inspect.signature(make).parameters)
     name = str(getattr(make, "__qualname__", type(make).__name__))
     comparisons: dict[str, Comparison] = {}
@@ -173,6 +220,7 @@ def check_invariances(
         comparisons=comparisons,
         verdicts={key: judge([one]) for key, one in comparisons.items()},
         not_run=tuple(key for key in keywords if key not in comparisons),
+        snippet=snippet.of_call(check_invariances, given),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -21,22 +21,28 @@ from ..evidence import (
     HOLDS,
     UNDECIDED,
     Comparison,
+    entry,
     judge,
     unresolved_quantities,
     worst_of,
 )
+from ..report import Report
+from ..section import Headline, Section, SectionTable
+from . import snippet
 from .expected_cost import check_precision
+from .sections import comparison_table, ratios_of, small
 from .surrogate_comparisons import NAMED, Difference, WorstComparisons
 from .surrogate_runs import Derivatives, Gradcheck, SurrogateRuns
 
 
-@dataclasses.dataclass(frozen=True)
-class SurrogateReport:
+@dataclasses.dataclass(frozen=True, repr=False)
+class SurrogateReport(Report):
     """The report on one surrogate; asserts, tables and figures only read it.
 
     ``reached`` are the parameters that the gradient reaches on some path; ``stops`` the
     stop-gradients on the first path, and ``gradcheck`` what ``torch.autograd.gradcheck`` says
-    there, on which no verdict rests.
+    there, on which no verdict rests. ``snippet`` has lines that repeat the check, as far as what it
+    was given can be written.
     """
 
     name: str
@@ -50,6 +56,9 @@ class SurrogateReport:
     paths: int
     seconds: float
     notes: tuple[str, ...] = ()
+    snippet: str = ""
+
+    condition_words: ClassVar[str] = "report.right, or read report.verdict"
 
     @property
     def right(self) -> bool:
@@ -76,6 +85,37 @@ class SurrogateReport:
             )
         lines.append(f"The gradient reaches {', '.join(self.reached) or 'nothing'}.")
         return "\n".join([*lines, f"{self.gradcheck}.", *self.notes])
+
+    def headline(self) -> Headline:
+        """Its name, its verdict, and the derivative that is farthest off, in units of its bound."""
+        worst = worst_of(self.comparisons)
+        off = (
+            f"{entry(worst.what, worst.index)} is off by {small(worst.error)}, at most "
+            f"{small(worst.bound)} is rounding"
+        )
+        return Headline(self.name, self.verdict, worst.note or off)
+
+    def section(self) -> Section:
+        """What a page shows of it."""
+        named = {one.what: one for one in self.comparisons}
+        stops = tuple((stop.what, stop.where) for stop in self.stops)
+        facts = {
+            "paths": f"{self.paths:,}",
+            "order of the derivatives": str(self.order),
+            "the gradient reaches": ", ".join(self.reached) or "nothing",
+            "time": f"{self.seconds:.2f} s",
+        }
+        return Section(
+            *self.headline(),
+            paragraphs=tuple(self.explain().splitlines()),
+            facts=tuple(facts.items()),
+            tables=(
+                comparison_table("Derivatives", named),
+                SectionTable("Stop-gradients on the first path", ("function", "where"), stops),
+            ),
+            ratios=ratios_of(self.comparisons),
+            snippet=self.snippet,
+        )
 
     def _list_stops(self) -> str:
         shown = [str(stop) for stop in self.stops[:NAMED]]
@@ -148,7 +188,7 @@ def check_surrogate(
     Reference: Foerster et al. (2018), DiCE, on what stop-gradients do to higher derivatives;
     Schulman et al. (2015), Gradient estimation using stochastic computation graphs.
     """
-    started = time.perf_counter()
+    given, started = dict(locals()), time.perf_counter()
     label = name or str(getattr(surrogate, "__qualname__", type(surrogate).__name__))
     leaves = _parameters(surrogate, inputs, wrt, gradient)
     wanted = _check_reaches(reaches, leaves, order, gradient)
@@ -212,6 +252,7 @@ def check_surrogate(
         paths=moments.count,
         seconds=time.perf_counter() - started,
         notes=tuple(runs.notes()),
+        snippet=snippet.of_call(check_surrogate, given),
     )
 
 

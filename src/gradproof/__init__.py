@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from gradproof.checks.evidence import Evidence, NothingCompared
     from gradproof.checks.note.cases import CoupledCase, GaussianCase, TabularCase
     from gradproof.checks.note.text import TextOptions, prepare_text, text_subject
-    from gradproof.checks.note.verify import Verification, reproduce, verify
+    from gradproof.checks.note.verification import Verification
+    from gradproof.checks.note.verify import reproduce, verify
     from gradproof.checks.sequential.mean_test import BeyondRange, MeanTest
     from gradproof.checks.sequential.sampler_test import SamplerTest
     from gradproof.checks.user.estimator import assert_unbiased, check_estimator
@@ -107,7 +108,8 @@ _HOMES = {
     "gradproof.checks.sequential.sampler_test": ("SamplerTest",),
     "gradproof.checks.sequential.mean_test": ("BeyondRange", "MeanTest"),
     "gradproof.checks.note.text": ("TextOptions", "prepare_text", "text_subject"),
-    "gradproof.checks.note.verify": ("Verification", "reproduce", "verify"),
+    "gradproof.checks.note.verification": ("Verification",),
+    "gradproof.checks.note.verify": ("reproduce", "verify"),
     "gradproof.derivations.claims": ("CLAIMS", "Claim"),
     "gradproof.estimators.backends": ("BackendMissing",),
     "gradproof.estimators.engine": ("NotAnOuterProduct", "entry_moments", "moments_table"),

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import os
 import shlex
 import zlib
@@ -21,8 +22,7 @@ from typing import TYPE_CHECKING, Any
 import pytest  # type: ignore[import-not-found,unused-ignore]
 
 import gradproof
-
-from . import snippet
+from gradproof.checks.user import snippet
 
 if TYPE_CHECKING:
     from gradproof.checks.user.estimator_report import EstimatorReport
@@ -33,8 +33,16 @@ if TYPE_CHECKING:
 ALPHA = 1e-6
 
 #: Under this name a test's report carries what was found: also from worker to controller, and
-#: also of a worker that crashed later.
+#: also of a worker that crashed later. JUnit's file has it as properties, one by one, whose names
+#: begin with it and the number of the check in its test.
 PROPERTY = "gradproof"
+
+#: What a test found, beside the test: see :class:`gradproof.checks.user.session.SessionCheck`.
+Facts = dict[str, Any]
+CHECKS = pytest.StashKey[list[Facts]]()
+
+#: Facts that are no property of a test: the page's.
+FOR_PAGES = ("section", "snippet")
 
 #: What the mark takes.
 MARKED = ("paths", "alpha")
@@ -54,6 +62,10 @@ class Checks:
         self._item = item
         self._mark_options = _mark_options(item)
         self._made = self._sampled = 0
+        item.stash[CHECKS] = []  # of a test that is run again, what counts is the last time
+        item.user_properties[:] = [
+            (name, value) for name, value in item.user_properties if not _is_ours(name)
+        ]
 
     def check(
         self, estimate: Callable[..., Any], inputs: Sequence[Any] = (), **options: Any
@@ -88,12 +100,18 @@ class Checks:
             checked = gradproof.check_estimator(estimate, inputs, **used)
         except Exception as error:
             name = used.get("name") or getattr(estimate, "__qualname__", type(estimate).__name__)
-            self._record(name=str(name), error=f"{type(error).__name__}: {error}")
-            error.add_note(self._how_to_repeat(estimate, inputs, used, snippet.draws_before(error)))
+            repeat = self._how_to_repeat(estimate, inputs, used, snippet.draws_before(error))
+            said = f"{type(error).__name__}: {error}"
+            self._record({"name": str(name), "error": said}, snippet=repeat)
+            error.add_note(repeat)
             raise
         self._sampled += checked.method == "sampled"
         alpha = used.get("alpha", 0.0) if checked.method == "sampled" else 0.0
-        self._record(**_facts(checked), alpha=float(alpha))
+        page = {}
+        if self._item.config.option.gradproof_html:
+            repeat = self._how_to_repeat(estimate, inputs, used)
+            page["section"] = dataclasses.replace(checked.section(), snippet=repeat).to_json()
+        self._record(_facts(checked) | {"alpha": float(alpha)}, **page)
         return checked, used
 
     def _defaults(self, *, samples: bool) -> dict[str, Any]:
@@ -112,8 +130,14 @@ class Checks:
         what = f"{self._item.config.option.gradproof_seed} {self._item.nodeid} {self._made}"
         return zlib.crc32(what.encode())
 
-    def _record(self, **facts: Any) -> None:
-        self._item.user_properties.append((PROPERTY, facts))
+    def _record(self, facts: Facts, **for_pages: str) -> None:
+        self._item.stash[CHECKS].append(facts | for_pages)
+        number = len(self._item.stash[CHECKS])
+        self._item.user_properties += [
+            (f"{PROPERTY}.{number}.{name}", str(value))
+            for name, value in facts.items()
+            if value != ""
+        ]
 
     def _how_to_repeat(
         self,
@@ -139,7 +163,11 @@ def _fixture(request: Any) -> Checks:
 gradproof_fixture = pytest.fixture(name="gradproof")(_fixture)
 
 
-def _facts(checked: EstimatorReport) -> dict[str, Any]:
+def _is_ours(name: str) -> bool:
+    return name.startswith(f"{PROPERTY}.")
+
+
+def _facts(checked: EstimatorReport) -> Facts:
     """What the summary says of a check, in types that pass from process to process."""
     worst = max(checked.comparisons, key=lambda one: (one.ratio, one.error))
     return {
@@ -147,11 +175,14 @@ def _facts(checked: EstimatorReport) -> dict[str, Any]:
         "verdict": checked.verdict,
         "method": checked.method,
         "paths": int(checked.paths),
+        "draws": int(checked.draws),
         "worst": f"{checked.worst.parameter}{list(checked.worst.index) or ''}",
         "off": float(worst.error),
         "bound": float(worst.bound),
+        "ratio": float(worst.ratio),
         "detectable": _largest(getattr(checked, "detectable", None)),
         "condition": str(getattr(checked, "condition", "")),
+        "along": str(getattr(checked, "along", "")),
     }
 
 
@@ -206,6 +237,12 @@ def pytest_addoption(parser: Any) -> None:
         help=f"Probability of a false alarm in each test that samples; checks by enumeration need "
         f"none. Default: {ALPHA:g}.",
     )
+    for suffix, what in (("html", "a page"), ("json", "a record")):
+        group.addoption(
+            f"--gradproof-{suffix}",
+            metavar="FILE",
+            help=f"Write {what} of all checks of the session here.",
+        )
     group.addoption(
         "--gradproof-seed",
         type=int,
@@ -238,13 +275,28 @@ def pytest_configure(config: Any) -> None:
         # Not from random's own generator: others seed that, and read it.
         config.option.gradproof_seed = int.from_bytes(os.urandom(4))
     config.pluginmanager.register(Session(), SESSION)
+    asked = config.option.gradproof_html or config.option.gradproof_json
+    if asked and not hasattr(config, "workerinput"):  # workers send what they found
+        config.pluginmanager.import_plugin("gradproof.pytest_files")
+        config.pluginmanager.get_plugin("gradproof.pytest_files").check_files(config)
+
+
+def _carry(item: Any, call: Any) -> Iterator[None]:
+    """Let a test's last report carry what its checks found."""
+    outcome: Any = yield
+    if call.when == "teardown":
+        setattr(outcome.get_result(), PROPERTY, item.stash.get(CHECKS, []))
+
+
+#: Called, not used as a decorator, as above.
+pytest_runtest_makereport = pytest.hookimpl(hookwrapper=True)(_carry)
 
 
 class Session:
     """What one session found."""
 
     def __init__(self) -> None:
-        self._records: list[dict[str, Any]] = []
+        self.records: list[Facts] = []
         self._failed: set[str] = set()
 
     def pytest_collection_modifyitems(self, items: list[Any]) -> None:
@@ -258,16 +310,15 @@ class Session:
         if report.failed:
             self._failed.add(report.nodeid)
         if report.when == "teardown":  # the last of a test, which has all of it
-            for name, facts in report.user_properties:
-                if name == PROPERTY:
-                    failed = report.nodeid in self._failed
-                    self._records.append({"test": report.nodeid, "failed": failed, **facts})
+            failed = report.nodeid in self._failed
+            for facts in getattr(report, PROPERTY, ()):
+                self.records.append({"test": report.nodeid, "failed": failed, **facts})
 
     def pytest_terminal_summary(self, terminalreporter: Any, config: Any) -> None:
         """Say what was checked, how, and what failed."""
-        if self._records:
+        if self.records:
             terminalreporter.write_sep("=", "gradproof")
-            for line in summary(self._records, config.option.gradproof_seed):
+            for line in summary(self.records, config.option.gradproof_seed):
                 terminalreporter.write_line(line)
 
 
@@ -276,7 +327,9 @@ def summary(records: Sequence[Mapping[str, Any]], seed: int) -> Iterator[str]:
     done = [check for check in records if "error" not in check]
     if enumerated := [check for check in done if check["method"] == "enumerated"]:
         paths = sum(check["paths"] for check in enumerated)
-        yield f"enumerated: {len(enumerated)} checks, {paths:,} paths"
+        along = sum(bool(check.get("along")) for check in enumerated)
+        only = f", {along} of them along one random direction only" if along else ""
+        yield f"enumerated: {len(enumerated)} checks, {paths:,} paths{only}"
     if sampled := [check for check in done if check["method"] == "sampled"]:
         conditions = dict.fromkeys(check["condition"] for check in sampled if check["condition"])
         yield (
@@ -297,8 +350,9 @@ def _trouble(found: Mapping[str, Any]) -> str:
     if "error" in found:
         return f"not checked, {found['error'].splitlines()[0]}"
     why = "rounding" if found["method"] == "enumerated" else "sampling noise"
+    along = f" {found['along']}" if found["along"] else ""
     condition = f", if {found['condition']}" if found["condition"] else ""
     return (
-        f"{found['verdict']}{condition}, {found['worst']} is off by {found['off']:.1e}, at most "
-        f"{found['bound']:.1e} is {why}"
+        f"{found['verdict']}{along}{condition}, {found['worst']} is off by {found['off']:.1e}, "
+        f"at most {found['bound']:.1e} is {why}"
     )

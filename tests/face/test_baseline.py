@@ -1,5 +1,6 @@
 """``gradproof baseline``: from a file to a verdict, and what is said of files that are none."""
 
+import html
 import json
 import re
 
@@ -67,14 +68,19 @@ def test_the_template_may_be_used(tmp_path, small):
     assert {each["group"] for each in record["variances"]} == {"e", "w", "phi", "theta"}
 
 
-def test_a_biased_one_may_not(wrong, small):
-    """Exit status 1, with the place, the size and what to do."""
-    found = run(f"{wrong}:batch_mean", *small)
+def test_a_biased_one_may_not(wrong, small, tmp_path):
+    """Exit status 1, with the place, the size and what to do; and a page that says so."""
+    page = tmp_path / "page.html"
+    found = run(f"{wrong}:batch_mean", *small, "--html", str(page))
     assert found.exit_code == 1, found.output
     assert "batch_mean may not be used: own-draw, own-mean, own-mean-alone" in found.output
     assert re.search(r"B of sentence \d, of \d, follows its own loss: with losses", found.output)
     assert "contains 1/N of its own loss: the score term keeps 1 - 1/N of it" in found.output
     assert "leave the sentence's own loss out of B" in found.output
+    kept = html.unescape(page.read_text(encoding="utf-8"))
+    for words in ("batch_mean", "refuted", "leave the sentence's own loss out of B"):
+        assert words in kept
+    assert f"gradproof baseline {wrong}:batch_mean {' '.join(small)} --seed 1" in kept
 
 
 def test_lost_digits_are_told(tmp_path, small):

@@ -21,6 +21,7 @@ COMMANDS = (
     "data",
     "derive",
     "plot",
+    "schema",
     "train",
     "verify",
 )

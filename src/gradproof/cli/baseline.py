@@ -26,6 +26,7 @@ from gradproof.estimators.training.training_options import make_task
 from gradproof.reference_models.batch import UNLABELLED
 from gradproof.reference_models.corpora import Corpus, Unit
 from gradproof.reference_models.model import group_of
+from gradproof.reports import html
 from gradproof.reports import variance as variance_figure
 from gradproof.reports.verdict_table import verdict_table
 
@@ -42,6 +43,7 @@ from .baseline_words import (
 )
 from .console import check_writable, clear_errors, finish, progress, show
 from .figures import check_figure, save
+from .repeat import command_line
 
 #: Sentences without a label: two are enumerated jointly, a baseline of the batch needs as many to
 #: show itself, and from the losses of all it learns and the search begins.
@@ -120,6 +122,7 @@ class PerToken:
 )
 @click.option("--figure", metavar="FILE", help="Draw the variance here (.svg, .png or .pdf).")
 @options.JSON
+@options.HTML
 @options.TRACEBACK
 @click.pass_context
 def command(
@@ -140,6 +143,7 @@ def command(
     framework: str | None,
     figure: str | None,
     json_file: str | None,
+    html_file: str | None,
     show_traceback: bool,
 ) -> None:
     """Verify a baseline of your own: may it be subtracted, and does it help?
@@ -162,6 +166,7 @@ def command(
         if figure is not None:
             check_figure(figure)
         check_writable(json_file)
+        check_writable(html_file, "--html")
         seed = fresh_seed() if seed is None else seed
         if checkpoint is None:
             table = dataclasses.replace(TEXT, text=text_column, label=label_column, unit=unit)
@@ -201,7 +206,12 @@ def command(
                 lambda axes: variance_figure.draw(axes, found, own=own, title=finding.name),
             )
     enough = finding.usable and (finding.helps or not must_lower)
-    finish(enough, json_file, lambda: written(finding, corpus, seed), show_traceback)
+    finish(
+        enough,
+        show_traceback,
+        (json_file, lambda: written(finding, corpus, seed)),
+        (html_file, lambda: page(finding, seed)),
+    )
 
 
 def _examined(
@@ -264,6 +274,21 @@ def _of_checkpoint(path: Path, given: dict[str, str], seed: int) -> tuple[Corpus
 def _imports_torch(module: ModuleType) -> bool:
     values = vars(module).values()
     return any(getattr(value, "__name__", "").split(".")[0] == "torch" for value in values)
+
+
+def page(finding: BaselineReport, seed: int) -> str:
+    """The page that one keeps, with what the command says."""
+    paragraphs = (
+        *troubles(finding),
+        *places(finding),
+        *noise_words(finding),
+        looked_at(finding),
+        summary(finding),
+    )
+    section = finding.section()
+    return html.page(
+        [dataclasses.replace(section, paragraphs=paragraphs, snippet=command_line(seed))]
+    )
 
 
 def written(finding: BaselineReport, corpus: Corpus, seed: int) -> str:

@@ -73,7 +73,7 @@ def command(
         show(row_table(result))
     show(summary_table(result))
     click.echo(f"\n{result.bugs} bugs, {len(result.rows) - result.bugs} right, seed {result.seed}")
-    finish(result.as_claimed, json_file, lambda: to_json(result), show_traceback)
+    finish(result.as_claimed, show_traceback, (json_file, lambda: to_json(result)))
 
 
 def _select_rows(only: tuple[str, ...]) -> list[str]:

@@ -15,7 +15,7 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from gradproof.checks.json_records import to_json
+from gradproof.checks.published_records import CHECK, to_record
 from gradproof.checks.sequential.wealth import ALPHA
 from gradproof.checks.user.estimator import check_estimator
 from gradproof.checks.user.estimator_report import EstimatorReport
@@ -24,6 +24,7 @@ from gradproof.estimators.enumeration.run import MOST_PATHS
 
 from . import options, user_file
 from .console import check_writable, clear_errors, finish, progress, show
+from .repeat import command_line
 from .user_file import FileError
 
 #: What a file may give besides the estimator; each is an option too, and its own default.
@@ -117,6 +118,7 @@ def _file_options(command: Callable[..., None]) -> Callable[..., None]:
 )
 @options.SEED
 @options.JSON
+@options.HTML
 @options.TRACEBACK
 def command(
     target: str | None,
@@ -126,6 +128,7 @@ def command(
     alpha: float,
     seed: int | None,
     json_file: str | None,
+    html_file: str | None,
     show_traceback: bool,
     **names: str | None,
 ) -> None:
@@ -152,6 +155,7 @@ def command(
         if target is None:
             return
         check_writable(json_file)
+        check_writable(html_file, "--html")
         estimate, module = user_file.load(target, "check", "reinforce")
         from_file = read(module, names)
         with progress() as show_progress:
@@ -160,7 +164,12 @@ def command(
     show(table(report))
     click.echo(f"\n{report.explain()}")
     click.echo(f"From the file, too: {', '.join(from_file.values())}.")
-    finish(report.unbiased, json_file, lambda: record_of(report, target), show_traceback)
+    finish(
+        report.unbiased,
+        show_traceback,
+        (json_file, lambda: record_of(report, target)),
+        (html_file, lambda: report.page(repeat=command_line(report.seed))),
+    )
 
 
 def read(module: types.ModuleType, names: dict[str, str | None]) -> dict[str, str]:
@@ -288,4 +297,5 @@ def table(report: EstimatorReport) -> Table:
 
 def record_of(report: EstimatorReport, target: str) -> str:
     """The whole record, as JSON."""
-    return to_json({"target": target, "unbiased": report.unbiased, **dataclasses.asdict(report)})
+    fields = dataclasses.asdict(report)
+    return to_record(CHECK, {"target": target, "unbiased": report.unbiased, **fields})

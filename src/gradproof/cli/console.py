@@ -115,16 +115,21 @@ def fail(message: str) -> NoReturn:
 
 
 def finish(
-    as_recorded: bool, file: str | None, record: Callable[[], str], show_traceback: bool
+    as_recorded: bool, show_traceback: bool, *files: tuple[str | None, Callable[[], str]]
 ) -> NoReturn:
-    """End with the exit status of a verdict, the record written where a file is asked for."""
-    if file is not None:
-        with clear_errors(show_traceback):
-            write_whole(Path(file), record())
+    """End with the exit status of a verdict, what was found written where files are asked for.
+
+    Args:
+        files: the name of each, None where it is not asked for, and what makes its content.
+    """
+    for name, content in files:
+        if name is not None:
+            with clear_errors(show_traceback):
+                write_whole(Path(name), content())
     sys.exit(AS_RECORDED if as_recorded else NOT_AS_RECORDED)
 
 
-def check_writable(name: str | None) -> None:
+def check_writable(name: str | None, option: str = "--json") -> None:
     """Find out that a file cannot be written before the work is done; None: none is asked for.
 
     Raises:
@@ -133,7 +138,9 @@ def check_writable(name: str | None) -> None:
     if name is None:
         return
     if not name:
-        raise FileNotFoundError("cannot write evidence: the file's name is ''; give one to --json")
+        raise FileNotFoundError(
+            f"cannot write evidence: the file's name is ''; give one to {option}"
+        )
     if name == "-":
         raise FileNotFoundError("cannot write to '-', which is not a file; give a file's name")
     path = Path(name)

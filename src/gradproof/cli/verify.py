@@ -14,6 +14,7 @@ from gradproof.reports.verdict_table import refutations, summary, surprises, ver
 
 from . import options, text_options
 from .console import check_writable, clear_errors, finish, progress, show
+from .repeat import command_line
 
 
 @click.command("verify")
@@ -70,6 +71,7 @@ from .console import check_writable, clear_errors, finish, progress, show
 @options.JOBS
 @click.option("--explain", is_flag=True, help="Print a counterexample for what is refuted.")
 @options.JSON
+@options.HTML
 @options.TRACEBACK
 def command(
     models: tuple[str, ...],
@@ -86,6 +88,7 @@ def command(
     jobs: int,
     explain: bool,
     json_file: str | None,
+    html_file: str | None,
     show_traceback: bool,
 ) -> None:
     """Settle the claims about an estimator, on real text and on drawn cases.
@@ -99,6 +102,7 @@ def command(
     """
     with clear_errors(show_traceback), progress() as report:
         check_writable(json_file)
+        check_writable(html_file, "--html")
         result = verify(
             models=models or tuple(MODELS),
             data=data,
@@ -122,4 +126,9 @@ def command(
         if said:
             click.echo(said)
     click.echo(f"\n{summary(result.evidence, result.seed)}")
-    finish(result.as_expected, json_file, result.to_json, show_traceback)
+    finish(
+        result.as_expected,
+        show_traceback,
+        (json_file, result.to_json),
+        (html_file, lambda: result.page(repeat=command_line(result.seed))),
+    )

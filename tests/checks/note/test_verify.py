@@ -17,7 +17,8 @@ from gradproof.checks.note.cases import GaussianCase, typical_tabular
 from gradproof.checks.note.jobs import Runner, VerificationPlan, run_jobs
 from gradproof.checks.note.registry import CHECKS
 from gradproof.checks.note.text import TextOptions, prepare_text, text_subject
-from gradproof.checks.note.verify import Verification, reproduce, verify
+from gradproof.checks.note.verification import Verification
+from gradproof.checks.note.verify import reproduce, verify
 from gradproof.estimators import backends
 from gradproof.reference_models.batch import UNLABELLED
 from gradproof.reference_models.corpora import CorpusError, load
