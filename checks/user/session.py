@@ -19,7 +19,8 @@ class SessionCheck:
 
     ``test`` is the test's name and ``failed`` whether it failed. ``worst`` is the entry that is
     ``off`` most in units of its ``bound``, and ``ratio`` how much that is. ``detectable``,
-    ``condition`` and ``alpha`` are of checks that sample.
+    ``condition`` and ``alpha`` are of checks that sample, and ``along`` of those that compare one
+    direction only.
     """
 
     test: str
@@ -35,6 +36,7 @@ class SessionCheck:
     ratio: float = 0.0
     detectable: float = 0.0
     condition: str = ""
+    along: str = ""
     alpha: float = 0.0
     error: str = ""
 
@@ -62,7 +64,7 @@ def session_section(record: SessionRecord) -> Section:
         (
             check.test,
             check.name,
-            check.verdict or NOT_CHECKED,
+            f"{check.verdict} {check.along}".strip() or NOT_CHECKED,
             small(check.off) if check.verdict else "-",
             small(check.bound) if check.verdict else "-",
             f"{check.paths or check.draws:,}" if check.verdict else "-",

@@ -350,7 +350,7 @@ def _trouble(found: Mapping[str, Any]) -> str:
     if "error" in found:
         return f"not checked, {found['error'].splitlines()[0]}"
     why = "rounding" if found["method"] == "enumerated" else "sampling noise"
-    along = f" {found['along']}" if found["along"] else ""
+    along = f" {found['along']}" if found.get("along") else ""
     condition = f", if {found['condition']}" if found["condition"] else ""
     return (
         f"{found['verdict']}{along}{condition}, {found['worst']} is off by {found['off']:.1e}, "

@@ -1,5 +1,6 @@
 """fast=True: slopes along one random direction, and what they cannot see; goals by parameter."""
 
+import importlib
 import math
 
 import numpy as np
@@ -42,8 +43,16 @@ def test_a_right_estimator_holds_along_a_direction_and_says_so():
     assert "unbiased along one random direction (seed=" in said
     assert "a bias that is orthogonal to it, or nearly so, is not seen" in said
     seed = int(said.split("seed=")[1].split(")")[0])
+    assert seed == found.seed
     again = check_estimator(estimate, [logits()], objective=cost, fast=True, seed=seed)
     assert again.exact == found.exact
+    assert f"seed={seed}" in found.snippet
+    assert found.headline().worst.startswith(found.along)
+    assert ("compared", found.along) in found.section().facts
+    (line,) = importlib.import_module("gradproof.pytest_plugin").summary([
+        {"method": "enumerated", "paths": 4, "along": found.along, "verdict": "holds"}
+    ], 0)  # fmt: skip
+    assert line.endswith("1 of them along one random direction only")
 
 
 @pytest.mark.parametrize("wrong", [0.99, -1.0, 0.0])
