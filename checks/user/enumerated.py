@@ -72,38 +72,39 @@ class EnumeratedCheck:
         )
         off = np.abs(moments.mean() - layout.row(self._exact.value))
         self._spread = bounds.wide
-        self._compare_within(bounds.wide.bound)
+        self._compare_within()
         with np.errstate(invalid="ignore"):
             surely = bool((off <= bounds.least + layout.row(self._exact.error)).all())
         # What one direction may hide is no more than its bound: that is worth measuring.
         if self._projection is not None or not (surely and judge(self._comparisons) == HOLDS):
             self._exact = self._exact.with_measured_error()
             self._spread = bounds.best()
-            self._compare_within(self._spread.bound)
+            self._compare_within()
             if self._is_small(COARSEST):  # and some of the other paths may be coarser inside
                 self._spread = bounds.thorough()
-                self._compare_within(self._spread.bound)
-            bound = self._spread.bound + layout.row(self._exact.error)
-            bound += self._rounding_of_slopes()
+                self._compare_within()
+            bound = self._bound + layout.row(self._exact.error)
             self._unmeasured = bool((off <= bound + bounds.unmeasured_bound()).all())
 
-    def _rounding_of_slopes(self) -> float:
-        """What the rounding of entries does to slopes, beside what shows in the slopes alone."""
+    @property
+    def _bound(self) -> np.ndarray:
+        """What rounding may have done to each number that is compared, (P,)."""
         if self._projection is None:
-            return 0.0
+            return self._spread.bound
+        # What it does to entries, beside what shows in their slopes alone.
         if self._spread.measured:
-            return self._projection.rounding(1.0, EPS)
+            return self._spread.bound + self._projection.rounding(1.0, EPS)
         step = max(self._estimator.precision, self._precision, self._moments.precision)
-        return self._projection.rounding(ROUNDINGS, step)
+        return self._spread.bound + self._projection.rounding(ROUNDINGS, step)
 
     def _is_small(self, share: float) -> bool:
         """Whether something is off, and nothing by more than this share of what it should be."""
         off = [one for one in self._comparisons if one.ratio > 1.0]
         return bool(off) and all(one.error <= share * one.signal for one in off)
 
-    def _compare_within(self, bounds: np.ndarray) -> None:
+    def _compare_within(self) -> None:
         moments, layout = self._moments, self._moments.layout
-        bounds = bounds + self._rounding_of_slopes()
+        bounds = self._bound
         mean, sizes = layout.split(moments.mean()), layout.split(moments.size())
         scale = float(moments.size().max(initial=0.0))
         by_name = layout.split(np.where(np.isfinite(bounds), bounds, FAR))
@@ -157,7 +158,7 @@ class EnumeratedCheck:
     def _excuse_exact(self) -> bool:
         """An exact gradient that was made by differences, say."""
         off = {key: np.abs(self._mean[key] - value) for key, value in self._exact.value.items()}
-        bounds = self._moments.layout.split(self._spread.bound)
+        bounds = self._moments.layout.split(self._bound)
         for key, error in off.items():
             allowed = GAP * (bounds[key] + self._exact.error[key]) + self._exact.unstated[key]
             if not (error <= allowed).all():
@@ -190,7 +191,7 @@ class EnumeratedCheck:
         off = np.abs(later.mean() - layout.row(self._exact.value))
         # Whatever rounding did to the first, four times that for the second, which it knows less
         # of.
-        allowed = GAP * (self._spread.bound + layout.row(self._exact.error))
+        allowed = GAP * (self._bound + layout.row(self._exact.error))
         if (off <= allowed).all():
             return
         place = int(np.argmax(np.where(np.isfinite(off), off, np.inf) - allowed))
@@ -282,7 +283,7 @@ class EnumeratedCheck:
         if self._projection is not None:
             return []  # what a slope leaves out may be off in another way
         moments = self._moments
-        bounds, size = (moments.layout.split(row) for row in (self._spread.bound, moments.size()))
+        bounds, size = (moments.layout.split(row) for row in (self._bound, moments.size()))
         error = {key: bounds[key] + self._exact.error[key] for key in self._exact.value}
         return usual_reasons(self._mean, self._exact.value, error, size, moments.draws)
 

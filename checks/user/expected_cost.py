@@ -93,7 +93,7 @@ def gradient_of_mean(
     # Handlers stay where they are, from one enumeration to the next.
     with Handling(objective, reset, list(inputs), dict(leaves)):
         mean = expectation.repeated_mean()
-        automatic = _automatic_gradient(objective, inputs, leaves, paths, reset)
+        automatic = automatic_gradient(objective, inputs, leaves, paths, reset)
         if automatic is None:
             return _by_differences(expectation, mean, leaves, coarsest, progress=progress)
         unseen, wrong = find_unseen(expectation, mean, leaves, automatic, coarsest)
@@ -103,7 +103,7 @@ def gradient_of_mean(
             return automatic
         # All is made anew in each run of the objective, so that it moves with the parameters: it is
         # the graph that lacks something, and differences that are right.
-        _check_made_within(objective, inputs, leaves, paths, reset)
+        check_made_within(objective, inputs, leaves, paths, reset)
         by_differences = _by_differences(expectation, mean, leaves, coarsest, wrong, progress)
         return _replace_by_differences(automatic, by_differences)
 
@@ -165,7 +165,7 @@ def _check_memory(inputs: Sequence[Any], leaves: Mapping[str, Any]) -> None:
                 )
 
 
-def _check_made_within(
+def check_made_within(
     objective: Callable[..., Any],
     inputs: Sequence[Any],
     leaves: Mapping[str, Any],
@@ -191,7 +191,7 @@ def _check_made_within(
         )
 
 
-def _automatic_gradient(
+def automatic_gradient(
     objective: Callable[..., Any],
     inputs: Sequence[Any],
     leaves: Mapping[str, Any],

@@ -79,14 +79,25 @@ def gradient_of_objective(
             which = f"the objective of {name}" if name else "the objective"
             raise type(refused)(
                 f"{which} cannot be enumerated, as it must be even where the estimator is "
-                f"sampled: {refused}; pass exact= instead, or check a smaller problem (the first "
-                "two sentences, two steps of an episode, a batch of two): a bias that comes from "
-                "the code is there as well"
+                f"sampled: {refused}; {_instead(refused)}"
             ) from refused
     if direction is not None:
         estimator.project = direction.projection(goals)
     notes = (parameters.note, *(mean.note for mean in means))
     return _joined(means, " ".join(note for note in notes if note))
+
+
+def _instead(refused: Exception) -> str:
+    """What to do where an objective cannot be enumerated."""
+    if isinstance(refused, TooManyPaths):
+        return (
+            "pass exact= instead, or check a smaller problem (the first two sentences, two steps "
+            "of an episode, a batch of two): a bias that comes from the code is there as well"
+        )
+    return (
+        "pass exact= instead (in closed form, or by quadrature), or draw from a few outcomes in "
+        "its place: a bias that comes from the code is there as well"
+    )
 
 
 def _by_entry(

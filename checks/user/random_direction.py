@@ -27,10 +27,11 @@ from gradproof.estimators.enumeration.gradients import (
 )
 from gradproof.estimators.enumeration.handling import Handling
 from gradproof.estimators.enumeration.outcomes import EPS
-from gradproof.estimators.enumeration.slopes import KINK, SMOOTH
+from gradproof.estimators.enumeration.slopes import KINK, SMOOTH, Slope
 
+from ..evidence import GAP
 from .differentiated_by import Parameters
-from .expected_cost import check_movable
+from .expected_cost import automatic_gradient, check_made_within, check_movable
 from .mean_slopes import (
     MeanGradient,
     kink_message,
@@ -198,9 +199,33 @@ def slope_of_mean(
         raise NotDifferentiable(
             unknown_slope_message(f"a random direction (seed={direction.seed})", slope.reason)
         )
+    _check_graph(objective, estimator, leaves, towards, slope, paths, reset)
     key = slope_name(name)
     return MeanGradient(
         {key: np.asarray(slope.value)},
         {key: np.asarray(slope.error)},
         "by differences of the enumerated objective along one random direction",
     )
+
+
+def _check_graph(
+    objective: Callable[..., Any],
+    estimator: Estimator,
+    leaves: Mapping[str, Any],
+    towards: Mapping[str, np.ndarray],
+    slope: Slope,
+    paths: int,
+    reset: Callable[[], object] | None,
+) -> None:
+    """Whether differences see all that PyTorch's graph knows to depend on the parameters.
+
+    Raises:
+        NotDifferentiable: if something was made from them before the objective is called.
+    """
+    automatic = automatic_gradient(objective, estimator.inputs, leaves, paths, reset)
+    if automatic is None:
+        return
+    along = sum(float((automatic.gradient[name] * way).sum()) for name, way in towards.items())
+    error = sum(float((automatic.error[name] * abs(way)).sum()) for name, way in towards.items())
+    if abs(along - slope.value) > GAP * (error + slope.error):
+        check_made_within(objective, estimator.inputs, leaves, paths, reset)

@@ -6,6 +6,7 @@ that are read-only, numbers of Python) is given to the function as a copy, made 
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import dataclasses
 import functools
@@ -109,8 +110,12 @@ class MovableInputs:
         self._inputs = list(inputs)
         self.leaves: dict[str, Any] = {}
         self._copies: dict[str, InputArray] = {}
+        places = collections.Counter(
+            id(leaf) for value in self._inputs for _, leaf in leaves(value)
+        )
         for name, each in chosen.items():
-            if _is_written_to(each.array):
+            # What stands in two places moves in one of them.
+            if _is_written_to(each.array) and places[id(each.array)] == 1:
                 self.leaves[name] = each.array
             else:
                 self.leaves[name] = np.array(each.array, order="C")

@@ -8,6 +8,7 @@ import pytest
 
 from gradproof import check_estimator
 from gradproof.checks.user.expected_cost import NotDifferentiable
+from gradproof.estimators.enumeration.run import TooManyPaths, UnsupportedDraw
 
 COSTS = np.array([1.0, 3.0, 2.0])
 Pair = collections.namedtuple("Pair", "w, b")
@@ -143,6 +144,41 @@ def test_what_may_be_either_is_an_error_that_wrt_settles():
         check_estimator(first, inputs, objective=both_cost, wrt=inputs[0].copy())
     with pytest.raises(NotDifferentiable, match=r"\(psi \(3,\)\) have the names of none of them"):
         check_estimator(lambda theta, phi: {"psi": first(theta, phi)}, inputs, objective=both_cost)
+
+
+def test_one_array_that_is_two_arguments_moves_in_one_of_them():
+    """Each gradient is by its own argument."""
+    theta = two()[0]
+
+    def named(theta, phi):
+        by_theta, by_phi = by_both(theta, phi)
+        return {"theta": by_theta, "phi": by_phi}
+
+    assert check_estimator(named, [theta, theta], objective=both_cost).verdict == "holds"
+
+    def twice(theta, phi):  # as if both moved
+        return {key: 2.0 * value for key, value in named(theta, phi).items()}
+
+    assert check_estimator(twice, [theta, theta], objective=both_cost).verdict == "refuted"
+
+
+def test_an_objective_that_cannot_be_enumerated_says_what_to_do():
+    """Of too many draws some would fit; of a normal number none."""
+    theta = two()[0]
+
+    def many(theta):
+        return sum(COSTS[label(theta)] for _ in range(12))
+
+    with pytest.raises(TooManyPaths, match=r"a run makes 12 draws.* its first 8 draws have 6,561"):
+        check_estimator(lambda theta: theta, [theta], objective=many)
+    with pytest.raises(TooManyPaths, match="check a smaller problem"):
+        check_estimator(lambda theta: theta, [theta], objective=many, paths=9)
+    with pytest.raises(UnsupportedDraw, match=r"pass exact= instead \(in closed form, or by"):
+        check_estimator(
+            lambda theta: theta,
+            [theta],
+            objective=lambda theta: np.random.normal(theta.sum()),  # noqa: NPY002
+        )
 
 
 def test_a_number_of_python_is_moved():

@@ -264,3 +264,28 @@ def test_tensors_are_matched_by_the_names_of_arguments(torch):
         check_estimator(
             lambda theta, phi: {"theta": named(theta, phi)["theta"]}, inputs, objective=objective
         )
+
+
+@pytest.mark.torch
+def test_what_was_made_before_is_found_along_a_direction_too(torch):
+    """It does not move, and a right estimator would be refuted."""
+    theta = torch.tensor([0.3, -0.2, 0.5], dtype=torch.float64, requires_grad=True)
+    costs = torch.tensor([1.0, 3.0, 2.0], dtype=torch.float64)
+    made = 1.0 * theta
+
+    def policy(logits):
+        return torch.distributions.Categorical(logits=logits)
+
+    def right(theta):
+        y = policy(theta).sample()
+        return costs[y] * policy(theta).log_prob(y)
+
+    with pytest.raises(ValueError, match=r"made from .* before it is called"):
+        check_estimator(right, [theta], objective=lambda _: costs[policy(made).sample()], fast=True)
+    found = check_estimator(  # what the graph lacks is seen by differences
+        right,
+        [theta],
+        objective=lambda theta: costs[policy(theta.detach()).sample()].item(),
+        fast=True,
+    )
+    assert found.verdict == "holds"
