@@ -6,7 +6,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from gradproof import check_estimator
+from gradproof import check_estimator, check_surrogate
 from gradproof.checks.user.expected_cost import NotDifferentiable
 from gradproof.estimators.enumeration.run import TooManyPaths, UnsupportedDraw
 
@@ -144,6 +144,13 @@ def test_what_may_be_either_is_an_error_that_wrt_settles():
         check_estimator(first, inputs, objective=both_cost, wrt=inputs[0].copy())
     with pytest.raises(NotDifferentiable, match=r"\(psi \(3,\)\) have the names of none of them"):
         check_estimator(lambda theta, phi: {"psi": first(theta, phi)}, inputs, objective=both_cost)
+
+
+def test_arrays_are_no_wrt_of_a_surrogate():
+    """Which differentiates by all of them; it says so, and does not leave it out."""
+    theta = two()[0]
+    with pytest.raises(TypeError, match="all arrays of real numbers among the inputs"):
+        check_surrogate(lambda theta: 1.0, [theta], gradient=lambda theta: theta, wrt=theta)
 
 
 def test_one_array_that_is_two_arguments_moves_in_one_of_them():
