@@ -1,4 +1,4 @@
-"""Write docs/answer.md, the README, docs/shares.svg and docs/estimators.svg anew, from the records.
+"""Write docs/answer.md, docs/note.md, docs/shares.svg and docs/estimators.svg from the records.
 
     python benchmarks/answer.py
 
@@ -14,9 +14,10 @@ from gradproof.checks.json_records import from_json
 from gradproof.checks.variance.record_texts import other_texts
 from gradproof.checks.variance.records import EstimatorTable, Training
 from gradproof.cli.figures import save
-from gradproof.reports.answer import fill, measured_runs, title
+from gradproof.reports.answer import fill, measured_runs
 from gradproof.reports.estimator_table import draw as draw_table
 from gradproof.reports.estimator_table import layout as layout_table
+from gradproof.reports.plain_names import run_name
 from gradproof.reports.shares import draw_runs, layout_runs
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -46,12 +47,12 @@ def main() -> None:
         if other is not None:
             print(other)
     table = estimator_table(ROOT / "docs" / "records" / "estimators.json")
-    for path in (ROOT / "docs" / "answer.md", ROOT / "README.md"):
+    for path in (ROOT / "docs" / "answer.md", ROOT / "docs" / "note.md"):
         page = fill(path.read_text(encoding="utf-8"), runs, table)
         path.write_text(page, encoding="utf-8")
     shown = measured_runs(runs)
     stages = [run.stages for run in shown]
-    titles = [title(run) for run in shown]
+    titles = [run_name(run) for run in shown]
     save(
         str(ROOT / "docs" / "shares.svg"),
         layout_runs(stages),

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from .json_records import NOT_FINITE
+from .published_records import published_fields
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -75,8 +76,9 @@ class SchemaWriter:
     def fields(self, kind: type) -> dict[str, Any]:
         """The schema of each field of a record, by name."""
         hints = typing.get_type_hints(kind)
-        names = [field.name for field in dataclasses.fields(kind)]
-        rows = {name: hints[name] for name in names} | dict(self._more.get(kind, {}))
+        rows = {name: hints[name] for name in published_fields(kind)} | dict(
+            self._more.get(kind, {})
+        )
         return {name: self.schema(type_of) for name, type_of in rows.items()}
 
     def _reference(self, kind: type) -> dict[str, Any]:

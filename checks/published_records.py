@@ -7,6 +7,7 @@ pass that it does not know.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,15 @@ SCHEMA_VERSION = 1
 
 #: The names of the records: of one check of an estimator, of a verification, of a session of tests.
 CHECK, VERIFY, SESSION = "check", "verify", "session"
+
+#: Of a field that no record has, such as all paths: there are too many to be read.
+UNPUBLISHED = {"published": False}
+
+
+def published_fields(kind: Any) -> dict[str, dataclasses.Field[Any]]:
+    """The fields of a dataclass, or of one of its kind, that its record has, by name."""
+    fields = dataclasses.fields(kind)
+    return {field.name: field for field in fields if field.metadata.get("published", True)}
 
 
 def to_record(name: str, fields: Mapping[str, Any]) -> str:

@@ -206,7 +206,7 @@ def _second_draw() -> tuple[Proof, Counterexample]:
             "from the estimate's mean",
         ),
         Counterexample(
-            title="a drawn again for L gives the same gradient",
+            title="drawing a again for L gives the same gradient",
             setting="a = e or -e, equally likely; two labels, q_1 = (1 + a)/2, L_1 = a, L_2 = 0, "
             "at e = 1/2: E[q_1 L_1] = e²/2 has the gradient e, and E[q_1] E[L_1] = 0 has none; "
             "the term in log q is the same in both",

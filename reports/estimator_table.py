@@ -11,6 +11,7 @@ import numpy as np
 
 from gradproof.checks.variance.records import EstimatorRun, EstimatorStage, EstimatorTable
 
+from .plain_names import data_name
 from .style import PAGE, FigureLayout, line_style
 
 #: Names of the rows by estimator and baseline, in the order of the table.
@@ -158,7 +159,7 @@ def draw(axes: Any, table: EstimatorTable) -> Any:
         panel.set_xscale("log")
         panel.set_ylim(0.0, 1.0)
         panel.set_xlabel("seconds of steps")
-        panel.set_title(f"{data}, K = {classes}", loc="left")
+        panel.set_title(f"{data_name(data)} (K = {classes})", loc="left")
     panels[0].set_ylabel("accuracy, held out")
     panels[0].figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center",
                             ncols=4, frameon=False)  # fmt: skip

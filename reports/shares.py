@@ -15,18 +15,21 @@ from .stages import (
     BEST,
     NONE,
     WHEN,
-    by_key,
-    labels,
     mark,
+    ordered,
     pick,
     places,
     rows_down,
     rule_rows,
+    share_of,
     stage_legend,
 )
 from .style import COLUMN, GREY, PAGE, FigureLayout
 
 LABEL = "share of the removable variance, in %"
+
+#: What to say of an axis whose steps are no equal shares.
+OF_NINES = (LABEL, "each step leaves a tenth as much", "100 is the best B of each sentence")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,10 +90,12 @@ def draw(axes: Any, stages: Sequence[Stage], *, title: str = "") -> Any:
         axes: of matplotlib; returned.
     """
     shown = pick(stages)
-    _panels([axes], [shown])
-    axes.set_xlabel(LABEL)
+    scale, more = _panels([axes], [shown])
+    axes.set_xlabel("\n".join(OF_NINES) if scale is NINES else LABEL)
     axes.set_title(title, loc="left", pad=18.0)
-    stage_legend(axes, shown)
+    # One line has no room for four in a column.
+    names = [f"{stage.step:,}" for stage in shown]
+    stage_legend(axes, shown, [f"step {names[0]}", *names[1:]], more)
     return axes
 
 
@@ -114,23 +119,27 @@ def draw_runs(
             f"runs with {', '.join(str(len(stages)) for stages in runs)} stages cannot be drawn "
             "side by side; measure them at as many"
         )
-    _panels(axes, shown)
+    scale, more = _panels(axes, shown)
     for panel, title in zip(axes, titles, strict=True):
         panel.set_title(title, loc="left", pad=18.0)
         ticks = [tick for tick in panel.get_xticks() if tick not in CROWDED]
         panel.set_xticks(ticks, map(_percent, ticks))
-    axes[0].figure.supxlabel(LABEL, fontsize=7.0)
+    label = "; ".join(OF_NINES) if scale is NINES else LABEL
+    axes[0].figure.supxlabel(label, fontsize=7.0)
     steps = {tuple(stage.step for stage in stages) for stages in shown}
     names = None if len(steps) == 1 else [*WHEN[: len(shown[0]) - 1], WHEN[-1]]
-    stage_legend(axes[0], shown[0], names)
+    stage_legend(axes[0], shown[0], names, more)
     return axes
 
 
-def _panels(axes: Sequence[Any], runs: Sequence[Sequence[Stage]]) -> None:
-    """The marks of each run in its panel; rows, scale and ends of the axis are those of all."""
+def _panels(axes: Sequence[Any], runs: Sequence[Sequence[Stage]]) -> tuple[Scale, list[Any]]:
+    """The marks of each run in its panel; rows, scale and ends of the axis are those of all.
+
+    The scale, and a mark that says what arrows are, if there is one.
+    """
     rows = _rows(runs)
     rows_down(axes[0], list(rows.values()))
-    shares = [[[_share(stage, key) for stage in stages] for key in rows] for stages in runs]
+    shares = [[[share_of(stage, key) for stage in stages] for key in rows] for stages in runs]
     seen = [share for each in shares for row in each for share in row if not math.isnan(share)]
     scale = NINES if seen and float(np.median(seen)) > NEARLY else EVEN
     for panel, each in zip(axes, shares, strict=True):
@@ -139,6 +148,18 @@ def _panels(axes: Sequence[Any], runs: Sequence[Sequence[Stage]]) -> None:
         for place, row in enumerate(each):
             _row(panel, place, row, scale)
         _axis(panel, seen, scale)
+    return scale, _arrows(axes[0], seen, scale)
+
+
+def _arrows(axes: Any, seen: Sequence[float], scale: Scale) -> list[Any]:
+    """What an arrow is, on either side."""
+    more = f"above {_percent(scale.most)} %", any(share > scale.most for share in seen), ">"
+    less = f"below {_percent(scale.least)} %", any(share < scale.least for share in seen), "<"
+    return [
+        axes.plot([], [], shape, color="0.5", ms=3.0, label=name)[0]
+        for name, there, shape in (less, more)
+        if there
+    ]
 
 
 def _axis(axes: Any, seen: Sequence[float], scale: Scale) -> None:
@@ -161,21 +182,7 @@ def _axis(axes: Any, seen: Sequence[float], scale: Scale) -> None:
 
 def _rows(runs: Sequence[Sequence[Stage]]) -> dict[Any, str]:
     """Rows to show by key, the best of the last stages first; none and best are lines."""
-    every = [stage for stages in runs for stage in stages]
-    names = {key: name for key, name in labels(every).items() if key[0] not in (NONE, BEST)}
-    last = {key: _mean([_share(stages[-1], key) for stages in runs]) for key in names}
-    return {key: names[key] for key in sorted(names, key=last.__getitem__, reverse=True)}
-
-
-def _mean(shares: Sequence[float]) -> float:
-    """Of those that there are; below all others if there is none."""
-    known = [share for share in shares if not math.isnan(share)]
-    return sum(known) / len(known) if known else -math.inf
-
-
-def _share(stage: Stage, key: Any) -> float:
-    found = by_key(stage).get(key)
-    return math.nan if found is None else found.share
+    return {key: name for key, name in ordered(runs).items() if key[0] not in (NONE, BEST)}
 
 
 def _row(axes: Any, row: int, shares: Sequence[float], scale: Scale) -> None:
@@ -204,7 +211,8 @@ def _note(axes: Any, text: str, x: float, row: int, shift: float, side: str) -> 
 
 
 def _numbers(shares: Sequence[float]) -> str:
-    return ", ".join(dict.fromkeys(map(_percent, shares)))  # once where print shows no difference
+    said = dict.fromkeys(map(_percent, shares))  # once where print shows no difference
+    return f"{', '.join(said)} %" if said else ""
 
 
 def _percent(share: float) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from gradproof.checks.variance.records import BaselineVariance, Stage
 
+from .plain_names import baseline_name, fit_name
 from .style import BLACK, SKY, VERMILION
 
 #: Light to dark and round to square: early to late, in colour and in grey.
@@ -37,12 +39,42 @@ def pick(stages: Sequence[Stage]) -> tuple[Stage, ...]:
 
 def labels(stages: Sequence[Stage]) -> dict[tuple[str, str], str]:
     """A name for each baseline and fit of any stage; the fit is said where there are several."""
+    return _labels(stages, str, str)
+
+
+def _labels(
+    stages: Sequence[Stage], of_baseline: Callable[[str], str], of_fit: Callable[[str], str]
+) -> dict[tuple[str, str], str]:
     keys = list(dict.fromkeys(_key(row) for stage in stages for row in stage.rows))
     several = [baseline for baseline, _ in keys]
     return {
-        (baseline, fit): f"{baseline}, {fit}" if fit and several.count(baseline) > 1 else baseline
+        (baseline, fit): of_baseline(baseline)
+        + (f", {of_fit(fit)}" if fit and several.count(baseline) > 1 else "")
         for baseline, fit in keys
     }
+
+
+def ordered(runs: Sequence[Sequence[Stage]]) -> dict[tuple[str, str], str]:
+    """The same in words, in the order of what they remove at the last stage, the most first.
+
+    Of several runs in the mean. All figures have these names, and this order.
+    """
+    stages = [stage for stages in runs for stage in stages]
+    names = _labels(stages, baseline_name, fit_name)
+    last = {key: _mean([share_of(run[-1], key) for run in runs]) for key in names}
+    return {key: names[key] for key in sorted(names, key=last.__getitem__, reverse=True)}
+
+
+def share_of(stage: Stage, key: tuple[str, str]) -> float:
+    """The share that a baseline removes at a stage; NaN if it is not there."""
+    rows = by_key(stage)
+    return rows[key].share if key in rows else math.nan
+
+
+def _mean(shares: Sequence[float]) -> float:
+    """Of those that there are; below all others if there is none."""
+    known = [share for share in shares if not math.isnan(share)]
+    return sum(known) / len(known) if known else -math.inf
 
 
 def by_key(stage: Stage) -> dict[tuple[str, str], BaselineVariance]:
@@ -80,13 +112,23 @@ def mark(place: int) -> dict[str, Any]:
     return {"marker": shape, "color": colour, "linestyle": "none", "markersize": 3.0}
 
 
-def stage_legend(axes: Any, stages: Sequence[Stage], names: Sequence[str] | None = None) -> None:
-    """Which mark is which stage, in a line above the panels; by its step if no names are given."""
+def stage_legend(
+    axes: Any,
+    stages: Sequence[Stage],
+    names: Sequence[str] | None = None,
+    more: Sequence[Any] = (),
+) -> None:
+    """Which mark is which stage, in a line above the panels; by its step if no names are given.
+
+    Args:
+        more: marks that mean something else, with their labels.
+    """
     said = names or [f"step {stage.step:,}" for stage in stages]
     handles = [
         axes.plot([], [], label=name, **mark(place))[0]
         for place, (_, name) in enumerate(zip(stages, said, strict=True))
     ]
+    handles += more
     axes.figure.legend(
         handles=handles, loc="outside upper right", ncols=len(handles), frameon=False,
         handletextpad=0.2, columnspacing=1.0,

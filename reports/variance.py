@@ -8,10 +8,8 @@ from typing import Any
 
 from gradproof.checks.evidence import Curve
 
+from .plain_names import number
 from .style import GREY, ORANGE, PAGE, FigureLayout, group_style, name_lines
-
-#: Behind words that may lie over a curve.
-PATCH = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5}
 
 LAYOUT = FigureLayout(width=0.75 * PAGE, height=2.8)
 
@@ -24,7 +22,7 @@ def draw(
     Args:
         axes: of matplotlib; returned.
         own: the mean of a baseline that is looked at, and the variance with it: a point, or an
-            arrow at the edge that it lies beyond, with its numbers.
+            arrow at the edge that it lies beyond; its numbers stand above the panel.
     """
     low, high = sorted((0.0, curve.limit))
     axes.axvspan(low, high, color="0.92", zorder=0, label="a baseline helps")
@@ -33,7 +31,7 @@ def draw(
     axes.axhline(curve.per_sentence, color=GREY, lw=0.8, label="best B of each sentence")
     ends.append(("best B of each sentence", curve.baselines[-1], curve.per_sentence, GREY))
     axes.plot([curve.best], [curve.least], "o", color="black", label="best constant")
-    helps = f"helps from {low:.3g} to {high:.3g}, most at B* = {curve.best:.3g}"
+    helps = f"helps from {number(low)} to {number(high)}, most at B* = {number(curve.best)}"
     _write_beside(axes, helps, (low + high) / 2.0, 1.01, ha="center")
     axes.set_xlim(curve.baselines[0], curve.baselines[-1])
     axes.set_xlabel("constant baseline B, in nats")
@@ -46,32 +44,30 @@ def draw(
 
 
 def _mark_own(axes: Any, baseline: float, variance: float) -> None:
-    """A point, if it is on the panel; else an arrow from its nearest place there, outwards."""
+    """A point, if it is on the panel; else an arrow to its nearest place there.
+
+    What it is stands above the panel, where no line is.
+    """
     (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
     axes.set_ylim(bottom, top)  # what is marked must not move what it is compared with
     across = (baseline - left) / (right - left)
     up = math.log(max(variance, sys.float_info.min) / bottom) / math.log(top / bottom)
-    text = f"yours: B = {baseline:.3g}, variance {variance:.3g}"
-    if 0.0 <= across <= 1.0 and 0.0 <= up <= 1.0:
+    on_panel = 0.0 <= across <= 1.0 and 0.0 <= up <= 1.0
+    beyond = "" if on_panel else ", beyond the panel"
+    text = f"yours: B = {number(baseline)}, variance {number(variance)}{beyond}"
+    axes.set_title(text, loc="right", pad=12.0, color=ORANGE, fontsize=6.0)
+    if on_panel:
         axes.plot([baseline], [variance], "D", color=ORANGE, zorder=4, label="yours")
-        side = "left" if across < 0.5 else "right"
-        away = 5.0 if side == "left" else -5.0
-        axes.annotate(
-            text, (baseline, variance), (away, 5.0), textcoords="offset points",
-            color=ORANGE, fontsize=6.0, ha=side, annotation_clip=False, bbox=PATCH,
-        )  # fmt: skip
         return
     edge = [min(max(place, 0.0), 1.0) for place in (across, up)]
-    beyond = 0 if edge[0] != across else 1  # the axis that it is off, the horizontal one first
-    edge[1 - beyond] = min(max(edge[1 - beyond], 0.05), 0.95)  # not on the frame
+    off = 0 if edge[0] != across else 1  # the axis that it is off, the horizontal one first
+    edge[1 - off] = min(max(edge[1 - off], 0.05), 0.95)  # not on the frame
     tail = list(edge)
-    tail[beyond] = abs(edge[beyond] - 0.1)
-    side = "left" if edge[0] < 0.5 else "right"
+    tail[off] = abs(edge[off] - 0.08)
     axes.annotate(
-        text, edge, tail, xycoords="axes fraction", textcoords="axes fraction", color=ORANGE,
-        fontsize=6.0, ha="center" if beyond else side, va="center", label="yours", zorder=5,
-        bbox=PATCH,
-        arrowprops={"arrowstyle": "->", "color": ORANGE, "lw": 1.2, "shrinkA": 1, "shrinkB": 0},
+        "", edge, tail, xycoords="axes fraction", textcoords="axes fraction", label="yours",
+        arrowprops={"arrowstyle": "->", "color": ORANGE, "lw": 1.5, "shrinkA": 0, "shrinkB": 0},
+        zorder=5,
     )  # fmt: skip
 
 

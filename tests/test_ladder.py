@@ -31,12 +31,19 @@ ENUMERATION = "gradproof.estimators.enumeration"
 #: What all rooms know: it knows nothing itself.
 GROUND = "gradproof.errors"
 
-#: A report shows itself when somebody asks it to, and only then: the one file that asks upwards, in
-#: functions, and what it asks.
-SHOWING, SHOWN = "gradproof.checks.report", ("gradproof.reports.html", "gradproof.reports.markdown")
+#: A report shows and draws itself when somebody asks it to, and only then: the files that ask
+#: upwards, in functions, and what each asks.
+SHOWING = {
+    "gradproof.checks.report": ("gradproof.reports.html", "gradproof.reports.markdown"),
+    "gradproof.checks.user.plotted_report": ("gradproof.reports.report_figure",),
+}
 
 #: What a report is, and what it shows of itself as data.
-REPORT = ("gradproof.checks.report", "gradproof.checks.section")
+REPORT = (
+    "gradproof.checks.report",
+    "gradproof.checks.section",
+    "gradproof.checks.published_records",
+)
 
 #: What serves whoever has an estimator of their own, and all that each may know of the rest.
 OF_ANYONE = {
@@ -62,12 +69,14 @@ OF_ANYONE = {
         "gradproof.checks.user",
         "gradproof.cli",
         "gradproof.estimators.user_code",
+        "gradproof.reports.paper_sizes",
+        "gradproof.reports.report_figure",
         ENUMERATION,
     ),
 }
 
 FRAMEWORKS = frozenset({"jax", "pytensor", "theano", "torch"})
-DRAWING = frozenset({"matplotlib"})  # a third of the time that a command takes to start
+DRAWING = frozenset({"matplotlib", "tueplots"})  # a third of the time that a command takes to start
 
 # Each room, and what it may know of besides itself. The face may know of everything.
 LADDER = {
@@ -81,6 +90,8 @@ LADDER = {
         "gradproof.checks.benchmark.results",
         "gradproof.checks.section",
         "gradproof.checks.versions",
+        "gradproof.checks.user.estimate_law",
+        "gradproof.checks.user.plotted_report",
     ),
 }
 
@@ -220,7 +231,7 @@ def drawing(found: Import) -> str | None:
 
 def shows(found: Import) -> bool:
     """Whether a report asks to be shown, which it does in a function that somebody calls."""
-    return found.importer == SHOWING and found.in_function and found.target in SHOWN
+    return found.in_function and found.target in SHOWING.get(found.importer, ())
 
 
 def local(found: Import) -> str | None:
@@ -249,7 +260,7 @@ def upwards(found: Import) -> str | None:
 
 def of_the_note(found: Import) -> str | None:
     """Whoever enumerates anyone's estimator knows itself only."""
-    if not below(found.target, "gradproof"):
+    if not below(found.target, "gradproof") or shows(found):
         return None
     for home, allowed in OF_ANYONE.items():
         if below(found.importer, home) and not below(found.target, home, GROUND, *allowed):
@@ -274,6 +285,8 @@ def cycle(imports: list[Import], modules: set[str]) -> list[str]:
     """The first import cycle, one line an edge; [] when there is none."""
     edges: dict[str, dict[str, str]] = {name: {} for name in modules}
     for found in imports:
+        if shows(found):
+            continue  # it is when somebody asks to be shown, long after both were loaded
         # `from package import name` asks for a module of that name, or else for the package itself.
         for target in (found.target, found.target.rpartition(".")[0]):
             if target in modules and found.importer in modules:
@@ -346,7 +359,8 @@ PLANTED = {
         {"reports/a.py": "from gradproof.checks import evidence, evidence_of_more\n"},
         "reports/a.py:1: imports gradproof.checks.evidence_of_more, but gradproof.reports may know "
         "only gradproof.checks.evidence, gradproof.checks.variance.records, "
-        "gradproof.checks.benchmark.results, gradproof.checks.section, gradproof.checks.versions; ",
+        "gradproof.checks.benchmark.results, gradproof.checks.section, gradproof.checks.versions, "
+        "gradproof.checks.user.estimate_law, gradproof.checks.user.plotted_report; ",
     ),
     "a report that asks upwards when it loads": (
         {"checks/report.py": "from gradproof.reports import html\n"},

@@ -44,7 +44,11 @@ def own_files(names) -> set[str]:
 
 def test_each_room_is_linked():
     """A link to a folder at the root, by a path that is the same in every checkout."""
-    links = {path.name: os.readlink(path) for path in FACE.iterdir() if path.is_symlink()}
+    links = {
+        path.name: Path(os.readlink(path)).as_posix()
+        for path in FACE.iterdir()
+        if path.is_symlink()
+    }
     assert links == {room: f"../../{room}" for room in ROOMS}
 
 
@@ -122,7 +126,7 @@ def wanted(*tables: list) -> set[str]:
 EXTRAS = PROJECT["project"]["optional-dependencies"]
 GROUPS = PROJECT["dependency-groups"]
 ASKED = {
-    "current.txt": [EXTRAS["note"], EXTRAS["torch"], *GROUPS.values()],
+    "current.txt": [EXTRAS["note"], EXTRAS["plot"], EXTRAS["torch"], *GROUPS.values()],
     "theano.txt": [EXTRAS["note"], EXTRAS["torch"], EXTRAS["theano"], GROUPS["test"]],
 }
 
@@ -137,6 +141,43 @@ def test_constraints_pin_what_is_asked_for(name, tables):
     assert wanted(PROJECT["project"]["dependencies"], *tables) - pinned == set()
 
 
+def test_the_version_stands_in_one_place():
+    """All others read it from the installed package's metadata, or do without."""
+    version = PROJECT["project"]["version"]
+    assert gradproof.__version__ == importlib.metadata.version("gradproof")
+    named = [
+        name
+        for name in ("CITATION.cff", "setup.py", "src/gradproof/__init__.py", "tox.ini")
+        if re.search(rf"(?<![\d.]){re.escape(version)}(?![\d.])", (ROOT / name).read_text("utf-8"))
+    ]
+    assert named == []
+
+
+def test_each_python_that_is_named_is_tested():
+    """From the oldest on, without a cap, and in the workflow on each system."""
+    project = PROJECT["project"]
+    assert project["requires-python"] == ">=3.11"
+    head = "Programming Language :: Python :: 3."
+    named = [row.removeprefix(head) for row in project["classifiers"] if row.startswith(head)]
+    workflow = (ROOT / ".github" / "workflows" / "tests.yml").read_text("utf-8")
+    tested = re.search(r"^ +python: \[(.*)\]$", workflow, re.MULTILINE)
+    assert tested
+    assert re.findall(r'"3\.(\d+)"', tested[1]) == named == ["11", "12", "13", "14"]
+    for system in ("ubuntu", "macos", "windows"):
+        assert f"{system}-latest" in workflow
+
+
+def test_the_workflow_runs_what_the_readme_names():
+    """Its command for all tests, and environments that there are."""
+    workflow = (ROOT / ".github" / "workflows" / "tests.yml").read_text("utf-8")
+    assert "python -m pip install tox && tox run" in (ROOT / "README.md").read_text("utf-8")
+    assert "run: python -m pip install tox && tox run --skip" in workflow
+    tox = (ROOT / "tox.ini").read_text("utf-8")
+    for names in re.findall(r"tox run -e (\S+)", workflow):
+        for name in names.split(","):
+            assert f"[testenv:{name}]" in tox
+
+
 def test_the_core_needs_five_packages():
     """Whoever checks an estimator of their own installs no more than these."""
     core = {"numpy", "scipy", "click", "jinja2", "rich"}
@@ -146,7 +187,7 @@ def test_the_core_needs_five_packages():
 CORE = """
 import sys
 
-MISSING = {"autograd", "faker", "hypothesis", "matplotlib", "sympy", "theano", "torch"}
+MISSING = {"autograd", "faker", "hypothesis", "matplotlib", "sympy", "theano", "torch", "tueplots"}
 
 class Missing:
     def find_spec(self, name, path=None, target=None):

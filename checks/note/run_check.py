@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import random
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from hypothesis import HealthCheck, Phase, Verbosity, find, settings
+from hypothesis import HealthCheck, Phase, Verbosity, configuration, find, settings
 from hypothesis.errors import NoSuchExample
 
 from gradproof.estimators.note.bench import Bench
@@ -114,12 +116,13 @@ def search(check: Check, bench: Bench, *, examples: int, seed: int) -> tuple[lis
     refuting = typical if typical is not None and refutes(typical) else None
     on_typical = len(comparisons)
     try:
-        case = find(
-            check.cases,
-            refutes,
-            settings=_settings(examples),
-            random=random.Random(f"{seed} {check.id}"),
-        )
+        with _no_folder():
+            case = find(
+                check.cases,
+                refutes,
+                settings=_settings(examples),
+                random=random.Random(f"{seed} {check.id}"),
+            )
     except NoSuchExample:
         return comparisons, refuting
     # Of the cases that were tried on the way, the smallest says it all.
@@ -129,6 +132,19 @@ def search(check: Check, bench: Bench, *, examples: int, seed: int) -> tuple[lis
 def of_kind(kind: str, comparisons: list[Comparison]) -> list[Comparison]:
     """Comparisons, marked as of a kind of subject."""
     return [dataclasses.replace(comparison, kind=kind) for comparison in comparisons]
+
+
+@contextlib.contextmanager
+def _no_folder() -> Iterator[None]:
+    """Hypothesis writes nothing where the user is: it keeps constants of sources in .hypothesis."""
+    folder = configuration.storage_directory(intent_to_write=False)
+    home: Any = getattr(folder, "home_directory", folder)  # a path in older versions
+    with tempfile.TemporaryDirectory() as elsewhere:
+        configuration.set_hypothesis_home_dir(elsewhere)
+        try:
+            yield
+        finally:
+            configuration.set_hypothesis_home_dir(home)
 
 
 def _settings(examples: int) -> settings:

@@ -27,7 +27,9 @@ from ..evidence import (
     worst_of,
 )
 from .estimand import MADE, SINGLE, UNMEASURED, Estimand
+from .estimate_law import EstimateLaw, keep_law
 from .estimator_report import EstimatorReport, bias_at
+from .plotted_report import ratios_of
 from .random_direction import Projection
 from .usual_reasons import usual_reasons
 
@@ -46,13 +48,17 @@ class EnumeratedCheck:
         enumeration: Enumeration,
         exact: Estimand,
         precision: float,
+        keep_paths: bool = False,
     ) -> None:
+        self._keep_paths = keep_paths
+        self._law: EstimateLaw | str | None = None
         self._label, self._estimator, self._enumeration = label, estimator, enumeration
         self._exact, self._precision = exact, precision
         project = estimator.project
         self._projection = project if isinstance(project, Projection) else None
         self._reason = ""
         self._unmeasured = False
+        self._bounds: dict[str, np.ndarray] = {}
 
     def look(self) -> None:
         """Run all paths, and compare."""
@@ -63,6 +69,9 @@ class EnumeratedCheck:
         self._changed = self._enumeration.changed
         if self._verdict == HOLDS and self._changed and not self._estimator.resets:
             self._look_later()
+        if self._keep_paths:  # last: it runs all paths once more, and decides nothing
+            ratios = ratios_of(self._mean, self._exact.value, self._bounds)
+            self._law = keep_law(self._enumeration, self._moments, self._moments.layout.row(ratios))
 
     def _compare(self) -> None:
         """With bounds that cost nothing where they decide, with measured ones where they do not."""
@@ -111,11 +120,12 @@ class EnumeratedCheck:
         comparisons: list[Comparison] = []
         for key, value in self._exact.value.items():
             own = self._exact.error[key]
+            self._bounds[key] = np.minimum(by_name[key] + own, FAR)
             one = compare_entries(
                 key,
                 mean[key],
                 value,
-                np.minimum(by_name[key] + own, FAR),
+                self._bounds[key],
                 self._label,
                 sizes=sizes[key],
                 scale=scale,
@@ -227,6 +237,8 @@ class EnumeratedCheck:
             repeats=self._enumeration.repeats,
             reason=self._reason,
             along="" if self._projection is None else self._projection.words,
+            bounds=self._bounds,
+            law=self._law if isinstance(self._law, EstimateLaw) else None,
         )
 
     def _notes(self) -> list[str]:
@@ -235,6 +247,8 @@ class EnumeratedCheck:
         if self._projection is not None:
             bound = max(one.bound for one in self._comparisons)
             notes.append(self._projection.note(bound, self._verdict == REFUTED))
+        if isinstance(self._law, str):
+            notes.append(f"Paths were not kept, for {self._law}.")
         if self._exact.note:
             notes.append(self._exact.note)
         if not self._moments.draws:

@@ -23,7 +23,7 @@ from .estimator_report import Biased, EstimatorReport
 from .expected_cost import check_precision
 from .jax_keys import FreshKeys
 from .objective import gradient_of_objective
-from .progress import Progress
+from .progress import Progress, telling
 from .random_direction import Projection
 from .sampled import Samples, check_sampling, sample
 from .sampled_report import report_on_samples
@@ -46,8 +46,9 @@ def check_estimator(
     reset: Callable[[], object] | None = None,
     returns: str | None = None,
     precision: float = 0.0,
+    keep_paths: bool = False,
     name: str | None = None,
-    progress: Callable[[int, int, str], object] | None = None,
+    progress: Progress | bool | None = None,
 ) -> EstimatorReport:
     """Is a stochastic gradient estimator unbiased: is its mean the gradient that it estimates?
 
@@ -102,8 +103,11 @@ def check_estimator(
         precision: of the coarsest arithmetic within, as the step from 1 to the next number, where
             it cannot be measured: ``np.finfo(np.float32).eps`` for a model in single precision that
             no framework of ours computes.
-        progress: called for each run: how many were made, of at most how many, of what. Default: a
-            line on standard error after two seconds, where that is a terminal.
+        keep_paths: keep what is returned on each path, for the report's ``guilty_paths()`` and
+            ``plot()``. All paths are run once more for it; no verdict depends on it, and memory is
+            bounded: where there is no room for all entries, the worst are kept.
+        progress: called for each run: how many were made, of about how many, of what. None: a line
+            on standard error after two seconds, if that is a terminal; False: nothing.
 
     Raises:
         NotEnumerable: for an unsupported draw, too many paths, or nondeterministic code.
@@ -119,8 +123,8 @@ def check_estimator(
     label = name or str(getattr(estimate, "__qualname__", type(estimate).__name__))
     estimator = Estimator(estimate, inputs, wrt=wrt, reset=reset, returns=returns)
     _check_estimand(exact, objective, exact_error, fast)
-    with Progress(progress, paths) as shown:
-        estimator.tell = shown.tell
+    with telling(progress, paths) as listener:
+        estimator.listener = listener
         if objective is None:
             estimand = exact_gradient(exact, estimator, exact_error=exact_error)
         else:
@@ -132,16 +136,19 @@ def check_estimator(
                 precision=precision,
                 fast=fast,
                 seed=seed,
-                progress=shown,
             )
         _check_entries(estimand.value)
         try:
             with Enumeration(estimator, paths) as enumeration:
-                check = EnumeratedCheck(label, estimator, enumeration, estimand, precision)
+                check = EnumeratedCheck(
+                    label, estimator, enumeration, estimand, precision, keep_paths
+                )
                 check.look()
         except (UnsupportedDraw, TooManyPaths) as error:
             if not draws:
                 raise type(error)(f"{error}; pass draws= to sample it instead") from error
+            if listener is not None:
+                listener.sample(draws)
             estimand = _finitely_measured(estimand)
             samples = _sample(estimator, estimand, draws, alpha, rarest, seed, precision)
             seconds = time.perf_counter() - started
@@ -251,6 +258,7 @@ def assert_unbiased(
         Biased: unless the mean is the exact gradient; its message names the worst entry.
         Other errors: as :func:`check_estimator`.
     """
+    __tracebackhide__ = True  # of pytest: the message says all
     checked = check_estimator(estimate, inputs, **options)
     if not checked.unbiased:
         raise Biased(checked)

@@ -19,9 +19,11 @@ from ..evidence import (
     unresolved_quantities,
     worst_of,
 )
-from ..report import Report
+from ..published_records import UNPUBLISHED
 from ..section import Headline, Section
-from .sections import entry_table, input_table, ratios_of, small
+from .estimate_law import EstimateLaw, GuiltyPath
+from .plotted_report import Entry, PlottedReport, locate, ratios_of
+from .sections import entry_table, input_table, largest_ratios, small
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Bias:
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
-class EstimatorReport(Report):
+class EstimatorReport(PlottedReport):
     """The report on one estimator; asserts, tables and figures only read it.
 
     ``method`` is ``enumerated`` or ``sampled``. ``mean`` and ``variance`` are over all paths, by
@@ -47,7 +49,9 @@ class EstimatorReport(Report):
     facts that no verdict depends on. ``along`` is the direction that was compared, where that is
     all that was: then moments are of slopes. ``seed`` is that of the samples or the direction, None
     where none was given, and ``snippet`` has lines that repeat the check, as far as what it was
-    given can be written.
+    given can be written. ``bounds`` are those of every entry, by parameter; of samples the smallest
+    bias that would have been seen there. ``law`` has the estimates of all paths, if they were to be
+    kept.
     """
 
     name: str
@@ -71,10 +75,52 @@ class EstimatorReport(Report):
     along: str = ""
     seed: int | None = None
     snippet: str = ""
+    bounds: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    law: EstimateLaw | None = dataclasses.field(default=None, metadata=UNPUBLISHED)
 
     condition_words: ClassVar[str] = (
         "report.unbiased, read report.verdict, or let gradproof.assert_unbiased raise an error"
     )
+
+    @property
+    def ratios(self) -> Mapping[str, np.ndarray]:
+        """The error of each entry in units of its bound, by parameter; 0 where both are 0."""
+        return ratios_of(self.mean, self.exact, self.bounds)
+
+    @property
+    def estimand(self) -> Mapping[str, np.ndarray]:
+        """What the mean should be, by parameter."""
+        return self.exact
+
+    @property
+    def path_law(self) -> EstimateLaw | None:
+        """The estimates of all paths, if they were kept."""
+        return self.law
+
+    @property
+    def ratio_words(self) -> str:
+        """What ``ratios`` are, for an axis."""
+        return "bias / smallest that would be seen" if self.method == "sampled" else "bias / bound"
+
+    def guilty_paths(self, entry: Entry | None = None, most: int = 6) -> tuple[GuiltyPath, ...]:
+        """The outcomes with the largest shares of an entry's bias; none if it is within its bound.
+
+        Args:
+            entry: "W[0, 3]", or ("W", (0, 3)). Default: the worst.
+            most: paths that are listed.
+
+        Raises:
+            ValueError: if paths were not kept, or there is no such entry.
+        """
+        name, index = locate(entry, self.ratios)
+        if self.law is None:
+            raise ValueError(
+                "no paths were kept; pass keep_paths=True to check_estimator, which enumerates "
+                "them once more"
+            )
+        if self.ratios[name][index] <= 1.0:
+            return ()
+        return self.law.guilty_paths(name, index, float(self.exact[name][index]), most)
 
     @property
     def unbiased(self) -> bool:
@@ -140,7 +186,7 @@ class EstimatorReport(Report):
             paragraphs=tuple(self.explain().splitlines()),
             facts=self._facts(),
             tables=(input_table(self.comparisons, *moments), entry_table(*moments)),
-            ratios=ratios_of(self.comparisons),
+            ratios=largest_ratios(self.comparisons),
             snippet=self.snippet,
         )
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from gradproof.estimators.enumeration.differences import cost
 from gradproof.estimators.enumeration.enumeration import Enumeration
-from gradproof.estimators.enumeration.estimator import arrays_in
+from gradproof.estimators.enumeration.estimator import Listener, arrays_in
 from gradproof.estimators.enumeration.expectation import (
     EnumeratedMean,
     Expectation,
@@ -28,7 +28,6 @@ from gradproof.estimators.enumeration.run import MOST_PATHS, NotEnumerable
 from gradproof.estimators.enumeration.spread import RoundingBounds
 
 from .mean_slopes import ByName, MeanGradient, refuse_kinks, refuse_unknown, slopes_by_entry
-from .progress import Progress
 from .witnesses import find_unseen
 
 #: Runs of a cost that differences may take before they are not worth waiting for.
@@ -59,9 +58,8 @@ def gradient_of_mean(
     paths: int = MOST_PATHS,
     reset: Callable[[], object] | None = None,
     coarsest: float = 0.0,
-    tell: Callable[[], object] | None = None,
+    listener: Listener | None = None,
     arguments: Callable[[], Sequence[Any]] | None = None,
-    progress: Progress | None = None,
 ) -> MeanGradient:
     """The gradient of E[objective], over the outcomes of what it draws.
 
@@ -72,9 +70,8 @@ def gradient_of_mean(
         objective: draws, and returns a number; called with ``inputs``.
         leaves: arrays or tensors among or behind the inputs, moved and put back.
         coarsest: precision that is at least to be allowed for.
-        tell: called once a run, to tell of it.
+        listener: is told of each run.
         arguments: makes what it is called with, where leaves are copies of what is in the inputs.
-        progress: is told how many runs are ahead.
 
     Raises:
         NotDifferentiable: if there is nothing to move, too much, a kink, or no finite number.
@@ -87,7 +84,7 @@ def gradient_of_mean(
         beside=(dict(leaves),),
         paths=paths,
         reset=reset,
-        tell=tell,
+        listener=listener,
         arguments=arguments,
     )
     # Handlers stay where they are, from one enumeration to the next.
@@ -95,7 +92,7 @@ def gradient_of_mean(
         mean = expectation.repeated_mean()
         automatic = automatic_gradient(objective, inputs, leaves, paths, reset)
         if automatic is None:
-            return _by_differences(expectation, mean, leaves, coarsest, progress=progress)
+            return _by_differences(expectation, mean, leaves, coarsest)
         unseen, wrong = find_unseen(expectation, mean, leaves, automatic, coarsest)
         error = {name: own + unseen[name] for name, own in automatic.error.items()}
         automatic = dataclasses.replace(automatic, error=error)
@@ -104,7 +101,7 @@ def gradient_of_mean(
         # All is made anew in each run of the objective, so that it moves with the parameters: it is
         # the graph that lacks something, and differences that are right.
         check_made_within(objective, inputs, leaves, paths, reset)
-        by_differences = _by_differences(expectation, mean, leaves, coarsest, wrong, progress)
+        by_differences = _by_differences(expectation, mean, leaves, coarsest, wrong)
         return _replace_by_differences(automatic, by_differences)
 
 
@@ -253,7 +250,6 @@ def _by_differences(
     leaves: Mapping[str, Any],
     coarsest: float,
     lost: Collection[str] | None = None,
-    progress: Progress | None = None,
 ) -> MeanGradient:
     """By each entry; of those that are ``lost`` to PyTorch's graph, if there is one."""
     chosen = {name: leaf for name, leaf in leaves.items() if lost is None or name in lost}
@@ -270,11 +266,7 @@ def _by_differences(
             f"differences, more than {MOST_RUNS:,}: pass fast=True (the slope along one random "
             "direction), or a smaller problem; or pass exact= instead"
         )
-    if progress is not None:
-        progress.expect(runs, "fast=True compares one random direction instead")
     by_name = slopes_by_entry(expectation, leaves, coarsest, chosen)
-    if progress is not None:
-        progress.expect(0)
     for name, slopes in by_name.items():
         refuse_kinks(name, slopes)
         refuse_unknown(name, slopes)

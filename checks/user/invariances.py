@@ -34,6 +34,7 @@ from ..evidence import (
 from ..report import Report
 from ..section import Headline, Ratio, Section, SectionTable
 from . import snippet
+from .progress import Progress, telling
 from .sections import comparison_table, small
 
 #: What is added to a cost or a baseline: no round number, and of the size of many costs.
@@ -166,6 +167,7 @@ def check_invariances(
     averaged: bool = False,
     classes: int = 0,
     paths: int = MOST_PATHS,
+    progress: Progress | bool | None = None,
 ) -> InvarianceReport:
     """Is the mean of an estimator invariant as it must be, whatever the exact gradient is?
 
@@ -181,6 +183,7 @@ def check_invariances(
         sentences: N, for ``rows``: the mean of all is the sum over each alone.
         averaged: it is their average.
         classes: K, for ``relabel``, which must leave the mean as it is.
+        progress: as of :func:`.estimator.check_estimator`.
 
     Raises:
         TypeError: if the maker takes none of the keywords, so that nothing could be compared.
@@ -191,9 +194,11 @@ def check_invariances(
     name = str(getattr(make, "__qualname__", type(make).__name__))
     comparisons: dict[str, Comparison] = {}
     with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(telling(progress, paths))
 
         def mean(**changes: Any) -> _Mean:
             estimator = Estimator(make(**changes), inputs, wrt=wrt)
+            estimator.listener = listener
             enumeration = stack.enter_context(Enumeration(estimator, paths))
             return _Mean(enumeration, estimator)
 

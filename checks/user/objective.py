@@ -19,7 +19,6 @@ from .differentiated_by import Parameters, differentiated_by
 from .estimand import Estimand
 from .expected_cost import gradient_of_mean
 from .mean_slopes import MeanGradient
-from .progress import Progress
 from .random_direction import Direction, slope_of_mean
 
 #: An objective, and the parameters whose gradients are those of its mean, by a name for it.
@@ -35,7 +34,6 @@ def gradient_of_objective(
     precision: float = 0.0,
     fast: bool = False,
     seed: int | None = None,
-    progress: Progress | None = None,
 ) -> Estimand:
     """The gradient of the mean of an objective, or of each of several, as an estimand.
 
@@ -45,7 +43,6 @@ def gradient_of_objective(
         paths, reset, precision: as of :func:`.estimator.check_estimator`.
         fast: whether along one random direction only.
         seed: of that direction; None: a new one.
-        progress: is told how many runs are ahead.
 
     Raises:
         NotDifferentiable, NotEnumerable: as :func:`.expected_cost.gradient_of_mean`.
@@ -59,9 +56,7 @@ def gradient_of_objective(
         mine = dataclasses.replace(parameters, leaves=leaves)
         try:
             if direction is None:
-                means.append(
-                    _by_entry(function, estimator, mine, paths, reset, precision, progress)
-                )
+                means.append(_by_entry(function, estimator, mine, paths, reset, precision))
             else:
                 means.append(
                     slope_of_mean(
@@ -107,7 +102,6 @@ def _by_entry(
     paths: int,
     reset: Callable[[], object] | None,
     precision: float,
-    progress: Progress | None,
 ) -> MeanGradient:
     parameters.check_not_kept(function)
     return gradient_of_mean(
@@ -117,9 +111,8 @@ def _by_entry(
         paths=paths,
         reset=reset,
         coarsest=precision,
-        tell=estimator.tell,
+        listener=estimator.listener,
         arguments=parameters.movable,
-        progress=progress,
     )
 
 

@@ -1,105 +1,135 @@
-"""How far a check is: for whoever asks to be told, or in a line on a terminal after two seconds."""
+"""Progress of a check: how many runs of how many, and how long still; a line on a terminal."""
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sys
 import time
-from collections.abc import Callable
-from types import TracebackType
-from typing import TextIO
+from collections.abc import Callable, Iterator
+from typing import Any, TextIO
 
-#: Seconds before a line is written, and between two of them.
-WAIT, AGAIN = 2.0, 0.5
+from gradproof.estimators.enumeration.run import Path
+from gradproof.estimators.enumeration.tree_size import duration
+
+#: Called for each run: how many were made, of about how many, of what.
+Progress = Callable[[int, int, str], object]
+
+#: Seconds before anything is shown, and from one time to the next.
+PATIENCE, EVERY = 2.0, 0.2
+
+#: Paths from which on a time is named: the first ones compile, and import.
+FEW = 8
 
 
-class Progress:
-    """Counts runs, and tells of them until it is left.
+class RunProgress:
+    """Reports each run, of about how many, and about how long the others take.
+
+    How many paths there are is estimated from the share of their tree that is behind, as if all its
+    branches were alike.
 
     Args:
-        report: called for each run, as ``progress=`` of a check. None: a line is written, if
-            ``stream`` is a terminal.
-        most: runs that there may be, for ``report``.
-        stream: standard error, unless it is another.
-        clock: seconds, from any time on.
+        most: paths that may be run in one enumeration.
     """
 
     def __init__(
-        self,
-        report: Callable[[int, int, str], object] | None,
-        most: int,
-        *,
-        stream: TextIO | None = None,
-        clock: Callable[[], float] = time.perf_counter,
+        self, report: Progress, most: int, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._report, self._most, self._clock = report, most, clock
-        self._stream = sys.stderr if stream is None else stream
-        self._shows = report is None and _is_terminal(self._stream)
-        self._done, self._start = 0, clock()
-        self._next = self._start + WAIT
-        self._ahead: tuple[int, int, float, str] | None = None
-        self._written = 0
+        self._runs = self._paths = self._samples = 0
+        self._behind, self._started = 0.0, clock()
 
-    def __enter__(self) -> Progress:
-        return self
+    def run(self) -> None:
+        """A run is about to be made."""
+        self._runs += 1
+        left, seconds = self._left()
+        about = f", about {duration(seconds)} left" if seconds is not None else ""
+        self._report(self._runs, self._runs + left, f"runs{about}")
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.expect(0)
-        if self._written:
-            self._write("")
+    def path(self, path: Path[Any]) -> None:
+        """A path was run, the next in its enumeration."""
+        behind = path.behind
+        if behind <= self._behind or not self._paths:  # of another enumeration
+            self._paths, self._started = 0, self._clock()
+        self._paths += 1
+        self._behind = behind
 
-    @property
-    def tell(self) -> Callable[[], object] | None:
-        """Is to be called once a run; None if nobody wants to know."""
-        return self if self._report is not None or self._shows else None
+    def sample(self, draws: int) -> None:
+        """From now on so many samples are taken, at most."""
+        self._samples, self._started = self._runs + draws, self._clock()
+        self._sampled_from = self._runs
 
-    def expect(self, runs: int, advice: str = "") -> None:
-        """So many runs are ahead; 0: nobody knows how many.
-
-        Args:
-            advice: what would take fewer.
-        """
-        self._ahead = (self._done, runs, self._clock(), advice) if runs else None
-
-    def __call__(self) -> None:
-        """One more run begins."""
-        self._done += 1
-        if self._report is not None:
-            self._report(self._done, max(self._done, self._most), "runs, at most")
-        elif self._shows and self._clock() >= self._next:
-            self._next = self._clock() + AGAIN
-            self._write(self._line())
-
-    def _line(self) -> str:
-        line = f"gradproof: {self._done:,} runs in {_duration(self._clock() - self._start)}"
-        if self._ahead is None:
-            return line
-        before, runs, since, advice = self._ahead
-        done = max(1, self._done - before)
-        left = max(0, runs - done) * (self._clock() - since) / done
-        line += f", some {_duration(left)} more for {runs:,} of the objective"
-        return f"{line}; {advice}" if advice else line
-
-    def _write(self, line: str) -> None:
-        """Over the last line."""
-        line = line[: shutil.get_terminal_size().columns - 1]
-        self._stream.write(f"\r{line.ljust(self._written)}\r{line}")
-        self._stream.flush()
-        self._written = len(line)
+    def _left(self) -> tuple[int, float | None]:
+        """Runs that are left, and seconds where they can be told."""
+        spent = self._clock() - self._started
+        if self._samples:
+            left, made = max(0, self._samples - self._runs), self._runs - self._sampled_from
+            return left, spent / made * left if made >= FEW else None
+        if not 0.0 < self._behind < 1.0:
+            return 0, None
+        ahead = (1.0 - self._behind) / self._behind
+        paths = min(self._paths * ahead, float(self._most))
+        return round(paths), spent / self._paths * paths if self._paths >= FEW else None
 
 
-def _is_terminal(stream: TextIO | None) -> bool:
-    """Whether somebody may be waiting in front of it; there is no stream under some servers."""
-    return stream is not None and not stream.closed and stream.isatty()
+class TerminalLine:
+    """A line on a terminal once something takes longer than two seconds, and gone afterwards."""
+
+    def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
+        self._stream, self._clock = stream, clock
+        self._next, self._width = clock() + PATIENCE, 0
+
+    def __call__(self, done: int, total: int, what: str) -> None:
+        """Show how many were made, of about how many."""
+        now = self._clock()
+        if now < self._next:
+            return
+        self._next = now + EVERY
+        text = f"gradproof: {done:,} of about {total:,} {what} (progress=False hides this)"
+        text = text[: shutil.get_terminal_size().columns - 1]
+        self._write(f"\r{text.ljust(self._width)}")
+        self._width = len(text)
+
+    def clear(self) -> None:
+        """Leave the line empty, if anything was shown."""
+        if self._width:
+            self._write(f"\r{' ' * self._width}\r")
+            self._width = 0
+
+    def _write(self, text: str) -> None:
+        with contextlib.suppress(OSError, ValueError):  # a terminal that went away is no news here
+            self._stream.write(text)
+            self._stream.flush()
 
 
-def _duration(seconds: float) -> str:
-    """In seconds, minutes or hours."""
-    if seconds < 60.0:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60.0:.0f} min" if seconds < 3600.0 else f"{seconds / 3600.0:.1f} h"
+@contextlib.contextmanager
+def telling(progress: Progress | bool | None, most: int) -> Iterator[RunProgress | None]:
+    """What runs are told to: a function's, or a line on standard error if that is a terminal.
+
+    Args:
+        progress: None: that line; False: nothing.
+
+    Raises:
+        TypeError: for what cannot be called.
+    """
+    if progress is not None and progress is not False and not callable(progress):
+        raise TypeError(
+            f"progress = {progress!r:.60}, expected a function (done, total, what), False for "
+            "none, or None for a line on a terminal"
+        )
+    if callable(progress):
+        yield RunProgress(progress, most)
+        return
+    if progress is False or not _is_terminal(sys.stderr):
+        yield None
+        return
+    line = TerminalLine(sys.stderr)
+    try:
+        yield RunProgress(line, most)
+    finally:
+        line.clear()
+
+
+def _is_terminal(stream: Any) -> bool:
+    """There may be no stream at all, or a closed one."""
+    return stream is not None and not stream.closed and bool(stream.isatty())

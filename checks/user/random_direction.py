@@ -183,7 +183,7 @@ def slope_of_mean(
         beside=(dict(leaves),),
         paths=paths,
         reset=reset,
-        tell=estimator.tell,
+        listener=estimator.listener,
         arguments=parameters.movable,
     )
     towards = {key: direction.entries[key] for key in leaves}

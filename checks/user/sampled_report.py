@@ -66,6 +66,7 @@ def report_on_samples(
         reason=_why_doubtful(exact, samples),
         detectable=seen,
         condition=samples.condition,
+        bounds=GradientLayout(exact.value).split(np.minimum(test.detectable, FAR)),
     )
 
 

@@ -28,7 +28,7 @@ def small(value: float) -> str:
     return f"{value:.1e}" if math.isfinite(value) else str(value)
 
 
-def ratios_of(comparisons: Iterable[Comparison]) -> tuple[Ratio, ...]:
+def largest_ratios(comparisons: Iterable[Comparison]) -> tuple[Ratio, ...]:
     """Errors in units of their bounds, the largest first, of the worst entries."""
     rows = [Ratio(entry(one.what, one.index), one.ratio) for one in comparisons if one.count]
     return tuple(sorted(rows, key=lambda row: -row.ratio)[:MOST_RATIOS])

@@ -20,7 +20,8 @@ class SessionCheck:
     ``test`` is the test's name and ``failed`` whether it failed. ``worst`` is the entry that is
     ``off`` most in units of its ``bound``, and ``ratio`` how much that is. ``detectable``,
     ``condition`` and ``alpha`` are of checks that sample, and ``along`` of those that compare one
-    direction only.
+    direction only. ``check`` is the function or the test that made it, and ``seconds`` what it
+    took.
     """
 
     test: str
@@ -39,6 +40,8 @@ class SessionCheck:
     along: str = ""
     alpha: float = 0.0
     error: str = ""
+    check: str = ""
+    seconds: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)

@@ -26,23 +26,25 @@ from ..evidence import (
     unresolved_quantities,
     worst_of,
 )
-from ..report import Report
 from ..section import Headline, Section, SectionTable
 from . import snippet
 from .expected_cost import check_precision
-from .sections import comparison_table, ratios_of, small
+from .plotted_report import PlottedReport
+from .progress import Progress, telling
+from .sections import comparison_table, largest_ratios, small
 from .surrogate_comparisons import NAMED, Difference, WorstComparisons
 from .surrogate_runs import Derivatives, Gradcheck, SurrogateRuns
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
-class SurrogateReport(Report):
+class SurrogateReport(PlottedReport):
     """The report on one surrogate; asserts, tables and figures only read it.
 
     ``reached`` are the parameters that the gradient reaches on some path; ``stops`` the
     stop-gradients on the first path, and ``gradcheck`` what ``torch.autograd.gradcheck`` says
-    there, on which no verdict rests. ``snippet`` has lines that repeat the check, as far as what it
-    was given can be written.
+    there, on which no verdict rests. ``worst_ratios`` are the largest error of each entry over its
+    bound, on any path; ``mean`` and ``variance`` are of the automatic derivatives over all paths.
+    ``snippet`` has lines that repeat the check, as far as what it was given can be written.
     """
 
     name: str
@@ -57,8 +59,16 @@ class SurrogateReport(Report):
     seconds: float
     notes: tuple[str, ...] = ()
     snippet: str = ""
+    worst_ratios: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    mean: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    variance: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
     condition_words: ClassVar[str] = "report.right, or read report.verdict"
+
+    @property
+    def ratios(self) -> Mapping[str, np.ndarray]:
+        """The largest error of each entry over its bound, on any path, by what it is."""
+        return self.worst_ratios
 
     @property
     def right(self) -> bool:
@@ -113,7 +123,7 @@ class SurrogateReport(Report):
                 comparison_table("Derivatives", named),
                 SectionTable("Stop-gradients on the first path", ("function", "where"), stops),
             ),
-            ratios=ratios_of(self.comparisons),
+            ratios=largest_ratios(self.comparisons),
             snippet=self.snippet,
         )
 
@@ -137,6 +147,7 @@ def check_surrogate(
     reset: Callable[[], object] | None = None,
     precision: float = 0.0,
     name: str | None = None,
+    progress: Progress | bool | None = None,
 ) -> SurrogateReport:
     """Is the automatic derivative of a surrogate right, given its stop-gradients (``detach``)?
 
@@ -176,6 +187,7 @@ def check_surrogate(
         paths: that may be run at most.
         reset: called before each run, for a surrogate that keeps something.
         precision: of the coarsest arithmetic within, as of :func:`.estimator.check_estimator`.
+        progress: the same.
 
     Raises:
         UnsupportedStopGradient: for a stop-gradient whose value cannot be kept, or a declared
@@ -198,8 +210,8 @@ def check_surrogate(
     first: Path[Any] | None = None
     moments: Moments | None = None
     reached: set[str] = set()
-    with runs.run():
-        for path in runs.paths(paths):
+    with telling(progress, paths) as listener, runs.run():
+        for path in runs.paths(paths, listener):
             automatic, expected, touched = runs.derivatives_on(path)
             by_name = {_derivative_name(key): array for key, array in automatic.items()}
             if moments is None:
@@ -253,6 +265,9 @@ def check_surrogate(
         seconds=time.perf_counter() - started,
         notes=tuple(runs.notes()),
         snippet=snippet.of_call(check_surrogate, given),
+        worst_ratios=comparisons.ratios,
+        mean=moments.layout.split(moments.mean()),
+        variance=moments.layout.split(moments.variance()),
     )
 
 

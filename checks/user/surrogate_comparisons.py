@@ -12,6 +12,7 @@ from gradproof.estimators.enumeration.rounding import ROUNDINGS
 from gradproof.estimators.enumeration.slopes import KINK, SMOOTH
 
 from ..evidence import FAR, Comparison, compare_entries, compare_sets, entry, worst_of
+from .plotted_report import ratio_of
 from .surrogate_runs import OWN, stands_still
 
 #: Second differences leave a third of the digits. A second derivative that is zero to automatic
@@ -77,6 +78,8 @@ class WorstComparisons:
         self._largest: dict[str, np.ndarray] = {}
         self._blind: list[PathComparison] = []
         self.places: dict[str, Difference] = {}
+        #: The largest error of each entry over its bound, on any path, by what it is.
+        self.ratios: dict[str, np.ndarray] = {}
 
     def add(
         self,
@@ -122,6 +125,8 @@ class WorstComparisons:
         bounds = np.where(off, bounds + ROUNDINGS * eps * scale, bounds)
         sizes = np.where(smooth, sizes, np.maximum(sizes, np.finfo(np.float64).tiny))
         self._largest[what] = np.maximum(self._largest.get(what, 0.0), np.abs(automatic))
+        ratio = ratio_of(np.abs(automatic - expected), bounds)
+        self.ratios[what] = np.maximum(self.ratios.get(what, 0.0), ratio)
         pair = PathComparison(what, automatic, expected, bounds, sizes, scale, own_error)
         one = pair.compare(self._label)
         if one.unseen and len(self._blind) < BLIND:

@@ -14,6 +14,7 @@ import numpy as np
 
 from gradproof.errors import GradproofError
 from gradproof.estimators.enumeration.differences import Function, NotMovable, Slopes, derivatives
+from gradproof.estimators.enumeration.estimator import Listener
 from gradproof.estimators.enumeration.expectation import Expectation, NotDifferentiable, one_number
 from gradproof.estimators.enumeration.gradients import GradientLayout, array_of, named
 from gradproof.estimators.enumeration.gradients import precision as coarsest
@@ -95,9 +96,13 @@ class SurrogateRuns:
         assert self._handling is not None  # it is run
         return self._handling.perform
 
-    def paths(self, most: int) -> Iterator[Path[Any]]:
-        """Each path of the surrogate once."""
-        return paths_of(self.first, self._perform, most=most)
+    def paths(self, most: int, listener: Listener | None = None) -> Iterator[Path[Any]]:
+        """Each path of the surrogate once; a listener is told of each."""
+        for path in paths_of(self.first, self._perform, most=most):
+            if listener is not None:
+                listener.run()
+                listener.path(path)
+            yield path
 
     def first(self) -> tuple[Any, tuple[Stop, ...]]:
         """The value as it is, and what its stops gave.

@@ -171,7 +171,11 @@ class _Latex(LatexPrinter):
     def _print_AppliedUndef(self, node: AppliedUndef, exp: object = None) -> str:
         below = _subscripts(node)
         name = self._print(sp.Symbol(node.func.__name__))
-        written = f"{name}_{{{','.join(map(self._print, below))}}}" if below else name
+        places = ",".join(map(self._print, below))
+        if below and name.endswith("}") and "_{" in name:  # LaTeX takes one subscript: a_{2,i}
+            written = f"{name[:-1]},{places}}}"
+        else:
+            written = f"{name}_{{{places}}}" if below else name
         return written if exp is None else rf"\left({written}\right)^{{{exp}}}"
 
     def _print_log(self, node: sp.log, exp: object = None) -> str:

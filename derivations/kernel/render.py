@@ -78,7 +78,10 @@ def as_text(derivation: Derivation) -> str:
 
 
 def _sentence(words: str) -> str:
-    return words[0].upper() + words[1:]
+    """Words with a capital at the front, unless they begin with a symbol: φ is not Φ."""
+    first = words.split(maxsplit=1)[0]
+    symbol = len(first) == 1 and first != "a"  # "a" is the article; no title begins with the draw a
+    return words if symbol else words[0].upper() + words[1:]
 
 
 def _proof(derivation: Derivation, part: Proof) -> list[str]:

@@ -88,6 +88,8 @@ class Enumeration:
     def paths(self) -> Iterator[Path[Any]]:
         """Each path once. What it returned is good until the next."""
         for path in paths(self._code, self.handling.perform, most=self._most):
+            if self._code.listener is not None:
+                self._code.listener.path(path)
             yield path
             self._code.restore_state()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from .gradients import (
 )
 from .input_arrays import wrt_arrays
 from .outcomes import EPS
-from .run import NotReproducible, UnsupportedDraw, current_run, outside_runs
+from .run import NotReproducible, Path, UnsupportedDraw, current_run, outside_runs
 from .state import Snapshot, StepGradients, gradients_before_step
 
 #: How what an estimator returns may be read.
@@ -32,6 +32,16 @@ GRAPH = (
     "what it returns is a tensor of several numbers that has a graph, and is read as a gradient; "
     "if it is a surrogate for each sample, return its mean or sum"
 )
+
+
+class Listener(Protocol):
+    """Is told of runs as they are made."""
+
+    def run(self) -> None:
+        """A run is about to be made."""
+
+    def path(self, path: Path[Any]) -> None:
+        """A path was run, the next in its enumeration."""
 
 
 class UserFunction:
@@ -75,8 +85,8 @@ class UserFunction:
         #: Whether somebody else draws from a generator, by its identity; None while draws are not
         #: handled, and move generators.
         self.is_shared: Callable[[int], bool] | None = None
-        #: Is called once a run, to tell of it.
-        self.tell: Callable[[], object] | None = None
+        #: Is told of each run.
+        self.listener: Listener | None = None
 
     @property
     def leaves(self) -> Mapping[str, Any]:
@@ -119,9 +129,9 @@ class UserFunction:
 
     def __call__(self) -> Any:
         """What one run returns. The state is put back by :meth:`restore_state`."""
-        if self.tell is not None:
-            with outside_runs():  # whoever tells of runs is no part of them
-                self.tell()
+        if self.listener is not None:
+            with outside_runs():  # whoever is told of runs is no part of them
+                self.listener.run()
         if self._reset is not None:
             self._reset()
         return self.function(*(self.inputs if self.arguments is None else self.arguments()))

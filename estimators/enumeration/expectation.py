@@ -12,7 +12,7 @@ import numpy as np
 from gradproof.errors import GradproofError
 
 from .enumeration import Enumeration
-from .estimator import UserFunction
+from .estimator import Listener, UserFunction
 from .gradients import array_of
 from .moments import CompensatedSum
 from .released import number, without_stops
@@ -42,7 +42,7 @@ class Expectation:
         beside: what else it may move, such as parameters.
         paths: that may be run at most.
         reset: called before each run.
-        tell: called once a run, to tell of it.
+        listener: is told of each run.
         arguments: makes what it is called with in each run; None: it is called with ``inputs``.
     """
 
@@ -54,12 +54,12 @@ class Expectation:
         beside: Sequence[Any] = (),
         paths: int = MOST_PATHS,
         reset: Callable[[], object] | None = None,
-        tell: Callable[[], object] | None = None,
+        listener: Listener | None = None,
         arguments: Callable[[], Sequence[Any]] | None = None,
     ) -> None:
         self._code = UserFunction(objective, inputs, reset=reset, beside=beside, called="objective")
         self._code.arguments = arguments
-        self._code.tell = tell
+        self._code.listener = listener
         self._most = paths
         self.runs = 0
 

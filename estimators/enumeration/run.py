@@ -14,6 +14,7 @@ import contextlib
 import contextvars
 import math
 import os
+import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -21,6 +22,7 @@ from gradproof.errors import GradproofError
 
 from .outcomes import EPS, OutcomeDistribution, Uniform
 from .smaller_problem import suggest_fewer_draws
+from .tree_size import share_behind, time_of_all
 
 T = TypeVar("T")
 
@@ -105,6 +107,11 @@ class Path(NamedTuple, Generic[T]):
         """The coarsest of its probabilities, as the step from 1 to the next number."""
         return max([choice.outcomes.precision for choice in self.choices], default=EPS)
 
+    @property
+    def behind(self) -> float:
+        """The share of all paths that was run up to this one, about."""
+        return share_behind([(taken, outcomes.count) for outcomes, taken, _ in self.choices])
+
     def __str__(self) -> str:
         return describe_choices(self.choices)
 
@@ -178,8 +185,14 @@ class Run:
         return choice.taken
 
     def choose_each(self, many: Sequence[OutcomeDistribution]) -> list[int]:
-        """The outcomes of several draws, one after the other; see :meth:`choose`."""
+        """The outcomes of several draws that are all made, whatever comes out; see :meth:`choose`.
+
+        Raises:
+            TooManyPaths: likewise, and at once where there are too many ways for them to come out.
+        """
         start, count = self._place, len(many)
+        if count > 1 and start == len(self._ordered) and self._copy == _copies:
+            self._count_together(many)
         prefix = self._prefix[start : start + count]
         # The usual case: the same draws as in the run before, all but the last of them.
         if count > 1 and not self._keyed and self._copy == _copies and len(prefix) > 1:
@@ -279,6 +292,18 @@ class Run:
                 f"{_fewer(self.choices, self._most)}, or sample"
             )
 
+    def _count_together(self, many: Sequence[OutcomeDistribution]) -> None:
+        """Count the ways in which draws of one call may come out."""
+        sizes = [outcomes.possible for outcomes in many]
+        ways = math.prod(sizes)
+        if ways > self._most >= max(sizes):  # one draw of too many outcomes says more of itself
+            shown = f"{ways:,}" if ways < 10**12 else f"10^{int(math.log10(ways))}"
+            self._stop(
+                f"{many[0].what} makes {len(many):,} draws in one call, which may come out in "
+                f"{shown} ways, so that there are more than {self._most:,} paths; allow more of "
+                "them (paths=), draw less at once (fewer sentences, fewer outcomes), or sample"
+            )
+
     def _stop(self, why: str) -> None:
         error = TooManyPaths(why)
         self.refused.append(error)
@@ -343,6 +368,9 @@ class NumberedRun(Run):
     def _count(self) -> None:
         pass  # nothing is enumerated
 
+    def _count_together(self, many: Sequence[OutcomeDistribution]) -> None:
+        pass  # likewise
+
 
 class SampledRun(Run):
     """Lets everything draw as ever, and sees how rare outcomes can be.
@@ -373,6 +401,9 @@ class SampledRun(Run):
 
     def _count(self) -> None:
         pass  # nothing is enumerated
+
+    def _count_together(self, many: Sequence[OutcomeDistribution]) -> None:
+        pass  # likewise
 
 
 #: How often this process was made as a copy of another, which had runs of its own under way. Read
@@ -422,20 +453,22 @@ def paths(
     """
     if type(most) is not int or most < 1:
         raise ValueError(f"paths is {most!r}, expected a whole number of at least 1")
-    prefix: list[Choice] | None = []
-    longest: Sequence[Choice] = []
-    for count in range(most + 1):
-        if prefix is None:
-            return
-        if count == most:
-            raise TooManyPaths(
-                f"{most:,} paths were run, and there are more; allow more of them (paths=), "
-                f"{_fewer(longest, most)}, or sample"
-            )
+    prefix: Sequence[Choice] = ()
+    longest: Sequence[Choice] = ()
+    started = time.perf_counter()
+    for _ in range(most):
         path = run_path(code, perform, prefix, most)
         yield path
         longest = max(longest, path.choices, key=len)
-        prefix = _next_prefix(path.choices)
+        following = _next_prefix(path.choices)
+        if following is None:
+            return
+        prefix = following
+    whole = time_of_all(time.perf_counter() - started, path.behind)
+    raise TooManyPaths(
+        f"{most:,} paths were run, and there are more{whole}; allow more of them (paths=), "
+        f"{_fewer(longest, most)}, or sample"
+    )
 
 
 def run_path(

@@ -8,11 +8,13 @@ variance are exact, and a verdict has no sampling noise in it.
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 from typing import TYPE_CHECKING
 
 from gradproof.extras import what_to_install
 
 if TYPE_CHECKING:
+    __version__: str
     from gradproof.checks.evidence import Evidence, NothingCompared
     from gradproof.checks.note.cases import CoupledCase, GaussianCase, TabularCase
     from gradproof.checks.note.text import TextOptions, prepare_text, text_subject
@@ -133,7 +135,9 @@ _HOMES = {
 if not TYPE_CHECKING:  # or a type checker would take any name for one of ours
 
     def __getattr__(name: str) -> object:
-        """A public name, imported on first use."""
+        """A public name, imported on first use; the version stands in pyproject.toml alone."""
+        if name == "__version__":
+            return importlib.metadata.version("gradproof")
         home = next((home for home, names in _HOMES.items() if name in names), None)
         if home is None:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -11,6 +11,7 @@ EXTRAS = {
     "sympy": "note",
     "theano": "theano",
     "torch": "torch",
+    "tueplots": "plot",
 }
 
 

@@ -55,6 +55,16 @@ def test_the_text_has_every_step(claim):
 
 
 @claims
+@pytest.mark.parametrize("render", [as_text, as_markdown])
+def test_a_title_that_begins_with_a_symbol_keeps_it(claim, render):
+    """φ, θ and w are parameters; Φ, Θ and W would be others."""
+    page = render(derivation(claim))
+    titles = re.findall(r"^(?:### )?\d+\. (\S+ ?\S*)", page, re.MULTILINE)
+    assert len(titles) >= len(derivation(claim).parts)
+    assert [title for title in titles if re.match("[ΦΘW] |A drawn", title)] == []
+
+
+@claims
 def test_every_letter_is_explained(claim):
     """What is printed with an index, or as a Greek letter, stands in the legend."""
     text = as_text(derivation(claim))
@@ -82,6 +92,12 @@ def test_latex_is_for_any_engine():
     document = latex_document(derivation(claim) for claim in DERIVATIONS)
     assert document.startswith(r"\documentclass")
     assert set(re.findall(r"[^\x00-\x7f]", document)) <= set("äöüøåéèß")
+
+
+@claims
+def test_latex_has_one_subscript_each(claim):
+    """A second one, as in a_{2}_{i}, is an error of LaTeX."""
+    assert re.search(r"_\{[^{}]*\}_\{", as_latex(derivation(claim))) is None
 
 
 def test_claims_are_found_by_their_beginning():

@@ -52,16 +52,88 @@ def examples(page: str) -> list[Example]:
     return found
 
 
+class Snippet(NamedTuple):
+    """A program of a page, and the output that the page shows below it, if it shows any.
+
+    ``file`` is the name of the file that it is, if it has a title.
+    """
+
+    code: str
+    quoted: str | None
+    file: str | None
+
+
+def snippets(page: str) -> list[Snippet]:
+    """The Python blocks of a page in their order; one with a title is a file.
+
+    Raises:
+        ValueError: for a block whose fence this reads as no program, so that nobody would run it.
+    """
+    pattern = r"^```python(?: title=\"([\w.]+)\")?\n(.*?)^```\n(?:\n```text\n(.*?)^```)?"
+    found = re.findall(pattern, page, flags=re.DOTALL | re.MULTILINE)
+    fences = re.findall(r"^[ \t]*```+ ?(?:\{? ?\.?py).*$", page, flags=re.MULTILINE)
+    if len(found) != len(fences):
+        raise ValueError(f"{len(fences)} blocks of Python, of which {len(found)} can be run")
+    return [Snippet(code, quoted or None, title or None) for title, code, quoted in found]
+
+
+def check_together(page: str, folder: Path) -> int:
+    """Run the snippets of a page in a folder, as one program; compare what they print.
+
+    Files are written before, and those of tests are run by pytest.
+
+    Returns:
+        How many snippets were run.
+
+    Raises:
+        AssertionError: if one prints something else than the page says.
+        subprocess.CalledProcessError: if one fails.
+    """
+    everything = snippets(page)
+    for snippet in everything:
+        if snippet.file:
+            (folder / snippet.file).write_text(snippet.code, encoding="utf-8")
+    tests = [snippet for snippet in everything if (snippet.file or "").startswith("test_")]
+    for snippet in tests:
+        run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", snippet.file], folder)
+    programs = [snippet for snippet in everything if not snippet.file]
+    mark = "=== end of a snippet ==="
+    output = printed("\n".join(f"{one.code}\nprint({mark!r})" for one in programs), folder)
+    for snippet, text in zip(programs, output.split(f"{mark}\n"), strict=False):
+        said, quoted = as_quoted(text), as_quoted(snippet.quoted or "")
+        assert said == quoted, f"it prints {said!r}, and the page says {quoted!r}:\n{snippet.code}"
+    return len(everything)
+
+
+def as_quoted(text: str) -> str:
+    """An output without what another machine rounds otherwise, or takes another time for."""
+    return re.sub(r"at most \S+ is rounding|in [\d.]+s", "", text).strip()
+
+
+def is_test(snippet: Snippet) -> bool:
+    """Whether pytest is to run it."""
+    return "def test_" in snippet.code
+
+
 def printed(code: str, folder: Path) -> str:
     """What a program prints, run by itself in a folder.
 
     Raises:
         subprocess.CalledProcessError: if it fails; with what it said.
     """
-    run = [sys.executable, "-c", code]
-    done = subprocess.run(run, cwd=folder, capture_output=True, text=True)
+    return run([sys.executable, "-c", code], folder)
+
+
+def run(command: list[str], folder: Path) -> str:
+    """What a command prints in a folder.
+
+    Raises:
+        subprocess.CalledProcessError: if it fails; with what it said.
+    """
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     if done.returncode:
-        error = subprocess.CalledProcessError(done.returncode, run[:2], done.stdout, done.stderr)
-        error.add_note(done.stderr)
+        name = command[:2]
+        error = subprocess.CalledProcessError(done.returncode, name, done.stdout, done.stderr)
+        error.add_note(done.stdout + done.stderr)
         raise error
     return done.stdout

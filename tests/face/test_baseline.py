@@ -160,7 +160,7 @@ def test_a_checkpoint_is_looked_at(wrong, tmp_path):
     folder = tmp_path / "run"
     options = ["--steps", "2", "--every", "1", "--stages", "none", "--seed", "1", "--width", "4"]
     options += ["--hidden", "4", "--batch", "8", "--labelled-batch", "8"]
-    trained = CliRunner().invoke(main, ["train", str(folder), *options])
+    trained = CliRunner().invoke(main, ["train", "--folder", str(folder), *options])
     assert trained.exit_code == 0, trained.output
     evidence = tmp_path / "evidence.json"
     found = run(f"{wrong}:batch_mean", "--checkpoint", str(folder), "--json", str(evidence))

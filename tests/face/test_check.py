@@ -3,6 +3,8 @@
 import contextlib
 import json
 import math
+import os
+import sys
 
 import pytest
 from click.testing import CliRunner
@@ -278,7 +280,9 @@ def test_a_long_run_tells_of_each_run(mine, monkeypatch):
     telling = contextlib.nullcontext(lambda *what: told.append(what))
     monkeypatch.setattr("gradproof.cli.check.progress", lambda: telling)
     assert run(f"{mine}:keeps", "--reset", "forget").exit_code == 0
-    assert told == [(done, 10_000, "runs, at most") for done in range(1, 3 + REPEATS + 1)]
+    assert [done for done, _, _ in told] == list(range(1, 3 + REPEATS + 1))
+    assert {what for _, _, what in told} == {"runs"}
+    assert told[-1][1] == 3 + REPEATS
 
 
 def test_an_interruption_has_its_status(mine):
@@ -328,3 +332,82 @@ def test_what_cannot_be_enumerated_is_sampled_if_that_is_asked_for(mine):
     assert (
         "It was sampled, for Generator.normal is an unsupported draw: its outcomes" in found.output
     )
+
+
+@pytest.mark.parametrize(
+    ("suffix", "magic"), [(".svg", b"<?xml"), (".png", b"\x89PNG"), (".pdf", b"%PDF")]
+)
+def test_a_figure_is_drawn(mine, tmp_path, suffix, magic):
+    """Of a wrong one, with its guilty paths in words; the status stays, and records the same."""
+    figure, record, plain = tmp_path / f"x{suffix}", tmp_path / "a.json", tmp_path / "b.json"
+    drawn = run(f"{mine}:doubled", "--figure", figure, "--json", record)
+    without = run(f"{mine}:doubled", "--json", plain)
+    assert drawn.exit_code == without.exit_code == 1, drawn.output
+    assert figure.read_bytes().startswith(magic)
+    assert f"wrote {figure}\ngradient[" in drawn.output
+    assert "when the draw is" in drawn.output
+    one, other = (json.loads(path.read_text(encoding="utf-8")) for path in (record, plain))
+    assert one.keys() == other.keys()
+    assert "law" not in one
+    assert "keep_paths=True" in one["snippet"]  # which is how the check was called
+    own = {"seconds": 0, "snippet": ""}
+    assert {**one, **own} == {**other, **own}
+
+
+def test_a_figure_of_a_chosen_entry(mine, tmp_path):
+    """At the size of a paper's column."""
+    figure = tmp_path / "x.svg"
+    arguments = ("--figure", figure, "--entry", "gradient[2]", "--preset", "column")
+    result = run(f"{mine}:doubled", *arguments)
+    assert result.exit_code == 1, result.output
+    assert ">Guilty paths of gradient[2]</text>" in figure.read_text(encoding="utf-8")
+    result = run(f"{mine}:doubled", "--figure", figure, "--entry", "gradient[7]")
+    assert result.exit_code == 2
+    assert "gradient has shape (3,)" in result.output
+
+
+@pytest.mark.parametrize(
+    ("file", "words"),
+    [("x.gif", "must end in .pdf, .pgf, .png, .svg"), ("none/x.svg", "there is no folder")],
+)
+def test_a_figure_that_cannot_be_written_is_an_error(mine, file, words):
+    """Before anything is run."""
+    result = run(f"{mine}:stopped", "--figure", file)
+    assert result.exit_code == 2, result.output
+    assert words in result.output
+
+
+#: Answers as matplotlib expects LaTeX to: each text is a point wide.
+LATEX = r"""#!{python}
+import sys
+for line in sys.stdin:
+    if "query_start" in line:
+        print("*pgf_backend_query_start\n*", end="", flush=True)
+    elif "typeout" in line:
+        print("1.0pt,1.0pt,0.0pt\n\n*", end="", flush=True)
+    elif "@@end" in line:
+        break
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a script is no program there")
+def test_a_pgf_figure_is_drawn(mine, tmp_path, monkeypatch):
+    """Text, to be set by the paper's own LaTeX."""
+    latex = tmp_path / "xelatex"
+    latex.write_text(LATEX.format(python=sys.executable), encoding="utf-8")
+    latex.chmod(0o700)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    figure = tmp_path / "x.pgf"
+    result = run(f"{mine}:doubled", "--figure", figure)
+    assert result.exit_code == 1, result.output
+    drawn = figure.read_text(encoding="utf-8")
+    assert drawn.startswith("%% Creator: Matplotlib, PGF backend")
+    assert "Guilty paths of gradient" in drawn
+
+
+def test_pgf_wants_latex(mine, tmp_path, monkeypatch):
+    """Without it the message says which program is missing, and no estimator is run."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    result = run(f"{mine}:stopped", "--figure", tmp_path / "x.pgf")
+    assert result.exit_code == 2, result.output
+    assert "there is no 'xelatex' here; install it" in result.output

@@ -6,7 +6,6 @@ import dataclasses
 import importlib.util
 import json
 import os
-import pty
 import signal
 import subprocess
 import sys
@@ -51,6 +50,7 @@ def test_piped_output_has_neither_progress_nor_colour() -> None:
 
 def test_a_terminal_sees_progress() -> None:
     """On a terminal a bar says what is being done; a run can take minutes."""
+    pty = pytest.importorskip("pty", reason="there are no pseudo-terminals")
     leader, follower = pty.openpty()
     command = [sys.executable, "-m", "gradproof", "verify", "--only", "gradient.w", *QUICK]
     environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "120"}
@@ -85,6 +85,7 @@ def _wait_for_children(pid: int) -> None:
         time.sleep(0.1)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="a group of processes has no signal there")
 @pytest.mark.parametrize("seconds", [0, 5])  # the processes still import, or they are at work
 def test_ctrl_c_ends_all_processes_without_a_traceback(seconds: int) -> None:
     """An interrupted run ends at once with one line, also where it runs in several processes."""

@@ -139,20 +139,20 @@ TESTS = """
 import pytest
 import gradproof as package
 
-def test_right(gradproof):
-    gradproof.assert_unbiased(right, inputs, exact=exact)
-    gradproof.check(doubled, inputs, exact=exact)
+def test_right(gradproof_checks):
+    gradproof_checks.assert_unbiased(right, inputs, exact=exact)
+    gradproof_checks.check_estimator(doubled, inputs, exact=exact)
 
 @pytest.mark.parametrize("x", ["<b>"])
-def test_wrong(gradproof, x):
-    gradproof.assert_unbiased(not_a_number, inputs, exact=exact)
+def test_wrong(gradproof_checks, x):
+    gradproof_checks.assert_unbiased(not_a_number, inputs, exact=exact)
 
-def test_raises(gradproof):
-    gradproof.assert_unbiased(raises, inputs, exact=exact)
+def test_raises(gradproof_checks):
+    gradproof_checks.assert_unbiased(raises, inputs, exact=exact)
 
-def test_refused(gradproof):
+def test_refused(gradproof_checks):
     with pytest.raises(package.UnsupportedDraw):
-        gradproof.check(continuous, inputs, exact=exact)
+        gradproof_checks.check_estimator(continuous, inputs, exact=exact)
 
 def test_other(): ...
 """

@@ -121,8 +121,21 @@ def test_several_records_are_drawn_side_by_side(tmp_path, folder):
     result = run("shares", folder, folder / "record.json", path)
     assert result.exit_code == 0, result.output
     assert result.output.count("steps 0, 1,500") == 1
-    assert path.read_text(encoding="utf-8").count(">seqdgm on names-8</text>") == 2
+    assert path.read_text(encoding="utf-8").count(">SeqDGM on last names, 8 locales</text>") == 2
     assert run("shares", path).exit_code == 2  # a figure, and no record
+
+
+def test_baselines_of_a_training_can_be_chosen(tmp_path, folder):
+    """By name, each as a panel; the message for another names those that there are."""
+    path = tmp_path / "x.svg"
+    result = run("training", folder, path, "--only", "constant")
+    assert result.exit_code == 0, result.output
+    assert "steps 0, 1,500; baselines constant" in result.output
+    path.unlink()
+    result = run("training", folder, path, "--only", "mlp")
+    assert result.exit_code == 2
+    assert "the record has no baseline 'mlp'; it has constant" in result.output
+    assert not path.exists()
 
 
 def test_cost_is_drawn(tmp_path, scaling):
@@ -148,7 +161,7 @@ def test_ratios_are_drawn(tmp_path, baseline):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["x.txt"], "must end in .pdf, .png, .svg"),
+        (["x.txt"], "must end in .pdf, .pgf, .png, .svg"),
         (["none/x.svg"], "there is no folder"),
         (["x.svg", "--model", "seqdmg"], "unknown model 'seqdmg'"),
         (["x.svg", "--model", "seqdmg"], "did you mean 'seqdgm'?"),

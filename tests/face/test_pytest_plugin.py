@@ -51,30 +51,30 @@ def raises(theta):
 """
 
 PASSES = """
-def test_right(gradproof):
-    found = gradproof.assert_unbiased(right, [theta], exact=exact)
+def test_right(gradproof_checks):
+    found = gradproof_checks.assert_unbiased(right, [theta], exact=exact)
     assert found.paths == 3
 """
 
 FAILS = """
-def test_doubled(gradproof):
-    gradproof.assert_unbiased(doubled, [np.array([1.0, 2.0])], exact=exact)
+def test_doubled(gradproof_checks):
+    gradproof_checks.assert_unbiased(doubled, [np.array([1.0, 2.0])], exact=exact)
 
-def test_raises(gradproof):
-    gradproof.assert_unbiased(raises, [theta], exact=exact)
+def test_raises(gradproof_checks):
+    gradproof_checks.assert_unbiased(raises, [theta], exact=exact)
 
-def test_local(gradproof):
+def test_local(gradproof_checks):
     estimate = lambda _: np.eye(3)[rng.choice(3, p=q)]
-    gradproof.assert_unbiased(estimate, [object()], exact=exact)
+    gradproof_checks.assert_unbiased(estimate, [object()], exact=exact)
 """
 
 EXPECTS = """
-def test_known_bias(gradproof):
-    assert not gradproof.check(doubled, [theta], exact=exact).unbiased
+def test_known_bias(gradproof_checks):
+    assert not gradproof_checks.check_estimator(doubled, [theta], exact=exact).unbiased
 
-def test_many(gradproof):
+def test_many(gradproof_checks):
     with pytest.raises(package.TooManyPaths):
-        gradproof.check(right, [theta], exact=exact, paths=2)
+        gradproof_checks.check_estimator(right, [theta], exact=exact, paths=2)
 """
 
 # Stands in for checks that sample, and notes what they are given.
@@ -93,17 +93,17 @@ def sampling(monkeypatch, request):
         return dataclasses.replace(found, method="sampled", detectable=0.01)
     monkeypatch.setattr(package, "check_estimator", check)
 
-def test_one(gradproof):
+def test_one(gradproof_checks):
     for _ in range(3):
-        gradproof.assert_unbiased(right, [theta], exact=exact, draws=5)
+        gradproof_checks.assert_unbiased(right, [theta], exact=exact, draws=5)
 
 @pytest.mark.parametrize("number", [1, 2])
-def test_two(gradproof, number):
-    gradproof.assert_unbiased(right, [theta], exact=exact, draws=5)
+def test_two(gradproof_checks, number):
+    gradproof_checks.assert_unbiased(right, [theta], exact=exact, draws=5)
 
 @pytest.mark.gradproof(alpha=1e-9)
-def test_own_alpha(gradproof):
-    gradproof.assert_unbiased(right, [theta], exact=exact, draws=5)
+def test_own_alpha(gradproof_checks):
+    gradproof_checks.assert_unbiased(right, [theta], exact=exact, draws=5)
 
 def test_none(): ...
 """
@@ -114,11 +114,11 @@ rng = np.random.default_rng()
 def noisy(theta):
     return theta + rng.uniform(1.0, 3.0, 3)
 
-def test_enough(gradproof):
-    gradproof.assert_unbiased(noisy, [theta], exact=theta + 2.0, draws=40_000)
+def test_enough(gradproof_checks):
+    gradproof_checks.assert_unbiased(noisy, [theta], exact=theta + 2.0, draws=40_000)
 
-def test_too_large(gradproof):
-    gradproof.assert_unbiased(noisy, [theta], exact=theta + 3.0, draws=40_000)
+def test_too_large(gradproof_checks):
+    gradproof_checks.assert_unbiased(noisy, [theta], exact=theta + 3.0, draws=40_000)
 """
 
 REVERSED = "def pytest_collection_modifyitems(items): items.reverse()"
@@ -235,20 +235,21 @@ def test_the_closest_option_counts(session):
     """The call before the mark, the mark before the command line."""
     result = session(
         """
-        def test_line(gradproof):
+        def test_line(gradproof_checks):
             with pytest.raises(package.TooManyPaths):
-                gradproof.check(right, [theta], exact=exact)
+                gradproof_checks.check_estimator(right, [theta], exact=exact)
 
         @pytest.mark.gradproof(paths=3)
         class TestMarked:
-            def test_mark(self, gradproof):
-                assert gradproof.check(right, [theta], exact=exact).unbiased
+            def test_mark(self, gradproof_checks):
+                assert gradproof_checks.check_estimator(right, [theta], exact=exact).unbiased
 
             @pytest.mark.gradproof(paths=2)
-            def test_closest_mark(self, gradproof):
+            def test_closest_mark(self, gradproof_checks):
                 with pytest.raises(package.TooManyPaths):
-                    gradproof.check(right, [theta], exact=exact)
-                assert gradproof.check(right, [theta], exact=exact, paths=3).unbiased
+                    gradproof_checks.check_estimator(right, [theta], exact=exact)
+                report = gradproof_checks.check_estimator(right, [theta], exact=exact, paths=3)
+                assert report.unbiased
         """.replace("\n        ", "\n"),
         options=["--gradproof-paths=1"],
     )
@@ -310,14 +311,15 @@ def test_sampling_is_summarised(session):
 
 def test_each_test_that_samples_has_its_own_alpha(session, pytester):
     """Its checks share it; no test beside it does, and the summary adds up what all may."""
-    result = session(SAMPLED, options=["--gradproof-alpha=3e-4"])
+    result = session(SAMPLED, options=["--gradproof-alpha=0.3", "--gradproof-tests=1000"])
     result.assert_outcomes(passed=5)
     alphas = {test: [alpha for alpha, _ in rows] for test, rows in given(pytester).items()}
     own = alphas.pop("test_own_alpha")
     assert own == [5e-10]
     shares = {test: sum(each) for test, each in alphas.items()}
-    assert alphas["test_one"] == [3e-4 / 2, 3e-4 / 4, 3e-4 / 8]
-    assert max(shares.values()) < 3e-4  # halves of what is left never use it up
+    of_test = 0.3 / 1000
+    assert alphas["test_one"] == [of_test / 2, of_test / 6, of_test / 12]
+    assert max(shares.values()) < 3e-4  # 1/(k (k + 1)) of it each, which never use it up
     (line,) = section(result)
     told = (
         "sampled: 6 checks, which would have seen a bias of 1.0e-02; probability of a false alarm"
@@ -336,20 +338,20 @@ def test_alphas_do_not_depend_on_the_tests_beside(session, pytester):
 
 def test_what_a_figure_rests_on_stands_beside_it():
     """Once, however many checks rest on it; and with the verdict of each that failed."""
-    plugin = importlib.import_module("gradproof.pytest_plugin")
+    plugin = importlib.import_module("gradproof.session_summary")
     rare = "no outcome rarer than 0.001 lies far beyond all others"
     record = {
         "test": "test_it", "failed": False, "name": "reinforce", "verdict": "holds",
         "method": "sampled", "paths": 0, "worst": "gradient[0]", "off": 0.1, "bound": 0.01,
         "detectable": 0.01, "condition": "", "alpha": 1e-6,
     }  # fmt: skip
-    (line,) = plugin.summary([record], 7)
+    (line,) = plugin.summary([record], 7, 1e-3, 1000)
     assert line.endswith("in any of them at most 1.0e-06; seed 7")
     conditional = record | {"condition": rare}
-    (line,) = plugin.summary([record, conditional, conditional], 7)
+    (line,) = plugin.summary([record, conditional, conditional], 7, 1e-3, 1000)
     assert line.endswith(f"in any of them at most 3.0e-06, if {rare}; seed 7")
     refuted = conditional | {"verdict": "refuted", "failed": True}
-    *_, line = plugin.summary([refuted], 7)
+    *_, line = plugin.summary([refuted], 7, 1e-3, 1000)
     assert line == (
         f"test_it: reinforce: refuted, if {rare}, gradient[0] is off by 1.0e-01, at most 1.0e-02 "
         "is sampling noise"
@@ -391,7 +393,7 @@ def test_it_can_be_left_out(session):
     off = ["-p", "no:gradproof"]
     result = session(PASSES, "def test_other(): ...", options=off, subprocess=True)
     result.assert_outcomes(passed=1, errors=1)
-    assert "fixture 'gradproof' not found" in str(result.stdout)
+    assert "fixture 'gradproof_checks' not found" in str(result.stdout)
 
 
 def test_a_session_without_checks_imports_nothing():
@@ -405,14 +407,9 @@ def test_a_session_without_checks_imports_nothing():
     run = [sys.executable, "-c", textwrap.dedent(code)]
     names = subprocess.run(run, capture_output=True, text=True, check=True).stdout.split()
     ours = [name for name in names if name.partition(".")[0] not in sys.stdlib_module_names]
-    assert ours == [
-        "gradproof",
-        "gradproof.checks",
-        "gradproof.checks.user",
-        "gradproof.checks.user.snippet",
-        "gradproof.extras",
-        "gradproof.pytest_plugin",
-    ]
+    modules = ["checks", "checks.user", "checks.user.snippet", "extras", "pytest_plugin"]
+    modules += ["recorded_checks", "session_summary"]
+    assert ours == ["gradproof", *(f"gradproof.{name}" for name in modules)]
 
 
 def test_public_names_are_where_the_package_says():
@@ -423,7 +420,8 @@ def test_public_names_are_where_the_package_says():
         assert getattr(package, name) is getattr(importlib.import_module(home), name)
     tree = ast.parse(Path(package.__file__).read_text(encoding="utf-8"))
     (checked,) = [node for node in tree.body if ast.unparse(node).startswith("if TYPE_CHECKING")]
-    read = {(each.name, node.module) for node in checked.body for each in node.names}
+    imports = [node for node in checked.body if isinstance(node, ast.ImportFrom)]
+    read = {(each.name, node.module) for node in imports for each in node.names}
     assert read == set(homes.items())
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         package.nothing  # noqa: B018  (reading it is the test)
@@ -471,15 +469,15 @@ LOGITS = np.array([0.3, -0.2, 0.5, 0.0])
 
 
 @pytest.mark.parametrize("estimate", [with_constant, leave_one_out])
-def test_right_estimators_pass(gradproof, estimate):
+def test_right_estimators_pass(gradproof_checks, estimate):
     """The plugin, used as anyone would use it."""
-    gradproof.assert_unbiased(estimate, [LOGITS], exact=gradient)
+    gradproof_checks.assert_unbiased(estimate, [LOGITS], exact=gradient)
 
 
-def test_a_batch_mean_is_found_out(gradproof):
+def test_a_batch_mean_is_found_out(gradproof_checks):
     """It keeps 1 - 1/N of the gradient, and the failure says by how much it is off."""
     with pytest.raises(package.Biased, match="batch_mean: refuted, by 64 paths") as failure:
-        gradproof.assert_unbiased(batch_mean, [LOGITS], exact=gradient)
+        gradproof_checks.assert_unbiased(batch_mean, [LOGITS], exact=gradient)
     found = failure.value.checked
     bounds = {one.what: one.bound for one in found.comparisons}
     share = 2.0 / 3.0 * found.exact["gradient"]

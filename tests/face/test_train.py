@@ -30,9 +30,23 @@ def _text(tmp_path, monkeypatch):
     (tmp_path / "texts.csv").write_text(TEXTS, encoding="utf-8")
 
 
-def run(*arguments):
-    """The command with these arguments."""
-    return CliRunner().invoke(main, ["train", *arguments])
+def run(folder, *arguments):
+    """The command with this folder and these arguments."""
+    return CliRunner().invoke(main, ["train", "--folder", folder, *arguments])
+
+
+def test_the_folder_has_a_name_of_its_own():
+    """So that it cannot be taken for a command, nor `--help` for a folder."""
+    shown = CliRunner().invoke(main, ["train", "--help"])
+    assert shown.exit_code == 0
+    assert "--folder FOLDER" in shown.stdout
+    bare = CliRunner().invoke(main, ["train", "run"])
+    assert bare.exit_code == 2
+    assert "Missing option '--folder'" in bare.stderr
+    both = CliRunner().invoke(main, ["train", "help", "--folder", "run"])
+    assert both.exit_code == 2
+    assert "unexpected extra argument" in both.stderr
+    assert not Path("run").exists()
 
 
 #: A model of few parameters on that file.
@@ -107,7 +121,7 @@ def test_ctrl_c_says_how_to_go_on_and_going_on_changes_nothing(tmp_path, monkeyp
     found = run("run", "--steps", "5", "--every", "2", "--stages", "none", *SMALL)
     assert found.exit_code == 130, found.output
     assert "the checkpoint of step 2 is whole" in found.stderr
-    assert "gradproof train run --resume" in found.stderr
+    assert "gradproof train --folder run --resume" in found.stderr
     monkeypatch.setattr(training, "advance", advance)
     resumed = run("run", "--resume")
     assert resumed.exit_code == 0, resumed.output

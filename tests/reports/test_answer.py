@@ -13,6 +13,7 @@ from gradproof.checks.variance.records import EstimatorTable, Training
 from gradproof.estimators.training.training_options import Schedule, TrainingOptions
 from gradproof.reference_models.corpora import load
 from gradproof.reports import answer
+from gradproof.reports.plain_names import run_name
 from gradproof.reports.stages import by_key
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,7 +28,7 @@ TABLE = (
     if ESTIMATORS.is_file()
     else None
 )
-PAGES = ("README.md", "docs/answer.md")
+PAGES = ("docs/note.md", "docs/answer.md")
 
 
 def cells(table):
@@ -59,7 +60,7 @@ def test_the_page_has_every_part():
 def test_the_figure_is_of_these_runs():
     """A panel for each column of the tables."""
     drawn = (ROOT / "docs" / "shares.svg").read_text(encoding="utf-8")
-    titles = [answer.title(run) for run in answer.measured_runs(RUNS)]
+    titles = [run_name(run) for run in answer.measured_runs(RUNS)]
     assert len(titles) == 4
     assert all(f">{title}</text>" in drawn for title in titles)
 
@@ -67,7 +68,7 @@ def test_the_figure_is_of_these_runs():
 def test_each_record_has_the_command_that_made_it():
     """By name, with the options that a record tells of; defaults are those of the command."""
     page = (ROOT / "docs" / "answer.md").read_text(encoding="utf-8")
-    commands = re.findall(r"^gradproof train (\S+)(.*)$", page, flags=re.MULTILINE)
+    commands = re.findall(r"^gradproof train --folder (\S+)(.*)$", page, flags=re.MULTILINE)
     assert sorted(name for name, _ in commands) == sorted(RUNS)
     for name, options in commands:
         words = options.split()

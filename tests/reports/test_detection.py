@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 
 from gradproof.checks.benchmark.bugs import ROWS
 from gradproof.checks.benchmark.detection import METHODS
@@ -14,6 +15,7 @@ from gradproof.checks.benchmark.results import (
 )
 from gradproof.checks.json_records import from_json
 from gradproof.reports import detection as report
+from gradproof.reports import detection_figure as figure
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs" / "benchmark.json").read_text(encoding="utf-8")
@@ -33,13 +35,10 @@ SMALL = BenchmarkResult(
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/benchmark.md"])
-def test_no_number_was_typed(name):
+def test_no_number_was_typed():
     """Each marked place is what the record gives."""
-    page = (ROOT / name).read_text(encoding="utf-8")
-    assert report.fill(page, RECORD) == page, (
-        f"{name} is stale; run `python benchmarks/detection.py`"
-    )
+    page = (ROOT / "docs" / "benchmark.md").read_text(encoding="utf-8")
+    assert report.fill(page, RECORD) == page, "it is stale; run `python benchmarks/detection.py`"
     assert "<!-- benchmark -->" in page
 
 
@@ -88,3 +87,41 @@ def test_tables_for_a_terminal_have_the_same_rows():
     """One for methods, one for estimators."""
     assert report.summary_table(SMALL).row_count == 2
     assert report.row_table(SMALL).row_count == 3
+
+
+# ------------------------------------------------------------------ the figure
+
+
+def bars(result):
+    """The labels and the lengths of the bars, by panel."""
+    panels = Figure().subplots(1, 2)
+    figure.draw(panels, result)
+    return [
+        [
+            (label.get_text(), bar.get_width())
+            for label, bar in zip(panel.texts, panel.patches, strict=True)
+        ]
+        for panel in panels
+    ]
+
+
+def test_the_figure_shows_the_record(monkeypatch):
+    """Ours together, the others each; a method is judged on the estimators it applies to."""
+    monkeypatch.setitem(figure.NAMES, "theirs", "roughly")
+    caught, alarms = bars(SMALL)
+    assert caught == [("1 of 2", 50.0), ("0 of 2", 25.0)]
+    assert alarms == [("0 of 1", 0.0), ("0 of 1", 25.0)]
+
+
+def test_a_method_without_a_name_is_an_error():
+    """A new method must get words for the figure, and is not drawn under its id."""
+    with pytest.raises(KeyError, match="theirs"):
+        bars(SMALL)
+
+
+def test_the_figure_on_file_is_of_the_record():
+    """Every label of it stands in the SVG, whose text is text."""
+    drawn = (ROOT / "docs" / "detection.svg").read_text(encoding="utf-8")
+    labels = [label for panel in bars(RECORD) for label, _ in panel]
+    assert len(labels) == 8
+    assert [label for label in labels if f">{label}<" not in drawn] == []

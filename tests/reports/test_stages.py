@@ -59,28 +59,33 @@ def test_a_fit_is_said_where_there_are_several(stage):
 
 
 def test_variances_are_dots_by_group(stage):
-    """Each panel has each baseline's variance, at each stage; all groups together come last."""
+    """Each panel has each baseline's variance, at each stage; all groups together come last.
+
+    The best is on top; a group that no baseline changes has no panel, and is named.
+    """
     found = (stage(0, scale=100.0), stage(5))
-    assert baselines.panels(found) == ["e", "w", "phi", "all"]
+    assert baselines.panels(found) == ["e", "all"]
     axes = panels(found)
     assert baselines.draw(axes, found, title="mine") is axes
-    shared, classifier, _, whole = axes
-    assert [x for x, _ in dots(shared)["o"]] == [100.0 * each for each in (20, 19, 18, 17)]
-    assert [x for x, _ in dots(shared)["^"]] == [20, 19, 18, 17]
-    assert [x for x, _ in dots(classifier)["^"]] == [1.0] * 4
-    assert [x for x, _ in dots(whole)["^"]] == [row.total for row in found[1].rows]
+    shared, whole = axes
+    assert [x for x, _ in dots(shared)["o"]] == [100.0 * each for each in (17, 18, 19, 20)]
+    assert [x for x, _ in dots(shared)["^"]] == [17, 18, 19, 20]
+    assert [x for x, _ in dots(whole)["^"]] == [row.total for row in reversed(found[1].rows)]
     assert [round(y) for _, y in dots(whole)["^"]] == [0, 1, 2, 3]
     assert [label.get_text() for label in axes[0].get_yticklabels()] == [
-        "none", "constant", "mlp", "best",
+        "best B of each sentence", "network (MLP)", "constant", "no baseline",
     ]  # fmt: skip
+    note = axes[0].figure.get_supxlabel()
+    assert note.endswith("; no baseline changes that of w or φ")
     legend = axes[0].figure.legends[0]
     assert [text.get_text() for text in legend.get_texts()] == ["step 0", "step 5"]
 
 
 def test_a_group_without_variance_says_so(stage):
     """Zero has no place on a log axis, and an empty panel would look like a mistake."""
-    axes = panels((stage(0),))
-    baselines.draw(axes, (stage(0),))
+    one = (stage(0, {"constant": 0.3}),)  # alone it is not compared with anything
+    axes = panels(one)
+    baselines.draw(axes, one)
     assert words(axes[2]) == ["no variance"]
     assert not dots(axes[2])
     assert words(axes[0]) == []
@@ -103,7 +108,7 @@ def test_shares_are_dots_with_the_best_on_top(stage):
     found = (stage(0), stage(5, {"none": 0.0, "constant": 0.9, "mlp": -0.1, "best": 1.0}))
     axes = Figure().subplots()
     assert shares.draw(axes, found, title="mine") is axes
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["constant", "mlp"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["constant", "network (MLP)"]
     seen = dots(axes)
     assert [x for x, _ in seen["o"]] == [0.5, 0.8]
     assert [x for x, _ in seen["^"]] == [0.9, -0.1]
@@ -122,7 +127,7 @@ def test_what_is_beyond_is_an_arrow_with_its_number(stage):
     seen = dots(axes)
     assert [x for x, _ in seen["<"]] == [shares.EVEN.least]
     assert [x for x, _ in seen[">"]] == [shares.EVEN.most]
-    assert {"−340", "250"} <= set(words(axes))  # noqa: RUF001 - a minus sign
+    assert {"−340 %", "250 %"} <= set(words(axes))  # noqa: RUF001 - a minus sign
     low, high = axes.get_xlim()
     assert low < shares.EVEN.least
     assert high > shares.EVEN.most
@@ -137,10 +142,24 @@ def test_shares_near_all_are_told_apart(stage):
     assert [x for x, _ in seen["o"]] == [0.999, 0.99, 0.9]
     assert [x for x, _ in seen[">"]] == [shares.NINES.most]
     assert [x for x, _ in seen["<"]] == [shares.NINES.least]
-    assert {"120", "−900"} <= set(words(axes))  # noqa: RUF001 - a minus sign
+    assert {"120 %", "−900 %"} <= set(words(axes))  # noqa: RUF001 - a minus sign
     places = [axes.transData.transform((x, 0.0))[0] for x, _ in seen["o"]]
     # Dots: sums and logarithms of numbers of a few hundred.
     assert places[0] - places[1] == pytest.approx(places[1] - places[2], abs=1e-12)
+
+
+def test_arrows_and_steps_that_are_no_equal_shares_are_said(stage):
+    """In the legend and at the axis; and only where there are such."""
+    found = (stage(0, {"constant": 0.9, "affine": 0.99, "mlp": 0.999, "group": 1.2, "late": -9.0}),)
+    axes = Figure().subplots()
+    shares.draw(axes, found)
+    said = [text.get_text() for text in axes.figure.legends[0].get_texts()]
+    assert said == ["step 0", "below −25 %", "above 99.99 %"]  # noqa: RUF001 - a minus sign
+    assert "each step leaves a tenth as much" in axes.get_xlabel()
+    axes = Figure().subplots()
+    shares.draw(axes, (stage(0),))
+    assert [text.get_text() for text in axes.figure.legends[0].get_texts()] == ["step 0"]
+    assert axes.get_xlabel() == shares.LABEL
 
 
 def test_several_runs_are_drawn_on_one_scale(stage):
@@ -153,7 +172,7 @@ def test_several_runs_are_drawn_on_one_scale(stage):
     axes = Figure().subplots(1, layout.columns, sharey=layout.share_y)
     assert shares.draw_runs(axes, runs, ["one", "two"]) is axes
     names = [label.get_text() for label in axes[0].get_yticklabels()]
-    assert names == ["late", "constant", "mlp"]  # in the mean of the last stages
+    assert names == ["late", "constant", "network (MLP)"]  # in the mean of the last stages
     below = 0.11  # of its row, on which the other end stands
     assert dots(axes[0])["^"] == [(0.9, 1.0 + below), (-0.1, 2.0 + below)]
     assert dots(axes[1])["^"] == [(0.7, 0.0 + below), (0.2, 1.0 + below)]
@@ -180,7 +199,7 @@ def test_a_row_without_a_share_says_so(stage):
     axes = Figure().subplots()
     shares.draw(axes, found)
     assert dots(axes) == {"o": [(0.4, 0.0)]}
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["mlp", "constant"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["network (MLP)", "constant"]
     assert "nothing to remove" in words(axes)
 
 

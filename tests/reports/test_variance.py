@@ -7,6 +7,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from gradproof.checks.evidence import Curve
+from gradproof.reports.plain_names import number
 from gradproof.reports.variance import draw
 
 PLACES = np.linspace(-1.0, 5.0, 7)
@@ -38,7 +39,8 @@ def test_what_is_drawn_is_the_record():
     yours = lines["yours"]
     assert (*yours.get_xdata(), *yours.get_ydata()) == (3.0, 2.5)  # and not on the curve
     words = {text.get_text() for text in axes.texts}
-    assert {"helps from 0 to 4, most at B* = 2", "yours: B = 3, variance 2.5", "e, shared"} <= words
+    assert {"helps from 0 to 4, most at B* = 2", "e, shared"} <= words
+    assert axes.get_title("right") == "yours: B = 3, variance 2.5"  # where no line is
     assert axes.patches[0].get_extents().width > 0
     assert axes.get_yscale() == "log"
     assert axes.get_title("left") == "mine"
@@ -53,8 +55,9 @@ def test_what_is_off_the_panel_is_an_arrow_at_its_edge(own):
     draw(marked, CURVE, own=own)
     assert marked.get_xlim() == plain.get_xlim()
     assert marked.get_ylim() == plain.get_ylim()
-    (mark,) = [text for text in marked.texts if text.get_text().startswith("yours: ")]
-    assert mark.get_text() == f"yours: B = {own[0]:.3g}, variance {own[1]:.3g}"
+    (mark,) = [text for text in marked.texts if text.get_label() == "yours"]
+    said = f"yours: B = {number(own[0])}, variance {number(own[1])}, beyond the panel"
+    assert marked.get_title("right") == said
     assert mark.arrow_patch is not None
     assert {0.0, 1.0} & {*mark.xy}
     figure.savefig(io.BytesIO())

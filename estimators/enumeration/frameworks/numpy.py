@@ -99,7 +99,7 @@ class Drawing:
                 raise ValueError("Cannot take a larger sample than population")  # as NumPy does
             if not replace:
                 return draw_without_replacement(self._run.choose, what, count, draws)
-            return [self._run.choose(Uniform(what, count)) for _ in range(draws)]
+            return self._run.choose_each([Uniform(what, count)] * draws)
         weights = np.asarray(p, np.float64)
         step = precision_of(p)
         if replace and draws == 1 and weights.shape == (count,):
@@ -130,12 +130,15 @@ class Drawing:
             shape = np.broadcast_shapes(np.shape(low), np.shape(high)) if size is None else size
         lows = np.broadcast_to(0 if high is None else low, () if shape is None else shape)
         highs = np.broadcast_to(low if high is None else high, lows.shape)
-        found = np.empty(lows.shape, object)
-        for place in np.ndindex(*lows.shape):
-            first, count = int(lows[place]), int(highs[place]) - int(lows[place]) + bool(endpoint)
-            if count < 1:
-                raise ValueError("low >= high")  # as NumPy does
-            found[place] = first + self._run.choose(Uniform(what, count))
+        firsts = [int(low) for low in lows.flat]
+        ends = [int(high) + bool(endpoint) for high in highs.flat]
+        if any(end <= first for first, end in zip(firsts, ends, strict=True)):
+            raise ValueError("low >= high")  # as NumPy does
+        drawn = self._run.choose_each(
+            [Uniform(what, end - first) for first, end in zip(firsts, ends, strict=True)]
+        )
+        numbers = [first + place for first, place in zip(firsts, drawn, strict=True)]
+        found = np.array(numbers, object).reshape(lows.shape)
         if shape is None and dtype in (int, bool):
             return dtype(found[()])
         return found.astype(dtype)[()]
@@ -346,11 +349,13 @@ def binomials(run: Run, what: str, n: Any, p: Any, like: np.ndarray) -> np.ndarr
     """How many of n come out, in an array like another one; zeros and ones where n is one."""
     trials, ones = np.broadcast_to(n, like.shape), np.broadcast_to(p, like.shape)
     step = precision_of(p)
-    counts = np.empty_like(like)
-    for place in np.ndindex(*like.shape):
-        outcomes = binomial(what, int(trials[place]), float(ones[place]), step)
-        counts[place] = run.choose(outcomes)
-    return counts
+    drawn = run.choose_each(
+        [
+            binomial(what, int(count), float(one), step)
+            for count, one in zip(trials.flat, ones.flat, strict=True)
+        ]
+    )
+    return np.array(drawn, like.dtype).reshape(like.shape)
 
 
 def draw_by_weight(
@@ -360,4 +365,4 @@ def draw_by_weight(
     if not replace:
         return draw_weighted_without_replacement(run.choose, what, weights, draws, step)
     outcomes = weighted_table(what, weights, step, run.next_in_prefix()) if draws else None
-    return [run.choose(outcomes) for _ in range(draws)] if outcomes else []
+    return run.choose_each([outcomes] * draws) if outcomes else []

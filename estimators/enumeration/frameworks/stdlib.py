@@ -61,12 +61,13 @@ def _choices(
         ends = [0.0, *(float(each) for each in cum_weights)]
         weights = [after - before for before, after in itertools.pairwise(ends)]
     if weights is None:
-        return [population[run.choose(Uniform(what, len(population)))] for _ in range(k)]
+        uniform = Uniform(what, len(population))
+        return [population[place] for place in run.choose_each([uniform] * k)]
     numbers = [float(each) for each in weights]
     if len(numbers) != len(population):
         raise ValueError("The number of weights does not match the population")
     outcomes = weighted_table(what, numbers)
-    return [population[run.choose(outcomes)] for _ in range(k)]
+    return [population[place] for place in run.choose_each([outcomes] * k)]
 
 
 def _binomial(run: Run, what: str, n: int = 1, p: float = 0.5) -> int:

@@ -40,7 +40,7 @@ def multinomials(run: Run, what: str, n: Any, pvals: Any, like: np.ndarray) -> n
 def categories(run: Run, what: str, p: np.ndarray, like: np.ndarray) -> np.ndarray:
     """The number of the outcome that came out, for each row of probabilities."""
     rows = np.broadcast_to(p, (*like.shape, p.shape[-1])).reshape(-1, p.shape[-1])
-    drawn = [run.choose(outcomes) for outcomes in tables(what, rows)]
+    drawn = run.choose_each(list(tables(what, rows)))
     return np.array(drawn, like.dtype).reshape(like.shape)
 
 
@@ -53,11 +53,12 @@ def integers(
         last: whether the highest is one of them.
     """
     lows, highs = np.broadcast_to(low, like.shape), np.broadcast_to(high, like.shape)
-    found = np.empty_like(like)
-    for place in np.ndindex(*like.shape):
-        first, count = int(lows[place]), int(highs[place]) - int(lows[place]) + last
-        found[place] = first + run.choose(Uniform(what, count))
-    return found
+    counts = [
+        int(end) - int(first) + last for first, end in zip(lows.flat, highs.flat, strict=True)
+    ]
+    drawn = run.choose_each([Uniform(what, count) for count in counts])
+    found = [int(first) + place for first, place in zip(lows.flat, drawn, strict=True)]
+    return np.array(found, like.dtype).reshape(like.shape)
 
 
 def choices(run: Run, what: str, a: Any, replace: Any, p: Any, like: np.ndarray) -> np.ndarray:
@@ -72,7 +73,7 @@ def choices(run: Run, what: str, a: Any, replace: Any, p: Any, like: np.ndarray)
         weights = np.asarray(p, np.float64)
         places = draw_by_weight(run, what, weights, draws, bool(replace), precision_of(p))
     elif replace:
-        places = [run.choose(Uniform(what, count)) for _ in range(draws)]
+        places = run.choose_each([Uniform(what, count)] * draws)
     else:
         places = draw_without_replacement(run.choose, what, count, draws)
     found = np.asarray(places, np.int64)
@@ -102,10 +103,8 @@ def coins(run: Run, what: str, p: Any, like: np.ndarray) -> np.ndarray:
     """Whether a uniform number is below each probability."""
     one = np.clip(np.broadcast_to(p, like.shape), 0.0, 1.0)  # as it comes out with any other
     step = precision_of(p)
-    found = np.empty_like(like)
-    for place in np.ndindex(*like.shape):
-        found[place] = run.choose(Coin(what, float(one[place]), step))
-    return found
+    drawn = run.choose_each([Coin(what, float(each), step) for each in one.flat])
+    return np.array(drawn, like.dtype).reshape(like.shape)
 
 
 class SymbolicDraws:

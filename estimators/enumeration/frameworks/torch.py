@@ -382,8 +382,8 @@ class _Draws:
         # Each that is certain is no draw; most may be.
         drawn = (flat == 1.0).astype(np.float64)
         open_places = np.flatnonzero((flat != 0.0) & (flat != 1.0)).tolist()
-        for place in open_places:
-            drawn[place] = run.choose(Coin("torch.bernoulli", float(flat[place]), step))
+        coins = [Coin("torch.bernoulli", float(flat[place]), step) for place in open_places]
+        drawn[open_places] = run.choose_each(coins)
         outcomes = self._torch.from_numpy(drawn).to(ones.device).reshape(ones.shape)
         if run.graph is not None:
             log = self._log_coins(ones, outcomes)
@@ -395,14 +395,12 @@ class _Draws:
         self._begin(run, generator, "torch.binomial")
         trials, ones = self._torch.broadcast_tensors(count, prob)
         step = self._step(prob)
-        drawn = [
-            run.choose(binomial("torch.binomial", int(n), p, step))
-            for n, p in zip(
-                trials.detach().double().reshape(-1).tolist(),
-                ones.detach().double().reshape(-1).tolist(),
-                strict=True,
-            )
-        ]
+        pairs = zip(
+            trials.detach().double().reshape(-1).tolist(),
+            ones.detach().double().reshape(-1).tolist(),
+            strict=True,
+        )
+        drawn = run.choose_each([binomial("torch.binomial", int(n), p, step) for n, p in pairs])
         counts = self._torch.tensor(drawn, dtype=prob.dtype, device=prob.device)
         return counts.reshape(ones.shape)
 
@@ -449,7 +447,7 @@ class _Draws:
         if high <= low:
             raise RuntimeError(f"random_ expects 'from' to be less than 'to', got {low} and {high}")
         outcomes = Uniform(what, high - low)
-        return [low + run.choose(outcomes) for _ in range(count)]
+        return [low + drawn for drawn in run.choose_each([outcomes] * count)]
 
     def randperm(
         self,

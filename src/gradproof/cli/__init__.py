@@ -26,6 +26,14 @@ COMMANDS = (
     "verify",
 )
 
+#: What the help ends with; the first character keeps click from folding it.
+COMPLETION = """\b
+Completion of commands and options, in ~/.bashrc (in ~/.zshrc: zsh_source):
+  eval "$(_GRADPROOF_COMPLETE=bash_source gradproof)"
+and in ~/.config/fish/completions/gradproof.fish:
+  _GRADPROOF_COMPLETE=fish_source gradproof | source
+"""
+
 
 class Commands(Command):
     """Imports a command when it is named, and says what to install if it cannot be."""
@@ -65,7 +73,9 @@ def _not_installed(name: str, error: ModuleNotFoundError) -> click.Command:
     )
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=Commands, context_settings={"help_option_names": ["-h", "--help"]}, epilog=COMPLETION
+)
 @click.version_option(package_name="gradproof")
 def main() -> None:
     """gradcheck for stochastic gradients: verify gradient estimators, exactly.

@@ -248,7 +248,9 @@ def _of_checkpoint(path: Path, given: dict[str, str], seed: int) -> tuple[Corpus
     """
     path = last_checkpoint(path) if path.is_dir() else path
     if not path.is_file():
-        raise ValueError(f"there is no checkpoint {path}; `gradproof train FOLDER` writes them")
+        raise ValueError(
+            f"there is no checkpoint {path}; `gradproof train --folder FOLDER` writes them"
+        )
     point = files.read(path)
     for name, value in given.items():
         theirs = getattr(point.options, OF_A_RUN[name])

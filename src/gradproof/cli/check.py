@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 import math
 import re
@@ -15,15 +14,20 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from gradproof.checks.published_records import CHECK, to_record
+from gradproof.checks.evidence import entry as name_entry
+from gradproof.checks.published_records import CHECK, published_fields, to_record
 from gradproof.checks.sequential.wealth import ALPHA
 from gradproof.checks.user.estimator import check_estimator
 from gradproof.checks.user.estimator_report import EstimatorReport
+from gradproof.checks.user.plotted_report import locate
 from gradproof.errors import GradproofError
 from gradproof.estimators.enumeration.run import MOST_PATHS
+from gradproof.reports.paper_sizes import PRESETS, paper
+from gradproof.reports.report_figure import plot
 
 from . import options, user_file
 from .console import check_writable, clear_errors, finish, progress, show
+from .figures import check_figure, write_figure
 from .repeat import command_line
 from .user_file import FileError
 
@@ -124,6 +128,19 @@ def _file_options(command: Callable[..., None]) -> Callable[..., None]:
 @options.SEED
 @options.JSON
 @options.HTML
+@click.option(
+    "--figure", metavar="PATH", help="Draw the report here: .svg, .png, .pdf, or .pgf with LaTeX."
+)
+@click.option(
+    "--entry", metavar="ENTRY", help='Of the figure, such as "W[0, 3]".  [default: the worst]'
+)
+@click.option(
+    "--preset",
+    type=click.Choice(PRESETS),
+    default="page",
+    show_default=True,
+    help="Size and fonts of the figure: of a paper in two columns, or a conference's.",
+)
 @options.TRACEBACK
 def command(
     target: str | None,
@@ -135,6 +152,9 @@ def command(
     seed: int | None,
     json_file: str | None,
     html_file: str | None,
+    figure: str | None,
+    entry: str | None,
+    preset: str,
     show_traceback: bool,
     **names: str | None,
 ) -> None:
@@ -148,6 +168,8 @@ def command(
     The estimator is run as it is, once for every outcome of its draws, and each run is weighted by
     its probability: mean and standard deviation are exact, and a verdict has no false alarm in it.
     The table has the worst entry of each parameter; a bound is what rounding can explain.
+    --figure draws all entries, standard deviations, every estimate of one entry, and the outcomes
+    with the largest shares of its bias, which are said in words too.
 
     With --draws an estimator that cannot be enumerated, since it draws normal numbers or too much
     at once, is sampled until its mean is refuted or there are as many draws. What is printed says
@@ -162,6 +184,9 @@ def command(
             return
         check_writable(json_file)
         check_writable(html_file, "--html")
+        if figure is not None:
+            check_figure(figure)
+            paper(preset)  # of which a package may be missing
         estimate, module = user_file.load(target, "check", "reinforce")
         from_file = read(module, names)
         with progress() as show_progress:
@@ -172,16 +197,31 @@ def command(
                 "fast": fast,
                 "seed": seed,
             }
+            limits["keep_paths"] = figure is not None
             report = _check(target, estimate, module, from_file, limits, show_progress)
     show(table(report))
     click.echo(f"\n{report.explain()}")
     click.echo(f"From the file, too: {', '.join(from_file.values())}.")
+    with clear_errors(show_traceback):
+        if figure is not None:
+            write_figure(figure, plot(report, entry=entry, preset=preset))
+            click.echo(_draw_words(report, entry, figure))
     finish(
         report.unbiased,
         show_traceback,
         (json_file, lambda: record_of(report, target)),
         (html_file, lambda: report.page(repeat=command_line(report.seed))),
     )
+
+
+def _draw_words(report: EstimatorReport, entry: str | None, file: str) -> str:
+    """What was drawn, and the guilty paths in words."""
+    lines = [f"wrote {file}"]
+    if report.law is not None:
+        name, index = locate(entry, report.ratios)
+        paths = report.guilty_paths((name, index))
+        lines += [f"{name_entry(name, index)}: {path}" for path in paths]
+    return "\n".join(lines)
 
 
 def read(module: types.ModuleType, names: dict[str, str | None]) -> dict[str, str]:
@@ -310,5 +350,5 @@ def table(report: EstimatorReport) -> Table:
 
 def record_of(report: EstimatorReport, target: str) -> str:
     """The whole record, as JSON."""
-    fields = dataclasses.asdict(report)
+    fields = {name: getattr(report, name) for name in published_fields(report)}
     return to_record(CHECK, {"target": target, "unbiased": report.unbiased, **fields})

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import click
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from gradproof.extras import what_to_install
 
@@ -25,6 +26,12 @@ INTERRUPTED, UNREAD = 128 + 2, 128 + 13
 
 #: Wide enough for three frameworks when nobody's terminal says otherwise.
 PIPED_WIDTH = 140
+
+#: What Rich ends a word with that it cuts.
+CUT = "…"
+
+#: Below so many columns a table is shown record by record.
+NARROW = 80
 
 
 class Command(click.Group):
@@ -64,14 +71,46 @@ def _drop_output() -> None:
 
 
 def show(table: Table) -> None:
-    """Print a table: as wide as the terminal, and whole where there is none."""
+    """Print a table: as wide as the terminal, and whole where there is none.
+
+    Where a word or a number would be cut, and below 80 columns, each record is a few lines.
+    """
     console = Console()
     if not console.file.isatty():  # Rich takes 80 columns then, which folds the table
         console.width = PIPED_WIDTH
+    records = list(_records(table))
     with console.capture() as drawn:
         console.print(table)
+    cut = drawn.get().count(CUT) > sum(record.plain.count(CUT) for record in records)
+    if cut or console.width < NARROW:
+        with console.capture() as drawn:
+            for record in records:
+                console.print(record, soft_wrap=True)
     # Written as all the rest is: Rich has an exit status of its own for a reader that went away.
     click.echo(drawn.get(), nl=False, color=True)
+
+
+def _records(table: Table) -> Iterator[Text]:
+    """Each row as lines, of a column each: its name, and what stands there.
+
+    An empty first cell stands for the one above it.
+    """
+    heads = [_text_of(column.header) for column in table.columns]
+    width = max(map(len, heads), default=0)
+    first = Text()
+    for row in zip(*(column.cells for column in table.columns), strict=True):
+        cells = [_text_of(cell) for cell in row]
+        first = cells[0] = cells[0] if cells[0].plain.strip() else first
+        record = Text()
+        for head, cell in zip(heads, cells, strict=True):
+            if cell.plain.strip():
+                record += Text(f"{head.plain:{width}}  ") + cell + Text("\n")
+        yield record
+
+
+def _text_of(cell: RenderableType) -> Text:
+    """What stands in a cell, with its colours."""
+    return cell.copy() if isinstance(cell, Text) else Text.from_markup(str(cell))
 
 
 @contextlib.contextmanager

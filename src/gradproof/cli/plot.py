@@ -28,18 +28,18 @@ from gradproof.reports import ratios as ratios_figure
 from gradproof.reports import shares as shares_figure
 from gradproof.reports import training as training_figure
 from gradproof.reports import variance as variance_figure
-from gradproof.reports.answer import title
+from gradproof.reports.plain_names import run_name, subject_name
 from gradproof.reports.stages import pick
 from gradproof.reports.style import FigureLayout
 
 from . import options, text_options
-from .console import clear_errors
+from .console import clear_errors, progress
 from .figures import check_figure, save
 
 Read = TypeVar("Read")
 
 #: What writes each kind of record, for who has none yet.
-TRAIN = "`gradproof train FOLDER` writes one"
+TRAIN = "`gradproof train --folder FOLDER` writes one"
 TABLE = "`python benchmarks/estimator_table.py` writes one"
 BENCHMARK = "the benchmark of cost against K writes one; see benchmarks/"
 
@@ -70,10 +70,11 @@ def _save_drawing(make: Callable[..., FigureContent]) -> Callable[..., None]:
 
 @click.group("plot")
 def command() -> None:
-    """Draw figures of exact variances, as SVG, PNG or PDF.
+    """Draw figures of exact variances, as SVG, PNG, PDF or PGF.
 
-    FILE ends in .svg, .png or .pdf. RECORD is a folder that `gradproof train` filled, or the
-    record.json in it; for `cost` and `estimators`, what the benchmark wrote.
+    FILE ends in .svg, .png or .pdf, or .pgf where LaTeX is installed. RECORD is a folder that
+    `gradproof train` filled, or the record.json in it; for `cost` and `estimators`, what the
+    benchmark wrote.
     """
 
 
@@ -121,15 +122,15 @@ def ratios(
 ) -> FigureContent:
     """Draw what a baseline does to the variance of every single parameter.
 
-    A map of each matrix that the score reaches: the variance with the baseline over the one
+    A histogram for each matrix that the score reaches: the variance with the baseline over the one
     without, exact, on sentences of real text.
     """
     parabola, title, seed = _parabola(model, data, sentences, seed, **columns)
-    maps = ratio_map(parabola, baseline, title)
+    maps, words = ratio_map(parabola, baseline, title), ratios_figure.KIND_NAMES[baseline]
     lower = ", ".join(f"{100.0 * maps.lowered_share(name):.0f} % of {name}" for name in maps.ratios)
     return FigureContent(
         ratios_figure.layout(maps),
-        lambda axes: ratios_figure.draw(axes, maps, title=f"{title}, baseline: {baseline}"),
+        lambda axes: ratios_figure.draw(axes, maps, title=f"{title}, {words}"),
         f"lower in {lower}; seed {seed}",
     )
 
@@ -142,7 +143,7 @@ def baselines(record: str) -> FigureContent:
     run = _read_stages(record)
     return FigureContent(
         baselines_figure.layout(run.stages),
-        lambda axes: baselines_figure.draw(axes, run.stages, title=title(run)),
+        lambda axes: baselines_figure.draw(axes, run.stages, title=run_name(run)),
         _steps(pick(run.stages)),
     )
 
@@ -156,7 +157,7 @@ def shares(records: tuple[str, ...]) -> FigureContent:
     Several records are drawn side by side.
     """
     runs = [_read_stages(record) for record in records]
-    stages, titles = [run.stages for run in runs], [title(run) for run in runs]
+    stages, titles = [run.stages for run in runs], [run_name(run) for run in runs]
     words = "; ".join(dict.fromkeys(_steps(pick(shown)) for shown in stages))
     if len(runs) == 1:
         return FigureContent(
@@ -173,14 +174,17 @@ def shares(records: tuple[str, ...]) -> FigureContent:
 
 @command.command("training")
 @options.RECORD
+@click.option(
+    "--only", metavar="BASELINE", multiple=True, help="Show this one; may be given several times."
+)
 @_save_drawing
-def training(record: str) -> FigureContent:
-    """Draw the variance with each baseline through training, and the accuracy."""
+def training(record: str, only: tuple[str, ...]) -> FigureContent:
+    """Draw the variance with each baseline through training, a panel each, and the accuracy."""
     run = _read_stages(record)
     return FigureContent(
-        training_figure.LAYOUT,
-        lambda axes: training_figure.draw(axes, run, title=title(run)),
-        _steps(run.stages),
+        training_figure.layout(run, only),
+        lambda axes: training_figure.draw(axes, run, only=only, title=run_name(run)),
+        f"{_steps(run.stages)}; baselines {', '.join(training_figure.baselines_of(run, only))}",
     )
 
 
@@ -261,7 +265,10 @@ def _parabola(
         labelled=0, unlabelled=sentences, text=text_column, label=label_column, unit=unit
     )
     subject = text_subject(model, prepare_text(data, text, seed), text, seed)
-    return quadratics(reference(subject)), subject.name, seed
+    with progress() as report:
+        if report is not None:  # how long it takes nobody knows beforehand
+            report(0, 1, f"the exact variance of {sentences} sentences")
+        return quadratics(reference(subject)), subject_name(model, data), seed
 
 
 def _steps(stages: tuple[Stage, ...]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -110,7 +111,13 @@ def _run_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @click.command("train")
-@click.argument("folder", metavar="FOLDER", type=click.Path(path_type=Path, file_okay=False))
+@click.option(
+    "--folder",
+    required=True,
+    metavar="FOLDER",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where the record and the checkpoints are kept.",
+)
 @_run_options
 @click.option("--steps", default=Schedule().steps, show_default=True, help="How many in all.")
 @click.option("--every", default=Schedule().every, show_default=True, help="Steps between looks.")
@@ -250,7 +257,7 @@ def _stopped(folder: Path) -> str:
         return f"gradproof: stopped before the first checkpoint; {folder} holds no run"
     return (
         f"gradproof: stopped; the checkpoint of step {steps[-1]} is whole, go on with: "
-        f"gradproof train {folder} --resume"
+        f"gradproof train --folder {shlex.quote(str(folder))} --resume"
     )
 
 
@@ -264,6 +271,6 @@ def summary(record: Training, task: TrainingTask, folder: Path) -> str:
         f"loss {record.loss[-1]:.4g}, accuracy {record.accuracy[-1]:.3f} on "
         f"{held_out} held-out {texts} ({largest_class(task):.3f} by always "
         f"naming the largest class), {steps} steps in {record.seconds[-1]:.3g} s; "
-        f"seed {record.seed}; see {folder / RECORD}, or go on with: gradproof train {folder} "
-        f"--resume --steps {2 * steps}"
+        f"seed {record.seed}; see {folder / RECORD}, or go on with: gradproof train --folder "
+        f"{shlex.quote(str(folder))} --resume --steps {2 * steps}"
     )

@@ -309,6 +309,22 @@ def test_a_snippet_repeats_the_refutation(bench, name, seed):
     assert printed.startswith(f"{name} [autograd]: refuted, expected refuted.\n")
 
 
+def test_the_folder_of_hypothesis_stays_out_of_the_users(tmp_path):
+    """It keeps constants of the sources in .hypothesis of the working folder, if it is let."""
+    code = """
+from hypothesis import find, strategies as st
+from gradproof import verify
+only = {{"only": ["gradient.e/corrected"], "backends": ["autograd"], "models": ["seqdgm"]}}
+assert verify(**only, examples=2).evidence
+{afterwards}
+"""
+    planted = "find(st.floats(), lambda x: x > 1.0)"
+    for afterwards, left in (("", []), (planted, [".hypothesis"])):
+        run = [sys.executable, "-c", code.format(afterwards=afterwards)]
+        subprocess.run(run, cwd=tmp_path, check=True, capture_output=True)
+        assert [path.name for path in tmp_path.iterdir()] == left
+
+
 @pytest.mark.torch
 def test_a_snippet_names_the_framework():
     """What PyTorch refuted is repeated in PyTorch."""

@@ -1,6 +1,5 @@
 """fast=True: slopes along one random direction, and what they cannot see; goals by parameter."""
 
-import importlib
 import math
 
 import numpy as np
@@ -9,6 +8,7 @@ import pytest
 from gradproof import check_estimator
 from gradproof.checks.user.random_direction import HIDDEN, Direction, Projection
 from gradproof.estimators.backends import load
+from gradproof.session_summary import summary
 
 COSTS = np.array([1.0, 3.0, 2.0, 0.5])
 
@@ -49,9 +49,8 @@ def test_a_right_estimator_holds_along_a_direction_and_says_so():
     assert f"seed={seed}" in found.snippet
     assert found.headline().worst.startswith(found.along)
     assert ("compared", found.along) in found.section().facts
-    (line,) = importlib.import_module("gradproof.pytest_plugin").summary([
-        {"method": "enumerated", "paths": 4, "along": found.along, "verdict": "holds"}
-    ], 0)  # fmt: skip
+    record = {"method": "enumerated", "paths": 4, "along": found.along, "verdict": "holds"}
+    (line,) = summary([record], 0, 0.0, 1)
     assert line.endswith("1 of them along one random direction only")
 
 

@@ -417,6 +417,8 @@ def test_a_budget_on_paths_is_kept():
     """With a message that says what to do."""
     rng = np.random.default_rng()
     with pytest.raises(TooManyPaths, match=r"7 paths were run, and there are more; allow more"):
+        paths(lambda: sum(rng.integers(2) for _ in range(3)), most=7)
+    with pytest.raises(TooManyPaths, match=r"3 draws in one call, which may come out in 8 ways"):
         paths(lambda: rng.integers(2, size=3).sum(), most=7)
     assert len(paths(lambda: rng.integers(2, size=3).sum(), most=8)) == 8
 
@@ -426,7 +428,7 @@ def test_draws_of_the_prefix_count_too_once_another_follows():
     rng = np.random.default_rng()
 
     def more():
-        first = rng.integers(2, size=3).tolist()
+        first = [rng.integers(2) for _ in range(3)]
         return first, [rng.integers(4) for _ in range(first[-1])]
 
     assert len(paths(more, most=20)) == 4 * 1 + 4 * 4
