@@ -9,6 +9,8 @@ import numpy as np
 
 from gradproof.estimators.enumeration.enumeration import Enumeration
 from gradproof.estimators.enumeration.estimator import GRAPH, Estimator
+from gradproof.estimators.enumeration.outcomes import EPS
+from gradproof.estimators.enumeration.rounding import ROUNDINGS
 from gradproof.estimators.enumeration.run import NotReproducible
 from gradproof.estimators.enumeration.spread import RoundingBounds
 
@@ -28,6 +30,8 @@ from .estimand import MADE, SINGLE, UNMEASURED, Estimand
 from .estimate_law import EstimateLaw, keep_law
 from .estimator_report import EstimatorReport, bias_at
 from .plotted_report import ratios_of
+from .random_direction import Projection
+from .usual_reasons import usual_reasons
 
 #: Runs in a row after which an estimator that keeps something is looked at again: one of them may
 #: change nothing.
@@ -50,6 +54,8 @@ class EnumeratedCheck:
         self._law: EstimateLaw | str | None = None
         self._label, self._estimator, self._enumeration = label, estimator, enumeration
         self._exact, self._precision = exact, precision
+        project = estimator.project
+        self._projection = project if isinstance(project, Projection) else None
         self._reason = ""
         self._unmeasured = False
         self._bounds: dict[str, np.ndarray] = {}
@@ -75,26 +81,39 @@ class EnumeratedCheck:
         )
         off = np.abs(moments.mean() - layout.row(self._exact.value))
         self._spread = bounds.wide
-        self._compare_within(bounds.wide.bound)
+        self._compare_within()
         with np.errstate(invalid="ignore"):
             surely = bool((off <= bounds.least + layout.row(self._exact.error)).all())
-        if not (surely and judge(self._comparisons) == HOLDS):
+        # What one direction may hide is no more than its bound: that is worth measuring.
+        if self._projection is not None or not (surely and judge(self._comparisons) == HOLDS):
             self._exact = self._exact.with_measured_error()
             self._spread = bounds.best()
-            self._compare_within(self._spread.bound)
+            self._compare_within()
             if self._is_small(COARSEST):  # and some of the other paths may be coarser inside
                 self._spread = bounds.thorough()
-                self._compare_within(self._spread.bound)
-            bound = self._spread.bound + layout.row(self._exact.error)
+                self._compare_within()
+            bound = self._bound + layout.row(self._exact.error)
             self._unmeasured = bool((off <= bound + bounds.unmeasured_bound()).all())
+
+    @property
+    def _bound(self) -> np.ndarray:
+        """What rounding may have done to each number that is compared, (P,)."""
+        if self._projection is None:
+            return self._spread.bound
+        # What it does to entries, beside what shows in their slopes alone.
+        if self._spread.measured:
+            return self._spread.bound + self._projection.rounding(1.0, EPS)
+        step = max(self._estimator.precision, self._precision, self._moments.precision)
+        return self._spread.bound + self._projection.rounding(ROUNDINGS, step)
 
     def _is_small(self, share: float) -> bool:
         """Whether something is off, and nothing by more than this share of what it should be."""
         off = [one for one in self._comparisons if one.ratio > 1.0]
         return bool(off) and all(one.error <= share * one.signal for one in off)
 
-    def _compare_within(self, bounds: np.ndarray) -> None:
+    def _compare_within(self) -> None:
         moments, layout = self._moments, self._moments.layout
+        bounds = self._bound
         mean, sizes = layout.split(moments.mean()), layout.split(moments.size())
         scale = float(moments.size().max(initial=0.0))
         by_name = layout.split(np.where(np.isfinite(bounds), bounds, FAR))
@@ -149,7 +168,7 @@ class EnumeratedCheck:
     def _excuse_exact(self) -> bool:
         """An exact gradient that was made by differences, say."""
         off = {key: np.abs(self._mean[key] - value) for key, value in self._exact.value.items()}
-        bounds = self._moments.layout.split(self._spread.bound)
+        bounds = self._moments.layout.split(self._bound)
         for key, error in off.items():
             allowed = GAP * (bounds[key] + self._exact.error[key]) + self._exact.unstated[key]
             if not (error <= allowed).all():
@@ -182,7 +201,7 @@ class EnumeratedCheck:
         off = np.abs(later.mean() - layout.row(self._exact.value))
         # Whatever rounding did to the first, four times that for the second, which it knows less
         # of.
-        allowed = GAP * (self._spread.bound + layout.row(self._exact.error))
+        allowed = GAP * (self._bound + layout.row(self._exact.error))
         if (off <= allowed).all():
             return
         place = int(np.argmax(np.where(np.isfinite(off), off, np.inf) - allowed))
@@ -217,6 +236,7 @@ class EnumeratedCheck:
             changed=self._changed,
             repeats=self._enumeration.repeats,
             reason=self._reason,
+            along="" if self._projection is None else self._projection.words,
             bounds=self._bounds,
             law=self._law if isinstance(self._law, EstimateLaw) else None,
         )
@@ -224,6 +244,9 @@ class EnumeratedCheck:
     def _notes(self) -> list[str]:
         """Facts that no verdict depends on."""
         notes = self._reading()
+        if self._projection is not None:
+            bound = max(one.bound for one in self._comparisons)
+            notes.append(self._projection.note(bound, self._verdict == REFUTED))
         if isinstance(self._law, str):
             notes.append(f"Paths were not kept, for {self._law}.")
         if self._exact.note:
@@ -233,7 +256,9 @@ class EnumeratedCheck:
         if self._enumeration.handling.seeds.seeded:
             notes.append(
                 "A generator is made from a seed in each run: it is enumerated as if it drew "
-                "anew, and draws the same each time if the seed is the same."
+                "anew, and draws the same each time if the seed is the same. If that is an "
+                "environment (env.reset(seed=0) in each episode), every episode begins alike: seed "
+                "it once, before the first."
             )
         if self._changed:
             notes.append(
@@ -256,9 +281,7 @@ class EnumeratedCheck:
         """What helps to see why an estimator is refuted, and how its gradients were read."""
         notes = []
         if self._verdict == REFUTED:
-            factor = self._factor()
-            if factor is not None:
-                notes.append(_times(factor))
+            notes.extend(self._usual_reasons())
             if self._estimator.has_graph:
                 notes.append(f"{GRAPH[0].upper()}{GRAPH[1:]}.")
         if self._estimator.cleared:
@@ -269,33 +292,14 @@ class EnumeratedCheck:
             )
         return notes
 
-    def _factor(self) -> float | None:
-        """What the exact gradient is multiplied with in every entry, as far as bounds can tell.
-
-        None if there is no such number, or if it would be of one entry only.
-        """
-        layout = self._moments.layout
-        mean, exact = self._moments.mean(), layout.row(self._exact.value)
-        error = self._spread.bound + layout.row(self._exact.error)
-        largest, sure = int(np.argmax(np.abs(exact))), np.abs(exact) * COARSEST > error
-        if np.count_nonzero(sure) < 2 or not sure[largest] or not np.isfinite(mean).all():
-            return None
-        is_zero = abs(mean[largest]) <= error[largest]
-        factor = 0.0 if is_zero else float(mean[largest] / exact[largest])
-        # Of the factor's own error each entry has its share.
-        with np.errstate(over="ignore", invalid="ignore"):  # no number is within no number
-            its_own = np.abs(exact) * error[largest] / abs(exact[largest])
-            allowed = (1.0 + abs(factor)) * (error + its_own)
-            within = np.abs(mean - factor * exact) <= allowed
-        return factor if within.all() else None
-
-
-def _times(factor: float) -> str:
-    if factor == 0.0:
-        return "The mean is zero in every entry."
-    rough = f"{factor:.4f}"
-    shown = rough if abs(factor) >= 0.1 and float(rough) != 1.0 else f"{factor:.6g}"
-    return f"The mean is {shown} times the gradient in every entry."
+    def _usual_reasons(self) -> list[str]:
+        """How the mean is off, if it is so in a simple way, and where that comes from as a rule."""
+        if self._projection is not None:
+            return []  # what a slope leaves out may be off in another way
+        moments = self._moments
+        bounds, size = (moments.layout.split(row) for row in (self._bound, moments.size()))
+        error = {key: bounds[key] + self._exact.error[key] for key in self._exact.value}
+        return usual_reasons(self._mean, self._exact.value, error, size, moments.draws)
 
 
 def _join(names: Iterable[str], most: int = 6) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gradproof.estimators.enumeration.enumeration import Enumeration
-from gradproof.estimators.enumeration.estimator import Estimator, UserFunction, float_arrays
+from gradproof.estimators.enumeration.estimator import Estimator, UserFunction
 from gradproof.estimators.enumeration.gradients import (
     GradientLayout,
     arrays_by_name,
@@ -18,15 +18,9 @@ from gradproof.estimators.enumeration.gradients import (
 )
 from gradproof.estimators.enumeration.outcomes import EPS
 from gradproof.estimators.enumeration.rounding import FACTOR, RUNS, largest_deviation, perturbation
-from gradproof.estimators.enumeration.run import (
-    MOST_PATHS,
-    NotEnumerable,
-    TooManyPaths,
-    UnsupportedDraw,
-)
+from gradproof.estimators.enumeration.run import NotEnumerable
 
 from ..evidence import COARSEST
-from .expected_cost import gradient_of_mean
 
 #: Roundings of a number that is given: of the last operation, and of what it was made from.
 GIVEN = 4.0
@@ -107,52 +101,20 @@ class Estimand:
 
 def exact_gradient(
     exact: Any,
-    objective: Callable[..., Any] | None,
     estimator: Estimator,
     *,
     exact_error: Any = None,
-    paths: int = MOST_PATHS,
-    reset: Callable[[], object] | None = None,
-    precision: float = 0.0,
 ) -> Estimand:
-    """What :func:`.estimator.check_estimator` is given, as numbers.
+    """The exact gradient that :func:`.estimator.check_estimator` is given, as numbers.
 
     Args:
-        exact, objective, exact_error: as there; one of the first two.
+        exact, exact_error: as there.
         estimator: whose inputs and leaves it is of.
 
     Raises:
-        TypeError: for both or neither, or an exact gradient that draws.
+        TypeError: for an exact gradient that draws.
         ValueError: for one that is not finite, or an error that does not fit.
     """
-    if (exact is None) == (objective is None):
-        raise TypeError(
-            "pass one of exact= (the exact gradient, or what returns it) and objective= (what "
-            "draws and returns a cost, whose mean is enumerated)"
-        )
-    if objective is not None:
-        if exact_error is not None:
-            raise TypeError(
-                "exact_error= goes with exact= only: leave it out, objective= has its own error"
-            )
-        leaves = estimator.leaves or float_arrays(estimator.inputs)
-        try:
-            mean = gradient_of_mean(
-                objective,
-                estimator.inputs,
-                leaves,
-                paths=paths,
-                reset=reset,
-                coarsest=precision,
-                listener=estimator.listener,
-            )
-        except (UnsupportedDraw, TooManyPaths) as refused:
-            raise type(refused)(
-                f"the objective cannot be enumerated, as it must be even where the estimator is "
-                f"sampled: {refused}; pass exact= instead"
-            ) from refused
-        zero = _zeros(mean.gradient)
-        return Estimand(mean.gradient, mean.error, zero, mean.how, mean.measure, note=mean.note)
     if callable(exact):
         return _from_function(exact, estimator, exact_error)
     return _from_numbers(exact, exact_error)

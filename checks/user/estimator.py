@@ -14,7 +14,7 @@ from gradproof.estimators.enumeration.estimator import Estimator
 from gradproof.estimators.enumeration.handling import Handling
 from gradproof.estimators.enumeration.run import MOST_PATHS, TooManyPaths, UnsupportedDraw
 
-from ..evidence import NothingCompared
+from ..evidence import REFUTED, NothingCompared
 from ..sequential.wealth import ALPHA
 from . import snippet
 from .enumerated import EnumeratedCheck
@@ -22,8 +22,10 @@ from .estimand import SINGLE, Estimand, exact_gradient
 from .estimator_report import Biased, EstimatorReport
 from .expected_cost import check_precision
 from .jax_keys import FreshKeys
+from .objective import gradient_of_objective
 from .progress import Progress, telling
-from .sampled import check_sampling, sample
+from .random_direction import Projection
+from .sampled import Samples, check_sampling, sample
 from .sampled_report import report_on_samples
 
 
@@ -32,8 +34,9 @@ def check_estimator(
     inputs: Sequence[Any] = (),
     *,
     exact: Any = None,
-    objective: Callable[..., Any] | None = None,
+    objective: Callable[..., Any] | Mapping[str, Callable[..., Any]] | None = None,
     exact_error: Any = None,
+    fast: bool = False,
     wrt: Any = None,
     paths: int = MOST_PATHS,
     draws: int = 0,
@@ -73,19 +76,26 @@ def check_estimator(
             stood there before it.
         exact: the exact gradient, of the same names and shapes, or what returns it.
         objective: instead of it, what draws and returns the cost of one draw; its mean is
-            enumerated and differentiated.
+            enumerated and differentiated. Where parts of a module have goals of their own: such a
+            function for each, by the name of a parameter or a prefix of names, as in
+            ``{"actor": cost, "critic": squared_error}``.
         exact_error: what ``exact`` may be off by itself, a number or arrays like it. Default: the
             rounding of what returns it; of arrays that were made somehow, errors as small as
             differences leave refute nothing, nor such as single precision leaves if that is what
             they are in, or were.
-        wrt: the module or tensors whose gradients are read. Default: those among the inputs.
+        fast: whether slopes along one random direction are compared instead of each entry, as in
+            ``gradcheck``'s fast mode; with ``objective`` only. It takes some thirty values of its
+            mean, however many parameters there are, and what it cannot see is said.
+        wrt: the module or tensors whose gradients are read. Default: those among the inputs. Or
+            arrays among the inputs, where what is returned does not tell which of them it is by.
         paths: that may be run at most.
         draws: samples that may be taken where draws cannot be enumerated; 0: that is an error.
         alpha: probability of a false alarm of a sampled verdict.
         rarest: the least probability of an outcome that a sampled verdict allows for; what is rarer
             may make it false, and it says so. Default: that of the rarest outcome of any draw, as
             far as that is seen.
-        seed: of the generators that frameworks have of their own, for a sampled verdict.
+        seed: of the generators that frameworks have of their own, for a sampled verdict, and of the
+            direction that ``fast`` draws.
         reset: called before each run, for an estimator that keeps something which is not meant to
             count, or cannot be put back.
         returns: ``gradient``, ``surrogate`` or ``grad`` (what it leaves in ``.grad``), where what
@@ -112,17 +122,21 @@ def check_estimator(
     check_sampling(draws=draws, alpha=alpha, rarest=rarest, seed=seed)
     label = name or str(getattr(estimate, "__qualname__", type(estimate).__name__))
     estimator = Estimator(estimate, inputs, wrt=wrt, reset=reset, returns=returns)
+    _check_estimand(exact, objective, exact_error, fast)
     with telling(progress, paths) as listener:
         estimator.listener = listener
-        estimand = exact_gradient(
-            exact,
-            objective,
-            estimator,
-            exact_error=exact_error,
-            paths=paths,
-            reset=reset,
-            precision=precision,
-        )
+        if objective is None:
+            estimand = exact_gradient(exact, estimator, exact_error=exact_error)
+        else:
+            estimand = gradient_of_objective(
+                objective,
+                estimator,
+                paths=paths,
+                reset=reset,
+                precision=precision,
+                fast=fast,
+                seed=seed,
+            )
         _check_entries(estimand.value)
         try:
             with Enumeration(estimator, paths) as enumeration:
@@ -131,43 +145,85 @@ def check_estimator(
                 )
                 check.look()
         except (UnsupportedDraw, TooManyPaths) as error:
-            if draws:
-                if listener is not None:
-                    listener.sample(draws)
-                estimand = _finitely_measured(estimand)
-                with (
-                    estimator.restoring_state(generators=False),
-                    Handling(*estimator.roots) as handling,
-                ):
-                    samples = sample(
-                        estimator,
-                        estimand.value,
-                        draws=draws,
-                        alpha=alpha,
-                        rarest=rarest,
-                        exact_error=estimand.error,
-                        doubt=_doubt(estimand, precision),
-                        seed=seed,
-                        coarsest=precision,
-                        perform=handling.perform,
-                        restore_state=estimator.restore_state,
-                        keys=FreshKeys(estimator.function, estimator.inputs, seed=seed),
-                    )
-                seconds = time.perf_counter() - started
-                report = report_on_samples(label, estimand, samples, seconds, str(error))
-                return _repeatable(report, given)
-            raise type(error)(f"{error}; pass draws= to sample it instead") from error
-    return _repeatable(check.report(time.perf_counter() - started), given)
+            if not draws:
+                raise type(error)(f"{error}; pass draws= to sample it instead") from error
+            if listener is not None:
+                listener.sample(draws)
+            estimand = _finitely_measured(estimand)
+            samples = _sample(estimator, estimand, draws, alpha, rarest, seed, precision)
+            seconds = time.perf_counter() - started
+            report = report_on_samples(label, estimand, samples, seconds, str(error))
+            return _repeatable(_along(report, estimator), given, estimator)
+    return _repeatable(check.report(time.perf_counter() - started), given, estimator)
 
 
-def _repeatable(report: EstimatorReport, given: Mapping[str, Any]) -> EstimatorReport:
-    """The report, with the seed of its samples and the lines that repeat the check."""
+def _repeatable(
+    report: EstimatorReport, given: Mapping[str, Any], estimator: Estimator
+) -> EstimatorReport:
+    """The report, with the seed of samples or direction, and the lines that repeat the check."""
     seed = given["seed"] if report.method == "sampled" else None
+    if isinstance(estimator.project, Projection):
+        seed = estimator.project.direction.seed
+        given = {**given, "seed": seed}
     return dataclasses.replace(
         report,
         seed=None if seed is None else int(seed),
         snippet=snippet.of_call(check_estimator, given),
     )
+
+
+def _sample(
+    estimator: Estimator,
+    estimand: Estimand,
+    draws: int,
+    alpha: float,
+    rarest: float | None,
+    seed: int | None,
+    precision: float,
+) -> Samples:
+    """Samples of an estimator that cannot be enumerated, and the test of their mean."""
+    with (
+        estimator.restoring_state(generators=False),
+        Handling(*estimator.roots) as handling,
+    ):
+        return sample(
+            estimator,
+            estimand.value,
+            draws=draws,
+            alpha=alpha,
+            rarest=rarest,
+            exact_error=estimand.error,
+            doubt=_doubt(estimand, precision),
+            seed=seed,
+            coarsest=max(precision, 0.0 if estimator.project is None else estimator.precision),
+            perform=handling.perform,
+            restore_state=estimator.restore_state,
+            keys=FreshKeys(estimator.function, estimator.inputs, seed=seed),
+        )
+
+
+def _check_estimand(exact: Any, objective: Any, exact_error: Any, fast: object) -> None:
+    """Whether the estimand is given in one way.
+
+    Raises:
+        TypeError: if not.
+    """
+    if (exact is None) == (objective is None):
+        raise TypeError(
+            "pass one of exact= (the exact gradient, or what returns it) and objective= (what "
+            "draws and returns a cost, whose mean is enumerated)"
+        )
+    if objective is not None and exact_error is not None:
+        raise TypeError(
+            "exact_error= goes with exact= only: leave it out, objective= has its own error"
+        )
+    if not isinstance(fast, bool):
+        raise TypeError(f"fast = {fast!r}, expected True or False")
+    if fast and objective is None:
+        raise TypeError(
+            "fast=True goes with objective=, whose slope along one direction it takes; with exact= "
+            "each entry is known: leave it out"
+        )
 
 
 def _check_entries(exact: Mapping[str, np.ndarray]) -> None:
@@ -182,6 +238,15 @@ def _check_entries(exact: Mapping[str, np.ndarray]) -> None:
             f"nothing to compare: no exact gradient has an entry ({shapes}); check exact=, wrt= "
             "and the sizes of the parameters"
         )
+
+
+def _along(report: EstimatorReport, estimator: Estimator) -> EstimatorReport:
+    """A report on samples that says along which direction they were compared, if along one."""
+    projection = estimator.project
+    if not isinstance(projection, Projection):
+        return report
+    note = projection.note(report.detectable, report.verdict == REFUTED)
+    return dataclasses.replace(report, along=projection.words, notes=(*report.notes, note))
 
 
 def assert_unbiased(

@@ -46,10 +46,12 @@ class EstimatorReport(PlottedReport):
     seen in any entry. ``bound_reason`` says where bounds come from, ``changed`` what a run leaves
     changed, which is put back, and ``repeats`` how many runs were made again; ``reason`` why there
     is no verdict, and ``condition`` what a sampled one depends on, after an "if". ``notes`` are
-    facts that no verdict depends on. ``seed`` is that of the samples, None where none was given,
-    and ``snippet`` has lines that repeat the check, as far as what it was given can be written.
-    ``bounds`` are those of every entry, by parameter; of samples the smallest bias that would have
-    been seen there. ``law`` has the estimates of all paths, if they were to be kept.
+    facts that no verdict depends on. ``along`` is the direction that was compared, where that is
+    all that was: then moments are of slopes. ``seed`` is that of the samples or the direction, None
+    where none was given, and ``snippet`` has lines that repeat the check, as far as what it was
+    given can be written. ``bounds`` are those of every entry, by parameter; of samples the smallest
+    bias that would have been seen there. ``law`` has the estimates of all paths, if they were to be
+    kept.
     """
 
     name: str
@@ -70,6 +72,7 @@ class EstimatorReport(PlottedReport):
     repeats: int = 0
     reason: str = ""
     condition: str = ""
+    along: str = ""
     seed: int | None = None
     snippet: str = ""
     bounds: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
@@ -133,6 +136,7 @@ class EstimatorReport(PlottedReport):
         """A paragraph: what came out, where it is worst, and what to do next."""
         if self.method == "sampled":
             verdict = "unbiased as far as could be seen" if self.unbiased else self.verdict
+            verdict += f" {self.along}" if self.along else ""
             if self.condition and self.verdict != UNDECIDED:
                 verdict += f", if {self.condition}"
             lines = [f"{self.name}: {verdict}.", *self.notes]
@@ -148,7 +152,8 @@ class EstimatorReport(PlottedReport):
         worst = worst_of(self.comparisons)
         entry = f"{self.worst.parameter}{list(self.worst.index) if self.worst.index else ''}"
         lines = [
-            f"{self.name}: {'unbiased' if self.unbiased else self.verdict}, by "
+            f"{self.name}: {'unbiased' if self.unbiased else self.verdict}"
+            f"{f' {self.along}' if self.along else ''}, by "
             f"{_count(self.paths, 'path')} of at most {_count(self.draws, 'draw')}.",
             f"mean of {entry} is {self.worst.mean:.6e}, should be {self.worst.exact:.6e}: off by "
             f"{worst.error:.1e}, at most {worst.bound:.1e} is rounding, and gradients are of size "
@@ -170,7 +175,8 @@ class EstimatorReport(PlottedReport):
         at = entry(self.worst.parameter, self.worst.index)
         off = f"{at} is off by {small(worst.error)}, at most {small(worst.bound)} is {why}"
         condition = f", if {self.condition}" if self.condition else ""
-        return Headline(self.name, self.verdict, (worst.note or off) + condition)
+        along = f"{self.along}: " if self.along else ""
+        return Headline(self.name, self.verdict, along + (worst.note or off) + condition)
 
     def section(self) -> Section:
         """What a page shows of it."""
@@ -192,6 +198,8 @@ class EstimatorReport(PlottedReport):
             seed = "none was given" if self.seed is None else str(self.seed)
             facts |= {"draws": f"{self.draws:,}", "seed": seed}
             facts["smallest bias that would have been seen"] = small(self.detectable)
+        if self.along:
+            facts["compared"] = self.along
         if self.condition:
             facts["the verdict rests on this"] = self.condition
         facts |= {"total variance": f"{self.total_variance:.6e}", "time": f"{self.seconds:.2f} s"}

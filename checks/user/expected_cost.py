@@ -34,6 +34,10 @@ from .witnesses import find_unseen
 MOST_RUNS = 2_000_000
 
 
+#: Types that are too coarse for differences.
+COARSE_TYPES = ("torch.bfloat16", "torch.float16", "bfloat16", "float16")
+
+
 def check_precision(precision: object) -> None:
     """Whether this is a valid precision.
 
@@ -55,6 +59,7 @@ def gradient_of_mean(
     reset: Callable[[], object] | None = None,
     coarsest: float = 0.0,
     listener: Listener | None = None,
+    arguments: Callable[[], Sequence[Any]] | None = None,
 ) -> MeanGradient:
     """The gradient of E[objective], over the outcomes of what it draws.
 
@@ -66,20 +71,26 @@ def gradient_of_mean(
         leaves: arrays or tensors among or behind the inputs, moved and put back.
         coarsest: precision that is at least to be allowed for.
         listener: is told of each run.
+        arguments: makes what it is called with, where leaves are copies of what is in the inputs.
 
     Raises:
         NotDifferentiable: if there is nothing to move, too much, a kink, or no finite number.
         NotEnumerable: for an unsupported draw, or too many paths.
     """
-    _check_leaves(leaves)
-    _check_memory(inputs, leaves)
+    check_movable(inputs, leaves)
     expectation = Expectation(
-        objective, inputs, beside=(dict(leaves),), paths=paths, reset=reset, listener=listener
+        objective,
+        inputs,
+        beside=(dict(leaves),),
+        paths=paths,
+        reset=reset,
+        listener=listener,
+        arguments=arguments,
     )
     # Handlers stay where they are, from one enumeration to the next.
     with Handling(objective, reset, list(inputs), dict(leaves)):
         mean = expectation.repeated_mean()
-        automatic = _automatic_gradient(objective, inputs, leaves, paths, reset)
+        automatic = automatic_gradient(objective, inputs, leaves, paths, reset)
         if automatic is None:
             return _by_differences(expectation, mean, leaves, coarsest)
         unseen, wrong = find_unseen(expectation, mean, leaves, automatic, coarsest)
@@ -89,14 +100,24 @@ def gradient_of_mean(
             return automatic
         # All is made anew in each run of the objective, so that it moves with the parameters: it is
         # the graph that lacks something, and differences that are right.
-        _check_made_within(objective, inputs, leaves, paths, reset)
+        check_made_within(objective, inputs, leaves, paths, reset)
         by_differences = _by_differences(expectation, mean, leaves, coarsest, wrong)
         return _replace_by_differences(automatic, by_differences)
 
 
-def _check_leaves(leaves: Mapping[str, Any]) -> None:
+def check_movable(inputs: Sequence[Any], leaves: Mapping[str, Any]) -> None:
+    """Whether there is something to differentiate by, that can be moved and moves nothing else.
+
+    Raises:
+        NotDifferentiable: if not.
+    """
+    _check_leaves(inputs, leaves)
+    _check_memory(inputs, leaves)
+
+
+def _check_leaves(inputs: Sequence[Any], leaves: Mapping[str, Any]) -> None:
     for name, leaf in leaves.items():
-        if str(leaf.dtype) in ("torch.bfloat16", "torch.float16", "float16"):
+        if str(leaf.dtype) in COARSE_TYPES:
             raise NotDifferentiable(
                 f"{name} is in {leaf.dtype}, too coarse for differences: use double"
             )
@@ -107,10 +128,20 @@ def _check_leaves(leaves: Mapping[str, Any]) -> None:
             "at least one sentence or parameter"
         )
     if not entries:
+        fixed = [
+            f"input {place}"
+            for place, value in enumerate(inputs)
+            if getattr(value, "requires_grad", True) is False
+        ]
+        if fixed:
+            raise NotDifferentiable(
+                f"objective= needs something to differentiate by, and {', '.join(fixed)} "
+                f"{'does' if len(fixed) == 1 else 'do'} not require gradients: pass tensors after "
+                "requires_grad_(), not detached"
+            )
         raise NotDifferentiable(
             "objective= needs something to differentiate by: pass tensors that require "
-            "gradients or NumPy arrays of real numbers as inputs, or wrt= (arrays of JAX cannot be "
-            "moved: pass exact=, such as the jax.grad of a mean over all outcomes)"
+            "gradients, or arrays of real numbers (NumPy, JAX, pytrees of them) as inputs, or wrt="
         )
 
 
@@ -131,7 +162,7 @@ def _check_memory(inputs: Sequence[Any], leaves: Mapping[str, Any]) -> None:
                 )
 
 
-def _check_made_within(
+def check_made_within(
     objective: Callable[..., Any],
     inputs: Sequence[Any],
     leaves: Mapping[str, Any],
@@ -157,7 +188,7 @@ def _check_made_within(
         )
 
 
-def _automatic_gradient(
+def automatic_gradient(
     objective: Callable[..., Any],
     inputs: Sequence[Any],
     leaves: Mapping[str, Any],
@@ -232,7 +263,8 @@ def _by_differences(
         )
         raise NotDifferentiable(
             f"{why}its parameters and {mean.paths:,} paths need {runs:,} runs of the objective for "
-            f"differences, more than {MOST_RUNS:,}: pass exact= instead, or a smaller problem"
+            f"differences, more than {MOST_RUNS:,}: pass fast=True (the slope along one random "
+            "direction), or a smaller problem; or pass exact= instead"
         )
     by_name = slopes_by_entry(expectation, leaves, coarsest, chosen)
     for name, slopes in by_name.items():

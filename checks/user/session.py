@@ -19,8 +19,9 @@ class SessionCheck:
 
     ``test`` is the test's name and ``failed`` whether it failed. ``worst`` is the entry that is
     ``off`` most in units of its ``bound``, and ``ratio`` how much that is. ``detectable``,
-    ``condition`` and ``alpha`` are of checks that sample. ``check`` is the function or the test
-    that made it, and ``seconds`` what it took.
+    ``condition`` and ``alpha`` are of checks that sample, and ``along`` of those that compare one
+    direction only. ``check`` is the function or the test that made it, and ``seconds`` what it
+    took.
     """
 
     test: str
@@ -36,6 +37,7 @@ class SessionCheck:
     ratio: float = 0.0
     detectable: float = 0.0
     condition: str = ""
+    along: str = ""
     alpha: float = 0.0
     error: str = ""
     check: str = ""
@@ -65,7 +67,7 @@ def session_section(record: SessionRecord) -> Section:
         (
             check.test,
             check.name,
-            check.verdict or NOT_CHECKED,
+            f"{check.verdict} {check.along}".strip() or NOT_CHECKED,
             small(check.off) if check.verdict else "-",
             small(check.bound) if check.verdict else "-",
             f"{check.paths or check.draws:,}" if check.verdict else "-",

@@ -275,6 +275,12 @@ def _parameters(
     surrogate: Callable[..., Any], inputs: Sequence[Any], wrt: Any, gradient: Any
 ) -> Mapping[str, Any]:
     leaves = Estimator(surrogate, inputs, wrt=wrt).leaves
+    if wrt is not None and not leaves:
+        raise TypeError(
+            f"wrt is {wrt!r:.60}, expected a module, a tensor that requires a gradient, or a "
+            "mapping or sequence of such tensors; with gradient= all arrays of real numbers among "
+            "the inputs are differentiated by: leave it out"
+        )
     if not leaves and gradient is not None:
         leaves = float_arrays(inputs)
     if not sum(array_of(leaf).size for leaf in leaves.values()):

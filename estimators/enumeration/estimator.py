@@ -19,6 +19,7 @@ from .gradients import (
     by_name,
     precision,
 )
+from .input_arrays import wrt_arrays
 from .outcomes import EPS
 from .run import NotReproducible, Path, UnsupportedDraw, current_run, outside_runs
 from .state import Snapshot, StepGradients, gradients_before_step
@@ -75,6 +76,8 @@ class UserFunction:
             raise TypeError(f"reset = {reset!r:.60}, expected something to call")
         self.function, self.inputs, self._reset = function, list(inputs), reset
         self._beside = list(beside)
+        #: Makes the arguments of the next run; None: they are the inputs.
+        self.arguments: Callable[[], Sequence[Any]] | None = None
         self._state: Snapshot | None = None
         self._runs = 0
         #: What a run left changed, and was put back, in order of appearance.
@@ -131,7 +134,7 @@ class UserFunction:
                 self.listener.run()
         if self._reset is not None:
             self._reset()
-        return self.function(*self.inputs)
+        return self.function(*(self.inputs if self.arguments is None else self.arguments()))
 
     def restore_state(self) -> None:
         """Put back what the last run moved.
@@ -200,6 +203,7 @@ class Estimator(UserFunction):
         inputs: what it is called with.
         wrt: whose gradients are read, if it does not return them: a module, a tensor, or a mapping
             or sequence of tensors. None: the tensors and modules of the inputs that need gradients.
+            Arrays among the inputs are what the gradients that it returns are by.
         reset: called before each run, to forget what the last one left.
         returns: ``gradient``, ``surrogate`` or ``grad`` (what it leaves in ``.grad``), where that
             is not clear by itself.
@@ -219,11 +223,16 @@ class Estimator(UserFunction):
             raise ValueError(f"returns is {returns!r}, expected one of {', '.join(READ)}")
         self._returns = returns
         self._leaves = by_name(leaves_of(self.inputs if wrt is None else wrt), "parameters")
-        if wrt is not None and not self._leaves:
+        #: What gradients are said to be by; and the arrays in it, where it has no tensors.
+        self.wrt = wrt
+        self.wrt_arrays = {} if wrt is None or self._leaves else wrt_arrays(wrt)
+        if wrt is not None and not (self._leaves or self.wrt_arrays):
             raise TypeError(
                 f"wrt is {wrt!r:.60}, expected a module, a tensor that requires a gradient, or a "
-                "mapping or sequence of such tensors"
+                "mapping or sequence of such tensors; or arrays of real numbers among the inputs"
             )
+        #: Makes of gradients what is compared, such as their slopes along a direction.
+        self.project: Callable[[Mapping[str, Any]], dict[str, Any]] | None = None
         #: Steps that an optimizer took in a run, at most.
         self.steps = 0
         #: The coarsest precision of what was returned, as the step from 1 to the next number.
@@ -273,7 +282,8 @@ class Estimator(UserFunction):
         returned = self._gradient(super().__call__())
         if self._runs < 16 or not self._runs & (self._runs - 1):  # it hardly changes
             self.precision = max(self.precision, precision(returned))
-        return self._by_name(returned)
+        gradients = self._by_name(returned)
+        return gradients if self.project is None else self.project(gradients)
 
     def _by_name(self, returned: Any) -> dict[str, Any]:
         arrays = arrays_by_name(returned)

@@ -43,6 +43,7 @@ class Expectation:
         paths: that may be run at most.
         reset: called before each run.
         listener: is told of each run.
+        arguments: makes what it is called with in each run; None: it is called with ``inputs``.
     """
 
     def __init__(
@@ -54,8 +55,10 @@ class Expectation:
         paths: int = MOST_PATHS,
         reset: Callable[[], object] | None = None,
         listener: Listener | None = None,
+        arguments: Callable[[], Sequence[Any]] | None = None,
     ) -> None:
         self._code = UserFunction(objective, inputs, reset=reset, beside=beside, called="objective")
+        self._code.arguments = arguments
         self._code.listener = listener
         self._most = paths
         self.runs = 0
@@ -201,5 +204,7 @@ def one_number(value: Any, what: str) -> float:
     """
     found = array_of(value)
     if found.size != 1 or found.dtype.kind not in "fiub" or not np.isfinite(found).all():
-        raise NotDifferentiable(f"{what} returned {value!r:.60}, expected one finite number")
+        several = f" (it has shape {found.shape}: return its mean or its sum)"
+        hint = several if found.size > 1 else ""
+        raise NotDifferentiable(f"{what} returned {value!r:.60}, expected one finite number{hint}")
     return float(found.reshape(()))

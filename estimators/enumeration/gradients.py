@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import numpy as np
 from gradproof.errors import GradproofError
 
 from .outcomes import EPS
+from .trees import children, dotted
 
 #: Gradients by the name of what they are of.
 ByName = dict[str, np.ndarray]
@@ -39,7 +39,7 @@ class LeafGradients(dict[str, Any]):
 
 
 def named(value: object) -> ByName:
-    """Arrays, tensors, or mappings, sequences and dataclasses of them, under dotted names.
+    """Arrays, tensors, or mappings, sequences, dataclasses and pytrees of them, by dotted names.
 
     Shape: each array as it is, in double precision; one that stands alone is named ``gradient``.
     None, the gradient of what an estimator does not reach, is left out.
@@ -141,22 +141,12 @@ def _items(
     value: object, name: str = "", keys: tuple[Any, ...] = ()
 ) -> Iterator[tuple[str, tuple[Any, ...], Any]]:
     """Each with its dotted name and the keys that lead to it."""
-    inner: list[tuple[Any, Any]]
-    if isinstance(value, Mapping):
-        inner = list(value.items())
-    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-        inner = [(each.name, getattr(value, each.name)) for each in dataclasses.fields(value)]
-    elif isinstance(value, Sequence) and not isinstance(value, str | bytes) and not _numbers(value):
-        inner = list(zip(getattr(value, "_fields", range(len(value))), value, strict=True))
-    else:
+    inner = children(value)
+    if inner is None:
         yield name, keys, value
         return
     for key, each in inner:
-        yield from _items(each, f"{name}.{key}" if name else str(key), (*keys, key))
-
-
-def _numbers(value: Sequence[Any]) -> bool:
-    return len(value) > 0 and all(isinstance(each, int | float) for each in value)
+        yield from _items(each, dotted(name, key), (*keys, key))
 
 
 def array_of(leaf: Any) -> np.ndarray:
@@ -256,7 +246,10 @@ class GradientLayout:
         return found if fits else None
 
     def _refuse_shape(self, name: str, array: np.ndarray, hint: str) -> None:
-        loss = "; is it the loss? return its tensor, or nothing after backward()"
+        loss = (
+            "; is it the loss? It has no graph: return its tensor, with no item() or detach() on "
+            "the way, or nothing after backward()"
+        )
         raise ValueError(
             f"{name} has shape {array.shape}, and its exact gradient {self.shapes[name]}"
             f"{hint if array.shape else loss}"

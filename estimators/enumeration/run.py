@@ -21,6 +21,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from gradproof.errors import GradproofError
 
 from .outcomes import EPS, OutcomeDistribution, Uniform
+from .smaller_problem import suggest_fewer_draws
 from .tree_size import share_behind, time_of_all
 
 T = TypeVar("T")
@@ -287,8 +288,8 @@ class Run:
             self._stop(
                 f"one path has made {len(self.choices):,} draws, from which at least "
                 f"{self._paths:,} paths go out, more than {self._most:,}; code that draws until "
-                "something comes out has paths without end: allow more of them (paths=), draw less "
-                "at once, or sample"
+                "something comes out has paths without end: allow more of them (paths=), "
+                f"{_fewer(self.choices, self._most)}, or sample"
             )
 
     def _count_together(self, many: Sequence[OutcomeDistribution]) -> None:
@@ -453,18 +454,20 @@ def paths(
     if type(most) is not int or most < 1:
         raise ValueError(f"paths is {most!r}, expected a whole number of at least 1")
     prefix: Sequence[Choice] = ()
+    longest: Sequence[Choice] = ()
     started = time.perf_counter()
     for _ in range(most):
         path = run_path(code, perform, prefix, most)
         yield path
+        longest = max(longest, path.choices, key=len)
         following = _next_prefix(path.choices)
         if following is None:
             return
         prefix = following
     whole = time_of_all(time.perf_counter() - started, path.behind)
     raise TooManyPaths(
-        f"{most:,} paths were run, and there are more{whole}; allow more of them (paths=), draw "
-        "less at once (fewer sentences, fewer outcomes), or sample"
+        f"{most:,} paths were run, and there are more{whole}; allow more of them (paths=), "
+        f"{_fewer(longest, most)}, or sample"
     )
 
 
@@ -496,6 +499,10 @@ def repeat(
     run = RepeatedRun(choices)
     value = perform(code, run)
     return Path(run.ordered_choices(), value)
+
+
+def _fewer(choices: Sequence[Choice], most: int) -> str:
+    return suggest_fewer_draws([each.outcomes.possible for each in choices], most)
 
 
 def _next_prefix(choices: Sequence[Choice]) -> list[Choice] | None:

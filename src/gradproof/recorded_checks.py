@@ -280,6 +280,7 @@ def _facts(report: Any) -> Facts:
         "ratio": float(worst.ratio),
         "detectable": _largest(getattr(report, "detectable", None)),
         "condition": str(getattr(report, "condition", "")),
+        "along": str(getattr(report, "along", "")),
     }
 
 

@@ -21,7 +21,9 @@ def summary(records: Sequence[Record], seed: int, alpha: float, tests: int) -> I
     done = [check for check in records if "error" not in check]
     if enumerated := [check for check in done if check["method"] == "enumerated"]:
         paths = sum(check["paths"] for check in enumerated)
-        yield f"enumerated: {len(enumerated)} checks, {paths:,} paths"
+        along = sum(bool(check.get("along")) for check in enumerated)
+        only = f", {along} of them along one random direction only" if along else ""
+        yield f"enumerated: {len(enumerated)} checks, {paths:,} paths{only}"
     if sampled := [check for check in done if check["method"] == "sampled"]:
         conditions = dict.fromkeys(check["condition"] for check in sampled if check["condition"])
         spent = math.fsum(check["alpha"] for check in sampled)
@@ -87,8 +89,9 @@ def _trouble(found: Record) -> str:
     if "error" in found:
         return f"not checked, {found['error'].splitlines()[0]}"
     why = "rounding" if found["method"] == "enumerated" else "sampling noise"
+    along = f" {found['along']}" if found.get("along") else ""
     condition = f", if {found['condition']}" if found["condition"] else ""
     return (
-        f"{found['verdict']}{condition}, {found['worst']} is off by {found['off']:.1e}, at most "
-        f"{found['bound']:.1e} is {why}"
+        f"{found['verdict']}{along}{condition}, {found['worst']} is off by {found['off']:.1e}, "
+        f"at most {found['bound']:.1e} is {why}"
     )

@@ -127,6 +127,14 @@ def test_the_template_passes(tmp_path):
     assert "From the file, too: objective, inputs." in found.output
 
 
+def test_one_direction_is_compared_with_fast(mine):
+    """And said, with the seed that draws it again."""
+    found = run(f"{mine}:right", "--objective", "cost", "--fast", "--seed", "7")
+    assert found.exit_code == 0, found.output
+    assert "unbiased along one random direction (seed=7)" in found.output
+    assert run(f"{mine}:doubled", "--objective", "cost", "--fast").exit_code == 1
+
+
 def test_a_template_is_not_written_where_it_could_not_be_run(tmp_path):
     """Only a name that ends in .py can be; what is to be typed next is quoted if it must be."""
     refused = run("--new", tmp_path / "mine.txt")
@@ -237,6 +245,7 @@ UNCHECKABLE = [
     (["right", "--exact", "exact", "--objective", "cost"], "give one of --exact and"),
     (["right", "--exact", "broken"], "raised ZeroDivisionError: float division by zero"),
     (["right", "--inputs", "broken"], "broken() missing 1 required positional argument"),
+    (["right", "--fast"], "--fast goes with --objective"),
     (["right", "--exact", "none"], "has no 'none', which --exact names"),
     (["right", "--wrt", "parameter"], "expected a module, a tensor"),
     (["none"], "has no 'none'; it has"),

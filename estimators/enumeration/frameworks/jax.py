@@ -119,7 +119,8 @@ def _settle(jax: Any) -> None:
 @functools.cache
 def _idle_computation(jax: Any) -> tuple[Callable[[Any], Any], list[Any]]:
     """A computation, and what it is done with on each device."""
-    zeros = [jax.device_put(np.zeros(()), each) for each in jax.local_devices()]
+    # Whole numbers of 32 bits, which there are with and without double precision.
+    zeros = [jax.device_put(np.zeros((), np.int32), each) for each in jax.local_devices()]
     return jax.jit(lambda zero: zero + 1), zeros
 
 

@@ -34,7 +34,7 @@ from .user_file import FileError
 #: What a file may give besides the estimator; each is an option too, and its own default.
 GIVEN = {
     "exact": "The exact gradient: its value, or a function of the inputs that returns it.",
-    "objective": "Instead of it: draws, and returns the cost of one draw.",
+    "objective": "Instead of it: draws, and returns the cost of one draw; or a dict of such.",
     "inputs": "A tuple, or a function that makes it: what the estimator is called with.",
     "wrt": "The module or tensors whose gradients are read, if the inputs have them not.",
     "reset": "Called before each run, to forget what the last one left.",
@@ -120,6 +120,11 @@ def _file_options(command: Callable[..., None]) -> Callable[..., None]:
     show_default=True,
     help="Probability of a false alarm, of a sampled verdict.",
 )
+@click.option(
+    "--fast",
+    is_flag=True,
+    help="Compare one random direction instead of each entry; with an objective only.",
+)
 @options.SEED
 @options.JSON
 @options.HTML
@@ -143,6 +148,7 @@ def command(
     paths: int,
     draws: int,
     alpha: float,
+    fast: bool,
     seed: int | None,
     json_file: str | None,
     html_file: str | None,
@@ -184,7 +190,13 @@ def command(
         estimate, module = user_file.load(target, "check", "reinforce")
         from_file = read(module, names)
         with progress() as show_progress:
-            limits = {"paths": paths, "draws": draws, "alpha": alpha, "seed": seed}
+            limits = {
+                "paths": paths,
+                "draws": draws,
+                "alpha": alpha,
+                "fast": fast,
+                "seed": seed,
+            }
             limits["keep_paths"] = figure is not None
             report = _check(target, estimate, module, from_file, limits, show_progress)
     show(table(report))
@@ -301,7 +313,8 @@ def blame(error: BaseException, target: str, module: types.ModuleType) -> str:
     said = str(error) or "without a message"
     notes = "".join(f"; {note}" for note in getattr(error, "__notes__", ()))
     # The library's arguments are the command's options.
-    said = re.sub(rf"\b({'|'.join(GIVEN)}|paths|draws)=(?![\w'\"])", r"--\1", said + notes)
+    said = (said + notes).replace("fast=True", "--fast")
+    said = re.sub(rf"\b({'|'.join(GIVEN)}|paths|draws)=(?![\w'\"])", r"--\1", said)
     return f"{place}: {kind}{said}" + ("" if ours else "; --traceback shows more")
 
 

@@ -44,7 +44,8 @@ def test_a_factor_is_told(factor):
         lambda x: {"a": (g := estimate(x)), "b": 3.0 * g}, (THETA,), exact=known
     )
     assert found.verdict == REFUTED
-    assert f"The mean is {factor:.4f} times the gradient in every entry." in found.explain()
+    times = "minus" if factor == -1.0 else f"{factor:.4f} times"
+    assert f"The mean is {times} the gradient in every entry." in found.explain()
 
 
 @pytest.mark.parametrize(

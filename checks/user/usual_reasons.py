@@ -1,0 +1,133 @@
+"""What is usually the matter with a mean that is off in this way, read off factors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from ..evidence import COARSEST
+
+#: A mean or a sum over more samples than this is not guessed at from a factor.
+MOST_SAMPLES = 64
+
+#: A factor is 1/N, N or 1 - 1/N if it is so to a share of itself that is far below the distance
+#: between two of them for N up to MOST_SAMPLES, 1/64 - 1/65 = 2.4e-4.
+NEAR = 1e-6
+
+
+def usual_reasons(
+    mean: Mapping[str, np.ndarray],
+    exact: Mapping[str, np.ndarray],
+    error: Mapping[str, np.ndarray],
+    size: Mapping[str, np.ndarray],
+    draws: int,
+) -> list[str]:
+    """Sentences on how a mean is off, and what makes such an error as a rule.
+
+    They are hints: no verdict depends on them. None if the error has no such simple form.
+
+    Args:
+        mean: of the estimator, by parameter, and ``exact``, what it should be.
+        error: what each entry may be off by, bounds and the exact gradient's own error together.
+        size: of the gradients on the paths: zero where there is none on any path.
+        draws: at most, on any path.
+
+    Shape:
+        ``mean``, ``exact``, ``error`` and ``size`` have the same names and shapes.
+    """
+    if all((np.abs(exact[key]) <= error[key]).all() for key in exact):
+        return [
+            "The exact gradient is zero in every entry: if it is that of objective=, does this use "
+            "its arguments? What it has from elsewhere may not move with them."
+        ]
+    factor = factor_of(*(_row(by_name) for by_name in (mean, exact, error)))
+    if factor is not None:
+        return [f"The mean is {_times(factor)} in every entry.", *_why(factor, _row(size), draws)]
+    off = {key: bool(_off(mean[key], exact[key], error[key])) for key in exact}
+    wrong = [key for key, is_off in off.items() if is_off]
+    if len(wrong) == len(off):
+        return []
+    some = ", ".join(wrong[:6]) + (f" and {len(wrong) - 6} more" if len(wrong) > 6 else "")
+    reasons = [f"Only {some} {'is' if len(wrong) == 1 else 'are'} off; the rest is right."]
+    for key in wrong[:3]:
+        factor = factor_of(*(np.ravel(by_name[key]) for by_name in (mean, exact, error)))
+        if factor is not None:
+            why = _why(factor, np.ravel(size[key]), draws)
+            reasons.extend([f"The mean of {key} is {_times(factor)}.", *why])
+    return reasons
+
+
+def factor_of(mean: np.ndarray, exact: np.ndarray, error: np.ndarray) -> float | None:
+    """What the exact gradient is multiplied with in every entry, as far as errors can tell.
+
+    None if there is no such number, or if it would be of one entry only.
+
+    Shape:
+        Each is (P,).
+    """
+    sure = np.abs(exact) * COARSEST > error
+    if np.count_nonzero(sure) < 2 or not np.isfinite(mean).all():
+        return None
+    largest = int(np.argmax(np.abs(exact)))
+    if not sure[largest]:
+        return None
+    is_zero = abs(mean[largest]) <= error[largest]
+    factor = 0.0 if is_zero else float(mean[largest] / exact[largest])
+    # Of the factor's own error each entry has its share.
+    with np.errstate(over="ignore", invalid="ignore"):  # no number is within no number
+        its_own = np.abs(exact) * error[largest] / abs(exact[largest])
+        allowed = (1.0 + abs(factor)) * (error + its_own)
+        within = np.abs(mean - factor * exact) <= allowed
+    return factor if within.all() else None
+
+
+def _row(by_name: Mapping[str, np.ndarray]) -> np.ndarray:
+    return np.concatenate([np.ravel(value) for value in by_name.values()])
+
+
+def _off(mean: np.ndarray, exact: np.ndarray, error: np.ndarray) -> bool:
+    return not (np.abs(mean - exact) <= error).all()
+
+
+def _times(factor: float) -> str:
+    if factor == 0.0:
+        return "zero"
+    if abs(factor + 1.0) <= NEAR:
+        return "minus the gradient"
+    rough = f"{factor:.4f}"
+    shown = rough if abs(factor) >= 0.1 and float(rough) != 1.0 else f"{factor:.6g}"
+    return f"{shown} times the gradient"
+
+
+def _why(factor: float, size: np.ndarray, draws: int) -> list[str]:
+    """What such a factor comes from, as a rule; empty if none is known."""
+    if factor == 0.0:
+        if not size.any():
+            return [
+                "There is no gradient on any path: something is detached on the way to it "
+                "(detach(), item(), no_grad(), stop_gradient), the surrogate does not reach it, or "
+                "what multiplies it is always zero."
+            ]
+        return [
+            "Gradients cancel over the paths: a score times what does not depend on the draw has "
+            "mean zero. Is the cost subtracted from itself, or a constant?"
+        ]
+    if abs(factor + 1.0) <= NEAR:
+        return ["The sign is wrong, as where a reward is minimised, or a cost maximised."]
+    reasons = []
+    for n in range(2, min(draws, MOST_SAMPLES) + 1):
+        if _near(factor, 1.0 - 1.0 / n):
+            reasons.append(
+                f"1 - 1/{n}: as where each of {n} samples is in its own baseline. Leave a sample "
+                "out of the mean that it is compared with."
+            )
+        if _near(factor, 1.0 / n):
+            reasons.append(f"1/{n}: as where a mean over {n} samples stands for their sum.")
+        if _near(factor, float(n)):
+            reasons.append(f"{n}: as where a sum over {n} samples stands for their mean.")
+    return reasons
+
+
+def _near(factor: float, simple: float) -> bool:
+    return abs(factor - simple) <= NEAR * simple
