@@ -7,12 +7,12 @@ import functools
 import itertools
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from gradproof.estimators.baselines import outside
-from gradproof.estimators.baselines.custom import BaselineError, CustomBaseline, copied, like
+from gradproof.estimators.baselines.custom import BaselineError, CustomBaseline, copied
 from gradproof.estimators.baselines.noise import kept
 from gradproof.estimators.baselines.protocol import BaselineBatch
 from gradproof.estimators.note import estimate_moments
@@ -23,17 +23,24 @@ from gradproof.estimators.note.parabola import Quadratics, quadratics
 from gradproof.estimators.note.subject import Subject
 from gradproof.estimators.note.value_bounds import PASSES
 from gradproof.reference_models.model import group_of
-from gradproof.reference_models.ops import Array, Ops
+from gradproof.reference_models.ops import Array
 
-from ..evidence import GAP, HOLDS, REFUTED, UNDECIDED, Comparison, Evidence, compare
-from ..report import Report
-from ..section import Headline, Section, SectionTable
+from ..evidence import GAP, HOLDS, Comparison, compare
 from . import own_rounding
-from .baseline_search import REPEATS, SEEDS, BaselineSearch, Looked
+from .baseline_report import BaselineReport, Variances
+from .baseline_search import REPEATS, SEEDS, BaselineSearch
 from .baseline_states import UPDATES, changed_in_call, learned, learns, sentences, states
+from .baseline_values import (
+    NotTheSame,
+    at_labels,
+    at_losses,
+    check_same,
+    draws_noise,
+    noise_of,
+    repeated,
+)
 from .check import ROUNDING, Check
 from .claims.every_baseline import leaks
-from .evidence_sections import evidence_table
 from .loss_cases import LossCase, LossSource, loss_cases
 from .run_check import run_check
 from .study import Study
@@ -52,152 +59,14 @@ STEPS = 5
 #: Cases that Hypothesis draws for each row, beside those of every kind.
 EXAMPLES = 200
 
-#: The share of a variance that is rounding: far below any gain that one would care for.
-ROUNDS = 1e-9
-
 #: Added to B where its mean must not change by it.
 SHIFT = 3.0
-
-#: What to do about a verdict that is not ``holds``, by variant.
-ADVICE = {
-    "own-number": "give a finite number for every sentence and batch: 0 where there is nothing to "
-    "average, and in a clean state",
-    "own-draw": "leave the sentence's own loss out of B, or use what was learned before this step",
-    "own-gradient": "detach what B reads: the embeddings are the model's, and so are the losses",
-    "own-mean": "the gradient is biased from the first step on; mend what is named above",
-    "own-mean-alone": "a sentence alone has no others to average: give 0 there, and mend what is "
-    "named above",
-    "own-mean-shifted": "a constant changes no mean; mend what is named above",
-    "own-draw-later": "leave the sentence's own loss out of B when it has learned, too",
-    "own-gradient-later": "detach what B reads: what it learned weighs it, and so it leaks",
-    "own-mean-later": "the gradient is biased once B has learned; mend what is named above",
-}
-
-#: The rows whose bound grows with B, so that too large a B leaves them undecided.
-MEANS = ("own-mean", "own-mean-alone", "own-mean-shifted", "own-mean-later")
 
 #: The moments of the estimate with a baseline.
 Enumerated = Callable[..., estimate_moments.EstimateMoments]
 
 #: The classifier's parameters, in whose gradient the score and so B is a factor of all.
 CLASSIFIER = ("w",)
-
-
-@dataclasses.dataclass(frozen=True)
-class Variances:
-    """What a baseline does to the variance of one group's gradient, exactly.
-
-    ``none``, ``own`` and ``best`` are the variances without a baseline, with it, and with the one
-    number for each sentence that is best for all groups together. ``noise`` is the part of ``own``
-    that comes from random numbers which the baseline draws: an estimate, from repeated calls.
-    """
-
-    group: str
-    none: float
-    own: float
-    best: float
-    noise: float = 0.0
-
-
-@dataclasses.dataclass(frozen=True, repr=False)
-class BaselineReport(Report):
-    """Verdicts on a baseline, and what it does to the variance.
-
-    ``shares`` is what B contains of its own loss, on losses as the model's, by the number of
-    sentences; None where it is in no proportion to it. ``changed`` are the attributes that a call
-    changes. ``looked`` is what was searched.
-
-    Shape:
-        ``values`` and ``best`` (N,): B at one draw, and the baseline at which the variance is
-        least. It helps sentence n where B lies between 0 and twice the best. ``noise`` (N,): the
-        standard deviation of what B draws itself. A baseline that learns is looked at after
-        ``learned`` steps; of one that does not that is 0.
-    """
-
-    name: str
-    evidence: tuple[Evidence, ...]
-    variances: tuple[Variances, ...]
-    values: np.ndarray
-    best: np.ndarray
-    parabola: Quadratics
-    learned: int
-    noise: np.ndarray
-    shares: Mapping[int, float | None]
-    changed: tuple[str, ...]
-    looked: Looked
-
-    condition_words: ClassVar[str] = "report.usable, report.helps, or read report.verdict"
-
-    @property
-    def verdict(self) -> str:
-        """Whether the estimate keeps its mean with it; undecided where a row is, or crashed."""
-        verdicts = {found.verdict for found in self.evidence}
-        return REFUTED if REFUTED in verdicts else HOLDS if verdicts == {HOLDS} else UNDECIDED
-
-    @property
-    def usable(self) -> bool:
-        """Whether the estimate keeps its mean with it."""
-        return self.verdict == HOLDS
-
-    @property
-    def factor(self) -> float:
-        """All variances together, with it over without; NaN where there is none without."""
-        none, own = (sum(getattr(each, of) for each in self.variances) for of in ("none", "own"))
-        return own / none if none > 0.0 else float("nan")
-
-    @property
-    def helps(self) -> bool:
-        """Whether all variances together are smaller with it, by more than they round."""
-        return self.factor < 1.0 - ROUNDS
-
-    @property
-    def factors(self) -> np.ndarray:
-        """The variance of each sentence's part with B over that without, (N,), by the parabola."""
-        total = self.parabola.summed()
-        value = sum(of.reshape(len(of), -1).sum(axis=1) for of in self.parabola.value.values())
-        own, none = (
-            value + shift * (total.curvature * shift - 2.0 * total.slope)
-            for shift in (self.values - total.centre, -total.centre)
-        )
-        return np.divide(own, none, out=np.full(len(total.centre), np.nan), where=none > 0.0)
-
-    @property
-    def helps_between(self) -> tuple[float, float]:
-        """Where the same baseline for every sentence lowers the variance; (0, 0) for nowhere."""
-        total = self.parabola.summed()
-        curvature = float(total.curvature.sum())
-        if curvature <= 0.0:
-            return 0.0, 0.0
-        best = float((total.slope + total.curvature * total.centre).sum()) / curvature
-        return min(0.0, 2.0 * best), max(0.0, 2.0 * best)
-
-    def headline(self) -> Headline:
-        """Its name, its verdict, and the rows that do not hold, or what it does to the variance."""
-        bad = [found.variant for found in self.evidence if found.verdict != HOLDS]
-        worst = f"the variance is {self.factor:.3g} times that without a baseline"
-        return Headline(self.name, self.verdict, ", ".join(bad) or worst)
-
-    def section(self) -> Section:
-        """What a page shows of it."""
-        columns = ("group", "no baseline", self.name, "best")
-        rows = tuple(
-            (each.group, f"{each.none:.4g}", f"{each.own:.4g}", f"{each.best:.4g}")
-            for each in self.variances
-        )
-        low, high = self.helps_between
-        facts = {
-            "may be used": "yes" if self.usable else "no",
-            "variance, with it over without": f"{self.factor:.4g}",
-            "the same number for every sentence helps between": f"{low:.4g} and {high:.4g}",
-        }
-        return Section(
-            *self.headline(),
-            facts=tuple(facts.items()),
-            tables=(
-                evidence_table(self.evidence),
-                SectionTable("Variance of the gradient, by group", columns, rows),
-            ),
-        )
 
 
 def examine(
@@ -272,7 +141,7 @@ def _examine(
     before = at_labels(study, fresh, study.draw()) if fresh.outside else before
     later = learned(fresh, study, effort.steps) if learns(fresh, study) else None
     if later is not None:
-        _check_same(before, at_labels(study, fresh, study.draw()), name, "once a copy had learned")
+        check_same(before, at_labels(study, fresh, study.draw()), name, "once a copy had learned")
         try:
             repeated(later, study)
         except NotTheSame:
@@ -295,7 +164,7 @@ def _examine(
             found = dataclasses.replace(found, note=search.last.note, snippet="")
         evidence.append(found)
     used = later or fresh
-    noise = _noise(study, used)
+    noise = noise_of(study, used)
     if noise.any():  # else it is the same one, whose draws were enumerated before
         used = dataclasses.replace(used, calls=SEEDS)
     parabola = quadratics(study.reference)
@@ -404,92 +273,6 @@ def _on_text_and(
     return look
 
 
-class NotTheSame(BaselineError):
-    """A baseline that is not the same at a second call: it cannot be known by calling it."""
-
-
-def repeated(own: CustomBaseline, study: Study) -> np.ndarray:
-    """B of each sentence at one draw, after a look at another draw as before it.
-
-    Raises:
-        BaselineError: if it is not: what B is at a draw could not be known by calling it.
-    """
-    labels = study.draw()
-    before = _at_each(study, own, labels)
-    at_labels(study, own, (labels + 1) % study.subject.model.classes)
-    _check_same(before, at_labels(study, own, labels), own.name, "at a second call")
-    return before
-
-
-def _at_each(study: Study, own: CustomBaseline, labels: np.ndarray) -> np.ndarray:
-    """B of each sentence; an error that one sentence alone is to blame for names it."""
-    try:
-        return at_labels(study, own, labels)
-    except BaselineError as error:
-        n = study.subject.batch.n
-        blamed = [row for row in range(n) if _fails(study, own, labels, row)]
-        if len(blamed) != 1 or n == 1:
-            raise
-        tokens = int(study.subject.batch.mask[blamed[0]].sum())
-        raise BaselineError(
-            f"{error}. It is sentence {blamed[0]}, of {tokens} tokens, alone that it fails at"
-        ) from error
-
-
-def _fails(study: Study, own: CustomBaseline, labels: np.ndarray, row: int) -> bool:
-    example = Study(study.bench, study.subject.example(row))
-    try:
-        at_labels(example, own, labels[[row]])
-    except BaselineError:
-        return True
-    return False
-
-
-def _check_same(before: np.ndarray, after: np.ndarray, name: str, when: str) -> None:
-    if not np.array_equal(before, after):
-        place = int(np.argmax(before != after))
-        raise NotTheSame(
-            f"baseline {name!r} gave {before[place]:.6g} for sentence {place}, and "
-            f"{after[place]:.6g} {when}, expected the same for the same sentences, losses and "
-            "seeds: it keeps state in a global or a class, or draws from what has no seed; keep "
-            "what it learns in attributes of an object, and draw from NumPy, random or PyTorch"
-        )
-
-
-def at_labels(study: Study, own: CustomBaseline, labels: np.ndarray) -> np.ndarray:
-    """B of each sentence, (N,), where these labels are drawn."""
-    return at_losses(study, own, study.reference.loss[np.arange(len(labels)), labels])
-
-
-def at_losses(study: Study, own: CustomBaseline, losses: np.ndarray) -> np.ndarray:
-    """B of each sentence, (N,), with these losses."""
-    x = sentences(study, losses)
-    if not own.torch:
-        return np.asarray(own.averaged(x), np.float64)
-
-    def called(ops: Ops, parameters: Named, inputs: Named) -> Named:
-        given = dataclasses.replace(x, embedded=inputs["embedded"], losses=inputs["losses"])
-        return {"B": like(own.averaged(given), inputs["losses"])}
-
-    arrays = {"embedded": x.embedded, "losses": losses}
-    return study.bench.backend.evaluate(called, {}, arrays)({}, arrays)["B"].astype(np.float64)
-
-
-def _noise(study: Study, own: CustomBaseline) -> np.ndarray:
-    """The standard deviation of what B draws itself, (N,); zero where it draws nothing."""
-    labels = study.draw()
-    values = [
-        at_labels(study, dataclasses.replace(own, seed=seed), labels) for seed in range(SEEDS)
-    ]
-    return np.std(values, axis=0, ddof=1) if np.ptp(values, axis=0).any() else np.zeros(len(labels))
-
-
-def _draws_noise(study: Study, own: CustomBaseline) -> bool:
-    labels = study.draw()
-    other = dataclasses.replace(own, seed=own.seed + 1)
-    return not np.array_equal(at_labels(study, own, labels), at_labels(study, other, labels))
-
-
 def _over_draws(study: Study, own: CustomBaseline) -> tuple[np.ndarray, float, float]:
     """What B of each sentence moves by over its own draws, what rounding explains, and the largest.
 
@@ -540,7 +323,7 @@ def _rounded(
 
 def _of_draw(own: CustomBaseline) -> Callable[[Study], list[Comparison]]:
     def look(study: Study) -> list[Comparison]:
-        if _draws_noise(study, own):
+        if draws_noise(study, own):
             return []  # the search looks at the mean over it
         spreads, bound, _ = _over_draws(study, own)
         return [
@@ -563,7 +346,7 @@ def _mean(
 ) -> Callable[[Study], list[Comparison]]:
     def look(study: Study) -> list[Comparison]:
         spreads, bound, largest = _over_draws(study, own)
-        if spreads.max() > GAP * bound and _draws_noise(study, own):
+        if spreads.max() > GAP * bound and draws_noise(study, own):
             what = "the mean, where the random numbers that B draws depend on the draw"
             return [Comparison(what, 1, 0.0, 0.0, 0.0, study.name)]
         extra = largest + abs(own.shift) + float(np.abs(study.reference.loss).max())

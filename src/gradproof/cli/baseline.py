@@ -11,9 +11,10 @@ import numpy as np
 from click.core import ParameterSource
 
 from gradproof.checks.json_records import to_json
+from gradproof.checks.note.baseline_report import BaselineReport
 from gradproof.checks.note.baseline_states import UPDATES
 from gradproof.checks.note.text import TextOptions, prepare_text, text_subject
-from gradproof.checks.note.user_baseline import SENTENCES, STEPS, BaselineReport, examine
+from gradproof.checks.note.user_baseline import SENTENCES, STEPS, examine
 from gradproof.checks.note.verify import fresh_seed
 from gradproof.checks.variance.curve import curve
 from gradproof.checks.variance.training import last_checkpoint

@@ -6,8 +6,8 @@ from rich.table import Table
 from rich.text import Text
 
 from gradproof.checks.evidence import COARSEST, HOLDS, REFUTED, UNDECIDED, Evidence
+from gradproof.checks.note.baseline_report import ADVICE, MEANS, ROUNDS, BaselineReport
 from gradproof.checks.note.baseline_states import EACH
-from gradproof.checks.note.user_baseline import ADVICE, MEANS, ROUNDS, BaselineReport
 
 #: A share of a sentence's own loss that is rounding: some units in the last place.
 NOTHING = 1e-14

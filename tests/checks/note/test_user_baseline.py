@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from gradproof.checks.evidence import HOLDS, REFUTED, UNDECIDED
+from gradproof.checks.note.baseline_report import ADVICE
 from gradproof.checks.note.baseline_states import UPDATES
 from gradproof.checks.note.loss_cases import KINDS, MANY, SENTENCES
-from gradproof.checks.note.user_baseline import ADVICE, examine
+from gradproof.checks.note.user_baseline import examine
 from gradproof.estimators.backends import load
 from gradproof.estimators.baselines.custom import BaselineError
 from gradproof.estimators.note.bench import Bench
