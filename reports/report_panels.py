@@ -19,6 +19,11 @@ NAMED = 12
 #: Parameters that have a colour, or a row, of their own; the rest have one together.
 COLOURED, ROWS = 5, 12
 
+#: Letters in the line of names above a panel, and what a mark takes of them: a longer line would
+#: take its room from the panels, until the layout gives up.
+LINE, MARKED = 48, 4
+OTHERS = "all others"
+
 #: Values up to which each has a line with a dot, and up to which it has a line; of more there is a
 #: histogram.
 DOTS, ATOMS, BINS = 20, 40, 40
@@ -96,13 +101,14 @@ def _rank_ratios(axes: Any, names: Sequence[Place], values: np.ndarray, top: flo
         textcoords="offset points", ha="right", va="bottom", fontsize="small",
     )  # fmt: skip
     ranks = np.arange(1, len(values) + 1)
-    own = list(dict.fromkeys(name for name, _ in names))[:COLOURED]
-    groups = [*own, None] if len({name for name, _ in names}) > COLOURED else own
+    parameters = list(dict.fromkeys(name for name, _ in names))
+    own = _in_a_line(parameters)
+    groups = [*own, None] if len(parameters) > len(own) else own
     for place, group in enumerate(groups):
         there = np.array([(name if name in own else None) == group for name, _ in names])
         axes.plot(
             ranks[there], values[there], ".", ms=3.0, clip_on=False, zorder=3,
-            color=COLOURS[1 + place] if group else GREY, label=group or "all others",
+            color=COLOURS[1 + place] if group else GREY, label=group or OTHERS,
             rasterized=len(values) > 5000,  # or a page takes minutes to be drawn
         )  # fmt: skip
     lines = [line for line in axes.get_lines() if not line.get_label().startswith("_")]
@@ -113,6 +119,15 @@ def _rank_ratios(axes: Any, names: Sequence[Place], values: np.ndarray, top: flo
     if len(values) > 1000:
         axes.set_xscale("log")
     _few_ticks(axes, "y")
+
+
+def _in_a_line(names: Sequence[str]) -> list[str]:
+    """All names, or the first that have room above a panel beside "all others"; at least one."""
+    ends = np.cumsum([len(name) + MARKED for name in names])
+    if len(names) <= COLOURED and ends[-1] <= LINE:
+        return list(names)
+    fitting = int(np.sum(ends <= LINE - len(OTHERS) - MARKED))
+    return list(names[: min(max(1, fitting), COLOURED)])
 
 
 def _colour(ratio: float) -> str:
@@ -229,7 +244,7 @@ def draw_paths(axes: Any, report: PlottedReport, at: Place) -> Any:
     shares = [100.0 * path.share for path in paths] + ([100.0 * rest] if several else [])
     odds = [100.0 * path.probability for path in paths] + ([100.0 * left] if several else [])
     names = [
-        f"{path.when}:\n{_number(path.estimate)}, expected {_number(path.reference)}"
+        f"{path.numbered}:\n{_number(path.estimate)}, expected {_number(path.reference)}"
         for path in paths
     ]
     if several:

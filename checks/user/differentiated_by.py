@@ -183,10 +183,13 @@ def _named_as_returned(estimator: Estimator) -> Mapping[str, Any]:
         return renamed
     missing = [name for name in renamed if name not in returned.shapes]
     hint = f"; it lacks {_listed(missing)}" if returned.shapes.keys() < renamed.keys() else ""
+    alone = ""
+    if () in returned.shapes.values():  # such as (loss, {"kl": 0.1})
+        alone = "; if one of them is a surrogate, return it alone, without metrics"
     raise NotDifferentiable(
         f"the estimator returns gradients of {returned}, and the tensors among its inputs that "
         f"require gradients are {_listed(list(renamed))}{hint}: return a gradient for each by the "
-        "name of its argument, or pass wrt= with those that are meant"
+        f"name of its argument, or pass wrt= with those that are meant{alone}"
     )
 
 

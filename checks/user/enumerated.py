@@ -262,8 +262,8 @@ class EnumeratedCheck:
             )
         if self._changed:
             notes.append(
-                f"Each run changes {_join(self._changed)}; it was put back before the "
-                "next, so that every run begins in the state that was given."
+                f"Each run changes {_join(self._changed)}. All of it is put back before the next, "
+                "so that every run begins in the state that was given."
             )
         if self._estimator.steps:
             more = "" if self._estimator.steps == 1 else f", of {self._estimator.steps}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
+import operator
 from collections.abc import Iterator, Mapping
 
 import numpy as np
@@ -52,14 +53,23 @@ class GuiltyPath:
     @property
     def when(self) -> str:
         """The outcomes in words: "both draws are 3"."""
+        if len({what for what, _ in self.outcomes}) > 1 and len(self.outcomes) <= LISTED:
+            in_a_row = itertools.groupby(self.outcomes, operator.itemgetter(0))
+            return ", then ".join(
+                f"{what} gives {' and '.join(str(outcome) for _, outcome in row)}"
+                for what, row in in_a_row
+            )
+        return self.numbered
+
+    @property
+    def numbered(self) -> str:
+        """The outcomes by the numbers of their draws, in few words: "draws 1 to 3 are 0, 2, 0"."""
         taken = [str(outcome) for _, outcome in self.outcomes]
         if len(taken) > LISTED:
             taken = [*taken[: LISTED - 2], "...", taken[-1]]
         count = len(self.outcomes)
         if not count:
             return "whatever is drawn"
-        if len({what for what, _ in self.outcomes}) > 1 and count <= LISTED:
-            return " and ".join(f"{what} gives {outcome}" for what, outcome in self.outcomes)
         if count == 1:
             return f"draw 1 is {taken[0]}" if self.draws > 1 else f"the draw is {taken[0]}"
         same = len(set(taken)) == 1

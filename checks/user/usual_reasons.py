@@ -50,6 +50,11 @@ def usual_reasons(
         return []
     some = ", ".join(wrong[:6]) + (f" and {len(wrong) - 6} more" if len(wrong) > 6 else "")
     reasons = [f"Only {some} {'is' if len(wrong) == 1 else 'are'} off; the rest is right."]
+    if all((np.abs(exact[key]) <= error[key]).all() for key in wrong):
+        reasons.append(
+            "The exact gradient is zero there. If they have a loss of their own, say what it "
+            'estimates too, as in objective={"actor": ..., "critic": ...}.'
+        )
     for key in wrong[:3]:
         factor = factor_of(*(np.ravel(by_name[key]) for by_name in (mean, exact, error)))
         if factor is not None:

@@ -67,8 +67,8 @@ class UserFunction:
     ) -> None:
         if not isinstance(inputs, list | tuple):
             raise TypeError(
-                f"inputs is {inputs!r:.60}, expected a list or tuple of what the estimator is "
-                "called with"
+                f"inputs is {' '.join(repr(inputs).split()):.60}, expected a list or tuple of what "
+                "the estimator is called with; put a single input in a list"
             )
         if not callable(function):
             raise TypeError(f"{called} = {function!r:.60}, expected something to call")

@@ -244,3 +244,19 @@ def test_matplotlib_is_loaded_to_draw_only(wrong, monkeypatch):
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(ModuleNotFoundError, match="pip install 'gradproof\\[plot\\]'"):
         wrong.plot()
+
+
+def test_long_names_leave_room_for_the_panels(recwarn):
+    """Many draws of two kinds, and long names: each panel is still a third of the figure wide."""
+    rng = np.random.default_rng()
+
+    def estimate():
+        drawn = [rng.choice(3, p=Q), rng.integers(2), rng.choice(3, p=Q), rng.integers(2)]
+        gradient = (1.0 + drawn[1] * drawn[3]) * COSTS[drawn[0]] * (np.eye(3)[drawn[0]] - Q)
+        return {f"actor.layers.{place}.weight": gradient for place in range(6)}
+
+    exact = {f"actor.layers.{place}.weight": EXACT for place in range(6)}
+    figure = plot(check_estimator(estimate, exact=exact, keep_paths=True))
+    figure.savefig(io.BytesIO(), format="png")
+    assert not [each for each in recwarn if "constrained_layout" in str(each.message)]
+    assert all(axes.get_position().width > 1 / 3 for axes in figure.axes)

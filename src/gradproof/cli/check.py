@@ -36,7 +36,7 @@ GIVEN = {
     "exact": "The exact gradient: its value, or a function of the inputs that returns it.",
     "objective": "Instead of it: draws, and returns the cost of one draw; or a dict of such.",
     "inputs": "A tuple, or a function that makes it: what the estimator is called with.",
-    "wrt": "The module or tensors whose gradients are read, if the inputs have them not.",
+    "wrt": "The module or tensors whose gradients are read, if not in the inputs.",
     "reset": "Called before each run, to forget what the last one left.",
 }
 
@@ -161,7 +161,7 @@ def command(
     """Is a gradient estimator of your own unbiased: is its mean the gradient it estimates?
 
     NAME in FILE.py is a function or a class. It draws, with PyTorch or NumPy, and returns
-    gradients, or a surrogate to be differentiated, or leaves gradients in .grad. The file says too
+    gradients, or a surrogate to be differentiated, or leaves gradients in .grad. The file also says
     what they should be: the gradient itself (exact), or what draws and returns a cost (objective).
     `--new FILE.py` writes one to begin with.
 
@@ -169,7 +169,7 @@ def command(
     its probability: mean and standard deviation are exact, and a verdict has no false alarm in it.
     The table has the worst entry of each parameter; a bound is what rounding can explain.
     --figure draws all entries, standard deviations, every estimate of one entry, and the outcomes
-    with the largest shares of its bias, which are said in words too.
+    with the largest shares of its bias, which are printed in words as well.
 
     With --draws an estimator that cannot be enumerated, since it draws normal numbers or too much
     at once, is sampled until its mean is refuted or there are as many draws. What is printed says

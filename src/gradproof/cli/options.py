@@ -17,9 +17,7 @@ JOBS = click.option(
     help="Processes to work in.",
 )
 JSON = click.option("--json", "json_file", metavar="FILE", help="Write the record here.")
-HTML = click.option(
-    "--html", "html_file", metavar="FILE", help="Write a page here, which stands for itself."
-)
+HTML = click.option("--html", "html_file", metavar="FILE", help="Write a page here, a single file.")
 TARGET = click.argument("target", required=False, metavar="FILE.py:NAME")
 NEW = click.option("--new", "new_file", metavar="FILE.py", help="Write a template to begin with.")
 TRACEBACK = click.option(

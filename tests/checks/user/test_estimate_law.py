@@ -269,3 +269,11 @@ def test_an_entry_that_there_is_not_is_an_error(entry, words):
     """With what there is."""
     with pytest.raises(ValueError, match=words):
         locate(entry, RATIOS)
+
+
+def test_draws_of_different_kinds_are_named_in_order():
+    """What draws twice in a row is named once; by numbers they are short, as a figure needs."""
+    outcomes = (("choice", 1), ("random", 1), ("random", 0), ("choice", 0))
+    path = estimate_law.GuiltyPath(outcomes, 4, 1, 0.1, 1.0, 0.5, 0.4)
+    assert path.when == "choice gives 1, then random gives 1 and 0, then choice gives 0"
+    assert path.numbered == "the draws are 1, 1, 0, 0"

@@ -458,7 +458,9 @@ def test_a_kink_is_no_slope():
 def test_calls_that_make_no_sense_are_errors():
     """Inputs that are none, paths that are none, a way to read that is none."""
     estimate = estimator()
-    with pytest.raises(TypeError, match=r"inputs is .*, expected a list or tuple"):
+    with pytest.raises(
+        TypeError, match=r"inputs is .*, expected a list or tuple.* single input in a list"
+    ):
         check_estimator(estimate, THETA, exact=exact)
     with pytest.raises(ValueError, match="paths is 0, expected a whole number of at least 1"):
         check_estimator(estimate, (THETA,), exact=exact, paths=0)
@@ -519,6 +521,17 @@ class TestTorch:
         found = check_estimator(of_module, (module,), objective=cost)
         assert found.unbiased
         assert list(found.mean) == ["weight"]
+
+    def test_a_loss_is_returned_without_metrics(self):
+        """A training step returns them too: it is said that they are left out."""
+
+        def with_metrics(logits, bias):
+            loss = self.surrogate(logits) + 0.0 * bias.sum()
+            return loss, {"loss": loss.item()}
+
+        inputs = (self.logits, self.torch.zeros(2, requires_grad=True))
+        with pytest.raises(NotDifferentiable, match="return it alone, without metrics"):
+            check_estimator(with_metrics, inputs, objective=lambda p, _: self.objective(p))
 
     def test_one_number_with_a_graph_is_asked_about(self):
         """A surrogate, or the gradient of a parameter of one number."""

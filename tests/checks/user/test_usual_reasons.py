@@ -83,6 +83,20 @@ def test_one_parameter_of_two():
     said = report.explain()
     assert "Only critic is off; the rest is right." in said
     assert "The mean of critic is minus the gradient." in said
+    assert "The exact gradient is zero there." not in said
+
+
+def test_a_parameter_with_a_loss_of_its_own():
+    """The objective of the others has no gradient there: it is said how to give both."""
+    one = samples(1, lambda c: c)
+    report = check_estimator(
+        lambda theta: {"actor": one(theta), "critic": theta},
+        (THETA,),
+        exact={"actor": exact(THETA), "critic": np.zeros_like(THETA)},
+    )
+    said = report.explain()
+    assert "Only critic is off; the rest is right." in said
+    assert 'objective={"actor": ..., "critic": ...}' in said
 
 
 @given(
