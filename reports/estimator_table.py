@@ -119,7 +119,7 @@ def write_sentence(table: EstimatorTable) -> str:
         name = NAMES[best].removeprefix("ours, ")
         parts.append(
             f"{_end(ours[best]):.3f} with one label ({name}) against {_end(enumerated):.3f} by "
-            f"enumeration on {data} (K = {classes}), at {_times(times)} of the steps"
+            f"enumeration on {data} (K = {classes}), with {_times(times)} as many steps"
         )
     said = f"In {table.budget:g} seconds of steps accuracy comes to {'; '.join(parts)}."
     return textwrap.fill(said, WIDTH, break_on_hyphens=False)
@@ -142,6 +142,20 @@ def layout(table: EstimatorTable) -> FigureLayout:
     return FigureLayout(PAGE, 2.6, columns=len(corpora(table)), share_y=True)
 
 
+def mean_curve(runs: Sequence[EstimatorRun]) -> tuple[np.ndarray, np.ndarray]:
+    """Seconds and accuracy, mean over seeds, after each number of steps that all were looked at.
+
+    Seeds end after numbers of steps that differ by a few: the last points are put together.
+
+    Shape: (S,), (S,).
+    """
+    steps = sorted(set.intersection(*(set(run.steps[:-1].tolist()) for run in runs)) - {0})
+    places = [[int(np.flatnonzero(run.steps == step)[0]) for step in steps] + [-1] for run in runs]
+    seconds = [run.seconds[place] for run, place in zip(runs, places, strict=True)]
+    accuracy = [run.accuracy[place] for run, place in zip(runs, places, strict=True)]
+    return np.mean(seconds, axis=0), np.mean(accuracy, axis=0)
+
+
 def draw(axes: Any, table: EstimatorTable) -> Any:
     """Draw accuracy against seconds, a panel for each corpus and a line for each row.
 
@@ -151,16 +165,17 @@ def draw(axes: Any, table: EstimatorTable) -> Any:
     panels = np.atleast_1d(axes)
     for panel, (data, classes) in zip(panels, corpora(table), strict=True):
         for place, (key, name) in enumerate(NAMES.items()):
-            for number, run in enumerate(table.of(data, *key)):
-                later = run.seconds > 0.0  # 0 has no place on a log axis
-                label = name.replace("\\", "") if number == 0 else None
-                style = line_style(place) | {"lw": 0.8, "ms": 2.0}
-                panel.plot(run.seconds[later], run.accuracy[later], label=label, **style)
+            runs = table.of(data, *key)
+            if runs:
+                seconds, accuracy = mean_curve(runs)
+                style = line_style(place) | {"lw": 0.9, "ms": 2.2}
+                panel.plot(seconds, accuracy, label=name.replace("\\", ""), **style)
         panel.set_xscale("log")
         panel.set_ylim(0.0, 1.0)
         panel.set_xlabel("seconds of steps")
         panel.set_title(f"{data_name(data)} (K = {classes})", loc="left")
-    panels[0].set_ylabel("accuracy, held out")
+    seeds = len({run.seed for run in table.runs})
+    panels[0].set_ylabel("accuracy, held out" + (f", mean of {seeds} seeds" if seeds > 1 else ""))
     panels[0].figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center",
                             ncols=4, frameon=False)  # fmt: skip
     return axes
