@@ -165,9 +165,10 @@ class MeanTest:
                 f"of outcomes were seen, by which no path is less likely than {self.rarest:g}"
             )
         return (
-            "draws are independent, and in each coordinate no outcome is farther than "
-            f"{self.widen - 1:g} times the longest range of its group from an interval that has "
-            f"the exact mean and leaves out a probability below {self.rarest:g} at either end"
+            "draws are independent, and in each coordinate no outcome lies far outside an interval "
+            "that has the exact mean in it and leaves out a probability below "
+            f"{self.rarest:g} at either end: not by more than {self.widen - 1:g} times the longest "
+            "range that was seen in its group (such as the entries of one parameter)"
         )
 
     @property

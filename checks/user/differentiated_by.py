@@ -13,7 +13,7 @@ from typing import Any
 from gradproof.estimators.enumeration.enumeration import Enumeration
 from gradproof.estimators.enumeration.estimator import Estimator, leaves_of
 from gradproof.estimators.enumeration.expectation import NotDifferentiable
-from gradproof.estimators.enumeration.gradients import NotAGradient, array_of
+from gradproof.estimators.enumeration.gradients import NotAGradient, array_of, loss_hint
 from gradproof.estimators.enumeration.input_arrays import (
     InputArray,
     MovableInputs,
@@ -134,10 +134,14 @@ def _chosen_by_return(arrays: Sequence[InputArray], returned: _Returned) -> Chos
         return by_place  # of other shapes, or not all of them: that is said where they are compared
     inputs = ", ".join(f"{each.name_by_argument} {each.shape}" for each in arrays)
     what = "may belong to more than one of them" if different else "have the names of none of them"
+    loss = "" if different else loss_hint(returned.shapes)
+    remedy = loss or (
+        "; return a dict by the names of the arguments, or pass wrt= (an array or a collection of "
+        "them, as in inputs)"
+    )
     raise NotDifferentiable(
         f"objective= does not know what to differentiate by: the arrays among the inputs are "
-        f"{inputs}, and the gradients that are returned ({returned}) {what}; return a dict by the "
-        "names of the arguments, or pass wrt= (an array or a collection of them, as in inputs)"
+        f"{inputs}, and the gradients that are returned ({returned}) {what}{remedy}"
     )
 
 

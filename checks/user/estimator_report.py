@@ -145,8 +145,8 @@ class EstimatorReport(PlottedReport):
             elif self.verdict == UNDECIDED:
                 lines.append(
                     "Take more draws to tell (the first of them only teach how far outcomes lie "
-                    "apart), pass rarest= if outcomes that are rarer do not matter, or enumerate a "
-                    "smaller problem."
+                    "apart), average many samples in one draw, pass a larger rarest= if outcomes "
+                    "rarer than that do not matter, or enumerate a smaller problem."
                 )
             return "\n".join(lines)
         worst = worst_of(self.comparisons)

@@ -38,12 +38,16 @@ class RunProgress:
         self._report, self._most, self._clock = report, most, clock
         self._runs = self._paths = self._samples = 0
         self._behind, self._started = 0.0, clock()
+        #: Enumerations that were begun. How many there will be, nobody knows.
+        self._passes = 0
 
     def run(self) -> None:
         """A run is about to be made."""
         self._runs += 1
         left, seconds = self._left()
         about = f", about {duration(seconds)} left" if seconds is not None else ""
+        if about and self._passes > 1:  # an objective is enumerated at one point after another
+            about += f" of pass {self._passes}"
         self._report(self._runs, self._runs + left, f"runs{about}")
 
     def path(self, path: Path[Any]) -> None:
@@ -51,6 +55,7 @@ class RunProgress:
         behind = path.behind
         if behind <= self._behind or not self._paths:  # of another enumeration
             self._paths, self._started = 0, self._clock()
+            self._passes += 1
         self._paths += 1
         self._behind = behind
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
@@ -75,6 +76,7 @@ class UserFunction:
         if reset is not None and not callable(reset):
             raise TypeError(f"reset = {reset!r:.60}, expected something to call")
         self.function, self.inputs, self._reset = function, list(inputs), reset
+        self._called = called
         self._beside = list(beside)
         #: Makes the arguments of the next run; None: they are the inputs.
         self.arguments: Callable[[], Sequence[Any]] | None = None
@@ -134,7 +136,16 @@ class UserFunction:
                 self.listener.run()
         if self._reset is not None:
             self._reset()
-        return self.function(*(self.inputs if self.arguments is None else self.arguments()))
+        arguments = self.inputs if self.arguments is None else self.arguments()
+        try:
+            return self.function(*arguments)
+        except TypeError as error:
+            if not _takes(self.function, arguments):
+                error.add_note(
+                    f"gradproof calls {self._called}= with everything in inputs, in order, and "
+                    f"with nothing else: here {len(arguments)} in all"
+                )
+            raise
 
     def restore_state(self) -> None:
         """Put back what the last run moved.
@@ -192,6 +203,19 @@ class UserFunction:
             if before is not None:
                 before.restore()
             self.changed = changed
+
+
+def _takes(function: Callable[..., Any], arguments: Sequence[Any]) -> bool:
+    """Whether a function can be called with these; True where its signature is not known."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return True
+    try:
+        signature.bind(*arguments)
+    except TypeError:
+        return False
+    return True
 
 
 class Estimator(UserFunction):

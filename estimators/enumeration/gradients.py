@@ -16,6 +16,18 @@ from .trees import children, dotted
 #: Gradients by the name of what they are of.
 ByName = dict[str, np.ndarray]
 
+#: What to do about one number where a gradient was expected.
+LOSS = (
+    "; is it the loss? Return its gradient (in JAX, wrap it in jax.grad); in PyTorch return its "
+    "tensor with its graph, with no item() or detach() on the way, or nothing after backward()"
+)
+
+#: ... and about one number before the gradients.
+LOSS_FIRST = (
+    "; is the first of them, one number, the loss, as jax.value_and_grad returns it? Return the "
+    "gradients alone"
+)
+
 
 class NotAGradient(GradproofError, TypeError):
     """No gradient to be read: neither arrays, nor a collection of them, nor a surrogate."""
@@ -216,19 +228,28 @@ class GradientLayout:
             fitting = self._match_in_order(value)
             if fitting is not None:
                 return fitting
-            hint += (
-                f"; it returns a list of {len(value)}, which does not fit these one by "
-                "one: return dict(zip(names, grads))"
-            )
         unknown = sorted(
             name for name, array in value.items() if name not in self.parts and array is not None
         )
         if unknown:
             raise ValueError(
                 f"the estimator returns {', '.join(unknown)}, which the exact gradient lacks; it "
-                f"has {', '.join(self.parts)}{hint}"
+                f"has {', '.join(self.parts)}{hint}{self._hint_at_misfit(value)}"
             )
         return _with_hint({name: each for name, each in value.items() if name in self.parts}, hint)
+
+    def _hint_at_misfit(self, value: Mapping[str, Any]) -> str:
+        """What to do about gradients of other names than there should be."""
+        shapes = {name: None if array is None else array.shape for name, array in value.items()}
+        loss = loss_hint(shapes)
+        if loss and len(value) in (1, len(self.parts) + 1):
+            return loss
+        if getattr(value, "in_order", False):
+            return (
+                f"; it returns a list of {len(value)}, which does not fit these one by one: return "
+                "dict(zip(names, grads))"
+            )
+        return ""
 
     def _match_in_order(self, value: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """Gradients that stand in a list in the order of the parameters; None if they do not fit.
@@ -246,13 +267,9 @@ class GradientLayout:
         return found if fits else None
 
     def _refuse_shape(self, name: str, array: np.ndarray, hint: str) -> None:
-        loss = (
-            "; is it the loss? It has no graph: return its tensor, with no item() or detach() on "
-            "the way, or nothing after backward()"
-        )
         raise ValueError(
             f"{name} has shape {array.shape}, and its exact gradient {self.shapes[name]}"
-            f"{hint if array.shape else loss}"
+            f"{hint if array.shape else LOSS}"
         )
 
     def row(self, value: Mapping[str, Any]) -> np.ndarray:
@@ -264,6 +281,18 @@ class GradientLayout:
     def split(self, row: np.ndarray) -> dict[str, np.ndarray]:
         """The arrays of a row, by name."""
         return {name: row[part].reshape(self.shapes[name]) for name, part in self.parts.items()}
+
+
+def loss_hint(shapes: Mapping[str, tuple[int, ...] | None]) -> str:
+    """What to do where a loss seems to stand in the place of gradients, or before them.
+
+    Args:
+        shapes: of what was returned and does not fit, by name; None for what was not reached.
+    """
+    if shapes.get("gradient") == ():
+        return LOSS
+    is_first = shapes.get("0") == () and any(shapes.values())
+    return LOSS_FIRST if is_first else ""
 
 
 def _with_hint(value: dict[str, Any], hint: str) -> ReturnedGradients:

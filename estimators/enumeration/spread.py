@@ -57,8 +57,9 @@ class RoundingBound:
         if not self.measured:
             return f"{ROUNDINGS:,.0f} roundings of the largest gradient on any path"
         return (
-            f"{FACTOR:g} times what {RUNS} runs with moved roundings move {self.paths:,} "
-            f"path{'' if self.paths == 1 else 's'}, {self.share:.3g} of all by probability"
+            f"{FACTOR:g} times the largest change in {RUNS} runs with perturbed rounding, on "
+            f"{self.paths:,} path{'' if self.paths == 1 else 's'} of total probability "
+            f"{self.share:.3g}"
         )
 
 

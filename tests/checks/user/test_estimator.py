@@ -466,8 +466,54 @@ def test_calls_that_make_no_sense_are_errors():
         check_estimator(estimate, (THETA,), exact=exact, paths=0)
     with pytest.raises(ValueError, match="returns is 'loss', expected one of gradient, surrogate"):
         check_estimator(estimate, (THETA,), exact=exact, returns="loss")
-    with pytest.raises(ValueError, match="is it the loss"):
+    with pytest.raises(ValueError, match=r"is it the loss\? Return its gradient"):
         check_estimator(lambda x: 3.0, (THETA,), exact=exact)
+
+
+def test_a_loss_beside_or_in_place_of_gradients_is_named():
+    """As value_and_grad returns it; a list that does not fit for another reason is told apart."""
+    estimate = estimator()
+    known = {"w": exact(THETA), "b": np.ones(2)}
+    gradients = {"w": exact(THETA), "b": np.ones(2)}
+    with pytest.raises(ValueError, match=r"lacks; it has w, b; is the first of them, one number"):
+        check_estimator(lambda x: (3.0, gradients), (THETA,), exact=known)
+    with pytest.raises(ValueError, match=r"lacks; it has gradient; is the first of them"):
+        check_estimator(lambda x: (3.0, estimate(x)), (THETA,), exact=exact)
+    with pytest.raises(ValueError, match=r"lacks; it has w, b; is it the loss"):
+        check_estimator(lambda x: 3.0, (THETA,), exact=known)
+    with pytest.raises(ValueError, match=r"returns a list of 4, which does not fit these one by"):
+        check_estimator(lambda x: [3.0, x, x, x], (THETA,), exact=known)
+
+
+@pytest.mark.parametrize("called", ["estimate", "exact", "objective"])
+def test_who_does_not_take_the_inputs_is_told_what_it_is_called_with(called):
+    """Such as an exact gradient that takes no key; an error from within is left alone."""
+
+    def short(x):
+        raise AssertionError(x)
+
+    functions = {"estimate": lambda x, key: x, called: short}
+    functions |= {"exact": exact(THETA)} if called == "estimate" else {}
+    with pytest.raises(TypeError) as error:
+        check_estimator(functions.pop("estimate"), (THETA, 0), **functions)
+    assert error.value.__notes__[:-1] == [
+        f"gradproof calls {called}= with everything in inputs, in order, and with nothing else: "
+        "here 2 in all"
+    ]
+
+
+def test_a_type_error_from_within_has_no_note():
+    """The function takes its inputs."""
+
+    def inside(x):
+        return short(x, x)
+
+    def short(x):
+        return x
+
+    with pytest.raises(TypeError) as error:
+        check_estimator(inside, (THETA,), exact=exact)
+    assert error.value.__notes__ == ["draws so far: none"]
 
 
 @pytest.mark.torch

@@ -122,6 +122,12 @@ def test_the_time_that_is_left_is_told():
     listener.run()
     # The clock begins with the first path that came back.
     assert told[-1] == (11, 11 + 6, "runs, about 54 s left")
+    # From the second enumeration on it is that of one of them, and the line says of which.
+    for path in paths[:10]:
+        now[0] += 10.0
+        listener.path(path)
+        listener.run()
+    assert told[-1] == (21, 21 + 6, "runs, about 54 s left of pass 2")
 
 
 def test_no_terminal_sees_nothing(monkeypatch):

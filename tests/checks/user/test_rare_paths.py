@@ -62,7 +62,7 @@ def test_a_small_bias_of_them_is_refuted_still(problem):
     surrogate = reinforce(torch, costs, lambda cost: cost * (1.0 + 1e-7))
     found = check_estimator(surrogate, [logits], exact=exact)
     assert found.verdict == REFUTED
-    assert "8 runs with moved roundings move 64 paths" in found.explain()
+    assert "8 runs with perturbed rounding, on 64 paths" in found.explain()
 
 
 @pytest.mark.torch
