@@ -40,7 +40,7 @@ def input_table(
     """A row for each parameter: its worst entry, in units of its bound."""
     columns = (
         "parameter", "shape", "worst entry", "mean", "exact", "error", "bound", "error / bound",
-        "smallest error seen", "standard deviation",
+        "smallest visible error", "standard deviation",
     )  # fmt: skip
     rows = []
     for one in comparisons:
@@ -95,7 +95,7 @@ def entry_table(mean: Means, exact: Means, variance: Means) -> SectionTable:
 
 def comparison_table(title: str, comparisons: Mapping[str, Comparison]) -> SectionTable:
     """A row for each comparison, by a name of its own."""
-    columns = ("what", "worst entry", "error", "bound", "error / bound", "smallest error seen")
+    columns = ("what", "worst entry", "error", "bound", "error / bound", "smallest visible error")
     rows = tuple(
         (
             name,
