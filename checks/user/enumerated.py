@@ -262,7 +262,8 @@ class EnumeratedCheck:
             )
         if self._changed:
             notes.append(
-                f"Each run changes {_join(self._changed)}; it was put back before the "
+                f"Each run changes {_join(self._changed)}; "
+                f"{'it was' if len(self._changed) == 1 else 'they were'} put back before the "
                 "next, so that every run begins in the state that was given."
             )
         if self._estimator.steps:
@@ -299,7 +300,8 @@ class EnumeratedCheck:
         moments = self._moments
         bounds, size = (moments.layout.split(row) for row in (self._bound, moments.size()))
         error = {key: bounds[key] + self._exact.error[key] for key in self._exact.value}
-        return usual_reasons(self._mean, self._exact.value, error, size, moments.draws)
+        unseen = {one.what for one in self._comparisons if one.resolution > COARSEST}
+        return usual_reasons(self._mean, self._exact.value, error, size, moments.draws, unseen)
 
 
 def _join(names: Iterable[str], most: int = 6) -> str:

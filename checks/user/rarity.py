@@ -92,6 +92,6 @@ class Rarity:
                 "verdict that says so"
             )
         return (
-            f"{said}: take more, or leave out outcomes that are likelier than {self.least:g} "
-            "(rarest=), for a verdict that says so"
+            f"{said}: take more, or pass a larger rarest= than {self.least:g}, for a verdict that "
+            "leaves out all outcomes rarer than that, and says so"
         )

@@ -107,10 +107,10 @@ def test_many_paths_are_not_waited_for():
 
 def test_too_few_draws_are_an_error_that_says_how_many_it_takes():
     """And by what they are fewer."""
-    words = r"draws is 100, and 17,910 are needed to know the range.*likelier than 0\.001"
+    words = r"draws is 100, and 17,910 are needed to know the range.*larger rarest= than 0\.001"
     with pytest.raises(TooFewDraws, match=words):
         planned(seen([None]), 100)
-    with pytest.raises(TooFewDraws, match=r"likelier than 0\.01"):
+    with pytest.raises(TooFewDraws, match=r"larger rarest= than 0\.01"):
         planned(seen([None], given=0.01), 100)
 
 
