@@ -299,7 +299,8 @@ class EnumeratedCheck:
         moments = self._moments
         bounds, size = (moments.layout.split(row) for row in (self._bound, moments.size()))
         error = {key: bounds[key] + self._exact.error[key] for key in self._exact.value}
-        return usual_reasons(self._mean, self._exact.value, error, size, moments.draws)
+        unseen = {one.what for one in self._comparisons if one.resolution > COARSEST}
+        return usual_reasons(self._mean, self._exact.value, error, size, moments.draws, unseen)
 
 
 def _join(names: Iterable[str], most: int = 6) -> str:

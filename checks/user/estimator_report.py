@@ -161,7 +161,7 @@ class EstimatorReport(PlottedReport):
         ]
         lines.append(f"Bound: {self.bound_reason}.")
         if worst.note:
-            lines.append(worst.note)
+            lines.append(f"{worst.note}.")
         if self.reason:
             lines.append(self.reason)
         elif self.verdict == UNDECIDED:

@@ -137,7 +137,8 @@ def _check_leaves(inputs: Sequence[Any], leaves: Mapping[str, Any]) -> None:
             raise NotDifferentiable(
                 f"objective= needs something to differentiate by, and {', '.join(fixed)} "
                 f"{'does' if len(fixed) == 1 else 'do'} not require gradients: pass tensors after "
-                "requires_grad_(), not detached"
+                "requires_grad_(), not detached, or where gradients are those of a module, name it "
+                "with wrt="
             )
         raise NotDifferentiable(
             "objective= needs something to differentiate by: pass tensors that require "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -22,6 +22,7 @@ def usual_reasons(
     error: Mapping[str, np.ndarray],
     size: Mapping[str, np.ndarray],
     draws: int,
+    unseen: Collection[str] = (),
 ) -> list[str]:
     """Sentences on how a mean is off, and what makes such an error as a rule.
 
@@ -32,6 +33,7 @@ def usual_reasons(
         error: what each entry may be off by, bounds and the exact gradient's own error together.
         size: of the gradients on the paths: zero where there is none on any path.
         draws: at most, on any path.
+        unseen: parameters in which an error of one part in a hundred would not have been seen.
 
     Shape:
         ``mean``, ``exact``, ``error`` and ``size`` have the same names and shapes.
@@ -48,18 +50,26 @@ def usual_reasons(
     wrong = [key for key, is_off in off.items() if is_off]
     if len(wrong) == len(off):
         return []
-    some = ", ".join(wrong[:6]) + (f" and {len(wrong) - 6} more" if len(wrong) > 6 else "")
-    reasons = [f"Only {some} {'is' if len(wrong) == 1 else 'are'} off; the rest is right."]
-    if all((np.abs(exact[key]) <= error[key]).all() for key in wrong):
-        reasons.append(
-            "The exact gradient is zero there. If they have a loss of their own, say what it "
-            'estimates too, as in objective={"actor": ..., "critic": ...}.'
-        )
-    for key in wrong[:3]:
+    rest = "the rest is right"
+    if any(key in unseen for key in off if not off[key]):
+        rest += " as far as could be seen"
+    reasons = [f"Only {_names(wrong)} {'is' if len(wrong) == 1 else 'are'} off; {rest}."]
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for key in wrong:
         factor = factor_of(*(np.ravel(by_name[key]) for by_name in (mean, exact, error)))
         if factor is not None:
             why = _why(factor, np.ravel(size[key]), draws)
-            reasons.extend([f"The mean of {key} is {_times(factor)}.", *why])
+            alike.setdefault((_times(factor), *why), []).append(key)
+    for (times, *why), keys in list(alike.items())[:3]:
+        each = "" if len(keys) == 1 else "each of "
+        reasons.extend([f"The mean of {each}{_names(keys)} is {times}.", *why])
+    zero = [key for key in wrong if (np.abs(exact[key]) <= error[key]).all()]
+    if zero:
+        reasons.append(
+            f"The exact gradient is zero for {_names(zero)}. A learned baseline, say, has a loss "
+            "of its own: check the others alone (wrt=), or name an objective for each part "
+            "(objective={'encoder': cost, 'baseline': loss})."
+        )
     return reasons
 
 
@@ -93,6 +103,12 @@ def _row(by_name: Mapping[str, np.ndarray]) -> np.ndarray:
 
 def _off(mean: np.ndarray, exact: np.ndarray, error: np.ndarray) -> bool:
     return not (np.abs(mean - exact) <= error).all()
+
+
+def _names(keys: Sequence[str], most: int = 6) -> str:
+    """Some names, and how many more there are."""
+    more = f" and {len(keys) - most} more" if len(keys) > most else ""
+    return ", ".join(keys[:most]) + more
 
 
 def _times(factor: float) -> str:

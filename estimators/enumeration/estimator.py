@@ -251,9 +251,14 @@ class Estimator(UserFunction):
         self.wrt = wrt
         self.wrt_arrays = {} if wrt is None or self._leaves else wrt_arrays(wrt)
         if wrt is not None and not (self._leaves or self.wrt_arrays):
+            read_once = (
+                "; what is read only once, as module.parameters() is, cannot be: pass the module "
+                "itself, or a list"
+            )
             raise TypeError(
                 f"wrt is {wrt!r:.60}, expected a module, a tensor that requires a gradient, or a "
                 "mapping or sequence of such tensors; or arrays of real numbers among the inputs"
+                f"{read_once if isinstance(wrt, Iterator) else ''}"
             )
         #: Makes of gradients what is compared, such as their slopes along a direction.
         self.project: Callable[[Mapping[str, Any]], dict[str, Any]] | None = None

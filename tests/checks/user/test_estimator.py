@@ -539,7 +539,7 @@ class TestTorch:
     def test_a_tensor_that_requires_no_gradient_is_named(self):
         """With its place among the inputs, and what to do."""
         theta = self.torch.tensor([0.1, 0.2], dtype=self.torch.float64)
-        match = "input 0 does not require gradients: pass tensors after requires_grad_"
+        match = "input 0 does not require gradients: pass tensors after requires_grad_.*wrt="
         with pytest.raises(NotDifferentiable, match=match):
             check_estimator(lambda x: x.sum(), (theta,), objective=lambda x: x.sum())
 
@@ -637,6 +637,9 @@ class TestTorch:
             check_estimator(lambda: self.surrogate(self.logits), exact=exact(THETA))
         with pytest.raises(TypeError, match="wrt is 3, expected a module, a tensor"):
             check_estimator(self.surrogate, (self.logits,), wrt=3, exact=exact(THETA))
+        parameters = self.torch.nn.Linear(2, 2).parameters()
+        with pytest.raises(TypeError, match="pass the module itself, or a list"):
+            check_estimator(self.surrogate, (self.logits,), wrt=parameters, exact=exact(THETA))
 
     def test_single_precision_is_said_and_allowed_for(self):
         """Rounding of single precision is no bias, and a bias of a part in a hundred is one."""

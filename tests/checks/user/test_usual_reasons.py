@@ -99,6 +99,31 @@ def test_a_parameter_with_a_loss_of_its_own():
     assert 'objective={"actor": ..., "critic": ...}' in said
 
 
+def test_parameters_that_are_off_alike_share_a_sentence():
+    """However many they are; and the rest is only said to be right if an error would have shown."""
+    gradient = {name: np.array([1.0, 2.0, 3.0]) for name in "abcd"}
+    bound = {name: np.full(3, 1e-12) for name in "abcd"}
+    mean = {name: value if name == "d" else value / 2 for name, value in gradient.items()}
+    first, *others = usual_reasons(mean, gradient, bound, gradient, 1)
+    assert first == "Only a, b, c are off; the rest is right."
+    assert others == ["The mean of each of a, b, c is 0.5000 times the gradient."]
+    first, *_ = usual_reasons(mean, gradient, bound, gradient, 1, unseen=["d"])
+    assert first == "Only a, b, c are off; the rest is right as far as could be seen."
+    first, *_ = usual_reasons(mean, gradient, bound, gradient, 1, unseen=["a"])
+    assert first.endswith("the rest is right.")
+
+
+def test_a_learned_baseline_is_told_of_objectives_for_each_part():
+    """Its own loss has a gradient where the gradient of the cost is zero."""
+    mean = {"encoder": np.array([1.0, 2.0]), "baseline": np.array([3.0])}
+    gradient = mean | {"baseline": np.zeros(1)}
+    bound = {name: np.full_like(value, 1e-12) for name, value in mean.items()}
+    said = usual_reasons(mean, gradient, bound, mean, 1)
+    assert said[0] == "Only baseline is off; the rest is right."
+    assert said[1].startswith("The exact gradient is zero for baseline. A learned baseline")
+    assert len(said) == 2
+
+
 @given(
     factor=st.floats(-3.0, 3.0).filter(lambda x: abs(x) > 1e-3 and abs(x - 1.0) > 1e-3),
     draws=st.integers(0, 64),
