@@ -96,7 +96,7 @@ def test_a_parameter_with_a_loss_of_its_own():
     )
     said = report.explain()
     assert "Only critic is off; the rest is right." in said
-        assert "name an objective for each part" in said
+    assert "name an objective for each part" in said
 
 
 def test_parameters_that_are_off_alike_share_a_sentence():
