@@ -14,7 +14,7 @@ MOST_ROWS = 10
 def table(section: Section) -> str:
     """The verdict, where it is worst, and the first table, as far as it is short."""
     lines = [f"**{_text(section.title)}: {_text(section.verdict)}**"]
-    if section.worst:
+    if section.worst.strip():
         lines += ["", _text(section.worst)]
     if section.tables:
         lines += ["", *_rows(section.tables[0])]
