@@ -81,9 +81,16 @@ def kept_outside(function: Any) -> Iterator[None]:
 
 
 def same(before: Any, after: Any) -> bool:
-    """Whether two values are equal; True where they can be neither compared nor stored."""
+    """Whether two values are equal; True where they can be neither compared nor stored.
+
+    A list of arrays cannot be compared: whether two arrays are equal is not one answer. What it is
+    stored as can.
+    """
+    with contextlib.suppress(Exception):
+        if bool(_all(before == after)):
+            return True
     try:
-        return bool(_all(before == after)) or pickle.dumps(before) == pickle.dumps(after)
+        return pickle.dumps(before) == pickle.dumps(after)
     except Exception:  # noqa: BLE001 - what can be neither compared nor pickled is not followed
         return True
 

@@ -18,6 +18,7 @@ from gradproof.checks.note.loss_cases import KINDS, MANY, SENTENCES
 from gradproof.checks.note.user_baseline import examine
 from gradproof.estimators.backends import load
 from gradproof.estimators.baselines.custom import BaselineError
+from gradproof.estimators.baselines.outside import same
 from gradproof.estimators.note.bench import Bench
 from gradproof.estimators.note.subject import Subject
 from gradproof.reference_models.batch import make_batch
@@ -367,6 +368,13 @@ def first_seen(x, memory={}):  # noqa: B006 - the mistake that is looked for
     return np.array([memory.setdefault(text.tobytes(), float(loss)) for text, loss in pairs])
 
 
+def first_in_arrays(x, memory=[np.zeros(1), False]):  # noqa: B006, B008 - as above
+    """The first losses, in a list of arrays, of which nobody can say whether they are equal."""
+    if not memory[1]:
+        memory[:] = [x.losses.copy(), True]
+    return np.full(len(x.losses), memory[0].mean())
+
+
 #: What another function, a global, a class and a closure keep.
 KEPT: dict[str, float] = {}
 
@@ -452,6 +460,7 @@ def same_text(x):
 #: Leaks that need more than one call, more sentences, a text that is known, chance, or few digits.
 HIDDEN = {
     "a memory in a default": first_seen,
+    "a memory in a list of arrays": first_in_arrays,
     "a memory in a global": first_mean,
     "a memory in a class": FirstMean(),
     "a memory in a closure": first_in_closure(),
@@ -495,6 +504,12 @@ def test_what_is_kept_outside_is_no_leak_by_itself():
     assert LOG is log
     assert LOG == []
     assert not logged.__defaults__[0]
+
+
+def test_lists_of_arrays_are_compared_by_what_is_in_them():
+    """Neither taken for changed as they are, nor for the same when they are not."""
+    assert same([np.zeros(2), {"a": np.ones(2)}], [np.zeros(2), {"a": np.ones(2)}])
+    assert not same([np.zeros(2), {"a": np.ones(2)}], [np.zeros(2), {"a": np.zeros(2)}])
 
 
 @pytest.mark.parametrize("late", [Late(8), Late(100), Late(3, sentences=3), Late(8, length=40)])
