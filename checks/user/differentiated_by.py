@@ -22,6 +22,8 @@ from gradproof.estimators.enumeration.input_arrays import (
 )
 from gradproof.estimators.enumeration.run import TooManyPaths, UnsupportedDraw
 
+from .listing import list_names
+
 #: Chosen arrays by the names that the estimator has for their gradients.
 Chosen = dict[str, InputArray]
 
@@ -96,8 +98,8 @@ def differentiated_by(estimator: Estimator) -> Parameters:
     note = ""
     if left and estimator.wrt is None:
         note = (
-            f"{_listed(left)} {'is an input' if len(left) == 1 else 'are inputs'} that no gradient "
-            "is returned for: not compared."
+            f"{list_names(left)} {'is an input' if len(left) == 1 else 'are inputs'} that no "
+            "gradient is returned for: not compared."
         )
     movable = MovableInputs(estimator.inputs, chosen)
     return Parameters(movable.leaves, movable if movable.has_copies else None, note)
@@ -186,13 +188,13 @@ def _named_as_returned(estimator: Estimator) -> Mapping[str, Any]:
     if returned.shapes.keys() == renamed.keys():
         return renamed
     missing = [name for name in renamed if name not in returned.shapes]
-    hint = f"; it lacks {_listed(missing)}" if returned.shapes.keys() < renamed.keys() else ""
+    hint = f"; it lacks {list_names(missing)}" if returned.shapes.keys() < renamed.keys() else ""
     alone = ""
     if () in returned.shapes.values():  # such as (loss, {"kl": 0.1})
         alone = "; if one of them is a surrogate, return it alone, without metrics"
     raise NotDifferentiable(
         f"the estimator returns gradients of {returned}, and the tensors among its inputs that "
-        f"require gradients are {_listed(list(renamed))}{hint}: return a gradient for each by the "
+        f"require gradients are {list_names(renamed)}{hint}: return a gradient for each by the "
         f"name of its argument, or pass wrt= with those that are meant{alone}"
     )
 
@@ -215,8 +217,3 @@ def _read(value: Mapping[str, Any]) -> _Returned:
         for name, array in value.items()
     }
     return _Returned(shapes, bool(getattr(value, "in_order", False)))
-
-
-def _listed(names: Sequence[str], most: int = 6) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
 
 import numpy as np
 
@@ -29,6 +28,7 @@ from ..evidence import (
 from .estimand import MADE, SINGLE, UNMEASURED, Estimand
 from .estimate_law import EstimateLaw, keep_law
 from .estimator_report import EstimatorReport, bias_at
+from .listing import list_names
 from .plotted_report import ratios_of
 from .random_direction import Projection
 from .usual_reasons import usual_reasons
@@ -192,8 +192,8 @@ class EnumeratedCheck:
                 return  # from the state that it was given in nothing was wrong
             self._verdict = UNDECIDED
             self._reason = (
-                f"It keeps {_join(self._changed)} from one run to the next, and draws otherwise "
-                f"from the state that {len(runs)} runs leave ({error}); from the state that it was "
+                f"It keeps {list_names(self._changed)} from one run to the next, and draws "
+                f"otherwise from the state that {len(runs)} runs leave ({error}); from the state that it was "
                 "given in its mean is the exact gradient. Pass reset= if a run is to start afresh."
             )
             return
@@ -207,7 +207,7 @@ class EnumeratedCheck:
         place = int(np.argmax(np.where(np.isfinite(off), off, np.inf) - allowed))
         self._verdict = UNDECIDED
         self._reason = (
-            f"It keeps {_join(self._changed)} from one run to the next. From the state "
+            f"It keeps {list_names(self._changed)} from one run to the next. From the state "
             f"that it was given in its mean is the exact gradient; from the state that {len(runs)} "
             f"runs leave it is off by up to {off[place]:.1e}. If a run is to start afresh each "
             "time, "
@@ -262,8 +262,8 @@ class EnumeratedCheck:
             )
         if self._changed:
             notes.append(
-                f"Each run changes {_join(self._changed)}. All of it is put back before the next, "
-                "so that every run begins in the state that was given."
+                f"Each run changes {list_names(self._changed)}. All of it is put back before the "
+                "next, so that every run begins in the state that was given."
             )
         if self._estimator.steps:
             more = "" if self._estimator.steps == 1 else f", of {self._estimator.steps}"
@@ -301,9 +301,3 @@ class EnumeratedCheck:
         error = {key: bounds[key] + self._exact.error[key] for key in self._exact.value}
         unseen = {one.what for one in self._comparisons if one.resolution > COARSEST}
         return usual_reasons(self._mean, self._exact.value, error, size, moments.draws, unseen)
-
-
-def _join(names: Iterable[str], most: int = 6) -> str:
-    names = list(names)
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
 from ..evidence import COARSEST
+from .listing import list_names
 
 #: A mean or a sum over more samples than this is not guessed at from a factor.
 MOST_SAMPLES = 64
@@ -26,7 +27,7 @@ def usual_reasons(
 ) -> list[str]:
     """Sentences on how a mean is off, and what makes such an error as a rule.
 
-    They are hints: no verdict depends on them. None if the error has no such simple form.
+    They are hints: no verdict depends on them. There is none where the error has no simple form.
 
     Args:
         mean: of the estimator, by parameter, and ``exact``, what it should be.
@@ -53,7 +54,7 @@ def usual_reasons(
     rest = "the rest is right"
     if any(key in unseen for key in off if not off[key]):
         rest += " as far as could be seen"
-    reasons = [f"Only {_names(wrong)} {'is' if len(wrong) == 1 else 'are'} off; {rest}."]
+    reasons = [f"Only {list_names(wrong)} {'is' if len(wrong) == 1 else 'are'} off; {rest}."]
     alike: dict[tuple[str, ...], list[str]] = {}
     for key in wrong:
         factor = factor_of(*(np.ravel(by_name[key]) for by_name in (mean, exact, error)))
@@ -62,12 +63,12 @@ def usual_reasons(
             alike.setdefault((_times(factor), *why), []).append(key)
     for (times, *why), keys in list(alike.items())[:3]:
         each = "" if len(keys) == 1 else "each of "
-        reasons.extend([f"The mean of {each}{_names(keys)} is {times}.", *why])
+        reasons.extend([f"The mean of {each}{list_names(keys)} is {times}.", *why])
     zero = [key for key in wrong if (np.abs(exact[key]) <= error[key]).all()]
     if zero:
         reasons.append(
-            f"The exact gradient is zero for {_names(zero)}. A learned baseline, say, has a loss "
-            "of its own: check the others alone (wrt=), or name an objective for each part "
+            f"The exact gradient is zero for {list_names(zero)}. A learned baseline, say, has a "
+            "loss of its own: check the others alone (wrt=), or name an objective for each part "
             "(objective={'encoder': cost, 'baseline': loss})."
         )
     return reasons
@@ -103,12 +104,6 @@ def _row(by_name: Mapping[str, np.ndarray]) -> np.ndarray:
 
 def _off(mean: np.ndarray, exact: np.ndarray, error: np.ndarray) -> bool:
     return not (np.abs(mean - exact) <= error).all()
-
-
-def _names(keys: Sequence[str], most: int = 6) -> str:
-    """Some names, and how many more there are."""
-    more = f" and {len(keys) - most} more" if len(keys) > most else ""
-    return ", ".join(keys[:most]) + more
 
 
 def _times(factor: float) -> str:

@@ -15,20 +15,7 @@ from gradproof.estimators.backends import load
 from gradproof.estimators.enumeration.gradients import NotAGradient
 from gradproof.estimators.enumeration.run import NotReproducible, TooManyPaths, UnsupportedDraw
 
-THETA = np.array([0.3, -1.0, 0.5])
-COST = np.array([1.0, 2.0, -3.0])
-
-
-def softmax(theta):
-    """Probabilities."""
-    weights = np.exp(theta - theta.max())
-    return weights / weights.sum()
-
-
-def exact(theta):
-    """The gradient of the expected cost."""
-    p = softmax(theta)
-    return p * (COST - p @ COST)
+from .policy import COST, THETA, exact, softmax
 
 
 def estimator(cost=COST, baseline=0.0, seed=None):

@@ -7,20 +7,7 @@ from gradproof import check_estimator
 from gradproof.checks.evidence import HOLDS, REFUTED, NothingCompared
 from gradproof.estimators.enumeration.gradients import NotAGradient
 
-THETA = np.array([0.3, -1.0, 0.5])
-COST = np.array([1.0, 2.0, -3.0])
-
-
-def softmax(theta):
-    """Probabilities."""
-    weights = np.exp(theta - theta.max())
-    return weights / weights.sum()
-
-
-def exact(theta):
-    """The gradient of the expected cost."""
-    p = softmax(theta)
-    return p * (COST - p @ COST)
+from .policy import COST, THETA, exact, softmax
 
 
 def estimator(factor=1.0, shift=0.0):

@@ -8,20 +8,7 @@ from hypothesis import strategies as st
 from gradproof import check_estimator
 from gradproof.checks.user.usual_reasons import usual_reasons
 
-COST = np.array([1.0, 3.0, 2.0, 5.0])
-THETA = np.array([0.3, -0.2, 0.5, 0.1])
-
-
-def softmax(theta):
-    """Probabilities."""
-    weights = np.exp(theta - theta.max())
-    return weights / weights.sum()
-
-
-def exact(theta):
-    """The gradient of the expected cost."""
-    p = softmax(theta)
-    return p * (COST - p @ COST)
+from .policy import COST, THETA, exact, softmax
 
 
 def samples(count, weigh):
@@ -30,8 +17,8 @@ def samples(count, weigh):
 
     def estimate(theta):
         p = softmax(theta)
-        y = rng.choice(4, size=count, p=p)
-        return np.sum(weigh(COST[y])[:, None] * (np.eye(4)[y] - p), axis=0)
+        y = rng.choice(len(p), size=count, p=p)
+        return np.sum(weigh(COST[y])[:, None] * (np.eye(len(p))[y] - p), axis=0)
 
     return estimate
 
