@@ -194,7 +194,8 @@ class EnumeratedCheck:
             self._reason = (
                 f"It keeps {list_names(self._changed)} from one run to the next, and draws "
                 f"otherwise from the state that {len(runs)} runs leave ({error}); from the "
-                "state that it was given in its mean is the exact gradient. Pass reset= if a run is to start afresh."
+                "state that it was given in its mean is the exact gradient. Pass reset= if a "
+                "run is to start afresh."
             )
             return
         layout = self._moments.layout
