@@ -312,13 +312,15 @@ def test_a_snippet_repeats_the_refutation(bench, name, seed):
 def test_the_folder_of_hypothesis_stays_out_of_the_users(tmp_path):
     """It keeps constants of the sources in .hypothesis of the working folder, if it is let."""
     code = """
-from hypothesis import find, strategies as st
+from hypothesis import find, settings, strategies as st
 from gradproof import verify
 only = {{"only": ["gradient.e/corrected"], "backends": ["autograd"], "models": ["seqdgm"]}}
 assert verify(**only, examples=2).evidence
 {afterwards}
 """
-    planted = "find(st.floats(), lambda x: x > 1.0)"
+    # The profile is named since Hypothesis, where CI is set, keeps nothing by itself.
+    default = 'settings.get_profile("default")'
+    planted = f"find(st.floats(), lambda x: x > 1.0, settings={default})"
     for afterwards, left in (("", []), (planted, [".hypothesis"])):
         run = [sys.executable, "-c", code.format(afterwards=afterwards)]
         subprocess.run(run, cwd=tmp_path, check=True, capture_output=True)
