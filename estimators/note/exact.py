@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 
 import autograd.numpy as anp
@@ -60,21 +61,41 @@ class Reference:
     def bound(self, name: str, extra: float = 0.0) -> float:
         """Largest error that rounding can make in one entry of parameter ``name``'s estimate.
 
-        u * 4R * (2 + M) * sum_n [ max(|L| + |log q| + 1 + |extra|) max|s| + max|d| ]: the weight
-        of the score, the score s and the pathwise gradient d at their largest over the labels; M,
-        the largest magnitude on the way to log q, because exp turns its error into a relative one
-        of q.
+        u * 4R * (2 + M) * sum_n [ max(|L| + |log q| + 1 + |extra|) S + D ]: the weight of the score
+        at its largest over the labels, S and D of :meth:`sizes` for the score and the pathwise
+        gradient; M, the largest magnitude on the way to log q, because exp turns its error into a
+        relative one of q.
 
         Args:
             extra: what else the weight of the score contains, |B| say.
         """
         log_q = np.where(np.isfinite(self.log_q), self.log_q, 0.0)
         weight = np.abs(self.loss) + np.abs(log_q) + 1.0 + abs(extra)
-        axes = tuple(range(1, self.score[name].ndim))
-        score = np.abs(self.score[name]).max(axis=axes)
-        pathwise = np.abs(self.pathwise[name]).max(axis=axes)
+        score, pathwise = self.sizes(self.score, name), self.sizes(self.pathwise, name)
         size = float((weight.max(axis=1) * score + pathwise).sum())
         return self.unit * PASSES * self.forward.operations * (2.0 + self.forward_q.largest) * size
+
+    def sizes(self, table: Mapping[str, np.ndarray], name: str) -> np.ndarray:
+        """What is added up on the way to parameter ``name``'s score or pathwise gradient, (N,).
+
+        Its largest entry, and besides the largest of any parameter, times the largest parameter:
+        terms of that size may cancel on the way to this one, and leave their rounding.
+
+        Args:
+            table: ``score`` or ``pathwise``.
+        """
+        largest = {
+            key: np.abs(array).max(axis=tuple(range(1, array.ndim))) for key, array in table.items()
+        }
+        return np.asarray(
+            largest[name] + self._largest_parameter * np.max(list(largest.values()), axis=0)
+        )
+
+    @functools.cached_property
+    def _largest_parameter(self) -> float:
+        """Its magnitude; at least 1."""
+        parameters = {} if self.subject is None else self.subject.parameters
+        return max([1.0, *(float(np.abs(each).max()) for each in parameters.values())])
 
     def tables(self) -> Tables:
         """What formulas ask for, by reverse mode: one backward pass a sentence and label."""

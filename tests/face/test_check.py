@@ -243,7 +243,7 @@ UNCHECKABLE = [
     (["right", "--paths", "2"], "allow more paths (--paths)"),
     (["right", "--objective", "infinite"], "expected one finite number"),
     (["right", "--exact", "exact", "--objective", "cost"], "give one of --exact and"),
-    (["right", "--exact", "broken"], "raised ZeroDivisionError: float division by zero"),
+    (["right", "--exact", "broken"], "raised ZeroDivisionError: "),
     (["right", "--inputs", "broken"], "broken() missing 1 required positional argument"),
     (["right", "--fast"], "--fast goes with --objective"),
     (["right", "--exact", "none"], "has no 'none', which --exact names"),

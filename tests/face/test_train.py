@@ -342,6 +342,7 @@ def test_encoders_apart_are_an_option():
     assert not {"w.lstm.bias", "phi.lstm.bias"} & set(other)
 
 
+@pytest.mark.torch
 def test_one_label_only_is_an_error():
     """Nothing can be inferred then, and the message says where the label was looked for."""
     Path("one.csv").write_text("words,kind\na b,one\nb a,one\n", encoding="utf-8")

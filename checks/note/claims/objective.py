@@ -133,15 +133,17 @@ def slopes(study: Study) -> list[Comparison]:
             ("dL", exact.pathwise[name], stepped["loss"].T),
         ):
             along = np.tensordot(table, direction, axes=direction.ndim)
-            size = float(np.abs(table).sum(axis=tuple(range(2, table.ndim))).max())
+            signal = float(np.abs(table).sum(axis=tuple(range(2, table.ndim))).max())
+            of_all = exact.score if what == "score" else exact.pathwise
+            size = signal + array.size * float(exact.sizes(of_all, name).max())
             comparisons.append(
                 compare(
                     f"{what} by {name} along a direction",
                     along,
                     of_step,
-                    bound * (1.0 + exact.forward.largest) * max(size, exact.unit),
+                    bound * (1.0 + exact.forward.largest) * size,
                     study.name,
-                    signal=size,
+                    signal=signal,
                 )
             )
     # A parameter that log q does not depend on has no score to be seen: it was exactly zero.
