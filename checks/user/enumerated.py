@@ -38,6 +38,10 @@ from .usual_reasons import usual_reasons
 LATER = 8
 
 
+#: Paths from which on it counts whether they are run one by one.
+MANY = 1000
+
+
 class EnumeratedCheck:
     """The moments of an estimator over all its paths, compared with the exact gradient."""
 
@@ -132,7 +136,8 @@ class EnumeratedCheck:
                 own_error=own,
             )
             note = moments.note(key) or one.note
-            if not (np.any(sizes[key]) or np.any(np.abs(value) > own)):
+            nothing = not (np.any(sizes[key]) or np.any(np.abs(value) > own))
+            if nothing and np.isfinite(mean[key]).all():
                 note = f"{key}: no gradient on any path, and none expected"
             comparisons.append(dataclasses.replace(one, note=note))
         self._comparisons = tuple(comparisons)
@@ -181,7 +186,7 @@ class EnumeratedCheck:
 
     def _look_later(self) -> None:
         """From the state that some runs leave: an estimator that adds up is right only once."""
-        runs = [choices for _, choices in self._moments.likeliest()[:LATER]]
+        runs = [choices for _, choices in self._moments.likeliest(LATER)]
         try:
             with self._enumeration.state_after(runs) as same_inputs:
                 if not same_inputs:
@@ -236,6 +241,7 @@ class EnumeratedCheck:
             bound_reason=str(self._spread),
             changed=self._changed,
             repeats=self._enumeration.repeats,
+            blocks=self._enumeration.blocks,
             reason=self._reason,
             along="" if self._projection is None else self._projection.words,
             bounds=self._bounds,
@@ -252,6 +258,7 @@ class EnumeratedCheck:
             notes.append(f"Paths were not kept, for {self._law}.")
         if self._exact.note:
             notes.append(self._exact.note)
+        notes.extend(self._way_of_running())
         if not self._moments.draws:
             notes.append("Nothing was drawn: there is one path, and no variance.")
         if self._enumeration.handling.seeds.seeded:
@@ -277,6 +284,18 @@ class EnumeratedCheck:
                 "It runs in single precision: in double precision a smaller bias could be seen."
             )
         return notes
+
+    def _way_of_running(self) -> list[str]:
+        """Whether many paths were run at a time, where there are so many that it counts."""
+        if self._enumeration.blocks:
+            return [
+                f"Paths were run many at a time, in {self._enumeration.blocks:,} "
+                f"block{'' if self._enumeration.blocks == 1 else 's'}, and "
+                f"{self._enumeration.repeats} of them by themselves too, which came to the same."
+            ]
+        if self._moments.count < MANY or not self._enumeration.one_by_one:
+            return []
+        return [f"Paths were run one by one: {self._enumeration.one_by_one}."]
 
     def _reading(self) -> list[str]:
         """What helps to see why an estimator is refuted, and how its gradients were read."""

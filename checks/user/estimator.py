@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gradproof.estimators.enumeration.enumeration import Enumeration
+from gradproof.estimators.enumeration.enumeration import Enumeration, check_batch
 from gradproof.estimators.enumeration.estimator import Estimator
 from gradproof.estimators.enumeration.handling import Handling
 from gradproof.estimators.enumeration.run import MOST_PATHS, TooManyPaths, UnsupportedDraw
@@ -47,6 +47,7 @@ def check_estimator(
     returns: str | None = None,
     precision: float = 0.0,
     keep_paths: bool = False,
+    batch: bool | str = "auto",
     name: str | None = None,
     progress: Progress | bool | None = None,
 ) -> EstimatorReport:
@@ -106,6 +107,9 @@ def check_estimator(
         keep_paths: keep what is returned on each path, for the report's ``guilty_paths()`` and
             ``plot()``. All paths are run once more for it; no verdict depends on it, and memory is
             bounded: where there is no room for all entries, the worst are kept.
+        batch: whether many paths are run at a time, by ``torch.func.vmap``: ``auto``, where that is
+            possible, with some of the paths run by themselves too, and compared; False: none are;
+            True: it is an error if they cannot be, and says why.
         progress: called for each run: how many were made, of about how many, of what. None: a line
             on standard error after two seconds, if that is a terminal; False: nothing.
 
@@ -119,6 +123,7 @@ def check_estimator(
     """
     given, started = dict(locals()), time.perf_counter()
     check_precision(precision)
+    check_batch(batch)
     check_sampling(draws=draws, alpha=alpha, rarest=rarest, seed=seed)
     label = name or str(getattr(estimate, "__qualname__", type(estimate).__name__))
     estimator = Estimator(estimate, inputs, wrt=wrt, reset=reset, returns=returns)
@@ -139,7 +144,7 @@ def check_estimator(
             )
         _check_entries(estimand.value)
         try:
-            with Enumeration(estimator, paths) as enumeration:
+            with Enumeration(estimator, paths, batch) as enumeration:
                 check = EnumeratedCheck(
                     label, estimator, enumeration, estimand, precision, keep_paths
                 )

@@ -44,8 +44,9 @@ class EstimatorReport(PlottedReport):
     parameter; ``exact`` is what the mean should be. ``paths`` were run, of at most ``draws`` draws;
     or as many ``draws`` were sampled, and ``detectable`` is the smallest bias that would have been
     seen in any entry. ``bound_reason`` says where bounds come from, ``changed`` what a run leaves
-    changed, which is put back, and ``repeats`` how many runs were made again; ``reason`` why there
-    is no verdict, and ``condition`` what a sampled one depends on, after an "if". ``notes`` are
+    changed, which is put back, and ``repeats`` how many runs were made again; paths were run
+    many at a time in so many ``blocks``, 0: one by one. ``reason`` is why there is no verdict, and
+    ``condition`` what a sampled one depends on, after an "if". ``notes`` are
     facts that no verdict depends on. ``along`` is the direction that was compared, where that is
     all that was: then moments are of slopes. ``seed`` is that of the samples or the direction, None
     where none was given, and ``snippet`` has lines that repeat the check, as far as what it was
@@ -70,6 +71,7 @@ class EstimatorReport(PlottedReport):
     bound_reason: str = ""
     changed: tuple[str, ...] = ()
     repeats: int = 0
+    blocks: int = 0
     reason: str = ""
     condition: str = ""
     along: str = ""

@@ -9,7 +9,9 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from .estimator import UserFunction
+from .block import NotBatchable
+from .block_moments import BlockMoments
+from .estimator import Estimator, UserFunction
 from .gradients import GradientLayout, array_of, named
 from .handling import Handling, one_at_a_time
 from .moments import Moments
@@ -24,6 +26,7 @@ from .run import (
     NotReproducible,
     NumberedRun,
     Path,
+    TooManyPaths,
     paths,
     repeat,
     run_path,
@@ -52,14 +55,20 @@ class Enumeration:
     Args:
         code: an estimator, or another function.
         most: paths that may be run.
+        batch: whether moments are of paths that are run many at a time: ``auto``, where they can
+            be; or True, and an error says why if they cannot.
     """
 
-    def __init__(self, code: UserFunction, most: int = MOST_PATHS) -> None:
-        self._code, self._most = code, most
+    def __init__(
+        self, code: UserFunction, most: int = MOST_PATHS, batch: bool | str = "auto"
+    ) -> None:
+        self._code, self._most, self._batch = code, most, batch
         self._stack = contextlib.ExitStack()
         self._handling: Handling | None = None
         #: Runs that were made again.
         self.repeats = 0
+        #: Blocks that moments were made of; and why there are none.
+        self.blocks, self.one_by_one = 0, ""
 
     def __enter__(self) -> Enumeration:
         with contextlib.ExitStack() as stack:
@@ -156,6 +165,7 @@ class Enumeration:
         Raises:
             NotEnumerable: for an unsupported draw, too many paths, or nondeterministic code.
             NotAGradient, ValueError: for what does not fit.
+            NotBatchable: if paths must be run many at a time, and cannot.
         """
         moments = None if like is None else Moments(GradientLayout(like))
         first: Path[Any] | None = None
@@ -169,6 +179,10 @@ class Enumeration:
                 self._check(path, row, moments.layout)
                 if count == 1:
                     start = row
+                    together = self._together(path, moments.layout)
+                    if together is not None:
+                        moments = together
+                        break
         assert moments is not None  # there is one path at least
         assert first is not None
         # Once at least: what came late may have changed what the first path gives.
@@ -178,6 +192,28 @@ class Enumeration:
             self.restore_state()
             once = False
         moments.check_mass()
+        return moments
+
+    def _together(self, first: Path[Any], layout: GradientLayout) -> Moments | None:
+        """The moments of paths that are run many at a time; None where they cannot be."""
+        if not self._batch or not isinstance(self._code, Estimator):
+            return None
+        self.restore_state()
+        runs = BlockMoments(self._code, self.handling, layout, self._most)
+        try:
+            moments = runs.moments(first)
+        except TooManyPaths:
+            raise
+        except Exception as error:
+            if self._batch is True:
+                raise
+            # What is wrong with it, if anything is, shows best path by path.
+            self.one_by_one = (
+                str(error) if isinstance(error, NotBatchable) else "PyTorch refuses it"
+            )
+            self.restore_state()
+            return None
+        self.blocks, self.repeats = runs.blocks, self.repeats + runs.repeats
         return moments
 
     def _layout(self, value: Any) -> GradientLayout:
@@ -210,6 +246,16 @@ class Enumeration:
         return _is_same(row, plain) and _is_same(
             other, layout.row(self.repeat_watched(path.choices).value)
         )
+
+
+def check_batch(batch: object) -> None:
+    """Whether it says how many paths are run at a time.
+
+    Raises:
+        ValueError: if not.
+    """
+    if batch is not True and batch is not False and batch != "auto":
+        raise ValueError(f"batch = {batch!r:.60}, expected 'auto', True or False")
 
 
 def _is_same(row: np.ndarray, other: np.ndarray) -> bool:

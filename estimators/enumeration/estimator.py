@@ -10,6 +10,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from .block import BlockRun, NotBatchable
+from .frameworks.torch_rows import run_torch_rows
 from .generators import unseen_draw_message
 from .gradients import (
     LeafGradients,
@@ -270,6 +272,8 @@ class Estimator(UserFunction):
         self.has_graph = False
         #: Whether some run left its gradients in ``.grad``, where others stood at first.
         self.cleared = False
+        #: How what was returned last was read: one of READ; empty before the first run.
+        self.read_as = ""
         self._stood = any(_has_gradient(leaf) for leaf in self._leaves.values())
         self._before: StepGradients | None = None
 
@@ -295,6 +299,16 @@ class Estimator(UserFunction):
                 yield
             finally:
                 self._before = None
+
+    def run_rows(self, run: BlockRun) -> dict[str, Any]:
+        """The same in all rows of a block: a :class:`.row_values.RowValues` by name, or None.
+
+        Raises:
+            NotBatchable: if it can only be run for one path at a time.
+        """
+        if self.project is not None or self.steps or self.read_as not in READ:
+            raise NotBatchable("its gradients are read from one path at a time")
+        return run_torch_rows(super().__call__, run, self._leaves, self.read_as)
 
     def __call__(self) -> dict[str, Any]:
         """What one run returns or leaves: arrays by name, None for what was not reached.
@@ -337,12 +351,15 @@ class Estimator(UserFunction):
         if self._returns == "grad" or (
             self._returns is None and filled and self._is_left(returned, left)
         ):
+            self.read_as = "grad"
             return self._read_left(left)
         if _is_surrogate(returned) and self._returns != "gradient":
+            self.read_as = "surrogate"
             self._check_one_way(returned)
             return self._differentiate(returned)
         if self._returns == "surrogate":
             _refuse_surrogate(returned)
+        self.read_as = "gradient" if returned is not None else "grad"
         return self._read_left(left) if returned is None else returned
 
     def _is_left(self, returned: Any, left: Mapping[str, Any]) -> bool:

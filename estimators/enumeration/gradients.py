@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -46,6 +46,21 @@ class ReturnedGradients(dict[str, Any]):
     hint = ""
 
 
+class RowValues(NamedTuple):
+    """One array of each of many paths.
+
+    Shape:
+        ``values`` (N, *shape).
+    """
+
+    values: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """That of one path's."""
+        return self.values.shape[1:]
+
+
 class LeafGradients(dict[str, Any]):
     """Gradients of parameters by their names: tensors or None, with nothing inside to be named."""
 
@@ -78,7 +93,7 @@ def arrays_by_name(value: object) -> dict[str, Any]:
         }
     if isinstance(value, np.ndarray) and value.dtype.kind == "f":  # the usual case
         return {"gradient": value}
-    items = [(name or "gradient", keys, leaf) for name, keys, leaf in _items(value)]
+    items = [(name or "gradient", keys, leaf) for name, keys, leaf in items_of(value)]
     found = ReturnedGradients(
         {
             name: None if leaf is None else real_array(leaf, name if keys else "")
@@ -136,7 +151,7 @@ def precision(value: object) -> float:
     """The coarsest precision of what an estimator returned: the step from 1 to the next number."""
     if isinstance(value, np.ndarray):
         return float(np.finfo(value.dtype).eps) if value.dtype.kind == "f" else EPS
-    steps = (_step_of(leaf) for _, _, leaf in _items(value) if leaf is not None)
+    steps = (_step_of(leaf) for _, _, leaf in items_of(value) if leaf is not None)
     return max(steps, default=EPS)
 
 
@@ -149,7 +164,7 @@ def _step_of(leaf: Any) -> float:
     return float(np.finfo(array.dtype).eps) if array.dtype.kind == "f" else EPS
 
 
-def _items(
+def items_of(
     value: object, name: str = "", keys: tuple[Any, ...] = ()
 ) -> Iterator[tuple[str, tuple[Any, ...], Any]]:
     """Each with its dotted name and the keys that lead to it."""
@@ -158,7 +173,7 @@ def _items(
         yield name, keys, value
         return
     for key, each in inner:
-        yield from _items(each, dotted(name, key), (*keys, key))
+        yield from items_of(each, dotted(name, key), (*keys, key))
 
 
 def array_of(leaf: Any) -> np.ndarray:
@@ -213,6 +228,26 @@ class GradientLayout:
             if array.shape != self.shapes[name]:
                 self._refuse_shape(name, array, getattr(value, "hint", ""))
             row[self.parts[name]] = array.reshape(-1)
+            reached.add(name)
+        return reached
+
+    def write_rows(self, value: Mapping[str, Any], rows: np.ndarray) -> set[str]:
+        """Put the gradients of many paths into as many rows, (N, P); see :meth:`write`.
+
+        Args:
+            value: by name, a :class:`RowValues` each, or None.
+        """
+        if len(value) != len(self.parts) or value.keys() != self.parts.keys():
+            value = self._rename(value)
+            rows[:] = 0.0
+        reached = set()
+        for name, each in value.items():
+            if each is None:
+                rows[:, self.parts[name]] = 0.0
+                continue
+            if each.shape != self.shapes[name]:
+                self._refuse_shape(name, each, getattr(value, "hint", ""))
+            rows[:, self.parts[name]] = each.values.reshape(len(rows), -1)
             reached.add(name)
         return reached
 

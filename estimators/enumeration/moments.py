@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from .blocks import Block
 from .gradients import GradientLayout
 from .outcomes import EPS
 from .run import Choice, NotReproducible, Path
@@ -30,6 +31,10 @@ ROUNDINGS_OF_A_DRAW = 100.0
 #: Paths that are remembered with their outcomes, the likeliest: what rounding does inside is
 #: measured on the first of these, or on all.
 REMEMBERED = 256
+
+
+#: Of a path: its draws, or the numbers of their outcomes, (D,).
+Outcomes = tuple[Choice, ...] | np.ndarray
 
 
 class Moments:
@@ -51,7 +56,9 @@ class Moments:
         self._square = np.zeros(layout.size)
         self._size, self._largest = np.zeros(layout.size), np.zeros(layout.size)
         self._mass, self._added = CompensatedSum(), 0.0
-        self._likeliest: list[tuple[float, int, tuple[Choice, ...]]] = []
+        self._likeliest: list[tuple[float, int, Outcomes]] = []
+        #: The draws of a path by the numbers of their outcomes, for paths that were run in blocks.
+        self.choices_of: Callable[[list[int]], tuple[Choice, ...]] | None = None
         self._bad: dict[str, str] = {}
         self._reached: set[str] = set()
         self._precision, self._step = EPS, 0.0
@@ -77,22 +84,53 @@ class Moments:
         if self._filled == len(self._weights):
             self._flush()
 
-    def _remember(self, weight: float, choices: tuple[Choice, ...]) -> None:
+    def add_block(self, block: Block) -> np.ndarray:
+        """Add paths that were run together; the gradients of each, (N, P).
+
+        Raises:
+            ValueError: for names or shapes that do not fit.
+        """
+        count, draws = block.numbers.shape
+        rows = np.empty((count, self.layout.size))
+        self._reached |= self.layout.write_rows(block.gradients, rows)
+        self.draws = max(self.draws, draws)
+        self._precision = max(self._precision, block.precision)
+        for start in range(0, count, BLOCK):
+            part = slice(start, start + BLOCK)
+            self._flush()
+            self._add_up(block.weights[part], rows[part], block.numbers[part])
+        self._mass.add(math.fsum(block.weights))
         kept = self._likeliest
-        if len(kept) < REMEMBERED:
-            heapq.heappush(kept, (weight, -self.count, choices))
-        elif weight > kept[0][0]:
-            heapq.heapreplace(kept, (weight, -self.count, choices))
+        least = kept[0][0] if len(kept) == REMEMBERED else -1.0
+        for place in np.argsort(-block.weights, kind="stable")[:REMEMBERED].tolist():
+            if block.weights[place] <= least:
+                break
+            order = -(self.count + place + 1)
+            _keep(kept, (float(block.weights[place]), order, block.numbers[place]))
+        self.count += count
+        return rows
+
+    def _remember(self, weight: float, choices: tuple[Choice, ...]) -> None:
+        _keep(self._likeliest, (weight, -self.count, choices))
 
     def _flush(self) -> None:
         """Add up the paths that are waiting."""
         count, self._filled = self._filled, 0
-        if not count:
-            return
-        weights, rows = self._weights[:count], self._rows[:count]
+        if count:
+            self._add_up(self._weights[:count], self._rows[:count], self._paths)
+            self._paths.clear()
+
+    def _add_up(
+        self, weights: np.ndarray, rows: np.ndarray, paths: Sequence[Outcomes] | np.ndarray
+    ) -> None:
+        """Add up paths.
+
+        Args:
+            paths: the outcomes of each.
+        """
         with np.errstate(over="ignore", invalid="ignore"):  # found, and named
             if not np.isfinite(rows).all():
-                self._note_bad(weights, rows)
+                self._note_bad(weights, rows, paths)
             sizes = np.abs(rows)
             total, before = float(weights.sum()), self._added
             self._add_exactly(weights @ rows)
@@ -108,7 +146,6 @@ class Moments:
                     self._square += before * share * step**2
                 self._center = self._center + share * step
                 self._added = before + total
-        self._paths.clear()
 
     def _add_exactly(self, part: np.ndarray) -> None:
         """Neumaier's: what a sum loses by rounding is kept beside it."""
@@ -117,7 +154,9 @@ class Moments:
         self._lost += np.where(large, (self._sum - total) + part, (part - total) + self._sum)
         self._sum = total
 
-    def _note_bad(self, weights: np.ndarray, rows: np.ndarray) -> None:
+    def _note_bad(
+        self, weights: np.ndarray, rows: np.ndarray, paths: Sequence[Outcomes] | np.ndarray
+    ) -> None:
         for key, part in self.layout.parts.items():
             if key in self._bad:
                 continue
@@ -125,7 +164,7 @@ class Moments:
             if wrong.any():
                 row = int(np.argmax(wrong))
                 what = "NaN" if np.isnan(rows[row, part]).any() else "infinite"
-                path = Path(self._paths[row], None)
+                path = Path(self._choices(paths[row]), None)
                 self._bad[key] = f"{key} is {what} where {path} (probability {weights[row]:.3g})"
 
     @property
@@ -162,9 +201,17 @@ class Moments:
         self._flush()
         return np.where(np.isfinite(self._largest), self._largest, 0.0)
 
-    def likeliest(self) -> Sequence[tuple[float, tuple[Choice, ...]]]:
-        """The probability and the outcomes of some paths, the likeliest first."""
-        return [(weight, choices) for weight, _, choices in sorted(self._likeliest, reverse=True)]
+    def likeliest(self, most: int) -> Sequence[tuple[float, tuple[Choice, ...]]]:
+        """The probability and the outcomes of some paths, at most so many, the likeliest first."""
+        kept = sorted(self._likeliest, key=lambda each: each[:2], reverse=True)[:most]
+        return [(weight, self._choices(path)) for weight, _, path in kept]
+
+    def _choices(self, path: Outcomes) -> tuple[Choice, ...]:
+        """Of a path of which the numbers of its outcomes may be all that is kept."""
+        if not isinstance(path, np.ndarray):
+            return path
+        assert self.choices_of is not None  # whoever adds blocks says it
+        return self.choices_of(path.tolist())
 
     def note(self, key: str) -> str:
         """What is wrong with a parameter's gradients apart from their mean."""
@@ -186,6 +233,15 @@ class Moments:
                 f"within {allowed:.1e}: what is drawn, or by which probabilities, is not the same "
                 "from run to run"
             )
+
+
+def _keep(kept: list[tuple[float, int, Outcomes]], path: tuple[float, int, Outcomes]) -> None:
+    """Keep a path if it is one of the likeliest."""
+    # No two have the same number, so that outcomes are never compared.
+    if len(kept) < REMEMBERED:
+        heapq.heappush(kept, path)
+    elif path[0] > kept[0][0]:
+        heapq.heapreplace(kept, path)
 
 
 class CompensatedSum:

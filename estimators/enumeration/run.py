@@ -501,6 +501,19 @@ def repeat(
     return Path(run.ordered_choices(), value)
 
 
+def run_numbers(
+    code: Callable[[], T], perform: Callable[[Callable[[], T], Run], T], numbers: Sequence[int]
+) -> Path[T]:
+    """One path, by the numbers of its outcomes.
+
+    Raises:
+        ValueError: for the number of an outcome that there is not.
+    """
+    run = NumberedRun(numbers)
+    value = perform(code, run)
+    return Path(run.ordered_choices(), value)
+
+
 def _fewer(choices: Sequence[Choice], most: int) -> str:
     return suggest_fewer_draws([each.outcomes.possible for each in choices], most)
 

@@ -108,8 +108,9 @@ def _measure_paths(
     layout = moments.layout
     total, weighed = np.zeros(layout.size), np.zeros(layout.size)
     share, count, underflow = 0.0, 0, 0.0
+    likeliest = moments.likeliest(most)  # some of these may have to be run for it
     with enumeration.observing_arrays():
-        for weight, choices in moments.likeliest()[:most]:
+        for weight, choices in likeliest:
             path = enumeration.repeat(choices)
             base = weight * layout.row(path.value)
             enumeration.restore_state()

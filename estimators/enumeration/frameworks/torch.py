@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from ..block import BlockRun, NotBatchable
 from ..generators import GeneratorAccess, draw_from, handle_reader, handle_setter
 from ..outcomes import (
     EPS,
@@ -32,6 +33,7 @@ from ..torch_modes import not_hidden
 from .framework import GeneratorFramework, handle, handle_in_runs, refuse, unsupported_message
 from .torch_compile import COMPILER, run_as_written, tell_script
 from .torch_imports import LateImports
+from .torch_rows import ROWS, RowDraws
 from .torch_transforms import Transforms
 
 #: A tensor of PyTorch.
@@ -79,6 +81,7 @@ class Torch(GeneratorFramework):
             {name: getattr(draws, name) for name in names} for names in (FUNCTIONS, METHODS)
         )
         transforms = Transforms(torch, {**functions, **methods})
+        in_rows = RowDraws(torch, draws.begin, draws.step)
         places: list[tuple[Any, str, Any, Any]] = []
         for owner, answers, names, where in (
             (torch, functions, UNCOUNTED, "torch"),
@@ -91,6 +94,7 @@ class Torch(GeneratorFramework):
                     answer = refuse(unsupported_message(f"{where}.{name}"))
                 else:
                     answer = transforms.answer(real, answer)
+                    answer = _answer_rows(answer, getattr(in_rows, name, None), name)
                 handler = handle(real, self._count_answers(answer), self._note_elsewhere)
                 if name == "random_":
                     seed = handle(real, self._count_answers(draws.seed), self._note_elsewhere)
@@ -236,11 +240,42 @@ def _handle_backward(real: Callable[..., Any]) -> Callable[..., Any]:
     """``backward``, which notes in the run what it was asked for."""
 
     def backward(run: Run, tensors: Any, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(run, BlockRun):
+            return _backward_of_rows(run, tensors, *args, **kwargs)
         roots = [tensors] if hasattr(tensors, "backward") else list(tensors)
         run.recall("backward", list).extend(roots)
         return real(tensors, *args, **kwargs)
 
     return handle_in_runs(real, backward)
+
+
+def _backward_of_rows(
+    run: BlockRun,
+    tensors: Any,
+    grad_tensors: Any = None,
+    retain_graph: Any = None,
+    create_graph: bool = False,
+    grad_variables: Any = None,
+    inputs: Any = None,
+) -> None:
+    if create_graph or grad_variables is not None or ROWS not in run.memory:
+        raise NotBatchable("it differentiates in a way that is not known for rows")
+    run.memory[ROWS].backward(tensors, grad_tensors, inputs)
+
+
+def _answer_rows(
+    answer: Callable[..., Any], of_rows: Callable[..., Any] | None, name: str
+) -> Callable[..., Any]:
+    """An answer that is another one for a run of many rows."""
+
+    def answer_rows(run: Run, *args: Any, **kwargs: Any) -> Any:
+        if not isinstance(run, BlockRun):
+            return answer(run, *args, **kwargs)
+        if of_rows is None:
+            raise NotBatchable(f"{name} draws for one path at a time")
+        return of_rows(run, *args, **kwargs)
+
+    return answer_rows
 
 
 def _handle_random(handler: Callable[..., Any], seed: Callable[..., Any]) -> Callable[..., Any]:
@@ -263,7 +298,8 @@ class _Draws:
         #: What is asked for at each draw, by the type.
         self._steps: dict[Any, float] = {}
 
-    def _begin(self, run: Run, generator: Any, what: str) -> None:
+    def begin(self, run: Run, generator: Any, what: str) -> None:
+        """Note that a generator draws, PyTorch's own if none is given."""
         draw_from(run, generator or self._torch.default_generator, self._kind, what)
 
     def multinomial(
@@ -278,12 +314,12 @@ class _Draws:
     ) -> Tensor:
         """Of each row of weights, so many outcomes: one after the other."""
         what = "torch.multinomial"
-        self._begin(run, generator, what)
+        self.begin(run, generator, what)
         if input.dim() not in (1, 2):
             raise RuntimeError("prob_dist must be 1 or 2 dim")  # as PyTorch does
         if num_samples < 1:
             raise RuntimeError("cannot sample n_sample <= 0 samples")  # as PyTorch does
-        step = self._step(input)
+        step = self.step(input)
         rows = self._doubles(input).reshape(-1, input.shape[-1])
         if num_samples == 1 or replacement:
             tables = weighted_rows(what, rows, step, run.next_in_prefix())
@@ -305,7 +341,7 @@ class _Draws:
             run.note_graph(log, 0 if _has_lost_graph(given, log) else len(rows) * num_samples)
         return _write_out(found, out)
 
-    def _step(self, given: Tensor) -> float:
+    def step(self, given: Tensor) -> float:
         """The precision of what probabilities are given in."""
         step = self._steps.get(given.dtype)
         if step is None:
@@ -356,7 +392,7 @@ class _Draws:
         out: Tensor | None = None,
     ) -> Tensor:
         """Zeros and ones of these probabilities."""
-        self._begin(run, generator, "torch.bernoulli")
+        self.begin(run, generator, "torch.bernoulli")
         probabilities = input if p is None else self._torch.full_like(input, p)
         found = self._zeros_and_ones(run, probabilities).to(input.dtype)
         if p is None and out is None and input.requires_grad and self._torch.is_grad_enabled():
@@ -367,7 +403,7 @@ class _Draws:
         self, run: Run, tensor: Tensor, p: Any = 0.5, *, generator: Any = None
     ) -> Tensor:
         """The same, in place."""
-        self._begin(run, generator, "torch.bernoulli")
+        self.begin(run, generator, "torch.bernoulli")
         plain = {} if isinstance(p, self._torch.Tensor) else {"dtype": self._torch.double}
         probabilities = self._torch.as_tensor(p, **plain).expand(tensor.shape)
         found = self._zeros_and_ones(run, probabilities)
@@ -378,7 +414,7 @@ class _Draws:
         if not ones.is_floating_point():
             raise NotImplementedError(f"bernoulli of {ones.dtype} is not implemented by PyTorch")
         flat = self._doubles(ones).reshape(-1)
-        step = self._step(ones)
+        step = self.step(ones)
         # Each that is certain is no draw; most may be.
         drawn = (flat == 1.0).astype(np.float64)
         open_places = np.flatnonzero((flat != 0.0) & (flat != 1.0)).tolist()
@@ -392,9 +428,9 @@ class _Draws:
 
     def binomial(self, run: Run, count: Tensor, prob: Tensor, generator: Any = None) -> Tensor:
         """How many of so many trials come out."""
-        self._begin(run, generator, "torch.binomial")
+        self.begin(run, generator, "torch.binomial")
         trials, ones = self._torch.broadcast_tensors(count, prob)
-        step = self._step(prob)
+        step = self.step(prob)
         pairs = zip(
             trials.detach().double().reshape(-1).tolist(),
             ones.detach().double().reshape(-1).tolist(),
@@ -406,7 +442,7 @@ class _Draws:
 
     def randint(self, run: Run, *args: Any, generator: Any = None, **kwargs: Any) -> Tensor:
         """Whole numbers, each as likely: (high, size) or (low, high, size)."""
-        self._begin(run, generator, "torch.randint")
+        self.begin(run, generator, "torch.randint")
         given, out = [*args], kwargs.pop("out", None)
         size = tuple(kwargs.pop("size") if "size" in kwargs else given.pop())
         bounds = [*given, *(kwargs.pop(name) for name in ("low", "high") if name in kwargs)]
@@ -425,7 +461,7 @@ class _Draws:
         self, run: Run, tensor: Tensor, *bounds: int, generator: Any = None, **named: int
     ) -> Tensor:
         """Whole numbers, each as likely, in place: (to) or (from, to)."""
-        self._begin(run, generator, "Tensor.random_")
+        self.begin(run, generator, "Tensor.random_")
         bounds = (*bounds, *(named[name] for name in ("from", "to") if named.get(name) is not None))
         if not bounds:
             raise UnsupportedDraw(
@@ -439,7 +475,7 @@ class _Draws:
 
     def seed(self, run: Run, tensor: Tensor, *, generator: Any = None) -> Tensor:
         """A number that PyTorch seeds a generator with: another each time, the same in each run."""
-        self._begin(run, generator, "a loader of data")
+        self.begin(run, generator, "a loader of data")
         run.memory["torch seeds"] = number = run.memory.get("torch seeds", FIRST_SEED) + 1
         return tensor.fill_(number)
 
@@ -459,7 +495,7 @@ class _Draws:
         **kwargs: Any,
     ) -> Tensor:
         """The first n numbers in any order."""
-        self._begin(run, generator, "torch.randperm")
+        self.begin(run, generator, "torch.randperm")
         drawn = draw_without_replacement(run.choose, "torch.randperm", n, n)
         made = {"dtype": self._torch.long, **{k: v for k, v in kwargs.items() if v is not None}}
         return _write_out(self._torch.tensor(drawn, **made), out)

@@ -1,0 +1,189 @@
+"""Many paths at once: a block of rows, each with outcomes of its own for the same draws.
+
+Code is run once for all rows, in a framework that maps over them (``torch.func.vmap``, say). A draw
+takes a column of outcomes. Where a column is lacking, where rows go different ways, or where one
+cannot be at all, the run is given up and begun again with other rows; so the tree of outcomes grows
+level by level, and what paths have in common is run once a level, not once a path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Sequence
+from typing import NamedTuple, NoReturn
+
+import numpy as np
+
+from .outcomes import EPS, OutcomeDistribution
+from .run import NotEnumerable, Run
+
+#: Rows that share a way through the code, at least, where it depends on what is drawn: fewer are
+#: run faster one by one.
+FEWEST = 4
+
+
+class NotBatchable(NotEnumerable):
+    """Code that cannot be run for many rows at once; it can still be run path by path."""
+
+
+class Rows(NamedTuple):
+    """Outcomes of the first draws of many paths.
+
+    Shape:
+        ``numbers`` (P, D), outcomes by number; ``widths`` (D,), of how many.
+
+    The first ``known`` draws are made by each row. What comes after these is only expected: every
+    row of ``known`` outcomes stands here with every combination of those that are expected. After
+    other draws than were expected, nothing more ``is_expected``.
+    """
+
+    numbers: np.ndarray
+    widths: tuple[int, ...]
+    known: int
+    is_expected: bool = True
+
+    def up_to(self, draws: int) -> Rows:
+        """Only so many draws, each row once; no others are expected."""
+        numbers = self.numbers[:, :draws]
+        if draws < len(self.widths):  # rows stand in order, so that equal ones are neighbours
+            other = np.ones(len(numbers), bool)
+            other[1:] = (numbers[1:] != numbers[:-1]).any(axis=1)
+            numbers = numbers[other]
+        return Rows(numbers, self.widths[:draws], draws, False)
+
+    def where(self, chosen: np.ndarray, known: int) -> Rows:
+        """Some of the rows, of which now more is known."""
+        return self._replace(numbers=self.numbers[chosen], known=known)
+
+    def with_draw(self, possible: np.ndarray) -> Rows:
+        """One more draw, with the outcomes that each row can have, (P, K)."""
+        places, outcomes = np.nonzero(possible)
+        numbers = np.column_stack([self.numbers[places], outcomes])
+        widths = (*self.widths, possible.shape[1])
+        return self._replace(numbers=numbers, widths=widths, known=self.known + 1)
+
+    def with_expected(self, widths: Sequence[int], most: int) -> Rows:
+        """With draws that are expected to come next, as long as there are not too many rows."""
+        numbers, ahead = self.numbers, list(self.widths)
+        for width in widths[len(self.widths) :] if self.is_expected else ():
+            if len(numbers) * width > most:
+                break
+            count = len(numbers)
+            outcomes = np.tile(np.arange(width), count)
+            numbers = np.column_stack([np.repeat(numbers, width, axis=0), outcomes])
+            ahead.append(width)
+        return self._replace(numbers=numbers, widths=tuple(ahead))
+
+    def pieces(self, most: int) -> Iterator[Rows]:
+        """At most so many rows at once, in order; nothing is expected beyond what is known."""
+        for start in range(0, len(self.numbers), most):
+            yield self._replace(numbers=self.numbers[start : start + most])
+
+
+class OtherRows(BaseException):
+    """A run is given up, to be begun again with other rows instead.
+
+    It is no ``Exception``, so that code which catches all errors does not catch it.
+    """
+
+    def __init__(self, *rows: Rows) -> None:
+        super().__init__("other rows")
+        self.rows = rows
+
+
+class BlockRun(Run):
+    """Gives each draw of one run its column of outcomes, one for each row.
+
+    ``weights`` (P,) are the probabilities of what was taken.
+    """
+
+    def __init__(self, rows: Rows) -> None:
+        super().__init__()
+        self.rows, self.size = rows, len(rows.numbers)
+        self.weights = np.ones(self.size)
+        self.column = 0
+        #: The coarsest of the probabilities, as the step from 1 to the next number.
+        self.precision = EPS
+        #: Why the run was given up, which code may have caught all the same.
+        self.given_up: OtherRows | None = None
+
+    def choose(self, outcomes: OutcomeDistribution, key: Hashable = None) -> int:
+        """Whoever asks for one outcome knows nothing of rows.
+
+        Raises:
+            NotBatchable: always.
+        """
+        raise NotBatchable(f"{outcomes.what} draws for one path at a time")
+
+    def choose_each(self, many: Sequence[OutcomeDistribution]) -> list[int]:
+        """See :meth:`choose`."""
+        return [self.choose(outcomes) for outcomes in many]
+
+    def take(self, tables: Sequence[np.ndarray], precision: float = EPS) -> np.ndarray:
+        """The outcomes of draws that every row makes, (P, len(tables)).
+
+        Args:
+            tables: of each draw, the probabilities of its K outcomes in each row, (P, K).
+
+        Raises:
+            OtherRows: if the rows do not say, or say what cannot be.
+        """
+        self.precision = max(self.precision, precision)
+        start = self.column
+        for place, table in enumerate(tables):
+            if self.column == len(self.rows.widths):
+                self._add([each > 0.0 for each in tables[place:]])
+            self._take(table)
+        return self.rows.numbers[:, start : self.column]
+
+    def _take(self, table: np.ndarray) -> None:
+        rows, column = self.rows, self.column
+        if table.shape[1] != rows.widths[column]:  # another draw was expected
+            if column < rows.known:
+                raise NotBatchable("after the same outcomes another draw was made")
+            self.restart(rows.up_to(column))
+        taken = table[np.arange(self.size), rows.numbers[:, column]]
+        possible = taken > 0.0
+        if not possible.all():
+            self.restart(rows.where(possible, max(rows.known, column + 1)))
+        self.weights *= taken
+        self.column += 1
+
+    def _add(self, possible: list[np.ndarray]) -> NoReturn:
+        """Every outcome that the next draws can have."""
+        rows = self.rows._replace(known=self.column)
+        places = np.arange(self.size)
+        for each in possible:
+            each = each[places]
+            rows = rows.with_draw(each)
+            places = places[np.nonzero(each)[0]]
+            if len(places) > MOST_ROWS:
+                break
+        self.restart(rows)
+
+    def split(self, keys: np.ndarray) -> NoReturn:
+        """Rows go different ways, by these keys, (P,)."""
+        values, which = np.unique(keys, return_inverse=True)
+        if len(values) * FEWEST > self.size:
+            raise NotBatchable("what it does depends on what is drawn, otherwise on each path")
+        known = max(self.rows.known, self.column)
+        self.restart(*[self.rows.where(which == place, known) for place in range(len(values))])
+
+    def restart(self, *rows: Rows) -> NoReturn:
+        """Give up, and begin again with these rows.
+
+        Raises:
+            OtherRows: always.
+        """
+        self.given_up = OtherRows(*rows)
+        raise self.given_up
+
+    def finish(self) -> None:
+        """The code has returned. Draws that were expected and not made are no part of the rows."""
+        if self.column < self.rows.known:
+            raise NotBatchable("after the same outcomes fewer draws were made")
+        if self.column < len(self.rows.widths):
+            self.restart(self.rows.up_to(self.column))
+
+
+#: Rows of one block, at most; more are no faster.
+MOST_ROWS = 4096

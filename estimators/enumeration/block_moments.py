@@ -1,0 +1,134 @@
+"""Exact moments of an estimator that is run for many paths at a time.
+
+What comes of it is what runs one by one come to, but for rounding; of each block some paths are run
+by themselves too, to see that it is.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from .block import BlockRun, NotBatchable
+from .blocks import Block, blocks
+from .estimator import Estimator
+from .gradients import GradientLayout
+from .handling import Handling
+from .moments import Moments
+from .rounding import ROUNDINGS
+from .run import Choice, Path, run_numbers
+
+#: Paths from which on it is worth while, as far as the first path can tell.
+FEWEST_PATHS = 32
+
+#: Paths of the first block that are run by themselves too, beside those of the largest gradient and
+#: probability; and paths from one that is in a later block to the next.
+COMPARED, EVERY = 16, 256
+
+
+class BlockMoments:
+    """Runs an estimator for many paths at a time, from the state that it was given in.
+
+    Args:
+        handling: of what it draws, which is entered.
+        layout: the names and shapes of gradients.
+        most: paths that may be run.
+    """
+
+    def __init__(
+        self, estimator: Estimator, handling: Handling, layout: GradientLayout, most: int
+    ) -> None:
+        self._estimator, self._handling = estimator, handling
+        self._layout, self._most = layout, most
+        #: Blocks, and paths that were run by themselves.
+        self.blocks = self.repeats = 0
+
+    def moments(self, first: Path[Any]) -> Moments:
+        """Mean and variance over all paths.
+
+        Args:
+            first: the first of them, whose draws are about those of the others.
+
+        Raises:
+            NotBatchable: if a path by itself comes to something else, or it can only be run so.
+            TooManyPaths: if there are more than may be run.
+            Whatever it raises where it is run for many paths.
+        """
+        expected = [outcomes.count for outcomes, _, _ in first.choices]
+        if math.prod(expected) < FEWEST_PATHS:
+            raise NotBatchable("there are few paths")
+        moments = Moments(self._layout)
+        moments.choices_of = self._choices
+        for block in blocks(self._run, expected, size=self._layout.size, most=self._most):
+            rows = moments.add_block(block)
+            if self.repeats <= COMPARED + moments.count // EVERY:
+                self._compare(block, rows, 1 if self.blocks else COMPARED)
+            self.blocks += 1
+        return moments
+
+    def _run(self, run: BlockRun) -> Mapping[str, Any]:
+        """One run for the rows of a block."""
+        try:
+            return self._handling.perform(functools.partial(self._estimator.run_rows, run), run)
+        finally:
+            self._estimator.restore_state()
+
+    def _path(self, numbers: Sequence[int]) -> Path[Any]:
+        """One path by itself, watched; :meth:`Estimator.restore_state` must follow."""
+        return run_numbers(self._estimator, self._handling.perform_watched, numbers)
+
+    def _choices(self, numbers: Sequence[int]) -> tuple[Choice, ...]:
+        """The draws of a path."""
+        choices = self._path(numbers).choices
+        self._estimator.restore_state()
+        return choices
+
+    def _compare(self, block: Block, rows: np.ndarray, count: int) -> None:
+        """Run some paths by themselves: so many, those at the ends, and the most telling ones.
+
+        Raises:
+            NotBatchable: if one comes to something else.
+        """
+        with np.errstate(invalid="ignore"):
+            sizes = np.nan_to_num(np.abs(rows), nan=0.0, posinf=0.0).max(axis=1, initial=0.0)
+        places = np.linspace(0, len(rows) - 1, count).round().astype(int).tolist()
+        places += [int(np.argmax(sizes)), int(np.argmax(block.weights))]
+        for place in dict.fromkeys(places):
+            self.repeats += 1
+            path = self._path(block.numbers[place].tolist())
+            row = self._layout.row(path.value)
+            self._estimator.restore_state()
+            step = max(path.precision, self._estimator.precision)
+            self._compare_row(path, row, block, rows[place], place, ROUNDINGS * step, sizes.max())
+
+    def _compare_row(
+        self,
+        path: Path[Any],
+        row: np.ndarray,
+        block: Block,
+        other: np.ndarray,
+        place: int,
+        roundings: float,
+        largest: float,
+    ) -> None:
+        """A path by itself, and the same in its block.
+
+        Args:
+            roundings: as a share of what is compared, what rounding may have done: as much as is
+                supposed where nothing is measured.
+            largest: entry of any gradient of the block.
+        """
+        finite = np.isfinite(row)
+        alike = len(path.choices) == block.numbers.shape[1]
+        alike &= abs(path.probability - block.weights[place]) <= roundings * path.probability
+        alike &= np.array_equal(finite, np.isfinite(other))
+        off = np.abs(row[finite] - other[finite]).max(initial=0.0) if alike else math.inf
+        if not off <= roundings * largest:
+            raise NotBatchable(
+                "a path by itself comes to something else than among others: its gradient is off "
+                f"by {off:.1e}"
+            )

@@ -1,0 +1,101 @@
+"""All paths of an estimator in blocks: each block is run once, for all its rows.
+
+The result is that of the runs one by one but for rounding, and some paths of each block are run by
+themselves too, to see that it is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .block import MOST_ROWS, BlockRun, NotBatchable, OtherRows, Rows
+from .run import TooManyPaths
+
+#: Numbers that the gradients of a block come to, at most: 16 megabytes, some four of which are in
+#: use at a time.
+NUMBERS = 2**21
+
+#: Rows that a block must be able to have: with fewer it is no faster than path by path.
+WORTHWHILE = 64
+
+
+#: Runs that may be made before it is clear that many paths are run at a time, and how many more for
+#: how many paths that there seem to be: trying shall not take long beside running them one by one.
+FEWEST_RUNS, MOST_RUNS = 4, 32
+
+
+class Block(NamedTuple):
+    """Paths that were run together.
+
+    Shape:
+        ``numbers`` (P, D), the outcomes of their draws by number; ``weights`` (P,), their
+        probabilities; each gradient (P, *shape), None for what was not reached.
+    """
+
+    numbers: np.ndarray
+    weights: np.ndarray
+    gradients: Mapping[str, Any]
+    precision: float
+
+
+def blocks(
+    perform: Callable[[BlockRun], Mapping[str, Any]],
+    expected: Sequence[int],
+    *,
+    size: int,
+    most: int,
+) -> Iterator[Block]:
+    """Every path once, in blocks, in the order in which they are enumerated.
+
+    Args:
+        perform: makes a run, and returns what it returned, a row a path.
+        expected: how many outcomes the draws of some path have, in order.
+        size: how many numbers the gradients of a path come to.
+        most: paths that may be run.
+
+    Raises:
+        NotBatchable: for code that has to be run path by path.
+        TooManyPaths: if there are more than ``most``; known before they are run.
+    """
+    rows_at_once = min(MOST_ROWS, NUMBERS // max(1, size))
+    if rows_at_once < WORTHWHILE:
+        raise NotBatchable(f"its gradients of {size:,} numbers are run faster one by one")
+    # Each with the number of paths that it has at least; the next is the last.
+    waiting = list(_pieces(Rows(np.zeros((1, 0), np.int64), (), 0), expected, rows_at_once))
+    count, runs = 0, 0
+    allowed = FEWEST_RUNS + min(math.prod(expected), most, MOST_RUNS**2) // MOST_RUNS
+    while waiting:
+        runs += 1
+        if runs > allowed + count // WORTHWHILE:
+            raise NotBatchable("what it does depends on what is drawn in too many ways")
+        rows, _ = waiting.pop()
+        run = BlockRun(rows)
+        try:
+            gradients = perform(run)
+            if run.given_up is not None:  # and caught
+                raise run.given_up
+        except OtherRows as other:
+            for each in reversed(other.rows):
+                waiting += reversed(list(_pieces(each, expected, rows_at_once)))
+            least = count + sum(paths for _, paths in waiting)
+            if least > most:
+                raise TooManyPaths(
+                    f"there are at least {least:,} paths, more than {most:,}; allow more of them "
+                    "(paths=), draw less (fewer sentences, fewer outcomes), or sample"
+                ) from None
+            continue
+        count += run.size
+        yield Block(rows.numbers, run.weights, gradients, run.precision)
+
+
+def _pieces(rows: Rows, expected: Sequence[int], most: int) -> Iterator[tuple[Rows, int]]:
+    """Rows that are run at once, each with the number of paths that go through them at least."""
+    if rows.known < len(rows.widths):
+        yield rows, len(rows.up_to(rows.known).numbers)
+        return
+    for piece in rows.pieces(most):
+        yield piece.with_expected(expected, most), len(piece.numbers)

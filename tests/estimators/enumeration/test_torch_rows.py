@@ -1,0 +1,337 @@
+"""PyTorch code that is run for many paths at a time comes to what it comes to path by path."""
+
+import functools
+
+import numpy as np
+import pytest
+
+from gradproof import check_estimator
+from gradproof.estimators.enumeration import block, block_moments, blocks
+from gradproof.estimators.enumeration.block import NotBatchable
+
+torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.torch
+
+COSTS = torch.tensor([1.0, -2.0, 0.5, 3.0], dtype=torch.float64)
+
+
+@pytest.fixture(autouse=True)
+def few_paths_too(monkeypatch):
+    """Small problems are run in blocks, so that the tests can be quick."""
+    monkeypatch.setattr(block_moments, "FEWEST_PATHS", 1)
+
+
+@pytest.fixture
+def any_way(monkeypatch):
+    """Rows may go as many ways as they like, though it is no faster."""
+    monkeypatch.setattr(block, "FEWEST", 0)
+    monkeypatch.setattr(blocks, "FEWEST_RUNS", 1000)
+
+
+def logits(count=4, rows=None):
+    """Some parameters."""
+    shape = (count,) if rows is None else (rows, count)
+    return (
+        torch.linspace(-1.0, 1.0, int(np.prod(shape)), dtype=torch.float64)
+        .reshape(shape)
+        .requires_grad_()
+    )
+
+
+def categorical(given):
+    """The policy."""
+    return torch.distributions.Categorical(logits=given)
+
+
+def surrogate(given):
+    """The usual one, indexed by what was drawn."""
+    q = categorical(given)
+    y = q.sample()
+    return COSTS[y] * q.log_prob(y)
+
+
+def leave_one_out(given):
+    """Three samples, each with the others as its baseline."""
+    q = categorical(given)
+    y = q.sample((3,))
+    cost = COSTS[y]
+    baseline = (cost.sum() - cost) / 2
+    return ((cost - baseline).detach() * q.log_prob(y)).mean()
+
+
+def returned(given):
+    """A gradient that is returned."""
+    value = surrogate(given)
+    return torch.autograd.grad(value, given)[0]
+
+
+def left(given):
+    """A gradient that is left in .grad, by two calls of backward, and clipped."""
+    surrogate(given).backward()
+    (0.5 * surrogate(given)).backward()
+    torch.nn.utils.clip_grad_norm_([given], 1.0)
+
+
+def by_hand(given):
+    """The score written out."""
+    with torch.no_grad():
+        q = given.softmax(0)
+        y = torch.multinomial(q, 1)[0]
+        return COSTS[y] * (torch.nn.functional.one_hot(y, 4) - q)
+
+
+def without_replacement(given):
+    """Three of four, in order."""
+    q = given.softmax(0)
+    y = torch.multinomial(q.detach(), 3)
+    left_over = 1.0 - q[y[0]]
+    return COSTS[y[0]] * q[y[0]].log() + COSTS[y[1:]].sum() * left_over.log()
+
+
+def coins(given):
+    """Some of which are certain on some paths."""
+    p = torch.sigmoid(given)
+    first = torch.bernoulli(p[0].detach())
+    rest = torch.bernoulli(torch.where(first > 0, p[1:].detach(), torch.ones(3).double()))
+    return (first + rest @ COSTS[1:]).detach() * (first * p[0].log() + (rest * p[1:].log()).sum())
+
+
+def integers(given):
+    """A place in a batch, and a permutation."""
+    place = torch.randint(0, 4, (2,))
+    order = torch.randperm(3)
+    return (given[place] * COSTS[order[:2]]).sum()
+
+
+def episode(given):
+    """A state that is a number of Python's, and an end that depends on what is drawn."""
+    state, total, log_p = 0, 0.0, 0.0
+    for _ in range(3):
+        q = categorical(given[state])
+        action = q.sample()
+        log_p, total = log_p + q.log_prob(action), total + COSTS[action]
+        if action == 1:
+            break
+        state = int(action) % 2
+    return total * log_p
+
+
+def widths(given):
+    """A second draw that has fewer outcomes after some first ones."""
+    y = categorical(given).sample()
+    second = given[:2] if y < 2 else given
+    return surrogate(given) + categorical(second).log_prob(categorical(second).sample())
+
+
+def ends_early(given):
+    """A second draw only after some first ones."""
+    q = categorical(given)
+    y = q.sample()
+    value = COSTS[y] * q.log_prob(y)
+    return value + surrogate(given) if y == 0 else value
+
+
+def impossible(given):
+    """Outcomes that cannot be."""
+    masked = torch.where(torch.tensor([True, False, True, True]), given, -torch.inf)
+    y = categorical(masked).sample((2,))
+    return (COSTS[y] * given[y]).sum()
+
+
+def second_order(given):
+    """A gradient of a gradient."""
+    value = surrogate(given) ** 2
+    (slope,) = torch.autograd.grad(value, given, create_graph=True)
+    return torch.autograd.grad((slope**2).sum(), given)[0]
+
+
+ESTIMATORS = {
+    each.__name__: (each, rows)
+    for each, rows in (
+        *((each, None) for each in (surrogate, leave_one_out, returned, left, by_hand)),
+        *((each, None) for each in (without_replacement, coins, integers)),
+        *((each, None) for each in (widths, ends_early, impossible, second_order)),
+        (episode, 2),
+    )
+}
+
+
+def both(estimate, inputs, **options):
+    """Reports of blocks, and of paths one by one."""
+    exact = options.pop("exact", None)
+    if exact is None:
+        exact = [np.zeros(tuple(each.shape)) for each in inputs if hasattr(each, "requires_grad")]
+        exact = exact[0] if len(exact) == 1 else exact
+    return [
+        check_estimator(estimate, inputs, exact=exact, batch=way, **options)
+        for way in (True, False)
+    ]
+
+
+def same(one, other):
+    """Whether two reports have the same moments, but for rounding."""
+    assert (one.paths, one.draws, one.verdict) == (other.paths, other.draws, other.verdict)
+    for key, mean in other.mean.items():
+        scale = 1.0 + np.abs(mean).max()
+        np.testing.assert_allclose(one.mean[key], mean, atol=1e-14 * scale, rtol=0)  # roundings
+        variance = other.variance[key]
+        scale = 1.0 + np.abs(variance).max()
+        np.testing.assert_allclose(one.variance[key], variance, atol=1e-13 * scale, rtol=0)
+
+
+@pytest.mark.usefixtures("any_way")
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_blocks_are_paths(name):
+    """Mean, variance, number of paths and draws, however gradients are made."""
+    estimate, rows = ESTIMATORS[name]
+    one, other = both(estimate, [logits(rows=rows)])
+    assert one.blocks >= 1
+    assert other.blocks == 0
+    same(one, other)
+
+
+def test_modules_that_it_closes_over():
+    """Parameters are nobody's argument, and some of them draw a baseline."""
+    torch.manual_seed(0)
+    policy = torch.nn.Sequential(torch.nn.Linear(3, 5), torch.nn.Tanh(), torch.nn.Linear(5, 4))
+    policy.double()
+    given = torch.linspace(-1.0, 1.0, 6, dtype=torch.float64).reshape(2, 3)
+
+    def estimate():
+        q = categorical(policy(given))
+        y = q.sample()
+        (COSTS[y] * q.log_prob(y)).sum().backward()
+
+    exact = {name: np.zeros(tuple(each.shape)) for name, each in policy.named_parameters()}
+    one, other = both(estimate, [], wrt=policy, exact=exact)
+    assert one.blocks == 1
+    same(one, other)
+    assert all(each.grad is None for each in policy.parameters())
+
+
+def test_what_a_run_keeps_is_put_back():
+    """A baseline that learns: each path begins with the same one, in blocks too."""
+
+    class Learner:
+        def __init__(self):
+            self.mean, self.seen = torch.zeros((), dtype=torch.float64), []
+
+        def __call__(self, given):
+            q = categorical(given)
+            y = q.sample()
+            value = (COSTS[y] - self.mean).detach() * q.log_prob(y)
+            self.mean = 0.9 * self.mean + 0.1 * COSTS[y]
+            self.seen.append(y)
+            return value
+
+    learner = Learner()
+    one, other = both(learner, [logits()])
+    assert one.blocks == 1
+    same(one, other)
+    assert one.changed == other.changed
+    assert learner.seen == []
+    assert float(learner.mean) == 0.0
+
+
+def numbers(given):
+    """A reward that becomes a number, which is another one on each path."""
+    q = categorical(given)
+    y = q.sample((2,))
+    reward = float(COSTS[y].sum() + 0.1 * y[0])
+    return reward * q.log_prob(y).sum()
+
+
+rng = np.random.default_rng(0)
+
+
+def mixed(given):
+    """A draw of NumPy's beside one of PyTorch's."""
+    return surrogate(given) * (1.0 + int(rng.integers(2)))
+
+
+def arrays(given):
+    """A reward that NumPy computes."""
+    q = categorical(given)
+    y = q.sample()
+    return float(np.cos(y.numpy())) * q.log_prob(y) * COSTS.numpy()[y.numpy()]
+
+
+def in_place(given):
+    """A tensor that all paths share is written to."""
+    q = categorical(given)
+    y = q.sample()
+    counts = torch.zeros(4, dtype=torch.float64)
+    counts[y] += 1.0
+    return counts.detach() @ given
+
+
+@pytest.mark.parametrize("estimate", [numbers, mixed, in_place], ids=lambda each: each.__name__)
+def test_what_cannot_be_run_in_blocks_is_run_path_by_path(estimate):
+    """Without a word, unless it was asked for."""
+    exact = np.zeros(4)
+    auto = check_estimator(estimate, [logits()], exact=exact)
+    same(auto, check_estimator(estimate, [logits()], exact=exact, batch=False))
+    assert auto.blocks == 0
+    with pytest.raises((NotBatchable, RuntimeError), match=r"path|vmap"):
+        check_estimator(estimate, [logits()], exact=exact, batch=True)
+
+
+@pytest.mark.usefixtures("any_way")
+def test_a_number_that_few_paths_share_splits_them():
+    """NumPy is given a plain number for each outcome."""
+    one, other = both(functools.partial(repeated, arrays), [logits()])
+    assert one.blocks >= 4
+    same(one, other)
+
+
+def repeated(estimate, given):
+    """An estimate, beside three draws that make more rows of each."""
+    return estimate(given) + leave_one_out(given)
+
+
+@pytest.mark.parametrize("planted", ["gradient", "weight"])
+def test_a_difference_between_the_two_ways_is_seen(planted):
+    """Code that can tell how it is run, and does something else."""
+
+    def estimate(given):
+        mapped = torch._C._functorch.peek_interpreter_stack() is not None
+        moved = given + 1e-9 * mapped * torch.arange(4.0) if planted == "weight" else given
+        q = categorical(moved)
+        y = q.sample()
+        value = COSTS[y] * q.log_prob(y) if planted == "gradient" else COSTS[y] * given[y]
+        return value * (1.0 + 1e-9 * mapped) if planted == "gradient" else value
+
+    exact = np.zeros(4)
+    with pytest.raises(NotBatchable, match="a path by itself comes to something else"):
+        check_estimator(estimate, [logits()], exact=exact, batch=True)
+    auto = check_estimator(estimate, [logits()], exact=exact)
+    assert auto.blocks == 0
+    same(auto, check_estimator(estimate, [logits()], exact=exact, batch=False))
+
+
+def test_a_gradient_that_is_not_finite_is_named():
+    """With the path on which it is so."""
+
+    def estimate(given):
+        q = categorical(given)
+        y = q.sample((2,))
+        return (COSTS[y] * q.log_prob(y)).sum() / (y[0] != 2)
+
+    one, other = both(estimate, [logits()], exact=np.ones(4))
+    assert one.comparisons[0].note == other.comparisons[0].note
+    assert "where torch.multinomial -> 2" in one.comparisons[0].note
+
+
+def test_the_report_says_how_paths_were_run():
+    """In a note, and by the number of blocks."""
+    report = check_estimator(leave_one_out, [logits()], exact=np.zeros(4))
+    assert report.blocks == 1
+    assert any(
+        note.startswith("Paths were run many at a time, in 1 block, and") for note in report.notes
+    )
+
+
+def test_bad_input():
+    """What batch= may be is said."""
+    with pytest.raises(ValueError, match="batch = 'yes', expected 'auto', True or False"):
+        check_estimator(surrogate, [logits()], exact=np.zeros(4), batch="yes")
