@@ -156,8 +156,8 @@ class BlockRun(Run):
             each = each[places]
             rows = rows.with_draw(each)
             places = places[np.nonzero(each)[0]]
-            if len(places) > MOST_ROWS:
-                break
+            if len(places) > AHEAD * MOST_ROWS:
+                break  # the others are added to fewer rows at a time
         self.restart(rows)
 
     def split(self, keys: np.ndarray) -> NoReturn:
@@ -185,5 +185,6 @@ class BlockRun(Run):
             self.restart(self.rows.up_to(self.column))
 
 
-#: Rows of one block, at most; more are no faster.
-MOST_ROWS = 4096
+#: Rows of one block, at most, of which more are no faster; and how many blocks of them are made of
+#: one that lacked a draw.
+MOST_ROWS, AHEAD = 4096, 16

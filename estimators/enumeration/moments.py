@@ -201,7 +201,7 @@ class Moments:
         self._flush()
         return np.where(np.isfinite(self._largest), self._largest, 0.0)
 
-    def likeliest(self, most: int) -> Sequence[tuple[float, tuple[Choice, ...]]]:
+    def likeliest(self, most: int = REMEMBERED) -> Sequence[tuple[float, tuple[Choice, ...]]]:
         """The probability and the outcomes of some paths, at most so many, the likeliest first."""
         kept = sorted(self._likeliest, key=lambda each: each[:2], reverse=True)[:most]
         return [(weight, self._choices(path)) for weight, _, path in kept]
