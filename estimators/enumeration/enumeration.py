@@ -12,13 +12,13 @@ import numpy as np
 from .estimator import UserFunction
 from .gradients import GradientLayout, array_of, named
 from .handling import Handling, one_at_a_time
+from .limits import MOST_PATHS
 from .moments import Moments
 from .patches import Patches
 from .places import kept_values
 from .rounding import observed
 from .run import (
     KEPT,
-    MOST_PATHS,
     Choice,
     LaterRun,
     NotReproducible,
