@@ -68,12 +68,25 @@ OF_ANYONE = {
         "gradproof.checks.sequential",
         "gradproof.checks.user",
         "gradproof.cli",
+        "gradproof.reports.paper_sizes",
+        ENUMERATION,
+    ),
+    "gradproof.cli.check_run": (
+        "gradproof.checks.evidence",
+        "gradproof.checks.published_records",
+        "gradproof.checks.sequential",
+        "gradproof.checks.user",
+        "gradproof.cli",
         "gradproof.estimators.user_code",
         "gradproof.reports.paper_sizes",
         "gradproof.reports.report_figure",
         ENUMERATION,
     ),
 }
+
+#: A command's module has its options, which help shows. What it does is in a module beside it,
+#: named so after it, and is imported when the command is run.
+RUN = "_run"
 
 FRAMEWORKS = frozenset({"jax", "pytensor", "theano", "torch"})
 DRAWING = frozenset({"matplotlib", "tueplots"})  # a third of the time that a command takes to start
@@ -234,10 +247,28 @@ def shows(found: Import) -> bool:
     return found.in_function and found.target in SHOWING.get(found.importer, ())
 
 
+def runs(found: Import) -> bool:
+    """Whether a command imports what it does, in its function."""
+    commands = below(found.importer, "gradproof.cli")
+    return commands and found.in_function and found.target == found.importer + RUN
+
+
+def at_once(found: Import) -> str | None:
+    """What a command does is imported when it is run: its help waits for none of it."""
+    if found.in_function or not below(found.target, f"{found.importer}{RUN}"):
+        return None
+    return (
+        f"imports {found.target} when the file loads, which help waits for; import it in the "
+        "function that is run"
+    )
+
+
 def local(found: Import) -> str | None:
     """An import inside a function hides a dependency from the reader, and often a cycle."""
     top = found.target.partition(".")[0]
-    if not (found.importer and found.in_function) or top in FRAMEWORKS | DRAWING or shows(found):
+    if not (found.importer and found.in_function) or top in FRAMEWORKS | DRAWING:
+        return None
+    if shows(found) or runs(found):
         return None
     return f"imports {found.target} inside a function; move it to the top of the file"
 
@@ -278,15 +309,15 @@ def ground(found: Import) -> str | None:
     return None
 
 
-RULES = (ground, copy_from_root, framework, drawing, local, upwards, of_the_note)
+RULES = (ground, copy_from_root, framework, drawing, at_once, local, upwards, of_the_note)
 
 
 def cycle(imports: list[Import], modules: set[str]) -> list[str]:
     """The first import cycle, one line an edge; [] when there is none."""
     edges: dict[str, dict[str, str]] = {name: {} for name in modules}
     for found in imports:
-        if shows(found):
-            continue  # it is when somebody asks to be shown, long after both were loaded
+        if shows(found) or runs(found):
+            continue  # it is when somebody asks, long after both were loaded
         # `from package import name` asks for a module of that name, or else for the package itself.
         for target in (found.target, found.target.rpartition(".")[0]):
             if target in modules and found.importer in modules:
@@ -442,6 +473,15 @@ PLANTED = {
         {"reports/a.py": "from matplotlib.figure import Figure\n"},
         "reports/a.py:1: imports matplotlib when the file loads, which every command waits for; "
         "import it in the function that draws",
+    ),
+    "what a command does, with its options": (
+        {"src/gradproof/cli/a.py": "from . import a_run\n"},
+        "src/gradproof/cli/a.py:1: imports gradproof.cli.a_run when the file loads, which help "
+        "waits for; import it in the function that is run",
+    ),
+    "what another command does": (
+        {"src/gradproof/cli/a.py": "def f():\n    from . import b_run\n"},
+        "src/gradproof/cli/a.py:2: imports gradproof.cli.b_run inside a function; ",
     ),
     "inside a function": (
         {"estimators/a.py": "def f():\n    from . import backends\n"},

@@ -214,6 +214,7 @@ from gradproof.cli import main
 shown = CliRunner().invoke(main, ["--help"])
 assert shown.exit_code == 0, shown.output
 assert "check" in shown.output
+assert "sympy is not installed; pip install" in shown.output, shown.output
 told = CliRunner().invoke(main, ["verify", "--only", "kl"])
 assert told.exit_code == 2
 assert "is not installed; pip install 'gradproof[note]'" in told.output, told.output

@@ -5,7 +5,7 @@ from __future__ import annotations
 from gradproof.estimators.enumeration.estimator import Estimator
 
 from ..evidence import REFUTED
-from ..sequential.wealth import ALPHA
+from ..sequential.error_rates import ALPHA
 from ..user.estimator import check_estimator
 from ..user.estimator_report import EstimatorReport
 from ..user.sampled import RepeatedSamples, sample

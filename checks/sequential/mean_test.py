@@ -48,9 +48,10 @@ from gradproof.errors import GradproofError
 from ..evidence import NothingCompared
 from .assumptions import MOST_JOINT, group_numbers, knowledge, spread_out, vector
 from .betting import Ranges, RunningMoments, Strategy
+from .error_rates import ALPHA, POWER
 from .learning import SHARE, learn_range, stretch
 from .mean_result import MeanTestResult, smallest_shift
-from .wealth import ALPHA, CELLS, POWER, ROUNDINGS, exp, log_sum, settle_bets
+from .wealth import CELLS, ROUNDINGS, exp, log_sum, settle_bets
 
 #: Bets are made anew when the draws have grown by this part.
 RENEWAL = 1 / 8

@@ -28,7 +28,8 @@ from scipy.special import chndtrinc, logsumexp, rel_entr
 
 from ..evidence import NothingCompared
 from ..no_truth_value import NoTruthValue
-from .wealth import ALPHA, CELLS, POWER, ROUNDINGS, exp, log_sum, settle_bets
+from .error_rates import ALPHA, POWER
+from .wealth import CELLS, ROUNDINGS, exp, log_sum, settle_bets
 
 #: Strengths of the priors, in draws. Steps of four lose little to the best strength between.
 STRENGTHS = 4.0 ** np.arange(11)

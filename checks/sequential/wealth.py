@@ -8,12 +8,6 @@ from typing import Any
 
 import numpy as np
 
-#: Probability of a false alarm, of a whole test, by default.
-ALPHA = 1e-6
-
-#: Probability to see the smallest bias that a report names, by default.
-POWER = 0.9
-
 #: Roundings, all in one direction, that a sample may be off by; see :mod:`.estimator`.
 ROUNDINGS = 1000.0
 

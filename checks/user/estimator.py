@@ -12,10 +12,11 @@ import numpy as np
 from gradproof.estimators.enumeration.enumeration import Enumeration, check_batch
 from gradproof.estimators.enumeration.estimator import Estimator
 from gradproof.estimators.enumeration.handling import Handling
-from gradproof.estimators.enumeration.run import MOST_PATHS, TooManyPaths, UnsupportedDraw
+from gradproof.estimators.enumeration.limits import MOST_PATHS
+from gradproof.estimators.enumeration.run import TooManyPaths, UnsupportedDraw
 
 from ..evidence import REFUTED, NothingCompared
-from ..sequential.wealth import ALPHA
+from ..sequential.error_rates import ALPHA
 from . import snippet
 from .enumerated import EnumeratedCheck
 from .estimand import SINGLE, Estimand, exact_gradient

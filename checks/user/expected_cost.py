@@ -24,7 +24,8 @@ from gradproof.estimators.enumeration.expectation import (
 )
 from gradproof.estimators.enumeration.gradients import array_of
 from gradproof.estimators.enumeration.handling import Handling
-from gradproof.estimators.enumeration.run import MOST_PATHS, NotEnumerable
+from gradproof.estimators.enumeration.limits import MOST_PATHS
+from gradproof.estimators.enumeration.run import NotEnumerable
 from gradproof.estimators.enumeration.spread import RoundingBounds
 
 from .mean_slopes import ByName, MeanGradient, refuse_kinks, refuse_unknown, slopes_by_entry

@@ -17,7 +17,7 @@ import numpy as np
 
 from gradproof.estimators.enumeration.enumeration import Enumeration
 from gradproof.estimators.enumeration.estimator import Estimator
-from gradproof.estimators.enumeration.run import MOST_PATHS
+from gradproof.estimators.enumeration.limits import MOST_PATHS
 from gradproof.estimators.enumeration.spread import RoundingBounds
 
 from ..evidence import (

@@ -12,8 +12,9 @@ import numpy as np
 from gradproof.estimators.enumeration.estimator import Estimator, float_arrays
 from gradproof.estimators.enumeration.expectation import NotDifferentiable, one_number
 from gradproof.estimators.enumeration.gradients import GradientLayout, array_of
+from gradproof.estimators.enumeration.limits import MOST_PATHS
 from gradproof.estimators.enumeration.moments import Moments
-from gradproof.estimators.enumeration.run import MOST_PATHS, Path
+from gradproof.estimators.enumeration.run import Path
 from gradproof.estimators.enumeration.stops import Declared, Stop
 
 from ..evidence import (

@@ -14,13 +14,13 @@ from .block_moments import BlockMoments
 from .estimator import Estimator, UserFunction
 from .gradients import GradientLayout, array_of, named
 from .handling import Handling, one_at_a_time
+from .limits import MOST_PATHS
 from .moments import Moments
 from .patches import Patches
 from .places import kept_values
 from .rounding import observed
 from .run import (
     KEPT,
-    MOST_PATHS,
     Choice,
     LaterRun,
     NotReproducible,

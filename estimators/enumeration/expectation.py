@@ -14,9 +14,10 @@ from gradproof.errors import GradproofError
 from .enumeration import Enumeration
 from .estimator import Listener, UserFunction
 from .gradients import array_of
+from .limits import MOST_PATHS
 from .moments import CompensatedSum
 from .released import number, without_stops
-from .run import KEPT, MOST_PATHS, NotReproducible, current_run
+from .run import KEPT, NotReproducible, current_run
 
 
 class NotDifferentiable(GradproofError, ValueError):

@@ -20,14 +20,12 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from gradproof.errors import GradproofError
 
+from .limits import MOST_PATHS
 from .outcomes import EPS, OutcomeDistribution, Uniform
 from .smaller_problem import suggest_fewer_draws
 from .tree_size import share_behind, time_of_all
 
 T = TypeVar("T")
-
-#: Paths that are run at most, by default.
-MOST_PATHS = 10_000
 
 
 class NotEnumerable(GradproofError, RuntimeError):

@@ -8,13 +8,11 @@ variance are exact, and a verdict has no sampling noise in it.
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 from typing import TYPE_CHECKING
 
 from gradproof.extras import what_to_install
 
 if TYPE_CHECKING:
-    __version__: str
     from gradproof.checks.evidence import Evidence, NothingCompared
     from gradproof.checks.note.cases import CoupledCase, GaussianCase, TabularCase
     from gradproof.checks.note.text import TextOptions, prepare_text, text_subject
@@ -47,6 +45,7 @@ if TYPE_CHECKING:
     from gradproof.estimators.note.parabola import Quadratics
     from gradproof.estimators.note.subject import Subject
     from gradproof.reference_models.corpora import CorpusError
+    from gradproof.version import __version__ as __version__
 
 __all__ = [
     "CLAIMS",
@@ -130,14 +129,13 @@ _HOMES = {
     "gradproof.estimators.note.subject": ("Subject",),
     "gradproof.estimators.note.label_table": ("LabelTable",),
     "gradproof.reference_models.corpora": ("CorpusError",),
+    "gradproof.version": ("__version__",),
 }
 
 if not TYPE_CHECKING:  # or a type checker would take any name for one of ours
 
     def __getattr__(name: str) -> object:
-        """A public name, imported on first use; the version stands in pyproject.toml alone."""
-        if name == "__version__":
-            return importlib.metadata.version("gradproof")
+        """A public name, imported on first use."""
         home = next((home for home, names in _HOMES.items() if name in names), None)
         if home is None:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -14,7 +14,7 @@ from gradproof.checks.note.verification import Verification
 from gradproof.checks.published_records import SCHEMA_VERSION, to_record
 from gradproof.checks.user.estimator_report import Bias, EstimatorReport
 from gradproof.checks.user.session import SessionCheck, SessionRecord
-from gradproof.cli.check import record_of
+from gradproof.cli.check_run import record_of
 from gradproof.cli.schema import schema
 
 NAN, INF = math.nan, math.inf

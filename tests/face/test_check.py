@@ -278,7 +278,7 @@ def test_a_long_run_tells_of_each_run(mine, monkeypatch):
     """Three paths, and runs that are made again; the file's own reset is still called."""
     told = []
     telling = contextlib.nullcontext(lambda *what: told.append(what))
-    monkeypatch.setattr("gradproof.cli.check.progress", lambda: telling)
+    monkeypatch.setattr("gradproof.cli.check_run.progress", lambda: telling)
     assert run(f"{mine}:keeps", "--reset", "forget").exit_code == 0
     assert [done for done, _, _ in told] == list(range(1, 3 + REPEATS + 1))
     assert {what for _, _, what in told} == {"runs"}

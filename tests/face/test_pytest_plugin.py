@@ -415,7 +415,7 @@ def test_a_session_without_checks_imports_nothing():
 def test_public_names_are_where_the_package_says():
     """What is imported when asked for is what type checkers read, and what is promised."""
     homes = {name: home for home, names in package._HOMES.items() for name in names}
-    assert sorted(homes) == sorted(package.__all__)
+    assert sorted(homes) == sorted([*package.__all__, "__version__"])
     for name, home in homes.items():
         assert getattr(package, name) is getattr(importlib.import_module(home), name)
     tree = ast.parse(Path(package.__file__).read_text(encoding="utf-8"))

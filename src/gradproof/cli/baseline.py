@@ -42,7 +42,8 @@ from .baseline_words import (
     troubles,
     variance_table,
 )
-from .console import check_writable, clear_errors, finish, progress, show
+from .console import check_writable, finish, progress, show
+from .exits import clear_errors
 from .figures import check_figure, save
 from .repeat import command_line
 

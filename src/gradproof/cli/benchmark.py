@@ -10,7 +10,8 @@ from gradproof.checks.json_records import to_json
 from gradproof.reports.detection import row_table, summary_table
 
 from . import options
-from .console import check_writable, clear_errors, finish, progress, show
+from .console import check_writable, finish, progress, show
+from .exits import clear_errors
 
 
 @click.command("benchmark")

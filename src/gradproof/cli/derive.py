@@ -15,7 +15,8 @@ from gradproof.derivations.kernel.render import as_text, latex_document, ledger,
 from gradproof.derivations.registry import derive, find_derivations
 
 from . import options
-from .console import check_writable, clear_errors, progress, show, write_whole
+from .console import check_writable, progress, show, write_whole
+from .exits import clear_errors
 
 #: Standard output, where a file is asked for.
 HERE = "-"

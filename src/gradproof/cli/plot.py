@@ -33,7 +33,8 @@ from gradproof.reports.stages import pick
 from gradproof.reports.style import FigureLayout
 
 from . import options, text_options
-from .console import clear_errors, progress
+from .console import progress
+from .exits import clear_errors
 from .figures import check_figure, save
 
 Read = TypeVar("Read")

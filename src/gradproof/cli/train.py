@@ -35,7 +35,8 @@ from gradproof.estimators.training.unlabelled import ESTIMATORS
 from gradproof.reference_models.model import group_of
 from gradproof.reference_models.registry import MODELS
 
-from .console import clear_errors, progress
+from .console import progress
+from .exits import clear_errors
 from .options import TRACEBACK
 
 #: What the help says of each option of a run, in this order.

@@ -7,14 +7,11 @@ from typing import Any
 import click
 
 from gradproof.checks.note.text import TextOptions, of_texts
-from gradproof.checks.note.verify import verify
 from gradproof.estimators.backends import BACKENDS
 from gradproof.reference_models.registry import MODELS
-from gradproof.reports.verdict_table import refutations, summary, surprises, verdict_table
 
 from . import options, text_options
-from .console import check_writable, clear_errors, finish, progress, show
-from .repeat import command_line
+from .exits import clear_errors
 
 
 @click.command("verify")
@@ -100,35 +97,19 @@ def command(
     Exit status: 0 if every verdict is the one on record, 1 if not, 2 if the command cannot be run
     or its output not be written, 130 if it was interrupted.
     """
-    with clear_errors(show_traceback), progress() as report:
-        check_writable(json_file)
-        check_writable(html_file, "--html")
-        result = verify(
-            models=models or tuple(MODELS),
-            data=data,
-            backends=backends or None,
-            only=only,
-            seed=seed,
-            examples=examples,
-            options=of_texts(texts, length=length, text=text_column, label=label_column, unit=unit),
-            processes=jobs,
-            progress=report,
-        )
-    show(verdict_table(result.evidence))
-    paragraphs = refutations(result.evidence) if explain else []
-    for paragraph in dict.fromkeys([*paragraphs, *surprises(result.evidence)]):
-        click.echo(f"\n{paragraph}")
-    for check, reason in result.not_run.items():
-        click.echo(f"not run: {check}: {reason}")
-    for message in result.missing.values():
-        click.echo(f"left out: {message}")
-    for said in (result.fewer, result.cut):
-        if said:
-            click.echo(said)
-    click.echo(f"\n{summary(result.evidence, result.seed)}")
-    finish(
-        result.as_expected,
-        show_traceback,
-        (json_file, result.to_json),
-        (html_file, lambda: result.page(repeat=command_line(result.seed))),
-    )
+    with clear_errors(show_traceback):
+        from . import verify_run
+
+        arguments = {
+            "models": models or tuple(MODELS),
+            "data": data,
+            "backends": backends or None,
+            "only": only,
+            "seed": seed,
+            "examples": examples,
+            "options": of_texts(
+                texts, length=length, text=text_column, label=label_column, unit=unit
+            ),
+            "processes": jobs,
+        }
+    verify_run.run(arguments, json_file, html_file, explain, show_traceback)

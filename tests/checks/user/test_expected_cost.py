@@ -263,10 +263,10 @@ def test_a_parameter_that_nothing_depends_on_holds(torch, monkeypatch):
 @pytest.mark.torch
 def test_only_what_a_witness_contradicts_is_differenced(torch, monkeypatch):
     """A parameter that is lost to the graph, beside one that is too large for differences."""
-    weight = torch.zeros(400, 4, dtype=torch.float64, requires_grad=True)
+    weight = torch.zeros(100, 4, dtype=torch.float64, requires_grad=True)
     shift = torch.tensor([0.3, -0.2], dtype=torch.float64, requires_grad=True)
-    features = torch.linspace(-1.0, 1.0, 400, dtype=torch.float64)
-    monkeypatch.setattr(expected_cost, "MOST_RUNS", 2_000)
+    features = torch.linspace(-1.0, 1.0, 100, dtype=torch.float64)
+    monkeypatch.setattr(expected_cost, "MOST_RUNS", 500)
 
     def objective(weight, shift):
         cost = costs(torch, weight)[policy(torch, features @ weight).sample()]
@@ -279,14 +279,13 @@ def test_only_what_a_witness_contradicts_is_differenced(torch, monkeypatch):
         return score(torch, features @ weight, 1.01 * torch.tanh(shift).sum())
 
     inputs = [weight, shift]
-    assert check_estimator(right, inputs, objective=objective).verdict == "holds"
+    held = check_estimator(right, inputs, objective=objective)
+    assert held.verdict == "holds"
     assert check_estimator(wrong, inputs, objective=objective).verdict == "refuted"
     found = gradient_of_mean(objective, inputs, {"weight": weight, "shift": shift})
     assert "shift by differences" in found.how
-    said = check_estimator(right, inputs, objective=objective).explain()
-    assert (
-        "The gradient of the objective by 1 is by differences, which PyTorch's contradicts" in said
-    )
+    said = "The gradient of the objective by 1 is by differences, which PyTorch's contradicts"
+    assert said in held.explain()
 
 
 # ------------------------------------------------------------------ slopes that are not told
