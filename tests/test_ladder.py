@@ -47,7 +47,7 @@ REPORT = (
 
 #: What serves whoever has an estimator of their own, and all that each may know of the rest.
 OF_ANYONE = {
-    ENUMERATION: (),
+    ENUMERATION: ("gradproof.estimators.workers",),
     "gradproof.checks.sequential": ("gradproof.checks.evidence", "gradproof.checks.no_truth_value"),
     "gradproof.checks.user": (
         "gradproof.checks.evidence",
@@ -57,9 +57,9 @@ OF_ANYONE = {
     ),
     "gradproof.checks.benchmark": (
         "gradproof.checks.evidence",
-        "gradproof.checks.pool",
         "gradproof.checks.sequential",
         "gradproof.checks.user",
+        "gradproof.estimators.workers",
         ENUMERATION,
     ),
     "gradproof.cli.check": (
@@ -77,6 +77,9 @@ OF_ANYONE = {
 
 FRAMEWORKS = frozenset({"jax", "pytensor", "theano", "torch"})
 DRAWING = frozenset({"matplotlib", "tueplots"})  # a third of the time that a command takes to start
+SHARING = frozenset(
+    {"cloudpickle", "joblib"}
+)  # as long as NumPy, and most checks are made in one process
 
 # Each room, and what it may know of besides itself. The face may know of everything.
 LADDER = {
@@ -229,6 +232,17 @@ def drawing(found: Import) -> str | None:
     )
 
 
+def sharing(found: Import) -> str | None:
+    """What shares work out is imported when somebody asks for several processes."""
+    top = found.target.partition(".")[0]
+    if not found.importer or found.in_function or top not in SHARING:
+        return None
+    return (
+        f"imports {top} when the file loads, which every check waits for; "
+        "import it in the function that shares work out"
+    )
+
+
 def shows(found: Import) -> bool:
     """Whether a report asks to be shown, which it does in a function that somebody calls."""
     return found.in_function and found.target in SHOWING.get(found.importer, ())
@@ -237,7 +251,9 @@ def shows(found: Import) -> bool:
 def local(found: Import) -> str | None:
     """An import inside a function hides a dependency from the reader, and often a cycle."""
     top = found.target.partition(".")[0]
-    if not (found.importer and found.in_function) or top in FRAMEWORKS | DRAWING or shows(found):
+    if not (found.importer and found.in_function) or shows(found):
+        return None
+    if top in FRAMEWORKS | DRAWING | SHARING:
         return None
     return f"imports {found.target} inside a function; move it to the top of the file"
 
@@ -278,7 +294,7 @@ def ground(found: Import) -> str | None:
     return None
 
 
-RULES = (ground, copy_from_root, framework, drawing, local, upwards, of_the_note)
+RULES = (ground, copy_from_root, framework, drawing, sharing, local, upwards, of_the_note)
 
 
 def cycle(imports: list[Import], modules: set[str]) -> list[str]:
@@ -443,6 +459,11 @@ PLANTED = {
         "reports/a.py:1: imports matplotlib when the file loads, which every command waits for; "
         "import it in the function that draws",
     ),
+    "sharing at the top of a file": (
+        {"estimators/a.py": "from joblib import Parallel\n"},
+        "estimators/a.py:1: imports joblib when the file loads, which every check waits for; "
+        "import it in the function that shares work out",
+    ),
     "inside a function": (
         {"estimators/a.py": "def f():\n    from . import backends\n"},
         "estimators/a.py:2: imports gradproof.estimators.backends inside a function; "
@@ -481,6 +502,7 @@ ALLOWED = {
     },
     "framework in a backend": {"estimators/backends/torch.py": "def f():\n    import torch.func\n"},
     "framework in a test": {"tests/a.py": "def test_f():\n    import torch\n"},
+    "sharing in a function": {"estimators/a.py": "def f():\n    import joblib.parallel\n"},
     "drawing in a function": {"reports/a.py": "def f():\n    import matplotlib.colors\n"},
     "drawing at the top of a test": {"tests/a.py": "import matplotlib\n"},
     "builds and environments": {

@@ -13,6 +13,7 @@ from gradproof.estimators.enumeration.enumeration import Enumeration
 from gradproof.estimators.enumeration.estimator import Estimator
 from gradproof.estimators.enumeration.handling import Handling
 from gradproof.estimators.enumeration.run import MOST_PATHS, TooManyPaths, UnsupportedDraw
+from gradproof.estimators.enumeration.sharing import Workers
 
 from ..evidence import REFUTED, NothingCompared
 from ..sequential.wealth import ALPHA
@@ -47,6 +48,7 @@ def check_estimator(
     returns: str | None = None,
     precision: float = 0.0,
     keep_paths: bool = False,
+    jobs: int = 1,
     name: str | None = None,
     progress: Progress | bool | None = None,
 ) -> EstimatorReport:
@@ -106,6 +108,10 @@ def check_estimator(
         keep_paths: keep what is returned on each path, for the report's ``guilty_paths()`` and
             ``plot()``. All paths are run once more for it; no verdict depends on it, and memory is
             bounded: where there is no room for all entries, the worst are kept.
+        jobs: processes that run paths, where there are more than 256 of them; the report is the
+            same for any number. They are joblib's own, or those of the backend that is chosen
+            around the call, as by ``joblib.parallel_config("dask")``. The estimator is sent to them
+            by cloudpickle.
         progress: called for each run: how many were made, of about how many, of what. None: a line
             on standard error after two seconds, if that is a terminal; False: nothing.
 
@@ -119,6 +125,7 @@ def check_estimator(
     """
     given, started = dict(locals()), time.perf_counter()
     check_precision(precision)
+    workers = None if jobs == 1 else Workers(jobs)
     check_sampling(draws=draws, alpha=alpha, rarest=rarest, seed=seed)
     label = name or str(getattr(estimate, "__qualname__", type(estimate).__name__))
     estimator = Estimator(estimate, inputs, wrt=wrt, reset=reset, returns=returns)
@@ -139,7 +146,7 @@ def check_estimator(
             )
         _check_entries(estimand.value)
         try:
-            with Enumeration(estimator, paths) as enumeration:
+            with Enumeration(estimator, paths, workers) as enumeration:
                 check = EnumeratedCheck(
                     label, estimator, enumeration, estimand, precision, keep_paths
                 )

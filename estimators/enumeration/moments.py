@@ -73,16 +73,17 @@ class Moments:
         self.draws = max(self.draws, len(path.choices))
         self._precision = max(self._precision, path.precision)
         self._mass.add(weight)
-        self._remember(weight, path.choices)
+        self._keep_likeliest((weight, -self.count, path.choices))
         if self._filled == len(self._weights):
             self._flush()
 
-    def _remember(self, weight: float, choices: tuple[Choice, ...]) -> None:
+    def _keep_likeliest(self, path: tuple[float, int, tuple[Choice, ...]]) -> None:
+        """Keep a path, by probability and place; of equally likely ones the first."""
         kept = self._likeliest
         if len(kept) < REMEMBERED:
-            heapq.heappush(kept, (weight, -self.count, choices))
-        elif weight > kept[0][0]:
-            heapq.heapreplace(kept, (weight, -self.count, choices))
+            heapq.heappush(kept, path)
+        elif path[:2] > kept[0][:2]:
+            heapq.heapreplace(kept, path)
 
     def _flush(self) -> None:
         """Add up the paths that are waiting."""
@@ -94,21 +95,53 @@ class Moments:
             if not np.isfinite(rows).all():
                 self._note_bad(weights, rows)
             sizes = np.abs(rows)
-            total, before = float(weights.sum()), self._added
+            total = float(weights.sum())
             self._add_exactly(weights @ rows)
             self._size += weights @ sizes
             np.maximum(self._largest, sizes.max(axis=0), out=self._largest)
             if total > 0.0:  # paths may be too unlikely for a number
                 center = (weights @ rows) / total
-                step = center - self._center
-                share = total / (total + before)
-                # Chan's: nothing is subtracted from a sum of squares.
-                self._square += weights @ (rows - center) ** 2
-                if before > 0.0:
-                    self._square += before * share * step**2
-                self._center = self._center + share * step
-                self._added = before + total
+                self._add_spread(total, center, weights @ (rows - center) ** 2)
         self._paths.clear()
+
+    def _add_spread(self, total: float, center: np.ndarray, square: np.ndarray) -> None:
+        """Chan's: nothing is subtracted from a sum of squares."""
+        before, step = self._added, center - self._center
+        share = total / (total + before)
+        self._square += square
+        if before > 0.0:
+            self._square += before * share * step**2
+        self._center = self._center + share * step
+        self._added = before + total
+
+    def close(self) -> Moments:
+        """The same, to which no more paths are added: it is small, and can be sent."""
+        self._flush()
+        self._rows, self._weights = self._rows[:0].copy(), self._weights[:0].copy()
+        return self
+
+    def merge(self, other: Moments) -> None:
+        """Add the paths of another, all of which come after those that are here.
+
+        What their sum has lost by rounding is kept with what this has: no bound grows by it.
+        """
+        self._flush()
+        other._flush()
+        with np.errstate(over="ignore", invalid="ignore"):
+            self._add_exactly(other._sum)
+            self._lost += other._lost
+            self._size += other._size
+            np.maximum(self._largest, other._largest, out=self._largest)
+            if other._added > 0.0:
+                self._add_spread(other._added, other._center, other._square)
+        for weight, order, choices in other._likeliest:
+            self._keep_likeliest((weight, order - self.count, choices))
+        self._bad = {**other._bad, **self._bad}
+        self._reached |= other._reached
+        self._precision = max(self._precision, other._precision)
+        self._mass.merge(other._mass)
+        self.draws = max(self.draws, other.draws)
+        self.count += other.count
 
     def _add_exactly(self, part: np.ndarray) -> None:
         """Neumaier's: what a sum loses by rounding is kept beside it."""
@@ -202,6 +235,11 @@ class CompensatedSum:
         else:
             self._lost += (value - total) + self._sum
         self._sum = total
+
+    def merge(self, other: CompensatedSum) -> None:
+        """Add another such sum, with what it lost."""
+        self.add(other._sum)
+        self._lost += other._lost
 
     @property
     def value(self) -> float:
