@@ -12,6 +12,7 @@ import signal
 import socket
 import traceback
 import uuid
+import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
 from multiprocessing import resource_tracker
@@ -94,6 +95,15 @@ def count_workers(jobs: int) -> int:
     return int(joblib.effective_n_jobs(jobs)) if _has_processes() else 1
 
 
+def cloudpickle() -> Any:
+    """The module: its own, where users say what to send by value, or that in an older joblib."""
+    try:
+        import cloudpickle
+    except ModuleNotFoundError:
+        from joblib.externals import cloudpickle
+    return cloudpickle
+
+
 def _has_processes() -> bool:
     """Whether the backend that is chosen is one of processes; within its own workers it is not."""
     from joblib.parallel import get_active_backend
@@ -133,8 +143,13 @@ def _once(
         pool = joblib.Parallel(jobs, return_as="generator_unordered", batch_size=1)
         with _no_interrupt():  # it starts processes
             outcomes = pool(joblib.delayed(_run)(here, each, work, left[each]) for each in [*left])
-        with contextlib.closing(outcomes):
-            yield from outcomes
+        try:
+            for outcome in outcomes:  # noqa: UP028 - or whoever closes this would close it first
+                yield outcome
+        finally:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # it says that work was left, which is meant
+                outcomes.close()
 
 
 @contextlib.contextmanager
@@ -185,11 +200,9 @@ def _run(
 
 def _sendable(error: Exception) -> Exception:
     """An error that arrives as it was sent; else one that says the same."""
-    from joblib.externals import cloudpickle
-
     error.__cause__ = error.__context__ = None  # which are in the traceback
     try:
-        cloudpickle.loads(cloudpickle.dumps(error))
+        cloudpickle().loads(cloudpickle().dumps(error))
     except Exception:  # noqa: BLE001 - its class may do anything
         return RuntimeError(f"{type(error).__name__}: {error}")
     return error

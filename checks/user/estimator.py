@@ -125,7 +125,7 @@ def check_estimator(
     """
     given, started = dict(locals()), time.perf_counter()
     check_precision(precision)
-    workers = None if jobs == 1 else Workers(jobs)
+    workers = Workers(jobs)
     check_sampling(draws=draws, alpha=alpha, rarest=rarest, seed=seed)
     label = name or str(getattr(estimate, "__qualname__", type(estimate).__name__))
     estimator = Estimator(estimate, inputs, wrt=wrt, reset=reset, returns=returns)
@@ -146,7 +146,7 @@ def check_estimator(
             )
         _check_entries(estimand.value)
         try:
-            with Enumeration(estimator, paths, workers) as enumeration:
+            with Enumeration(estimator, paths, None if jobs == 1 else workers) as enumeration:
                 check = EnumeratedCheck(
                     label, estimator, enumeration, estimand, precision, keep_paths
                 )

@@ -20,6 +20,7 @@ import numpy as np
 
 from gradproof.errors import GradproofError
 
+from ..workers import cloudpickle
 from .estimator import UserFunction
 from .frameworks import FRAMEWORKS
 
@@ -39,7 +40,7 @@ def pack(code: UserFunction, most: int) -> np.ndarray:
     Raises:
         NotSendable: for what cannot be pickled, by its name.
     """
-    pickler = _cloudpickle()
+    pickler = cloudpickle()
     with _by_value(pickler):
         try:
             frameworks = [name for name in FRAMEWORKS if name in sys.modules]
@@ -56,7 +57,7 @@ def pack(code: UserFunction, most: int) -> np.ndarray:
 @contextlib.contextmanager
 def unpacked(parcel: np.ndarray) -> Iterator[tuple[UserFunction, int]]:
     """What was packed, under the settings that it was packed under."""
-    pickler = _cloudpickle()
+    pickler = cloudpickle()
     settings, packed = pickler.loads(parcel.tobytes())
     frameworks, values = pickler.loads(settings)
     for name in frameworks:
@@ -95,17 +96,6 @@ SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[Any], None]]] = {
 
 def _settings() -> dict[str, Any]:
     return {name: read() for name, (read, _) in SETTINGS.items() if name in sys.modules}
-
-
-def _cloudpickle() -> Any:
-    """The one that is installed, where users say what to send by value; else joblib's."""
-    with contextlib.suppress(ModuleNotFoundError):
-        import cloudpickle
-
-        return cloudpickle
-    from joblib.externals import cloudpickle as of_joblib
-
-    return of_joblib
 
 
 @contextlib.contextmanager
