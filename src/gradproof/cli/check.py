@@ -126,6 +126,7 @@ def _file_options(command: Callable[..., None]) -> Callable[..., None]:
     help="Compare one random direction instead of each entry; with an objective only.",
 )
 @options.SEED
+@options.PATH_JOBS
 @options.JSON
 @options.HTML
 @click.option(
@@ -150,6 +151,7 @@ def command(
     alpha: float,
     fast: bool,
     seed: int | None,
+    jobs: int,
     json_file: str | None,
     html_file: str | None,
     figure: str | None,
@@ -196,6 +198,7 @@ def command(
                 "alpha": alpha,
                 "fast": fast,
                 "seed": seed,
+                "jobs": jobs,
             }
             limits["keep_paths"] = figure is not None
             report = _check(target, estimate, module, from_file, limits, show_progress)
