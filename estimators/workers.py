@@ -18,6 +18,8 @@ from concurrent.futures import BrokenExecutor
 from multiprocessing import resource_tracker
 from typing import Any, NamedTuple, TypeVar
 
+from gradproof.errors import GradproofError
+
 T = TypeVar("T")
 
 #: Times that what a dead worker left undone is given to new ones. Whoever runs out of memory twice
@@ -28,19 +30,44 @@ RETRIES = 2
 _PROCESS = uuid.uuid4().hex
 
 
-class WorkerTraceback(Exception):
-    """Where in a worker an error was raised: the cause of the error here."""
+class Frame(NamedTuple):
+    """A line of code that was being run."""
 
-    def __str__(self) -> str:
-        return f"\n{self.args[0]}"
+    file: str
+    line: int
+    module: str
+
+
+class WorkerTraceback(GradproofError, RuntimeError):
+    """Where in a worker an error was raised: the cause of the error here.
+
+    Args:
+        shown: the traceback as Python shows it.
+        frames: of it, the innermost last.
+    """
+
+    def __init__(self, shown: str, frames: Sequence[Frame]) -> None:
+        super().__init__(f"\n{shown}")
+        self.frames = tuple(frames)
+
+
+def frames_of(error: BaseException) -> tuple[Frame, ...]:
+    """The lines that an error came through, the innermost last; in a worker, if it was there."""
+    if isinstance(error.__cause__, WorkerTraceback):
+        return error.__cause__.frames
+    return tuple(
+        Frame(frame.f_code.co_filename, line, str(frame.f_globals.get("__name__")))
+        for frame, line in traceback.walk_tb(error.__traceback__)
+    )
 
 
 class _Outcome(NamedTuple):
     """What became of one task: its result, or an error and where it was raised."""
 
     result: Any
-    error: Exception | None = None
+    error: BaseException | None = None
     trace: str = ""
+    frames: tuple[Frame, ...] = ()
 
     def get(self) -> Any:
         """The result.
@@ -49,7 +76,7 @@ class _Outcome(NamedTuple):
             Whatever the work raised.
         """
         if self.error is not None:
-            raise self.error from WorkerTraceback(self.trace)
+            raise self.error from WorkerTraceback(self.trace, self.frames)
         return self.result
 
 
@@ -70,9 +97,11 @@ def share_out(
 
     Raises:
         ChildProcessError: if workers go on dying.
+        ValueError: if the workers of a cluster are threads of this process.
+        TimeoutError: if a cluster has no workers.
         Whatever the work raises, from the traceback there.
     """
-    if jobs == 1 or not _has_processes():
+    if jobs == 1 or not tasks or not _has_processes():
         yield from (work(*task) for task in tasks)
         return
     with contextlib.closing(_arrivals(jobs, work, tasks)) as arrivals:
@@ -106,9 +135,11 @@ def cloudpickle() -> Any:
 
 def _has_processes() -> bool:
     """Whether the backend that is chosen is one of processes; within its own workers it is not."""
-    from joblib.parallel import get_active_backend
+    from joblib.parallel import BACKENDS, get_active_backend
 
     backend, _ = get_active_backend()
+    if isinstance(backend, BACKENDS["loky"]) and backend.effective_n_jobs(2) == 1:
+        return False  # in a process that may start none
     return not any(getattr(backend, each, False) for each in ("uses_threads", "supports_sharedmem"))
 
 
@@ -193,12 +224,15 @@ def _run(
         return number, _Outcome(None, error)
     try:
         return number, _Outcome(work(*task))
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is raised where it was asked for
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - SystemExit too: it is raised in who asked
         error.add_note(f"in a worker: process {os.getpid()} on {socket.gethostname()}")
-        return number, _Outcome(None, _sendable(error), traceback.format_exc())
+        shown, frames = traceback.format_exc(), frames_of(error)
+        return number, _Outcome(None, _sendable(error), shown, frames)
 
 
-def _sendable(error: Exception) -> Exception:
+def _sendable(error: BaseException) -> BaseException:
     """An error that arrives as it was sent; else one that says the same."""
     error.__cause__ = error.__context__ = None  # which are in the traceback
     try:

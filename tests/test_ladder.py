@@ -69,6 +69,7 @@ OF_ANYONE = {
         "gradproof.checks.user",
         "gradproof.cli",
         "gradproof.estimators.user_code",
+        "gradproof.estimators.workers",
         "gradproof.reports.paper_sizes",
         "gradproof.reports.report_figure",
         ENUMERATION,

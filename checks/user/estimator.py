@@ -118,6 +118,8 @@ def check_estimator(
     Raises:
         NotEnumerable: for an unsupported draw, too many paths, or nondeterministic code.
         NotAGradient: if there is no gradient to be read.
+        NotSendable: if several processes are to run paths, and the estimator cannot be pickled.
+        ChildProcessError: if these processes go on dying.
         TypeError, ValueError: for an exact gradient that does not fit.
 
     Reference: the estimator's mean is sum over draws of p(draw) g(draw) by definition. Williams

@@ -42,6 +42,11 @@ def refuse(number):
     return number
 
 
+def leave():
+    """An end of the process, as far as it has a say."""
+    raise SystemExit(3)
+
+
 class Unsendable(Exception):
     """An error that cannot be made anew from its message."""
 
@@ -103,6 +108,8 @@ def test_an_error_is_that_of_the_first_task_with_one():
     assert "in a worker: process" in caught.value.__notes__[-1]
     with pytest.raises(RuntimeError, match="Unsendable: one and other"):
         list(share_out(2, refuse_unsendable, [()]))
+    with pytest.raises(SystemExit, match="3"):
+        list(share_out(2, leave, [()]))
 
 
 def test_a_worker_has_one_thread_and_the_environment_is_as_it_was(monkeypatch):

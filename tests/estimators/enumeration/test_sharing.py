@@ -377,3 +377,30 @@ def test_a_number_of_processes_is_a_whole_one(jobs):
     """1 or more."""
     with pytest.raises(ValueError, match=f"jobs = {jobs!r}, expected a whole number of processes"):
         check(estimator(), jobs)
+
+
+@pytest.mark.libraries
+def test_keys_and_double_precision_of_jax_are_sent(library):
+    """Draws by a key, in a worker that imports JAX by itself."""
+    jax = library("jax")
+    before = jax.config.jax_enable_x64
+    jax.config.update("jax_enable_x64", True)
+    try:
+        costs, logits = jax.numpy.asarray(COSTS), jax.numpy.asarray(LOGITS)
+
+        def estimate(logits, key):
+            taken = [jax.random.categorical(each, logits) for each in jax.random.split(key, 4)]
+            cost = costs[jax.numpy.array(taken)]
+            others = (cost.sum() - cost) / 3
+            score = jax.numpy.eye(K)[jax.numpy.array(taken)] - jax.nn.softmax(logits)
+            return ((cost - others)[:, None] * score).mean(axis=0)
+
+        inputs = [logits, jax.random.key(0)]
+        alone, shared = (
+            check_estimator(estimate, inputs, exact=EXACT, jobs=jobs) for jobs in (1, 2)
+        )
+    finally:
+        jax.config.update("jax_enable_x64", before)
+    assert alone.verdict == "holds"
+    assert alone.paths == K**4
+    assert fields(alone) == fields(shared)
