@@ -172,15 +172,18 @@ def _once(
     here = os.getpid(), _PROCESS
     with _one_thread_each():
         pool = joblib.Parallel(jobs, return_as="generator_unordered", batch_size=1)
-        with _no_interrupt():  # it starts processes
-            outcomes = pool(joblib.delayed(_run)(here, each, work, left[each]) for each in [*left])
+        outcomes = None
         try:
+            with _no_interrupt():  # it starts processes
+                calls = (joblib.delayed(_run)(here, each, work, left[each]) for each in [*left])
+                outcomes = pool(calls)
             for outcome in outcomes:  # noqa: UP028 - or whoever closes this would close it first
                 yield outcome
         finally:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # it says that work was left, which is meant
-                outcomes.close()
+            if outcomes is not None:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # it says that work was left, which is meant
+                    outcomes.close()
 
 
 @contextlib.contextmanager
