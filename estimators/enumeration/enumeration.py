@@ -29,6 +29,7 @@ from .run import (
     Path,
     Run,
     TooManyPaths,
+    current_run,
     next_prefix,
     paths,
     repeat,
@@ -292,7 +293,7 @@ class Enumeration:
 
     def _add_pieces(self, moments: Moments, cut: Cut, start: Sequence[Choice]) -> None:
         """Add all other paths."""
-        if self._sharing is None:
+        if self._sharing is None or current_run() is not None:  # within a run all is done here
             parts = self._moments_of_pieces(moments, cut, start)
         else:
             parts = self._sharing.moments_of_pieces(self, moments, cut, start, self._after)

@@ -70,11 +70,13 @@ class Piece:
 class Order:
     """Pieces for one worker, in a row.
 
-    ``after`` are the runs that lead to the state in which each run begins; ``made`` is how many
-    paths were run before.
+    ``witness`` begins with a path that was run already, which the worker runs first and last, and
+    must get the same gradients of. ``after`` are the runs that lead to the state in which each run
+    begins; ``made`` is how many paths were run before.
     """
 
     pieces: tuple[Piece, ...]
+    witness: Piece
     layout: GradientLayout
     cut: Cut
     after: Sequence[Sequence[Choice]]
@@ -123,11 +125,12 @@ class Workers:
         layout = moments.layout
         pieces = list(_pieces(enumeration, layout, cut, start))
         size = -(-len(pieces) // (TASKS * count_workers(self._jobs)))
-        orders = [
-            Order(tuple(pieces[first : first + size]), layout, cut, after, moments.count)
-            for first in range(0, len(pieces), size)
-        ]
-        tasks = [(self._parcel, order) for order in orders]
+        tasks, witness = [], pieces[0]
+        for first in range(0, len(pieces), size):
+            some = tuple(pieces[first : first + size])
+            witness = next((piece for piece in some if piece.row is not None), witness)
+            order = Order(some, witness, layout, cut, after, moments.count)
+            tasks.append((self._parcel, order))
         for delivery in share_out(self._jobs, run_pieces, tasks, ordered=True):
             enumeration.take_over(delivery)
             yield from delivery.parts
@@ -136,16 +139,26 @@ class Workers:
 def _pieces(
     enumeration: Enumeration, layout: GradientLayout, cut: Cut, start: Sequence[Choice] | None
 ) -> Iterator[Piece]:
-    """All pieces; where their draws are not known, they are run up to there."""
+    """All pieces; the first path of the first, and of those whose draws are not known, is run.
+
+    If it cannot be, its piece is the last: whoever runs it says why, after what comes before it.
+    """
+    is_known = False
     while start is not None:
-        if cut.is_within_piece(start):
+        if is_known and cut.is_within_piece(start):
             yield Piece(start)
             start = cut.next_start(start)
-        else:
+            continue
+        try:
             path = enumeration.run_once(start)
-            yield Piece(path.choices, layout.row(path.value))
+            piece = Piece(path.choices, layout.row(path.value))
+        except Exception:  # noqa: BLE001 - whatever it is, it is raised in its turn
+            yield Piece(start)
+            return
+        finally:
             enumeration.restore_state()
-            start = cut.next_start(path.choices)
+        yield piece
+        is_known, start = True, cut.next_start(path.choices)
 
 
 def run_pieces(parcel: np.ndarray, order: Order) -> Delivery:
@@ -161,7 +174,8 @@ def run_pieces(parcel: np.ndarray, order: Order) -> Delivery:
             state = enumeration.state_after(order.after) if order.after else None
             with state or contextlib.nullcontext():
                 code.reads_precision = False
-                parts, repeats, behind = _run_all(enumeration, order)
+                step = code.observations.get("precision", EPS)
+                parts, repeats, behind = _run_all(enumeration, order, step)
         return Delivery(
             parts,
             repeats,
@@ -172,28 +186,35 @@ def run_pieces(parcel: np.ndarray, order: Order) -> Delivery:
         )
 
 
-def _run_all(enumeration: Enumeration, order: Order) -> tuple[tuple[Moments, ...], int, float]:
-    parts, repeats = [], 0
-    first: tuple[Sequence[Choice], np.ndarray] | None = None
-    for piece in order.pieces:
+def _run_all(
+    enumeration: Enumeration, order: Order, step: float
+) -> tuple[tuple[Moments, ...], int, float]:
+    def compare(piece: Piece, row: np.ndarray | None, whose: str) -> tuple[Piece, np.ndarray]:
         path = enumeration.run_once(piece.start, DistantRun)
-        row = order.layout.row(path.value)
-        _compare(piece.row, row, "another process computed")
+        here = order.layout.row(path.value)
         enumeration.restore_state()
-        first = first or (path.choices, row)
-        start = path.choices[: len(piece.start)]
+        _compare(row, here, whose, step)
+        return Piece(path.choices[: len(piece.start)]), here
+
+    witness, row = compare(order.witness, order.witness.row, "another process computed")
+    parts, repeats = [], 0
+    for piece in order.pieces:
+        local, _ = compare(piece, piece.row, "another process computed")
         before = enumeration.repeats
-        part, following = enumeration.piece(order.layout, order.cut, start, order.made)
+        part, following = enumeration.piece(order.layout, order.cut, local.start, order.made)
         repeats += enumeration.repeats - before
         parts.append(part)
-    assert first is not None  # an order has a piece
-    _compare(first[1], order.layout.row(enumeration.run_once(first[0]).value), "it computed before")
-    enumeration.restore_state()
+    # What came late may have changed what it gives.
+    compare(witness, row, "it computed before")
     return tuple(parts), repeats, 1.0 if following is None else Path(tuple(following), None).behind
 
 
-def _compare(there: np.ndarray | None, here: np.ndarray, whose: str) -> None:
+def _compare(there: np.ndarray | None, here: np.ndarray, whose: str, step: float) -> None:
     """Whether gradients of the same draws are the same but for rounding.
+
+    Args:
+        there: what they should be; None: that is not known.
+        step: from 1 to the next number, of what gradients are in.
 
     Raises:
         NotReproducible: if not.
@@ -203,7 +224,7 @@ def _compare(there: np.ndarray | None, here: np.ndarray, whose: str) -> None:
     with np.errstate(invalid="ignore"):  # what is infinite in one of them only is off
         off = np.abs(there - here)
     size = np.max(np.abs(there), where=np.isfinite(there), initial=0.0)
-    if not (np.nan_to_num(off, nan=np.inf) <= ROUNDINGS * EPS * size).all():
+    if not (np.nan_to_num(off, nan=np.inf) <= ROUNDINGS * step * size).all():
         raise NotReproducible(
             f"nondeterministic: for the same draws a worker computes a gradient that is off by "
             f"{np.nanmax(off):.1e} from what {whose}, of size {size:.1e}: {OUTSIDE}"

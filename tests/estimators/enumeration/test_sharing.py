@@ -267,6 +267,36 @@ def test_errors_of_workers_are_those_of_one_process():
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
+def test_the_error_of_the_first_path_with_one_is_raised(jobs):
+    """Though a later one is met where paths are divided among workers."""
+    rng = np.random.default_rng()
+
+    def estimate():
+        coins = [int(rng.random() < 0.5) for _ in range(8)]
+        if coins == [0, 1, 1, 0, 1, 1, 0, 1]:
+            raise ZeroDivisionError("early")
+        if coins[0]:
+            raise KeyError("late")
+        return np.array(0.5)
+
+    with pytest.raises(ZeroDivisionError, match="early"):
+        check_estimator(estimate, exact=0.5, jobs=jobs)
+
+
+def test_a_check_within_a_run_shares_nothing():
+    """Its draws are those of the run around it."""
+    rng = np.random.default_rng()
+
+    def estimate(p):
+        inner = check(estimator(), 2)
+        return 2.0 * (rng.random() < 0.5) / p * p * (inner.verdict == "holds")
+
+    report = check_estimator(estimate, [np.array(0.5)], exact=1.0, jobs=2)
+    assert report.verdict == "holds"
+    assert report.paths == 2
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
 def test_too_many_paths_are_as_many_for_any_number_of_workers(jobs):
     """All that were run count, wherever that was."""
     rng = np.random.default_rng()
