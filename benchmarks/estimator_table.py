@@ -13,12 +13,10 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import multiprocessing
 import platform
 import sys
 import time
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,6 +27,7 @@ from gradproof.estimators.backends import load
 from gradproof.estimators.training.checkpoint import replace_whole
 from gradproof.estimators.training.training_options import TrainingOptions, make_task
 from gradproof.estimators.training.unlabelled import ESTIMATORS
+from gradproof.estimators.workers import share_out
 
 RECORD = Path(__file__).resolve().parents[1] / "docs" / "records" / "estimators.json"
 
@@ -169,18 +168,7 @@ def main() -> None:
 def results(left: Sequence[Cell], given: argparse.Namespace) -> Any:
     """Each run as it ends."""
     arguments = given.seconds, given.steps, given.sentences
-    if given.jobs == 1:
-        yield from (run(cell, *arguments) for cell in left)
-        return
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(given.jobs, mp_context=spawn) as pool:
-        waiting = [pool.submit(run, cell, *arguments) for cell in left]
-        try:
-            for future in as_completed(waiting):
-                yield future.result()
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    yield from share_out(given.jobs, run, [(cell, *arguments) for cell in left])
 
 
 def say(line: str) -> None:

@@ -47,7 +47,7 @@ REPORT = (
 
 #: What serves whoever has an estimator of their own, and all that each may know of the rest.
 OF_ANYONE = {
-    ENUMERATION: (),
+    ENUMERATION: ("gradproof.estimators.workers",),
     "gradproof.checks.sequential": ("gradproof.checks.evidence", "gradproof.checks.no_truth_value"),
     "gradproof.checks.user": (
         "gradproof.checks.evidence",
@@ -57,9 +57,9 @@ OF_ANYONE = {
     ),
     "gradproof.checks.benchmark": (
         "gradproof.checks.evidence",
-        "gradproof.checks.pool",
         "gradproof.checks.sequential",
         "gradproof.checks.user",
+        "gradproof.estimators.workers",
         ENUMERATION,
     ),
     "gradproof.cli.check": (
@@ -78,6 +78,7 @@ OF_ANYONE = {
         "gradproof.checks.user",
         "gradproof.cli",
         "gradproof.estimators.user_code",
+        "gradproof.estimators.workers",
         "gradproof.reports.paper_sizes",
         "gradproof.reports.report_figure",
         ENUMERATION,
@@ -90,6 +91,9 @@ RUN = "_run"
 
 FRAMEWORKS = frozenset({"jax", "pytensor", "theano", "torch"})
 DRAWING = frozenset({"matplotlib", "tueplots"})  # a third of the time that a command takes to start
+SHARING = frozenset(
+    {"cloudpickle", "joblib"}
+)  # as long as NumPy, and most checks are made in one process
 
 # Each room, and what it may know of besides itself. The face may know of everything.
 LADDER = {
@@ -242,6 +246,17 @@ def drawing(found: Import) -> str | None:
     )
 
 
+def sharing(found: Import) -> str | None:
+    """What shares work out is imported when somebody asks for several processes."""
+    top = found.target.partition(".")[0]
+    if not found.importer or found.in_function or top not in SHARING:
+        return None
+    return (
+        f"imports {top} when the file loads, which every check waits for; "
+        "import it in the function that shares work out"
+    )
+
+
 def shows(found: Import) -> bool:
     """Whether a report asks to be shown, which it does in a function that somebody calls."""
     return found.in_function and found.target in SHOWING.get(found.importer, ())
@@ -266,9 +281,9 @@ def at_once(found: Import) -> str | None:
 def local(found: Import) -> str | None:
     """An import inside a function hides a dependency from the reader, and often a cycle."""
     top = found.target.partition(".")[0]
-    if not (found.importer and found.in_function) or top in FRAMEWORKS | DRAWING:
+    if not (found.importer and found.in_function) or shows(found) or runs(found):
         return None
-    if shows(found) or runs(found):
+    if top in FRAMEWORKS | DRAWING | SHARING:
         return None
     return f"imports {found.target} inside a function; move it to the top of the file"
 
@@ -309,7 +324,10 @@ def ground(found: Import) -> str | None:
     return None
 
 
-RULES = (ground, copy_from_root, framework, drawing, at_once, local, upwards, of_the_note)
+RULES = (
+    *(ground, copy_from_root, framework, drawing, sharing),
+    *(at_once, local, upwards, of_the_note),
+)
 
 
 def cycle(imports: list[Import], modules: set[str]) -> list[str]:
@@ -483,6 +501,11 @@ PLANTED = {
         {"src/gradproof/cli/a.py": "def f():\n    from . import b_run\n"},
         "src/gradproof/cli/a.py:2: imports gradproof.cli.b_run inside a function; ",
     ),
+    "sharing at the top of a file": (
+        {"estimators/a.py": "from joblib import Parallel\n"},
+        "estimators/a.py:1: imports joblib when the file loads, which every check waits for; "
+        "import it in the function that shares work out",
+    ),
     "inside a function": (
         {"estimators/a.py": "def f():\n    from . import backends\n"},
         "estimators/a.py:2: imports gradproof.estimators.backends inside a function; "
@@ -521,6 +544,7 @@ ALLOWED = {
     },
     "framework in a backend": {"estimators/backends/torch.py": "def f():\n    import torch.func\n"},
     "framework in a test": {"tests/a.py": "def test_f():\n    import torch\n"},
+    "sharing in a function": {"estimators/a.py": "def f():\n    import joblib.parallel\n"},
     "drawing in a function": {"reports/a.py": "def f():\n    import matplotlib.colors\n"},
     "drawing at the top of a test": {"tests/a.py": "import matplotlib\n"},
     "builds and environments": {

@@ -20,9 +20,9 @@ import numpy as np
 from gradproof.estimators.enumeration.enumeration import Enumeration
 from gradproof.estimators.enumeration.estimator import Estimator
 from gradproof.estimators.enumeration.gradients import GradientLayout
+from gradproof.estimators.workers import share_out
 
 from ..evidence import REFUTED
-from ..pool import in_processes
 from ..sequential.mean_test import MeanTest
 from ..user.estimator import check_estimator
 from .bugs import ROWS, BenchmarkRow, Problem
@@ -112,13 +112,8 @@ def run_benchmark(
         )
     entropy: Any = np.random.SeedSequence().entropy if seed is None else seed
     arguments = [(key, entropy, on_right if ROWS[key].right else on_bugs) for key in chosen]
-    done = (
-        (run_row(*each) for each in arguments)
-        if processes == 1
-        else in_processes(processes, run_row, arguments)
-    )
     results = {}
-    for row in done:
+    for row in share_out(processes, run_row, arguments):
         results[row.key] = row
         if progress:
             progress(len(results), len(chosen), row.key)

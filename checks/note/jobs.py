@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import uuid
 from collections.abc import Iterator, Sequence
 
 from gradproof.estimators import backends as frameworks
 from gradproof.estimators.note.bench import Bench
 from gradproof.estimators.note.exact import reference
+from gradproof.estimators.workers import share_out
 
 from ..evidence import Evidence
-from ..pool import in_processes
 from .registry import CHECKS
 from .run_check import run_check
 from .study import Study
@@ -82,21 +84,21 @@ def run_jobs(
         for job in jobs:
             yield job, runner.run(job)
         return
-    families = [(family,) for family in _families(jobs)]
-    for done in in_processes(processes, _run, families, start=_start, started_with=(plan,)):
+    call = uuid.uuid4().hex
+    families = [(call, plan, family) for family in _families(jobs)]
+    for done in share_out(processes, _run, families):
         yield from done
 
 
-#: The runner of a worker process; set once, when the process starts.
-_runners: list[Runner] = []
+def _run(call: str, plan: VerificationPlan, jobs: list[Job]) -> list[tuple[Job, Evidence]]:
+    runner = _runner(call, plan)
+    return [(job, runner.run(job)) for job in jobs]
 
 
-def _start(plan: VerificationPlan) -> None:
-    _runners.append(Runner(plan))
-
-
-def _run(jobs: list[Job]) -> list[tuple[Job, Evidence]]:
-    return [(job, _runners[0].run(job)) for job in jobs]
+@functools.lru_cache(maxsize=1)
+def _runner(_call: str, plan: VerificationPlan) -> Runner:
+    """That of a worker, which is given many families of one plan; another call reads files anew."""
+    return Runner(plan)
 
 
 def _families(jobs: Sequence[Job]) -> list[list[Job]]:

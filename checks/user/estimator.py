@@ -14,6 +14,7 @@ from gradproof.estimators.enumeration.estimator import Estimator
 from gradproof.estimators.enumeration.handling import Handling
 from gradproof.estimators.enumeration.limits import MOST_PATHS
 from gradproof.estimators.enumeration.run import TooManyPaths, UnsupportedDraw
+from gradproof.estimators.enumeration.sharing import Workers
 
 from ..evidence import REFUTED, NothingCompared
 from ..sequential.error_rates import ALPHA
@@ -49,6 +50,7 @@ def check_estimator(
     precision: float = 0.0,
     keep_paths: bool = False,
     batch: bool | str = "auto",
+    jobs: int = 1,
     name: str | None = None,
     progress: Progress | bool | None = None,
 ) -> EstimatorReport:
@@ -111,12 +113,18 @@ def check_estimator(
         batch: whether many paths are run at a time, by ``torch.func.vmap``: ``auto``, where that is
             possible, with some of the paths run by themselves too, and compared; False: none are;
             True: it is an error if they cannot be, and says why.
+        jobs: processes that run paths, where there are more than 256 of them; the report is the
+            same for any number. They are joblib's own, or those of the backend that is chosen
+            around the call, as by ``joblib.parallel_config("dask")``. The estimator is sent to them
+            by cloudpickle.
         progress: called for each run: how many were made, of about how many, of what. None: a line
             on standard error after two seconds, if that is a terminal; False: nothing.
 
     Raises:
         NotEnumerable: for an unsupported draw, too many paths, or nondeterministic code.
         NotAGradient: if there is no gradient to be read.
+        NotSendable: if several processes are to run paths, and the estimator cannot be pickled.
+        ChildProcessError: if these processes go on dying.
         TypeError, ValueError: for an exact gradient that does not fit.
 
     Reference: the estimator's mean is sum over draws of p(draw) g(draw) by definition. Williams
@@ -125,6 +133,7 @@ def check_estimator(
     given, started = dict(locals()), time.perf_counter()
     check_precision(precision)
     check_batch(batch)
+    workers = Workers(jobs)
     check_sampling(draws=draws, alpha=alpha, rarest=rarest, seed=seed)
     label = name or str(getattr(estimate, "__qualname__", type(estimate).__name__))
     estimator = Estimator(estimate, inputs, wrt=wrt, reset=reset, returns=returns)
@@ -145,7 +154,8 @@ def check_estimator(
             )
         _check_entries(estimand.value)
         try:
-            with Enumeration(estimator, paths, batch) as enumeration:
+            shared = None if jobs == 1 else workers
+            with Enumeration(estimator, paths, shared, batch) as enumeration:
                 check = EnumeratedCheck(
                     label, estimator, enumeration, estimand, precision, keep_paths
                 )

@@ -44,6 +44,16 @@ class RunProgress:
     def run(self) -> None:
         """A run is about to be made."""
         self._runs += 1
+        self._tell()
+
+    def elsewhere(self, runs: int, behind: float) -> None:
+        """Another process has run so many paths; this share of all is behind now, about."""
+        self._runs += runs
+        self._paths += runs
+        self._behind = behind
+        self._tell()
+
+    def _tell(self) -> None:
         left, seconds = self._left()
         about = f", about {duration(seconds)} left" if seconds is not None else ""
         if about and self._passes > 1:  # an objective is enumerated at one point after another

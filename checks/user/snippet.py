@@ -23,7 +23,7 @@ UNKNOWN = "..."
 ADVICE = "# What is ... cannot be written down: paste this where it was made, and name it.\n"
 
 #: Arguments of a check that change nothing of its verdict.
-SILENT = ("progress",)
+SILENT = ("jobs", "progress")
 
 
 def lines(

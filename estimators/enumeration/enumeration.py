@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import itertools
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, TypeVar, cast
+from typing import Any, NoReturn, Protocol, TypeVar, cast
 
 import numpy as np
 
@@ -26,11 +29,16 @@ from .run import (
     NotReproducible,
     NumberedRun,
     Path,
+    Run,
     TooManyPaths,
+    current_run,
+    next_prefix,
     paths,
     repeat,
     run_path,
+    too_many_paths,
 )
+from .subtrees import HEAD, Cut
 
 T = TypeVar("T")
 
@@ -49,20 +57,66 @@ FIRST = 16
 ALONE = 64
 
 
+@dataclasses.dataclass(frozen=True)
+class Delivery:
+    """What another process found: the moments of each piece, and what was seen on the way.
+
+    ``behind`` is the share of all paths that is behind, about; ``repeats`` how many runs were made
+    again, as they would have been here.
+    """
+
+    parts: tuple[Moments, ...]
+    repeats: int
+    behind: float
+    changed: tuple[str, ...]
+    observations: Mapping[str, Any]
+    seeded: bool
+
+
+class Sharing(Protocol):
+    """Lets others run the pieces of a tree."""
+
+    def pack(self, code: UserFunction, most: int) -> None:
+        """Keep what is to be run as it is now, before any draw of it is handled."""
+
+    def moments_of_pieces(
+        self,
+        enumeration: Enumeration,
+        moments: Moments,
+        cut: Cut,
+        start: Sequence[Choice],
+        after: Sequence[Sequence[Choice]],
+    ) -> Iterator[Moments]:
+        """The moments of each piece, in the order of the tree.
+
+        Args:
+            moments: of the paths before the first piece.
+            start: the prefix of its first path.
+            after: the runs that lead to the state in which each run begins, by their outcomes.
+        """
+
+
 class Enumeration:
     """Runs code on every path, as long as ``with`` lasts; all is as before afterwards.
 
     Args:
         code: an estimator, or another function.
         most: paths that may be run.
+        sharing: lets others run paths; None: all are run here.
         batch: whether moments are of paths that are run many at a time: ``auto``, where they can
             be; or True, and an error says why if they cannot.
     """
 
     def __init__(
-        self, code: UserFunction, most: int = MOST_PATHS, batch: bool | str = "auto"
+        self,
+        code: UserFunction,
+        most: int = MOST_PATHS,
+        sharing: Sharing | None = None,
+        batch: bool | str = "auto",
     ) -> None:
-        self._code, self._most, self._batch = code, most, batch
+        self._code, self._most, self._sharing, self._batch = code, most, sharing, batch
+        self._after: Sequence[Sequence[Choice]] = ()
+        self._began: float | None = None
         self._stack = contextlib.ExitStack()
         self._handling: Handling | None = None
         #: Runs that were made again.
@@ -73,6 +127,8 @@ class Enumeration:
     def __enter__(self) -> Enumeration:
         with contextlib.ExitStack() as stack:
             stack.enter_context(one_at_a_time())
+            if self._sharing is not None:
+                self._sharing.pack(self._code, self._most)
             stack.callback(setattr, self._code, "is_shared", self._code.is_shared)
             stack.enter_context(self._code.restoring_state())
             self._handling = stack.enter_context(Handling(*self._code.roots))
@@ -94,13 +150,42 @@ class Enumeration:
         assert self._handling is not None  # it was entered
         return self._handling
 
-    def paths(self) -> Iterator[Path[Any]]:
-        """Each path once. What it returned is good until the next."""
-        for path in paths(self._code, self.handling.perform, most=self._most):
+    def paths(
+        self, start: Sequence[Choice] = (), made: int = 0, cut: Cut | None = None
+    ) -> Iterator[Path[Any]]:
+        """Each path once. What it returned is good until the next.
+
+        Args:
+            start, made: as of :func:`.run.paths`.
+            cut: leaves out what is beyond the piece in which the first of them is.
+        """
+        for path in paths(
+            self._code,
+            self.handling.perform,
+            most=self._most,
+            start=start,
+            made=made,
+            began=self._began,
+            ends=None if cut is None else cut.divides,
+        ):
             if self._code.listener is not None:
                 self._code.listener.path(path)
             yield path
             self._code.restore_state()
+
+    def run_once(self, prefix: Sequence[Choice], kind: type[Run] = Run) -> Path[Any]:
+        """The first path with a prefix; :meth:`restore_state` must follow."""
+        return run_path(self._code, self.handling.perform, prefix, self._most, kind)
+
+    def take_over(self, delivery: Delivery) -> None:
+        """Note what was seen where some paths were run by another process."""
+        self.repeats += delivery.repeats
+        self._code.changed.update(dict.fromkeys(delivery.changed))
+        self._code.observe(delivery.observations)
+        self.handling.seeds.seeded |= delivery.seeded
+        if self._code.listener is not None:
+            runs = sum(part.count for part in delivery.parts)
+            self._code.listener.elsewhere(runs, delivery.behind)
 
     def repeat(self, choices: Sequence[Choice]) -> Path[Any]:
         """A path again, whatever its probabilities are now; :meth:`restore_state` must follow."""
@@ -109,7 +194,11 @@ class Enumeration:
     def repeat_watched(self, choices: Sequence[Choice]) -> Path[Any]:
         """The same path again, watched for draws that no handler sees; likewise."""
         self.repeats += 1
-        return run_path(self._code, self.handling.perform_watched, choices, self._most)
+        reads, self._code.reads_precision = self._code.reads_precision, True
+        try:
+            return run_path(self._code, self.handling.perform_watched, choices, self._most)
+        finally:
+            self._code.reads_precision = reads
 
     @property
     def changed(self) -> tuple[str, ...]:
@@ -149,7 +238,11 @@ class Enumeration:
                 self.handling.perform(self._code, LaterRun(choices))
 
         with self.handling.state_after(run_once), self._code.from_here():
-            yield self._code.same_inputs(before)
+            self._after = runs
+            try:
+                yield self._code.same_inputs(before)
+            finally:
+                self._after = ()
 
     def restore_state(self) -> None:
         """Put back what the last run moved."""
@@ -167,32 +260,97 @@ class Enumeration:
             NotAGradient, ValueError: for what does not fit.
             NotBatchable: if paths must be run many at a time, and cannot.
         """
-        moments = None if like is None else Moments(GradientLayout(like))
-        first: Path[Any] | None = None
-        for path in self.paths():
-            first = first or path
+        layout = None if like is None else GradientLayout(like)
+        self._began = time.perf_counter()
+        try:
+            return self._moments(layout)
+        finally:
+            self._code.reads_precision = None
+
+    def _moments(self, layout: GradientLayout | None) -> Moments:
+        moments, first, row, last = self._head(layout)
+        following = None
+        if last is not None and moments.count == HEAD:
+            following = next_prefix(last.choices)
+        if last is not None and following is not None:
+            self._code.reads_precision = False  # but where runs are made again
+            self._add_pieces(moments, Cut.after(last, HEAD), following)
+        # Once at least: what came late may have changed what the first path gives.
+        once = moments.count > 1
+        while once or self.repeats < (REPEATS if moments.draws else ALONE):
+            self._check(first, row, moments.layout)
+            self.restore_state()
+            once = False
+        moments.check_mass()
+        return moments
+
+    def _head(
+        self, layout: GradientLayout | None
+    ) -> tuple[Moments, Path[Any], np.ndarray, Path[Any] | None]:
+        """Moments of the first paths, the first path and its gradients, and the last of them.
+
+        None for the last if these are the moments of all paths.
+        """
+        moments, first = None if layout is None else Moments(layout), None
+        for path in itertools.islice(self.paths(), HEAD):
             moments = moments or Moments(self._layout(path.value))
             moments.add(path)
             count = moments.count
             if count <= FIRST or not count & (count - 1):
                 row = moments.layout.row(path.value)
                 self._check(path, row, moments.layout)
-                if count == 1:
-                    start = row
+                if first is None:
+                    first, start = path, row
                     together = self._together(path, moments.layout)
                     if together is not None:
-                        moments = together
-                        break
-        assert moments is not None  # there is one path at least
-        assert first is not None
-        # Once at least: what came late may have changed what the first path gives.
-        once = moments.count > 1
-        while once or self.repeats < (REPEATS if moments.draws else ALONE):
-            self._check(first, start, moments.layout)
-            self.restore_state()
-            once = False
-        moments.check_mass()
-        return moments
+                        return together, first, start, None
+        assert first is not None  # there is one path at least
+        assert moments is not None
+        if moments.count == HEAD:
+            self.restore_state()  # the iterator, which does it else, was left
+        return moments, first, start, path
+
+    def _add_pieces(self, moments: Moments, cut: Cut, start: Sequence[Choice]) -> None:
+        """Add all other paths."""
+        if self._sharing is None or current_run() is not None:  # within a run all is done here
+            parts = self._moments_of_pieces(moments, cut, start)
+        else:
+            parts = self._sharing.moments_of_pieces(self, moments, cut, start, self._after)
+        for part in parts:
+            moments.merge(part)
+            if moments.count > self._most:
+                self._refuse_more(moments)
+
+    def _moments_of_pieces(
+        self, moments: Moments, cut: Cut, start: Sequence[Choice] | None
+    ) -> Iterator[Moments]:
+        while start is not None:
+            if moments.count == self._most:
+                self._refuse_more(moments)
+            part, start = self.piece(moments.layout, cut, start, moments.count)
+            yield part
+
+    def _refuse_more(self, moments: Moments) -> NoReturn:
+        longest = max((choices for _, choices in moments.likeliest()), key=len)
+        raise TooManyPaths(too_many_paths(self._most, longest))
+
+    def piece(
+        self, layout: GradientLayout, cut: Cut, start: Sequence[Choice], made: int = 0
+    ) -> tuple[Moments, Sequence[Choice] | None]:
+        """The moments of one piece of the tree, and the prefix of the path after it.
+
+        Args:
+            start: the prefix of its first path, which is run twice.
+            made: paths that were run before, and count; fewer than there may be.
+        """
+        part = Moments(layout)
+        choices: tuple[Choice, ...] = ()
+        for path in self.paths(start, made, cut):
+            part.add(path)
+            if part.count == 1:
+                self._check(path, layout.row(path.value), layout)
+            choices = path.choices
+        return part.close(), next_prefix(choices)
 
     def _together(self, first: Path[Any], layout: GradientLayout) -> Moments | None:
         """The moments of paths that are run many at a time; None where they cannot be."""

@@ -46,6 +46,9 @@ class Listener(Protocol):
     def path(self, path: Path[Any]) -> None:
         """A path was run, the next in its enumeration."""
 
+    def elsewhere(self, runs: int, behind: float) -> None:
+        """Another process has run so many paths; this share of all is behind now, about."""
+
 
 class UserFunction:
     """A user's function, called with its inputs, each time from the state that it was given in.
@@ -91,6 +94,9 @@ class UserFunction:
         self.is_shared: Callable[[int], bool] | None = None
         #: Is told of each run.
         self.listener: Listener | None = None
+        #: Whether a run looks at the precision of what is returned; None: the first ones do, and
+        #: others ever more rarely.
+        self.reads_precision: bool | None = None
 
     @property
     def leaves(self) -> Mapping[str, Any]:
@@ -101,6 +107,20 @@ class UserFunction:
     def roots(self) -> tuple[Any, ...]:
         """What draws, or keeps what draws."""
         return self.function, self._reset, self.inputs, self._beside
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is sent to another process: none of what belongs to an enumeration of this one."""
+        return {**vars(self), "_state": None, "is_shared": None, "listener": None}
+
+    @property
+    def observations(self) -> dict[str, Any]:
+        """What was seen in runs, by attribute; of several processes the largest counts."""
+        return {}
+
+    def observe(self, observations: Mapping[str, Any]) -> None:
+        """Add what was seen in runs of another process."""
+        for name, value in observations.items():
+            setattr(self, name, max(getattr(self, name), value))
 
     @contextlib.contextmanager
     def restoring_state(self, *, generators: bool = True) -> Iterator[None]:
@@ -277,6 +297,26 @@ class Estimator(UserFunction):
         self._stood = any(_has_gradient(leaf) for leaf in self._leaves.values())
         self._before: StepGradients | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """See the base class."""
+        return {**super().__getstate__(), "_before": None}
+
+    @property
+    def observations(self) -> dict[str, Any]:
+        """See the base class."""
+        names = "steps", "precision", "has_graph", "cleared", "largest_entry"
+        return {name: getattr(self, name) for name in names}
+
+    @property
+    def largest_entry(self) -> float:
+        """The largest entry of any gradient so far, where slopes are made of them."""
+        return float(getattr(self.project, "size", 0.0))
+
+    @largest_entry.setter
+    def largest_entry(self, value: float) -> None:
+        if self.project is not None:
+            self.project.size = value  # type: ignore[attr-defined]
+
     @property
     def resets(self) -> bool:
         """Whether each run is said to start afresh."""
@@ -323,7 +363,10 @@ class Estimator(UserFunction):
         if self._before is not None:
             self._before.start()
         returned = self._gradient(super().__call__())
-        if self._runs < 16 or not self._runs & (self._runs - 1):  # it hardly changes
+        reads = self.reads_precision
+        if reads is None:
+            reads = self._runs < 16 or not self._runs & (self._runs - 1)  # it hardly changes
+        if reads:
             self.precision = max(self.precision, precision(returned))
         gradients = self._by_name(returned)
         return gradients if self.project is None else self.project(gradients)

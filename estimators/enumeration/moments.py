@@ -80,7 +80,7 @@ class Moments:
         self.draws = max(self.draws, len(path.choices))
         self._precision = max(self._precision, path.precision)
         self._mass.add(weight)
-        self._remember(weight, path.choices)
+        self._keep_likeliest((weight, -self.count, path.choices))
         if self._filled == len(self._weights):
             self._flush()
 
@@ -106,12 +106,17 @@ class Moments:
             if block.weights[place] <= least:
                 break
             order = -(self.count + place + 1)
-            _keep(kept, (float(block.weights[place]), order, block.numbers[place]))
+            self._keep_likeliest((float(block.weights[place]), order, block.numbers[place]))
         self.count += count
         return rows
 
-    def _remember(self, weight: float, choices: tuple[Choice, ...]) -> None:
-        _keep(self._likeliest, (weight, -self.count, choices))
+    def _keep_likeliest(self, path: tuple[float, int, Outcomes]) -> None:
+        """Keep a path, by probability and place; of equally likely ones the first."""
+        kept = self._likeliest
+        if len(kept) < REMEMBERED:
+            heapq.heappush(kept, path)
+        elif path[:2] > kept[0][:2]:
+            heapq.heapreplace(kept, path)
 
     def _flush(self) -> None:
         """Add up the paths that are waiting."""
@@ -132,20 +137,52 @@ class Moments:
             if not np.isfinite(rows).all():
                 self._note_bad(weights, rows, paths)
             sizes = np.abs(rows)
-            total, before = float(weights.sum()), self._added
+            total = float(weights.sum())
             self._add_exactly(weights @ rows)
             self._size += weights @ sizes
             np.maximum(self._largest, sizes.max(axis=0), out=self._largest)
             if total > 0.0:  # paths may be too unlikely for a number
                 center = (weights @ rows) / total
-                step = center - self._center
-                share = total / (total + before)
-                # Chan's: nothing is subtracted from a sum of squares.
-                self._square += weights @ (rows - center) ** 2
-                if before > 0.0:
-                    self._square += before * share * step**2
-                self._center = self._center + share * step
-                self._added = before + total
+                self._add_spread(total, center, weights @ (rows - center) ** 2)
+
+    def _add_spread(self, total: float, center: np.ndarray, square: np.ndarray) -> None:
+        """Chan's: nothing is subtracted from a sum of squares."""
+        before, step = self._added, center - self._center
+        share = total / (total + before)
+        self._square += square
+        if before > 0.0:
+            self._square += before * share * step**2
+        self._center = self._center + share * step
+        self._added = before + total
+
+    def close(self) -> Moments:
+        """The same, to which no more paths are added: it is small, and can be sent."""
+        self._flush()
+        self._rows, self._weights = self._rows[:0].copy(), self._weights[:0].copy()
+        return self
+
+    def merge(self, other: Moments) -> None:
+        """Add the paths of another, all of which come after those that are here.
+
+        What their sum has lost by rounding is kept with what this has: no bound grows by it.
+        """
+        self._flush()
+        other._flush()
+        with np.errstate(over="ignore", invalid="ignore"):
+            self._add_exactly(other._sum)
+            self._lost += other._lost
+            self._size += other._size
+            np.maximum(self._largest, other._largest, out=self._largest)
+            if other._added > 0.0:
+                self._add_spread(other._added, other._center, other._square)
+        for weight, order, choices in other._likeliest:
+            self._keep_likeliest((weight, order - self.count, choices))
+        self._bad = {**other._bad, **self._bad}
+        self._reached |= other._reached
+        self._precision = max(self._precision, other._precision)
+        self._mass.merge(other._mass)
+        self.draws = max(self.draws, other.draws)
+        self.count += other.count
 
     def _add_exactly(self, part: np.ndarray) -> None:
         """Neumaier's: what a sum loses by rounding is kept beside it."""
@@ -235,15 +272,6 @@ class Moments:
             )
 
 
-def _keep(kept: list[tuple[float, int, Outcomes]], path: tuple[float, int, Outcomes]) -> None:
-    """Keep a path if it is one of the likeliest."""
-    # No two have the same number, so that outcomes are never compared.
-    if len(kept) < REMEMBERED:
-        heapq.heappush(kept, path)
-    elif path[0] > kept[0][0]:
-        heapq.heapreplace(kept, path)
-
-
 class CompensatedSum:
     """A sum of numbers without its rounding: what is lost is kept beside it (Neumaier's)."""
 
@@ -258,6 +286,11 @@ class CompensatedSum:
         else:
             self._lost += (value - total) + self._sum
         self._sum = total
+
+    def merge(self, other: CompensatedSum) -> None:
+        """Add another such sum, with what it lost."""
+        self.add(other._sum)
+        self._lost += other._lost
 
     @property
     def value(self) -> float:

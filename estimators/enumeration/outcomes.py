@@ -65,6 +65,15 @@ class OutcomeDistribution:
         """The next possible outcome; the first after -1; None after the last."""
         raise NotImplementedError
 
+    def rank(self, outcome: int) -> int:
+        """How many possible outcomes come before this one."""
+        if self.possible == self.count:
+            return outcome
+        before, other = 0, self.next_possible(-1)
+        while other is not None and other < outcome:
+            before, other = before + 1, self.next_possible(other)
+        return before
+
     def quantile(self, share: float) -> int:
         """The outcome in which the cumulative probability reaches a share of 1."""
         raise NotImplementedError
@@ -213,6 +222,10 @@ class Categorical(OutcomeDistribution):
             return place  # the usual case, without a search
         left = np.flatnonzero(self._probabilities[place:])
         return place + int(left[0]) if left.size else None
+
+    def rank(self, outcome: int) -> int:
+        """Those above zero."""
+        return int(np.count_nonzero(self._probabilities[:outcome]))
 
     def quantile(self, share: float) -> int:
         """By the cumulative sum."""

@@ -436,13 +436,24 @@ def outside_runs() -> Iterator[None]:
 
 
 def paths(
-    code: Callable[[], T], perform: Callable[[Callable[[], T], Run], T], *, most: int = MOST_PATHS
+    code: Callable[[], T],
+    perform: Callable[[Callable[[], T], Run], T],
+    *,
+    most: int = MOST_PATHS,
+    start: Sequence[Choice] = (),
+    made: int = 0,
+    began: float | None = None,
+    ends: Callable[[Sequence[Choice], Sequence[Choice]], bool] | None = None,
 ) -> Iterator[Path[T]]:
     """Every path of some code that has a probability at all.
 
     Args:
         perform: runs it while its draws ask a run.
         most: paths that may be run.
+        start: the prefix of the first; the paths before it are left out.
+        made: paths that were run before, and count; fewer than ``most``.
+        began: when the first of those was, by ``time.perf_counter``.
+        ends: whether these are all, from the draws of a path and the prefix of the next one.
 
     Raises:
         ValueError: for a number of paths that is none.
@@ -451,19 +462,29 @@ def paths(
     """
     if type(most) is not int or most < 1:
         raise ValueError(f"paths is {most!r}, expected a whole number of at least 1")
-    prefix: Sequence[Choice] = ()
-    longest: Sequence[Choice] = ()
-    started = time.perf_counter()
-    for _ in range(most):
+    prefix = longest = start
+    started = time.perf_counter() if began is None else began
+    for _ in range(made, most):
         path = run_path(code, perform, prefix, most)
         yield path
         longest = max(longest, path.choices, key=len)
-        following = _next_prefix(path.choices)
-        if following is None:
+        following = next_prefix(path.choices)
+        if following is None or (ends is not None and ends(path.choices, following)):
             return
         prefix = following
-    whole = time_of_all(time.perf_counter() - started, path.behind)
-    raise TooManyPaths(
+    known = began is not None or not made
+    whole = time_of_all(time.perf_counter() - started, path.behind) if known else ""
+    raise TooManyPaths(too_many_paths(most, longest, whole))
+
+
+def too_many_paths(most: int, longest: Sequence[Choice], whole: str = "") -> str:
+    """What is said where there are more paths than may be run.
+
+    Args:
+        longest: the draws of the longest path so far.
+        whole: how long all would take.
+    """
+    return (
         f"{most:,} paths were run, and there are more{whole}; allow more of them (paths=), "
         f"{_fewer(longest, most)}, or sample"
     )
@@ -474,14 +495,18 @@ def run_path(
     perform: Callable[[Callable[[], T], Run], T],
     prefix: Sequence[Choice],
     most: int = MOST_PATHS,
+    kind: type[Run] = Run,
 ) -> Path[T]:
     """One path, of which the first outcomes are given.
+
+    Args:
+        kind: of run.
 
     Raises:
         UnsupportedDraw: for what was refused, also if the code went on.
         NotReproducible: if it ends before they are all drawn.
     """
-    run = Run(prefix, most)
+    run = kind(prefix, most)
     value = perform(code, run)
     return Path(run.ordered_choices(), value)
 
@@ -516,7 +541,7 @@ def _fewer(choices: Sequence[Choice], most: int) -> str:
     return suggest_fewer_draws([each.outcomes.possible for each in choices], most)
 
 
-def _next_prefix(choices: Sequence[Choice]) -> list[Choice] | None:
+def next_prefix(choices: Sequence[Choice]) -> list[Choice] | None:
     """The prefix of the path after this one; None after the last."""
     for place in reversed(range(len(choices))):
         outcomes, taken, key = choices[place]

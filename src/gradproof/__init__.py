@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from gradproof.estimators.enumeration.differences import NotMovable
     from gradproof.estimators.enumeration.expectation import NotDifferentiable
     from gradproof.estimators.enumeration.gradients import NotAGradient
+    from gradproof.estimators.enumeration.packing import NotSendable
     from gradproof.estimators.enumeration.run import (
         NotEnumerable,
         NotReproducible,
@@ -69,6 +70,7 @@ __all__ = [
     "NotEnumerable",
     "NotMovable",
     "NotReproducible",
+    "NotSendable",
     "NothingCompared",
     "Quadratics",
     "RepeatedSamples",
@@ -116,6 +118,7 @@ _HOMES = {
     "gradproof.estimators.engine": ("NotAnOuterProduct", "entry_moments", "moments_table"),
     "gradproof.estimators.enumeration.differences": ("NotMovable",),
     "gradproof.estimators.enumeration.expectation": ("NotDifferentiable",),
+    "gradproof.estimators.enumeration.packing": ("NotSendable",),
     "gradproof.estimators.enumeration.stops": ("UnsupportedStopGradient",),
     "gradproof.estimators.enumeration.gradients": ("NotAGradient",),
     "gradproof.estimators.enumeration.run": (

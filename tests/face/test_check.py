@@ -4,6 +4,7 @@ import contextlib
 import json
 import math
 import os
+import re
 import sys
 
 import pytest
@@ -411,3 +412,39 @@ def test_pgf_wants_latex(mine, tmp_path, monkeypatch):
     result = run(f"{mine}:stopped", "--figure", tmp_path / "x.pgf")
     assert result.exit_code == 2, result.output
     assert "there is no 'xelatex' here; install it" in result.output
+
+
+MANY = """
+import numpy as np
+
+rng = np.random.default_rng()
+q = np.array([0.5, 0.25, 0.25])
+c = np.array([1.0, 2.0, 4.0])
+exact = q * (c - q @ c)
+
+def one(k): return c[k] * (np.eye(3)[k] - q)
+def mean(): return np.mean([one(k) for k in rng.choice(3, size=6, p=q)], axis=0)
+def late():
+    found = rng.choice(3, size=6, p=q)
+    if (found == 2).all():
+        raise KeyError("all two")
+    return np.mean([one(k) for k in found], axis=0)
+"""
+
+
+def test_several_processes_print_the_same(tmp_path):
+    """Though no process can import the file by its name; also an error of the user's code."""
+    path = tmp_path / "many.py"
+    path.write_text(MANY, encoding="utf-8")
+
+    def timeless(name, *options):
+        output = run(f"{path}:{name}", *options).output
+        return re.sub(r"in [\d.]+ ?s|:\d+: |; in a worker: .*|; --traceback.*", "", output)
+
+    alone, shared = timeless("mean"), timeless("mean", "--jobs", "2")
+    assert "729" in alone
+    assert alone == shared
+    refused = run(f"{path}:late", "--jobs", "2")
+    assert refused.exit_code == 2
+    assert "raised KeyError: 'all two'" in refused.stderr
+    assert "in a worker: process" in refused.stderr

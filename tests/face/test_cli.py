@@ -89,9 +89,28 @@ def _wait_for_children(pid: int) -> None:
 @pytest.mark.parametrize("seconds", [0, 5])  # the processes still import, or they are at work
 def test_ctrl_c_ends_all_processes_without_a_traceback(seconds: int) -> None:
     """An interrupted run ends at once with one line, also where it runs in several processes."""
-    command = [sys.executable, "-m", "gradproof", "verify", "--jobs", "2", "--backend", "autograd"]
+    _interrupt(["verify", "--jobs", "2", "--backend", "autograd"], seconds)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a group of processes has no signal there")
+def test_ctrl_c_ends_processes_that_run_paths(tmp_path: Path) -> None:
+    """At once, though each of them would be at its paths for an hour."""
+    file = tmp_path / "slow.py"
+    file.write_text(
+        "import os, time\n"
+        "import numpy as np\n"
+        "rng, here, exact = np.random.default_rng(), os.getpid(), 0.5\n"
+        "def slow():\n"
+        "    time.sleep(10.0 * (os.getpid() != here))\n"
+        "    return np.mean([rng.random() < 0.5 for _ in range(9)])\n"
+    )
+    _interrupt(["check", f"{file}:slow", "--jobs", "2"], 2)
+
+
+def _interrupt(arguments: list[str], seconds: float) -> None:
+    """Interrupt a command some time after it has started its processes; it says so, and ends."""
     with subprocess.Popen(
-        command,
+        [sys.executable, "-m", "gradproof", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,

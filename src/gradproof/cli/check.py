@@ -61,6 +61,7 @@ def _file_options(command: Callable[..., None]) -> Callable[..., None]:
     help="Compare one random direction instead of each entry; with an objective only.",
 )
 @options.SEED
+@options.PATH_JOBS
 @options.JSON
 @options.HTML
 @click.option(
@@ -85,6 +86,7 @@ def command(
     alpha: float,
     fast: bool,
     seed: int | None,
+    jobs: int,
     json_file: str | None,
     html_file: str | None,
     figure: str | None,
@@ -116,5 +118,6 @@ def command(
     from . import check_run
 
     limits = {"paths": paths, "draws": draws, "alpha": alpha, "fast": fast, "seed": seed}
+    limits["jobs"] = jobs
     outputs = check_run.Outputs(json_file, html_file, figure, entry, preset)
     check_run.run(target, new_file, names, limits, outputs, show_traceback)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import math
 import re
-import traceback
 import types
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -20,6 +19,7 @@ from gradproof.checks.user.estimator import check_estimator
 from gradproof.checks.user.estimator_report import EstimatorReport
 from gradproof.checks.user.plotted_report import locate
 from gradproof.errors import GradproofError
+from gradproof.estimators.workers import frames_of
 from gradproof.reports.paper_sizes import paper
 from gradproof.reports.report_figure import plot
 
@@ -223,11 +223,12 @@ def _check_call(name: str, function: Any, inputs: tuple[Any, ...]) -> None:
 
 def blame(error: BaseException, target: str, module: types.ModuleType) -> str:
     """One message: where in the file, what, after which draws."""
-    frames = traceback.extract_tb(error.__traceback__)
-    lines = [frame.lineno for frame in frames if frame.filename == module.__file__]
+    frames = frames_of(error)
+    lines = [frame.line for frame in frames if frame.file == module.__file__]
     place = f"{target.rpartition(':')[0]}:{lines[-1]}" if lines else target
     # Ours are also those about what came out, which are raised where the user's code has ended.
-    ours = isinstance(error, GradproofError) or (not lines and _is_ours(error))
+    is_last_ours = bool(frames) and frames[-1].module.startswith("gradproof")
+    ours = isinstance(error, GradproofError) or (not lines and is_last_ours)
     kind = "" if ours else f"raised {type(error).__name__}: "
     said = str(error) or "without a message"
     notes = "".join(f"; {note}" for note in getattr(error, "__notes__", ()))
@@ -235,13 +236,6 @@ def blame(error: BaseException, target: str, module: types.ModuleType) -> str:
     said = (said + notes).replace("fast=True", "--fast")
     said = re.sub(rf"\b({'|'.join(GIVEN)}|paths|draws)=(?![\w'\"])", r"--\1", said)
     return f"{place}: {kind}{said}" + ("" if ours else "; --traceback shows more")
-
-
-def _is_ours(error: BaseException) -> bool:
-    last = error.__traceback__
-    while last is not None and last.tb_next is not None:
-        last = last.tb_next
-    return last is not None and str(last.tb_frame.f_globals.get("__name__")).startswith("gradproof")
 
 
 def table(report: EstimatorReport) -> Table:

@@ -16,6 +16,13 @@ JOBS = click.option(
     show_default="the number of cores",
     help="Processes to work in.",
 )
+PATH_JOBS = click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Processes to run paths in, where there are more than 256.",
+)
 JSON = click.option("--json", "json_file", metavar="FILE", help="Write the record here.")
 HTML = click.option("--html", "html_file", metavar="FILE", help="Write a page here, a single file.")
 TARGET = click.argument("target", required=False, metavar="FILE.py:NAME")
