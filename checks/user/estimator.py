@@ -26,6 +26,7 @@ from .objective import gradient_of_objective
 from .progress import Progress, telling
 from .random_direction import Projection
 from .sampled import Samples, check_sampling, sample
+from .sampled_objective import check_half_length, check_sampled_objective
 from .sampled_report import report_on_samples
 
 
@@ -42,6 +43,7 @@ def check_estimator(
     draws: int = 0,
     alpha: float = ALPHA,
     rarest: float | None = None,
+    half_length: float | None = None,
     seed: int | None = None,
     reset: Callable[[], object] | None = None,
     returns: str | None = None,
@@ -76,9 +78,10 @@ def check_estimator(
             stood there before it.
         exact: the exact gradient, of the same names and shapes, or what returns it.
         objective: instead of it, what draws and returns the cost of one draw; its mean is
-            enumerated and differentiated. Where parts of a module have goals of their own: such a
-            function for each, by the name of a parameter or a prefix of names, as in
-            ``{"actor": cost, "critic": squared_error}``.
+            enumerated and differentiated. If it cannot be enumerated, ``draws`` samples of both are
+            compared along random directions, on segments around the parameters. Where parts of a
+            module have goals of their own: such a function for each, by the name of a parameter or
+            a prefix of names, as in ``{"actor": cost, "critic": squared_error}``.
         exact_error: what ``exact`` may be off by itself, a number or arrays like it. Default: the
             rounding of what returns it; of arrays that were made somehow, errors as small as
             differences leave refute nothing, nor such as single precision leaves if that is what
@@ -94,8 +97,12 @@ def check_estimator(
         rarest: the least probability of an outcome that a sampled verdict allows for; what is rarer
             may make it false, and it says so. Default: that of the rarest outcome of any draw, as
             far as that is seen.
+        half_length: of the segments around the parameters along which slopes are compared, where
+            ``objective`` cannot be enumerated either: directions have length 1. Default: by the
+            noise of both, so that no entry moves by more than half its size, or half if its array
+            has both signs.
         seed: of the generators that frameworks have of their own, for a sampled verdict, and of the
-            direction that ``fast`` draws.
+            directions that it draws, or ``fast`` does.
         reset: called before each run, for an estimator that keeps something which is not meant to
             count, or cannot be put back.
         returns: ``gradient``, ``surrogate`` or ``grad`` (what it leaves in ``.grad``), where what
@@ -120,23 +127,43 @@ def check_estimator(
     given, started = dict(locals()), time.perf_counter()
     check_precision(precision)
     check_sampling(draws=draws, alpha=alpha, rarest=rarest, seed=seed)
+    check_half_length(half_length, is_used=objective is not None and draws > 0)
     label = name or str(getattr(estimate, "__qualname__", type(estimate).__name__))
     estimator = Estimator(estimate, inputs, wrt=wrt, reset=reset, returns=returns)
     _check_estimand(exact, objective, exact_error, fast)
     with telling(progress, paths) as listener:
         estimator.listener = listener
-        if objective is None:
-            estimand = exact_gradient(exact, estimator, exact_error=exact_error)
-        else:
-            estimand = gradient_of_objective(
+        try:
+            if objective is None:
+                estimand = exact_gradient(exact, estimator, exact_error=exact_error)
+            else:
+                estimand = gradient_of_objective(
+                    objective,
+                    estimator,
+                    paths=paths,
+                    reset=reset,
+                    precision=precision,
+                    fast=fast,
+                    seed=seed,
+                )
+        except (UnsupportedDraw, TooManyPaths) as error:
+            if objective is None or not draws:
+                raise
+            report = check_sampled_objective(
+                label,
                 objective,
                 estimator,
-                paths=paths,
-                reset=reset,
-                precision=precision,
-                fast=fast,
+                draws=draws,
+                alpha=alpha,
+                rarest=rarest,
                 seed=seed,
+                precision=precision,
+                reset=reset,
+                half_length=half_length,
+                fast=fast,
+                why=str(error.__cause__ or error),
             )
+            return _repeatable(report, given, estimator)
         _check_entries(estimand.value)
         try:
             with Enumeration(estimator, paths) as enumeration:
@@ -162,6 +189,9 @@ def _repeatable(
 ) -> EstimatorReport:
     """The report, with the seed of samples or direction, and the lines that repeat the check."""
     seed = given["seed"] if report.method == "sampled" else None
+    if report.seed is not None:  # directions are drawn from it
+        seed = report.seed
+        given = {**given, "seed": seed}
     if isinstance(estimator.project, Projection):
         seed = estimator.project.direction.seed
         given = {**given, "seed": seed}

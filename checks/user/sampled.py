@@ -24,7 +24,7 @@ from ..sequential.betting import RunningMoments
 from ..sequential.mean_result import MeanTestResult
 from ..sequential.mean_test import MeanTest
 from ..sequential.wealth import CELLS, ROUNDINGS
-from .jax_keys import FreshKeys
+from .jax_keys import FreshKeys, SeveralKeys
 from .rarity import Rarity
 from .sampled_generators import WATCHED, GeneratorStates, GeneratorWatch, seed_generators
 
@@ -123,7 +123,7 @@ def sample(
     coarsest: float = 0.0,
     perform: Callable[[Callable[[], Any], SampledRun], Any] | None = None,
     restore_state: Callable[[], object] | None = None,
-    keys: FreshKeys | None = None,
+    keys: FreshKeys | SeveralKeys | None = None,
 ) -> Samples:
     """Run an estimator until its mean is rejected, or for as many draws as there may be.
 
@@ -196,7 +196,7 @@ class _Sampling:
         rarity: Rarity,
         perform: Callable[[Callable[[], Any], SampledRun], Any] | None,
         restore_state: Callable[[], object] | None,
-        keys: FreshKeys | None,
+        keys: FreshKeys | SeveralKeys | None,
     ) -> None:
         self._run, self._layout, self._tests, self._rarity = run, layout, tests, rarity
         self._test, self._generators = tests[0], GeneratorStates()

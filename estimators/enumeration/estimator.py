@@ -44,6 +44,9 @@ class Listener(Protocol):
     def path(self, path: Path[Any]) -> None:
         """A path was run, the next in its enumeration."""
 
+    def sample(self, draws: int) -> None:
+        """From now on so many runs are samples, at most."""
+
 
 class UserFunction:
     """A user's function, called with its inputs, each time from the state that it was given in.
