@@ -22,6 +22,7 @@ from .estimand import SINGLE, Estimand, exact_gradient
 from .estimator_report import Biased, EstimatorReport
 from .expected_cost import check_precision
 from .jax_keys import FreshKeys
+from .known_spread import KnownSpread, check_known, known_spread, refuse_known
 from .objective import gradient_of_objective
 from .progress import Progress, telling
 from .random_direction import Projection
@@ -43,6 +44,8 @@ def check_estimator(
     draws: int = 0,
     alpha: float = ALPHA,
     rarest: float | None = None,
+    bounds: tuple[Any, Any] | None = None,
+    sd: Any = None,
     half_length: float | None = None,
     seed: int | None = None,
     reset: Callable[[], object] | None = None,
@@ -97,6 +100,11 @@ def check_estimator(
         rarest: the least probability of an outcome that a sampled verdict allows for; what is rarer
             may make it false, and it says so. Default: that of the rarest outcome of any draw, as
             far as that is seen.
+        bounds: between which every entry of one estimate lies, for certain: (low, high), each a
+            number or arrays like the gradient. A sampled verdict then learns no range from draws,
+            and is not conditional; a sample beyond them is an error.
+        sd: instead, what no entry's standard deviation exceeds, a number or arrays. Samples that
+            vary by more than twice that are an error.
         half_length: of the segments around the parameters along which slopes are compared, where
             ``objective`` cannot be enumerated either: directions have length 1. Default: by the
             noise of both, so that no entry moves by more than half its size, or half if its array
@@ -127,6 +135,7 @@ def check_estimator(
     given, started = dict(locals()), time.perf_counter()
     check_precision(precision)
     check_sampling(draws=draws, alpha=alpha, rarest=rarest, seed=seed)
+    check_known(bounds, sd, is_used=draws > 0)
     check_half_length(half_length, is_used=objective is not None and draws > 0)
     label = name or str(getattr(estimate, "__qualname__", type(estimate).__name__))
     estimator = Estimator(estimate, inputs, wrt=wrt, reset=reset, returns=returns)
@@ -149,6 +158,7 @@ def check_estimator(
         except (UnsupportedDraw, TooManyPaths) as error:
             if objective is None or not draws:
                 raise
+            refuse_known(bounds, sd)
             report = check_sampled_objective(
                 label,
                 objective,
@@ -177,7 +187,10 @@ def check_estimator(
             if listener is not None:
                 listener.sample(draws)
             estimand = _finitely_measured(estimand)
-            samples = _sample(estimator, estimand, draws, alpha, rarest, seed, precision)
+            if estimator.project is not None:
+                refuse_known(bounds, sd)
+            known = known_spread(bounds, sd, estimand.value)
+            samples = _sample(estimator, estimand, draws, alpha, rarest, known, seed, precision)
             seconds = time.perf_counter() - started
             report = report_on_samples(label, estimand, samples, seconds, str(error))
             return _repeatable(_along(report, estimator), given, estimator)
@@ -208,6 +221,7 @@ def _sample(
     draws: int,
     alpha: float,
     rarest: float | None,
+    known: KnownSpread,
     seed: int | None,
     precision: float,
 ) -> Samples:
@@ -222,6 +236,7 @@ def _sample(
             draws=draws,
             alpha=alpha,
             rarest=rarest,
+            known=known,
             exact_error=estimand.error,
             doubt=_doubt(estimand, precision),
             seed=seed,

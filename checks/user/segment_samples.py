@@ -178,8 +178,8 @@ class SlopeDifferences:
             except Exception as error:
                 name, place, there = self._leaves.entry_at(segment.towards, step)
                 error.add_note(
-                    f"the parameters are moved by {step:.3g} along a random direction here, "
-                    f"{entry(name, place)} to {there:.6g}: if they must not be there, pass "
+                    f"the parameters are moved by {step:.3g} along a random direction here, where "
+                    f"the one of {entry(name, place)} is {there:.6g}: if it must not be that, pass "
                     f"half_length= below {segment.half_length:.3g}"
                 )
                 raise
