@@ -51,10 +51,8 @@ class KnownSpread:
         excess = np.flatnonzero(seen > MOST_SPREAD * self.sd)
         if excess.size:
             where = int(excess[0])
-            name = next(key for key, part in layout.parts.items() if where < part.stop)
-            place = np.unravel_index(where - layout.parts[name].start, layout.shapes[name])
             raise BeyondSpread(
-                f"the standard deviation of {entry(name, tuple(map(int, place)))} is "
+                f"the standard deviation of {entry(*layout.entry(where))} is "
                 f"{seen[where]:.3e} over the samples, more than {MOST_SPREAD:g} times the "
                 f"{self.sd[where]:.3e} that sd= says it does not exceed: nothing can be said of "
                 "the mean; pass a larger sd=, or leave it out"
@@ -77,6 +75,15 @@ def known_spread(bounds: Any, sd: Any, like: Mapping[str, np.ndarray]) -> KnownS
         low, high = (_row(f"bounds[{end}]", value, layout) for end, value in enumerate(bounds))
         if (low > high).any():
             raise ValueError(f"bounds = {bounds!r:.80}, expected (low, high) with low below high")
+        exact = layout.row(like)
+        outside = np.flatnonzero((exact < low) | (exact > high))
+        if outside.size:
+            where = int(outside[0])
+            raise ValueError(
+                f"bounds = ({low[where]:.6g}, {high[where]:.6g}), and the exact gradient of "
+                f"{entry(*layout.entry(where))} is {exact[where]:.6g}, where no mean of estimates within "
+                "them can be: correct one of them"
+            )
         return KnownSpread(low=low, high=high)
     return KnownSpread(sd=None if sd is None else _row("sd", sd, layout))
 

@@ -148,12 +148,8 @@ class SlopeDifferences:
         self._layout.write(arrays_by_name(self._estimator()), row)
         if not np.isfinite(row).all():
             where = int(np.argmin(np.isfinite(row)))
-            name = next(key for key, part in self._layout.parts.items() if where < part.stop)
-            place = np.unravel_index(
-                where - self._layout.parts[name].start, self._layout.shapes[name]
-            )
             raise NotDifferentiable(
-                f"the estimator returned {row[where]} in {entry(name, tuple(map(int, place)))}, "
+                f"the estimator returned {row[where]} in {entry(*self._layout.entry(where))}, "
                 "expected finite numbers"
             )
         self._estimator.restore_state()
