@@ -81,8 +81,8 @@ def known_spread(bounds: Any, sd: Any, like: Mapping[str, np.ndarray]) -> KnownS
             where = int(outside[0])
             raise ValueError(
                 f"bounds = ({low[where]:.6g}, {high[where]:.6g}), and the exact gradient of "
-                f"{entry(*layout.entry(where))} is {exact[where]:.6g}, where no mean of estimates within "
-                "them can be: correct one of them"
+                f"{entry(*layout.entry(where))} is {exact[where]:.6g}, where no mean of estimates "
+                "within them can be: correct one of them"
             )
         return KnownSpread(low=low, high=high)
     return KnownSpread(sd=None if sd is None else _row("sd", sd, layout))
