@@ -127,6 +127,7 @@ def check_estimator(
     Raises:
         NotEnumerable: for an unsupported draw, too many paths, or nondeterministic code.
         NotAGradient: if there is no gradient to be read.
+        BeyondRange, BeyondSpread: for samples that are not as ``bounds`` or ``sd`` says.
         TypeError, ValueError: for an exact gradient that does not fit.
 
     Reference: the estimator's mean is sum over draws of p(draw) g(draw) by definition. Williams
