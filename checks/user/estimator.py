@@ -22,7 +22,7 @@ from .estimand import SINGLE, Estimand, exact_gradient
 from .estimator_report import Biased, EstimatorReport
 from .expected_cost import check_precision
 from .jax_keys import FreshKeys
-from .known_spread import KnownSpread, check_known, known_spread, refuse_known
+from .known_spread import check_known, known_spread, refuse_known
 from .objective import gradient_of_objective
 from .progress import Progress, telling
 from .random_direction import Projection
@@ -159,22 +159,7 @@ def check_estimator(
         except (UnsupportedDraw, TooManyPaths) as error:
             if objective is None or not draws:
                 raise
-            refuse_known(bounds, sd)
-            report = check_sampled_objective(
-                label,
-                objective,
-                estimator,
-                draws=draws,
-                alpha=alpha,
-                rarest=rarest,
-                seed=seed,
-                precision=precision,
-                reset=reset,
-                half_length=half_length,
-                fast=fast,
-                why=str(error.__cause__ or error),
-            )
-            return _repeatable(report, given, estimator)
+            return _repeatable(_sample_both(label, estimator, given, error), given, estimator)
         _check_entries(estimand.value)
         try:
             with Enumeration(estimator, paths) as enumeration:
@@ -188,10 +173,7 @@ def check_estimator(
             if listener is not None:
                 listener.sample(draws)
             estimand = _finitely_measured(estimand)
-            if estimator.project is not None:
-                refuse_known(bounds, sd)
-            known = known_spread(bounds, sd, estimand.value)
-            samples = _sample(estimator, estimand, draws, alpha, rarest, known, seed, precision)
+            samples = _sample(estimator, estimand, given)
             seconds = time.perf_counter() - started
             report = report_on_samples(label, estimand, samples, seconds, str(error))
             return _repeatable(_along(report, estimator), given, estimator)
@@ -216,17 +198,27 @@ def _repeatable(
     )
 
 
-def _sample(
-    estimator: Estimator,
-    estimand: Estimand,
-    draws: int,
-    alpha: float,
-    rarest: float | None,
-    known: KnownSpread,
-    seed: int | None,
-    precision: float,
-) -> Samples:
+def _sample_both(
+    name: str, estimator: Estimator, given: Mapping[str, Any], refused: Exception
+) -> EstimatorReport:
+    """The report on an estimator whose objective was refused, and is sampled as well."""
+    refuse_known(given["bounds"], given["sd"])
+    options = ("draws", "alpha", "rarest", "seed", "precision", "reset", "half_length", "fast")
+    return check_sampled_objective(
+        name,
+        given["objective"],
+        estimator,
+        **{key: given[key] for key in options},
+        why=str(refused.__cause__ or refused),
+    )
+
+
+def _sample(estimator: Estimator, estimand: Estimand, given: Mapping[str, Any]) -> Samples:
     """Samples of an estimator that cannot be enumerated, and the test of their mean."""
+    if estimator.project is not None:
+        refuse_known(given["bounds"], given["sd"])
+    known = known_spread(given["bounds"], given["sd"], estimand.value)
+    precision, seed = given["precision"], given["seed"]
     with (
         estimator.restoring_state(generators=False),
         Handling(*estimator.roots) as handling,
@@ -234,9 +226,9 @@ def _sample(
         return sample(
             estimator,
             estimand.value,
-            draws=draws,
-            alpha=alpha,
-            rarest=rarest,
+            draws=given["draws"],
+            alpha=given["alpha"],
+            rarest=given["rarest"],
             known=known,
             exact_error=estimand.error,
             doubt=_doubt(estimand, precision),
