@@ -40,16 +40,16 @@ class Parameters:
     movable: MovableInputs | None = None
     note: str = ""
 
-    def check_not_kept(self, objective: Callable[..., Any]) -> None:
-        """Whether an objective has nothing but its arguments to know the parameters by.
+    def check_not_kept(self, code: Callable[..., Any], what: str = "the objective") -> None:
+        """Whether some code has nothing but its arguments to know the parameters by.
 
         Raises:
             NotDifferentiable: if it keeps one that is moved as a copy, and would not move with it.
         """
-        kept = () if self.movable is None else self.movable.kept_in(objective)
+        kept = () if self.movable is None else self.movable.kept_in(code)
         if kept:
             raise NotDifferentiable(
-                f"the objective is given {', '.join(kept)}, and keeps it as well (a closure, a "
+                f"{what} is given {', '.join(kept)}, and keeps it as well (a closure, a "
                 "global name, a default, self): what it keeps does not move in finite differences. "
                 "Let it use its argument only; of what is meant to be a constant keep a copy "
                 "(jnp.array(x))"

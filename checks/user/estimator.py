@@ -24,10 +24,12 @@ from .estimand import SINGLE, Estimand, exact_gradient
 from .estimator_report import Biased, EstimatorReport
 from .expected_cost import check_precision
 from .jax_keys import FreshKeys
+from .known_spread import check_known, known_spread, refuse_known
 from .objective import gradient_of_objective
 from .progress import Progress, telling
 from .random_direction import Projection
 from .sampled import Samples, check_sampling, sample
+from .sampled_objective import check_half_length, check_sampled_objective
 from .sampled_report import report_on_samples
 
 
@@ -44,6 +46,9 @@ def check_estimator(
     draws: int = 0,
     alpha: float = ALPHA,
     rarest: float | None = None,
+    bounds: tuple[Any, Any] | None = None,
+    sd: Any = None,
+    half_length: float | None = None,
     seed: int | None = None,
     reset: Callable[[], object] | None = None,
     returns: str | None = None,
@@ -80,9 +85,10 @@ def check_estimator(
             stood there before it.
         exact: the exact gradient, of the same names and shapes, or what returns it.
         objective: instead of it, what draws and returns the cost of one draw; its mean is
-            enumerated and differentiated. Where parts of a module have goals of their own: such a
-            function for each, by the name of a parameter or a prefix of names, as in
-            ``{"actor": cost, "critic": squared_error}``.
+            enumerated and differentiated. If it cannot be enumerated, ``draws`` samples of both are
+            compared along random directions, on segments around the parameters. Where parts of a
+            module have goals of their own: such a function for each, by the name of a parameter or
+            a prefix of names, as in ``{"actor": cost, "critic": squared_error}``.
         exact_error: what ``exact`` may be off by itself, a number or arrays like it. Default: the
             rounding of what returns it; of arrays that were made somehow, errors as small as
             differences leave refute nothing, nor such as single precision leaves if that is what
@@ -98,8 +104,17 @@ def check_estimator(
         rarest: the least probability of an outcome that a sampled verdict allows for; what is rarer
             may make it false, and it says so. Default: that of the rarest outcome of any draw, as
             far as that is seen.
+        bounds: between which every entry of one estimate lies, for certain: (low, high), each a
+            number or arrays like the gradient. A sampled verdict then learns no range from draws,
+            and is not conditional; a sample beyond them is an error.
+        sd: instead, what no entry's standard deviation exceeds, a number or arrays. Samples that
+            vary by more than twice that are an error.
+        half_length: of the segments around the parameters along which slopes are compared, where
+            ``objective`` cannot be enumerated either: directions have length 1. Default: by the
+            noise of both, so that no entry moves by more than half its size, or half if its array
+            has both signs.
         seed: of the generators that frameworks have of their own, for a sampled verdict, and of the
-            direction that ``fast`` draws.
+            directions that it draws, or ``fast`` does.
         reset: called before each run, for an estimator that keeps something which is not meant to
             count, or cannot be put back.
         returns: ``gradient``, ``surrogate`` or ``grad`` (what it leaves in ``.grad``), where what
@@ -125,6 +140,7 @@ def check_estimator(
         NotAGradient: if there is no gradient to be read.
         NotSendable: if several processes are to run paths, and the estimator cannot be pickled.
         ChildProcessError: if these processes go on dying.
+        BeyondRange, BeyondSpread: for samples that are not as ``bounds`` or ``sd`` says.
         TypeError, ValueError: for an exact gradient that does not fit.
 
     Reference: the estimator's mean is sum over draws of p(draw) g(draw) by definition. Williams
@@ -135,23 +151,30 @@ def check_estimator(
     check_batch(batch)
     workers = Workers(jobs)
     check_sampling(draws=draws, alpha=alpha, rarest=rarest, seed=seed)
+    check_known(bounds, sd, is_used=draws > 0)
+    check_half_length(half_length, is_used=objective is not None and draws > 0)
     label = name or str(getattr(estimate, "__qualname__", type(estimate).__name__))
     estimator = Estimator(estimate, inputs, wrt=wrt, reset=reset, returns=returns)
     _check_estimand(exact, objective, exact_error, fast)
     with telling(progress, paths) as listener:
         estimator.listener = listener
-        if objective is None:
-            estimand = exact_gradient(exact, estimator, exact_error=exact_error)
-        else:
-            estimand = gradient_of_objective(
-                objective,
-                estimator,
-                paths=paths,
-                reset=reset,
-                precision=precision,
-                fast=fast,
-                seed=seed,
-            )
+        try:
+            if objective is None:
+                estimand = exact_gradient(exact, estimator, exact_error=exact_error)
+            else:
+                estimand = gradient_of_objective(
+                    objective,
+                    estimator,
+                    paths=paths,
+                    reset=reset,
+                    precision=precision,
+                    fast=fast,
+                    seed=seed,
+                )
+        except (UnsupportedDraw, TooManyPaths) as error:
+            if objective is None or not draws:
+                raise
+            return _repeatable(_sample_both(label, estimator, given, error), given, estimator)
         _check_entries(estimand.value)
         try:
             shared = None if jobs == 1 else workers
@@ -166,7 +189,7 @@ def check_estimator(
             if listener is not None:
                 listener.sample(draws)
             estimand = _finitely_measured(estimand)
-            samples = _sample(estimator, estimand, draws, alpha, rarest, seed, precision)
+            samples = _sample(estimator, estimand, given)
             seconds = time.perf_counter() - started
             report = report_on_samples(label, estimand, samples, seconds, str(error))
             return _repeatable(_along(report, estimator), given, estimator)
@@ -178,6 +201,9 @@ def _repeatable(
 ) -> EstimatorReport:
     """The report, with the seed of samples or direction, and the lines that repeat the check."""
     seed = given["seed"] if report.method == "sampled" else None
+    if report.seed is not None:  # directions are drawn from it
+        seed = report.seed
+        given = {**given, "seed": seed}
     if isinstance(estimator.project, Projection):
         seed = estimator.project.direction.seed
         given = {**given, "seed": seed}
@@ -188,16 +214,27 @@ def _repeatable(
     )
 
 
-def _sample(
-    estimator: Estimator,
-    estimand: Estimand,
-    draws: int,
-    alpha: float,
-    rarest: float | None,
-    seed: int | None,
-    precision: float,
-) -> Samples:
+def _sample_both(
+    name: str, estimator: Estimator, given: Mapping[str, Any], refused: Exception
+) -> EstimatorReport:
+    """The report on an estimator whose objective was refused, and is sampled as well."""
+    refuse_known(given["bounds"], given["sd"])
+    options = ("draws", "alpha", "rarest", "seed", "precision", "reset", "half_length", "fast")
+    return check_sampled_objective(
+        name,
+        given["objective"],
+        estimator,
+        **{key: given[key] for key in options},
+        why=str(refused.__cause__ or refused),
+    )
+
+
+def _sample(estimator: Estimator, estimand: Estimand, given: Mapping[str, Any]) -> Samples:
     """Samples of an estimator that cannot be enumerated, and the test of their mean."""
+    if estimator.project is not None:
+        refuse_known(given["bounds"], given["sd"])
+    known = known_spread(given["bounds"], given["sd"], estimand.value)
+    precision, seed = given["precision"], given["seed"]
     with (
         estimator.restoring_state(generators=False),
         Handling(*estimator.roots) as handling,
@@ -205,9 +242,10 @@ def _sample(
         return sample(
             estimator,
             estimand.value,
-            draws=draws,
-            alpha=alpha,
-            rarest=rarest,
+            draws=given["draws"],
+            alpha=given["alpha"],
+            rarest=given["rarest"],
+            known=known,
             exact_error=estimand.error,
             doubt=_doubt(estimand, precision),
             seed=seed,

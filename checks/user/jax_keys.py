@@ -118,6 +118,26 @@ class FreshKeys:
         return np.asarray(found) if isinstance(value, np.ndarray) else found
 
 
+class SeveralKeys:
+    """The keys of several functions, each folded with the number of the sample."""
+
+    def __init__(self, *several: FreshKeys) -> None:
+        self._several = several
+        self.count = sum(each.count for each in several)
+
+    def __enter__(self) -> SeveralKeys:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for each in self._several:
+            each.__exit__(*error)
+
+    def renew(self, sample: int) -> None:
+        """Fold each key with the number of a sample."""
+        for each in self._several:
+            each.renew(sample)
+
+
 @functools.cache
 def _folding(jax: Any) -> Callable[[Any, Any], Any]:
     """Folds keys with a number; compiled once, since to trace it takes milliseconds."""

@@ -49,7 +49,7 @@ def gradient_of_objective(
         TypeError, ValueError: for goals that do not fit the parameters.
     """
     parameters = differentiated_by(estimator)
-    goals = _goals(objective, parameters.leaves)
+    goals = goals_of(objective, parameters.leaves)
     direction = Direction.draw(parameters.leaves, seed) if fast else None
     means = []
     for name, (function, leaves) in goals.items():
@@ -73,8 +73,7 @@ def gradient_of_objective(
         except (UnsupportedDraw, TooManyPaths) as refused:
             which = f"the objective of {name}" if name else "the objective"
             raise type(refused)(
-                f"{which} cannot be enumerated, as it must be even where the estimator is "
-                f"sampled: {refused}; {_instead(refused)}"
+                f"{which} cannot be enumerated: {refused}; {_instead(refused)}"
             ) from refused
     if direction is not None:
         estimator.project = direction.projection(goals)
@@ -84,13 +83,16 @@ def gradient_of_objective(
 
 def _instead(refused: Exception) -> str:
     """What to do where an objective cannot be enumerated."""
+    sampled = (
+        "pass draws= to sample it and the estimator along random directions, or exact= instead"
+    )
     if isinstance(refused, TooManyPaths):
         return (
-            "pass exact= instead, or check a smaller problem (the first two sentences, two steps "
+            f"{sampled}, or check a smaller problem (the first two sentences, two steps "
             "of an episode, a batch of two): a bias that comes from the code is there as well"
         )
     return (
-        "pass exact= instead (in closed form, or by quadrature), or draw from a few outcomes in "
+        f"{sampled} (in closed form, or by quadrature), or draw from a few outcomes in "
         "its place: a bias that comes from the code is there as well"
     )
 
@@ -138,7 +140,7 @@ def _joined(means: list[MeanGradient], note: str) -> Estimand:
     )
 
 
-def _goals(objective: Any, leaves: Mapping[str, Any]) -> Goals:
+def goals_of(objective: Any, leaves: Mapping[str, Any]) -> Goals:
     """Each objective with its parameters.
 
     Raises:

@@ -24,7 +24,8 @@ from ..sequential.betting import RunningMoments
 from ..sequential.mean_result import MeanTestResult
 from ..sequential.mean_test import MeanTest
 from ..sequential.wealth import CELLS, ROUNDINGS
-from .jax_keys import FreshKeys
+from .jax_keys import FreshKeys, SeveralKeys
+from .known_spread import KnownSpread
 from .rarity import Rarity
 from .sampled_generators import WATCHED, GeneratorStates, GeneratorWatch, seed_generators
 
@@ -35,6 +36,9 @@ BLOCKS = 64, 4096
 #: those of a fair coin do so by accident once in 1e13, and those of a coin of 0.02, which are rare
 #: and would have to keep time, once in a million.
 LOOKED, PERIODS = 16_384, 4
+
+#: Nobody said how far samples spread.
+NOTHING = KnownSpread()
 
 #: What is wrong where samples repeat each other, and what to do.
 DRAW = (
@@ -119,11 +123,12 @@ def sample(
     doubt: Mapping[str, np.ndarray] | float = 0.0,
     low: Mapping[str, np.ndarray] | float | None = None,
     high: Mapping[str, np.ndarray] | float | None = None,
+    known: KnownSpread = NOTHING,
     seed: int | None = None,
     coarsest: float = 0.0,
     perform: Callable[[Callable[[], Any], SampledRun], Any] | None = None,
     restore_state: Callable[[], object] | None = None,
-    keys: FreshKeys | None = None,
+    keys: FreshKeys | SeveralKeys | None = None,
 ) -> Samples:
     """Run an estimator until its mean is rejected, or for as many draws as there may be.
 
@@ -138,6 +143,7 @@ def sample(
             is sampled until a mean is rejected that may be off by so much more.
         low, high: between which each entry lies, for certain: nothing is learnt then, and the
             verdict is not conditional.
+        known: the same, or a standard deviation, as somebody said.
         seed: of the generators that PyTorch, NumPy and Python have of their own; they are as before
             afterwards, also if the estimator raises. None: they go on from where they are.
             Generators that the estimator has itself go on in either case.
@@ -150,6 +156,7 @@ def sample(
     Raises:
         TooFewDraws: for too few to test anything; before anything is run where that is known, after
             one run where its draws show it, and later only if later draws have rarer outcomes.
+        BeyondRange, BeyondSpread: for samples that spread farther than was said.
         RepeatedSamples: if all samples are equal, and not the exact gradient, if they come back in
             turn, or if a generator or a key is seen to be the same in each.
         ValueError: for arguments that are none, or gradients that do not fit.
@@ -164,8 +171,9 @@ def sample(
             exact_error=off,
             alpha=alpha,
             rarest=rarity.least,
-            low=None if low is None else _row(low, layout),
-            high=None if high is None else _row(high, layout),
+            low=known.low if low is None else _row(low, layout),
+            high=known.high if high is None else _row(high, layout),
+            sd=known.sd,
             groups=_groups(layout),
             precision=coarsest,
         )
@@ -178,7 +186,10 @@ def sample(
         stack.enter_context(seed_generators(None if seed is None else int(seed)))
         if keys is not None:
             stack.enter_context(keys)
-        return _Sampling(run, layout, tests, rarity, perform, restore_state, keys).finish(draws)
+        sampling = _Sampling(run, layout, tests, rarity, perform, restore_state, keys)
+        samples = sampling.finish(draws)
+    known.check(layout, layout.row(samples.variance))
+    return samples
 
 
 class _Sampling:
@@ -196,7 +207,7 @@ class _Sampling:
         rarity: Rarity,
         perform: Callable[[Callable[[], Any], SampledRun], Any] | None,
         restore_state: Callable[[], object] | None,
-        keys: FreshKeys | None,
+        keys: FreshKeys | SeveralKeys | None,
     ) -> None:
         self._run, self._layout, self._tests, self._rarity = run, layout, tests, rarity
         self._test, self._generators = tests[0], GeneratorStates()

@@ -236,10 +236,10 @@ class _MovedLeaves:
     def __init__(self, function: Function, leaves: Mapping[str, Any], eps: float) -> None:
         self._function = function
         # One that has two names is moved once: by way of both, its derivative is that of all of it.
-        once: dict[int, _Leaf] = {}
+        once: dict[int, MovableLeaf] = {}
         for name, leaf in leaves.items():
             if id(leaf) not in once:
-                once[id(leaf)] = _Leaf(name, leaf)
+                once[id(leaf)] = MovableLeaf(name, leaf)
         self._leaves = {name: once[id(leaf)] for name, leaf in leaves.items()}
         self._eps = max([eps, *(leaf.eps for leaf in self._leaves.values())], default=EPS)
         self._here: Value | None = None
@@ -288,7 +288,7 @@ class _MovedLeaves:
 
     def line_towards(self, towards: Mapping[str, np.ndarray]) -> Line:
         """Through here, in this direction."""
-        moving: dict[_Leaf, np.ndarray] = {}
+        moving: dict[MovableLeaf, np.ndarray] = {}
         for name, way in towards.items():
             leaf = self._leaves[name]
             moving[leaf] = moving[leaf] + way if leaf in moving else way
@@ -319,7 +319,7 @@ class _MovedLeaves:
         return line
 
 
-class _Leaf:
+class MovableLeaf:
     """An array or tensor, and what was in it.
 
     Raises:

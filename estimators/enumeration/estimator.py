@@ -49,6 +49,9 @@ class Listener(Protocol):
     def elsewhere(self, runs: int, behind: float) -> None:
         """Another process has run so many paths; this share of all is behind now, about."""
 
+    def sample(self, draws: int) -> None:
+        """From now on so many runs are samples, at most."""
+
 
 class UserFunction:
     """A user's function, called with its inputs, each time from the state that it was given in.

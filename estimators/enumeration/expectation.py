@@ -167,7 +167,7 @@ class ObjectiveGradient(UserFunction):
                 return dict.fromkeys(self._leaves)
             total = sum(terms)
             if self._look:
-                self.made_before.update(_leaves_made_before(total.grad_fn, start, self._leaves))
+                self.made_before.update(leaves_made_before(total.grad_fn, start, self._leaves))
             # Part of the graph may be somebody's own, who goes on using it.
             slopes = torch.autograd.grad(total, leaves, allow_unused=True, retain_graph=True)
         return {
@@ -176,7 +176,7 @@ class ObjectiveGradient(UserFunction):
         }
 
 
-def _leaves_made_before(root: Any, start: int, leaves: Mapping[str, Any]) -> dict[str, None]:
+def leaves_made_before(root: Any, start: float, leaves: Mapping[str, Any]) -> dict[str, None]:
     """Names of the leaves that are reached by nodes of a graph that were there before."""
     by_id = {id(leaf): name for name, leaf in leaves.items()}
     names: dict[str, None] = {}

@@ -211,6 +211,12 @@ class GradientLayout:
             start = stop
         self.size = start
 
+    def entry(self, where: int) -> tuple[str, tuple[int, ...]]:
+        """The parameter that a number of a row belongs to, and its place in that."""
+        name = next(key for key, part in self.parts.items() if where < part.stop)
+        place = np.unravel_index(where - self.parts[name].start, self.shapes[name])
+        return name, tuple(int(each) for each in place)
+
     def write(self, value: Mapping[str, Any], row: np.ndarray) -> set[str]:
         """Put gradients into a row, (P,); what is not there is zero. The names that were there.
 

@@ -103,16 +103,15 @@ class MovableInputs:
         inputs: as they are.
         chosen: arrays among them, by name.
 
-    ``leaves`` are the chosen arrays by name: themselves, or copies that stand for them.
+    ``leaves`` are the chosen arrays by name: themselves, or copies that stand for them; ``inputs``
+    is a list of the others as well, as they are.
     """
 
     def __init__(self, inputs: Sequence[Any], chosen: Mapping[str, InputArray]) -> None:
-        self._inputs = list(inputs)
+        self.inputs = list(inputs)
         self.leaves: dict[str, Any] = {}
         self._copies: dict[str, InputArray] = {}
-        places = collections.Counter(
-            id(leaf) for value in self._inputs for _, leaf in leaves(value)
-        )
+        places = collections.Counter(id(leaf) for value in self.inputs for _, leaf in leaves(value))
         for name, each in chosen.items():
             # What stands in two places moves in one of them.
             if _is_written_to(each.array) and places[id(each.array)] == 1:
@@ -123,7 +122,7 @@ class MovableInputs:
 
     def __call__(self) -> list[Any]:
         """The inputs of the next run, with the copies as they are now."""
-        inputs = list(self._inputs)
+        inputs = list(self.inputs)
         for place in {each.place for each in self._copies.values()}:
             others = {
                 each.keys: _like(each.array, self.leaves[name])
@@ -150,7 +149,7 @@ class MovableInputs:
 
     def _is_kept(self, one: InputArray, kept: Sequence[Any]) -> bool:
         """Whether an array, or a collection that it stands in, is among what is kept."""
-        way = {id(each) for each in _way(self._inputs[one.place], one.keys)}
+        way = {id(each) for each in _way(self.inputs[one.place], one.keys)}
         return any(id(value) in way or _share_memory(value, one.array) for value in kept)
 
 

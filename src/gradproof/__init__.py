@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from gradproof.checks.user.estimator import assert_unbiased, check_estimator
     from gradproof.checks.user.estimator_report import Biased, EstimatorReport
     from gradproof.checks.user.invariances import InvarianceReport, check_invariances
+    from gradproof.checks.user.known_spread import BeyondSpread
     from gradproof.checks.user.rarity import TooFewDraws
     from gradproof.checks.user.sampled import RepeatedSamples
     from gradproof.checks.user.surrogate import SurrogateReport, check_surrogate
@@ -52,6 +53,7 @@ __all__ = [
     "CLAIMS",
     "BackendMissing",
     "BeyondRange",
+    "BeyondSpread",
     "Biased",
     "Claim",
     "CorpusError",
@@ -105,6 +107,7 @@ _HOMES = {
     "gradproof.checks.evidence": ("Evidence", "NothingCompared"),
     "gradproof.checks.user.surrogate": ("SurrogateReport", "check_surrogate"),
     "gradproof.checks.user.surrogate_runs": ("InputChanged",),
+    "gradproof.checks.user.known_spread": ("BeyondSpread",),
     "gradproof.checks.user.rarity": ("TooFewDraws",),
     "gradproof.checks.user.sampled": ("RepeatedSamples",),
     "gradproof.checks.user.invariances": ("InvarianceReport", "check_invariances"),

@@ -448,3 +448,45 @@ def test_several_processes_print_the_same(tmp_path):
     assert refused.exit_code == 2
     assert "raised KeyError: 'all two'" in refused.stderr
     assert "in a worker: process" in refused.stderr
+
+
+BOTH_SAMPLED = """
+import numpy as np
+
+rng = np.random.default_rng()
+inputs = (np.array([0.5, -1.0]),)
+
+def objective(theta): return float(((theta + rng.standard_normal(2)) ** 2).sum())
+def minus(theta):
+    if (abs(theta) > 2.0).any():
+        raise ArithmeticError("outside")
+    return -2.0 * (theta + rng.standard_normal(2))
+def uniform(theta): return 2.2 * (theta + rng.uniform(-1.0, 1.0, 2))
+def exact(theta): return 2.0 * theta
+"""
+
+
+def test_an_objective_is_sampled_too(tmp_path, monkeypatch):
+    """Along directions, which is said; and a place where the estimator fails is named."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "both.py").write_text(BOTH_SAMPLED, encoding="utf-8")
+    command = ["both.py:minus", "--objective", "objective", "--draws", "2500", "--rarest", "0.02"]
+    found = run(*command)
+    assert found.exit_code == 1
+    assert "refuted along 2 random directions, averaged over segments" in found.stdout
+    found = run(*command, "--half-length", "3")
+    assert found.exit_code == 2
+    assert "pass --half-length below 3" in found.stderr
+
+
+def test_what_is_known_of_the_spread_is_an_option(tmp_path, monkeypatch):
+    """Then nothing is learnt."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "both.py").write_text(BOTH_SAMPLED, encoding="utf-8")
+    command = ["both.py:uniform", "--exact", "exact", "--draws", "4000"]
+    for known in (["--bounds", "-6", "6"], ["--sd", "1.28"]):
+        found = run(*command, *known)
+        assert found.exit_code == 1, found.output
+        assert "refuted" in found.stdout
+    found = run(*command, "--bounds", "-2.5", "2.5")
+    assert "beyond the range" in found.stderr

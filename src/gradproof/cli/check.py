@@ -56,6 +56,25 @@ def _file_options(command: Callable[..., None]) -> Callable[..., None]:
     help="Probability of a false alarm, of a sampled verdict.",
 )
 @click.option(
+    "--rarest",
+    type=click.FloatRange(0.0, 1.0, min_open=True, max_open=True),
+    show_default="0.001, or what is seen of the draws",
+    help="Least probability of an outcome that a sampled verdict allows for.",
+)
+@click.option(
+    "--bounds",
+    type=(float, float),
+    metavar="LOW HIGH",
+    help="Between which every entry of one estimate lies: no range is learnt from samples then.",
+)
+@click.option("--sd", type=float, help="Instead, what no entry's standard deviation exceeds.")
+@click.option(
+    "--half-length",
+    type=float,
+    show_default="by the noise",
+    help="Of segments, where an objective is sampled too: how far parameters are moved.",
+)
+@click.option(
     "--fast",
     is_flag=True,
     help="Compare one random direction instead of each entry; with an objective only.",
@@ -84,6 +103,10 @@ def command(
     paths: int,
     draws: int,
     alpha: float,
+    rarest: float | None,
+    bounds: tuple[float, float] | None,
+    sd: float | None,
+    half_length: float | None,
     fast: bool,
     seed: int | None,
     jobs: int,
@@ -110,14 +133,26 @@ def command(
 
     With --draws an estimator that cannot be enumerated, since it draws normal numbers or too much
     at once, is sampled until its mean is refuted or there are as many draws. What is printed says
-    what the verdict rests on; a bound is the smallest bias that would have been seen then.
+    what the verdict rests on; a bound is the smallest bias that would have been seen then. An
+    objective that cannot be enumerated is sampled as well, and slopes are compared along three
+    random directions, on segments around the parameters.
 
     Exit status: 0 if it is unbiased, 1 if not, or if rounding hides it, 2 if it
     cannot be checked, 130 if it was interrupted.
     """
     from . import check_run
 
-    limits = {"paths": paths, "draws": draws, "alpha": alpha, "fast": fast, "seed": seed}
-    limits["jobs"] = jobs
+    limits = {
+        "paths": paths,
+        "draws": draws,
+        "alpha": alpha,
+        "rarest": rarest,
+        "bounds": bounds,
+        "sd": sd,
+        "half_length": half_length,
+        "fast": fast,
+        "seed": seed,
+        "jobs": jobs,
+    }
     outputs = check_run.Outputs(json_file, html_file, figure, entry, preset)
     check_run.run(target, new_file, names, limits, outputs, show_traceback)

@@ -234,7 +234,9 @@ def blame(error: BaseException, target: str, module: types.ModuleType) -> str:
     notes = "".join(f"; {note}" for note in getattr(error, "__notes__", ()))
     # The library's arguments are the command's options.
     said = (said + notes).replace("fast=True", "--fast")
-    said = re.sub(rf"\b({'|'.join(GIVEN)}|paths|draws)=(?![\w'\"])", r"--\1", said)
+    said = said.replace("half_length=", "half-length=")
+    options = "|".join((*GIVEN, "paths", "draws", "rarest", "bounds", "sd", "half-length"))
+    said = re.sub(rf"\b({options})=(?![\w'\"])", r"--\1", said)
     return f"{place}: {kind}{said}" + ("" if ours else "; --traceback shows more")
 
 

@@ -180,7 +180,7 @@ def test_an_objective_that_cannot_be_enumerated_says_what_to_do():
         check_estimator(lambda theta: theta, [theta], objective=many)
     with pytest.raises(TooManyPaths, match="check a smaller problem"):
         check_estimator(lambda theta: theta, [theta], objective=many, paths=9)
-    with pytest.raises(UnsupportedDraw, match=r"pass exact= instead \(in closed form, or by"):
+    with pytest.raises(UnsupportedDraw, match=r"pass draws= to sample it.*or exact= instead \(in"):
         check_estimator(
             lambda theta: theta,
             [theta],
