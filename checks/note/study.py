@@ -211,6 +211,7 @@ class Study:
         names: list[str],
         *,
         extra: float = 0.0,
+        moved: float = 0.0,
         signal: Mapping[str, float] | None = None,
     ) -> list[Comparison]:
         """A comparison for each parameter, bounded by what rounding can do there."""
@@ -219,7 +220,7 @@ class Study:
                 name,
                 gradient[name],
                 expected[name],
-                self.reference.bound(name, extra),
+                self.reference.bound(name, extra, moved),
                 self.name,
                 signal=signal[name] if signal else None,
             )

@@ -17,11 +17,9 @@ from gradproof.estimators.baselines.noise import kept
 from gradproof.estimators.baselines.protocol import BaselineBatch
 from gradproof.estimators.note import estimate_moments
 from gradproof.estimators.note.bench import Bench
-from gradproof.estimators.note.exact import Reference
 from gradproof.estimators.note.forms import FORMS
 from gradproof.estimators.note.parabola import Quadratics, quadratics
 from gradproof.estimators.note.subject import Subject
-from gradproof.estimators.note.value_bounds import PASSES
 from gradproof.reference_models.model import group_of
 from gradproof.reference_models.ops import Array
 
@@ -350,21 +348,16 @@ def _mean(
             what = "the mean, where the random numbers that B draws depend on the draw"
             return [Comparison(what, 1, 0.0, 0.0, 0.0, study.name)]
         extra = largest + abs(own.shift) + float(np.abs(study.reference.loss).max())
-        # In single precision B moves by its rounding, and the mean by that times the score.
-        extra += min(float(spreads.max()), bound) / _rounding(study.reference)
         return study.compare_gradient(
             dict(enumerated(own, groups).mean),
             dict(study.reference.gradient),
             study.names(*groups),
             extra=extra,
+            # In single precision B moves by its rounding, and the mean by that times the score.
+            moved=min(float(spreads.max()), bound),
         )
 
     return look
-
-
-def _rounding(known: Reference) -> float:
-    """What of ``extra`` is in the bound of an entry, in units of the score."""
-    return known.unit * PASSES * known.forward.operations * (2.0 + known.forward_q.largest)
 
 
 def _alone(own: CustomBaseline) -> Callable[[Study], list[Comparison]]:

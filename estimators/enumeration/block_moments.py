@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from .block import BlockRun, NotBatchable
-from .blocks import Block, blocks
 from .estimator import Estimator
 from .gradients import GradientLayout
 from .handling import Handling
 from .moments import Moments
+from .path_blocks import Block, blocks
 from .rounding import ROUNDINGS
 from .run import Choice, Path, run_numbers
 

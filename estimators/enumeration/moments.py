@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from .blocks import Block
 from .gradients import GradientLayout
 from .outcomes import EPS
+from .path_blocks import Block
 from .run import Choice, NotReproducible, Path
 
 #: Paths whose gradients are added up at once, and the numbers that these may come to: two

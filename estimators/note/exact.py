@@ -58,7 +58,7 @@ class Reference:
         if self.subject is not None:
             check_independent(self.subject)
 
-    def bound(self, name: str, extra: float = 0.0) -> float:
+    def bound(self, name: str, extra: float = 0.0, moved: float = 0.0) -> float:
         """Largest error that rounding can make in one entry of parameter ``name``'s estimate.
 
         u * 4R * (2 + M) * sum_n [ max(|L| + |log q| + 1 + |extra|) S + D ]: the weight of the score
@@ -68,12 +68,14 @@ class Reference:
 
         Args:
             extra: what else the weight of the score contains, |B| say.
+            moved: what else the weight may be off by, which goes by the score alone.
         """
         log_q = np.where(np.isfinite(self.log_q), self.log_q, 0.0)
         weight = np.abs(self.loss) + np.abs(log_q) + 1.0 + abs(extra)
         score, pathwise = self.sizes(self.score, name), self.sizes(self.pathwise, name)
         size = float((weight.max(axis=1) * score + pathwise).sum())
-        return self.unit * PASSES * self.forward.operations * (2.0 + self.forward_q.largest) * size
+        rounding = self.unit * PASSES * self.forward.operations * (2.0 + self.forward_q.largest)
+        return rounding * size + moved * float(_largest(self.score[name]).sum())
 
     def sizes(self, table: Mapping[str, np.ndarray], name: str) -> np.ndarray:
         """What is added up on the way to parameter ``name``'s score or pathwise gradient, (N,).
@@ -84,12 +86,9 @@ class Reference:
         Args:
             table: ``score`` or ``pathwise``.
         """
-        largest = {
-            key: np.abs(array).max(axis=tuple(range(1, array.ndim))) for key, array in table.items()
-        }
-        return np.asarray(
-            largest[name] + self._largest_parameter * np.max(list(largest.values()), axis=0)
-        )
+        largest = {key: _largest(array) for key, array in table.items()}
+        of_all = np.max(list(largest.values()), axis=0)
+        return np.asarray(largest[name] + self._largest_parameter * of_all)
 
     @functools.cached_property
     def _largest_parameter(self) -> float:
@@ -108,6 +107,11 @@ class Reference:
     def value_bound(self) -> float:
         """Largest error that rounding can make in one value of log q or L: u R (1 + M)."""
         return self.unit * self.forward.operations * (1.0 + self.forward.largest)
+
+
+def _largest(array: np.ndarray) -> np.ndarray:
+    """The largest magnitude of each sentence, (N,)."""
+    return np.asarray(np.abs(array).max(axis=tuple(range(1, array.ndim))))
 
 
 # What overflows on the way to L and log q is found in them, and named; and autograd's derivative of

@@ -8,10 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradproof.estimators.enumeration import block
-from gradproof.estimators.enumeration import blocks as blocks_file
+from gradproof.estimators.enumeration import block, path_blocks
 from gradproof.estimators.enumeration.block import BlockRun, NotBatchable, Rows
-from gradproof.estimators.enumeration.blocks import blocks
+from gradproof.estimators.enumeration.path_blocks import blocks
 from gradproof.estimators.enumeration.run import TooManyPaths
 
 
@@ -78,11 +77,11 @@ TREES = st.builds(
 @pytest.fixture
 def small_blocks(monkeypatch):
     """Blocks of six rows at most, and rows that go any way they like."""
-    monkeypatch.setattr(blocks_file, "MOST_ROWS", 6)
+    monkeypatch.setattr(path_blocks, "MOST_ROWS", 6)
     monkeypatch.setattr(block, "MOST_ROWS", 6)
     monkeypatch.setattr(block, "FEWEST", 0)
-    monkeypatch.setattr(blocks_file, "WORTHWHILE", 1)
-    monkeypatch.setattr(blocks_file, "FEWEST_RUNS", 1000)
+    monkeypatch.setattr(path_blocks, "WORTHWHILE", 1)
+    monkeypatch.setattr(path_blocks, "FEWEST_RUNS", 1000)
 
 
 @pytest.mark.usefixtures("small_blocks")
@@ -97,6 +96,7 @@ def test_every_path_comes_once_in_order():
         assert rows == [path for each in found for path in each.gradients["path"]]
         assert sorted(rows) == sorted(path for path, _ in exact)
         weights = np.concatenate([each.weights for each in found])
+        # Five products of probabilities, in one order and in the other.
         assert dict(zip(rows, weights, strict=True)) == pytest.approx(dict(exact), rel=1e-12)
         assert max(len(each.numbers) for each in found) <= 6 * 5 * 5
 

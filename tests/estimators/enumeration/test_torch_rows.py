@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gradproof import check_estimator
-from gradproof.estimators.enumeration import block, block_moments, blocks
+from gradproof.estimators.enumeration import block, block_moments, path_blocks
 from gradproof.estimators.enumeration.block import NotBatchable
 
 torch = pytest.importorskip("torch")
@@ -25,7 +25,7 @@ def few_paths_too(monkeypatch):
 def any_way(monkeypatch):
     """Rows may go as many ways as they like, though it is no faster."""
     monkeypatch.setattr(block, "FEWEST", 0)
-    monkeypatch.setattr(blocks, "FEWEST_RUNS", 1000)
+    monkeypatch.setattr(path_blocks, "FEWEST_RUNS", 1000)
 
 
 def logits(count=4, rows=None):
@@ -173,9 +173,10 @@ def same(one, other):
     assert (one.paths, one.draws, one.verdict) == (other.paths, other.draws, other.verdict)
     for key, mean in other.mean.items():
         scale = 1.0 + np.abs(mean).max()
-        np.testing.assert_allclose(one.mean[key], mean, atol=1e-14 * scale, rtol=0)  # roundings
+        np.testing.assert_allclose(one.mean[key], mean, atol=1e-14 * scale, rtol=0)  # 45 steps
         variance = other.variance[key]
         scale = 1.0 + np.abs(variance).max()
+        # Of squares, so that ten times as many steps are allowed.
         np.testing.assert_allclose(one.variance[key], variance, atol=1e-13 * scale, rtol=0)
 
 
