@@ -61,10 +61,11 @@ class Reference:
     def bound(self, name: str, extra: float = 0.0, moved: float = 0.0) -> float:
         """Largest error that rounding can make in one entry of parameter ``name``'s estimate.
 
-        u * 4R * (2 + M) * sum_n [ max(|L| + |log q| + 1 + |extra|) S + D ]: the weight of the score
-        at its largest over the labels, S and D of :meth:`sizes` for the score and the pathwise
-        gradient; M, the largest magnitude on the way to log q, because exp turns its error into a
-        relative one of q.
+        u * 4R * (2 + M) * sum_n [ max(|L| + |log q| + 1 + |extra|) max|s| + max|d| ]: the weight
+        of the score, the score s and the pathwise gradient d at their largest over the labels; M,
+        the largest magnitude on the way to log q, because exp turns its error into a relative one
+        of q. And u * R * sum_n [ max(|L| + |log q| + 1 + |extra|) S + D ], with S and D of
+        :meth:`cancelled`: what may be left of terms that cancel.
 
         Args:
             extra: what else the weight of the score contains, |B| say.
@@ -72,23 +73,24 @@ class Reference:
         """
         log_q = np.where(np.isfinite(self.log_q), self.log_q, 0.0)
         weight = np.abs(self.loss) + np.abs(log_q) + 1.0 + abs(extra)
-        score, pathwise = self.sizes(self.score, name), self.sizes(self.pathwise, name)
-        size = float((weight.max(axis=1) * score + pathwise).sum())
-        rounding = self.unit * PASSES * self.forward.operations * (2.0 + self.forward_q.largest)
-        return rounding * size + moved * float(_largest(self.score[name]).sum())
+        weight = weight.max(axis=1)
+        score, pathwise = _largest(self.score[name]), _largest(self.pathwise[name])
+        size = float((weight * score + pathwise).sum())
+        left = float((weight * self.cancelled(self.score) + self.cancelled(self.pathwise)).sum())
+        rounding = self.unit * self.forward.operations
+        grown = PASSES * (2.0 + self.forward_q.largest)
+        return rounding * (grown * size + left) + moved * float(score.sum())
 
-    def sizes(self, table: Mapping[str, np.ndarray], name: str) -> np.ndarray:
-        """What is added up on the way to parameter ``name``'s score or pathwise gradient, (N,).
+    def cancelled(self, table: Mapping[str, np.ndarray]) -> np.ndarray:
+        """How large terms may be that cancel on the way to some parameter's gradient, (N,).
 
-        Its largest entry, and besides the largest of any parameter, times the largest parameter:
-        terms of that size may cancel on the way to this one, and leave their rounding.
+        The largest gradient of any parameter, times the largest parameter.
 
         Args:
             table: ``score`` or ``pathwise``.
         """
-        largest = {key: _largest(array) for key, array in table.items()}
-        of_all = np.max(list(largest.values()), axis=0)
-        return np.asarray(largest[name] + self._largest_parameter * of_all)
+        of_all = np.max([_largest(array) for array in table.values()], axis=0)
+        return np.asarray(self._largest_parameter * of_all)
 
     @functools.cached_property
     def _largest_parameter(self) -> float:

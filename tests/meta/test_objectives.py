@@ -244,7 +244,7 @@ def test_a_slope_of_the_reference_that_is_wrong_is_refuted(scene, kind, part, wh
 @pytest.mark.parametrize("check", ["gradient.phi_theta/batch-form", "constant.theano/held"])
 def test_a_bound_wider_than_the_signal_does_not_hold(scene, check):
     """A bound that would let anything pass is no evidence, however small the error is."""
-    scene.replace(Reference, "bound", lambda known, name, extra=0.0: 1e6)
+    scene.replace(Reference, "bound", lambda known, name, extra=0.0, moved=0.0: 1e6)
     found = scene.run(check)
     assert found.verdict == UNDECIDED
     assert not found.crash
@@ -255,7 +255,7 @@ def test_a_bound_wider_than_the_signal_does_not_hold(scene, check):
 @pytest.mark.parametrize("check", ["gradient.phi_theta/batch-form", "constant.theano/held"])
 def test_a_bound_of_nothing_is_not_met(scene, check):
     """Without roundings allowed for, right estimators are refuted: the bound is in use."""
-    scene.replace(Reference, "bound", lambda known, name, extra=0.0: 0.0)
+    scene.replace(Reference, "bound", lambda known, name, extra=0.0, moved=0.0: 0.0)
     assert scene.run(check, *kinds_of(check)).verdict == REFUTED
 
 

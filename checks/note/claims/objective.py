@@ -135,13 +135,13 @@ def slopes(study: Study) -> list[Comparison]:
             along = np.tensordot(table, direction, axes=direction.ndim)
             signal = float(np.abs(table).sum(axis=tuple(range(2, table.ndim))).max())
             of_all = exact.score if what == "score" else exact.pathwise
-            size = signal + array.size * float(exact.sizes(of_all, name).max())
+            left = array.size * float(exact.cancelled(of_all).max()) / PASSES
             comparisons.append(
                 compare(
                     f"{what} by {name} along a direction",
                     along,
                     of_step,
-                    bound * (1.0 + exact.forward.largest) * size,
+                    bound * ((1.0 + exact.forward.largest) * signal + left),
                     study.name,
                     signal=signal,
                 )

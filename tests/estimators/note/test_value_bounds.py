@@ -113,8 +113,10 @@ def test_the_bound_is_smaller_than_what_it_bounds(case):
     known = reference(subject.replace(parameters=wide))
     log_q = np.where(np.isfinite(known.log_q), known.log_q, 0.0)
     for name in wide:
-        size = (np.abs(known.loss) + np.abs(log_q) + 1.0).max() * np.abs(known.score[name]).max()
-        size = known.loss.shape[0] * (size + np.abs(known.pathwise[name]).max())
+        weight = (np.abs(known.loss) + np.abs(log_q) + 1.0).max()
+        score = np.abs(known.score[name]).max() + known.cancelled(known.score).max()
+        pathwise = np.abs(known.pathwise[name]).max() + known.cancelled(known.pathwise).max()
+        size = known.loss.shape[0] * (weight * score + pathwise)
         assert known.bound(name) <= 1e-6 * size  # a millionth, as the name says
 
 
@@ -124,4 +126,8 @@ def test_the_bound_grows_with_its_parts():
     assert PASSES == 4
     assert known.bound("w.bias", extra=10.0) > known.bound("w.bias")
     assert known.bound("w.bias", extra=-10.0) == known.bound("w.bias", extra=10.0)
-    assert known.bound("phi.table", extra=10.0) == known.bound("phi.table")  # its score is zero
+    # The score of phi is zero, and what it may be in the bound is what may be left of others.
+    scores = sum(float(np.abs(known.score["w.bias"][row]).max()) for row in range(2))
+    grown = known.bound("phi.table", extra=10.0) - known.bound("phi.table")
+    assert 0.0 < grown < 0.5 * (known.bound("w.bias", extra=10.0) - known.bound("w.bias")), scores
+    assert known.bound("w.bias", moved=1.0) == known.bound("w.bias") + scores
