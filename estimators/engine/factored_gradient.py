@@ -272,11 +272,12 @@ def _outer_inner(first: OuterProducts, second: OuterProducts) -> Tensor:
 def _gram(first: Tensor, second: Tensor) -> Tensor:
     """Inner products of vectors j and j': (N, M or 1, J, J')."""
     n, m, j, width = first.shape
-    if j == 1 and second.shape[2] == 1:
-        return (first * second).sum(-1, keepdim=True)
     if second.shape[1] != m:
+        if j == 1 and second.shape[2] == 1:
+            return (first * second).sum(-1, keepdim=True)
         return first @ second.mT
-    # One product of three axes: of four, PyTorch would copy what it transposes.
+    # One product of three axes: of four, PyTorch would copy what it transposes. Of single vectors,
+    # which may be whole gradients, it takes half the time of entries multiplied and then summed.
     gram = first.reshape(n * m, j, width).bmm(second.reshape(n * m, -1, width).mT)
     return gram.reshape(n, m, j, -1)
 

@@ -41,8 +41,8 @@ class GeneralBlock:
         log_q = model.log_q(self._ops, given, batch)
         self._values = log_q.detach()
         drawn = self._one_hot([0] * batch.n).unsqueeze(0)
-        self._score_of = self._names_reached(log_q, leaves)
-        self._pathwise_of = self._names_reached(model.loss(self._ops, given, batch, drawn), leaves)
+        self._score_of = _names_reached(log_q, leaves)
+        self._pathwise_of = _names_reached(model.loss(self._ops, given, batch, drawn), leaves)
 
     def gradients_at(self, labels: Sequence[int]) -> LabelGradients:
         """Log q, L (if any gradient of it is wanted) and their gradients at these labels."""
@@ -105,8 +105,16 @@ class GeneralBlock:
         eye = self._torch.eye(self._model.classes, dtype=self._values.dtype)
         return eye[list(labels)]
 
-    def _names_reached(self, value: Tensor, leaves: Mapping[str, Tensor]) -> list[str]:
-        if not value.requires_grad:
-            return []
-        found = self._torch.autograd.grad(value.sum(), list(leaves.values()), allow_unused=True)
-        return [name for name, each in zip(leaves, found, strict=True) if each is not None]
+
+def _names_reached(value: Tensor, leaves: Mapping[str, Tensor]) -> list[str]:
+    """The leaves that a value was computed from, read off its graph: no gradient is formed."""
+    reached: set[int] = set()
+    seen = {None}  # what stands for a path that needs no gradient
+    waiting = [value.sum().grad_fn]  # of the sum: a value may be a leaf, which has no node
+    while waiting:
+        node = waiting.pop()
+        if node not in seen:
+            seen.add(node)
+            reached.add(id(getattr(node, "variable", None)))  # what a leaf's own node has
+            waiting += [before for before, _ in node.next_functions]
+    return [name for name, leaf in leaves.items() if id(leaf) in reached]

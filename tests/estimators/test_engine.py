@@ -20,7 +20,7 @@ from gradproof.estimators.engine import (
 )
 from gradproof.estimators.engine.accumulate import structured_plan, table
 from gradproof.estimators.engine.entries import entries
-from gradproof.estimators.engine.general import GeneralBlock
+from gradproof.estimators.engine.general import GeneralBlock, _names_reached
 from gradproof.estimators.engine.structured import StructuredBlock
 from gradproof.estimators.engine.tape import ParameterHandle, Tape
 from gradproof.estimators.note.exact import reference
@@ -355,6 +355,28 @@ def test_a_model_without_layers_takes_the_general_way(torch):
     subject = _with(Opaque, 5)
     assert accumulate.structured_where_possible(torch, subject).kind is GeneralBlock
     assert_same(moments_table(subject), reference(subject))
+
+
+def test_the_parameters_that_a_value_was_computed_from(torch):
+    """By way of others, of two uses, or the value itself; not what was held, or is not there."""
+    a, b, c = (torch.ones(2, requires_grad=True) for _ in range(3))
+    leaves = {"a": a, "b": b, "c": c}
+    assert _names_reached((a.exp() * b).sum() + b.detach() * a[0], leaves) == ["a", "b"]
+    assert _names_reached(c.detach() + b, leaves) == ["b"]
+    assert _names_reached(c, leaves) == ["c"]
+    assert _names_reached(torch.ones(2), leaves) == []
+
+
+@pytest.mark.parametrize("wrong", [0.0, 1.01])
+def test_a_wrong_product_of_whole_gradients_is_seen(wrong, monkeypatch):
+    """Squared norms of gradients that are formed, against the witness."""
+    from gradproof.estimators.engine import factored_gradient
+
+    gram = factored_gradient._gram
+    monkeypatch.setattr(factored_gradient, "_gram", lambda *both: wrong * gram(*both))
+    subject = _with(Opaque, 5)
+    with pytest.raises(AssertionError, match="score"):
+        assert_same(moments_table(subject), reference(subject))
 
 
 @dataclasses.dataclass(frozen=True)
