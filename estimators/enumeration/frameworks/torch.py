@@ -33,6 +33,7 @@ from ..torch_modes import not_hidden
 from .framework import GeneratorFramework, handle, handle_in_runs, refuse, unsupported_message
 from .torch_compile import COMPILER, run_as_written, tell_script
 from .torch_imports import LateImports
+from .torch_randint import RandintLike, whole_numbers
 from .torch_rows import ROWS, RowDraws
 from .torch_transforms import Transforms
 
@@ -290,7 +291,7 @@ def _handle_random(handler: Callable[..., Any], seed: Callable[..., Any]) -> Cal
     return random_
 
 
-class _Draws:
+class _Draws(RandintLike):
     """What answers for PyTorch's functions; their arguments are theirs, after the run."""
 
     def __init__(self, torch: Any, kind: GeneratorAccess) -> None:
@@ -443,19 +444,11 @@ class _Draws:
     def randint(self, run: Run, *args: Any, generator: Any = None, **kwargs: Any) -> Tensor:
         """Whole numbers, each as likely: (high, size) or (low, high, size)."""
         self.begin(run, generator, "torch.randint")
-        given, out = [*args], kwargs.pop("out", None)
-        size = tuple(kwargs.pop("size") if "size" in kwargs else given.pop())
-        bounds = [*given, *(kwargs.pop(name) for name in ("low", "high") if name in kwargs)]
-        low, high = map(int, bounds if len(bounds) == 2 else (0, *bounds))
+        out = kwargs.pop("out", None)
+        low, high, size, made = whole_numbers(args, kwargs)
         drawn = self._uniform(run, low, high, math.prod(size), "torch.randint")
-        made = {"dtype": self._torch.long, **{k: v for k, v in kwargs.items() if v is not None}}
+        made = {"dtype": self._torch.long, **made}
         return _write_out(self._torch.tensor(drawn, **made).reshape(size), out)
-
-    def randint_like(self, run: Run, input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        """The same, in the shape and type of another tensor."""
-        like = {"dtype": input.dtype, "device": input.device}
-        given = {key: value for key, value in kwargs.items() if value is not None}
-        return self.randint(run, *args, size=tuple(input.shape), **{**like, **given})
 
     def random_(
         self, run: Run, tensor: Tensor, *bounds: int, generator: Any = None, **named: int

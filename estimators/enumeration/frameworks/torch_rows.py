@@ -16,6 +16,7 @@ What is still refused is run path by path, and some paths of each block are run 
 from __future__ import annotations
 
 import functools
+import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -24,6 +25,7 @@ import numpy as np
 
 from ..block import BlockRun, NotBatchable
 from ..gradients import ReturnedGradients, RowValues, items_of
+from .torch_randint import RandintLike, whole_numbers
 
 #: A tensor of PyTorch.
 Tensor = Any
@@ -341,7 +343,7 @@ def _rows_mode(torch: Any) -> Callable[[TensorRows], Any]:
     return RowsMode
 
 
-class RowDraws:
+class RowDraws(RandintLike):
     """What answers for PyTorch's functions that draw; their arguments are theirs, after the run.
 
     Args:
@@ -423,20 +425,10 @@ class RowDraws:
         """Whole numbers, each as likely: (high, size) or (low, high, size)."""
         rows = _rows_of(run, kwargs.pop("out", None))
         self._begin(run, generator, "torch.randint")
-        given = [*args]
-        size = tuple(kwargs.pop("size") if "size" in kwargs else given.pop())
-        bounds = [*given, *(kwargs.pop(name) for name in ("low", "high") if name in kwargs)]
-        low, high = map(int, bounds if len(bounds) == 2 else (0, *bounds))
-        count = int(np.prod(size, dtype=np.int64))
-        drawn = low + self._uniform(run, high - low, count)
-        dtype = kwargs.get("dtype") or self._torch.long
-        return self._tensor(rows, drawn, size, kwargs.get("device")).to(dtype)
-
-    def randint_like(self, run: BlockRun, input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        """The same, in the shape and type of another tensor."""
-        like = {"dtype": input.dtype, "device": input.device}
-        given = {key: value for key, value in kwargs.items() if value is not None}
-        return self.randint(run, *args, size=tuple(input.shape), **{**like, **given})
+        low, high, size, made = whole_numbers(args, kwargs)
+        drawn = low + self._uniform(run, high - low, math.prod(size))
+        dtype = made.get("dtype", self._torch.long)
+        return self._tensor(rows, drawn, size, made.get("device")).to(dtype)
 
     def randperm(self, run: BlockRun, n: int, *, generator: Any = None, **kwargs: Any) -> Tensor:
         """The first n numbers in any order."""
