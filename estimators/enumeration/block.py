@@ -14,15 +14,28 @@ from typing import NamedTuple, NoReturn
 import numpy as np
 
 from .outcomes import EPS, OutcomeDistribution
-from .run import NotEnumerable, Run
+from .run import NotEnumerable, Run, current_run
 
 #: Rows that share a way through the code, at least, where it depends on what is drawn: fewer are
 #: run faster one by one.
 FEWEST = 4
 
+#: Rows of one block, at most, of which more are no faster; and how many blocks of them are made of
+#: one that lacked a draw.
+MOST_ROWS, AHEAD = 4096, 16
+
 
 class NotBatchable(NotEnumerable):
-    """Code that cannot be run for many rows at once; it can still be run path by path."""
+    """Code that cannot be run for many rows at once; it can still be run path by path.
+
+    The run of rows that it is raised in notes it: code that catches all errors goes on.
+    """
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)
+        run = current_run()
+        if isinstance(run, BlockRun):
+            run.refused.append(self)
 
 
 class Rows(NamedTuple):
@@ -183,8 +196,3 @@ class BlockRun(Run):
             raise NotBatchable("after the same outcomes fewer draws were made")
         if self.column < len(self.rows.widths):
             self.restart(self.rows.up_to(self.column))
-
-
-#: Rows of one block, at most, of which more are no faster; and how many blocks of them are made of
-#: one that lacked a draw.
-MOST_ROWS, AHEAD = 4096, 16

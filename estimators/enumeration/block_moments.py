@@ -26,8 +26,8 @@ from .run import Choice, Path, run_numbers
 FEWEST_PATHS = 32
 
 #: Paths of the first block that are run by themselves too, beside those of the largest gradient and
-#: probability; and paths from one that is in a later block to the next.
-COMPARED, EVERY = 16, 256
+#: probability of every block.
+COMPARED = 16
 
 
 class BlockMoments:
@@ -60,13 +60,12 @@ class BlockMoments:
         """
         expected = [outcomes.count for outcomes, _, _ in first.choices]
         if math.prod(expected) < FEWEST_PATHS:
-            raise NotBatchable("there are few paths")
+            raise NotBatchable("its first path makes few draws")
         moments = Moments(self._layout)
         moments.choices_of = self._choices
         for block in blocks(self._run, expected, size=self._layout.size, most=self._most):
             rows = moments.add_block(block)
-            if self.repeats <= COMPARED + moments.count // EVERY:
-                self._compare(block, rows, 1 if self.blocks else COMPARED)
+            self._compare(block, rows, 0 if self.blocks else COMPARED)
             self.blocks += 1
         return moments
 
@@ -88,47 +87,52 @@ class BlockMoments:
         return choices
 
     def _compare(self, block: Block, rows: np.ndarray, count: int) -> None:
-        """Run some paths by themselves: so many, those at the ends, and the most telling ones.
+        """Run some paths by themselves: so many, and the most telling ones.
+
+        They must come to the same but for as many roundings of a parameter's largest gradient as
+        are supposed where nothing is measured. What cancels inside may be off by more: it is run
+        path by path then.
 
         Raises:
             NotBatchable: if one comes to something else.
         """
-        with np.errstate(invalid="ignore"):
-            sizes = np.nan_to_num(np.abs(rows), nan=0.0, posinf=0.0).max(axis=1, initial=0.0)
+        sizes = np.where(np.isfinite(rows), np.abs(rows), 0.0)
         places = np.linspace(0, len(rows) - 1, count).round().astype(int).tolist()
-        places += [int(np.argmax(sizes)), int(np.argmax(block.weights))]
+        places += [int(np.argmax(sizes.max(axis=1, initial=0.0))), int(np.argmax(block.weights))]
         for place in dict.fromkeys(places):
             self.repeats += 1
             path = self._path(block.numbers[place].tolist())
             row = self._layout.row(path.value)
             self._estimator.restore_state()
-            step = max(path.precision, self._estimator.precision)
-            self._compare_row(path, row, block, rows[place], place, ROUNDINGS * step, sizes.max())
+            roundings = ROUNDINGS * max(path.precision, self._estimator.precision)
+            probability = path.probability
+            if len(path.choices) != block.numbers.shape[1] or not (
+                abs(probability - block.weights[place]) <= roundings * probability
+            ):
+                raise NotBatchable(
+                    "a path by itself comes to something else than among others: other draws, or "
+                    f"the probability {probability:.17g} instead of {block.weights[place]:.17g}"
+                )
+            for name, part in self._layout.parts.items():
+                self._compare_gradient(
+                    name, row[part], rows[place, part], sizes[:, part], roundings
+                )
 
-    def _compare_row(
-        self,
-        path: Path[Any],
-        row: np.ndarray,
-        block: Block,
-        other: np.ndarray,
-        place: int,
-        roundings: float,
-        largest: float,
+    def _compare_gradient(
+        self, name: str, here: np.ndarray, there: np.ndarray, sizes: np.ndarray, roundings: float
     ) -> None:
-        """A path by itself, and the same in its block.
+        """A parameter's gradient on a path by itself, and in its block.
 
         Args:
-            roundings: as a share of what is compared, what rounding may have done: as much as is
-                supposed where nothing is measured.
-            largest: entry of any gradient of the block.
+            sizes: of the block's, (N, P).
+            roundings: that may be made, as a share of the largest of these.
         """
-        finite = np.isfinite(row)
-        alike = len(path.choices) == block.numbers.shape[1]
-        alike &= abs(path.probability - block.weights[place]) <= roundings * path.probability
-        alike &= np.array_equal(finite, np.isfinite(other))
-        off = np.abs(row[finite] - other[finite]).max(initial=0.0) if alike else math.inf
+        finite = np.isfinite(here)
+        alike = np.array_equal(finite, np.isfinite(there))
+        off = np.abs(here[finite] - there[finite]).max(initial=0.0) if alike else math.inf
+        largest = max(sizes.max(initial=0.0), np.abs(here[finite]).max(initial=0.0))
         if not off <= roundings * largest:
             raise NotBatchable(
-                "a path by itself comes to something else than among others: its gradient is off "
-                f"by {off:.1e}"
+                f"a path by itself comes to something else than among others: its gradient of "
+                f"{name} is off by {off:.1e}"
             )

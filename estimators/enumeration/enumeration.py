@@ -366,9 +366,9 @@ class Enumeration:
             if self._batch is True:
                 raise
             # What is wrong with it, if anything is, shows best path by path.
-            self.one_by_one = (
-                str(error) if isinstance(error, NotBatchable) else "PyTorch refuses it"
-            )
+            known = isinstance(error, NotBatchable)
+            lines = [type(error).__name__, *str(error).splitlines()][:2]
+            self.one_by_one = str(error) if known else f"PyTorch refuses it ({': '.join(lines)})"
             self.restore_state()
             return None
         self.blocks, self.repeats = runs.blocks, self.repeats + runs.repeats

@@ -1,5 +1,6 @@
 """PyTorch code that is run for many paths at a time comes to what it comes to path by path."""
 
+import contextlib
 import functools
 
 import numpy as np
@@ -11,6 +12,9 @@ from gradproof.estimators.enumeration.block import NotBatchable
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.torch
+
+#: Blocks where they can be, and paths one by one; and what the gradient of four logits is not.
+WAYS, EXACT = ("auto", False), np.zeros(4)
 
 COSTS = torch.tensor([1.0, -2.0, 0.5, 3.0], dtype=torch.float64)
 
@@ -308,6 +312,55 @@ def test_a_difference_between_the_two_ways_is_seen(planted):
     auto = check_estimator(estimate, [logits()], exact=exact)
     assert auto.blocks == 0
     same(auto, check_estimator(estimate, [logits()], exact=exact, batch=False))
+
+
+def test_a_draw_that_code_does_without_is_not_passed_over():
+    """On a quarter of the paths it draws by NumPy, and catches whatever that raises."""
+
+    def estimate(given):
+        q = categorical(given)
+        y = q.sample((4,))
+        more = 0
+        if int(y[0]) == 3:
+            try:
+                more = int(rng.integers(2))
+            except Exception:  # noqa: BLE001 - as careless code does
+                more = 0
+        return ((COSTS[y] * q.log_prob(y)).sum()) * (1 + more)
+
+    same(*(check_estimator(estimate, [logits()], exact=EXACT, batch=way) for way in WAYS))
+
+
+def test_what_fails_in_some_rows_alone_is_not_passed_over():
+    """PyTorch cannot map over an operation, which the code catches, on a quarter of the paths."""
+
+    def estimate(given):
+        q = categorical(given)
+        y = q.sample((4,))
+        value = (COSTS[y] * q.log_prob(y)).sum()
+        if int(y[0]) == 3:
+            with contextlib.suppress(RuntimeError):
+                value = value * (1 + len(torch.nonzero(y)))
+        return value
+
+    same(*(check_estimator(estimate, [logits()], exact=EXACT, batch=way) for way in WAYS))
+
+
+def test_a_small_parameter_beside_a_large_one_is_compared_too():
+    """What was made of it before has no row for each path, so that its gradient is lost there."""
+    small = torch.zeros((), dtype=torch.float64, requires_grad=True)
+    made_before = small + 1.0
+
+    def estimate(given, small):
+        q = categorical(given)
+        y = q.sample((3,))
+        return 1e6 * (COSTS[y] * q.log_prob(y)).sum() + 1e-9 * made_before * COSTS[y].sum()
+
+    exact = {"0": np.zeros(4), "1": np.zeros(())}
+    inputs = [logits(), small]
+    ways = [check_estimator(estimate, inputs, exact=exact, batch=way) for way in WAYS]
+    assert ways[0].mean["1"] == ways[1].mean["1"] != 0.0
+    assert ways[0].blocks == 0
 
 
 def test_a_gradient_that_is_not_finite_is_named():
