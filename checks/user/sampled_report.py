@@ -19,6 +19,20 @@ from .sampled import Samples
 SEEN = 0.1
 
 
+def sampled_verdict(samples: Samples, seen: float, size: float) -> str:
+    """The verdict on samples.
+
+    Args:
+        seen: the smallest bias that would have been seen in every entry.
+        size: the largest entry of what the mean should be.
+    """
+    if samples.doubtful:
+        return UNDECIDED
+    if samples.test.rejected:
+        return REFUTED
+    return HOLDS if seen <= SEEN * size else UNDECIDED
+
+
 def report_on_samples(
     name: str, exact: Estimand, samples: Samples, seconds: float, why: str
 ) -> EstimatorReport:
@@ -43,12 +57,9 @@ def report_on_samples(
         )
         start = part.stop
     seen, size = float(test.detectable.max()), max(one.signal for one in comparisons)
-    verdict = REFUTED if test.rejected else HOLDS if seen <= SEEN * size else UNDECIDED
-    if samples.doubtful:
-        verdict = UNDECIDED
     return EstimatorReport(
         name=name,
-        verdict=verdict,
+        verdict=sampled_verdict(samples, seen, size),
         method="sampled",
         comparisons=tuple(comparisons),
         worst=bias_at(guilty, guilty_at, samples.mean, exact.value),

@@ -6,11 +6,13 @@ import re
 
 import numpy as np
 
-from ..evidence import FAR, HOLDS, REFUTED, UNDECIDED, Comparison
+from gradproof.estimators.enumeration.gradients import ByName
+
+from ..evidence import FAR, REFUTED, UNDECIDED, Comparison
 from .estimand import UNMEASURED
 from .estimator_report import EstimatorReport, bias_at
 from .sampled import Samples
-from .sampled_report import SEEN
+from .sampled_report import sampled_verdict
 from .segment_samples import SlopeDifferences
 from .segments import Segment
 
@@ -60,9 +62,7 @@ def report_on_segments(
     # Of a mean slope that is itself sampled: a tenth of it is seen where it is some fifty standard
     # errors, beside which its own does not matter.
     seen, size = float(test.detectable.max()), max(one.signal for one in comparisons)
-    verdict = REFUTED if test.rejected else HOLDS if seen <= SEEN * size else UNDECIDED
-    if samples.doubtful:
-        verdict = UNDECIDED
+    verdict = sampled_verdict(samples, seen, size)
     return EstimatorReport(
         name=name,
         verdict=verdict,
@@ -93,10 +93,10 @@ def report_on_segments(
     )
 
 
-def _table(names: list[str], by_estimator: object, by_objective: object) -> str:
+def _table(names: list[str], by_estimator: ByName, by_objective: ByName) -> str:
     """Both slopes of each direction, in words."""
     parts = [
-        f"{key} is {by_estimator[key]:.6e} by the estimator and {by_objective[key]:.6e} by the "  # type: ignore[index]
+        f"{key} is {by_estimator[key]:.6e} by the estimator and {by_objective[key]:.6e} by the "
         "objective"
         for key in names
     ]
