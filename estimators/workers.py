@@ -97,6 +97,7 @@ def share_out(
 
     Raises:
         ChildProcessError: if workers go on dying.
+        RuntimeError: if a worker cannot read what it is sent.
         ValueError: if the workers of a cluster are threads of this process.
         TimeoutError: if a cluster has no workers.
         Whatever the work raises, from the traceback there.
@@ -156,12 +157,22 @@ def _arrivals(
                     yield number, outcome
             return
         except BrokenExecutor as error:
+            if "un-serialize" in str(error):  # no worker died: none can read what it is sent
+                raise RuntimeError(
+                    f"a worker cannot read what it was sent ({_reason(error)}): modules must be "
+                    "importable there; run in one process (--jobs 1, jobs=1)"
+                ) from error
             if attempt == RETRIES:
                 raise ChildProcessError(
                     f"one of {jobs} processes ended before its work did, {RETRIES + 1} times in a "
                     f"row ({len(left)} of {len(tasks)} pieces are undone), for want of memory "
                     "perhaps; run in fewer, 1 at the least (--jobs 1, jobs=1)"
                 ) from error
+
+
+def _reason(error: BrokenExecutor) -> str:
+    """The last line of the traceback in the worker."""
+    return str(error.__cause__ or error).strip(' \n"').rpartition("\n")[2]
 
 
 def _once(

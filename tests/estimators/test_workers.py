@@ -2,12 +2,14 @@
 
 import os
 import signal
+import sys
 import time
+import types
 
 import joblib
 import pytest
 
-from gradproof.estimators.workers import RETRIES, WorkerTraceback, share_out
+from gradproof.estimators.workers import RETRIES, WorkerTraceback, cloudpickle, share_out
 
 
 def double(number):
@@ -62,6 +64,14 @@ def refuse_unsendable():
 def threads():
     """How many threads BLAS and OpenMP are allowed."""
     return os.environ["OMP_NUM_THREADS"], os.environ["OPENBLAS_NUM_THREADS"]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _sent_as_it_is():
+    """No worker can import this file by its name, however the tests are started."""
+    cloudpickle().register_pickle_by_value(sys.modules[__name__])
+    yield
+    cloudpickle().unregister_pickle_by_value(sys.modules[__name__])
 
 
 NUMBERS = [(number,) for number in range(7)]
@@ -135,3 +145,15 @@ def test_an_iterator_that_is_closed_ends_its_workers():
     assert next(results) is None
     results.close()
     assert time.monotonic() - started < 30.0  # half of what they would have slept
+
+
+def test_what_a_worker_cannot_import_is_said_and_is_no_death():
+    """The name of the module, at the first attempt."""
+    nowhere = types.ModuleType("not_to_be_found")
+    exec("def double(number): return 2 * number", vars(nowhere))
+    sys.modules["not_to_be_found"] = nowhere
+    try:
+        with pytest.raises(RuntimeError, match=r"cannot read .*No module named 'not_to_be_found'"):
+            list(share_out(2, nowhere.double, NUMBERS))
+    finally:
+        del sys.modules["not_to_be_found"]
