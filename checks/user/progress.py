@@ -46,10 +46,10 @@ class RunProgress:
         self._runs += 1
         self._tell()
 
-    def elsewhere(self, runs: int, behind: float) -> None:
-        """Another process has run so many paths; this share of all is behind now, about."""
-        self._runs += runs
-        self._paths += runs
+    def several(self, paths: int, behind: float) -> None:
+        """So many paths were run, elsewhere or at once; this share of all is behind now, about."""
+        self._runs += paths
+        self._paths += paths
         self._behind = behind
         self._tell()
 

@@ -67,6 +67,8 @@ class BlockMoments:
             rows = moments.add_block(block)
             self._compare(block, rows, 0 if self.blocks else COMPARED)
             self.blocks += 1
+            if self._estimator.listener is not None:
+                self._estimator.listener.several(len(block.weights), block.behind)
         return moments
 
     def _run(self, run: BlockRun) -> Mapping[str, Any]:

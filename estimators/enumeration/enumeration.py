@@ -185,7 +185,7 @@ class Enumeration:
         self.handling.seeds.seeded |= delivery.seeded
         if self._code.listener is not None:
             runs = sum(part.count for part in delivery.parts)
-            self._code.listener.elsewhere(runs, delivery.behind)
+            self._code.listener.several(runs, delivery.behind)
 
     def repeat(self, choices: Sequence[Choice]) -> Path[Any]:
         """A path again, whatever its probabilities are now; :meth:`restore_state` must follow."""

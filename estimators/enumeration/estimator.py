@@ -46,8 +46,8 @@ class Listener(Protocol):
     def path(self, path: Path[Any]) -> None:
         """A path was run, the next in its enumeration."""
 
-    def elsewhere(self, runs: int, behind: float) -> None:
-        """Another process has run so many paths; this share of all is behind now, about."""
+    def several(self, paths: int, behind: float) -> None:
+        """So many paths were run, elsewhere or at once; this share of all is behind now, about."""
 
     def sample(self, draws: int) -> None:
         """From now on so many runs are samples, at most."""

@@ -14,6 +14,7 @@ import numpy as np
 
 from .block import MOST_ROWS, BlockRun, NotBatchable, OtherRows, Rows
 from .run import TooManyPaths
+from .tree_size import share_behind
 
 #: Numbers that the gradients of a block come to, at most: 16 megabytes, some four of which are in
 #: use at a time.
@@ -32,14 +33,21 @@ class Block(NamedTuple):
     """Paths that were run together.
 
     Shape:
-        ``numbers`` (P, D), the outcomes of their draws by number; ``weights`` (P,), their
-        probabilities; each gradient (P, *shape), None for what was not reached.
+        ``numbers`` (P, D), the outcomes of their draws by number, and ``widths`` (D,), of how many;
+        ``weights`` (P,), their probabilities; each gradient (P, *shape), None for what was not
+        reached.
     """
 
     numbers: np.ndarray
+    widths: tuple[int, ...]
     weights: np.ndarray
     gradients: Mapping[str, Any]
     precision: float
+
+    @property
+    def behind(self) -> float:
+        """The share of all paths that was run up to the last of these, about."""
+        return share_behind(zip(self.numbers[-1].tolist(), self.widths, strict=True))
 
 
 def blocks(
@@ -89,7 +97,7 @@ def blocks(
                 ) from None
             continue
         count += run.size
-        yield Block(rows.numbers, run.weights, gradients, run.precision)
+        yield Block(rows.numbers, rows.widths, run.weights, gradients, run.precision)
 
 
 def _pieces(rows: Rows, expected: Sequence[int], most: int) -> Iterator[tuple[Rows, int]]:

@@ -385,6 +385,28 @@ def test_the_report_says_how_paths_were_run():
     )
 
 
+def test_progress_tells_paths_and_not_blocks(monkeypatch):
+    """Each block as many as its paths, of about as many as there are."""
+
+    def many(given):
+        q = categorical(given)
+        y = q.sample((6,))
+        return (COSTS[y] * q.log_prob(y)).sum()
+
+    monkeypatch.setattr(path_blocks, "MOST_ROWS", 1024)
+    told = []
+    report = check_estimator(
+        many, [logits()], exact=EXACT, progress=lambda *what: told.append(what)
+    )
+    assert (report.paths, report.blocks) == (4**6, 4)
+    done, totals, _ = zip(*told, strict=True)
+    assert sorted(set(done)) == list(done)
+    assert done[-1] > 4**6
+    of_all = [total for paths, total in zip(done, totals, strict=True) if paths > 1024]
+    assert of_all
+    assert {round(total / 4**6, 1) for total in of_all} == {1.0}
+
+
 def test_bad_input():
     """What batch= may be is said."""
     with pytest.raises(ValueError, match="batch = 'yes', expected 'auto', True or False"):
