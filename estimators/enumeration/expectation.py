@@ -86,7 +86,9 @@ class Expectation:
         arguments: Callable[[], Sequence[Any]] | None = None,
         batch: bool = True,
     ) -> None:
-        self._code = ObjectiveCost(objective, inputs, reset=reset, beside=beside, called="objective")
+        self._code = ObjectiveCost(
+            objective, inputs, reset=reset, beside=beside, called="objective"
+        )
         self._code.arguments = arguments
         self._code.listener = listener
         self._most = paths
