@@ -24,10 +24,10 @@ import numpy as np
 from .monotone import (
     BELOW_ONE,
     Chain,
+    Factor,
     Known,
-    Scale,
+    Link,
     Shift,
-    Step,
     Sum,
     back,
     falls,
@@ -348,20 +348,20 @@ def _join_chains(first: LazyNumbers, chains: Sequence[Chain], counts: Sequence[i
 
 def _with_all_affine(chain: Chain, count: int) -> Chain:
     """The same, with one scale and one shift before and after every other function."""
-    found: list[Step] = []
+    found: list[Link] = []
     scale, shift = np.ones(count), np.zeros(count)
     for step in chain:
-        if isinstance(step, Scale):
+        if isinstance(step, Factor):
             scale, shift = scale * step.by, shift * step.by
         elif isinstance(step, Shift):
             shift = shift + step.by
         else:
-            found += [Scale(scale), Shift(shift), step]
+            found += [Factor(scale), Shift(shift), step]
             scale, shift = np.ones(count), np.zeros(count)
-    return (*found, Scale(scale), Shift(shift))
+    return (*found, Factor(scale), Shift(shift))
 
 
-def _join_steps(first: LazyNumbers, steps: Sequence[Step], counts: Sequence[int]) -> Step:
+def _join_steps(first: LazyNumbers, steps: Sequence[Link], counts: Sequence[int]) -> Link:
     one = steps[0]
     if isinstance(one, Sum):
         sums = [step for step in steps if isinstance(step, Sum)]

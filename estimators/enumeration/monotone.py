@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+from scipy.special import ndtr, ndtri
 
 #: The largest number below one, and how far logits go before they come to it, or to zero.
 BELOW_ONE, LARGEST_LOGIT, SMALLEST_LOGIT = float(np.nextafter(1.0, 0.0)), 36.0, -700.0
@@ -18,7 +19,7 @@ BELOW_ONE, LARGEST_LOGIT, SMALLEST_LOGIT = float(np.nextafter(1.0, 0.0)), 36.0, 
 HALVINGS = 80
 
 
-class Step(Protocol):
+class Link(Protocol):
     """One function of a chain, entry by entry."""
 
     def forward(self, x: np.ndarray) -> np.ndarray:
@@ -35,7 +36,7 @@ class Step(Protocol):
     def falls(self) -> Any:
         """Whether it is a decreasing function; one for all entries, or each."""
 
-    def take(self, places: np.ndarray) -> Step:
+    def take(self, places: np.ndarray) -> Link:
         """That of other entries, by places among its own in order."""
 
 
@@ -62,7 +63,7 @@ class Shift(NamedTuple):
         return Shift(self.by.reshape(-1)[places])
 
 
-class Scale(NamedTuple):
+class Factor(NamedTuple):
     """x times a number that is not zero."""
 
     by: np.ndarray
@@ -80,9 +81,9 @@ class Scale(NamedTuple):
         """See the protocol."""
         return self.by < 0.0
 
-    def take(self, places: np.ndarray) -> Scale:
+    def take(self, places: np.ndarray) -> Factor:
         """See the protocol."""
-        return Scale(self.by.reshape(-1)[places])
+        return Factor(self.by.reshape(-1)[places])
 
 
 class Clip(NamedTuple):
@@ -179,7 +180,7 @@ class Sum(NamedTuple):
 
 
 #: Functions, the first of which is of the uniform number itself.
-Chain = tuple[Step, ...]
+Chain = tuple[Link, ...]
 
 
 class _Function(NamedTuple):
@@ -197,18 +198,6 @@ def _expit(x: Any) -> np.ndarray:
         return np.minimum(1.0 / (1.0 + np.exp(-np.asarray(x))), BELOW_ONE)
 
 
-def _normal_quantile(u: Any) -> Any:
-    from scipy.special import ndtri
-
-    return ndtri(u)
-
-
-def _normal_cumulative(x: Any) -> Any:
-    from scipy.special import ndtr
-
-    return ndtr(x)
-
-
 FUNCTIONS: dict[str, _Function] = {
     "exp": _Function(np.exp, np.log, low=0.0),
     "log": _Function(np.log, np.exp),
@@ -223,7 +212,7 @@ FUNCTIONS: dict[str, _Function] = {
     "tanh": _Function(np.tanh, np.arctanh, low=-1.0, high=1.0),
     # Of numbers above zero, which whoever uses it sees to.
     "reciprocal": _Function(np.reciprocal, np.reciprocal, low=0.0, falls=True),
-    "normal quantile": _Function(_normal_quantile, _normal_cumulative),
+    "normal quantile": _Function(ndtri, ndtr),
 }
 
 
@@ -270,6 +259,6 @@ def falls(chain: Chain) -> Any:
     return found
 
 
-def take(chain: Sequence[Step], places: np.ndarray) -> Chain:
+def take(chain: Sequence[Link], places: np.ndarray) -> Chain:
     """The chain of other entries, by places among its own in order."""
     return tuple(step.take(places) for step in chain)

@@ -11,13 +11,16 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..lazy_numbers import LazyNumbers
 
 #: A tensor of PyTorch.
 Tensor = Any
+
+#: See :func:`lazy_like`.
+Answer = Callable[..., Any]
 
 #: Functions that say something of the tensor, and nothing of its numbers.
 DESCRIBING = frozenset((
@@ -35,14 +38,21 @@ ALONE = 2
 JOINING = ("stack", "cat", "concat")
 
 
-def lazy_like(torch: Any, numbers: LazyNumbers, like: Tensor) -> Tensor:
-    """A tensor of such numbers, in the type and on the device of another."""
+def lazy_like(torch: Any, numbers: LazyNumbers, like: Tensor, answer: Answer) -> Tensor:
+    """A tensor of such numbers, in the type and on the device of another.
+
+    Args:
+        answer: what functions of PyTorch give for it: called with PyTorch, the function's name, the
+            function, a tensor among its arguments that is not decided, and the arguments.
+    """
     found = lazy_tensor(torch)(numbers.shape, like)
-    found.lazy = numbers
+    found.lazy, found.answer = numbers, answer
     return found
 
 
-def become_lazy(torch: Any, tensor: Tensor, numbers: LazyNumbers, like: Tensor, what: str) -> None:
+def become_lazy(
+    torch: Any, tensor: Tensor, numbers: LazyNumbers, answer: Answer, what: str
+) -> None:
     """A tensor is written to, and has such numbers until the run ends.
 
     Raises:
@@ -55,7 +65,7 @@ def become_lazy(torch: Any, tensor: Tensor, numbers: LazyNumbers, like: Tensor, 
     swap = getattr(torch.utils, "swap_tensors", None)
     if swap is None or not alone:
         numbers.refuse(f"{what} writes them to a tensor whose memory others have, too")
-    other = lazy_like(torch, numbers, like)
+    other = lazy_like(torch, numbers, tensor, answer)
     swap(tensor, other)
     numbers.drawn.run.at_end.append(functools.partial(swap, tensor, other))
 
@@ -63,8 +73,6 @@ def become_lazy(torch: Any, tensor: Tensor, numbers: LazyNumbers, like: Tensor, 
 @functools.cache
 def lazy_tensor(torch: Any) -> Any:
     """The type of such tensors."""
-    from .torch_lazy_answers import answer
-
     # Nothing is wrapped for torch.func there.
     below_transforms = getattr(torch._C, "_DisableFuncTorch", contextlib.nullcontext)
 
@@ -72,6 +80,7 @@ def lazy_tensor(torch: Any) -> Any:
         """Numbers that are not decided yet."""
 
         lazy: LazyNumbers
+        answer: Answer
         #: Whether another tensor is made of the same memory, as PyTorch would have it.
         is_shared = False
 
@@ -89,7 +98,7 @@ def lazy_tensor(torch: Any) -> Any:
             cls, func: Any, types: Any, args: Any = (), kwargs: Any = None
         ) -> Any:
             with torch._C.DisableTorchFunctionSubclass(), below_transforms():
-                return _answer(torch, answer, func, args, kwargs or {})
+                return _answer(torch, func, args, kwargs or {})
 
         @classmethod
         def __torch_dispatch__(  # likewise
@@ -117,9 +126,7 @@ def _lazy_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Tensor]:
     ]
 
 
-def _answer(
-    torch: Any, answer: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Any:
+def _answer(torch: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """What a function of PyTorch gives for tensors of which one at least is not decided."""
     name = str(getattr(func, "__name__", func))
     if name == "__get__":  # of a property
@@ -131,13 +138,13 @@ def _answer(
         first.lazy.refuse(f"by torch's {name}")
     in_place = name.endswith("_") and not name.endswith("__")
     if not in_place:
-        return answer(torch, name, func, first, args, kwargs)
+        return first.answer(torch, name, func, first, args, kwargs)
     written = args[0]
-    found = answer(torch, name.removesuffix("_"), func, first, args, kwargs)
+    found = first.answer(torch, name.removesuffix("_"), func, first, args, kwargs)
     if found.dtype != written.dtype or found.shape != written.shape:
         first.lazy.refuse(f"by torch's {name}, which writes another type or shape")
     if written is not first:
-        become_lazy(torch, written, found.lazy, written, f"torch's {name}")
+        become_lazy(torch, written, found.lazy, first.answer, f"torch's {name}")
     elif first.is_shared:
         first.lazy.refuse(f"by torch's {name}, of which a view sees nothing here")
     else:

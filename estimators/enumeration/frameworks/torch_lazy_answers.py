@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from ..lazy_numbers import LazyNumbers, join
-from ..monotone import Clip, Known, Scale, Shift, Sum, falls, forward
+from ..monotone import Clip, Factor, Known, Shift, Sum, falls, forward
 from .torch_lazy import lazy_like
 
 #: A tensor of PyTorch.
@@ -88,7 +88,7 @@ class _Answers:
         self._numbers.refuse(f"by torch's {self._called}")
 
     def _new(self, numbers: LazyNumbers, like: Tensor | None = None) -> Tensor:
-        return lazy_like(self._torch, numbers, self._first if like is None else like)
+        return lazy_like(self._torch, numbers, self._first if like is None else like, answer)
 
     def _plain(self, value: Any) -> np.ndarray:
         """The numbers of what it is put together with."""
@@ -154,7 +154,7 @@ class _Answers:
             return self._sum(one, other, float(alpha))
         numbers, by, like = self._together(one if other is self._first else other)
         if other is self._first:
-            times = Scale(np.full(numbers.shape, float(alpha)))
+            times = Factor(np.full(numbers.shape, float(alpha)))
             return self._new(numbers.then(times, Shift(by)), like)
         return self._new(numbers.then(Shift(by * float(alpha))), like)
 
@@ -164,7 +164,7 @@ class _Answers:
             return self._sum(one, other, -float(alpha))
         numbers, by, like = self._together(one if other is self._first else other)
         if other is self._first:
-            turned = numbers.then(Scale(np.full(numbers.shape, -float(alpha))), Shift(by))
+            turned = numbers.then(Factor(np.full(numbers.shape, -float(alpha))), Shift(by))
             return self._new(turned, like)
         return self._new(numbers.then(Shift(-by * float(alpha))), like)
 
@@ -176,7 +176,7 @@ class _Answers:
         a, b = one.lazy, other.lazy
         if not a.are_same(b):
             self._refuse()
-        b = b.then(Scale(np.full(b.shape, sign)))
+        b = b.then(Factor(np.full(b.shape, sign)))
         if np.any(falls(a.chain) != falls(b.chain)):
             self._refuse()
         return self._new(LazyNumbers(a.drawn, a.places, (Sum(a.chain, b.chain),)))
@@ -202,11 +202,11 @@ class _Answers:
     def _scale(self, numbers: LazyNumbers, by: np.ndarray, like: Tensor) -> Any:
         if not ((by != 0.0) & np.isfinite(by)).all():
             self._refuse()
-        return self._new(numbers.then(Scale(by)), like)
+        return self._new(numbers.then(Factor(by)), like)
 
     def neg(self, one: Any) -> Any:
         """Minus these."""
-        return self._new(self._numbers.then(Scale(np.full(self._numbers.shape, -1.0))))
+        return self._new(self._numbers.then(Factor(np.full(self._numbers.shape, -1.0))))
 
     def clamp(self, one: Any, min: Any = None, max: Any = None) -> Any:
         """Not below a number, nor above another."""
@@ -368,7 +368,7 @@ class _Answers:
         found = []
         for row in flat:
             some = numbers.rearrange(row)
-            some = some if descending else some.then(Scale(np.full(some.shape, -1.0)))
+            some = some if descending else some.then(Factor(np.full(some.shape, -1.0)))
             found.append(some.order(count or len(row), self._precision(self._first)))
         return np.array(found, np.int64).reshape(*rows.shape[:-1], -1)
 
@@ -385,7 +385,7 @@ class _Answers:
         for step in numbers.chain:
             if isinstance(step, Shift):
                 offset += float(step.by.reshape(-1)[0])
-            elif isinstance(step, Scale):
+            elif isinstance(step, Factor):
                 offset, span = (part * float(step.by.reshape(-1)[0]) for part in (offset, span))
             else:
                 self._refuse()

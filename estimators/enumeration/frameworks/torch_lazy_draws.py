@@ -11,9 +11,10 @@ import numpy as np
 
 from ..block import BlockRun, NotBatchable
 from ..lazy_numbers import DrawnNumbers, LazyNumbers
-from ..monotone import Known, Scale, Shift
+from ..monotone import Factor, Known, Shift
 from ..run import Run, UnsupportedDraw
 from .torch_lazy import become_lazy, lazy_like
+from .torch_lazy_answers import answer
 
 #: A tensor of PyTorch.
 Tensor = Any
@@ -57,9 +58,8 @@ class LazyDraws:
     ) -> Any:
         """Uniform between two numbers, in place."""
         low, high = (*ends, *(named[key] for key in ("from", "to") if key in named)) or (0.0, 1.0)
-        chain = (
-            (Scale(np.array(high - low)), Shift(np.array(low))) if (low, high) != (0.0, 1.0) else ()
-        )
+        chain: Any = (Factor(np.array(high - low)), Shift(np.array(low)))
+        chain = () if (low, high) == (0.0, 1.0) else chain
         return self._in_place(run, "Tensor.uniform_", chain, tensor, generator)
 
     def exponential_(
@@ -67,7 +67,7 @@ class LazyDraws:
     ) -> Any:
         """Exponential, in place."""
         # So that large numbers, which are rare, are those of a small uniform one.
-        chain = (Known("log"), Scale(np.array(-1.0 / lambd)))
+        chain = (Known("log"), Factor(np.array(-1.0 / lambd)))
         return self._in_place(run, "Tensor.exponential_", chain, tensor, generator)
 
     def normal_(
@@ -80,7 +80,7 @@ class LazyDraws:
         generator: Any = None,
     ) -> Any:
         """Normal, in place."""
-        chain = (*NORMAL, Scale(np.array(std)), Shift(np.array(mean)))
+        chain = (*NORMAL, Factor(np.array(std)), Shift(np.array(mean)))
         return self._in_place(run, "Tensor.normal_", chain, tensor, generator)
 
     def _draw(
@@ -102,11 +102,13 @@ class LazyDraws:
     def _new(
         self, run: Run, what: str, chain: Any, shape: Any, generator: Any, like: Tensor
     ) -> Tensor:
-        return lazy_like(self._torch, self._begun(run, what, chain, shape, generator, like), like)
+        return lazy_like(
+            self._torch, self._begun(run, what, chain, shape, generator, like), like, answer
+        )
 
     def _in_place(self, run: Run, what: str, chain: Any, tensor: Tensor, generator: Any) -> Tensor:
         numbers = self._begun(run, what, chain, tensor.shape, generator, tensor)
-        become_lazy(self._torch, tensor, numbers, tensor, what)
+        become_lazy(self._torch, tensor, numbers, answer, what)
         return tensor
 
     def _begun(
@@ -130,7 +132,7 @@ def _spread(chain: Any, shape: tuple[int, ...]) -> Any:
     """A chain of numbers, as one of arrays: of each entry."""
     return tuple(
         type(step)(*(np.broadcast_to(part, shape) for part in step))
-        if isinstance(step, Scale | Shift)
+        if isinstance(step, Factor | Shift)
         else step
         for step in chain
     )

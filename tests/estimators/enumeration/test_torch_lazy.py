@@ -28,6 +28,9 @@ COSTS = torch.tensor([1.0, 3.0, 2.0, 5.0], dtype=torch.float64)
 #: Probabilities of a few roundings.
 ROUNDING = 1e-13
 
+#: The same of probabilities that are rare: of the exponential of a number of fifty, as a share.
+RARE = 1e-12
+
 
 def rand(*shape):
     """In double precision."""
@@ -273,7 +276,7 @@ def test_what_the_same_largest_is_asked_for_again():
         z = LOGITS + gumbel()
         return z.argmax().item() == z.max(0)[1].item()
 
-    assert law(twice) == {True: pytest.approx(1.0)}
+    assert law(twice) == {True: pytest.approx(1.0, abs=ROUNDING)}
 
     def other():
         g = gumbel()
@@ -394,7 +397,7 @@ def test_a_bound_is_what_it_was():
         shift += 0.5
         return bool(moved < 0.25)
 
-    assert law(code)[True] == pytest.approx(0.25)
+    assert law(code)[True] == pytest.approx(0.25, abs=ROUNDING)
 
 
 def test_memory_that_others_see_is_not_drawn_into():
@@ -420,9 +423,9 @@ def test_what_is_too_rare_for_a_number_is_refused():
     with pytest.raises(UnsupportedDraw, match="hardly ever comes to"):
         law(lambda: bool(torch.randn((), dtype=torch.float64) > 9.0))
     small = law(lambda: bool(torch.randn((), dtype=torch.float64) < -9.0))
-    assert small[True] == pytest.approx(1.1285884059538405e-19, rel=1e-12)
+    assert small[True] == pytest.approx(1.1285884059538405e-19, rel=RARE)
     rare = law(lambda: bool(torch.empty((), dtype=torch.float64).exponential_() > 50.0))
-    assert rare[True] == pytest.approx(np.exp(-50.0), rel=1e-12)
+    assert rare[True] == pytest.approx(np.exp(-50.0), rel=RARE)
 
 
 def test_under_transforms():
