@@ -54,6 +54,9 @@ GOALS = {"total": 1.15, "per parameter": 1.4, "in PyTorch": 4.0, "mixed": 4.0, "
 #: What :func:`ratios` gave when the figures of docs/note.md were last written, rounded up.
 RECORD = {"total": 1.4, "per parameter": 1.8, "general": 7.0}
 
+#: Ways that have a column of their own in the record.
+COLUMNS = ("enumerated", "total", "per parameter", "sampled")
+
 #: Pairs of a sentence and a label that slow ways are timed on: their cost is proportional to both.
 SOME = 32
 
@@ -290,8 +293,7 @@ def scaling(rows: list[Row]) -> Scaling:
 
     return Scaling(
         model="SeqDGM",
-        machine=f"{platform.machine()}, {torch.get_num_threads()} threads, PyTorch "
-        f"{torch.__version__}",
+        machine=f"{platform.machine()}, processor time of one thread, PyTorch {torch.__version__}",
         sentences=n,
         parameters=rows[0].parameters,
         classes=np.array([row.classes for row in rows]),
@@ -303,6 +305,8 @@ def scaling(rows: list[Row]) -> Scaling:
             name: np.array([row.variances[name] * n / row.n for row in rows])
             for name in rows[0].variances
         },
+        others={name: column(name) for name in rows[0].seconds if name not in COLUMNS},
+        extrapolated=tuple(sorted(rows[0].extrapolated)),
     )
 
 

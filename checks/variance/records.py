@@ -100,8 +100,9 @@ class Scaling:
         (M,), one entry for each K in ``classes``; NaN where nothing was measured. In seconds:
         ``enumerated``, one gradient of U with every label; ``total``, the variance for any
         baseline; ``per_parameter``, the variance of each parameter; ``sampled``, one step with one
-        label drawn for each sentence. ``variances`` by baseline, summed over all parameters and
-        sentences.
+        label drawn for each sentence; ``others``, by name, what else was timed, of which
+        ``extrapolated`` was timed on a part. ``variances`` by baseline, summed over all parameters
+        and sentences.
     """
 
     model: str
@@ -114,6 +115,8 @@ class Scaling:
     per_parameter: np.ndarray
     sampled: np.ndarray
     variances: Mapping[str, np.ndarray]
+    others: Mapping[str, np.ndarray]
+    extrapolated: tuple[str, ...]
 
     def __post_init__(self) -> None:
         """Refuse columns that have not one number for each K.
@@ -124,7 +127,8 @@ class Scaling:
         if self.classes.dtype.kind != "i" or not self.classes.size:
             raise ValueError(f"classes of a Scaling are {self.classes}, expected numbers of labels")
         names = ("enumerated", "total", "per_parameter", "sampled")
-        columns = {name: getattr(self, name) for name in names} | dict(self.variances)
+        columns = {name: getattr(self, name) for name in names}
+        columns |= {**self.variances, **self.others}
         for name, column in columns.items():
             if column.shape != self.classes.shape:
                 raise ValueError(

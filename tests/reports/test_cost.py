@@ -18,6 +18,8 @@ SCALING = Scaling(
     per_parameter=np.array([0.14, 0.7, np.nan]),
     sampled=np.full(3, np.nan),
     variances={"none": np.array([5.0, 6.0, 7.0]), "best": np.array([0.0, 2.0, 3.0])},
+    others={"general": np.full(3, 0.6)},
+    extrapolated=("general",),
 )
 
 
