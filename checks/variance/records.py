@@ -138,6 +138,69 @@ class Scaling:
 
 
 @dataclasses.dataclass(frozen=True)
+class WayCost:
+    """What one way of finding a gradient costs as the number of paths grows.
+
+    ``gives`` says in words what it finds; ``as_it_is`` whether it runs the estimator's own code, or
+    a model that was written for it.
+
+    Shape: (M,): ``paths`` of the estimator; ``seconds`` of processor time for all of them;
+    ``error``, the largest difference from the exact gradient, as a share of its largest entry, NaN
+    for a way that gives no mean.
+    """
+
+    name: str
+    gives: str
+    as_it_is: bool
+    paths: np.ndarray
+    seconds: np.ndarray
+    error: np.ndarray
+
+    def __post_init__(self) -> None:
+        """Refuse columns of several lengths.
+
+        Raises:
+            ValueError: if there are, or nothing was measured.
+        """
+        lengths = {name: len(getattr(self, name)) for name in ("paths", "seconds", "error")}
+        if len(set(lengths.values())) > 1 or not self.paths.size:
+            raise ValueError(f"columns of {self.name} have lengths {lengths}, expected one above 0")
+
+
+@dataclasses.dataclass(frozen=True)
+class EnumerationCost:
+    """Ways of finding a gradient side by side, measured in one run.
+
+    The first of ``ways`` is the bare code, called once for each path: what the others are compared
+    with. ``subject`` says what they were measured on, ``machine`` what they ran on, ``left_out``
+    what was not installed.
+    """
+
+    subject: str
+    machine: str
+    ways: tuple[WayCost, ...]
+    left_out: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse a record with nothing to compare.
+
+        Raises:
+            ValueError: if there are fewer than two ways, or the first lacks a number of paths.
+        """
+        if len(self.ways) < 2:
+            raise ValueError(f"an EnumerationCost has {len(self.ways)} ways, expected two or more")
+        missing = set().union(*(way.paths.tolist() for way in self.ways))
+        missing -= set(self.ways[0].paths.tolist())
+        if missing:
+            raise ValueError(f"{self.ways[0].name} was not measured at {sorted(missing)} paths")
+
+    def ratios(self, way: WayCost) -> np.ndarray:
+        """Its seconds over those of the bare code, at each number of paths it was measured at."""
+        bare = dict(zip(self.ways[0].paths.tolist(), self.ways[0].seconds, strict=True))
+        return way.seconds / np.array([bare[paths] for paths in way.paths.tolist()])
+
+
+@dataclasses.dataclass(frozen=True)
 class EstimatorStage:
     """The exact moments of an estimator of U's gradient at one point of its training.
 
