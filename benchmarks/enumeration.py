@@ -1,6 +1,7 @@
 """What enumerating an estimator costs beside calling it: CPU seconds a path, one thread.
 
-    python benchmarks/enumeration.py [torch] [numpy] [jax] [--rounds R] [--json FILE]
+    python benchmarks/enumeration.py [torch] [numpy] [jax] [peers] [--rounds R] [--json FILE]
+    python benchmarks/enumeration.py --figure FILE [--record FILE]    # peers alone, as a figure
 
 Each row is one estimator with its number of paths. The floor is the bare code in the same run: the
 same function called in a loop, its surrogate differentiated, its gradient turned into an array. A
@@ -8,12 +9,18 @@ check does all of that on every path, asks for outcomes, adds up moments, puts t
 repeats some runs. In PyTorch paths are run many at a time as well, where they can be ("blocks").
 The ratio is of the best of R interleaved rounds each, which is what a machine
 that does something else meanwhile disturbs least.
+
+Peers are other ways of finding the same gradient, in the same run (benchmarks/peers.py): PyTorch's
+vmap by hand, enumeration by Pyro, NumPyro and Storchastic, and Monte Carlo. The figure draws their
+time against the number of paths. With --record docs/records/enumeration.json, `python
+benchmarks/answer.py` writes the table and the figure of docs/how-to/many-paths.md from it.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import statistics
 import sys
 import time
 import tracemalloc
@@ -22,8 +29,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import peers
 
 from gradproof import check_estimator
+from gradproof.checks.json_records import to_json
+from gradproof.cli.console import check_writable
+from gradproof.cli.figures import check_figure, save
+from gradproof.reports.enumeration_cost import LAYOUT, draw
 
 #: What a check of paths one by one may cost beside the bare code, by framework.
 GOALS = {"torch": 1.5, "numpy": 3.0}
@@ -36,6 +48,9 @@ FEW = 10_000
 
 #: Calls of the bare code that its time is taken from.
 CALLS = 300
+
+#: What the ways of benchmarks/peers.py are asked for by.
+PEERS = "peers"
 
 
 class Problem(NamedTuple):
@@ -209,6 +224,16 @@ def checked(problem: Problem, batch: bool | str = "auto") -> float:
     return seconds / problem.paths
 
 
+def median_ratio(problem: Problem, batch: bool | str, rounds: int = 5) -> float:
+    """What a path of a check costs beside the bare code, the median of rounds.
+
+    Both are timed in each round, so that a machine that slows down slows both.
+    """
+    return statistics.median(
+        checked(problem, batch) / bare(problem, CALLS // rounds) for _ in range(rounds)
+    )
+
+
 def memory(problem: Problem) -> float:
     """Megabytes that a check of it has at most, as Python counts them."""
     tracemalloc.start()
@@ -251,31 +276,15 @@ def measure(framework: str, name: str, rounds: int) -> list[dict[str, Any]]:
     return rows
 
 
-def main() -> None:
-    """Print a table, and write the record if asked to."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("frameworks", nargs="*", default=["torch", "numpy"])
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--json", type=Path)
-    given = parser.parse_args()
-    unknown = sorted(set(given.frameworks) - set(ROWS))
-    if unknown or given.rounds < 1:
-        parser.error(f"frameworks are {', '.join(ROWS)}; --rounds is 1 or more")
-    if "torch" in given.frameworks:
-        import torch
-
-        torch.set_num_threads(1)
+def print_rows(frameworks: Sequence[str], rounds: int) -> list[dict[str, Any]]:
+    """The table of our own estimators, a row at a time; returned."""
     print(
         f"{'':38s}{'paths':>10s}{'bare us':>10s}{'check us':>10s}{'ratio':>8s}{'goal':>6s}"
         f"{'MB':>7s}"
     )
     rows = []
-    for framework in given.frameworks:
-        for row in (
-            row for name in ROWS[framework] for row in measure(framework, name, given.rounds)
-        ):
+    for framework in frameworks:
+        for row in (row for name in ROWS[framework] for row in measure(framework, name, rounds)):
             rows.append(row)
             goal = "" if row["goal"] is None else f"{row['goal']:g}"
             size = "" if row["megabytes"] is None else f"{row['megabytes']:.1f}"
@@ -286,8 +295,63 @@ def main() -> None:
                 f"{goal:>6s}{size:>7s}{missed}",
                 flush=True,
             )
-    if given.json:
-        given.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    return rows
+
+
+def compare_peers(rounds: int, figure: str | None, record: Path | None) -> None:
+    """Print what each way takes at each number of paths, and draw it if asked to."""
+    print(f"{'':26s}{'paths':>12s}{'a path':>15s}{'ratio':>12s}")
+    cost = peers.measure(rounds, lambda line: print(line, flush=True))
+    if record:
+        record.write_text(to_json(cost) + "\n", encoding="utf-8")
+    if figure:
+        save(figure, LAYOUT, lambda axes: draw(axes, cost))
+
+
+def main() -> None:
+    """Print tables, and write the records and the figure if asked to."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("frameworks", nargs="*", help=f"some of {', '.join((*ROWS, PEERS))}")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", type=Path, help="a record of our own estimators")
+    parser.add_argument("--figure", help="of the peers: .svg, .pdf or .png; needs matplotlib")
+    parser.add_argument("--record", type=Path, help="of the peers")
+    given = parser.parse_args()
+    drawn = given.figure or given.record
+    chosen = given.frameworks or ([PEERS] if drawn else ["torch", "numpy", PEERS])
+    unknown = sorted(set(chosen) - {*ROWS, PEERS})
+    if unknown or given.rounds < 1:
+        parser.error(f"frameworks are {', '.join((*ROWS, PEERS))}; --rounds is 1 or more")
+    if drawn and PEERS not in chosen:
+        parser.error(f"--figure and --record are of {PEERS}, which were not asked for")
+    if given.json and set(chosen) == {PEERS}:
+        parser.error(f"--json is of {', '.join(ROWS)}, and none was asked for; see --record")
+    _check_files(given, parser)
+    if {"torch", PEERS} & set(chosen):
+        import torch
+
+        torch.set_num_threads(1)
+    ours = [each for each in chosen if each != PEERS]
+    if ours:
+        rows = print_rows(ours, given.rounds)
+        if given.json:
+            given.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    if PEERS in chosen:
+        compare_peers(given.rounds, given.figure, given.record)
+
+
+def _check_files(given: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    """Find out that a file cannot be written before minutes are spent."""
+    try:
+        for file in filter(None, (given.json, given.record)):
+            check_writable(str(file))
+        if given.figure:
+            check_figure(given.figure)
+            import matplotlib  # noqa: F401 - whether it is there
+    except (OSError, ValueError, ImportError) as error:
+        parser.error(str(error))
 
 
 if __name__ == "__main__":

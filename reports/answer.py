@@ -50,7 +50,7 @@ COMPARED: tuple[Key, ...] = (
 
 
 #: Places of the same pages that other reports write.
-OTHERS = ("benchmark", "benchmark-counts")
+OTHERS = ("benchmark", "benchmark-counts", "moments-cost")
 
 
 def fill(page: str, runs: Runs, table: EstimatorTable | None = None) -> str:

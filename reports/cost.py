@@ -1,7 +1,8 @@
-"""What a gradient costs and how much it varies as the number of labels grows."""
+"""What a gradient costs and how much it varies as the number of labels grows: figure and table."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,9 +10,63 @@ import numpy as np
 
 from gradproof.checks.variance.records import Scaling
 
+from . import marked
 from .style import GREY, PAGE, FigureLayout, line_style, name_lines
 
 LAYOUT = FigureLayout(PAGE, 2.5, columns=2)
+
+#: What a page says for each way that benchmarks/moments.py times, in the order of its table.
+WAYS = {
+    "total": "total variance, and a table for any baseline",
+    "per parameter": "variance of each parameter, as a parabola of B",
+    "in PyTorch": "total, of a model in PyTorch's own functions",
+    "mixed": "total, with one parameter used in no known way",
+    "general": "total, with none used in a known way",
+    "loop": "a backward pass for each label",
+    "Monte Carlo": "Monte Carlo, 10⁴ draws",
+    "sampled": "one sampled step",
+}
+
+
+def fill(page: str, scaling: Scaling) -> str:
+    """A page with its table of what moments cost written anew; ``answer`` is left to who writes it.
+
+    Raises:
+        ValueError: if a place is marked by another name, or has no end.
+    """
+    return marked.fill(page, {"moments-cost": functools.partial(table, scaling)}, ("answer",))
+
+
+def table(scaling: Scaling) -> str:
+    """Each way in enumerated gradients, by the number of labels.
+
+    Raises:
+        ValueError: for a way that has no name here.
+    """
+    columns = {
+        "total": scaling.total,
+        "per parameter": scaling.per_parameter,
+        **scaling.others,
+        "sampled": scaling.sampled,
+    }
+    lines = [
+        f"| labels | {' | '.join(f'{classes}' for classes in scaling.classes)} |",
+        f"|---|{'---:|' * len(scaling.classes)}",
+    ]
+    for way, seconds in sorted(columns.items(), key=lambda item: list(WAYS).index(item[0])):
+        mark = " ~" if way in scaling.extrapolated else ""
+        cells = [_multiple(each) for each in seconds / scaling.enumerated]
+        lines.append(f"| {WAYS[way]}{mark} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _multiple(value: float) -> str:
+    """To two digits, or to a hundredth where ways are to be told apart."""
+    if not np.isfinite(value):
+        return "-"
+    if 1.0 <= value < 4.0:
+        return f"{value:.2f}"
+    return f"{float(f'{value:.2g}'):.10f}".rstrip("0").rstrip(".")
 
 
 def draw(axes: Sequence[Any], scaling: Scaling, *, title: str = "") -> Sequence[Any]:

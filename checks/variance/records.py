@@ -100,8 +100,9 @@ class Scaling:
         (M,), one entry for each K in ``classes``; NaN where nothing was measured. In seconds:
         ``enumerated``, one gradient of U with every label; ``total``, the variance for any
         baseline; ``per_parameter``, the variance of each parameter; ``sampled``, one step with one
-        label drawn for each sentence. ``variances`` by baseline, summed over all parameters and
-        sentences.
+        label drawn for each sentence; ``others``, by name, what else was timed, of which
+        ``extrapolated`` was timed on a part. ``variances`` by baseline, summed over all parameters
+        and sentences.
     """
 
     model: str
@@ -114,6 +115,8 @@ class Scaling:
     per_parameter: np.ndarray
     sampled: np.ndarray
     variances: Mapping[str, np.ndarray]
+    others: Mapping[str, np.ndarray]
+    extrapolated: tuple[str, ...]
 
     def __post_init__(self) -> None:
         """Refuse columns that have not one number for each K.
@@ -124,13 +127,77 @@ class Scaling:
         if self.classes.dtype.kind != "i" or not self.classes.size:
             raise ValueError(f"classes of a Scaling are {self.classes}, expected numbers of labels")
         names = ("enumerated", "total", "per_parameter", "sampled")
-        columns = {name: getattr(self, name) for name in names} | dict(self.variances)
+        columns = {name: getattr(self, name) for name in names}
+        columns |= {**self.variances, **self.others}
         for name, column in columns.items():
             if column.shape != self.classes.shape:
                 raise ValueError(
                     f"{name} of a Scaling has shape {column.shape}, expected one number for each "
                     f"of {self.classes.size} K"
                 )
+
+
+@dataclasses.dataclass(frozen=True)
+class WayCost:
+    """What one way of finding a gradient costs as the number of paths grows.
+
+    ``gives`` says in words what it finds; ``as_it_is`` whether it runs the estimator's own code, or
+    a model that was written for it.
+
+    Shape: (M,): ``paths`` of the estimator; ``seconds`` of processor time for all of them;
+    ``error``, the largest difference from the exact gradient, as a share of its largest entry, NaN
+    for a way that gives no mean.
+    """
+
+    name: str
+    gives: str
+    as_it_is: bool
+    paths: np.ndarray
+    seconds: np.ndarray
+    error: np.ndarray
+
+    def __post_init__(self) -> None:
+        """Refuse columns of several lengths.
+
+        Raises:
+            ValueError: if there are, or nothing was measured.
+        """
+        lengths = {name: len(getattr(self, name)) for name in ("paths", "seconds", "error")}
+        if len(set(lengths.values())) > 1 or not self.paths.size:
+            raise ValueError(f"columns of {self.name} have lengths {lengths}, expected one above 0")
+
+
+@dataclasses.dataclass(frozen=True)
+class EnumerationCost:
+    """Ways of finding a gradient side by side, measured in one run.
+
+    The first of ``ways`` is the bare code, called once for each path: what the others are compared
+    with. ``subject`` says what they were measured on, ``machine`` what they ran on, ``left_out``
+    what was not installed.
+    """
+
+    subject: str
+    machine: str
+    ways: tuple[WayCost, ...]
+    left_out: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse a record with nothing to compare.
+
+        Raises:
+            ValueError: if there are fewer than two ways, or the first lacks a number of paths.
+        """
+        if len(self.ways) < 2:
+            raise ValueError(f"an EnumerationCost has {len(self.ways)} ways, expected two or more")
+        missing = set().union(*(way.paths.tolist() for way in self.ways))
+        missing -= set(self.ways[0].paths.tolist())
+        if missing:
+            raise ValueError(f"{self.ways[0].name} was not measured at {sorted(missing)} paths")
+
+    def ratios(self, way: WayCost) -> np.ndarray:
+        """Its seconds over those of the bare code, at each number of paths it was measured at."""
+        bare = dict(zip(self.ways[0].paths.tolist(), self.ways[0].seconds, strict=True))
+        return way.seconds / np.array([bare[paths] for paths in way.paths.tolist()])
 
 
 @dataclasses.dataclass(frozen=True)

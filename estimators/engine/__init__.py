@@ -1,4 +1,4 @@
-"""Exact moments at about the cost of a gradient, in PyTorch, for models written against ``ops``."""
+"""Exact moments for less than two gradients, in PyTorch, for models written against ``ops``."""
 
 from __future__ import annotations
 

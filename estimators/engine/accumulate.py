@@ -22,10 +22,6 @@ from .general import GeneralBlock
 from .mixed import MixedBlock, find_factorless
 from .structured import StructuredBlock
 
-#: Pairs of a sentence and a label that are run together where layers are all: more than are fastest
-#: for one gradient, for there is more to be done for each of a model's operations.
-MOST_PAIRS = 150
-
 #: Entries of gradients that the general way holds at a time: some 60 MB.
 MOST_ENTRIES = 8_000_000
 
@@ -106,7 +102,7 @@ class GradientPlan(NamedTuple):
     chunks: list[Sequence[int]]
 
 
-def structured_plan(subject: Subject, pairs: int = MOST_PAIRS) -> GradientPlan:
+def structured_plan(subject: Subject, pairs: int = blocks.PAIRS) -> GradientPlan:
     """For a model whose parameters enter in layers; another is :class:`NotAnOuterProduct`."""
     return _plan_for(StructuredBlock, subject, pairs)
 
@@ -140,7 +136,7 @@ def structured_where_possible(
         return structured_plan(subject)
     if len(plain) == len(parameters):
         return general_plan(subject)
-    pairs = min(MOST_PAIRS, _pairs(subject, plain, MOST_ENTRIES))
+    pairs = min(blocks.PAIRS, _pairs(subject, plain, MOST_ENTRIES))
     return _plan_for(functools.partial(MixedBlock, plain=frozenset(plain)), subject, pairs)
 
 

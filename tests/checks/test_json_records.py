@@ -40,6 +40,8 @@ SCALING = Scaling(
     per_parameter=np.array([0.14, np.nan]),
     sampled=np.array([np.nan, np.nan]),
     variances={"none": np.array([5.0, np.nan])},
+    others={"general": np.array([0.6, np.nan])},
+    extrapolated=("general",),
 )
 
 

@@ -44,6 +44,8 @@ SCALING = Scaling(
     per_parameter=np.array([0.14, np.nan]),
     sampled=np.array([0.01, 0.01]),
     variances={"none": np.array([5.0, 6.0])},
+    others={"general": np.full(2, 0.6)},
+    extrapolated=("general",),
 )
 
 #: The figures of a training record.

@@ -266,10 +266,18 @@ def is_supported(torch: Any) -> bool:
     return hasattr(torch, "func") and all(hasattr(functions, name) for name in NEEDED)
 
 
+def _side_by_side(places: Sequence[int]) -> list[tuple[int, int]]:
+    """The first and last of each run of numbers without a gap: (0, 1), (3, 3) of 0, 1, 3."""
+    firsts = [place for place in places if place - 1 not in places]
+    lasts = [place for place in places if place + 1 not in places]
+    return list(zip(firsts, lasts, strict=True))
+
+
 @functools.cache
 def _rows_mode(torch: Any) -> Callable[[TensorRows], Any]:
     """The mode that sees every function of PyTorch."""
-    tensor, indices = torch.Tensor, (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
+    # A number of type uint8 is no index: PyTorch takes it for a mask.
+    tensor, indices = torch.Tensor, (torch.int64, torch.int32, torch.int16, torch.int8)
     asking = {
         getattr(tensor, name)
         for name in (
@@ -290,9 +298,20 @@ def _rows_mode(torch: Any) -> Callable[[TensorRows], Any]:
         ]
         if not drawn or any(each is None or each is Ellipsis for each in places):
             return value[at]
-        for place in reversed(drawn):  # from the right, so that places stay what they are
-            value = value.index_select(place, places.pop(place).reshape(1)).select(place, 0)
+        for first, last in reversed(_side_by_side(drawn)):  # from the right: places stay the same
+            value = select(value, first, places[first : last + 1])
+            del places[first : last + 1]
         return value[tuple(places)] if places else value
+
+    def select(value: Tensor, first: int, chosen: Sequence[Tensor]) -> Tensor:
+        """At one place of some axes side by side, in one step: by axes, each path has a table."""
+        place = 0
+        for size, each in zip(value.shape[first:], chosen, strict=False):
+            # Looked up, and not used as it is, for an index that is out of range is an error.
+            numbers = torch.arange(size, device=value.device)
+            place = place * size + numbers.index_select(0, each.reshape(1))
+        flat = value.flatten(first, first + len(chosen) - 1)
+        return flat.index_select(first, place).select(first, 0)
 
     def one_hot(rows: TensorRows, value: Tensor, num_classes: int = -1) -> Tensor:
         if num_classes < 1 or not rows.has_rows(value):

@@ -18,6 +18,9 @@ WAYS, EXACT = ("auto", False), np.zeros(4)
 
 COSTS = torch.tensor([1.0, -2.0, 0.5, 3.0], dtype=torch.float64)
 
+#: Of three labels together, each combination another.
+JOINT = (COSTS[:, None, None] * COSTS[:, None] + COSTS).exp()
+
 
 @pytest.fixture(autouse=True)
 def few_paths_too(monkeypatch):
@@ -149,11 +152,19 @@ def second_order(given):
     return torch.autograd.grad((slope**2).sum(), given)[0]
 
 
+def joint(given):
+    """A cost for each combination: a table at several drawn places, side by side and not."""
+    q = categorical(given)
+    y = q.sample((3,))
+    cost = JOINT[y[0], y[1], y[2]] + JOINT[y[0], 1, y[2]] + JOINT[:, y[1]][y[0], y[2]]
+    return (cost + JOINT[1, y[0].to(torch.int32), y[1]]) * q.log_prob(y).sum()
+
+
 ESTIMATORS = {
     each.__name__: (each, rows)
     for each, rows in (
         *((each, None) for each in (surrogate, leave_one_out, returned, left, by_hand)),
-        *((each, None) for each in (without_replacement, coins, integers)),
+        *((each, None) for each in (without_replacement, coins, integers, joint)),
         *((each, None) for each in (widths, ends_early, impossible, second_order)),
         (episode, 2),
     )
@@ -344,6 +355,20 @@ def test_what_fails_in_some_rows_alone_is_not_passed_over():
         return value
 
     same(*(check_estimator(estimate, [logits()], exact=EXACT, batch=way) for way in WAYS))
+
+
+def test_an_index_out_of_range_is_no_other_entry():
+    """Where several axes are looked up in one step: row 0, column 3 of two rows of three."""
+    table = torch.ones(2, 3, dtype=torch.float64)
+
+    def estimate(given):
+        q = categorical(given)
+        y = q.sample((2,))
+        return table[y[0] // 2, y[1]] * q.log_prob(y).sum()
+
+    for way in WAYS:
+        with pytest.raises(IndexError, match="index 3 is out of bounds"):
+            check_estimator(estimate, [logits()], exact=EXACT, batch=way)
 
 
 def test_a_small_parameter_beside_a_large_one_is_compared_too():
