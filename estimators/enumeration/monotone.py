@@ -212,8 +212,13 @@ FUNCTIONS: dict[str, _Function] = {
     "tanh": _Function(np.tanh, np.arctanh, low=-1.0, high=1.0),
     # Of numbers above zero, which whoever uses it sees to.
     "reciprocal": _Function(np.reciprocal, np.reciprocal, low=0.0, falls=True),
-    "normal quantile": _Function(ndtri, ndtr),
+    "ndtri": _Function(ndtri, ndtr),
+    "normal quantile": _Function(ndtri, ndtr),  # of a draw, whose tails count
 }
+
+
+#: A standard normal number, as a function of a uniform one.
+NORMAL = Known("normal quantile")
 
 
 def forward(chain: Chain, u: Any) -> np.ndarray:
@@ -241,9 +246,12 @@ def back(chain: Chain, bounds: Any, strict: bool) -> tuple[np.ndarray, np.ndarra
 
 
 def is_too_rare(chain: Chain, bounds: np.ndarray, edges: np.ndarray, above: np.ndarray) -> bool:
-    """Whether rounding puts an edge at 0 or 1, where some numbers lie beyond it."""
+    """Whether rounding puts an edge at 0 or 1, where some normal numbers lie beyond it.
+
+    Of uniform numbers there are none: those that a generator gives are a rounding away from 1.
+    """
     at_end = (edges == 0.0) | (edges == 1.0)
-    if not at_end.any():
+    if not at_end.any() or chain[:1] != (NORMAL,):
         return False
     values = forward(chain, np.where(edges == 1.0, 1.0, 0.0))
     # Next to 1 all numbers lie below the edge, next to 0 above it.

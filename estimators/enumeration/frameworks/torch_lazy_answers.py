@@ -21,7 +21,7 @@ Tensor = Any
 ELEMENTWISE = {
     **{name: name for name in ("exp", "log", "log1p", "expm1", "sqrt", "sigmoid", "tanh", "logit")},
     "special_expit": "sigmoid", "special_logit": "logit", "logsigmoid": "logsigmoid",
-    "log_sigmoid": "logsigmoid", "special_ndtri": "normal quantile", "reciprocal": "reciprocal",
+    "log_sigmoid": "logsigmoid", "special_ndtri": "ndtri", "reciprocal": "reciprocal",
 }  # fmt: skip
 
 #: Those that are known of numbers above zero alone.

@@ -11,16 +11,13 @@ import numpy as np
 
 from ..block import BlockRun, NotBatchable
 from ..lazy_numbers import DrawnNumbers, LazyNumbers
-from ..monotone import Factor, Known, Shift
+from ..monotone import NORMAL, Factor, Known, Shift
 from ..run import Run, UnsupportedDraw
 from .torch_lazy import become_lazy, lazy_like
 from .torch_lazy_answers import answer
 
 #: A tensor of PyTorch.
 Tensor = Any
-
-#: A normal number, as a function of a uniform one.
-NORMAL = (Known("normal quantile"),)
 
 
 class LazyDraws:
@@ -43,7 +40,7 @@ class LazyDraws:
         self, run: Run, *size: Any, generator: Any = None, out: Any = None, **made: Any
     ) -> Any:
         """Standard normal."""
-        return self._draw(run, "torch.randn", NORMAL, size, generator, out, made)
+        return self._draw(run, "torch.randn", (NORMAL,), size, generator, out, made)
 
     def rand_like(self, run: Run, input: Tensor, **made: Any) -> Any:
         """Uniform, in the shape and type of another tensor."""
@@ -51,7 +48,7 @@ class LazyDraws:
 
     def randn_like(self, run: Run, input: Tensor, **made: Any) -> Any:
         """Standard normal, likewise."""
-        return self._like(run, "torch.randn_like", NORMAL, input, made)
+        return self._like(run, "torch.randn_like", (NORMAL,), input, made)
 
     def uniform_(
         self, run: Run, tensor: Tensor, *ends: Any, generator: Any = None, **named: Any
@@ -80,7 +77,7 @@ class LazyDraws:
         generator: Any = None,
     ) -> Any:
         """Normal, in place."""
-        chain = (*NORMAL, Factor(np.array(std)), Shift(np.array(mean)))
+        chain = (NORMAL, Factor(np.array(std)), Shift(np.array(mean)))
         return self._in_place(run, "Tensor.normal_", chain, tensor, generator)
 
     def _draw(
