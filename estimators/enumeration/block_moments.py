@@ -60,7 +60,10 @@ class BlockMoments:
         """
         expected = [outcomes.count for outcomes, _, _ in first.choices]
         if math.prod(expected) < FEWEST_PATHS:
-            raise NotBatchable("its first path makes few draws")
+            raise NotBatchable(
+                f"what its first path draws can come out in {math.prod(expected):,} ways, and "
+                f"fewer than {FEWEST_PATHS} paths are run faster one by one"
+            )
         moments = Moments(self._layout)
         moments.choices_of = self._choices
         for block in blocks(self._run, expected, size=self._layout.size, most=self._most):
