@@ -286,8 +286,8 @@ class Run:
             self._stop(
                 f"one path has made {len(self.choices):,} draws, from which at least "
                 f"{self._paths:,} paths go out, more than {self._most:,}; code that draws until "
-                "something comes out has paths without end: allow more of them (paths=), "
-                f"{_fewer(self.choices, self._most)}, or sample"
+                "something comes out has paths without end: allow more of them (paths=), or "
+                f"{_fewer(self.choices, self._most)}"
             )
 
     def _count_together(self, many: Sequence[OutcomeDistribution]) -> None:
@@ -299,7 +299,7 @@ class Run:
             self._stop(
                 f"{many[0].what} makes {len(many):,} draws in one call, which may come out in "
                 f"{shown} ways, so that there are more than {self._most:,} paths; allow more of "
-                "them (paths=), draw less at once (fewer sentences, fewer outcomes), or sample"
+                "them (paths=), or draw less at once (a smaller batch, fewer outcomes)"
             )
 
     def _stop(self, why: str) -> None:
@@ -485,8 +485,8 @@ def too_many_paths(most: int, longest: Sequence[Choice], whole: str = "") -> str
         whole: how long all would take.
     """
     return (
-        f"{most:,} paths were run, and there are more{whole}; allow more of them (paths=), "
-        f"{_fewer(longest, most)}, or sample"
+        f"{most:,} paths were run, and there are more{whole}; allow more of them (paths=), or "
+        f"{_fewer(longest, most)}"
     )
 
 
