@@ -19,6 +19,7 @@ from gradproof.estimators.enumeration.sharing import Workers
 from ..evidence import REFUTED, NothingCompared
 from ..sequential.error_rates import ALPHA
 from . import snippet
+from .code_name import code_name
 from .enumerated import EnumeratedCheck
 from .estimand import SINGLE, Estimand, exact_gradient
 from .estimator_report import Biased, EstimatorReport
@@ -153,7 +154,7 @@ def check_estimator(
     check_sampling(draws=draws, alpha=alpha, rarest=rarest, seed=seed)
     check_known(bounds, sd, is_used=draws > 0)
     check_half_length(half_length, is_used=objective is not None and draws > 0)
-    label = name or str(getattr(estimate, "__qualname__", type(estimate).__name__))
+    label = name or code_name(estimate)
     estimator = Estimator(estimate, inputs, wrt=wrt, reset=reset, returns=returns)
     _check_estimand(exact, objective, exact_error, fast)
     with telling(progress, paths) as listener:
