@@ -171,6 +171,7 @@ def check_estimator(
                     precision=precision,
                     fast=fast,
                     seed=seed,
+                    batch=bool(batch),
                 )
         except (UnsupportedDraw, TooManyPaths) as error:
             if objective is None or not draws:

@@ -61,6 +61,7 @@ def gradient_of_mean(
     coarsest: float = 0.0,
     listener: Listener | None = None,
     arguments: Callable[[], Sequence[Any]] | None = None,
+    batch: bool = True,
 ) -> MeanGradient:
     """The gradient of E[objective], over the outcomes of what it draws.
 
@@ -73,6 +74,7 @@ def gradient_of_mean(
         coarsest: precision that is at least to be allowed for.
         listener: is told of each run.
         arguments: makes what it is called with, where leaves are copies of what is in the inputs.
+        batch: whether paths are run many at a time, where they can be.
 
     Raises:
         NotDifferentiable: if there is nothing to move, too much, a kink, or no finite number.
@@ -87,11 +89,12 @@ def gradient_of_mean(
         reset=reset,
         listener=listener,
         arguments=arguments,
+        batch=batch,
     )
     # Handlers stay where they are, from one enumeration to the next.
     with Handling(objective, reset, list(inputs), dict(leaves)):
         mean = expectation.repeated_mean()
-        automatic = automatic_gradient(objective, inputs, leaves, paths, reset)
+        automatic = automatic_gradient(objective, inputs, leaves, paths, reset, batch)
         if automatic is None:
             return _by_differences(expectation, mean, leaves, coarsest)
         unseen, wrong = find_unseen(expectation, mean, leaves, automatic, coarsest)
@@ -196,6 +199,7 @@ def automatic_gradient(
     leaves: Mapping[str, Any],
     paths: int,
     reset: Callable[[], object] | None,
+    batch: bool,
 ) -> MeanGradient | None:
     """By PyTorch's differentiation; None where it has no graph of it all."""
     if not all(hasattr(leaf, "detach") for leaf in leaves.values()):
@@ -204,7 +208,7 @@ def automatic_gradient(
     like = {name: array_of(leaf) for name, leaf in leaves.items()}
     step = max(float(np.finfo(array.dtype).eps) for array in like.values())
     try:
-        with Enumeration(code, paths) as enumeration:
+        with Enumeration(code, paths, batch=batch and "auto") as enumeration:
             moments = enumeration.moments(like)
     except NotEnumerable:
         raise
@@ -217,7 +221,7 @@ def automatic_gradient(
         return None
 
     def measure() -> ByName:
-        with Enumeration(code, paths) as again:
+        with Enumeration(code, paths, batch=batch and "auto") as again:
             bounds = RoundingBounds(again, again.moments(like), step)
             return layout.split(bounds.best().bound)
 

@@ -34,6 +34,7 @@ def gradient_of_objective(
     precision: float = 0.0,
     fast: bool = False,
     seed: int | None = None,
+    batch: bool = True,
 ) -> Estimand:
     """The gradient of the mean of an objective, or of each of several, as an estimand.
 
@@ -43,6 +44,7 @@ def gradient_of_objective(
         paths, reset, precision: as of :func:`.estimator.check_estimator`.
         fast: whether along one random direction only.
         seed: of that direction; None: a new one.
+        batch: whether paths are run many at a time, where they can be.
 
     Raises:
         NotDifferentiable, NotEnumerable: as :func:`.expected_cost.gradient_of_mean`.
@@ -56,7 +58,7 @@ def gradient_of_objective(
         mine = dataclasses.replace(parameters, leaves=leaves)
         try:
             if direction is None:
-                means.append(_by_entry(function, estimator, mine, paths, reset, precision))
+                means.append(_by_entry(function, estimator, mine, paths, reset, precision, batch))
             else:
                 means.append(
                     slope_of_mean(
@@ -68,6 +70,7 @@ def gradient_of_objective(
                         paths=paths,
                         reset=reset,
                         coarsest=precision,
+                        batch=batch,
                     )
                 )
         except (UnsupportedDraw, TooManyPaths) as refused:
@@ -104,6 +107,7 @@ def _by_entry(
     paths: int,
     reset: Callable[[], object] | None,
     precision: float,
+    batch: bool,
 ) -> MeanGradient:
     parameters.check_not_kept(function)
     return gradient_of_mean(
@@ -115,6 +119,7 @@ def _by_entry(
         coarsest=precision,
         listener=estimator.listener,
         arguments=parameters.movable,
+        batch=batch,
     )
 
 

@@ -164,6 +164,7 @@ def slope_of_mean(
     paths: int,
     reset: Callable[[], object] | None = None,
     coarsest: float = 0.0,
+    batch: bool = True,
 ) -> MeanGradient:
     """The slope of the mean of an objective along a direction of its parameters, by differences.
 
@@ -185,6 +186,7 @@ def slope_of_mean(
         reset=reset,
         listener=estimator.listener,
         arguments=parameters.movable,
+        batch=batch,
     )
     towards = {key: direction.entries[key] for key in leaves}
     with Handling(objective, reset, list(estimator.inputs), dict(leaves)):
@@ -199,7 +201,7 @@ def slope_of_mean(
         raise NotDifferentiable(
             unknown_slope_message(f"a random direction (seed={direction.seed})", slope.reason)
         )
-    _check_graph(objective, estimator, leaves, towards, slope, paths, reset)
+    _check_graph(objective, estimator, leaves, towards, slope, paths, reset, batch)
     key = slope_name(name)
     return MeanGradient(
         {key: np.asarray(slope.value)},
@@ -216,13 +218,14 @@ def _check_graph(
     slope: Slope,
     paths: int,
     reset: Callable[[], object] | None,
+    batch: bool,
 ) -> None:
     """Whether differences see all that PyTorch's graph knows to depend on the parameters.
 
     Raises:
         NotDifferentiable: if something was made from them before the objective is called.
     """
-    automatic = automatic_gradient(objective, estimator.inputs, leaves, paths, reset)
+    automatic = automatic_gradient(objective, estimator.inputs, leaves, paths, reset, batch)
     if automatic is None:
         return
     along = sum(float((automatic.gradient[name] * way).sum()) for name, way in towards.items())

@@ -113,7 +113,7 @@ class BlockRun(Run):
         super().__init__()
         self.rows, self.size = rows, len(rows.numbers)
         self.weights = np.ones(self.size)
-        self.column = 0
+        self.column = self._by_weights = 0
         #: The coarsest of the probabilities, as the step from 1 to the next number.
         self.precision = EPS
         #: Why the run was given up, which code may have caught all the same.
@@ -131,22 +131,31 @@ class BlockRun(Run):
         """See :meth:`choose`."""
         return [self.choose(outcomes) for outcomes in many]
 
-    def take(self, tables: Sequence[np.ndarray], precision: float = EPS) -> np.ndarray:
+    def take(
+        self, tables: Sequence[np.ndarray], precision: float = EPS, are_fixed: bool = False
+    ) -> np.ndarray:
         """The outcomes of draws that every row makes, (P, len(tables)).
 
         Args:
             tables: of each draw, the probabilities of its K outcomes in each row, (P, K).
+            are_fixed: whether no parameter moves these.
 
         Raises:
             OtherRows: if the rows do not say, or say what cannot be.
         """
         self.precision = max(self.precision, precision)
+        self._by_weights += 0 if are_fixed else len(tables)
         start = self.column
         for place, table in enumerate(tables):
             if self.column == len(self.rows.widths):
                 self._add([each > 0.0 for each in tables[place:]])
             self._take(table)
         return self.rows.numbers[:, start : self.column]
+
+    @property
+    def whole_graph(self) -> bool:
+        """See the base class."""
+        return self._in_graph >= self._by_weights
 
     def _take(self, table: np.ndarray) -> None:
         rows, column = self.rows, self.column

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from .block import BlockRun, NotBatchable
-from .estimator import Estimator
+from .estimator import UserFunction
 from .gradients import GradientLayout
 from .handling import Handling
 from .moments import Moments
@@ -25,13 +25,13 @@ from .run import Choice, Path, run_numbers
 #: Paths from which on it is worth while, as far as the first path can tell.
 FEWEST_PATHS = 32
 
-#: Paths of the first block that are run by themselves too, beside those of the largest gradient and
-#: probability of every block.
+#: Paths of the first block that are run by themselves too, as a rule, beside those of the largest
+#: gradient and probability of every block.
 COMPARED = 16
 
 
 class BlockMoments:
-    """Runs an estimator for many paths at a time, from the state that it was given in.
+    """Runs code for many paths at a time, from the state that it was given in.
 
     Args:
         handling: of what it draws, which is entered.
@@ -40,18 +40,19 @@ class BlockMoments:
     """
 
     def __init__(
-        self, estimator: Estimator, handling: Handling, layout: GradientLayout, most: int
+        self, code: UserFunction, handling: Handling, layout: GradientLayout, most: int
     ) -> None:
-        self._estimator, self._handling = estimator, handling
+        self._code, self._handling = code, handling
         self._layout, self._most = layout, most
         #: Blocks, and paths that were run by themselves.
         self.blocks = self.repeats = 0
 
-    def moments(self, first: Path[Any]) -> Moments:
+    def moments(self, first: Path[Any], compared: int = COMPARED) -> Moments:
         """Mean and variance over all paths.
 
         Args:
             first: the first of them, whose draws are about those of the others.
+            compared: paths of the first block that are run by themselves too.
 
         Raises:
             NotBatchable: if a path by itself comes to something else, or it can only be run so.
@@ -68,27 +69,27 @@ class BlockMoments:
         moments.choices_of = self._choices
         for block in blocks(self._run, expected, size=self._layout.size, most=self._most):
             rows = moments.add_block(block)
-            self._compare(block, rows, 0 if self.blocks else COMPARED)
+            self._compare(block, rows, 0 if self.blocks else compared)
             self.blocks += 1
-            if self._estimator.listener is not None:
-                self._estimator.listener.several(len(block.weights), block.behind)
+            if self._code.listener is not None:
+                self._code.listener.several(len(block.weights), block.behind)
         return moments
 
     def _run(self, run: BlockRun) -> Mapping[str, Any]:
         """One run for the rows of a block."""
         try:
-            return self._handling.perform(functools.partial(self._estimator.run_rows, run), run)
+            return self._handling.perform(functools.partial(self._code.run_rows, run), run)
         finally:
-            self._estimator.restore_state()
+            self._code.restore_state()
 
     def _path(self, numbers: Sequence[int]) -> Path[Any]:
         """One path by itself, watched; :meth:`Estimator.restore_state` must follow."""
-        return run_numbers(self._estimator, self._handling.perform_watched, numbers)
+        return run_numbers(self._code, self._handling.perform_watched, numbers)
 
     def _choices(self, numbers: Sequence[int]) -> tuple[Choice, ...]:
         """The draws of a path."""
         choices = self._path(numbers).choices
-        self._estimator.restore_state()
+        self._code.restore_state()
         return choices
 
     def _compare(self, block: Block, rows: np.ndarray, count: int) -> None:
@@ -108,8 +109,8 @@ class BlockMoments:
             self.repeats += 1
             path = self._path(block.numbers[place].tolist())
             row = self._layout.row(path.value)
-            self._estimator.restore_state()
-            roundings = ROUNDINGS * max(path.precision, self._estimator.precision)
+            self._code.restore_state()
+            roundings = ROUNDINGS * max(path.precision, self._code.precision)
             probability = path.probability
             if len(path.choices) != block.numbers.shape[1] or not (
                 abs(probability - block.weights[place]) <= roundings * probability

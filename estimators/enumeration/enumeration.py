@@ -13,8 +13,8 @@ from typing import Any, NoReturn, Protocol, TypeVar, cast
 import numpy as np
 
 from .block import NotBatchable
-from .block_moments import BlockMoments
-from .estimator import Estimator, UserFunction
+from .block_moments import COMPARED, BlockMoments
+from .estimator import UserFunction
 from .gradients import GradientLayout, array_of, named
 from .handling import Handling, one_at_a_time
 from .limits import MOST_PATHS
@@ -302,7 +302,7 @@ class Enumeration:
                 self._check(path, row, moments.layout)
                 if first is None:
                     first, start = path, row
-                    together = self._together(path, moments.layout)
+                    together = self.together(path, moments.layout)
                     if together is not None:
                         return together, first, start, None
         assert first is not None  # there is one path at least
@@ -353,14 +353,23 @@ class Enumeration:
             choices = path.choices
         return part.close(), next_prefix(choices)
 
-    def _together(self, first: Path[Any], layout: GradientLayout) -> Moments | None:
-        """The moments of paths that are run many at a time; None where they cannot be."""
-        if not self._batch or not isinstance(self._code, Estimator):
+    def together(
+        self, first: Path[Any], layout: GradientLayout, compared: int = COMPARED
+    ) -> Moments | None:
+        """The moments of paths that are run many at a time; None where they cannot be.
+
+        Args:
+            first, compared: as of :meth:`.block_moments.BlockMoments.moments`.
+
+        Raises:
+            TooManyPaths: if there are more than may be run.
+        """
+        if not self._batch:
             return None
         self.restore_state()
         runs = BlockMoments(self._code, self.handling, layout, self._most)
         try:
-            moments = runs.moments(first)
+            moments = runs.moments(first, compared)
         except TooManyPaths:
             raise
         except Exception as error:

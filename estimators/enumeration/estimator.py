@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,12 +12,13 @@ from typing import Any, Protocol
 import numpy as np
 
 from .block import BlockRun, NotBatchable
-from .frameworks.torch_rows import run_torch_rows
+from .frameworks.torch_rows import read_gradients, run_torch_rows
 from .generators import unseen_draw_message
 from .gradients import (
     LeafGradients,
     NotAGradient,
     ReturnedGradients,
+    RowValues,
     array_of,
     arrays_by_name,
     by_name,
@@ -97,6 +99,8 @@ class UserFunction:
         self.is_shared: Callable[[int], bool] | None = None
         #: Is told of each run.
         self.listener: Listener | None = None
+        #: The coarsest precision of what was returned, as the step from 1 to the next number.
+        self.precision = EPS
         #: Whether a run looks at the precision of what is returned; None: the first ones do, and
         #: others ever more rarely.
         self.reads_precision: bool | None = None
@@ -153,6 +157,14 @@ class UserFunction:
             inputs=self.inputs,
             wrt=self._beside,
         )
+
+    def run_rows(self, run: BlockRun) -> dict[str, RowValues | None]:
+        """The same in all rows of a block, by name; None for what was not reached.
+
+        Raises:
+            NotBatchable: if it can only be run for one path at a time.
+        """
+        raise NotBatchable("it is run for one path at a time")
 
     def __call__(self) -> Any:
         """What one run returns. The state is put back by :meth:`restore_state`."""
@@ -289,8 +301,6 @@ class Estimator(UserFunction):
         self.project: Callable[[Mapping[str, Any]], dict[str, Any]] | None = None
         #: Steps that an optimizer took in a run, at most.
         self.steps = 0
-        #: The coarsest precision of what was returned, as the step from 1 to the next number.
-        self.precision = EPS
         #: Whether some run returned a tensor of several numbers that has a graph.
         self.has_graph = False
         #: Whether some run left its gradients in ``.grad``, where others stood at first.
@@ -343,15 +353,12 @@ class Estimator(UserFunction):
             finally:
                 self._before = None
 
-    def run_rows(self, run: BlockRun) -> dict[str, Any]:
-        """The same in all rows of a block: a :class:`.row_values.RowValues` by name, or None.
-
-        Raises:
-            NotBatchable: if it can only be run for one path at a time.
-        """
+    def run_rows(self, run: BlockRun) -> dict[str, RowValues | None]:
+        """See the base class."""
         if self.project is not None or self.steps or self.read_as not in READ:
             raise NotBatchable("its gradients are read from one path at a time")
-        return run_torch_rows(super().__call__, run, self._leaves, self.read_as)
+        read = functools.partial(read_gradients, self._leaves, self.read_as)
+        return run_torch_rows(super().__call__, run, self._leaves, read)
 
     def __call__(self) -> dict[str, Any]:
         """What one run returns or leaves: arrays by name, None for what was not reached.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -11,9 +12,12 @@ import numpy as np
 
 from gradproof.errors import GradproofError
 
+from .block import BlockRun, NotBatchable
+from .block_moments import COMPARED
 from .enumeration import Enumeration
 from .estimator import Listener, UserFunction
-from .gradients import array_of
+from .frameworks.torch_rows import run_torch_rows
+from .gradients import GradientLayout, RowValues, array_of
 from .limits import MOST_PATHS
 from .moments import CompensatedSum
 from .released import number, without_stops
@@ -33,6 +37,28 @@ class EnumeratedMean:
     paths: int
 
 
+class ObjectiveCost(UserFunction):
+    """What an objective returns, and how large that is: one number each."""
+
+    def __call__(self) -> dict[str, np.float64]:
+        """Both by name.
+
+        Raises:
+            NotDifferentiable: if it is not one finite number.
+        """
+        value = np.float64(one_number(super().__call__(), "the objective"))
+        return {"value": value, "size": abs(value)}
+
+    def run_rows(self, run: BlockRun) -> dict[str, RowValues | None]:
+        """See the base class."""
+
+        def read(rows: Any, returned: Any) -> dict[str, Any]:
+            value = rows.one_number(returned)
+            return {"value": value, "size": value.abs()}
+
+        return run_torch_rows(super().__call__, run, {}, read)
+
+
 class Expectation:
     """The mean of what an objective returns.
 
@@ -45,6 +71,7 @@ class Expectation:
         reset: called before each run.
         listener: is told of each run.
         arguments: makes what it is called with in each run; None: it is called with ``inputs``.
+        batch: whether paths are run many at a time, where they can be.
     """
 
     def __init__(
@@ -57,11 +84,14 @@ class Expectation:
         reset: Callable[[], object] | None = None,
         listener: Listener | None = None,
         arguments: Callable[[], Sequence[Any]] | None = None,
+        batch: bool = True,
     ) -> None:
-        self._code = UserFunction(objective, inputs, reset=reset, beside=beside, called="objective")
+        self._code = ObjectiveCost(objective, inputs, reset=reset, beside=beside, called="objective")
         self._code.arguments = arguments
         self._code.listener = listener
         self._most = paths
+        #: Whether paths are run many at a time, as far as is known.
+        self.in_blocks = batch
         self.runs = 0
 
     def __call__(self) -> EnumeratedMean:
@@ -71,15 +101,23 @@ class Expectation:
             NotDifferentiable: if it is not one finite number.
             NotEnumerable: for an unsupported draw, or too many paths.
         """
-        total, size, count = CompensatedSum(), 0.0, 0
         with Enumeration(self._code, self._most) as enumeration:
-            for path in enumeration.paths():
-                value = one_number(path.value, "the objective")
-                total.add(path.probability * value)
-                size += path.probability * abs(value)
-                count += 1
-        self.runs += count
-        return EnumeratedMean(total.value, size, count)
+            mean = (self.in_blocks and self._together(enumeration)) or _one_by_one(enumeration)
+        self.runs += mean.paths
+        return mean
+
+    def _together(self, enumeration: Enumeration) -> EnumeratedMean | None:
+        """The mean of paths that are run many at a time; None if they cannot be."""
+        layout = GradientLayout(LAYOUT)
+        first = enumeration.run_once([])
+        moments = enumeration.together(first, layout, 0 if self.runs else COMPARED)
+        if moments is None:
+            enumeration.restore_state()
+            self.in_blocks = False  # nor can they with other parameters
+            return None
+        moments.check_mass()
+        mean = layout.split(moments.mean())
+        return EnumeratedMean(float(mean["value"]), float(mean["size"]), moments.count)
 
     def repeated_mean(self) -> EnumeratedMean:
         """Enumerate it twice, and once more look for draws that no handler sees.
@@ -110,6 +148,19 @@ class Expectation:
     def changed(self) -> Mapping[str, None]:
         """What a run left changed, and was put back."""
         return self._code.changed
+
+
+#: What a run of an objective comes to.
+LAYOUT = {"value": np.zeros(()), "size": np.zeros(())}
+
+
+def _one_by_one(enumeration: Enumeration) -> EnumeratedMean:
+    total, size, count = CompensatedSum(), 0.0, 0
+    for path in enumeration.paths():
+        total.add(path.probability * path.value["value"])
+        size += path.probability * path.value["size"]
+        count += 1
+    return EnumeratedMean(float(total.value), float(size), count)
 
 
 class GraphLost(NotDifferentiable):
@@ -174,6 +225,33 @@ class ObjectiveGradient(UserFunction):
             name: None if slope is None else array_of(slope)
             for name, slope in zip(self._leaves, slopes, strict=True)
         }
+
+    def run_rows(self, run: BlockRun) -> dict[str, RowValues | None]:
+        """See the base class."""
+        if self._look:
+            raise NotBatchable("its graph is looked at path by path")
+        run.graph = []
+        return run_torch_rows(
+            super().__call__,
+            run,
+            self._leaves,
+            functools.partial(self._read_rows, run),
+            without_stops,
+        )
+
+    def _read_rows(self, run: BlockRun, rows: Any, cost: Any) -> dict[str, Any]:
+        """The same as :meth:`__call__`, in all rows."""
+        if not run.whole_graph:
+            raise GraphLost("something is drawn by probabilities that PyTorch does not compute")
+        own = rows.rows(rows.one_number(cost))
+        value = rows.torch.from_numpy(rows.numbers(cost)).to(own).reshape(run.size)
+        assert run.graph is not None  # it was begun
+        terms = [value * log for log in run.graph if log.requires_grad]
+        terms += [own] if own.requires_grad else []
+        if not terms:
+            return dict.fromkeys(self._leaves)
+        total = rows.of_rows(sum(terms))
+        return dict(zip(self._leaves, rows.gradients(total, [*self._leaves.values()]), strict=True))
 
 
 def leaves_made_before(root: Any, start: float, leaves: Mapping[str, Any]) -> dict[str, None]:

@@ -33,6 +33,7 @@ from ..torch_modes import not_hidden
 from .framework import GeneratorFramework, handle, handle_in_runs, refuse, unsupported_message
 from .torch_compile import COMPILER, run_as_written, tell_script
 from .torch_imports import LateImports
+from .torch_logs import has_lost_graph, log_coins, log_weights
 from .torch_randint import RandintLike, whole_numbers
 from .torch_rows import ROWS, RowDraws
 from .torch_transforms import Transforms
@@ -338,8 +339,8 @@ class _Draws(RandintLike):
         found = found if input.is_cpu else found.to(input.device)
         if run.graph is not None:
             given = input.reshape(-1, input.shape[-1])
-            log = self._log_weights(given, found.reshape(-1, num_samples), replacement)
-            run.note_graph(log, 0 if _has_lost_graph(given, log) else len(rows) * num_samples)
+            log = log_weights(given, found.reshape(-1, num_samples), replacement).sum()
+            run.note_graph(log, 0 if has_lost_graph(given, log) else len(rows) * num_samples)
         return _write_out(found, out)
 
     def step(self, given: Tensor) -> float:
@@ -369,19 +370,6 @@ class _Draws(RandintLike):
                 "draw at most as many"
             )
         return draw_weighted_without_replacement(run.choose, what, weights, count, step)
-
-    def _log_weights(self, rows: Tensor, places: Tensor, replacement: bool) -> Tensor:
-        """The logarithm of the probability of what was drawn from each row."""
-        taken = rows.gather(1, places)
-        left = rows.sum(1, keepdim=True)
-        if not replacement:
-            left = left - (taken.cumsum(1) - taken)
-        return (taken / left).log().sum()
-
-    def _log_coins(self, probabilities: Tensor, drawn: Tensor) -> Tensor:
-        """The same of coins."""
-        taken = self._torch.where(drawn != 0.0, probabilities, 1.0 - probabilities)
-        return taken.log().sum()
 
     def bernoulli(
         self,
@@ -423,8 +411,8 @@ class _Draws(RandintLike):
         drawn[open_places] = run.choose_each(coins)
         outcomes = self._torch.from_numpy(drawn).to(ones.device).reshape(ones.shape)
         if run.graph is not None:
-            log = self._log_coins(ones, outcomes)
-            run.note_graph(log, 0 if _has_lost_graph(ones, log) else len(open_places))
+            log = log_coins(self._torch, ones, outcomes).sum()
+            run.note_graph(log, 0 if has_lost_graph(ones, log) else len(open_places))
         return outcomes
 
     def binomial(self, run: Run, count: Tensor, prob: Tensor, generator: Any = None) -> Tensor:
@@ -492,11 +480,6 @@ class _Draws(RandintLike):
         drawn = draw_without_replacement(run.choose, "torch.randperm", n, n)
         made = {"dtype": self._torch.long, **{k: v for k, v in kwargs.items() if v is not None}}
         return _write_out(self._torch.tensor(drawn, **made), out)
-
-
-def _has_lost_graph(given: Tensor, log: Tensor) -> bool:
-    """Whether probabilities have a derivative, and their logarithm has none."""
-    return bool(given.requires_grad) and not log.requires_grad
 
 
 def _write_out(found: Tensor, out: Tensor | None) -> Tensor:

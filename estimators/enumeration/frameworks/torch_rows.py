@@ -15,6 +15,7 @@ What is still refused is run path by path, and some paths of each block are run 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 import sys
@@ -25,6 +26,7 @@ import numpy as np
 
 from ..block import BlockRun, NotBatchable
 from ..gradients import ReturnedGradients, RowValues, items_of
+from .torch_logs import has_lost_graph, log_coins, log_weights
 from .torch_randint import RandintLike, whole_numbers
 from .torch_row_creation import creation
 
@@ -53,17 +55,24 @@ class TensorRows:
 
     def __init__(self, torch: Any, run: BlockRun, leaves: Mapping[str, Tensor]) -> None:
         self.torch, self.run, self._leaves = torch, run, leaves
+        self._mode = _rows_mode(torch)(self)
         self._functions = torch._C._functorch
         self.level = 0
         #: By its identity, what stands for each leaf: below vmap, and in it.
         self._below: dict[int, Tensor] = {}
         self._stand_in: dict[int, Tensor] = {}
 
-    def map(self, code: Callable[[], Any], read: Callable[[TensorRows, Any], Any]) -> Any:
+    def map(
+        self,
+        code: Callable[[], Any],
+        read: Callable[[TensorRows, Any], Any],
+        around: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext,
+    ) -> Any:
         """What is read of what code returns, in all rows at once.
 
         Args:
             read: is called in vmap still.
+            around: what is entered before, and left after it.
         """
         found = []
         below = {
@@ -77,7 +86,7 @@ class TensorRows:
             self._stand_in = {
                 id(leaf): each for leaf, each in zip(self._leaves.values(), stand_ins, strict=True)
             }
-            with _rows_mode(self.torch)(self):
+            with self._mode:
                 returned = code()
             found.append(read(self, returned))
             return row
@@ -86,7 +95,8 @@ class TensorRows:
         # It asks to report to PyTorch that a function is slow; what it was cannot be asked.
         self._functions._set_vmap_fallback_warning_enabled(False)
         try:
-            self.torch.func.vmap(once)(self.torch.arange(self.run.size), list(below.values()))
+            with around():
+                self.torch.func.vmap(once)(self.torch.arange(self.run.size), list(below.values()))
         finally:
             self._functions._set_vmap_fallback_warning_enabled(True)
             for leaf in self._leaves.values():
@@ -124,6 +134,16 @@ class TensorRows:
     def numbers(self, value: Tensor) -> np.ndarray:
         """The same in double precision, as an array."""
         return np.asarray(self.rows(value).detach().double().cpu().numpy())
+
+    def one_number(self, value: Any) -> Tensor:
+        """What code returned, which is to be one real number in each row.
+
+        Raises:
+            NotBatchable: if it is not; what it is shows path by path.
+        """
+        if not isinstance(value, self.torch.Tensor) or value.numel() != 1 or value.is_complex():
+            raise NotBatchable("it does not return a tensor of one number")
+        return value.reshape(())
 
     def of_rows(self, value: Tensor) -> Tensor:
         """A tensor of the values of all rows, (P, *shape)."""
@@ -186,15 +206,19 @@ class TensorRows:
 
 
 def run_torch_rows(
-    code: Callable[[], Any], run: BlockRun, leaves: Mapping[str, Tensor], read_as: str
+    code: Callable[[], Any],
+    run: BlockRun,
+    leaves: Mapping[str, Tensor],
+    read: Callable[[TensorRows, Any], dict[str, Any]],
+    around: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext,
 ) -> dict[str, RowValues | None]:
-    """What code returns in all rows, or the gradients that it leaves.
+    """What is read of what code returns, in all rows.
 
     Args:
-        code: an estimator, called without arguments.
+        code: an estimator or objective, called without arguments.
         leaves: tensors that gradients are by, by name.
-        read_as: whether it returns a ``gradient`` or a ``surrogate``, or leaves its gradients in
-            ``grad``.
+        read: tensors by name, None for what was not reached, of what was returned.
+        around: what is entered before, and left after that is read.
 
     Raises:
         NotBatchable, OtherRows: as :class:`..block.BlockRun`.
@@ -204,18 +228,8 @@ def run_torch_rows(
     if torch is None or not is_supported(torch):
         raise NotBatchable("it is not written in a PyTorch that maps")
 
-    def read(rows: TensorRows, returned: Any) -> dict[str, Any]:
-        if read_as == "surrogate":
-            gradients = rows.gradients(returned, list(leaves.values()))
-            found: dict[str, Any] = dict(zip(leaves, gradients, strict=True))
-        elif read_as == "grad":
-            found = {name: leaf.grad for name, leaf in leaves.items()}
-        else:
-            named = [(name or "gradient", leaf) for name, _, leaf in items_of(returned)]
-            found = ReturnedGradients(named)
-            found.in_order, found.leaves = type(returned) in (list, tuple), tuple(leaves)
-            if len(found) < len(named):
-                raise NotBatchable("two gradients have one name")
+    def numbers(rows: TensorRows, returned: Any) -> dict[str, Any]:
+        found = read(rows, returned)
         for name, each in found.items():
             if each is not None:
                 if not isinstance(each, torch.Tensor):
@@ -223,7 +237,31 @@ def run_torch_rows(
                 found[name] = RowValues(rows.numbers(each))
         return found
 
-    return TensorRows(torch, run, leaves).map(code, read)
+    return TensorRows(torch, run, leaves).map(code, numbers, around)
+
+
+def read_gradients(
+    leaves: Mapping[str, Tensor], read_as: str, rows: TensorRows, returned: Any
+) -> dict[str, Any]:
+    """The gradients of an estimator in all rows.
+
+    Args:
+        read_as: whether it returned a ``gradient`` or a ``surrogate``, or left its gradients in
+            ``grad``.
+
+    Raises:
+        NotBatchable: for what can only be read of one path.
+    """
+    if read_as == "surrogate":
+        return dict(zip(leaves, rows.gradients(returned, list(leaves.values())), strict=True))
+    if read_as == "grad":
+        return {name: leaf.grad for name, leaf in leaves.items()}
+    named = [(name or "gradient", leaf) for name, _, leaf in items_of(returned)]
+    found = ReturnedGradients(named)
+    found.in_order, found.leaves = type(returned) in (list, tuple), tuple(leaves)
+    if len(found) < len(named):
+        raise NotBatchable("two gradients have one name")
+    return found
 
 
 @functools.cache
@@ -397,7 +435,12 @@ class RowDraws(RandintLike):
                     columns.append(run.take([left / total], step)[:, 0])
                     left[np.arange(run.size), columns[-1]] = 0.0
             drawn = np.stack(columns, axis=1)
-        return self._tensor(rows, drawn, (*input.shape[:-1], num_samples), input.device)
+        found = self._tensor(rows, drawn, (*input.shape[:-1], num_samples), input.device)
+        if run.graph is not None:
+            given = rows.rows(input).reshape(run.size, count, input.shape[-1])
+            places = rows.rows(found).reshape(run.size, count, num_samples)
+            self._note_log(run, given, log_weights(given, places, replacement), drawn.shape[1])
+        return found
 
     def bernoulli(
         self,
@@ -423,6 +466,10 @@ class RowDraws(RandintLike):
         tables = [np.stack([1.0 - ones[:, each], ones[:, each]], axis=1) for each in places]
         drawn[:, places] = run.take(tables, self._step(given))
         found = self._tensor(rows, drawn, input.shape, input.device).to(input.dtype)
+        if run.graph is not None:
+            below = rows.rows(given)
+            log = log_coins(self._torch, below, rows.rows(found))
+            self._note_log(run, below, log, len(places))
         if p is None and input.requires_grad and self._torch.is_grad_enabled():
             found = found + 0.0 * input  # PyTorch differentiates a coin too, to zero
         return found
@@ -450,7 +497,13 @@ class RowDraws(RandintLike):
     def _uniform(self, run: BlockRun, outcomes: int, count: int) -> np.ndarray:
         if outcomes < 1:
             raise NotBatchable("it draws one of no outcomes")
-        return run.take([np.full((run.size, outcomes), 1.0 / outcomes)] * count)
+        tables = [np.full((run.size, outcomes), 1.0 / outcomes)] * count
+        return run.take(tables, are_fixed=True)
+
+    def _note_log(self, run: BlockRun, given: Tensor, log: Tensor, draws: int) -> None:
+        """Logarithms of probabilities, below vmap, of what each row has drawn."""
+        total = log.reshape(run.size, -1).sum(1)
+        run.note_graph(total, 0 if has_lost_graph(given, log) else draws)
 
     def _tensor(self, rows: TensorRows, drawn: np.ndarray, shape: Any, device: Any) -> Tensor:
         plain = self._torch.from_numpy(np.ascontiguousarray(drawn, dtype=np.int64))
