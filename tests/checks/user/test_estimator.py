@@ -565,6 +565,34 @@ class TestTorch:
         inputs = (self.logits, self.torch.zeros(2, requires_grad=True))
         with pytest.raises(NotDifferentiable, match="return it alone, without metrics"):
             check_estimator(with_metrics, inputs, objective=lambda p, _: self.objective(p))
+        for metrics in ({"reward": 1.0, "step": 3}, 2.0):
+            with pytest.raises(ValueError, match="Return it alone, without metrics beside it"):
+                check_estimator(
+                    lambda logits, extra=metrics: (self.surrogate(logits), extra),
+                    (self.logits,),
+                    objective=self.objective,
+                )
+
+    def test_dropout_is_named_where_it_changes_what_is_drawn_next(self):
+        """The objective is run first, and comes to a draw of other probabilities."""
+        torch = self.torch
+        layers = torch.nn.Linear(2, 8), torch.nn.Dropout(0.5), torch.nn.Linear(8, 3)
+        model = torch.nn.Sequential(*layers).double()
+        x, costs = torch.ones(2, dtype=torch.float64), torch.arange(3.0, dtype=torch.float64)
+
+        def cost():
+            return costs[torch.distributions.Categorical(logits=model(x)).sample()]
+
+        def surrogate():
+            q = torch.distributions.Categorical(logits=model(x))
+            y = q.sample()
+            return costs[y] * q.log_prob(y)
+
+        for fast in (False, True):
+            with pytest.raises(UnsupportedDraw, match="PyTorch drew by dropout"):
+                check_estimator(surrogate, wrt=model, objective=cost, fast=fast)
+        model.eval()
+        assert check_estimator(surrogate, wrt=model, objective=cost).verdict == HOLDS
 
     def test_one_number_with_a_graph_is_asked_about(self):
         """A surrogate, or the gradient of a parameter of one number."""
