@@ -146,6 +146,8 @@ class Handling:
             try:
                 value = code()
             finally:
+                while run.at_end:
+                    run.at_end.pop()()
                 self.seeds.look(streams)
                 stray = streams.end()
                 self._last_streams = streams.unmoved_streams()

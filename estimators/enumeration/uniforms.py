@@ -169,9 +169,9 @@ class UniformNumber(_UniformComparisons):
         # The usual cases, of which there are many.
         if self._span == 1.0 and self._offset == 0.0:
             if type(bound) is np.float64:
-                return np.bool_(self._decide(float(bound), EPS))
+                return np.bool_(self.decide(float(bound), EPS))
             if type(bound) is float:
-                return self._decide(bound, EPS)
+                return self.decide(bound, EPS)
         return self._is_below(bound)
 
     __le__ = __lt__
@@ -195,11 +195,11 @@ class UniformNumber(_UniformComparisons):
         edge, turned = self._bound_inside(float(bound))
         if math.isnan(edge):
             return np.bool_(False) if of_numpy else False
-        below = self._decide(edge, precision_of(bound) if of_numpy else EPS) is not turned
+        below = self.decide(edge, precision_of(bound) if of_numpy else EPS) is not turned
         # As of a number of NumPy, or of Python: they add up in different ways.
         return np.bool_(below) if of_numpy else below
 
-    def _decide(self, edge: float, step: float) -> bool:
+    def decide(self, edge: float, step: float) -> bool:
         """Whether u is below an edge."""
         low, high = self._ends
         high = high or 1.0
@@ -371,7 +371,7 @@ class UniformNumbers(_UniformComparisons):
         for at in np.flatnonzero((flat > ends[:, 0]) & ~below):
             # Of a number that stands there twice, the first comparison may decide the second.
             mine = self._ends[at if places is None else places[at]]
-            below[at] = UniformNumber(self._run, self._what, mine)._decide(float(flat[at]), step)
+            below[at] = UniformNumber(self._run, self._what, mine).decide(float(flat[at]), step)
         if turned:
             below = ~below & ~np.isnan(flat)
         return below.reshape(shape)[()]

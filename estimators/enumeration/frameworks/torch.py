@@ -33,6 +33,7 @@ from ..torch_modes import not_hidden
 from .framework import GeneratorFramework, handle, handle_in_runs, refuse, unsupported_message
 from .torch_compile import COMPILER, run_as_written, tell_script
 from .torch_imports import LateImports
+from .torch_lazy_draws import LazyDraws
 from .torch_logs import has_lost_graph, log_coins, log_weights
 from .torch_randint import RandintLike, whole_numbers
 from .torch_rows import ROWS, RowDraws
@@ -47,13 +48,16 @@ METHODS = ("multinomial", "bernoulli", "bernoulli_", "random_")
 
 #: Functions of ``torch`` that draw what has no outcomes to count, or too many kinds of them.
 UNCOUNTED = (
-    "rand", "rand_like", "randn", "randn_like", "normal", "poisson", "_standard_gamma",
-    "_sample_dirichlet",
+    "normal", "poisson", "_standard_gamma", "_sample_dirichlet",
 )  # fmt: skip
 #: The same of a tensor.
 UNCOUNTED_IN_PLACE = (
-    "normal_", "uniform_", "exponential_", "geometric_", "cauchy_", "log_normal_",
+    "geometric_", "cauchy_", "log_normal_",
 )  # fmt: skip
+
+#: Those whose numbers are decided when they are compared, by :class:`.torch_lazy_draws.LazyDraws`.
+LAZY = ("rand", "rand_like", "randn", "randn_like")
+LAZY_IN_PLACE = ("uniform_", "exponential_", "normal_")
 
 #: Within these modules PyTorch draws seeds of generators, which are no draws of an estimator: what
 #: is drawn by such a generator is.
@@ -83,16 +87,19 @@ class Torch(GeneratorFramework):
             {name: getattr(draws, name) for name in names} for names in (FUNCTIONS, METHODS)
         )
         transforms = Transforms(torch, {**functions, **methods})
+        lazy = LazyDraws(torch, draws.begin)
         in_rows = RowDraws(torch, draws.begin, draws.step)
         places: list[tuple[Any, str, Any, Any]] = []
-        for owner, answers, names, where in (
-            (torch, functions, UNCOUNTED, "torch"),
-            (torch.Tensor, methods, UNCOUNTED_IN_PLACE, "Tensor"),
+        for owner, answers, names, later, where in (
+            (torch, functions, UNCOUNTED, LAZY, "torch"),
+            (torch.Tensor, methods, UNCOUNTED_IN_PLACE, LAZY_IN_PLACE, "Tensor"),
         ):
-            for name in (*answers, *names):
+            for name in (*answers, *names, *later):
                 real = getattr(owner, name)
                 answer = answers.get(name)
-                if answer is None:
+                if name in later:
+                    answer = transforms.answer_lazily(getattr(lazy, name))
+                elif answer is None:
                     answer = refuse(unsupported_message(f"{where}.{name}"))
                 else:
                     answer = transforms.answer(real, answer)

@@ -65,6 +65,26 @@ class Transforms:
 
         return answer
 
+    def answer_lazily(self, plain: Answer) -> Answer:
+        """The same of numbers that are decided when they are compared.
+
+        Args:
+            plain: answers for plain tensors, also where something is differentiated.
+        """
+        functions, refuse = self._torch._C._functorch, self._refuse_recording
+
+        def answer(run: Run, *args: Any, **kwargs: Any) -> Any:
+            refuse()
+            levels = functions.get_interpreter_stack() or ()
+            if any(level.key() == functions.TransformType.Vmap for level in levels):
+                raise UnsupportedDraw(
+                    "continuous numbers are drawn within torch.func.vmap, where they cannot be "
+                    "enumerated; draw them outside, all rows at once"
+                )
+            return plain(run, *args, **kwargs)
+
+        return answer
+
     def _random(self, run: Run, like: Any, *bounds: Any, **named: Any) -> Any:
         """What ``random_`` becomes where nothing is done in place."""
         return self._plain["random_"](run, self._torch.empty_like(like), *bounds, **named)

@@ -1,0 +1,145 @@
+"""PyTorch's tensors of numbers that are not decided before they are compared.
+
+``torch.rand(n) < p``, Gumbel-max written out, sampling by the inverse of the cumulative
+distribution and ``Tensor.exponential_`` have finitely many outcomes all the same: see
+:mod:`..lazy_numbers`. Such a tensor answers functions of PyTorch that keep it a monotone function
+of what was drawn, entry by entry, and those that compare it. All others are refused by their names;
+it has no memory of its own, so that an operation which passes by them is refused too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+from ..lazy_numbers import LazyNumbers
+
+#: A tensor of PyTorch.
+Tensor = Any
+
+#: Functions that say something of the tensor, and nothing of its numbers.
+DESCRIBING = frozenset((
+    "shape", "size", "dim", "ndim", "numel", "nelement", "dtype", "device", "layout", "is_cuda",
+    "is_cpu", "requires_grad", "is_leaf", "is_sparse", "is_floating_point", "is_complex",
+    "element_size", "stride", "is_contiguous", "__len__", "grad_fn", "grad", "names",
+    "is_quantized", "is_meta", "is_nested", "itemsize", "nbytes", "is_inference", "retains_grad",
+    "is_signed", "get_device", "output_nr",
+))  # fmt: skip
+
+#: How many there are that hold the memory of a tensor which no other shares: it, and who asks.
+ALONE = 2
+
+#: Functions of several tensors in a list.
+JOINING = ("stack", "cat", "concat")
+
+
+def lazy_like(torch: Any, numbers: LazyNumbers, like: Tensor) -> Tensor:
+    """A tensor of such numbers, in the type and on the device of another."""
+    found = lazy_tensor(torch)(numbers.shape, like)
+    found.lazy = numbers
+    return found
+
+
+def become_lazy(torch: Any, tensor: Tensor, numbers: LazyNumbers, like: Tensor, what: str) -> None:
+    """A tensor is written to, and has such numbers until the run ends.
+
+    Raises:
+        UnsupportedDraw: if another may have the same memory, and would have been written to.
+    """
+    alone = type(tensor) is torch.Tensor and not tensor.requires_grad and not tensor._is_view()
+    if alone:
+        storage = tensor.untyped_storage()
+        alone = storage.resizable() and torch._C._storage_Use_Count(storage._cdata) <= ALONE
+    swap = getattr(torch.utils, "swap_tensors", None)
+    if swap is None or not alone:
+        numbers.refuse(f"{what} writes them to a tensor whose memory others have, too")
+    other = lazy_like(torch, numbers, like)
+    swap(tensor, other)
+    numbers.drawn.run.at_end.append(functools.partial(swap, tensor, other))
+
+
+@functools.cache
+def lazy_tensor(torch: Any) -> Any:
+    """The type of such tensors."""
+    from .torch_lazy_answers import answer
+
+    # Nothing is wrapped for torch.func there.
+    below_transforms = getattr(torch._C, "_DisableFuncTorch", contextlib.nullcontext)
+
+    class LazyTensor(torch.Tensor):
+        """Numbers that are not decided yet."""
+
+        lazy: LazyNumbers
+        #: Whether another tensor is made of the same memory, as PyTorch would have it.
+        is_shared = False
+
+        @staticmethod
+        def __new__(cls: Any, shape: Sequence[int], like: Tensor) -> Any:
+            return torch.Tensor._make_wrapper_subclass(
+                cls, tuple(shape), dtype=like.dtype, device=like.device
+            )
+
+        def __init__(self, *_: Any) -> None:
+            super().__init__()
+
+        @classmethod
+        def __torch_function__(  # the name is PyTorch's
+            cls, func: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            with torch._C.DisableTorchFunctionSubclass(), below_transforms():
+                return _answer(torch, answer, func, args, kwargs or {})
+
+        @classmethod
+        def __torch_dispatch__(  # likewise
+            cls, func: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            _lazy_of(args, kwargs or {})[0].lazy.refuse(f"by torch's {func}")
+
+        def __repr__(self, **_: Any) -> str:
+            what = self.lazy.drawn.what(self.lazy.places)
+            return f"tensor of shape {tuple(self.shape)}, drawn by {what} and not decided"
+
+        def __format__(self, _: str) -> str:
+            return repr(self)
+
+    return LazyTensor
+
+
+def _lazy_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Tensor]:
+    """Tensors that are not decided among arguments, in lists and out of them."""
+    return [
+        value
+        for each in (*args, *kwargs.values())
+        for value in (each if isinstance(each, tuple | list) else (each,))
+        if hasattr(value, "lazy")
+    ]
+
+
+def _answer(
+    torch: Any, answer: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """What a function of PyTorch gives for tensors of which one at least is not decided."""
+    name = str(getattr(func, "__name__", func))
+    if name == "__get__":  # of a property
+        name = str(func.__self__.__name__)
+    if name in DESCRIBING:
+        return func(*args, **kwargs)
+    first = _lazy_of(args, kwargs)[0]
+    if name not in JOINING and not any(each is first for each in args):
+        first.lazy.refuse(f"by torch's {name}")
+    in_place = name.endswith("_") and not name.endswith("__")
+    if not in_place:
+        return answer(torch, name, func, first, args, kwargs)
+    written = args[0]
+    found = answer(torch, name.removesuffix("_"), func, first, args, kwargs)
+    if found.dtype != written.dtype or found.shape != written.shape:
+        first.lazy.refuse(f"by torch's {name}, which writes another type or shape")
+    if written is not first:
+        become_lazy(torch, written, found.lazy, written, f"torch's {name}")
+    elif first.is_shared:
+        first.lazy.refuse(f"by torch's {name}, of which a view sees nothing here")
+    else:
+        first.lazy = found.lazy
+    return written

@@ -1,0 +1,136 @@
+"""Continuous draws of PyTorch, whose numbers are not decided before they are compared."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..block import BlockRun, NotBatchable
+from ..lazy_numbers import DrawnNumbers, LazyNumbers
+from ..monotone import Known, Scale, Shift
+from ..run import Run, UnsupportedDraw
+from .torch_lazy import become_lazy, lazy_like
+
+#: A tensor of PyTorch.
+Tensor = Any
+
+#: A normal number, as a function of a uniform one.
+NORMAL = (Known("normal quantile"),)
+
+
+class LazyDraws:
+    """What answers for PyTorch's functions that draw continuous numbers, after the run.
+
+    Args:
+        begin: notes that a generator draws.
+    """
+
+    def __init__(self, torch: Any, begin: Callable[..., None]) -> None:
+        self._torch, self._begin = torch, begin
+
+    def rand(
+        self, run: Run, *size: Any, generator: Any = None, out: Any = None, **made: Any
+    ) -> Any:
+        """Uniform between 0 and 1."""
+        return self._draw(run, "torch.rand", (), size, generator, out, made)
+
+    def randn(
+        self, run: Run, *size: Any, generator: Any = None, out: Any = None, **made: Any
+    ) -> Any:
+        """Standard normal."""
+        return self._draw(run, "torch.randn", NORMAL, size, generator, out, made)
+
+    def rand_like(self, run: Run, input: Tensor, **made: Any) -> Any:
+        """Uniform, in the shape and type of another tensor."""
+        return self._like(run, "torch.rand_like", (), input, made)
+
+    def randn_like(self, run: Run, input: Tensor, **made: Any) -> Any:
+        """Standard normal, likewise."""
+        return self._like(run, "torch.randn_like", NORMAL, input, made)
+
+    def uniform_(
+        self, run: Run, tensor: Tensor, *ends: Any, generator: Any = None, **named: Any
+    ) -> Any:
+        """Uniform between two numbers, in place."""
+        low, high = (*ends, *(named[key] for key in ("from", "to") if key in named)) or (0.0, 1.0)
+        chain = (
+            (Scale(np.array(high - low)), Shift(np.array(low))) if (low, high) != (0.0, 1.0) else ()
+        )
+        return self._in_place(run, "Tensor.uniform_", chain, tensor, generator)
+
+    def exponential_(
+        self, run: Run, tensor: Tensor, lambd: float = 1.0, *, generator: Any = None
+    ) -> Any:
+        """Exponential, in place."""
+        # So that large numbers, which are rare, are those of a small uniform one.
+        chain = (Known("log"), Scale(np.array(-1.0 / lambd)))
+        return self._in_place(run, "Tensor.exponential_", chain, tensor, generator)
+
+    def normal_(
+        self,
+        run: Run,
+        tensor: Tensor,
+        mean: float = 0.0,
+        std: float = 1.0,
+        *,
+        generator: Any = None,
+    ) -> Any:
+        """Normal, in place."""
+        chain = (*NORMAL, Scale(np.array(std)), Shift(np.array(mean)))
+        return self._in_place(run, "Tensor.normal_", chain, tensor, generator)
+
+    def _draw(
+        self, run: Run, what: str, chain: Any, size: Any, generator: Any, out: Any, made: Any
+    ) -> Tensor:
+        shape = made.pop("size", size)
+        shape = tuple(shape[0]) if len(shape) == 1 and not isinstance(shape[0], int) else shape
+        if out is not None:
+            raise UnsupportedDraw(f"{what}(out=) draws into a tensor that was there; leave out=")
+        kept = {key: made[key] for key in ("dtype", "device") if made.get(key) is not None}
+        return self._new(run, what, chain, shape, generator, self._torch.zeros((), **kept))
+
+    def _like(self, run: Run, what: str, chain: Any, input: Tensor, made: Any) -> Tensor:
+        given = {"dtype": input.dtype, "device": input.device}
+        given |= {key: made[key] for key in ("dtype", "device") if made.get(key) is not None}
+        generator = made.get("generator")
+        return self._new(run, what, chain, input.shape, generator, self._torch.zeros((), **given))
+
+    def _new(
+        self, run: Run, what: str, chain: Any, shape: Any, generator: Any, like: Tensor
+    ) -> Tensor:
+        return lazy_like(self._torch, self._begun(run, what, chain, shape, generator, like), like)
+
+    def _in_place(self, run: Run, what: str, chain: Any, tensor: Tensor, generator: Any) -> Tensor:
+        numbers = self._begun(run, what, chain, tensor.shape, generator, tensor)
+        become_lazy(self._torch, tensor, numbers, tensor, what)
+        return tensor
+
+    def _begun(
+        self, run: Run, what: str, chain: Any, size: Any, generator: Any, like: Tensor
+    ) -> LazyNumbers:
+        if isinstance(run, BlockRun):
+            raise NotBatchable(f"{what} draws numbers that are decided when they are compared")
+        if run.is_sampling:
+            raise UnsupportedDraw(f"{what} draws numbers whose use is not known")
+        if not like.is_floating_point():
+            raise UnsupportedDraw(f"{what}() draws numbers of {like.dtype}")
+        with getattr(self._torch._C, "_DisableFuncTorch", contextlib.nullcontext)():
+            self._begin(run, generator, what)
+        drawn, shape = DrawnNumbers.of(run), tuple(size)
+        precision = float(self._torch.finfo(like.dtype).eps)
+        places = drawn.draw(what, math.prod(shape), precision).reshape(shape)
+        return LazyNumbers(drawn, places, _spread(chain, shape))
+
+
+def _spread(chain: Any, shape: tuple[int, ...]) -> Any:
+    """A chain of numbers, as one of arrays: of each entry."""
+    return tuple(
+        type(step)(*(np.broadcast_to(part, shape) for part in step))
+        if isinstance(step, Scale | Shift)
+        else step
+        for step in chain
+    )

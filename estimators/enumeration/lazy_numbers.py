@@ -1,0 +1,406 @@
+"""Numbers that are drawn, of which nothing is decided before they are compared.
+
+Each is a monotone function of one that is uniform between 0 and 1. A comparison with a bound is a
+draw of two outcomes, of exact probability, that leaves the number between two ends; the largest of
+several is a draw of which it is. So code whose only use of a continuous draw is to compare it has
+finitely many paths, and thresholds may depend on parameters and on what was drawn before.
+
+Reference:
+    Gumbel (1954), Statistical theory of extreme values, for the largest of Gumbel numbers; Plackett
+    (1975), The analysis of permutations, for their order; Takahasi and Mori (1974), Double
+    exponential formulas for numerical integration, for that of others.
+"""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import numpy as np
+
+from .monotone import (
+    BELOW_ONE,
+    Chain,
+    Known,
+    Scale,
+    Shift,
+    Step,
+    Sum,
+    back,
+    falls,
+    forward,
+    is_too_rare,
+    take,
+)
+from .outcomes import weighted_table
+from .run import Run, UnsupportedDraw
+from .uniforms import UniformNumber
+
+#: Gumbel coordinates at which laws are compared, in units of the Gumbel distribution's scale.
+WHERE = (-1.0, 0.0, 1.0, 3.0)
+
+#: How far the same number may be off at these: the logarithm of a number that is 1/20 below one has
+#: lost a decimal place, and each of some ten operations rounds.
+SAME = 1e-13
+
+#: Shares of numbers that rounding may put where a function is not defined, such as those next to 1
+#: in -log(u + 1e-20) + 1e-20.
+UNLIKELY = 1e-13
+
+#: Points of the double exponential rule, a level each; what the last two differ by must be small.
+POINTS = (40, 80, 160, 320)
+
+#: What the probability of an outcome may be off by, as a share of it: a hundred roundings.
+ALLOWED = 1e-13
+
+
+class DrawnNumbers:
+    """All such numbers of a run, and what is known of them.
+
+    ``decided`` has, by the places of those that were compared with each other, the functions that
+    were compared and the order of the largest.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.decided: dict[tuple[int, ...], tuple[Chain, list[int]]] = {}
+        self.spent: set[int] = set()
+        self._count = 0
+        self._begins: list[int] = []
+        self._draws: list[tuple[str, float]] = []
+        #: What a number lies between, of those that were compared; 0 stands for 1 above.
+        self._ends: dict[int, np.ndarray] = {}
+
+    @classmethod
+    def of(cls, run: Run) -> DrawnNumbers:
+        """Those of a run."""
+        return run.recall("lazy numbers", lambda: cls(run))
+
+    def draw(self, what: str, count: int, precision: float) -> np.ndarray:
+        """The places of new ones.
+
+        Args:
+            precision: of these, as the step from 1 to the next number.
+
+        Shape: (count,).
+        """
+        start = self._count
+        self._begins.append(start)
+        self._draws.append((what, precision))
+        self._count += count
+        return np.arange(start, self._count)
+
+    def what(self, places: np.ndarray) -> str:
+        """What drew the first of some."""
+        return self._draws[bisect.bisect(self._begins, int(places.reshape(-1)[0])) - 1][0]
+
+    def precision(self, places: np.ndarray) -> float:
+        """The coarsest of some."""
+        ends = [bisect.bisect(self._begins, int(at(places))) - 1 for at in (np.min, np.max)]
+        return max(precision for _, precision in self._draws[ends[0] : ends[1] + 1])
+
+    def refuse(self, places: np.ndarray, how: str) -> NoReturn:
+        """Code needs more than comparisons.
+
+        Raises:
+            UnsupportedDraw: always.
+        """
+        what = self.what(places) if places.size else "a draw of no numbers"
+        raise UnsupportedDraw(
+            f"{what}() is used other than compared ({how}): its outcomes cannot be enumerated; "
+            "compare it with a probability, or draw by multinomial or bernoulli"
+        )
+
+    def number(self, place: int, offset: float = 0.0, span: float = 1.0) -> UniformNumber:
+        """One of them, which knows what is decided of it here; times a span, plus an offset.
+
+        Raises:
+            UnsupportedDraw: for one that was compared with others.
+        """
+        at = np.array([place])
+        if place in self.spent:
+            self.refuse(at, "it is compared again after it was compared with others")
+        ends = self._ends.setdefault(place, np.zeros(2))
+        return UniformNumber(self.run, self.what(at), ends, offset, span)
+
+    def between(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The ends of some, below and above."""
+        low, high = np.zeros(places.shape), np.ones(places.shape)
+        if self._ends:
+            for at, place in np.ndenumerate(places):
+                known = self._ends.get(int(place))
+                if known is not None:
+                    low[at], high[at] = known[0], known[1] or 1.0
+        return low, high
+
+
+class LazyNumbers:
+    """An array of such numbers.
+
+    Args:
+        places: which of those that were drawn each is, of any shape.
+        chain: functions of these, entry by entry.
+    """
+
+    def __init__(self, drawn: DrawnNumbers, places: np.ndarray, chain: Chain = ()) -> None:
+        self.drawn, self.places, self.chain = drawn, places, chain
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """As of an array."""
+        return self.places.shape
+
+    def refuse(self, how: str) -> NoReturn:
+        """See :meth:`DrawnNumbers.refuse`."""
+        self.drawn.refuse(self.places, how)
+
+    def then(self, *steps: object) -> LazyNumbers:
+        """A function of these."""
+        return LazyNumbers(self.drawn, self.places, (*self.chain, *steps))  # type: ignore[arg-type]
+
+    def rearrange(self, places: np.ndarray) -> LazyNumbers:
+        """Others of these entries, by their places in order; of any shape."""
+        return LazyNumbers(self.drawn, self.places.reshape(-1)[places], take(self.chain, places))
+
+    def spread(self, shape: Sequence[int]) -> LazyNumbers:
+        """The same, repeated as NumPy does it."""
+        if tuple(shape) == self.shape:
+            return self
+        order = np.arange(self.places.size).reshape(self.shape)
+        return self.rearrange(np.broadcast_to(order, shape))
+
+    def are_same(self, other: LazyNumbers) -> bool:
+        """Whether they are functions of the same numbers."""
+        return np.array_equal(self.places, other.places)
+
+    def ends(self) -> tuple[np.ndarray, np.ndarray]:
+        """What each lies between, as far as is known."""
+        return self._at(0.0)
+
+    @property
+    def are_positive(self) -> bool:
+        """Whether all are above zero, but for what has no probability to speak of."""
+        return bool((self._at(UNLIKELY)[0] >= 0.0).all())
+
+    def _at(self, share: float) -> tuple[np.ndarray, np.ndarray]:
+        """What they lie between but for this share at either end."""
+        low, high = self.drawn.between(self.places)
+        off = share * (high - low)
+        both = forward(self.chain, low + off), forward(self.chain, high - off)
+        return np.minimum(*both), np.maximum(*both)
+
+    def below(self, bounds: np.ndarray, precision: float, *, strict: bool) -> np.ndarray:
+        """Whether each is below a bound, or at most that.
+
+        Args:
+            bounds: of the same shape.
+            precision: of these, as the step from 1 to the next number.
+        """
+        edges, above = back(self.chain, bounds, strict)
+        edges, above = np.broadcast_to(edges, self.shape), np.broadcast_to(above, self.shape)
+        if is_too_rare(self.chain, bounds, edges, above):
+            self.refuse("it is compared with a number that it hardly ever comes to")
+        found = np.zeros(self.places.size, bool)
+        flat, places = edges.reshape(-1), self.places.reshape(-1)
+        step = max(precision, self.drawn.precision(self.places))
+        # From the largest on: what is decided there leaves less to be decided below.
+        for at in np.argsort(-flat, kind="stable"):
+            if not np.isnan(flat[at]):
+                number = self.drawn.number(int(places[at]))
+                found[at] = number.decide(float(flat[at]), step) != above.reshape(-1)[at]
+        return found.reshape(self.shape)
+
+    def cell(self, edges: np.ndarray, precision: float) -> int:
+        """Of one number, how many of some increasing bounds lie below it."""
+        for place, edge in enumerate(edges.tolist()):
+            if self.below(np.full(self.shape, edge), precision, strict=True).all():
+                return place
+        return len(edges)
+
+    def order(self, count: int, precision: float) -> list[int]:
+        """Of a row, the places of the largest, from the largest on, so many.
+
+        Raises:
+            UnsupportedDraw: if some were compared before, or their laws are too different.
+        """
+        places = tuple(self.places.tolist())
+        known = self.drawn.decided.get(places)
+        if known is not None and _is_same_chain(known[0], self.chain) and len(known[1]) >= count:
+            return known[1][:count]
+        if len(set(places)) < len(places) or self.drawn.spent.intersection(places):
+            self.refuse("numbers are compared with each other twice")
+        located = self._locations()
+        if located is None and count > 1:
+            self.refuse("several numbers of different laws are put in order")
+        step = max(precision, self.drawn.precision(self.places))
+        what, left = self.drawn.what(self.places), list(range(len(places)))
+        drawn: list[int] = []
+        while left and len(drawn) < count:
+            if located is None:
+                weights = self._largest()
+            else:
+                weights = np.exp(located[left] - located[left].max())
+            table = weighted_table(what, weights, step)
+            drawn.append(left.pop(self.drawn.run.choose(table) if len(left) > 1 else 0))
+        self.drawn.spent.update(places)
+        self.drawn.decided[places] = (self.chain, drawn)
+        return drawn
+
+    def _locations(self) -> np.ndarray | None:
+        """If these are one function of Gumbel numbers of different locations: the locations.
+
+        Then each is the largest with the share of the exponential of its location.
+        """
+        low, high = self.drawn.between(self.places)
+        if (low > 0.0).any() or (high < 1.0).any():
+            return None
+        sinks = np.broadcast_to(falls(self.chain), self.shape)
+        if (sinks != sinks[0]).any():
+            return None
+        gumbel = np.array(WHERE)
+        first = np.exp(-np.exp(-gumbel))
+        alone = self.rearrange(np.zeros(len(gumbel), np.int64))
+        values = forward(alone.chain, 1.0 - first if sinks[0] else first)
+        edges = back(self.chain, np.broadcast_to(values[:, None], (len(gumbel), *self.shape)), True)
+        with np.errstate(all="ignore"):
+            edges_below = 1.0 - edges[0] if sinks[0] else edges[0]
+            found = gumbel[:, None] + np.log(-np.log(edges_below))
+        spread = np.ptp(found, axis=0)
+        middle = found[1]
+        if not (np.isfinite(found).all() and (spread <= SAME * (1.0 + np.abs(middle))).all()):
+            return None
+        return np.asarray(middle)
+
+    def _largest(self) -> np.ndarray:
+        """The probability of each to be the largest, by integrals over one number.
+
+        Raises:
+            UnsupportedDraw: if they are not known to rounding.
+        """
+        before = self._largest_by(POINTS[0])
+        for points in POINTS[1:]:
+            found = self._largest_by(points)
+            off = np.abs(found - before)
+            if (off <= ALLOWED * found).all() and abs(found.sum() - 1.0) <= 10.0 * ALLOWED:
+                return found
+            before = found
+        self.refuse("which of several is the largest, whose probabilities are not known")
+
+    def _largest_by(self, points: int) -> np.ndarray:
+        nodes, weights = _double_exponential(points)
+        low, high = self.drawn.between(self.places)
+        found = np.zeros(len(self.places))
+        for place in range(len(found)):
+            cuts = self._cuts(place)
+            for start, end in itertools.pairwise(cuts):
+                beyond = self._share_above(place, start + (end - start) * nodes)
+                found[place] += (end - start) * (weights @ beyond)
+        return found / (high - low)
+
+    def _share_above(self, place: int, u: np.ndarray) -> np.ndarray:
+        """The probability that one of these, where its uniform number is u, is above all others."""
+        low, high = self.drawn.between(self.places)
+        alone = self.rearrange(np.full(len(u), place))
+        values = np.broadcast_to(forward(alone.chain, u)[:, None], (len(u), len(low)))
+        edges, above = back(self.chain, values, True)
+        share = (np.clip(edges, low, high) - low) / (high - low)
+        share = np.where(above, 1.0 - share, share)
+        share[:, place] = 1.0
+        return np.asarray(share.prod(axis=1))
+
+    def _cuts(self, place: int) -> np.ndarray:
+        """Where one of these comes to the least or the largest value of another, and its ends."""
+        low, high = self.drawn.between(self.places)
+        values = np.concatenate(self.ends())
+        alone = self.rearrange(np.full(len(values), place))
+        edges, _ = back(alone.chain, values, True)
+        inside = edges[(edges > low[place]) & (edges < high[place])]
+        return np.unique([low[place], *inside, high[place]])
+
+
+def join(rows: Sequence[LazyNumbers]) -> LazyNumbers:
+    """The entries of several arrays, one after the other.
+
+    Raises:
+        UnsupportedDraw: if they are different functions of what was drawn.
+    """
+    first = rows[0]
+    places = np.concatenate([each.places.reshape(-1) for each in rows])
+    # Each with all its numbers, entry by entry.
+    chains = [each.rearrange(np.arange(each.places.size)).chain for each in rows]
+    return LazyNumbers(
+        first.drawn, places, _join_chains(first, chains, [each.places.size for each in rows])
+    )
+
+
+def _join_chains(first: LazyNumbers, chains: Sequence[Chain], counts: Sequence[int]) -> Chain:
+    if len({tuple(map(type, chain)) for chain in chains}) > 1:
+        chains = [
+            _with_all_affine(chain, count) for chain, count in zip(chains, counts, strict=True)
+        ]
+    if len({tuple(map(type, chain)) for chain in chains}) > 1:
+        first.refuse("with others, which are another function of what was drawn")
+    return tuple(_join_steps(first, steps, counts) for steps in zip(*chains, strict=True))
+
+
+def _with_all_affine(chain: Chain, count: int) -> Chain:
+    """The same, with one scale and one shift before and after every other function."""
+    found: list[Step] = []
+    scale, shift = np.ones(count), np.zeros(count)
+    for step in chain:
+        if isinstance(step, Scale):
+            scale, shift = scale * step.by, shift * step.by
+        elif isinstance(step, Shift):
+            shift = shift + step.by
+        else:
+            found += [Scale(scale), Shift(shift), step]
+            scale, shift = np.ones(count), np.zeros(count)
+    return (*found, Scale(scale), Shift(shift))
+
+
+def _join_steps(first: LazyNumbers, steps: Sequence[Step], counts: Sequence[int]) -> Step:
+    one = steps[0]
+    if isinstance(one, Sum):
+        sums = [step for step in steps if isinstance(step, Sum)]
+        return Sum(
+            _join_chains(first, [step.one for step in sums], counts),
+            _join_chains(first, [step.other for step in sums], counts),
+        )
+    if isinstance(one, Known):
+        if any(step != one for step in steps):
+            first.refuse("with others, which are another function of what was drawn")
+        return one
+    parts = [np.concatenate(part) for part in zip(*steps, strict=True)]
+    return type(one)(*parts)
+
+
+def _is_same_chain(one: Chain, other: Chain) -> bool:
+    """Whether two chains are the same functions."""
+    return len(one) == len(other) and all(
+        type(step) is type(twin) and _same_parts(step, twin)
+        for step, twin in zip(one, other, strict=True)
+    )
+
+
+def _same_parts(one: Any, other: Any) -> bool:
+    return all(
+        np.array_equal(part, twin)
+        if isinstance(part, np.ndarray)
+        else _is_same_chain(part, twin)
+        if isinstance(part, tuple)
+        else part == twin
+        for part, twin in zip(one, other, strict=True)
+    )
+
+
+def _double_exponential(points: int) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes between 0 and 1, and weights that add up to one."""
+    reach = 3.4  # beyond, nothing is left between a node and the end
+    t = np.arange(-points, points + 1) * (reach / points)
+    u = 1.0 / (1.0 + np.exp(-math.pi * np.sinh(t)))
+    weights = math.pi * np.cosh(t) * u * (1.0 - u)
+    inside = (u > 0.0) & (u <= BELOW_ONE) & (weights > 0.0)
+    return u[inside], weights[inside] / weights[inside].sum()
