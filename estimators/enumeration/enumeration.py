@@ -380,7 +380,7 @@ class Enumeration:
                 advice = "leave batch=True out, and paths are run one by one where they have to be"
                 if known:
                     raise NotBatchable(f"{error}{where}; {advice}") from error
-                error.add_note(f"It was run for many paths at a time; {advice}.")
+                error.add_note(f"It may come of running many paths at a time; {advice}.")
                 raise
             # What is wrong with it, if anything is, shows best path by path.
             lines = [type(error).__name__, *str(error).splitlines()][:2]

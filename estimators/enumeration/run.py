@@ -372,6 +372,14 @@ class NumberedRun(Run):
         pass  # likewise
 
 
+class MiddleRun(Run):
+    """Takes the outcome in the middle of each draw's: the first may be what ends an episode."""
+
+    def _choose_freely(self, outcomes: OutcomeDistribution) -> int:
+        super()._choose_freely(outcomes)  # there may be too many of them
+        return outcomes.quantile(0.5)
+
+
 class SampledRun(Run):
     """Lets everything draw as ever, and sees how rare outcomes can be.
 

@@ -138,6 +138,27 @@ def ends_early(given):
     return value + surrogate(given) if y == 0 else value
 
 
+def episode_of_tokens(given):
+    """Up to four tokens; the first of them ends it, so that the first path is the shortest."""
+    q, score, reward = categorical(given), 0.0, 0.0
+    for _ in range(4):
+        token = q.sample()
+        score, reward = score + q.log_prob(token), reward + COSTS[token % 4]
+        if token == 0:
+            break
+    return reward * score
+
+
+def test_the_first_path_may_be_the_shortest(monkeypatch):
+    """One in the middle is asked how many paths there are."""
+    monkeypatch.setattr(block_moments, "FEWEST_PATHS", 32)
+    one, other = both(episode_of_tokens, [logits(6)])
+    assert one.blocks >= 1
+    same(one, other)
+    auto = check_estimator(surrogate, [logits()], exact=EXACT)
+    assert (auto.blocks, auto.paths) == (0, 4)
+
+
 def impossible(given):
     """Outcomes that cannot be."""
     masked = torch.where(torch.tensor([True, False, True, True]), given, -torch.inf)
@@ -386,7 +407,9 @@ def test_a_refusal_says_where_and_what_to_do(monkeypatch):
         rf"one by one: .*{here}", check_estimator(asks, [logits()], exact=EXACT).explain()
     )
     monkeypatch.setattr(block_moments, "FEWEST_PATHS", 32)
-    with pytest.raises(NotBatchable, match="in 4 ways, and fewer than 32 paths are run faster"):
+    with pytest.raises(
+        NotBatchable, match="in 4 ways, as far as two of them tell, and fewer than 32"
+    ):
         check_estimator(surrogate, [logits()], exact=EXACT, batch=True)
 
 
