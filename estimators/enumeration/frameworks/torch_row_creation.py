@@ -25,9 +25,9 @@ def creation(torch: Any) -> dict[Any, Callable[..., Any]]:
     def made_by(function: Callable[..., Any]) -> Callable[..., Any]:
         def make(rows: Any, *args: Any, **kwargs: Any) -> Any:
             made = function(*rows.stand_in(args), **rows.stand_in(kwargs))
-            if rows.has_rows(made) or made.requires_grad or made.is_meta:
+            if not isinstance(made, torch.Tensor) or made.requires_grad or made.is_meta:
                 return made
-            if rows.run.size * made.numel() > NUMBERS:
+            if rows.has_rows(made) or rows.run.size * made.numel() > NUMBERS:
                 return made
             return rows.of_rows(made.expand(rows.run.size, *made.shape).clone())
 
