@@ -124,8 +124,8 @@ def check_estimator(
             it cannot be measured: ``np.finfo(np.float32).eps`` for a model in single precision that
             no framework of ours computes.
         keep_paths: keep what is returned on each path, for the report's ``guilty_paths()`` and
-            ``plot()``. All paths are run once more for it, one by one; no verdict depends on it, and
-            memory is bounded: where there is no room for all entries, the worst are kept.
+            ``plot()``. All paths are run once more for it, one by one; no verdict depends on it,
+            and memory is bounded: where there is no room for all entries, the worst are kept.
         batch: whether many paths are run at a time, by ``torch.func.vmap``: ``auto``, where that is
             possible, with some of the paths run by themselves too, and compared; False: none are;
             True: it is an error if they cannot be, and says why.
