@@ -133,7 +133,7 @@ class EnumeratedCheck:
                 self._label,
                 sizes=sizes[key],
                 scale=scale,
-                own_error=own,
+                own_error=self._exact.vanishing(key, scale),
             )
             note = moments.note(key) or one.note
             nothing = not (np.any(sizes[key]) or np.any(np.abs(value) > own))
@@ -318,6 +318,7 @@ class EnumeratedCheck:
             return []  # what a slope leaves out may be off in another way
         moments = self._moments
         bounds, size = (moments.layout.split(row) for row in (self._bound, moments.size()))
-        error = {key: bounds[key] + self._exact.error[key] for key in self._exact.value}
+        exact = self._exact
+        error = {key: bounds[key] + exact.error[key] + exact.unstated[key] for key in exact.value}
         unseen = {one.what for one in self._comparisons if one.resolution > COARSEST}
         return usual_reasons(self._mean, self._exact.value, error, size, moments.draws, unseen)

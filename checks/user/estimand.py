@@ -30,7 +30,8 @@ GIVEN = 4.0
 #: off by so much, and an estimator is not to blame for it.
 DIFFERENCES = EPS**0.5
 
-#: What the best central differences leave beside the largest entry, however small one is.
+#: What the best central differences leave beside the largest entry of any parameter, however small
+#: one is. It is more than what cancels leaves in double precision, where a gradient is zero.
 CENTRAL = EPS ** (2.0 / 3.0)
 
 #: Roundings of the largest entry that a number may be off by that was computed in single precision:
@@ -46,9 +47,9 @@ TELLING, BITS = 4, 12
 
 #: Why a small error is no bias, where ``exact`` is numbers that were made somehow.
 MADE = (
-    "Differences leave errors of that size, and exact= is numbers that were made somehow: pass "
-    "exact_error= (0 if it is as exact as its type), or a function that computes it, so that its "
-    "own rounding can be measured."
+    "Differences, or terms that cancel, leave errors of that size, and exact= is numbers that were "
+    "made somehow: pass exact_error= (0 if it is as exact as its type), or a function that "
+    "computes it, so that its own rounding can be measured."
 )
 
 #: The same, where they are or were in single precision.
@@ -90,6 +91,15 @@ class Estimand:
     why: str = MADE
     note: str = ""
 
+    def vanishing(self, key: str, scale: float) -> np.ndarray:
+        """Below what an entry may as well be zero: its error, and what cancels beside ``scale``.
+
+        Zeros are rarely zero where numbers were made by automatic differentiation, of a logit that
+        softmax cancels, say. What is zero to the last bit is taken at its word.
+        """
+        made = (self.unstated[key] > 0.0) & (self.value[key] != 0.0)
+        return self.error[key] + np.where(made, CANCELLED * EPS * scale, 0.0)
+
     def with_measured_error(self) -> Estimand:
         """With what its own rounding was measured to do, where that can be."""
         if self.measure is None:
@@ -128,8 +138,9 @@ def _from_numbers(exact: Any, exact_error: Any) -> Estimand:
             gradient, _stated_error(exact_error, gradient, error), _zeros(gradient), "as given"
         )
     steps = {key: _made_in(value, step) for key, value in arrays_by_name(exact).items()}
+    largest = max((float(np.abs(each).max(initial=0.0)) for each in gradient.values()), default=0.0)
     unstated = {
-        key: _by_differences(value) + _single_precision_error(value, steps[key])
+        key: _by_differences(value, largest) + _single_precision_error(value, steps[key])
         for key, value in gradient.items()
     }
     coarse = [key for key in gradient if steps[key] > EPS]
@@ -140,9 +151,9 @@ def _from_numbers(exact: Any, exact_error: Any) -> Estimand:
     return Estimand(gradient, error, unstated, "as given", why=why)
 
 
-def _by_differences(value: np.ndarray) -> np.ndarray:
-    """What differences in double precision leave."""
-    return DIFFERENCES * np.abs(value) + CENTRAL * float(np.abs(value).max(initial=0.0))
+def _by_differences(value: np.ndarray, largest: float) -> np.ndarray:
+    """What differences in double precision leave, of one function for all parameters."""
+    return DIFFERENCES * np.abs(value) + CENTRAL * largest
 
 
 def _single_precision_error(value: np.ndarray, step: float) -> float:

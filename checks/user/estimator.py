@@ -19,6 +19,7 @@ from gradproof.estimators.enumeration.sharing import Workers
 from ..evidence import REFUTED, NothingCompared
 from ..sequential.error_rates import ALPHA
 from . import snippet
+from .code_name import code_name
 from .enumerated import EnumeratedCheck
 from .estimand import SINGLE, Estimand, exact_gradient
 from .estimator_report import Biased, EstimatorReport
@@ -123,8 +124,8 @@ def check_estimator(
             it cannot be measured: ``np.finfo(np.float32).eps`` for a model in single precision that
             no framework of ours computes.
         keep_paths: keep what is returned on each path, for the report's ``guilty_paths()`` and
-            ``plot()``. All paths are run once more for it; no verdict depends on it, and memory is
-            bounded: where there is no room for all entries, the worst are kept.
+            ``plot()``. All paths are run once more for it, one by one; no verdict depends on it,
+            and memory is bounded: where there is no room for all entries, the worst are kept.
         batch: whether many paths are run at a time, by ``torch.func.vmap``: ``auto``, where that is
             possible, with some of the paths run by themselves too, and compared; False: none are;
             True: it is an error if they cannot be, and says why.
@@ -153,7 +154,7 @@ def check_estimator(
     check_sampling(draws=draws, alpha=alpha, rarest=rarest, seed=seed)
     check_known(bounds, sd, is_used=draws > 0)
     check_half_length(half_length, is_used=objective is not None and draws > 0)
-    label = name or str(getattr(estimate, "__qualname__", type(estimate).__name__))
+    label = name or code_name(estimate)
     estimator = Estimator(estimate, inputs, wrt=wrt, reset=reset, returns=returns)
     _check_estimand(exact, objective, exact_error, fast)
     with telling(progress, paths) as listener:

@@ -34,6 +34,7 @@ from ..evidence import (
 from ..report import Report
 from ..section import Headline, Ratio, Section, SectionTable
 from . import snippet
+from .code_name import code_name
 from .progress import Progress, telling
 from .sections import comparison_table, small
 
@@ -191,7 +192,7 @@ def check_invariances(
     """
     given = dict(locals())
     taken = set(inspect.signature(make).parameters)
-    name = str(getattr(make, "__qualname__", type(make).__name__))
+    name = code_name(make)
     comparisons: dict[str, Comparison] = {}
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(telling(progress, paths))

@@ -91,7 +91,7 @@ def _instead(refused: Exception) -> str:
     )
     if isinstance(refused, TooManyPaths):
         return (
-            f"{sampled}, or check a smaller problem (the first two sentences, two steps "
+            f"{sampled}, or check a smaller problem (the first two examples, two steps "
             "of an episode, a batch of two): a bias that comes from the code is there as well"
         )
     return (

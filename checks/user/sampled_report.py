@@ -36,7 +36,10 @@ def sampled_verdict(samples: Samples, seen: float, size: float) -> str:
 def report_on_samples(
     name: str, exact: Estimand, samples: Samples, seconds: float, why: str
 ) -> EstimatorReport:
-    """The report on an estimator that was sampled, and why it was."""
+    """The report on an estimator that was sampled, and why it was.
+
+    What to do about that, after a semicolon, was done.
+    """
     test, start = samples.test, 0
     comparisons: list[Comparison] = []
     guilty, guilty_at = "", tuple[int, ...]()
@@ -70,7 +73,7 @@ def report_on_samples(
         draws=test.draws,
         seconds=seconds,
         notes=(
-            f"It was sampled, for {why}.",
+            f"It was sampled, for {why.partition('; ')[0]}.",
             _name_entries(test.explain(), exact.value),
             *samples.notes,
         ),

@@ -29,6 +29,7 @@ from ..evidence import (
 )
 from ..section import Headline, Section, SectionTable
 from . import snippet
+from .code_name import code_name
 from .expected_cost import check_precision
 from .plotted_report import PlottedReport
 from .progress import Progress, telling
@@ -202,7 +203,7 @@ def check_surrogate(
     Schulman et al. (2015), Gradient estimation using stochastic computation graphs.
     """
     given, started = dict(locals()), time.perf_counter()
-    label = name or str(getattr(surrogate, "__qualname__", type(surrogate).__name__))
+    label = name or code_name(surrogate)
     leaves = _parameters(surrogate, inputs, wrt, gradient)
     wanted = _check_reaches(reaches, leaves, order, gradient)
     check_precision(precision)

@@ -186,7 +186,10 @@ class BlockRun(Run):
         """Rows go different ways, by these keys, (P,)."""
         values, which = np.unique(keys, return_inverse=True)
         if len(values) * FEWEST > self.size:
-            raise NotBatchable("what it does depends on what is drawn, otherwise on each path")
+            raise NotBatchable(
+                "a number, or the way through the code, depends on what is drawn, and is another "
+                "one on nearly every path"
+            )
         known = max(self.rows.known, self.column)
         self.restart(*[self.rows.where(which == place, known) for place in range(len(values))])
 

@@ -20,7 +20,7 @@ from .handling import Handling
 from .moments import Moments
 from .path_blocks import Block, blocks
 from .rounding import ROUNDINGS
-from .run import Choice, Path, run_numbers
+from .run import Choice, MiddleRun, Path, run_numbers, run_path
 
 #: Paths from which on it is worth while, as far as the first path can tell.
 FEWEST_PATHS = 32
@@ -59,9 +59,7 @@ class BlockMoments:
             TooManyPaths: if there are more than may be run.
             Whatever it raises where it is run for many paths.
         """
-        expected = [outcomes.count for outcomes, _, _ in first.choices]
-        if math.prod(expected) < FEWEST_PATHS:
-            raise NotBatchable("its first path makes few draws")
+        expected = self._expected(first)
         moments = Moments(self._layout)
         moments.choices_of = self._choices
         for block in blocks(self._run, expected, size=self._layout.size, most=self._most):
@@ -71,6 +69,27 @@ class BlockMoments:
             if self._code.listener is not None:
                 self._code.listener.several(len(block.weights), block.behind)
         return moments
+
+    def _expected(self, first: Path[Any]) -> list[int]:
+        """How many outcomes each draw has, on the first path or on a longer one.
+
+        Raises:
+            NotBatchable: if there are but a few paths, as far as these can tell.
+        """
+        expected = _outcome_counts(first)
+        few = math.prod(expected) < FEWEST_PATHS
+        if few and any(each.outcomes.what.startswith("torch.") for each in first.choices):
+            try:
+                middle = run_path(self._code, self._handling.perform, (), self._most, MiddleRun)
+            finally:
+                self._code.restore_state()
+            expected = max(expected, _outcome_counts(middle), key=math.prod)
+        if math.prod(expected) < FEWEST_PATHS:
+            raise NotBatchable(
+                f"what a path draws can come out in {math.prod(expected):,} ways, as far as two of "
+                f"them tell, and fewer than {FEWEST_PATHS} paths are run faster one by one"
+            )
+        return expected
 
     def _run(self, run: BlockRun) -> Mapping[str, Any]:
         """One run for the rows of a block."""
@@ -139,3 +158,7 @@ class BlockMoments:
                 f"a path by itself comes to something else than among others: its gradient of "
                 f"{name} is off by {off:.1e}"
             )
+
+
+def _outcome_counts(path: Path[Any]) -> list[int]:
+    return [choice.outcomes.count for choice in path.choices]

@@ -39,6 +39,7 @@ from .run import (
     too_many_paths,
 )
 from .subtrees import HEAD, Cut
+from .user_line import user_line
 
 T = TypeVar("T")
 
@@ -372,12 +373,19 @@ class Enumeration:
         except TooManyPaths:
             raise
         except Exception as error:
+            line = user_line(error)
+            where = f" ({line})" if line else ""
+            known = isinstance(error, NotBatchable)
             if self._batch is True:
+                advice = "leave batch=True out, and paths are run one by one where they have to be"
+                if known:
+                    raise NotBatchable(f"{error}{where}; {advice}") from error
+                error.add_note(f"It may come of running many paths at a time; {advice}.")
                 raise
             # What is wrong with it, if anything is, shows best path by path.
-            known = isinstance(error, NotBatchable)
             lines = [type(error).__name__, *str(error).splitlines()][:2]
-            self.one_by_one = str(error) if known else f"PyTorch refuses it ({': '.join(lines)})"
+            why = str(error) if known else f"PyTorch refuses it ({': '.join(lines)})"
+            self.one_by_one = f"{why}{where}"
             self.restore_state()
             return None
         self.blocks, self.repeats = runs.blocks, self.repeats + runs.repeats

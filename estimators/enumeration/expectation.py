@@ -21,7 +21,7 @@ from .gradients import GradientLayout, RowValues, array_of
 from .limits import MOST_PATHS
 from .moments import CompensatedSum
 from .released import number, without_stops
-from .run import KEPT, NotReproducible, current_run
+from .run import KEPT, NotReproducible, UnsupportedDraw, current_run, run_path
 
 
 class NotDifferentiable(GradproofError, ValueError):
@@ -128,7 +128,11 @@ class Expectation:
             NotReproducible: if it comes to something else.
             UnsupportedDraw: for what is drawn unseen on the first path, by its name.
         """
-        mean = self()
+        try:
+            mean = self()
+        except (NotReproducible, UnsupportedDraw):
+            self._name_unseen()  # which may be the reason
+            raise
         self._watch()
         if self() != mean:
             raise NotReproducible(
@@ -136,6 +140,12 @@ class Expectation:
                 f"again: {KEPT}"
             )
         return mean
+
+    def _name_unseen(self) -> None:
+        """Run the first path watched, which names what is drawn unseen in it."""
+        with Enumeration(self._code, self._most) as enumeration:
+            run_path(self._code, enumeration.handling.perform_watched, ())
+            enumeration.restore_state()
 
     def _watch(self) -> None:
         """Run the first path twice, the second time watched."""

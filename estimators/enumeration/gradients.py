@@ -29,6 +29,10 @@ LOSS_FIRST = (
 )
 
 
+#: ... and about several numbers, where gradients are none.
+METRICS = "; is one of these numbers a surrogate? Return it alone, without metrics beside it"
+
+
 class NotAGradient(GradproofError, TypeError):
     """No gradient to be read: neither arrays, nor a collection of them, nor a surrogate."""
 
@@ -282,6 +286,9 @@ class GradientLayout:
     def _hint_at_misfit(self, value: Mapping[str, Any]) -> str:
         """What to do about gradients of other names than there should be."""
         shapes = {name: None if array is None else array.shape for name, array in value.items()}
+        numbers = len(shapes) > 1 and all(shape in ((), None) for shape in shapes.values())
+        if numbers and any(self.shapes.values()):
+            return METRICS
         loss = loss_hint(shapes)
         if loss and len(value) in (1, len(self.parts) + 1):
             return loss

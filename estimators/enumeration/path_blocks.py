@@ -93,7 +93,7 @@ def blocks(
             if least > most:
                 raise TooManyPaths(
                     f"there are at least {least:,} paths, more than {most:,}; allow more of them "
-                    "(paths=), draw less (fewer sentences, fewer outcomes), or sample"
+                    "(paths=), or draw less (a smaller batch, fewer outcomes)"
                 ) from None
             continue
         count += run.size

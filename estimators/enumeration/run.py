@@ -288,8 +288,8 @@ class Run:
             self._stop(
                 f"one path has made {len(self.choices):,} draws, from which at least "
                 f"{self._paths:,} paths go out, more than {self._most:,}; code that draws until "
-                "something comes out has paths without end: allow more of them (paths=), "
-                f"{_fewer(self.choices, self._most)}, or sample"
+                "something comes out has paths without end: allow more of them (paths=), or "
+                f"{_fewer(self.choices, self._most)}"
             )
 
     def _count_together(self, many: Sequence[OutcomeDistribution]) -> None:
@@ -301,7 +301,7 @@ class Run:
             self._stop(
                 f"{many[0].what} makes {len(many):,} draws in one call, which may come out in "
                 f"{shown} ways, so that there are more than {self._most:,} paths; allow more of "
-                "them (paths=), draw less at once (fewer sentences, fewer outcomes), or sample"
+                "them (paths=), or draw less at once (a smaller batch, fewer outcomes)"
             )
 
     def _stop(self, why: str) -> None:
@@ -370,6 +370,14 @@ class NumberedRun(Run):
 
     def _count_together(self, many: Sequence[OutcomeDistribution]) -> None:
         pass  # likewise
+
+
+class MiddleRun(Run):
+    """Takes the outcome in the middle of each draw's: the first may be what ends an episode."""
+
+    def _choose_freely(self, outcomes: OutcomeDistribution) -> int:
+        super()._choose_freely(outcomes)  # there may be too many of them
+        return outcomes.quantile(0.5)
 
 
 class SampledRun(Run):
@@ -487,8 +495,8 @@ def too_many_paths(most: int, longest: Sequence[Choice], whole: str = "") -> str
         whole: how long all would take.
     """
     return (
-        f"{most:,} paths were run, and there are more{whole}; allow more of them (paths=), "
-        f"{_fewer(longest, most)}, or sample"
+        f"{most:,} paths were run, and there are more{whole}; allow more of them (paths=), or "
+        f"{_fewer(longest, most)}"
     )
 
 

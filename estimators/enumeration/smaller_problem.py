@@ -18,11 +18,11 @@ def suggest_fewer_draws(outcomes: Sequence[int], most: int) -> str:
         if paths <= most:
             fit, within = fit + 1, paths
     if not fit or fit == len(outcomes):
-        return "draw less at once (fewer sentences, fewer outcomes)"
+        return "draw less at once (a smaller batch, fewer outcomes)"
     draws = "draw has" if fit == 1 else f"{fit:,} draws have"
     return (
         f"draw less at once (a run makes {len(outcomes):,} draws, whose outcomes make some "
-        f"{_rough(paths)} paths; its first {draws} {within:,}: check that many sentences, steps or "
+        f"{_rough(paths)} paths; its first {draws} {within:,}: check that many examples, steps or "
         "samples, where a bias of the code shows as well)"
     )
 

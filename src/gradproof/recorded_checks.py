@@ -19,6 +19,7 @@ import pytest  # type: ignore[import-not-found,unused-ignore]
 
 import gradproof
 from gradproof.checks.user import snippet
+from gradproof.checks.user.code_name import code_name
 
 if TYPE_CHECKING:
     from gradproof.checks.sequential.mean_test import MeanTest
@@ -141,7 +142,7 @@ class Checks:
         try:
             report = getattr(gradproof, check)(code, inputs, **used)
         except Exception as error:
-            name = used.get("name") or getattr(code, "__qualname__", type(code).__name__)
+            name = used.get("name") or code_name(code)
             said = f"{type(error).__name__}: {error}"
             draws = snippet.draws_before(error)
             repeat = test.how_to_repeat(check, code, inputs, used, draws)

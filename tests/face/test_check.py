@@ -251,7 +251,7 @@ UNCHECKABLE = [
     (["right", "--wrt", "parameter"], "expected a module, a tensor"),
     (["none"], "has no 'none'; it has"),
     (["exact"], "expected a function or a class"),
-    ([""], "is not FILE.py:NAME"),
+    ([""], "which function of "),
 ]
 
 
@@ -266,6 +266,21 @@ def test_what_cannot_be_checked_is_an_error(mine, arguments, words):
     (line,) = found.stderr.splitlines()
     assert line.startswith("gradproof: ")
     assert "mine.py" in line or "give" in line
+
+
+def test_a_file_without_a_name_is_asked_which(tmp_path):
+    """What it imports is not what one checks."""
+    path = tmp_path / "two.py"
+    path.write_text(
+        "from math import sqrt\nfrom functools import partial\ndef one(): ...\ndef other(): ...\n",
+        encoding="utf-8",
+    )
+    for target in (path, f"{path}:"):
+        found = run(str(target))
+        assert found.exit_code == 2
+        assert f"which function of {path}? It has one, other; check {path}:NAME" in found.stderr
+    assert "it has one, other\n" in run(f"{path}:third").stderr
+    assert "is not FILE.py:NAME, e.g. mine.py:reinforce" in run("two").stderr
 
 
 def test_a_raised_error_names_its_line(mine):

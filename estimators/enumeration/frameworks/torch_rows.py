@@ -28,6 +28,7 @@ from ..block import BlockRun, NotBatchable
 from ..gradients import ReturnedGradients, RowValues, items_of
 from .torch_logs import has_lost_graph, log_coins, log_weights
 from .torch_randint import RandintLike, whole_numbers
+from .torch_row_creation import creation
 
 #: A tensor of PyTorch.
 Tensor = Any
@@ -41,6 +42,7 @@ FOREACH = "_foreach_"
 #: What must be there of PyTorch's own.
 NEEDED = (
     "_add_batch_dim", "_remove_batch_dim", "get_unwrapped", "maybe_get_bdim", "maybe_get_level",
+    "_set_vmap_fallback_warning_enabled",
 )  # fmt: skip
 
 
@@ -90,10 +92,13 @@ class TensorRows:
             return row
 
         self.run.memory[ROWS] = self
+        # It asks to report to PyTorch that a function is slow; what it was cannot be asked.
+        self._functions._set_vmap_fallback_warning_enabled(False)
         try:
             with around():
                 self.torch.func.vmap(once)(self.torch.arange(self.run.size), list(below.values()))
         finally:
+            self._functions._set_vmap_fallback_warning_enabled(True)
             for leaf in self._leaves.values():
                 leaf.grad = None
         return found[0]
@@ -367,6 +372,7 @@ def _rows_mode(torch: Any) -> Callable[[TensorRows], Any]:
         return lambda rows, *args: function(*args)
 
     answers: dict[Any, Callable[..., Any]] = {
+        **creation(torch),
         tensor.__getitem__: index,
         torch.nn.functional.one_hot: one_hot,
         torch.autograd.grad: grad,

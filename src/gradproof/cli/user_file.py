@@ -34,6 +34,10 @@ def load(target: str, command: str, example: str) -> tuple[Callable[..., Any], M
             cannot be called.
     """
     file, colon, name = target.rpartition(":")
+    whole = Path(target.removesuffix(":"))
+    if (not colon or not name) and whole.suffix == ".py" and whole.is_file():
+        inside = _names_in(_run(whole))
+        raise FileError(f"which function of {whole}? It has {inside}; check {whole}:NAME")
     if not colon or not file or not name:
         raise FileError(f"{target!r} is not FILE.py:NAME, e.g. mine.py:{example}")
     path = Path(file)
@@ -41,8 +45,7 @@ def load(target: str, command: str, example: str) -> tuple[Callable[..., Any], M
         raise FileError(f"there is no file {file}; `gradproof {command} --new {file}` writes one")
     module = _run(path)
     if not hasattr(module, name):
-        public = [key for key, value in vars(module).items() if callable(value) and key[0] != "_"]
-        raise FileError(f"{file} has no {name!r}; it has {', '.join(public) or 'nothing'}")
+        raise FileError(f"{file} has no {name!r}; it has {_names_in(module)}")
     function = getattr(module, name)
     try:
         function = function() if isinstance(function, type) else function
@@ -54,6 +57,20 @@ def load(target: str, command: str, example: str) -> tuple[Callable[..., Any], M
     if not callable(function):
         raise FileError(f"{name} in {file} is {function!r:.60}, expected a function or a class")
     return function, module
+
+
+def _names_in(module: ModuleType) -> str:
+    """The public functions and classes of a file, but for what it imports."""
+    names = [
+        name
+        for name, value in vars(module).items()
+        if callable(value) and name[0] != "_" and _is_of(module, value)
+    ]
+    return ", ".join(names) or "nothing"
+
+
+def _is_of(module: ModuleType, value: Any) -> bool:
+    return getattr(value, "__module__", module.__name__) == module.__name__
 
 
 def _run(path: Path) -> ModuleType:

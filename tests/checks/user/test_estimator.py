@@ -565,6 +565,34 @@ class TestTorch:
         inputs = (self.logits, self.torch.zeros(2, requires_grad=True))
         with pytest.raises(NotDifferentiable, match="return it alone, without metrics"):
             check_estimator(with_metrics, inputs, objective=lambda p, _: self.objective(p))
+        for metrics in ({"reward": 1.0, "step": 3}, 2.0):
+            with pytest.raises(ValueError, match="Return it alone, without metrics beside it"):
+                check_estimator(
+                    lambda logits, extra=metrics: (self.surrogate(logits), extra),
+                    (self.logits,),
+                    objective=self.objective,
+                )
+
+    def test_dropout_is_named_where_it_changes_what_is_drawn_next(self):
+        """The objective is run first, and comes to a draw of other probabilities."""
+        torch = self.torch
+        layers = torch.nn.Linear(2, 8), torch.nn.Dropout(0.5), torch.nn.Linear(8, 3)
+        model = torch.nn.Sequential(*layers).double()
+        x, costs = torch.ones(2, dtype=torch.float64), torch.arange(3.0, dtype=torch.float64)
+
+        def cost():
+            return costs[torch.distributions.Categorical(logits=model(x)).sample()]
+
+        def surrogate():
+            q = torch.distributions.Categorical(logits=model(x))
+            y = q.sample()
+            return costs[y] * q.log_prob(y)
+
+        for fast in (False, True):
+            with pytest.raises(UnsupportedDraw, match="PyTorch drew by dropout"):
+                check_estimator(surrogate, wrt=model, objective=cost, fast=fast)
+        model.eval()
+        assert check_estimator(surrogate, wrt=model, objective=cost).verdict == HOLDS
 
     def test_one_number_with_a_graph_is_asked_about(self):
         """A surrogate, or the gradient of a parameter of one number."""
@@ -701,3 +729,47 @@ def test_a_coarser_type_still_refutes():
     estimate, gradient = many_outcomes(1.1)
     half = gradient(np.float64).astype(np.float16)
     assert check_estimator(estimate, exact=half).verdict == REFUTED
+
+
+@pytest.mark.parametrize("noise", [1e-18, 3e-17, -1e-15])
+def test_what_automatic_differentiation_leaves_of_a_zero_refutes_no_right_estimator(noise):
+    """A shift of all logits changes no softmax; its gradient is zero, but for rounding."""
+    rng = np.random.default_rng()
+    known = {"logits": exact(THETA), "shift": np.array(noise)}  # rounding is some 1e-16 of the rest
+
+    def estimate(by_shift):
+        p = softmax(THETA)
+        y = rng.choice(3, p=p)
+        return {"logits": COST[y] * (np.eye(3)[y] - p), "shift": by_shift(COST[y], p)}
+
+    def right(cost, p):
+        return cost * (1.0 - p.sum() + 1e-16 * rng.integers(2))
+
+    def check(by_shift, **options):
+        return check_estimator(lambda: estimate(by_shift), exact=known, **options)
+
+    assert check(right).verdict == HOLDS
+    unused = check(lambda cost, p: 0.0)
+    assert unused.verdict == UNDECIDED
+    assert "terms that cancel, leave errors of that size" in unused.explain()
+    assert check(lambda cost, p: 0.0, exact_error=1e-14).verdict == HOLDS
+    assert check(lambda cost, p: 0.0, exact_error=0.0).verdict == REFUTED  # it is known to the bit
+    wrong = check(lambda cost, p: 1e-9 * cost)
+    assert wrong.verdict == REFUTED
+    assert "Only shift is off" in wrong.explain()
+
+
+def test_a_parameter_that_is_off_by_the_rounding_of_the_exact_gradient_is_not_blamed():
+    """Where another is wrong, and the verdict is refuted for that."""
+    known = {"logits": exact(THETA), "scale": np.array(0.5), "shift": np.array(1e-18)}
+    rng = np.random.default_rng()
+
+    def estimate():
+        p = softmax(THETA)
+        y = rng.choice(3, p=p)
+        score = COST[y] * (np.eye(3)[y] - p)
+        return {"logits": 0.7 * score, "scale": np.array(0.5), "shift": np.array(0.0)}
+
+    report = check_estimator(estimate, exact=known)
+    assert report.verdict == REFUTED
+    assert "Only logits is off" in report.explain()

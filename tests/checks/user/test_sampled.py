@@ -595,3 +595,19 @@ def test_a_sampled_verdict_names_entries():
     told = check_estimator(estimate, exact=one, draws=100_000).explain()
     assert "mean of a is" in told or "mean of b[0, 0] is" in told
     assert "coordinate " not in told.replace("that coordinate", "").replace("each coordinate", "")
+
+
+def test_too_many_paths_say_what_to_do_once_and_a_report_does_not_repeat_it():
+    """Who sampled has done it."""
+    rng = np.random.default_rng()
+
+    def estimate():
+        return rng.choice(10, size=5).sum() / 22.5 * np.ones(1)
+
+    with pytest.raises(TooManyPaths) as refused:
+        check_estimator(estimate, exact=[1.0])
+    told = str(refused.value)
+    assert told.count("sample") == 1, told
+    assert "or draw less at once (a smaller batch, fewer outcomes); pass draws=" in told
+    sampled = check_estimator(estimate, exact=[1.0], draws=40_000)
+    assert "there are more than 10,000 paths.\n" in sampled.explain()

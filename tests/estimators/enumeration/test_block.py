@@ -126,7 +126,7 @@ def test_code_that_goes_its_own_way_on_each_path_is_left_to_the_loop():
         run.take([np.full((run.size, 50), 1.0 / 50.0)])
         run.split(np.arange(run.size))
 
-    with pytest.raises(NotBatchable, match="otherwise on each path"):
+    with pytest.raises(NotBatchable, match="another one on nearly every path"):
         list(blocks(perform, [50], size=1, most=50))
 
 

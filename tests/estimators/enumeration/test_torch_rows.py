@@ -2,11 +2,14 @@
 
 import contextlib
 import functools
+import re
+import warnings
 
 import numpy as np
 import pytest
 
 from gradproof import check_estimator
+from gradproof.checks.user import enumerated
 from gradproof.estimators.enumeration import block, block_moments, path_blocks
 from gradproof.estimators.enumeration.block import NotBatchable
 
@@ -136,6 +139,27 @@ def ends_early(given):
     y = q.sample()
     value = COSTS[y] * q.log_prob(y)
     return value + surrogate(given) if y == 0 else value
+
+
+def episode_of_tokens(given):
+    """Up to four tokens; the first of them ends it, so that the first path is the shortest."""
+    q, score, reward = categorical(given), 0.0, 0.0
+    for _ in range(4):
+        token = q.sample()
+        score, reward = score + q.log_prob(token), reward + COSTS[token % 4]
+        if token == 0:
+            break
+    return reward * score
+
+
+def test_the_first_path_may_be_the_shortest(monkeypatch):
+    """One in the middle is asked how many paths there are."""
+    monkeypatch.setattr(block_moments, "FEWEST_PATHS", 32)
+    one, other = both(episode_of_tokens, [logits(6)])
+    assert one.blocks >= 1
+    same(one, other)
+    auto = check_estimator(surrogate, [logits()], exact=EXACT)
+    assert (auto.blocks, auto.paths) == (0, 4)
 
 
 def impossible(given):
@@ -272,13 +296,16 @@ def arrays(given):
     return float(np.cos(y.numpy())) * q.log_prob(y) * COSTS.numpy()[y.numpy()]
 
 
+SHARED = torch.zeros(4, dtype=torch.float64)
+
+
 def in_place(given):
     """A tensor that all paths share is written to."""
     q = categorical(given)
     y = q.sample()
-    counts = torch.zeros(4, dtype=torch.float64)
-    counts[y] += 1.0
-    return counts.detach() @ given
+    SHARED.zero_()
+    SHARED[y] += 1.0
+    return SHARED.detach() @ given
 
 
 @pytest.mark.parametrize("estimate", [numbers, mixed, in_place], ids=lambda each: each.__name__)
@@ -290,6 +317,111 @@ def test_what_cannot_be_run_in_blocks_is_run_path_by_path(estimate):
     assert auto.blocks == 0
     with pytest.raises((NotBatchable, RuntimeError), match=r"path|vmap"):
         check_estimator(estimate, [logits()], exact=exact, batch=True)
+
+
+def counted(given):
+    """How often each label was drawn."""
+    counts = torch.zeros(4, dtype=torch.float64)
+    for _ in range(3):
+        counts[categorical(given).sample()] += 1.0
+    return (counts * COSTS).sum() * (counts @ given)
+
+
+def filled(given):
+    """Labels and rewards in arrays that are filled step by step."""
+    q, labels = categorical(given), torch.empty(3, dtype=torch.long)
+    for step in range(3):
+        labels[step] = q.sample()
+    rewards = torch.zeros_like(labels, dtype=torch.float64)
+    rewards[0] = COSTS[labels[0]]
+    rewards[1:] += COSTS[labels[1:]]
+    return (rewards * q.log_prob(labels)).sum()
+
+
+def scattered(given):
+    """Labels in one-hot rows."""
+    y = categorical(given).sample((3,))
+    hot = given.new_zeros(3, 4).scatter_(1, y[:, None], 1.0)
+    return (hot @ COSTS).sum() * (hot * given.log_softmax(0)).sum()
+
+
+def summed(given):
+    """A sum that begins with a tensor of zero, and is added to in place."""
+    total, q = torch.tensor(0.0, dtype=torch.float64), categorical(given)
+    for _ in range(3):
+        y = q.sample()
+        total += COSTS[y] * q.log_prob(y)
+    return total
+
+
+@pytest.mark.parametrize(
+    "make", [counted, filled, scattered, summed], ids=lambda each: each.__name__
+)
+def test_what_is_made_within_a_run_may_be_written_to(make):
+    """Each path has its own."""
+    one, other = both(make, [logits()])
+    assert one.blocks >= 1
+    same(one, other)
+
+
+def test_what_is_large_is_made_once():
+    """Blocks have no room for it in each path."""
+    has_rows = torch._C._functorch.is_batchedtensor
+
+    def estimate(given):
+        # 64 paths of 100,000 numbers each would be 50 megabytes.
+        large, small = (torch.ones(n, 1000, dtype=torch.float64) for n in (100, 1))
+        value = leave_one_out(given)
+        assert not has_rows(large)
+        assert has_rows(small) == has_rows(value)
+        return large[0, 0] * small[0, 0] * value
+
+    one, other = both(estimate, [logits()])
+    assert one.blocks >= 1
+    same(one, other)
+
+
+def test_a_function_that_vmap_maps_slowly_is_no_news_to_anybody():
+    """PyTorch would ask the user to report it."""
+
+    def estimate(given):
+        y = categorical(given).sample((3,))
+        return (torch.bincount(y, minlength=4) * COSTS).sum() * given[y].sum()
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        one, other = both(estimate, [logits()])
+    assert one.blocks >= 1
+    same(one, other)
+
+
+def test_a_refusal_says_where_and_what_to_do(monkeypatch):
+    """The line of the user's own code; and few paths are counted."""
+
+    def asks(given):
+        y = categorical(given).sample((3,))
+        return COSTS[y.tolist()].sum() * given[y].sum()  # this line
+
+    def maps(given):
+        y = categorical(given).sample((3,))
+        return given[torch.nonzero(y)[:, 0]].sum()
+
+    line = asks.__code__.co_firstlineno + 2
+    here = rf"\(test_torch_rows\.py:{line}\)"
+    with pytest.raises(NotBatchable, match=rf"on nearly every path {here}; leave batch=True out"):
+        check_estimator(asks, [logits()], exact=EXACT, batch=True)
+    with pytest.raises(RuntimeError, match="dynamic shape") as refused:
+        check_estimator(maps, [logits()], exact=EXACT, batch=True)
+    assert any("leave batch=True out" in note for note in refused.value.__notes__)
+    monkeypatch.setattr(enumerated, "MANY", 10)
+    assert re.search(
+        rf"one by one: .*{here}", check_estimator(asks, [logits()], exact=EXACT).explain()
+    )
+    monkeypatch.setattr(block_moments, "FEWEST_PATHS", 32)
+    with pytest.raises(
+        NotBatchable, match="in 4 ways, as far as two of them tell, and fewer than 32"
+    ):
+        check_estimator(surrogate, [logits()], exact=EXACT, batch=True)
 
 
 @pytest.mark.usefixtures("any_way")
