@@ -48,7 +48,7 @@ METHODS = ("multinomial", "bernoulli", "bernoulli_", "random_")
 
 #: Functions of ``torch`` that draw what has no outcomes to count, or too many kinds of them.
 UNCOUNTED = (
-    "normal", "poisson", "_standard_gamma", "_sample_dirichlet",
+    "poisson", "_standard_gamma", "_sample_dirichlet",
 )  # fmt: skip
 #: The same of a tensor.
 UNCOUNTED_IN_PLACE = (
@@ -56,7 +56,7 @@ UNCOUNTED_IN_PLACE = (
 )  # fmt: skip
 
 #: Those whose numbers are decided when they are compared, by :class:`.torch_lazy_draws.LazyDraws`.
-LAZY = ("rand", "rand_like", "randn", "randn_like")
+LAZY = ("rand", "rand_like", "randn", "randn_like", "normal")
 LAZY_IN_PLACE = ("uniform_", "exponential_", "normal_")
 
 #: Within these modules PyTorch draws seeds of generators, which are no draws of an estimator: what

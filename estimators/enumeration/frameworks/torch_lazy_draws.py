@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from ..block import BlockRun, NotBatchable
 from ..lazy_numbers import DrawnNumbers, LazyNumbers
 from ..monotone import NORMAL, Factor, Known, Shift
 from ..run import Run, UnsupportedDraw
@@ -49,6 +48,26 @@ class LazyDraws:
     def randn_like(self, run: Run, input: Tensor, **made: Any) -> Any:
         """Standard normal, likewise."""
         return self._like(run, "torch.randn_like", (NORMAL,), input, made)
+
+    def normal(
+        self,
+        run: Run,
+        mean: Any,
+        std: Any = 1.0,
+        size: Any = None,
+        *,
+        generator: Any = None,
+        out: Any = None,
+        **made: Any,
+    ) -> Any:
+        """Normal, with a mean and a standard deviation each."""
+        torch = self._torch
+        given = [each for each in (mean, std) if isinstance(each, torch.Tensor)]
+        shape = torch.broadcast_shapes(*(each.shape for each in given)) if given else tuple(size)
+        if given:
+            made = {"dtype": given[0].dtype, "device": given[0].device}
+        drawn = self._draw(run, "torch.normal", (NORMAL,), (shape,), generator, out, made)
+        return drawn * std + mean
 
     def uniform_(
         self, run: Run, tensor: Tensor, *ends: Any, generator: Any = None, **named: Any
@@ -111,8 +130,6 @@ class LazyDraws:
     def _begun(
         self, run: Run, what: str, chain: Any, size: Any, generator: Any, like: Tensor
     ) -> LazyNumbers:
-        if isinstance(run, BlockRun):
-            raise NotBatchable(f"{what} draws numbers that are decided when they are compared")
         if run.is_sampling:
             raise UnsupportedDraw(f"{what} draws numbers whose use is not known")
         if not like.is_floating_point():

@@ -13,6 +13,7 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ..block import BlockRun, NotBatchable
 from ..run import Run, UnsupportedDraw
 from ..torch_modes import not_hidden
 from .torch_compile import refuse_recording
@@ -75,6 +76,8 @@ class Transforms:
 
         def answer(run: Run, *args: Any, **kwargs: Any) -> Any:
             refuse()
+            if isinstance(run, BlockRun):
+                raise NotBatchable("it draws numbers that are decided when they are compared")
             levels = functions.get_interpreter_stack() or ()
             if any(level.key() == functions.TransformType.Vmap for level in levels):
                 raise UnsupportedDraw(

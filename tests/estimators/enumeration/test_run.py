@@ -602,10 +602,10 @@ class TestTorch:
     @pytest.mark.parametrize(
         "draw",
         [
-            lambda torch: torch.randn(2),
-            lambda torch: torch.rand(2) < 0.5,
-            lambda torch: torch.empty(2).normal_(),
-            lambda torch: torch.distributions.Normal(0.0, 1.0).sample(),
+            lambda torch: torch.randn(2).sum(),
+            lambda torch: torch.rand(2).square() < 0.5,
+            lambda torch: torch.empty(2).normal_().numpy(),
+            lambda torch: torch.distributions.Normal(0.0, 1.0).sample().item() ** 2,
             lambda torch: torch.nn.functional.gumbel_softmax(torch.ones(3)),
             lambda torch: torch.poisson(torch.ones(2)),
         ],

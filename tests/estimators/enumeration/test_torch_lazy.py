@@ -433,6 +433,22 @@ def test_what_is_too_rare_for_a_number_is_refused():
     assert rare[True] == pytest.approx(np.exp(-50.0), rel=RARE)
 
 
+def test_normal_numbers_of_a_distribution():
+    """With a mean and a standard deviation of each: a probit model."""
+    mean = torch.tensor([0.3, -1.0], dtype=torch.float64)
+    scale = torch.tensor([1.0, 0.5], dtype=torch.float64)
+    expected = torch.special.ndtr(mean / scale).prod().item()
+    for draw in (
+        lambda: torch.distributions.Normal(mean, scale).sample(),
+        lambda: torch.distributions.Normal(mean, scale).rsample(),
+        lambda: torch.normal(mean, scale),
+        lambda: torch.normal(0.0, 1.0, (2,), dtype=torch.float64) * scale + mean,
+        lambda: torch.empty(2, dtype=torch.float64).normal_() * scale + mean,
+    ):
+        found = law(lambda draw=draw: tuple((draw() > 0).tolist()))
+        assert found[True, True] == pytest.approx(expected, abs=ROUNDING)
+
+
 def test_under_transforms():
     """A gradient by torch.func; rows of vmap are refused."""
     logits = LOGITS.clone()
