@@ -12,7 +12,7 @@ from typing import Any, NoReturn, Protocol, TypeVar, cast
 
 import numpy as np
 
-from .block import NotBatchable
+from .block import NotBatchable, refused_by_framework
 from .block_moments import BlockMoments
 from .estimator import Estimator, UserFunction
 from .gradients import GradientLayout, array_of, named
@@ -367,8 +367,7 @@ class Enumeration:
                 raise
             # What is wrong with it, if anything is, shows best path by path.
             known = isinstance(error, NotBatchable)
-            lines = [type(error).__name__, *str(error).splitlines()][:2]
-            self.one_by_one = str(error) if known else f"PyTorch refuses it ({': '.join(lines)})"
+            self.one_by_one = str(error if known else refused_by_framework(error))
             self.restore_state()
             return None
         self.blocks, self.repeats = runs.blocks, self.repeats + runs.repeats

@@ -34,7 +34,8 @@ from .framework import GeneratorFramework, handle, handle_in_runs, refuse, unsup
 from .torch_compile import COMPILER, run_as_written, tell_script
 from .torch_imports import LateImports
 from .torch_randint import RandintLike, whole_numbers
-from .torch_rows import ROWS, RowDraws
+from .torch_row_draws import RowDraws
+from .torch_row_tensors import ROWS
 from .torch_transforms import Transforms
 
 #: A tensor of PyTorch.
@@ -261,7 +262,7 @@ def _backward_of_rows(
 ) -> None:
     if create_graph or grad_variables is not None or ROWS not in run.memory:
         raise NotBatchable("it differentiates in a way that is not known for rows")
-    run.memory[ROWS].backward(tensors, grad_tensors, inputs)
+    run.memory[ROWS].backward(tensors, grad_tensors, inputs, retain_graph)
 
 
 def _answer_rows(
