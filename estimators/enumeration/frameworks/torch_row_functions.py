@@ -8,6 +8,7 @@ from typing import Any
 
 from ..block import NotBatchable, refused_by_framework
 from .torch_row_indexing import indexing
+from .torch_row_repairs import repairs
 from .torch_row_tensors import Tensor, TensorRows
 
 #: Names of functions that do one thing to each tensor of a list, all at once.
@@ -83,6 +84,7 @@ def rows_mode(torch: Any) -> Callable[[TensorRows], Any]:
 
     answers: dict[Any, Callable[..., Any]] = {
         **indexing(torch),
+        **repairs(torch),
         torch.autograd.grad: grad,
         tensor.backward: backward,
         tensor.grad.__get__: gradient_of,
