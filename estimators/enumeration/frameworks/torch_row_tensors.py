@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
@@ -73,8 +74,13 @@ class TensorRows:
             return row
 
         self.run.memory[ROWS] = self
+        for leaf in self._leaves.values():
+            leaf.grad = None
         try:
-            self.torch.func.vmap(once)(self.torch.arange(self.run.size), list(below.values()))
+            with warnings.catch_warnings():
+                # Some operations go through the rows one by one, which is no news to anybody.
+                warnings.filterwarnings("ignore", message="There is a performance drop")
+                self.torch.func.vmap(once)(self.torch.arange(self.run.size), list(below.values()))
         finally:
             for leaf in self._leaves.values():
                 leaf.grad = None

@@ -418,6 +418,29 @@ def test_what_is_otherwise_on_few_paths_is_not_passed_over(estimate):
     same(*(check_estimator(estimate, [logits(6)], exact=exact, batch=way) for way in WAYS))
 
 
+def test_operations_that_are_mapped_one_by_one_say_nothing(recwarn):
+    """PyTorch would warn of its own performance, of which nobody asked."""
+
+    def estimate(given):
+        y, value = four_labels(given)
+        return value + torch.zeros_like(given).scatter_(0, y, 1.0) @ given
+
+    assert check_estimator(estimate, [logits(6)], exact=np.zeros(6), batch=True).blocks >= 1
+    assert not recwarn.list
+
+
+def test_gradients_that_stood_before_are_in_no_block():
+    """As in no run of a path."""
+    given = logits(6)
+
+    def estimate(given):
+        four_labels(given)[1].backward()
+
+    before = given.grad = torch.ones(6, dtype=torch.float64)
+    assert check_estimator(estimate, [given], exact=np.zeros(6), batch=True).blocks >= 1
+    assert given.grad is before
+
+
 def test_padding_is_known_in_blocks_too():
     """It needs no loop."""
     assert check_estimator(padded, [logits(6)], exact=np.zeros(6), batch=True).blocks >= 1
