@@ -68,7 +68,7 @@ class TensorRows:
             self._stand_in = {
                 id(leaf): each for leaf, each in zip(self._leaves.values(), stand_ins, strict=True)
             }
-            with mode(self), _no_own_functions(self.torch):
+            with mode(self), _refusing_unseen(self.torch):
                 returned = code()
             found.append(read(self, returned))
             return row
@@ -199,19 +199,25 @@ class TensorRows:
 
 
 @contextmanager
-def _no_own_functions(torch: Any) -> Iterator[None]:
-    """No ``torch.autograd.Function`` of somebody's own is called in a block, until this is left.
+def _refusing_unseen(torch: Any) -> Iterator[None]:
+    """What no mode sees is refused in a block, until this is left.
 
-    PyTorch maps over some of them, by what their authors say, and refuses others before any mode
-    sees it. It asks this first.
+    Over a ``torch.autograd.Function`` of somebody's own PyTorch maps by what its author says, or
+    refuses it itself; it asks first whether it maps. What TorchScript made calls functions unseen.
     """
-    real = torch._C._are_functorch_transforms_active
 
-    def refuse() -> bool:
-        if isinstance(current_run(), BlockRun):
-            raise NotBatchable("a torch.autograd.Function of its own is called for one path")
-        return bool(real())
+    def refusing(real: Callable[..., Any], what: str) -> Callable[..., Any]:
+        def refuse(*args: Any, **kwargs: Any) -> Any:
+            if isinstance(current_run(), BlockRun):
+                raise NotBatchable(f"{what} is called for one path")
+            return real(*args, **kwargs)
 
+        return refuse
+
+    own, asks = "a torch.autograd.Function of its own", "_are_functorch_transforms_active"
     with Patches() as patches:
-        patches.attribute(torch._C, real.__name__, refuse)
+        patches.attribute(torch._C, asks, refusing(getattr(torch._C, asks), own))
+        for kind in (torch._C.ScriptFunction, torch._C.ScriptMethod):
+            call = refusing(kind.__call__, "what TorchScript made")
+            patches.attribute(kind, "__call__", call)
         yield

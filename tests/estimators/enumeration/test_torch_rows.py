@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import warnings
 from typing import NamedTuple
 
 import numpy as np
@@ -341,6 +342,30 @@ def catches_own_function(given):
     return value
 
 
+def scripted(given):
+    """TorchScript gives the gradient of the largest to one of equal numbers, unseen."""
+    y, value = four_labels(given)
+    return value + is_rare(y) * largest(torch.minimum(given, given[1].detach()))
+
+
+@functools.cache
+def compiled_largest():
+    """By TorchScript."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return torch.jit.script(plain_largest)
+
+
+def plain_largest(x: torch.Tensor) -> torch.Tensor:
+    """The largest of all numbers."""
+    return x.max()
+
+
+def largest(x):
+    """The same, compiled."""
+    return compiled_largest()(x)
+
+
 def beyond(given):
     """A place that there is not, on few paths; caught."""
     y, value = four_labels(given)
@@ -407,8 +432,8 @@ def asks_graph(given):
 @pytest.mark.parametrize(
     "estimate",
     [
-        finds_none, catches_own_function, beyond, beyond_embedding, padded, looked_up, minus_zero,
-        in_own_tuple, asks_graph,
+        finds_none, catches_own_function, scripted, beyond, beyond_embedding, padded, looked_up,
+        minus_zero, in_own_tuple, asks_graph,
     ],
     ids=lambda each: each.__name__,
 )  # fmt: skip
