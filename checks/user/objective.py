@@ -18,6 +18,7 @@ from gradproof.estimators.enumeration.run import TooManyPaths, UnsupportedDraw
 from .differentiated_by import Parameters, differentiated_by
 from .estimand import Estimand
 from .expected_cost import gradient_of_mean
+from .kept_constants import note_of_constants
 from .mean_slopes import MeanGradient
 from .random_direction import Direction, slope_of_mean
 
@@ -74,14 +75,20 @@ def gradient_of_objective(
                     )
                 )
         except (UnsupportedDraw, TooManyPaths) as refused:
-            which = f"the objective of {name}" if name else "the objective"
             raise type(refused)(
-                f"{which} cannot be enumerated: {refused}; {_instead(refused)}"
+                f"{called(name)} cannot be enumerated: {refused}; {_instead(refused)}"
             ) from refused
     if direction is not None:
         estimator.project = direction.projection(goals)
-    notes = (parameters.note, *(mean.note for mean in means))
+    named = {called(name): function for name, (function, _) in goals.items()}
+    constants = note_of_constants(named, estimator.inputs, parameters.leaves)
+    notes = (parameters.note, *(mean.note for mean in means), constants)
     return _joined(means, " ".join(note for note in notes if note))
+
+
+def called(goal: str) -> str:
+    """What the objective of a goal is called in messages."""
+    return f"the objective of {goal}" if goal else "the objective"
 
 
 def _instead(refused: Exception) -> str:

@@ -21,7 +21,8 @@ from .estimand import SINGLE
 from .estimator_report import EstimatorReport
 from .expected_cost import check_movable
 from .jax_keys import FreshKeys, SeveralKeys
-from .objective import goals_of
+from .kept_constants import note_of_constants
+from .objective import called, goals_of
 from .sampled import sample
 from .sampled_generators import seed_generators
 from .segment_report import report_on_segments
@@ -91,7 +92,7 @@ def check_sampled_objective(
     started = time.perf_counter()
     parameters = differentiated_by(estimator)
     goals = goals_of(objective, parameters.leaves)
-    _check_moving(goals, estimator, parameters)
+    constants = _check_moving(goals, estimator, parameters)
     chosen = secrets.randbits(32) if seed is None else int(seed)
     segments = draw_segments(
         {goal: leaves for goal, (_, leaves) in goals.items()},
@@ -139,7 +140,13 @@ def check_sampled_objective(
         )
     seconds = time.perf_counter() - started
     return report_on_segments(
-        name, slopes, samples, seconds=seconds, why=why, seed=chosen, note=parameters.note
+        name,
+        slopes,
+        samples,
+        seconds=seconds,
+        why=why,
+        seed=chosen,
+        note=" ".join(note for note in (parameters.note, constants) if note),
     )
 
 
@@ -171,19 +178,20 @@ def _given(estimator: Estimator, parameters: Parameters) -> Any:
         estimator.arguments = before
 
 
-def _check_moving(goals: Any, estimator: Estimator, parameters: Parameters) -> None:
-    """Whether all code moves with the parameters.
+def _check_moving(goals: Any, estimator: Estimator, parameters: Parameters) -> str:
+    """Whether all code moves with the parameters, but for constants, which are named.
 
     Raises:
         NotDifferentiable: if not.
     """
     named = {"the estimator": estimator.function}
     for goal, (function, _) in goals.items():
-        named[f"the objective of {goal}" if goal else "the objective"] = function
+        named[called(goal)] = function
     for what, code in named.items():
         parameters.check_not_kept(code, what)
     check_movable(estimator.inputs, parameters.leaves)
     check_made_anew(named, estimator.inputs, parameters.leaves)
+    return note_of_constants(named, estimator.inputs, parameters.leaves)
 
 
 def _keys(

@@ -176,7 +176,9 @@ class SlopeDifferences:
                 error.add_note(
                     f"the parameters are moved by {step:.3g} along a random direction here, where "
                     f"the one of {entry(name, place)} is {there:.6g}: if it must not be that, pass "
-                    f"half_length= below {segment.half_length:.3g}"
+                    f"half_length= below {segment.half_length:.3g}; if entries are bound to each "
+                    "other, as probabilities that add up to 1, let free ones be the parameters "
+                    "(logits)"
                 )
                 raise
 

@@ -38,6 +38,12 @@ class NotBatchable(NotEnumerable):
             run.refused.append(self)
 
 
+def refused_by_framework(error: Exception) -> NotBatchable:
+    """What a framework raises where it maps over rows, as an error that says that it does not."""
+    lines = [type(error).__name__, *str(error).splitlines()][:2]
+    return NotBatchable(f"PyTorch refuses it ({': '.join(lines)})")
+
+
 class Rows(NamedTuple):
     """Outcomes of the first draws of many paths.
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from .block import BlockRun, NotBatchable
+from .compared_paths import ComparedPaths, scale_of
 from .estimator import UserFunction
 from .gradients import GradientLayout
 from .handling import Handling
@@ -24,10 +25,6 @@ from .run import Choice, MiddleRun, Path, run_numbers, run_path
 
 #: Paths from which on it is worth while, as far as the first path can tell.
 FEWEST_PATHS = 32
-
-#: Paths of the first block that are run by themselves too, as a rule, beside those of the largest
-#: gradient and probability of every block.
-COMPARED = 16
 
 
 class BlockMoments:
@@ -47,12 +44,12 @@ class BlockMoments:
         #: Blocks, and paths that were run by themselves.
         self.blocks = self.repeats = 0
 
-    def moments(self, first: Path[Any], compared: int = COMPARED) -> Moments:
+    def moments(self, first: Path[Any], compared: ComparedPaths | None = None) -> Moments:
         """Mean and variance over all paths.
 
         Args:
             first: the first of them, whose draws are about those of the others.
-            compared: paths of the first block that are run by themselves too.
+            compared: chooses the paths that are run by themselves too. None: a new one.
 
         Raises:
             NotBatchable: if a path by itself comes to something else, or it can only be run so.
@@ -62,9 +59,10 @@ class BlockMoments:
         expected = self._expected(first)
         moments = Moments(self._layout)
         moments.choices_of = self._choices
+        compared = compared or ComparedPaths()
         for block in blocks(self._run, expected, size=self._layout.size, most=self._most):
             rows = moments.add_block(block)
-            self._compare(block, rows, 0 if self.blocks else compared)
+            self._compare(block, rows, compared.choose(block, rows))
             self.blocks += 1
             if self._code.listener is not None:
                 self._code.listener.several(len(block.weights), block.behind)
@@ -108,20 +106,18 @@ class BlockMoments:
         self._code.restore_state()
         return choices
 
-    def _compare(self, block: Block, rows: np.ndarray, count: int) -> None:
-        """Run some paths by themselves: so many, and the most telling ones.
+    def _compare(self, block: Block, rows: np.ndarray, places: Sequence[int]) -> None:
+        """Run some paths by themselves.
 
-        They must come to the same but for as many roundings of a parameter's largest gradient as
-        are supposed where nothing is measured. What cancels inside may be off by more: it is run
+        They must come to the same but for as many roundings of the size of a parameter's gradients
+        as are supposed where nothing is measured. What cancels inside may be off by more: it is run
         path by path then.
 
         Raises:
             NotBatchable: if one comes to something else.
         """
         sizes = np.where(np.isfinite(rows), np.abs(rows), 0.0)
-        places = np.linspace(0, len(rows) - 1, count).round().astype(int).tolist()
-        places += [int(np.argmax(sizes.max(axis=1, initial=0.0))), int(np.argmax(block.weights))]
-        for place in dict.fromkeys(places):
+        for place in places:
             self.repeats += 1
             path = self._path(block.numbers[place].tolist())
             row = self._layout.row(path.value)
@@ -136,24 +132,17 @@ class BlockMoments:
                     f"the probability {probability:.17g} instead of {block.weights[place]:.17g}"
                 )
             for name, part in self._layout.parts.items():
-                self._compare_gradient(
-                    name, row[part], rows[place, part], sizes[:, part], roundings
-                )
+                scale = scale_of(block, sizes[:, part], place)
+                self._compare_gradient(name, row[part], rows[place, part], roundings * scale)
 
     def _compare_gradient(
-        self, name: str, here: np.ndarray, there: np.ndarray, sizes: np.ndarray, roundings: float
+        self, name: str, here: np.ndarray, there: np.ndarray, allowed: float
     ) -> None:
-        """A parameter's gradient on a path by itself, and in its block.
-
-        Args:
-            sizes: of the block's, (N, P).
-            roundings: that may be made, as a share of the largest of these.
-        """
+        """A parameter's gradient on a path by itself, and in its block."""
         finite = np.isfinite(here)
         alike = np.array_equal(finite, np.isfinite(there))
         off = np.abs(here[finite] - there[finite]).max(initial=0.0) if alike else math.inf
-        largest = max(sizes.max(initial=0.0), np.abs(here[finite]).max(initial=0.0))
-        if not off <= roundings * largest:
+        if not off <= allowed:
             raise NotBatchable(
                 f"a path by itself comes to something else than among others: its gradient of "
                 f"{name} is off by {off:.1e}"

@@ -12,8 +12,9 @@ from typing import Any, NoReturn, Protocol, TypeVar, cast
 
 import numpy as np
 
-from .block import NotBatchable
-from .block_moments import COMPARED, BlockMoments
+from .block import NotBatchable, refused_by_framework
+from .block_moments import BlockMoments
+from .compared_paths import ComparedPaths
 from .estimator import UserFunction
 from .gradients import GradientLayout, array_of, named
 from .handling import Handling, one_at_a_time
@@ -354,7 +355,7 @@ class Enumeration:
         return part.close(), next_prefix(choices)
 
     def together(
-        self, first: Path[Any], layout: GradientLayout, compared: int = COMPARED
+        self, first: Path[Any], layout: GradientLayout, compared: ComparedPaths | None = None
     ) -> Moments | None:
         """The moments of paths that are run many at a time; None where they cannot be.
 
@@ -383,9 +384,7 @@ class Enumeration:
                 error.add_note(f"It may come of running many paths at a time; {advice}.")
                 raise
             # What is wrong with it, if anything is, shows best path by path.
-            lines = [type(error).__name__, *str(error).splitlines()][:2]
-            why = str(error) if known else f"PyTorch refuses it ({': '.join(lines)})"
-            self.one_by_one = f"{why}{where}"
+            self.one_by_one = f"{error if known else refused_by_framework(error)}{where}"
             self.restore_state()
             return None
         self.blocks, self.repeats = runs.blocks, self.repeats + runs.repeats

@@ -13,7 +13,7 @@ import numpy as np
 from gradproof.errors import GradproofError
 
 from .block import BlockRun, NotBatchable
-from .block_moments import COMPARED
+from .compared_paths import ComparedPaths
 from .enumeration import Enumeration
 from .estimator import Listener, UserFunction
 from .frameworks.torch_rows import run_torch_rows
@@ -92,6 +92,8 @@ class Expectation:
         self._code.arguments = arguments
         self._code.listener = listener
         self._most = paths
+        # What was compared once need not be again, where parameters were moved a little.
+        self._compared = ComparedPaths()
         #: Whether paths are run many at a time, as far as is known.
         self.in_blocks = batch
         self.runs = 0
@@ -112,7 +114,7 @@ class Expectation:
         """The mean of paths that are run many at a time; None if they cannot be."""
         layout = GradientLayout(LAYOUT)
         first = enumeration.run_once([])
-        moments = enumeration.together(first, layout, 0 if self.runs else COMPARED)
+        moments = enumeration.together(first, layout, self._compared)
         if moments is None:
             enumeration.restore_state()
             self.in_blocks = False  # nor can they with other parameters

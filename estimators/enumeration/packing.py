@@ -2,7 +2,8 @@
 
 What is defined in ``__main__`` or in a notebook, or in a file that cannot be imported by its name
 (a test, a file that was run), is sent as it is, with the globals that it uses. What is in a module
-that can be imported is sent by its name, and must be the same there.
+that can be imported is sent by its name, with its data (:mod:`.module_data`). All else of it must
+be the same there.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from gradproof.errors import GradproofError
 from ..workers import cloudpickle
 from .estimator import UserFunction
 from .frameworks import FRAMEWORKS
+from .module_data import module_data, module_data_placed
 
 
 class NotSendable(GradproofError, TypeError):
@@ -45,7 +47,8 @@ def pack(code: UserFunction, most: int) -> np.ndarray:
         try:
             frameworks = [name for name in FRAMEWORKS if name in sys.modules]
             # The settings first: what comes after them may depend on them.
-            both = pickler.dumps((frameworks, _settings())), pickler.dumps((code, most))
+            data = module_data(_imported_by_name())
+            both = pickler.dumps((frameworks, _settings())), pickler.dumps((code, most)), data
         except Exception as error:
             raise NotSendable(
                 f"{_culprit(code, pickler.dumps)} cannot be sent to another process "
@@ -58,7 +61,7 @@ def pack(code: UserFunction, most: int) -> np.ndarray:
 def unpacked(parcel: np.ndarray) -> Iterator[tuple[UserFunction, int]]:
     """What was packed, under the settings that it was packed under."""
     pickler = cloudpickle()
-    settings, packed = pickler.loads(parcel.tobytes())
+    settings, packed, data = pickler.loads(parcel.tobytes())
     frameworks, values = pickler.loads(settings)
     for name in frameworks:
         __import__(name)  # what is imported in a run draws unseen
@@ -67,7 +70,9 @@ def unpacked(parcel: np.ndarray) -> Iterator[tuple[UserFunction, int]]:
             read, write = SETTINGS[name]
             stack.callback(write, read())
             write(value)
-        yield pickler.loads(packed)
+        unpacked_code = pickler.loads(packed)  # which imports the modules that it needs
+        stack.enter_context(module_data_placed(data))
+        yield unpacked_code
 
 
 def _torch_type() -> Any:
@@ -88,7 +93,8 @@ def _set_jax_double(value: Any) -> None:
 
 
 #: Settings of frameworks that decide what arithmetic an estimator is in: how each is read and set.
-SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[Any], None]]] = {
+SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[Any], object]]] = {
+    "numpy": (np.geterr, lambda value: np.seterr(**value)),
     "torch": (_torch_type, _set_torch_type),
     "jax": (_jax_double, _set_jax_double),
 }
@@ -114,6 +120,17 @@ def _by_value(pickler: Any) -> Iterator[None]:
     finally:
         for module in chosen:
             pickler.unregister_pickle_by_value(module)
+
+
+def _imported_by_name() -> list[Any]:
+    """Modules of the user's that another process imports by their names."""
+    return [
+        module
+        for name, module in list(sys.modules.items())
+        if _is_users(name, module)
+        and getattr(module, "__name__", "") == name
+        and _can_be_imported(name, module)
+    ]
 
 
 def _is_users(name: str, module: Any) -> bool:

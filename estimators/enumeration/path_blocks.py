@@ -89,15 +89,20 @@ def blocks(
         except OtherRows as other:
             for each in reversed(other.rows):
                 waiting += reversed(list(_pieces(each, expected, rows_at_once)))
-            least = count + sum(paths for _, paths in waiting)
-            if least > most:
-                raise TooManyPaths(
-                    f"there are at least {least:,} paths, more than {most:,}; allow more of them "
-                    "(paths=), or draw less (a smaller batch, fewer outcomes)"
-                ) from None
+            _check_count(count, waiting, most)
             continue
         count += run.size
+        _check_count(count, waiting, most)
         yield Block(rows.numbers, rows.widths, run.weights, gradients, run.precision)
+
+
+def _check_count(count: int, waiting: Sequence[tuple[Rows, int]], most: int) -> None:
+    least = count + sum(paths for _, paths in waiting)
+    if least > most:
+        raise TooManyPaths(
+            f"there are at least {least:,} paths, more than {most:,}; allow more of them (paths=), "
+            "or draw less (a smaller batch, fewer outcomes)"
+        ) from None
 
 
 def _pieces(rows: Rows, expected: Sequence[int], most: int) -> Iterator[tuple[Rows, int]]:

@@ -36,7 +36,8 @@ from .torch_imports import LateImports
 from .torch_lazy_draws import LazyDraws
 from .torch_logs import has_lost_graph, log_coins, log_weights
 from .torch_randint import RandintLike, whole_numbers
-from .torch_rows import ROWS, RowDraws
+from .torch_row_draws import RowDraws
+from .torch_row_tensors import ROWS
 from .torch_transforms import Transforms
 
 #: A tensor of PyTorch.
@@ -269,7 +270,7 @@ def _backward_of_rows(
 ) -> None:
     if create_graph or grad_variables is not None or ROWS not in run.memory:
         raise NotBatchable("it differentiates in a way that is not known for rows")
-    run.memory[ROWS].backward(tensors, grad_tensors, inputs)
+    run.memory[ROWS].backward(tensors, grad_tensors, inputs, retain_graph)
 
 
 def _answer_rows(

@@ -119,6 +119,22 @@ def test_too_many_paths_are_known_before_they_are_run():
     assert sum(runs) < 2000
 
 
+@pytest.mark.parametrize(("most", "fits"), [(1000, True), (999, False)])
+def test_as_many_paths_as_may_be_run_are_run(most, fits):
+    """Also where the first path knew of all draws, so that no run is given up."""
+
+    def perform(run):
+        run.take([np.full((run.size, 10), 0.1)] * 3)
+        return {}
+
+    if fits:
+        found = list(blocks(perform, [10] * 3, size=1, most=most))
+        assert sum(len(each.numbers) for each in found) == most
+        return
+    with pytest.raises(TooManyPaths, match="at least 1,000 paths, more than 999"):
+        list(blocks(perform, [10] * 3, size=1, most=most))
+
+
 def test_code_that_goes_its_own_way_on_each_path_is_left_to_the_loop():
     """Nothing is gained then, and it is said."""
 
