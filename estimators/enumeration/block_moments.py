@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
-from .block import BlockRun, NotBatchable
+from .block import NO_ROWS, BlockRun, NotBatchable
 from .estimator import Estimator
 from .gradients import GradientLayout
 from .handling import Handling
 from .moments import Moments
 from .path_blocks import Block, blocks
 from .rounding import ROUNDINGS
-from .run import Choice, Path, run_numbers
+from .run import Choice, NotReproducible, Path, run_numbers
+
+T = TypeVar("T")
 
 #: Paths from which on it is worth while, as far as the first path can tell.
 FEWEST_PATHS = 32
@@ -37,13 +39,20 @@ class BlockMoments:
         handling: of what it draws, which is entered.
         layout: the names and shapes of gradients.
         most: paths that may be run.
+        insist: whether they are run together also where that takes longer.
     """
 
     def __init__(
-        self, estimator: Estimator, handling: Handling, layout: GradientLayout, most: int
+        self,
+        estimator: Estimator,
+        handling: Handling,
+        layout: GradientLayout,
+        most: int,
+        insist: bool = False,
     ) -> None:
         self._estimator, self._handling = estimator, handling
-        self._layout, self._most = layout, most
+        self._layout, self._most, self._insist = layout, most, insist
+        self._keys: list[Hashable] = []
         #: Blocks, and paths that were run by themselves.
         self.blocks = self.repeats = 0
 
@@ -59,26 +68,42 @@ class BlockMoments:
             Whatever it raises where it is run for many paths.
         """
         expected = [outcomes.count for outcomes, _, _ in first.choices]
-        if math.prod(expected) < FEWEST_PATHS:
+        paths = math.inf if self._insist else math.prod(expected)
+        if not expected or paths < FEWEST_PATHS:
             raise NotBatchable("its first path makes few draws")
+        self._keys = [choice.key for choice in first.choices if choice.key is not None]
         moments = Moments(self._layout)
         moments.choices_of = self._choices
-        for block in blocks(self._run, expected, size=self._layout.size, most=self._most):
+        code = self._perform(functools.partial(self._estimator.rows, first), BlockRun(NO_ROWS))
+        if paths < code.fewest_paths:
+            raise NotBatchable(f"fewer than {code.fewest_paths:,} of them take less time so")
+        for block in blocks(
+            lambda run: self._perform(functools.partial(code, run), run),
+            expected,
+            size=self._layout.size,
+            most=self._most,
+            most_rows=code.most_rows,
+        ):
             rows = moments.add_block(block)
             self._compare(block, rows, 0 if self.blocks else COMPARED)
             self.blocks += 1
         return moments
 
-    def _run(self, run: BlockRun) -> Mapping[str, Any]:
-        """One run for the rows of a block."""
+    def _perform(self, code: Callable[[], T], run: BlockRun) -> T:
+        """What code returns in a run of rows, after which the state is as before."""
         try:
-            return self._handling.perform(functools.partial(self._estimator.run_rows, run), run)
+            return self._handling.perform(code, run)
         finally:
             self._estimator.restore_state()
 
     def _path(self, numbers: Sequence[int]) -> Path[Any]:
         """One path by itself, watched; :meth:`Estimator.restore_state` must follow."""
-        return run_numbers(self._estimator, self._handling.perform_watched, numbers)
+        try:
+            return run_numbers(self._estimator, self._handling.perform_watched, numbers, self._keys)
+        except NotReproducible as error:
+            raise NotBatchable(
+                f"a path by itself comes to something else than among others: {error}"
+            ) from error
 
     def _choices(self, numbers: Sequence[int]) -> tuple[Choice, ...]:
         """The draws of a path."""

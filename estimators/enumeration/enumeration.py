@@ -357,7 +357,8 @@ class Enumeration:
         if not self._batch or not isinstance(self._code, Estimator):
             return None
         self.restore_state()
-        runs = BlockMoments(self._code, self.handling, layout, self._most)
+        insist = self._batch is True
+        runs = BlockMoments(self._code, self.handling, layout, self._most, insist)
         try:
             moments = runs.moments(first)
         except TooManyPaths:
@@ -368,7 +369,7 @@ class Enumeration:
             # What is wrong with it, if anything is, shows best path by path.
             known = isinstance(error, NotBatchable)
             lines = [type(error).__name__, *str(error).splitlines()][:2]
-            self.one_by_one = str(error) if known else f"PyTorch refuses it ({': '.join(lines)})"
+            self.one_by_one = str(error) if known else f"it fails there ({': '.join(lines)})"
             self.restore_state()
             return None
         self.blocks, self.repeats = runs.blocks, self.repeats + runs.repeats

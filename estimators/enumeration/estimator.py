@@ -10,8 +10,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from .block import BlockRun, NotBatchable
-from .frameworks.torch_rows import run_torch_rows
+from .block import NotBatchable, RowsCode
+from .frameworks.jax_rows import JaxRows
+from .frameworks.torch_rows import TorchRows
 from .generators import unseen_draw_message
 from .gradients import (
     LeafGradients,
@@ -343,15 +344,21 @@ class Estimator(UserFunction):
             finally:
                 self._before = None
 
-    def run_rows(self, run: BlockRun) -> dict[str, Any]:
-        """The same in all rows of a block: a :class:`.row_values.RowValues` by name, or None.
+    def rows(self, first: Path[Any]) -> RowsCode:
+        """The same for all rows of a block at once; asked for while a run of rows is under way.
+
+        Args:
+            first: a path that was run by itself.
 
         Raises:
             NotBatchable: if it can only be run for one path at a time.
         """
         if self.project is not None or self.steps or self.read_as not in READ:
             raise NotBatchable("its gradients are read from one path at a time")
-        return run_torch_rows(super().__call__, run, self._leaves, self.read_as)
+        code = super().__call__
+        if any(choice.key is not None for choice in first.choices) and self.read_as == "gradient":
+            return JaxRows(code, first.choices)  # nobody else's draws have keys
+        return TorchRows(code, self._leaves, self.read_as)
 
     def __call__(self) -> dict[str, Any]:
         """What one run returns or leaves: arrays by name, None for what was not reached.

@@ -24,6 +24,7 @@ from ..run import NotEnumerable, Run, UnsupportedDraw, _current, current_run, ou
 from .framework import Framework, handle, handle_in_runs, refuse, unsupported_message
 from .jax_functions import Functions
 from .jax_primitive import AnsweredDraws, part
+from .jax_rows import note_what_needs_values
 from .jax_traces import Home, compile_once, home, traces
 
 #: What ``jax.random`` has besides samplers. Anything else there draws, and is refused by name, but
@@ -66,6 +67,7 @@ class Jax(Framework):
             handlers.put_below(primitive, patches)
         _refuse_ahead(self.module, patches)
         compile_once(self.module, patches)
+        note_what_needs_values(self.module, patches)
 
     def start(self, run: Run, watched: bool) -> None:
         """Code that was traced outside is not used in a run."""

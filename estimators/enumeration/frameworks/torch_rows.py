@@ -15,6 +15,7 @@ What is still refused is run path by path, and some paths of each block are run 
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 import sys
@@ -180,21 +181,37 @@ class TensorRows:
                 leaf.grad = own if leaf.grad is None else leaf.grad + own
 
 
-def run_torch_rows(
-    code: Callable[[], Any], run: BlockRun, leaves: Mapping[str, Tensor], read_as: str
-) -> dict[str, RowValues | None]:
-    """What code returns in all rows, or the gradients that it leaves.
+@dataclasses.dataclass(frozen=True)
+class TorchRows:
+    """An estimator in PyTorch, for many rows at once.
 
     Args:
         code: an estimator, called without arguments.
         leaves: tensors that gradients are by, by name.
         read_as: whether it returns a ``gradient`` or a ``surrogate``, or leaves its gradients in
             ``grad``.
-
-    Raises:
-        NotBatchable, OtherRows: as :class:`..block.BlockRun`.
-        Whatever PyTorch raises of what it cannot map.
     """
+
+    code: Callable[[], Any]
+    leaves: Mapping[str, Tensor]
+    read_as: str
+    #: Nothing is known of it beforehand.
+    most_rows: int = 0
+    fewest_paths: int = 0
+
+    def __call__(self, run: BlockRun) -> dict[str, RowValues | None]:
+        """What code returns in all rows, or the gradients that it leaves.
+
+        Raises:
+            NotBatchable, OtherRows: as :class:`..block.BlockRun`.
+            Whatever PyTorch raises of what it cannot map.
+        """
+        return _run_rows(self.code, run, self.leaves, self.read_as)
+
+
+def _run_rows(
+    code: Callable[[], Any], run: BlockRun, leaves: Mapping[str, Tensor], read_as: str
+) -> dict[str, RowValues | None]:
     torch: Any = sys.modules.get("torch")
     if torch is None or not is_supported(torch):
         raise NotBatchable("it is not written in a PyTorch that maps")
