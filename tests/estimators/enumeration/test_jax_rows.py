@@ -261,10 +261,21 @@ def test_blocks_are_paths(jax, name, compiled):
 
 def test_single_precision(jax):
     """In JAX's own."""
+
+    def estimate(logits):
+        costs = np.array(COSTS, np.float32)  # JAX mixes up arrays that it knows in both precisions
+
+        def loss(logits):
+            one, two = jax.random.split(jax.random.key(0))
+            y = jax.random.categorical(one, logits, shape=(2,))
+            coin = jax.random.bernoulli(two, jax.nn.sigmoid(logits[y[0]]))
+            return (jax.numpy.asarray(costs)[y] * jax.nn.log_softmax(logits)[y]).sum() * (1 + coin)
+
+        return jax.grad(loss)(logits)
+
     with jax.enable_x64(False):
-        for name in ("leave_one_out", "coins", "without_replacement"):
-            estimate = jax.jit(functools.partial(ESTIMATORS[name], jax))
-            compare(estimate, [LOGITS.astype(np.float32)], 2.0**-23)
+        for run in (estimate, jax.jit(estimate)):
+            compare(run, [LOGITS.astype(np.float32)], 2.0**-23)
 
 
 def test_what_is_returned_and_called_with(jax):
