@@ -76,7 +76,7 @@ class BlockMoments:
         moments.choices_of = self._choices
         code = self._perform(functools.partial(self._estimator.rows, first), BlockRun(NO_ROWS))
         if paths < code.fewest_paths:
-            raise NotBatchable(f"fewer than {code.fewest_paths:,} of them take less time so")
+            raise NotBatchable(f"fewer than {code.fewest_paths:,} are run faster so")
         for block in blocks(
             lambda run: self._perform(functools.partial(code, run), run),
             expected,

@@ -73,7 +73,7 @@ class Jax(Framework):
         """Code that was traced outside is not used in a run."""
         run.memory["jax"] = begun = AnsweredDraws(run)
         here = home()
-        begun.setting = traces(self.module).of(here, here.age, run.is_sampling, *here.apart)
+        begun.setting = traces(self.module).of(here, *here.place(run), *here.apart)
         begun.setting.__enter__()
         here.runs.append(run)
 
@@ -95,8 +95,8 @@ class Jax(Framework):
             answers.setting.__exit__(None, None, None)
         answers.put_in_order()
         error = answers.error_since()
-        if error is not None:
-            here.age += 1
+        if error is not None or run.refused:
+            here.leave(run)
         if answers.failed is not None and (error is None or isinstance(error, Exception)):
             # Whatever else was raised followed from it.
             raise answers.failed from None

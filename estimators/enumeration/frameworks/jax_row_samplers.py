@@ -54,7 +54,7 @@ class RowSampler:
         """Take the outcomes of the draws, one after the other, with their probabilities.
 
         Args:
-            arguments: (P, *shape) each.
+            arguments: (P, *shape) each, or one row that all share.
 
         Raises:
             NotBatchable, OtherRows: as :meth:`..block.BlockRun.take`.
@@ -73,6 +73,11 @@ class RowSampler:
         aligned = rows.reshape(len(rows), *(1,) * (len(shape) - len(outer)), *outer, *rest)
         whole = np.broadcast_to(aligned, (len(rows), *shape, *rest))
         return whole.reshape(len(rows), self.draws, *rest)
+
+    def _take_tables(self, run: BlockRun, tables: np.ndarray) -> None:
+        """Draws by tables, (P, D, K)."""
+        rows = np.broadcast_to(tables, (run.size, *tables.shape[1:]))
+        run.take(list(np.swapaxes(rows, 0, 1)), self.sampler.step)
 
     def _take_alike(self, run: BlockRun, outcomes: int, count: int) -> None:
         """Draws of so many outcomes that are all as likely."""
@@ -96,10 +101,10 @@ class CategoricalRows(RowSampler):
         sampler = self.sampler
         (weights,) = sampler.parameters(*arguments)
         if sampler.times is None:
-            tables = self._spread(weights, inner=1)
-            run.take(list(np.swapaxes(tables, 0, 1)), sampler.step)
+            self._take_tables(run, self._spread(weights, inner=1))
             return
-        flat = weights.reshape(run.size, -1, weights.shape[-1])
+        flat = np.broadcast_to(weights, (run.size, *weights.shape[1:]))
+        flat = flat.reshape(run.size, -1, weights.shape[-1])
         for place in range(flat.shape[1]):
             left = flat[:, place].copy()
             for _ in range(sampler.times):
@@ -122,8 +127,8 @@ class CoinRows(RowSampler):
         (ones,) = self.sampler.parameters(*arguments)
         if np.isnan(ones).any():
             raise ValueError(f"{self.sampler.what} draws with probability nan")
-        tables = np.stack([1.0 - self._spread(ones), self._spread(ones)], axis=-1)
-        run.take(list(np.swapaxes(tables, 0, 1)), self.sampler.step)
+        ones = self._spread(ones)
+        self._take_tables(run, np.stack([1.0 - ones, ones], axis=-1))
 
 
 class SignRows(RowSampler):
@@ -205,7 +210,7 @@ class BinomialRows(RowSampler):
             if len({each.count for each in found}) > 1:
                 raise NotBatchable(f"{what} has another number of outcomes on other paths")
             tables = [[each.probability(k) for k in range(each.count)] for each in found]
-            run.take([np.array(tables)[which]], step)
+            self._take_tables(run, np.array(tables)[which][:, None])
 
 
 class CountRows(RowSampler):
@@ -233,12 +238,10 @@ class CountRows(RowSampler):
         if not (good and ((totals > 0.0) & (totals < math.inf)).all()):
             raise NotBatchable(f"{what} makes several trials")
         shape = self.sampler.shape
-        rows = np.reshape(
-            weights / totals[..., None],
-            (run.size, *(1,) * (len(shape) - weights.ndim + 1), *weights.shape[1:]),
-        )
-        tables = np.broadcast_to(rows, (run.size, *shape)).reshape(run.size, -1, shape[-1])
-        run.take(list(np.swapaxes(tables, 0, 1)), self.sampler.step)
+        front = (1,) * (len(shape) - weights.ndim + 1)
+        rows = np.reshape(weights / totals[..., None], (len(weights), *front, *weights.shape[1:]))
+        tables = np.broadcast_to(rows, (len(rows), *shape))
+        self._take_tables(run, tables.reshape(len(rows), -1, shape[-1]))
 
 
 #: What draws in rows for each kind of sampler.

@@ -24,9 +24,12 @@ from .jax_primitive import Array
 from .jax_replay import Replay
 from .jax_row_samplers import row_sampler
 
-#: Rows of a block, at most, and numbers of the largest array of all of them: 32 megabytes. Each
-#: block takes two paths by themselves, which costs as much as 10,000 rows.
-MOST_ROWS, NUMBERS = 2**16, 2**22
+#: Rows of a block, at most: each takes two paths by themselves, which cost as much as some 10,000.
+MOST_ROWS = 2**16
+
+#: Rows that are run at once, at most, and numbers that the largest array of theirs may have, two
+#: megabytes: what does not fit into a processor's cache takes several times as long.
+AT_ONCE, NUMBERS = 4096, 2**18
 
 #: Rows are filled up to the next power of this, so that there are few programs to be compiled.
 GROWTH = 16
@@ -86,7 +89,7 @@ class JaxRows:
     @property
     def most_rows(self) -> int:
         """Of a block."""
-        return max(1, min(MOST_ROWS, NUMBERS // max(1, self._replay.largest)))
+        return MOST_ROWS
 
     @property
     def fewest_paths(self) -> int:
@@ -117,9 +120,30 @@ class JaxRows:
 
     def _map(
         self, constants: Sequence[Array], outcomes: Sequence[Array]
-    ) -> tuple[list[Array], Any]:
-        """Results, and what sites ask with, a row each."""
-        return self._jax.vmap(self._replay, in_axes=(None, 0))(constants, outcomes)
+    ) -> tuple[list[Array], list[Array], list[list[Array]]]:
+        """Results and arguments, a row each, and words. What all rows share has one row."""
+        words: list[Array] = []
+        shared: list[list[Array | None]] = []
+
+        def once(outcomes: Sequence[Array]) -> tuple[list[Array], list[list[Array]]]:
+            results, asked = self._replay(constants, outcomes)
+            rows_of = type(outcomes[0])  # what follows from none of them is none that is mapped
+            for each in asked:
+                if isinstance(each.words, rows_of):
+                    raise NotBatchable("its keys depend on what is drawn")
+                words.append(each.words)
+                shared.append([None if isinstance(one, rows_of) else one for one in each.arguments])
+            own = [[one for one in each.arguments if isinstance(one, rows_of)] for each in asked]
+            return results, own
+
+        results, own = self._jax.vmap(once)(outcomes)
+        arguments = []
+        for known, rows in zip(shared, own, strict=True):
+            left = iter(rows)
+            arguments.append(
+                [next(left) if one is None else self._jax.numpy.asarray(one)[None] for one in known]
+            )
+        return results, words, arguments
 
     def __call__(self, run: BlockRun) -> ReturnedGradients:
         """Gradients in all rows of a run: a :class:`RowValues` by name, or None.
@@ -133,10 +157,7 @@ class JaxRows:
         numbers = np.zeros((run.size, len(self._choices)), np.int64)
         known = run.rows.numbers[:, : len(self._choices)]
         numbers[:, : known.shape[1]] = known
-        results, words, arguments = self._call(self._outcomes(numbers), run.size)
-        for before, now in zip(self._words, words, strict=True):
-            if (now != before).any():
-                raise NotBatchable("its keys depend on what is drawn")
+        results, _, arguments = self._call(self._outcomes(numbers), run.size)
         for each in self._draws:
             self._take(run, each, arguments)
         found = ReturnedGradients(self._gradients)
@@ -185,15 +206,25 @@ class JaxRows:
     def _call(
         self, outcomes: Sequence[np.ndarray], size: int
     ) -> tuple[list[np.ndarray], list[np.ndarray], list[list[np.ndarray]]]:
-        """Results, words and arguments, a row each, of outcomes in so many rows."""
-        filled = min(self.most_rows, GROWTH ** math.ceil(math.log(max(size, 2), GROWTH)))
-        more = max(0, filled - size)
-        full = [np.concatenate([each, np.repeat(each[:1], more, axis=0)]) for each in outcomes]
-        results, asked = self._compiled(self._replay.constants, full)
+        """Results and arguments, a row each, and words, of outcomes in so many rows."""
+        # Two at least: what has one row is shared.
+        most = max(2, min(AT_ONCE, NUMBERS // max(1, self._replay.largest)))
+        filled = min(most, GROWTH ** math.ceil(math.log(max(size, 2), GROWTH)))
+        parts = []
+        for start in range(0, size, filled):
+            rows = [each[start : start + filled] for each in outcomes]
+            more = filled - len(rows[0])
+            full = [np.concatenate([each, np.repeat(each[:1], more, axis=0)]) for each in rows]
+            parts.append(self._jax.device_get(self._compiled(self._replay.constants, full)))
+        (_, words, _) = parts[0]
+        join = functools.partial(_join, size=size)
         return (
-            [np.asarray(each)[:size] for each in results],
-            [np.asarray(each.words)[:size] for each in asked],
-            [[np.asarray(one)[:size] for one in each.arguments] for each in asked],
+            [join(each) for each in zip(*[results for results, _, _ in parts], strict=True)],
+            words,
+            [
+                [join(one) for one in zip(*each, strict=True)]
+                for each in zip(*[arguments for _, _, arguments in parts], strict=True)
+            ],
         )
 
     def _find_draws(self, size: int) -> None:
@@ -204,7 +235,7 @@ class JaxRows:
         """
         columns = _columns(self._choices)
         _, words, arguments = self._call(self._outcomes(np.zeros((size, 0), np.int64)), size)
-        self._words = [each[0] for each in words]
+        self._words = words
         self._arguments = [[one[0] for one in each] for each in arguments]
         found: dict[Hashable, KeyDraws] = {}
         for site, place, key in self._keys():
@@ -275,8 +306,15 @@ def _columns(choices: Sequence[Choice]) -> dict[Hashable, slice]:
     return found
 
 
+def _join(parts: Sequence[np.ndarray], size: int) -> np.ndarray:
+    """One array of rows, (size, *shape); one row if all share it."""
+    if len(parts[0]) == 1:
+        return parts[0]
+    return np.concatenate(parts)[:size] if len(parts) > 1 else parts[0][:size]
+
+
 def _at(arguments: Sequence[np.ndarray], place: tuple[int, ...]) -> list[np.ndarray]:
-    """Those of one key, in all rows."""
+    """Those of one key, in all rows; one row if all share it."""
     return [each[_in_all_rows(place)] for each in arguments]
 
 

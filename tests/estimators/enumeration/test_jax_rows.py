@@ -342,6 +342,7 @@ def test_what_a_run_keeps_is_put_back(jax):
 def test_many_blocks(jax, monkeypatch):
     """The tree grows where not all draws fit, and a block that is not full is filled up."""
     monkeypatch.setattr(jax_rows, "MOST_ROWS", 24)
+    monkeypatch.setattr(jax_rows, "AT_ONCE", 7)
     monkeypatch.setattr(path_blocks, "WORTHWHILE", 1)
     for name in ("leave_one_out", "impossible", "coins"):
         estimate = jax.jit(functools.partial(ESTIMATORS[name], jax))
@@ -625,4 +626,4 @@ def test_few_paths_are_not_compiled_for(jax, monkeypatch):
     for estimate, blocks in ((usual_way, 1), (jax.jit(usual_way), 0)):
         _, enumeration = enumerated(estimate, [jax.numpy.asarray(LOGITS)], "auto")
         assert enumeration.blocks == blocks
-    assert "of them take less time so" in enumeration.one_by_one
+    assert "are run faster so" in enumeration.one_by_one
