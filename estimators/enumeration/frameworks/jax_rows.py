@@ -273,18 +273,31 @@ def note_what_needs_values(jax: Any, patches: Patches) -> None:
         kind = getattr(jax.errors, name, None)
         if kind is not None:
             patches.attribute(kind, "__init__", _noting(kind.__init__, name))
-    patches.attribute(jax.core.Tracer, "__repr__", _noting(jax.core.Tracer.__repr__, "its text"))
+    real = jax.core.Tracer.__repr__
+
+    @functools.wraps(real)
+    def text(tracer: Any) -> str:
+        caller = str(sys._getframe(1).f_globals.get("__name__", ""))
+        if not caller.startswith("jax."):  # which writes messages ahead
+            _note("its text")
+        return str(real(tracer))
+
+    patches.attribute(jax.core.Tracer, "__repr__", text)
+
+
+def _note(what: str) -> None:
+    run = current_run()
+    if isinstance(run, BlockRun) and not run.refused:
+        NotBatchable(  # which the run notes
+            f"Python needs the value of an array that JAX traces ({what}): what it does may depend "
+            "on what is drawn"
+        )
 
 
 def _noting(real: Callable[..., Any], what: str) -> Callable[..., Any]:
     @functools.wraps(real)
     def noting(*args: Any, **kwargs: Any) -> Any:
-        run = current_run()
-        if isinstance(run, BlockRun) and not run.refused:
-            NotBatchable(  # which the run notes
-                f"Python needs the value of an array that JAX traces ({what}): what it does may "
-                "depend on what is drawn"
-            )
+        _note(what)
         return real(*args, **kwargs)
 
     return noting

@@ -221,6 +221,31 @@ def second_order(jax, logits):
     return jax.grad(loss)(logits) + jax.jacfwd(functools.partial(surrogate, jax))(logits, key)
 
 
+def loops(jax, logits):
+    """A loop that is written out in twos, one of a fixed length, and a map with keys of its own."""
+    key = jax.random.key(0, impl="rbg")
+
+    def step(total, key):
+        p = jax.nn.sigmoid(logits[0] + 0.1 * total.sum())
+        return total + jax.random.bernoulli(key, p) * logits, None
+
+    total, _ = jax.lax.scan(step, logits, jax.random.split(key, 2), unroll=2)
+    total = jax.lax.fori_loop(
+        2, 4, lambda each, total: step(total, jax.random.fold_in(key, each))[0], total
+    )
+    keys = jax.random.split(jax.random.key(0), 2)
+    drawn = jax.lax.map(lambda key: jax.random.bernoulli(key, 0.3), keys)
+    return total * jax.lax.associative_scan(jax.numpy.add, drawn.astype(int))[-1]
+
+
+def one_key_for_all(jax, logits):
+    """The same key for each row of a vmap: it draws the same in each; and a second derivative."""
+    key = jax.random.key(0)
+    mapped = jax.vmap(lambda x: x * jax.random.categorical(key, logits))(logits)
+    second = jax.hessian(lambda logits: logits[jax.random.categorical(key, logits)] ** 3)(logits)
+    return mapped + second.sum(0)
+
+
 def custom(jax, logits):
     """A function whose derivative somebody wrote, with a draw in its forward pass."""
 
@@ -247,6 +272,7 @@ ESTIMATORS = {
     for each in (
         *(usual, leave_one_out, mapped, scanned, scanned_twice, by_hand, without_replacement),
         *(coins, integers, counts, reused, impossible, chosen, second_order, custom),
+        *(loops, one_key_for_all),
     )
 }
 
@@ -349,7 +375,7 @@ def test_many_blocks(jax, monkeypatch):
         compare(estimate, [jax.numpy.asarray(LOGITS)], least=2 if name == "leave_one_out" else 1)
 
 
-@settings(max_examples=15, deadline=None)  # each compiles two programs
+@settings(max_examples=10, deadline=None)  # each compiles two programs
 @given(data=st.data())
 def test_random_trees(data):
     """Draws of several kinds, by keys that may be used again, each by what was drawn before."""
@@ -510,19 +536,20 @@ REFUSED = {
     mapped_by_a_rule: r"it does more than compute \(custom_vmap_call\)",
 }
 
-#: Those that JAX can compile.
+#: Those that JAX can compile too.
 COMPILABLE = (
     *(drawn_sometimes, drawn_until, drawn_key, drawn_bounds, several_trials, called_back, printed),
     mapped_by_a_rule,
 )
 
 
-@pytest.mark.parametrize("compiled", [False, True], ids=["plain", "jit"])
-@pytest.mark.parametrize("estimate", REFUSED, ids=lambda each: each.__name__)
+@pytest.mark.parametrize(
+    ("estimate", "compiled"),
+    [*((each, False) for each in REFUSED), *((each, True) for each in COMPILABLE)],
+    ids=lambda each: ("plain", "jit")[each] if isinstance(each, bool) else each.__name__,
+)
 def test_what_cannot_be_run_in_blocks_is_run_path_by_path(jax, estimate, compiled):
     """With the reason, and as if nobody had tried."""
-    if compiled and estimate not in COMPILABLE:
-        pytest.skip("JAX does not compile it either")
     plain = functools.partial(estimate, jax)
     run, inputs = jax.jit(plain) if compiled else plain, [jax.numpy.asarray(LOGITS)]
     with pytest.raises(NotBatchable, match=REFUSED[estimate]):
