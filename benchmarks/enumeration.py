@@ -6,7 +6,8 @@
 Each row is one estimator with its number of paths. The floor is the bare code in the same run: the
 same function called in a loop, its surrogate differentiated, its gradient turned into an array. A
 check does all of that on every path, asks for outcomes, adds up moments, puts the state back, and
-repeats some runs. In PyTorch paths are run many at a time as well, where they can be ("blocks").
+repeats some runs. In PyTorch and JAX paths are run many at a time as well, where they can be
+("blocks").
 The ratio is of the best of R interleaved rounds each, which is what a machine
 that does something else meanwhile disturbs least.
 
@@ -43,8 +44,17 @@ GOALS = {"torch": 1.5, "numpy": 3.0}
 #: The same of paths that are run many at a time, where there are so many of them at least.
 BLOCKS_GOAL, MANY = 0.02, 10_000
 
+#: The same in JAX, where a call is compiled, and takes a sixth of the time.
+JAX_BLOCKS_GOAL = 0.1
+
+#: Frameworks in which they are.
+WITH_BLOCKS = ("torch", "jax")
+
 #: Paths up to which they are run one by one too, and memory is counted: more take minutes.
 FEW = 10_000
+
+#: JAX takes as much as 20 milliseconds for a path of code that it does not compile.
+FEW_UNCOMPILED = 1000
 
 #: Calls of the bare code that its time is taken from.
 CALLS = 300
@@ -54,12 +64,16 @@ PEERS = "peers"
 
 
 class Problem(NamedTuple):
-    """An estimator, its inputs, the exact gradient, and how many paths it has."""
+    """An estimator, its inputs, the exact gradient, and how many paths it has.
+
+    Up to ``few`` paths are run one by one too.
+    """
 
     estimate: Callable[..., Any]
     inputs: Sequence[Any]
     exact: Any
     paths: int
+    few: int = FEW
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -148,22 +162,25 @@ def numpy_coins(coins: int) -> Problem:
     return Problem(estimate, [logits], costs * p * (1.0 - p), 2**coins)
 
 
-def jax_labels(labels: int) -> Problem:
-    """A jitted gradient of a surrogate that draws by a key."""
+def jax_labels(labels: int, sentences: int = 1, compiled: bool = True) -> Problem:
+    """The gradient of a surrogate that draws by a key, jitted or not."""
     import jax
 
     jax.config.update("jax_enable_x64", True)
     rng = np.random.default_rng(0)
-    costs, logits = rng.normal(size=(2, labels))
-    table, key = jax.numpy.asarray(costs), jax.random.key(0)
+    costs, logits = rng.normal(size=(2, sentences, labels))
+    table, key, rows = jax.numpy.asarray(costs), jax.random.key(0), np.arange(sentences)
 
     def surrogate(logits: Any) -> Any:
         y = jax.random.categorical(key, logits)
-        return table[y] * jax.nn.log_softmax(logits)[y]
+        return (table[rows, y] * jax.nn.log_softmax(logits)[rows, y]).sum()
 
     q = softmax(logits)
-    exact = q * (costs - q @ costs)
-    return Problem(jax.jit(jax.grad(surrogate)), [jax.numpy.asarray(logits)], exact, labels)
+    exact = q * (costs - (q * costs).sum(axis=-1, keepdims=True))
+    gradient = jax.grad(surrogate)
+    estimate = jax.jit(gradient) if compiled else gradient
+    few = FEW if compiled else FEW_UNCOMPILED
+    return Problem(estimate, [jax.numpy.asarray(logits)], exact, labels**sentences, few)
 
 
 #: By framework: what each row is called, and what makes it.
@@ -184,6 +201,11 @@ ROWS: dict[str, dict[str, Callable[[], Problem]]] = {
     "jax": {
         "100 labels": lambda: jax_labels(100),
         "1,000 labels": lambda: jax_labels(1000),
+        "4 labels, 5 sentences": lambda: jax_labels(4, 5),
+        "10 labels, 5 sentences": lambda: jax_labels(10, 5),
+        "10 labels, 6 sentences": lambda: jax_labels(10, 6),
+        "100 labels, not compiled": lambda: jax_labels(100, compiled=False),
+        "10 labels, 5 sentences, not": lambda: jax_labels(10, 5, compiled=False),
     },
 }
 
@@ -245,12 +267,12 @@ def memory(problem: Problem) -> float:
 
 
 def measure(framework: str, name: str, rounds: int) -> list[dict[str, Any]]:
-    """Rows of one estimator: paths one by one, and in PyTorch many at a time."""
+    """Rows of one estimator: paths one by one, and many at a time where they can be."""
     problem = ROWS[framework][name]()
     bare(problem, 3)  # what is loaded or compiled when it is first called
-    small = problem.paths <= FEW
-    ways: dict[str, bool | str] = {"": False} if small or framework != "torch" else {}
-    if framework == "torch":
+    small = problem.paths <= problem.few
+    ways: dict[str, bool | str] = {"": False} if small or framework not in WITH_BLOCKS else {}
+    if framework in WITH_BLOCKS:
         ways["blocks"] = "auto"
         if small:
             checked(problem)  # what is loaded for blocks
@@ -260,7 +282,8 @@ def measure(framework: str, name: str, rounds: int) -> list[dict[str, Any]]:
     floor, *checks = (min(each) for each in zip(*times, strict=True))
     rows = []
     for way, check in zip(ways, checks, strict=True):
-        many = BLOCKS_GOAL if problem.paths >= MANY else None
+        goal = JAX_BLOCKS_GOAL if framework == "jax" else BLOCKS_GOAL
+        many = goal if problem.paths >= MANY else None
         rows.append(
             {
                 "framework": framework,

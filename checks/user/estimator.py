@@ -126,8 +126,9 @@ def check_estimator(
         keep_paths: keep what is returned on each path, for the report's ``guilty_paths()`` and
             ``plot()``. All paths are run once more for it, one by one; no verdict depends on it,
             and memory is bounded: where there is no room for all entries, the worst are kept.
-        batch: whether many paths are run at a time, by ``torch.func.vmap``: ``auto``, where that is
-            possible, with some of the paths run by themselves too, and compared; False: none are;
+        batch: whether many paths are run at a time, by ``torch.func.vmap`` or ``jax.vmap``:
+            ``auto``, where that is possible and worth while, with some of the paths run by
+            themselves too, and compared; False: none are;
             True: it is an error if they cannot be, and says why.
         jobs: processes that run paths, where there are more than 256 of them; the report is the
             same for any number. They are joblib's own, or those of the backend that is chosen

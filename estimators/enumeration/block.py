@@ -8,8 +8,8 @@ level by level, and what paths have in common is run once a level, not once a pa
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
-from typing import NamedTuple, NoReturn
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, NoReturn, Protocol
 
 import numpy as np
 
@@ -41,7 +41,7 @@ class NotBatchable(NotEnumerable):
 def refused_by_framework(error: Exception) -> NotBatchable:
     """What a framework raises where it maps over rows, as an error that says that it does not."""
     lines = [type(error).__name__, *str(error).splitlines()][:2]
-    return NotBatchable(f"PyTorch refuses it ({': '.join(lines)})")
+    return NotBatchable(f"it fails there ({': '.join(lines)})")
 
 
 class Rows(NamedTuple):
@@ -98,6 +98,10 @@ class Rows(NamedTuple):
             yield self._replace(numbers=self.numbers[start : start + most])
 
 
+#: One row, of which nothing is drawn yet.
+NO_ROWS = Rows(np.zeros((1, 0), np.int64), (), 0)
+
+
 class OtherRows(BaseException):
     """A run is given up, to be begun again with other rows instead.
 
@@ -107,6 +111,25 @@ class OtherRows(BaseException):
     def __init__(self, *rows: Rows) -> None:
         super().__init__("other rows")
         self.rows = rows
+
+
+class RowsCode(Protocol):
+    """Code that is run for many rows at once, while a :class:`BlockRun` is under way."""
+
+    @property
+    def most_rows(self) -> int:
+        """Of a block; 0: as many as are worth while."""
+
+    @property
+    def fewest_paths(self) -> int:
+        """From which on it is faster than path by path, as far as that is known beforehand."""
+
+    def __call__(self, run: BlockRun) -> Mapping[str, Any]:
+        """Gradients in all rows: a :class:`.gradients.RowValues` by name, or None.
+
+        Raises:
+            NotBatchable, OtherRows: as the run does.
+        """
 
 
 class BlockRun(Run):

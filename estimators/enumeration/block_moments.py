@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
-from .block import BlockRun, NotBatchable
+from .block import NO_ROWS, BlockRun, NotBatchable
 from .compared_paths import ComparedPaths, scale_of
 from .estimator import UserFunction
 from .gradients import GradientLayout
@@ -21,7 +21,9 @@ from .handling import Handling
 from .moments import Moments
 from .path_blocks import Block, blocks
 from .rounding import ROUNDINGS
-from .run import Choice, MiddleRun, Path, run_numbers, run_path
+from .run import Choice, MiddleRun, NotReproducible, Path, run_numbers, run_path
+
+T = TypeVar("T")
 
 #: Paths from which on it is worth while, as far as the first path can tell.
 FEWEST_PATHS = 32
@@ -34,13 +36,20 @@ class BlockMoments:
         handling: of what it draws, which is entered.
         layout: the names and shapes of gradients.
         most: paths that may be run.
+        insist: whether they are run together also where that takes longer.
     """
 
     def __init__(
-        self, code: UserFunction, handling: Handling, layout: GradientLayout, most: int
+        self,
+        code: UserFunction,
+        handling: Handling,
+        layout: GradientLayout,
+        most: int,
+        insist: bool = False,
     ) -> None:
         self._code, self._handling = code, handling
-        self._layout, self._most = layout, most
+        self._layout, self._most, self._insist = layout, most, insist
+        self._keys: list[Hashable] = []
         #: Blocks, and paths that were run by themselves.
         self.blocks = self.repeats = 0
 
@@ -60,7 +69,17 @@ class BlockMoments:
         moments = Moments(self._layout)
         moments.choices_of = self._choices
         compared = compared or ComparedPaths()
-        for block in blocks(self._run, expected, size=self._layout.size, most=self._most):
+        self._keys = [choice.key for choice in first.choices if choice.key is not None]
+        code = self._perform(functools.partial(self._code.rows, first), BlockRun(NO_ROWS))
+        if not self._insist and math.prod(expected) < code.fewest_paths:
+            raise NotBatchable(f"fewer than {code.fewest_paths:,} are run faster so")
+        for block in blocks(
+            lambda run: self._perform(functools.partial(code, run), run),
+            expected,
+            size=self._layout.size,
+            most=self._most,
+            most_rows=code.most_rows,
+        ):
             rows = moments.add_block(block)
             self._compare(block, rows, compared.choose(block, rows))
             self.blocks += 1
@@ -82,23 +101,28 @@ class BlockMoments:
             finally:
                 self._code.restore_state()
             expected = max(expected, _outcome_counts(middle), key=math.prod)
-        if math.prod(expected) < FEWEST_PATHS:
+        if not expected or (math.prod(expected) < FEWEST_PATHS and not self._insist):
             raise NotBatchable(
                 f"what a path draws can come out in {math.prod(expected):,} ways, as far as two of "
                 f"them tell, and fewer than {FEWEST_PATHS} paths are run faster one by one"
             )
         return expected
 
-    def _run(self, run: BlockRun) -> Mapping[str, Any]:
-        """One run for the rows of a block."""
+    def _perform(self, code: Callable[[], T], run: BlockRun) -> T:
+        """What code returns in a run of rows, after which the state is as before."""
         try:
-            return self._handling.perform(functools.partial(self._code.run_rows, run), run)
+            return self._handling.perform(code, run)
         finally:
             self._code.restore_state()
 
     def _path(self, numbers: Sequence[int]) -> Path[Any]:
         """One path by itself, watched; :meth:`Estimator.restore_state` must follow."""
-        return run_numbers(self._code, self._handling.perform_watched, numbers)
+        try:
+            return run_numbers(self._code, self._handling.perform_watched, numbers, self._keys)
+        except NotReproducible as error:
+            raise NotBatchable(
+                f"a path by itself comes to something else than among others: {error}"
+            ) from error
 
     def _choices(self, numbers: Sequence[int]) -> tuple[Choice, ...]:
         """The draws of a path."""

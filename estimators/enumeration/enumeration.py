@@ -368,7 +368,8 @@ class Enumeration:
         if not self._batch:
             return None
         self.restore_state()
-        runs = BlockMoments(self._code, self.handling, layout, self._most)
+        insist = self._batch is True
+        runs = BlockMoments(self._code, self.handling, layout, self._most, insist)
         try:
             moments = runs.moments(first, compared)
         except TooManyPaths:

@@ -11,14 +11,14 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from .block import BlockRun, NotBatchable
-from .frameworks.torch_rows import read_gradients, run_torch_rows
+from .block import NotBatchable, RowsCode
+from .frameworks.jax_rows import JaxRows
+from .frameworks.torch_rows import TorchRows, read_gradients
 from .generators import unseen_draw_message
 from .gradients import (
     LeafGradients,
     NotAGradient,
     ReturnedGradients,
-    RowValues,
     array_of,
     arrays_by_name,
     by_name,
@@ -158,8 +158,11 @@ class UserFunction:
             wrt=self._beside,
         )
 
-    def run_rows(self, run: BlockRun) -> dict[str, RowValues | None]:
-        """The same in all rows of a block, by name; None for what was not reached.
+    def rows(self, first: Path[Any]) -> RowsCode:
+        """The same for all rows of a block at once; asked for while a run of rows is under way.
+
+        Args:
+            first: a path that was run by itself.
 
         Raises:
             NotBatchable: if it can only be run for one path at a time.
@@ -353,12 +356,15 @@ class Estimator(UserFunction):
             finally:
                 self._before = None
 
-    def run_rows(self, run: BlockRun) -> dict[str, RowValues | None]:
+    def rows(self, first: Path[Any]) -> RowsCode:
         """See the base class."""
         if self.project is not None or self.steps or self.read_as not in READ:
             raise NotBatchable("its gradients are read from one path at a time")
+        code = super().__call__
+        if any(choice.key is not None for choice in first.choices) and self.read_as == "gradient":
+            return JaxRows(code, first.choices)  # nobody else's draws have keys
         read = functools.partial(read_gradients, self._leaves, self.read_as)
-        return run_torch_rows(super().__call__, run, self._leaves, read)
+        return TorchRows(code, self._leaves, read)
 
     def __call__(self) -> dict[str, Any]:
         """What one run returns or leaves: arrays by name, None for what was not reached.

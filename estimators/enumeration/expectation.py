@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -12,16 +11,16 @@ import numpy as np
 
 from gradproof.errors import GradproofError
 
-from .block import BlockRun, NotBatchable
+from .block import NotBatchable, RowsCode
 from .compared_paths import ComparedPaths
 from .enumeration import Enumeration
 from .estimator import Listener, UserFunction
-from .frameworks.torch_rows import run_torch_rows
-from .gradients import GradientLayout, RowValues, array_of
+from .frameworks.torch_rows import TorchRows
+from .gradients import GradientLayout, array_of
 from .limits import MOST_PATHS
 from .moments import CompensatedSum
 from .released import number, without_stops
-from .run import KEPT, NotReproducible, UnsupportedDraw, current_run, run_path
+from .run import KEPT, NotReproducible, Path, UnsupportedDraw, current_run, run_path
 
 
 class NotDifferentiable(GradproofError, ValueError):
@@ -49,14 +48,14 @@ class ObjectiveCost(UserFunction):
         value = np.float64(one_number(super().__call__(), "the objective"))
         return {"value": value, "size": abs(value)}
 
-    def run_rows(self, run: BlockRun) -> dict[str, RowValues | None]:
+    def rows(self, first: Path[Any]) -> RowsCode:
         """See the base class."""
 
         def read(rows: Any, returned: Any) -> dict[str, Any]:
             value = rows.one_number(returned)
             return {"value": value, "size": value.abs()}
 
-        return run_torch_rows(super().__call__, run, {}, read)
+        return TorchRows(super().__call__, {}, read)
 
 
 class Expectation:
@@ -240,21 +239,17 @@ class ObjectiveGradient(UserFunction):
             for name, slope in zip(self._leaves, slopes, strict=True)
         }
 
-    def run_rows(self, run: BlockRun) -> dict[str, RowValues | None]:
+    def rows(self, first: Path[Any]) -> RowsCode:
         """See the base class."""
         if self._look:
             raise NotBatchable("its graph is looked at path by path")
-        run.graph = []
-        return run_torch_rows(
-            super().__call__,
-            run,
-            self._leaves,
-            functools.partial(self._read_rows, run),
-            without_stops,
+        return TorchRows(
+            super().__call__, self._leaves, self._read_rows, without_stops, with_graph=True
         )
 
-    def _read_rows(self, run: BlockRun, rows: Any, cost: Any) -> dict[str, Any]:
+    def _read_rows(self, rows: Any, cost: Any) -> dict[str, Any]:
         """The same as :meth:`__call__`, in all rows."""
+        run = rows.run
         if not run.whole_graph:
             raise GraphLost("something is drawn by probabilities that PyTorch does not compute")
         own = rows.rows(rows.one_number(cost))

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .block import MOST_ROWS, BlockRun, NotBatchable, OtherRows, Rows
+from .block import MOST_ROWS, NO_ROWS, BlockRun, NotBatchable, OtherRows, Rows
 from .run import TooManyPaths
 from .tree_size import share_behind
 
@@ -56,6 +56,7 @@ def blocks(
     *,
     size: int,
     most: int,
+    most_rows: int = 0,
 ) -> Iterator[Block]:
     """Every path once, in blocks, in the order in which they are enumerated.
 
@@ -64,16 +65,17 @@ def blocks(
         expected: how many outcomes the draws of some path have, in order.
         size: how many numbers the gradients of a path come to.
         most: paths that may be run.
+        most_rows: paths of one block, at most; 0: as many as are worth while.
 
     Raises:
         NotBatchable: for code that has to be run path by path.
         TooManyPaths: if there are more than ``most``; known before they are run.
     """
-    rows_at_once = min(MOST_ROWS, NUMBERS // max(1, size))
+    rows_at_once = min(most_rows or MOST_ROWS, NUMBERS // max(1, size))
     if rows_at_once < WORTHWHILE:
         raise NotBatchable(f"its gradients of {size:,} numbers are run faster one by one")
     # Each with the number of paths that it has at least; the next is the last.
-    waiting = list(_pieces(Rows(np.zeros((1, 0), np.int64), (), 0), expected, rows_at_once))
+    waiting = list(_pieces(NO_ROWS, expected, rows_at_once))
     count, runs = 0, 0
     allowed = FEWEST_RUNS + min(math.prod(expected), most, MOST_RUNS**2) // MOST_RUNS
     while waiting:

@@ -380,6 +380,33 @@ class MiddleRun(Run):
         return outcomes.quantile(0.5)
 
 
+class KeyedNumbersRun(NumberedRun):
+    """Takes outcomes by the keys of their draws, which may be made in any order.
+
+    Args:
+        numbers: of the outcomes.
+        keys: of as many draws, which are all that there are.
+    """
+
+    def __init__(self, numbers: Sequence[int], keys: Sequence[Hashable]) -> None:
+        super().__init__(())
+        self._by_key = dict(zip(keys, numbers, strict=True))
+
+    def choose(self, outcomes: OutcomeDistribution, key: Hashable = None) -> int:
+        """See the base class.
+
+        Raises:
+            NotReproducible: for a draw that has another key.
+        """
+        if key not in self._by_key:
+            raise NotReproducible(
+                f"draw {len(self.choices) + 1} is {outcomes.what} with a key that no draw of "
+                f"another path had: {KEPT}"
+            )
+        self._numbers.append(self._by_key.pop(key))  # which is looked up next
+        return super().choose(outcomes, key)
+
+
 class SampledRun(Run):
     """Lets everything draw as ever, and sees how rare outcomes can be.
 
@@ -535,14 +562,21 @@ def repeat(
 
 
 def run_numbers(
-    code: Callable[[], T], perform: Callable[[Callable[[], T], Run], T], numbers: Sequence[int]
+    code: Callable[[], T],
+    perform: Callable[[Callable[[], T], Run], T],
+    numbers: Sequence[int],
+    keys: Sequence[Hashable] = (),
 ) -> Path[T]:
     """One path, by the numbers of its outcomes.
 
+    Args:
+        keys: of all its draws, if they have any.
+
     Raises:
         ValueError: for the number of an outcome that there is not.
+        NotReproducible: for a draw that has none of the keys.
     """
-    run = NumberedRun(numbers)
+    run = KeyedNumbersRun(numbers, keys) if keys else NumberedRun(numbers)
     value = perform(code, run)
     return Path(run.ordered_choices(), value)
 

@@ -24,6 +24,7 @@ from ..run import NotEnumerable, Run, UnsupportedDraw, _current, current_run, ou
 from .framework import Framework, handle, handle_in_runs, refuse, unsupported_message
 from .jax_functions import Functions
 from .jax_primitive import AnsweredDraws, part
+from .jax_rows import note_what_needs_values
 from .jax_traces import Home, compile_once, home, traces
 
 #: What ``jax.random`` has besides samplers. Anything else there draws, and is refused by name, but
@@ -66,12 +67,13 @@ class Jax(Framework):
             handlers.put_below(primitive, patches)
         _refuse_ahead(self.module, patches)
         compile_once(self.module, patches)
+        note_what_needs_values(self.module, patches)
 
     def start(self, run: Run, watched: bool) -> None:
         """Code that was traced outside is not used in a run."""
         run.memory["jax"] = begun = AnsweredDraws(run)
         here = home()
-        begun.setting = traces(self.module).of(here, here.age, run.is_sampling, *here.apart)
+        begun.setting = traces(self.module).of(here, *here.place(run), *here.apart)
         begun.setting.__enter__()
         here.runs.append(run)
 
@@ -93,8 +95,8 @@ class Jax(Framework):
             answers.setting.__exit__(None, None, None)
         answers.put_in_order()
         error = answers.error_since()
-        if error is not None:
-            here.age += 1
+        if error is not None or run.refused:
+            here.leave(run)
         if answers.failed is not None and (error is None or isinstance(error, Exception)):
             # Whatever else was raised followed from it.
             raise answers.failed from None

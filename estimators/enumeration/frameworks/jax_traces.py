@@ -19,6 +19,7 @@ import threading
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
+from ..block import BlockRun
 from ..patches import Patches
 from ..run import Run, UnsupportedDraw, current_run
 
@@ -36,14 +37,29 @@ class Home:
     def __init__(self) -> None:
         self.thread = threading.get_ident()
         self.runs: list[Run] = []
-        #: Another one for code that is to be traced anew.
-        self.age = 0
+        #: Another one for code that is to be traced anew: for paths by themselves, and for blocks.
+        self.age = self.age_of_blocks = 0
         #: What is said to keep code of these runs apart from that of others.
         self.apart: tuple[Hashable, ...] = ()
         #: Whether code was compiled that asks for draws, and may do so later than it is called.
         self.compiled = False
         #: The sampler of JAX that is being called.
         self.sampler = ""
+
+    def place(self, run: Run) -> tuple[Hashable, ...]:
+        """Where code is traced in a run.
+
+        Blocks have a place of their own, since paths go on by themselves where these fail.
+        """
+        blocks = self.age_of_blocks if isinstance(run, BlockRun) else None
+        return self.age, run.is_sampling, blocks
+
+    def leave(self, run: Run) -> None:
+        """Use no more code that was traced in a run which failed."""
+        if isinstance(run, BlockRun):
+            self.age_of_blocks += run.given_up is None
+        else:
+            self.age += 1
 
     def run(self, what: str) -> Run:
         """The run that compiled code of this thread asks.

@@ -16,6 +16,7 @@ What is still refused is run path by path, and some paths of each block are run 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import sys
 from collections.abc import Callable, Mapping
@@ -32,39 +33,51 @@ NEEDED = (
 )  # fmt: skip
 
 
-def run_torch_rows(
-    code: Callable[[], Any],
-    run: BlockRun,
-    leaves: Mapping[str, Tensor],
-    read: Callable[[TensorRows, Any], dict[str, Any]],
-    around: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext,
-) -> dict[str, RowValues | None]:
-    """What is read of what code returns, in all rows.
+@dataclasses.dataclass(frozen=True)
+class TorchRows:
+    """Code in PyTorch, for many rows at once.
 
     Args:
         code: an estimator or objective, called without arguments.
         leaves: tensors that gradients are by, by name.
         read: tensors by name, None for what was not reached, of what was returned.
         around: what is entered before, and left after that is read.
-
-    Raises:
-        NotBatchable, OtherRows: as :class:`..block.BlockRun`.
-        Whatever PyTorch raises of what it cannot map.
+        with_graph: whether logarithms of probabilities are kept, to be differentiated.
     """
-    torch: Any = sys.modules.get("torch")
-    if torch is None or not is_supported(torch):
-        raise NotBatchable("it is not written in a PyTorch that maps")
 
-    def numbers(rows: TensorRows, returned: Any) -> dict[str, Any]:
-        found = read(rows, returned)
-        for name, each in found.items():
-            if each is not None:
-                if not isinstance(each, torch.Tensor):
-                    raise NotBatchable(f"{name} is no tensor")
-                found[name] = RowValues(rows.numbers(each))
-        return found
+    code: Callable[[], Any]
+    leaves: Mapping[str, Tensor]
+    read: Callable[[TensorRows, Any], dict[str, Any]]
+    around: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext
+    with_graph: bool = False
+    #: Nothing is known of it beforehand.
+    most_rows: int = 0
+    fewest_paths: int = 0
 
-    return TensorRows(torch, run, leaves).map(code, numbers, rows_mode(torch), around)
+    def __call__(self, run: BlockRun) -> dict[str, RowValues | None]:
+        """What is read of what the code returns, in all rows.
+
+        Raises:
+            NotBatchable, OtherRows: as :class:`..block.BlockRun`.
+            Whatever PyTorch raises of what it cannot map.
+        """
+        torch: Any = sys.modules.get("torch")
+        if torch is None or not is_supported(torch):
+            raise NotBatchable("it is not written in a PyTorch that maps")
+
+        def numbers(rows: TensorRows, returned: Any) -> dict[str, Any]:
+            found = self.read(rows, returned)
+            for name, each in found.items():
+                if each is not None:
+                    if not isinstance(each, torch.Tensor):
+                        raise NotBatchable(f"{name} is no tensor")
+                    found[name] = RowValues(rows.numbers(each))
+            return found
+
+        run.graph = [] if self.with_graph else None
+        return TensorRows(torch, run, self.leaves).map(
+            self.code, numbers, rows_mode(torch), self.around
+        )
 
 
 def read_gradients(
