@@ -17,34 +17,36 @@ import bisect
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import numpy as np
 
 from .monotone import (
     BELOW_ONE,
     Chain,
-    Factor,
-    Known,
-    Link,
-    Shift,
-    Sum,
+    after_exponential,
     back,
+    clipped_at,
     falls,
     forward,
+    is_same_chain,
     is_too_rare,
+    join_chains,
     take,
+    without_clips,
 )
 from .outcomes import weighted_table
 from .run import Run, UnsupportedDraw
 from .uniforms import UniformNumber
 
-#: Gumbel coordinates at which laws are compared, in units of the Gumbel distribution's scale.
-WHERE = (-1.0, 0.0, 1.0, 3.0)
+#: Logarithms of exponential numbers at which laws are compared.
+WHERE = (-2.1, -1.0, -0.2, 0.3, 1.1)
 
-#: How far the same number may be off at these: the logarithm of a number that is 1/20 below one has
-#: lost a decimal place, and each of some ten operations rounds.
-SAME = 1e-13
+#: Roundings that a chain of some ten functions makes, with a margin.
+ROUNDINGS = 64.0
+
+#: How rare numbers may be that are equal by rounding, in roundings.
+TAIL = 1000.0
 
 #: Shares of numbers that rounding may put where a function is not defined, such as those next to 1
 #: in -log(u + 1e-20) + 1e-20.
@@ -228,14 +230,15 @@ class LazyNumbers:
         """
         places = tuple(self.places.tolist())
         known = self.drawn.decided.get(places)
-        if known is not None and _is_same_chain(known[0], self.chain) and len(known[1]) >= count:
+        if known is not None and is_same_chain(known[0], self.chain) and len(known[1]) >= count:
             return known[1][:count]
         if len(set(places)) < len(places) or self.drawn.spent.intersection(places):
             self.refuse("numbers are compared with each other twice")
-        located = self._locations()
+        step = max(precision, self.drawn.precision(self.places))
+        self._check_resolved(step)
+        located = self._locations(step)
         if located is None and count > 1:
             self.refuse("several numbers of different laws are put in order")
-        step = max(precision, self.drawn.precision(self.places))
         what, left = self.drawn.what(self.places), list(range(len(places)))
         drawn: list[int] = []
         while left and len(drawn) < count:
@@ -249,30 +252,49 @@ class LazyNumbers:
         self.drawn.decided[places] = (self.chain, drawn)
         return drawn
 
-    def _locations(self) -> np.ndarray | None:
+    def _check_resolved(self, precision: float) -> None:
+        """Numbers are put in order by what they are, and not by what rounding leaves of them.
+
+        Raises:
+            UnsupportedDraw: where functions come to one value for many numbers, as a sigmoid to 1.
+        """
+        chain, share = without_clips(self.chain), TAIL * precision
+        for tail in (share, 1.0 - share):
+            beyond = 0.5 * tail if tail < 0.5 else 1.0 - 0.5 * share
+            one, other = (forward(chain, each) for each in (tail, beyond))
+            with np.errstate(invalid="ignore"):
+                apart = np.abs(one - other) > ROUNDINGS * precision * np.abs(one)
+            if not np.all(apart & np.isfinite(one) & np.isfinite(other)):
+                self.refuse("numbers are put in order that rounding makes equal")
+
+    def _locations(self, precision: float) -> np.ndarray | None:
         """If these are one function of Gumbel numbers of different locations: the locations.
 
-        Then each is the largest with the share of the exponential of its location.
+        Then each is the largest with the share of the exponential of its location. So it is of
+        exponential numbers, whose negative logarithm is such a number; and all alike are the same
+        function of what may be any numbers.
         """
         low, high = self.drawn.between(self.places)
-        if (low > 0.0).any() or (high < 1.0).any():
+        if (low > 0.0).any() or (high < 1.0).any() or clipped_at(self.chain).size:
             return None
-        sinks = np.broadcast_to(falls(self.chain), self.shape)
-        if (sinks != sinks[0]).any():
+        count = len(self.places)
+        first = self.rearrange(np.zeros(count, np.int64))
+        if is_same_chain(take(self.chain, np.arange(count)), first.chain):
+            return np.zeros(count)
+        chain = after_exponential(take(self.chain, np.arange(count)), count, precision)
+        if chain is None or not np.all(falls(chain)):
             return None
-        gumbel = np.array(WHERE)
-        first = np.exp(-np.exp(-gumbel))
-        alone = self.rearrange(np.zeros(len(gumbel), np.int64))
-        values = forward(alone.chain, 1.0 - first if sinks[0] else first)
-        edges = back(self.chain, np.broadcast_to(values[:, None], (len(gumbel), *self.shape)), True)
+        points = np.array(WHERE)
+        values = forward(take(chain, np.zeros(len(points), np.int64)), np.exp(points))
+        edges, _ = back(chain, np.broadcast_to(values[:, None], (len(points), count)), True)
         with np.errstate(all="ignore"):
-            edges_below = 1.0 - edges[0] if sinks[0] else edges[0]
-            found = gumbel[:, None] + np.log(-np.log(edges_below))
-        spread = np.ptp(found, axis=0)
-        middle = found[1]
-        if not (np.isfinite(found).all() and (spread <= SAME * (1.0 + np.abs(middle))).all()):
+            found = np.log(edges) - points[:, None]
+        if not np.isfinite(found).all():
             return None
-        return np.asarray(middle)
+        size = 1.0 + np.abs(found).max() + np.abs(values).max()
+        if (np.ptp(found, axis=0) > ROUNDINGS * precision * size).any():
+            return None
+        return np.asarray(found[len(points) // 2])
 
     def _largest(self) -> np.ndarray:
         """The probability of each to be the largest, by integrals over one number.
@@ -301,22 +323,27 @@ class LazyNumbers:
         return found / (high - low)
 
     def _share_above(self, place: int, u: np.ndarray) -> np.ndarray:
-        """The probability that one of these, where its uniform number is u, is above all others."""
+        """The probability that one of these, where its uniform number is u, is above all others.
+
+        Of equal ones it is the first.
+        """
         low, high = self.drawn.between(self.places)
         alone = self.rearrange(np.full(len(u), place))
         values = np.broadcast_to(forward(alone.chain, u)[:, None], (len(u), len(low)))
-        edges, above = back(self.chain, values, True)
+        is_before = np.arange(len(low)) < place
+        edges, above = back(self.chain, values, np.broadcast_to(is_before, values.shape))
         share = (np.clip(edges, low, high) - low) / (high - low)
         share = np.where(above, 1.0 - share, share)
         share[:, place] = 1.0
         return np.asarray(share.prod(axis=1))
 
     def _cuts(self, place: int) -> np.ndarray:
-        """Where one of these comes to the least or the largest value of another, and its ends."""
+        """Its ends, and where it comes to the least or the largest value of one, or is clipped."""
         low, high = self.drawn.between(self.places)
         values = np.concatenate(self.ends())
         alone = self.rearrange(np.full(len(values), place))
         edges, _ = back(alone.chain, values, True)
+        edges = np.concatenate([edges, clipped_at(self.rearrange(np.array([place])).chain)])
         inside = edges[(edges > low[place]) & (edges < high[place])]
         return np.unique([low[place], *inside, high[place]])
 
@@ -331,69 +358,10 @@ def join(rows: Sequence[LazyNumbers]) -> LazyNumbers:
     places = np.concatenate([each.places.reshape(-1) for each in rows])
     # Each with all its numbers, entry by entry.
     chains = [each.rearrange(np.arange(each.places.size)).chain for each in rows]
-    return LazyNumbers(
-        first.drawn, places, _join_chains(first, chains, [each.places.size for each in rows])
-    )
-
-
-def _join_chains(first: LazyNumbers, chains: Sequence[Chain], counts: Sequence[int]) -> Chain:
-    if len({tuple(map(type, chain)) for chain in chains}) > 1:
-        chains = [
-            _with_all_affine(chain, count) for chain, count in zip(chains, counts, strict=True)
-        ]
-    if len({tuple(map(type, chain)) for chain in chains}) > 1:
+    chain = join_chains(chains, [each.places.size for each in rows])
+    if chain is None:
         first.refuse("with others, which are another function of what was drawn")
-    return tuple(_join_steps(first, steps, counts) for steps in zip(*chains, strict=True))
-
-
-def _with_all_affine(chain: Chain, count: int) -> Chain:
-    """The same, with one scale and one shift before and after every other function."""
-    found: list[Link] = []
-    scale, shift = np.ones(count), np.zeros(count)
-    for step in chain:
-        if isinstance(step, Factor):
-            scale, shift = scale * step.by, shift * step.by
-        elif isinstance(step, Shift):
-            shift = shift + step.by
-        else:
-            found += [Factor(scale), Shift(shift), step]
-            scale, shift = np.ones(count), np.zeros(count)
-    return (*found, Factor(scale), Shift(shift))
-
-
-def _join_steps(first: LazyNumbers, steps: Sequence[Link], counts: Sequence[int]) -> Link:
-    one = steps[0]
-    if isinstance(one, Sum):
-        sums = [step for step in steps if isinstance(step, Sum)]
-        return Sum(
-            _join_chains(first, [step.one for step in sums], counts),
-            _join_chains(first, [step.other for step in sums], counts),
-        )
-    if isinstance(one, Known):
-        if any(step != one for step in steps):
-            first.refuse("with others, which are another function of what was drawn")
-        return one
-    parts = [np.concatenate(part) for part in zip(*steps, strict=True)]
-    return type(one)(*parts)
-
-
-def _is_same_chain(one: Chain, other: Chain) -> bool:
-    """Whether two chains are the same functions."""
-    return len(one) == len(other) and all(
-        type(step) is type(twin) and _same_parts(step, twin)
-        for step, twin in zip(one, other, strict=True)
-    )
-
-
-def _same_parts(one: Any, other: Any) -> bool:
-    return all(
-        np.array_equal(part, twin)
-        if isinstance(part, np.ndarray)
-        else _is_same_chain(part, twin)
-        if isinstance(part, tuple)
-        else part == twin
-        for part, twin in zip(one, other, strict=True)
-    )
+    return LazyNumbers(first.drawn, places, chain)
 
 
 def _double_exponential(points: int) -> tuple[np.ndarray, np.ndarray]:

@@ -230,11 +230,11 @@ def forward(chain: Chain, u: Any) -> np.ndarray:
     return x
 
 
-def back(chain: Chain, bounds: Any, strict: bool) -> tuple[np.ndarray, np.ndarray]:
+def back(chain: Chain, bounds: Any, strict: Any) -> tuple[np.ndarray, np.ndarray]:
     """The edges that a chain is below some bounds on one side of; and whether that is above them.
 
     Args:
-        strict: whether below is asked for, or at most.
+        strict: whether below is asked for, or at most; one for all entries, or each.
     """
     edges = np.asarray(bounds, np.float64)
     above = np.zeros(np.shape(edges), bool)
@@ -270,3 +270,113 @@ def falls(chain: Chain) -> Any:
 def take(chain: Sequence[Link], places: np.ndarray) -> Chain:
     """The chain of other entries, by places among its own in order."""
     return tuple(step.take(places) for step in chain)
+
+
+def without_clips(chain: Chain) -> Chain:
+    """The same, where it is not clipped."""
+    return tuple(link for link in chain if not isinstance(link, Clip))
+
+
+def clipped_at(chain: Chain) -> np.ndarray:
+    """Edges at which a chain of one entry begins to be clipped, or ends."""
+    found: list[np.ndarray] = []
+    for place, link in enumerate(chain):
+        if isinstance(link, Clip):
+            found += [back(chain[:place], bound, True)[0] for bound in (link.low, link.high)]
+        elif isinstance(link, Sum):
+            found += [clipped_at(link.one), clipped_at(link.other)]
+    return np.concatenate([np.zeros(0), *(np.ravel(each) for each in found)])
+
+
+def with_all_affine(chain: Chain, count: int) -> Chain:
+    """The same, with one factor and one shift before and after every other function.
+
+    Args:
+        count: of entries.
+    """
+    found: list[Link] = []
+    factor, shift = np.ones(count), np.zeros(count)
+    for link in chain:
+        if isinstance(link, Factor):
+            factor, shift = factor * link.by, shift * link.by
+        elif isinstance(link, Shift):
+            shift = shift + link.by
+        else:
+            found += [Factor(factor), Shift(shift), link]
+            factor, shift = np.ones(count), np.zeros(count)
+    return (*found, Factor(factor), Shift(shift))
+
+
+def after_exponential(chain: Chain, count: int, precision: float) -> Chain | None:
+    """What is done to an exponential number; None if a chain does not begin with one.
+
+    That is minus the logarithm of a uniform number, or of one minus it; small shifts against the
+    logarithm of zero are within rounding.
+
+    Args:
+        count: of entries.
+        precision: of the numbers, as the step from 1 to the next.
+    """
+    links: list[Any] = [*with_all_affine(chain, count)]
+    if len(links) < 5 or not isinstance(links[2], Known):
+        return None
+    factor, shift, name = links[0].by, links[1].by, links[2].name
+    is_own, is_other = (_is_about(factor, sign, precision) for sign in (1.0, -1.0))
+    is_log = name == "log" and (
+        (is_own and _is_about(shift, 0.0, precision))
+        or (is_other and _is_about(shift, 1.0, precision))
+    )
+    is_log1p = name == "log1p" and is_other and _is_about(shift, 0.0, precision)
+    scale = links[3].by
+    if not (is_log or is_log1p) or not (scale < 0.0).all():
+        return None
+    return (Factor(-scale), *links[4:])
+
+
+def _is_about(values: np.ndarray, value: float, precision: float) -> bool:
+    return bool((np.abs(values - value) <= 4.0 * precision).all())
+
+
+def join_chains(chains: Sequence[Chain], counts: Sequence[int]) -> Chain | None:
+    """The chain of all entries of several; None if they are different functions.
+
+    Args:
+        counts: of the entries of each.
+    """
+    if len({tuple(map(type, chain)) for chain in chains}) > 1:
+        chains = [with_all_affine(*each) for each in zip(chains, counts, strict=True)]
+    if len({tuple(map(type, chain)) for chain in chains}) > 1:
+        return None
+    found = [_join_links(links, counts) for links in zip(*chains, strict=True)]
+    return None if any(each is None for each in found) else tuple(filter(None, found))
+
+
+def _join_links(links: Sequence[Link], counts: Sequence[int]) -> Link | None:
+    one = links[0]
+    if isinstance(one, Known):
+        return one if all(link == one for link in links) else None
+    if isinstance(one, Sum):
+        sums = [link for link in links if isinstance(link, Sum)]
+        both = [join_chains([each[side] for each in sums], counts) for side in (0, 1)]
+        return None if both[0] is None or both[1] is None else Sum(both[0], both[1])
+    parts = [np.concatenate(part) for part in zip(*links, strict=True)]
+    return type(one)(*parts)
+
+
+def is_same_chain(one: Chain, other: Chain) -> bool:
+    """Whether two chains are the same functions."""
+    return len(one) == len(other) and all(
+        type(link) is type(twin) and _same_parts(link, twin)
+        for link, twin in zip(one, other, strict=True)
+    )
+
+
+def _same_parts(one: Any, other: Any) -> bool:
+    return all(
+        np.array_equal(part, twin)
+        if isinstance(part, np.ndarray)
+        else is_same_chain(part, twin)
+        if isinstance(part, tuple)
+        else part == twin
+        for part, twin in zip(one, other, strict=True)
+    )

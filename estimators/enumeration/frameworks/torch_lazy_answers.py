@@ -94,6 +94,8 @@ class _Answers:
         """The numbers of what it is put together with."""
         if hasattr(value, "lazy"):
             self._refuse()
+        if isinstance(value, np.ndarray):
+            return np.array(value, np.float64)
         if isinstance(value, self._torch.Tensor):
             plain = _without_gradients(self._torch, value)
             if plain is None:
@@ -301,6 +303,8 @@ class _Answers:
         if value is not self._first:
             self._refuse()
         bounds, numbers = self._plain(edges), self._numbers
+        if not (np.diff(bounds) >= 0.0).all():
+            self._refuse()
         rows = (
             np.broadcast_to(bounds, (*numbers.shape[:-1], bounds.shape[-1]))
             if bounds.ndim > 1

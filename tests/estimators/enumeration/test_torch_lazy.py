@@ -234,6 +234,34 @@ def test_numbers_in_order():
         assert list(found.values()) == pytest.approx([1 / 6] * 6, abs=ROUNDING)
 
 
+def test_peaked_policies():
+    """Of logits that are far apart, as those of language models are, to the last digits."""
+    logits = torch.tensor([0.0, 20.0, -15.0, 3.0], dtype=torch.float64)
+    expected = logits.softmax(0).tolist()
+    for name in ("Gumbel-max", "Gumbel-max with a shift", "over an exponential"):
+        found = law(lambda name=name: int(SAMPLERS[name](logits)))
+        # As a share: the rarest has a probability of 1e-16.
+        assert [found[k] for k in range(4)] == pytest.approx(expected, rel=RARE, abs=0.0)
+
+
+def test_clipped_numbers_that_are_equal():
+    """The first of them is the largest, as PyTorch says."""
+    found = law(lambda: int(rand(2).clamp(max=0.5).argmax()))
+    assert found[0] == pytest.approx(0.25 + 0.25 + 0.125, abs=ROUNDING)
+    found = law(lambda: int(rand(2).clamp(min=0.5).argmax()))
+    assert found[0] == pytest.approx(0.25 + 0.25 + 0.125, abs=ROUNDING)
+
+
+def test_numbers_that_rounding_makes_equal_are_not_put_in_order():
+    """A sigmoid comes to 1: which of several ones is the largest is no matter of its law."""
+    with pytest.raises(UnsupportedDraw, match="that rounding makes equal"):
+        law(lambda: int(torch.sigmoid(20.0 * gumbel()).argmax()))
+    found = law(lambda: int(torch.sigmoid(gumbel()).argmax()))
+    assert list(found.values()) == pytest.approx([0.25] * 4, abs=ROUNDING)
+    with pytest.raises(UnsupportedDraw, match="searchsorted"):
+        law(lambda: int(torch.searchsorted(torch.tensor([0.5, 0.2]), torch.rand(()))))
+
+
 def test_numbers_of_other_laws_are_compared_by_an_integral():
     """The largest of three normal numbers with different means and scales; of two of a kind."""
     mean = torch.tensor([0.5, 0.0, -1.0], dtype=torch.float64)
