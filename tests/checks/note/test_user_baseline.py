@@ -355,9 +355,13 @@ SEARCHED = {
 @pytest.mark.parametrize("name", SEARCHED)
 def test_what_one_text_does_not_show_is_searched(name):
     """Refuted, with losses at which B follows its own."""
-    found = {each.variant: each for each in look(SEARCHED[name], full=name == "a window").evidence}[
-        "own-draw"
-    ]
+    # A window is as wide as one in some hundred losses, and what Hypothesis tries first depends on
+    # which modules are imported: one search in ten misses it, three in a row once in a thousand.
+    for seed in range(3 if name == "a window" else 1):
+        evidence = look(SEARCHED[name], full=name == "a window", seed=seed).evidence
+        found = next(each for each in evidence if each.variant == "own-draw")
+        if found.verdict == REFUTED:
+            break
     assert found.verdict == REFUTED, found
     assert re.search(r"follows its own loss: with losses \(.* it is ", found.note), found.note
 
