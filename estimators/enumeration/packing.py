@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib
 import importlib.machinery
 import inspect
 import sys
@@ -68,7 +69,7 @@ def unpacked(parcel: np.ndarray) -> Iterator[tuple[UserFunction, int]]:
     with contextlib.ExitStack() as stack:
         for name, value in values.items():
             read, write = SETTINGS[name]
-            stack.callback(write, read())
+            stack.callback(_restore_path if name == "sys" else write, read())
             write(value)
         unpacked_code = pickler.loads(packed)  # which imports the modules that it needs
         stack.enter_context(module_data_placed(data))
@@ -92,8 +93,20 @@ def _set_jax_double(value: Any) -> None:
         sys.modules["jax"].config.update("jax_enable_x64", value)
 
 
-#: Settings of frameworks that decide what arithmetic an estimator is in: how each is read and set.
+def _set_path(value: list[str]) -> None:
+    # What is here already is found first: on another machine it is the place of other modules.
+    sys.path[:] = [*sys.path, *(each for each in value if each not in sys.path)]
+    importlib.invalidate_caches()
+
+
+def _restore_path(value: list[str]) -> None:
+    sys.path[:] = value
+
+
+#: Settings that decide what an estimator is, and its arithmetic: how each is read and set. Workers
+#: are kept from one check to the next, and modules may be in other places by then.
 SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[Any], object]]] = {
+    "sys": (lambda: list(sys.path), _set_path),
     "numpy": (np.geterr, lambda value: np.seterr(**value)),
     "torch": (_torch_type, _set_torch_type),
     "jax": (_jax_double, _set_jax_double),

@@ -407,7 +407,14 @@ def test_a_session_without_checks_imports_nothing():
     run = [sys.executable, "-c", textwrap.dedent(code)]
     names = subprocess.run(run, capture_output=True, text=True, check=True).stdout.split()
     ours = [name for name in names if name.partition(".")[0] not in sys.stdlib_module_names]
-    modules = ["checks", "checks.user", "checks.user.snippet", "extras", "pytest_plugin"]
+    modules = [
+        "checks",
+        "checks.user",
+        "checks.user.code_name",
+        "checks.user.snippet",
+        "extras",
+        "pytest_plugin",
+    ]
     modules += ["recorded_checks", "session_summary"]
     assert ours == ["gradproof", *(f"gradproof.{name}" for name in modules)]
 

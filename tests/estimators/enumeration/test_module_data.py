@@ -12,6 +12,7 @@ from gradproof.estimators.enumeration.module_data import (
     module_data,
     module_data_placed,
 )
+from gradproof.estimators.workers import share_out
 
 SOURCE = """
 import numpy as np
@@ -50,7 +51,8 @@ def estimate(logits, kind):
 
 @pytest.fixture
 def module(tmp_path, monkeypatch):
-    """One of the user's, that can be imported."""
+    """One of the user's, that can be imported, also by workers that were there before."""
+    assert sorted(share_out(2, abs, [(1,), (2,)])) == [1, 2]
     (tmp_path / "users_rewards.py").write_text(SOURCE)
     monkeypatch.syspath_prepend(str(tmp_path))
     import users_rewards
