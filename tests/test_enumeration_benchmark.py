@@ -98,7 +98,8 @@ def test_a_run_writes_the_record_and_the_figure(enumeration, peers, monkeypatch,
         sampled = way.name.startswith("Monte Carlo")
         assert way.error[0] < (1.0 if sampled else 1e-12), way.name  # some hundred roundings
     assert ">gradproof, blocks</text>" in figure.read_text(encoding="utf-8")
-    assert all(line in capsys.readouterr().out for line in cost.left_out)
+    printed = capsys.readouterr().out
+    assert all(line in printed for line in cost.left_out)
 
 
 def test_the_exact_gradient_is_that_of_differences(peers):

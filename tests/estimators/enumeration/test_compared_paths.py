@@ -16,7 +16,8 @@ def block_of(numbers, weights=None):
     """A block of these paths."""
     count = len(numbers)
     weights = np.full(count, 1.0 / count) if weights is None else weights
-    return Block(numbers, weights, {}, np.finfo(float).eps)
+    widths = tuple(int(column.max()) + 1 for column in numbers.T)
+    return Block(numbers, widths, weights, {}, np.finfo(float).eps)
 
 
 def test_each_outcome_of_each_draw_is_in_a_path_that_is_compared():
