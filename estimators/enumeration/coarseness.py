@@ -11,6 +11,12 @@ from .monotone import NORMAL, Chain, Shift, Sum, forward
 #: Half of all numbers lie between these; and in how few steps of rounding they would be too coarse.
 QUARTILES, FEW_STEPS = (0.25, 0.75), 1000.0
 
+#: Numbers with a larger step from 1 to the next are not in double precision.
+COARSE = 1e-10
+
+#: Intervals that are narrower, in roundings, are not looked into; what is left out at their ends.
+NARROW, TAIL = 64.0, 1e-13
+
 
 def is_too_rare(chain: Chain, bounds: np.ndarray, edges: np.ndarray, above: np.ndarray) -> bool:
     """Whether rounding puts an edge at 0 or 1, where some normal numbers lie beyond it.
@@ -45,3 +51,57 @@ def are_absorbed(chain: Chain, precision: float) -> np.ndarray:
             absorbed = absorbed | are_absorbed(link.one, precision)
             absorbed = absorbed | are_absorbed(link.other, precision)
     return np.asarray(absorbed)
+
+
+def _is_below(
+    chain: Chain, u: np.ndarray, bounds: np.ndarray, precision: tuple[float, float], *, strict: bool
+) -> np.ndarray:
+    """Whether a chain of known numbers is below some bounds, in single precision if need be."""
+    values, limits = forward(chain, u), np.asarray(bounds, np.float64)
+    if precision[0] > COARSE:
+        values = np.asarray(np.asarray(values, np.float32), np.float64)
+    if precision[1] > COARSE:
+        limits = np.asarray(np.asarray(limits, np.float32), np.float64)
+    return np.asarray(values < limits if strict else values <= limits)
+
+
+def is_confirmed(
+    chain: Chain,
+    bounds: np.ndarray,
+    ends: tuple[np.ndarray, np.ndarray, np.ndarray],
+    above: np.ndarray,
+    precision: tuple[float, float],
+    *,
+    strict: bool,
+) -> bool:
+    """Whether numbers on either side of an edge are on that side of a bound, when it is tried.
+
+    They are not where rounding makes them equal to it: a sigmoid that comes to 1, or the hyperbolic
+    tangent of a clipped number, and that of where it is clipped.
+
+    Args:
+        ends: what these lie between, and the edge in the middle.
+        above: whether they are below the bound above the edge, and not below the edge.
+        precision: of the numbers, and of what they are compared in, as the step from 1 to the
+            next.
+        strict: whether below is asked for, or at most.
+    """
+    if not chain:
+        return True
+    low, edge, high = ends
+    few = NARROW * precision[0]
+    tail = max(TAIL, few)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for start, end, side in ((low, edge, True), (edge, high, False)):
+            wide, middle = end - start > few * end, 0.5 * (start + end)
+            for u, tried in (
+                (middle, wide),
+                # Next to an edge between 0 and 1 rounding may be on either side.
+                (np.minimum(tail, middle), wide & (start == 0.0)),
+                (np.maximum(1.0 - tail, middle), wide & (end == 1.0)),
+            ):
+                some = np.where(tried, u, 0.5)
+                found = _is_below(chain, some, bounds, precision, strict=strict)
+                if (tried & (found != (above != side))).any():
+                    return False
+    return True

@@ -21,7 +21,7 @@ from typing import NoReturn
 
 import numpy as np
 
-from .coarseness import are_absorbed, is_too_rare
+from .coarseness import are_absorbed, is_confirmed, is_too_rare
 from .monotone import (
     BELOW_ONE,
     Chain,
@@ -167,7 +167,7 @@ class LazyNumbers:
         return self.places.shape
 
     def refuse(self, how: str) -> NoReturn:
-        """See :meth:`DrawnNumbers.refuse`."""
+        """See :class:`DrawnNumbers`."""
         self.drawn.refuse(self.places, how)
 
     def then(self, *steps: object) -> LazyNumbers:
@@ -195,7 +195,7 @@ class LazyNumbers:
 
     @property
     def are_positive(self) -> bool:
-        """Whether all are above zero, but for what has no probability to speak of."""
+        """Whether all are above zero."""
         return self.lie_between(0.0, np.inf)
 
     def lie_between(self, start: float, end: float) -> bool:
@@ -218,19 +218,21 @@ class LazyNumbers:
             precision: of these, as the step from 1 to the next number.
         """
         edges, above = back(self.chain, bounds, strict)
-        edges, above = np.broadcast_to(edges, self.shape), np.broadcast_to(above, self.shape)
+        edges, above = (np.broadcast_to(each, self.shape) for each in (edges, above))
         if is_too_rare(self.chain, bounds, edges, above):
             self.refuse("it is compared with a number that it hardly ever comes to")
-        found = np.zeros(self.places.size, bool)
-        flat, places = edges.reshape(-1), self.places.reshape(-1)
         step = max(precision, self.drawn.precision(self.places))
         low, high = self.drawn.between(self.places)
-        if (are_absorbed(self.chain, step) & (edges > low) & (edges < high)).any():
+        if (are_absorbed(self.chain, step) & ~((edges <= low) | (edges >= high))).any():
             self.refuse("it is added to so large a number that rounding leaves little of it")
+        ends = (low, np.clip(edges, low, high), high)
+        if not is_confirmed(self.chain, bounds, ends, above, (step, precision), strict=strict):
+            self.refuse("rounding decides whether it is below a bound")
+        found, flat = np.zeros(self.places.size, bool), edges.reshape(-1)
         # From the largest on: what is decided there leaves less to be decided below.
         for at in np.argsort(-flat, kind="stable"):
             if not np.isnan(flat[at]):
-                number = self.drawn.number(int(places[at]))
+                number = self.drawn.number(int(self.places.reshape(-1)[at]))
                 found[at] = number.decide(float(flat[at]), step) != above.reshape(-1)[at]
         return found.reshape(self.shape)
 

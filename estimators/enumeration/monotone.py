@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-from scipy.special import ndtr, ndtri
+from scipy.special import expit, ndtr, ndtri
 
 #: The largest number below one, and how far logits go before they come to it, or to zero.
 BELOW_ONE, LARGEST_LOGIT, SMALLEST_LOGIT = float(np.nextafter(1.0, 0.0)), 36.0, -700.0
@@ -206,7 +206,7 @@ FUNCTIONS: dict[str, _Function] = {
     "log1p": _Function(np.log1p, np.expm1, start=-1.0),
     "expm1": _Function(np.expm1, np.log1p, low=-1.0),
     "sqrt": _Function(np.sqrt, np.square, low=0.0, start=0.0),
-    "sigmoid": _Function(_expit, lambda c: np.log(c) - np.log1p(-c), low=0.0, high=1.0),
+    "sigmoid": _Function(expit, lambda c: np.log(c) - np.log1p(-c), low=0.0, high=1.0),
     "logit": _Function(lambda x: np.log(x) - np.log1p(-x), _expit, start=0.0, end=1.0),
     "logsigmoid": _Function(
         lambda x: -np.logaddexp(0.0, -x), lambda c: c - np.log(-np.expm1(c)), high=0.0

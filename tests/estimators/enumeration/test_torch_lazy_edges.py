@@ -51,6 +51,7 @@ OF_ONE = {
     "square root of zero": lambda u: bool((u - 0.5).clamp(min=0.0).sqrt() <= 0.0),
     "square root above zero": lambda u: bool((u - 0.5).clamp(min=0.0).sqrt() > 0.0),
     "one over zero": lambda u: bool((u - 0.25).clamp(min=0.0).reciprocal() < torch.inf),
+    "hard concrete": lambda u: bool((1.2 * torch.sigmoid(u.logit() + 0.3) - 0.1).clamp(0, 1) >= 1),
     "logarithm of zero": lambda u: bool((u - 0.25).clamp(min=0.0).log() <= -torch.inf),
     "sum of clipped ones, at most": lambda u: bool(u.clamp(max=0.5) + u.clamp(max=0.5) <= 1.0),
     "sum of clipped ones, less": lambda u: bool(u.clamp(max=0.5) + u.clamp(max=0.5) < 1.0),
@@ -96,12 +97,22 @@ REFUSED = {
     "ndtri where it is not defined": lambda u: torch.special.ndtri(2.0 * u - 0.3) < 0.0,
     "nan is added": lambda u: u + torch.nan > 0.5,
     "nan is subtracted": lambda u: u - torch.tensor(torch.nan) > 0.5,
+    "infinity, and infinity is added": lambda u: u + torch.inf <= torch.inf,
     "clamp to nan": lambda u: u.clamp(min=torch.nan) < 0.4,
     "added no times": lambda u: torch.add(torch.ones(2), u, alpha=0.0) < 1.5,
     "to bool": lambda u: u.to(torch.bool),
     "to complex": lambda u: u.to(torch.complex64),
     "the bits": lambda u: u.view(torch.int64) < 3,
     "floor in place": lambda u: u.floor_() < 1.0,
+    "a clipped number's tanh, and that of the clip": lambda u: (
+        torch.tanh((2.0 * u).clamp(min=1.0)) <= np.tanh(1.0)
+    ),
+    "the same of single precision": lambda u: (
+        torch.tanh((2.0 * u.float()).clamp(max=1.0)) < torch.tanh(torch.tensor(1.0))
+    ),
+    "a product that rounding leaves below": lambda u: u.clamp(max=0.3) * 3.0 >= 0.9,
+    "a sigmoid that comes to 1": lambda u: torch.sigmoid(80.0 * u) < 1.0,
+    "a floor of it": lambda u: torch.sigmoid(80.0 * u).floor() < 1.0,
     "too large a number": lambda u: u.float() + 1e8 < 1e8 + 0.5,
     "too large a number that is subtracted again": lambda u: (u.float() + 1e8) - 1e8 < 0.5,
 }
