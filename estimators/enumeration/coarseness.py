@@ -17,6 +17,9 @@ COARSE = 1e-10
 #: Intervals that are narrower, in roundings, are not looked into; what is left out at their ends.
 NARROW, TAIL = 64.0, 1e-13
 
+#: What two libraries may differ by, as a share of a number: four roundings.
+NEAR = 4.0 * float(np.finfo(np.float64).eps)
+
 
 def is_too_rare(chain: Chain, bounds: np.ndarray, edges: np.ndarray, above: np.ndarray) -> bool:
     """Whether rounding puts an edge at 0 or 1, where some normal numbers lie beyond it.
@@ -56,13 +59,19 @@ def are_absorbed(chain: Chain, precision: float) -> np.ndarray:
 def _is_below(
     chain: Chain, u: np.ndarray, bounds: np.ndarray, precision: tuple[float, float], *, strict: bool
 ) -> np.ndarray:
-    """Whether a chain of known numbers is below some bounds, in single precision if need be."""
+    """Whether a chain of known numbers is below some bounds, in single precision if need be.
+
+    1 or 0; -1 where they are so near that it depends on who computes the chain, NumPy or a
+    framework.
+    """
     values, limits = forward(chain, u), np.asarray(bounds, np.float64)
     if precision[0] > COARSE:
         values = np.asarray(np.asarray(values, np.float32), np.float64)
     if precision[1] > COARSE:
         limits = np.asarray(np.asarray(limits, np.float32), np.float64)
-    return np.asarray(values < limits if strict else values <= limits)
+    is_near = (values != limits) & (np.abs(values - limits) <= NEAR * np.abs(limits))
+    is_near &= np.isfinite(limits)
+    return np.where(is_near, -1, values < limits if strict else values <= limits)
 
 
 def is_confirmed(

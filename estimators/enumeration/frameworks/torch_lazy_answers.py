@@ -33,10 +33,10 @@ PLACING = frozenset((
 ))  # fmt: skip
 
 #: Functions that leave a tensor as it is.
-SAME = frozenset(("detach_", "requires_grad_", "cpu", "cuda"))
+SAME = frozenset(("detach_", "requires_grad_"))
 
 #: Functions that make another type of it.
-CONVERTING = ("to", "type_as", "double", "float", "half", "bfloat16", "type")
+CONVERTING = ("to", "type_as", "double", "float", "half", "bfloat16", "type", "cpu", "cuda")
 
 
 def answer(

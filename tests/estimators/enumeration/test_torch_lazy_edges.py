@@ -110,6 +110,9 @@ REFUSED = {
     "the same of single precision": lambda u: (
         torch.tanh((2.0 * u.float()).clamp(max=1.0)) < torch.tanh(torch.tensor(1.0))
     ),
+    "a function that NumPy rounds in another way": lambda u: (
+        torch.tanh((2.0 * u).clamp(min=1.0)) <= torch.tanh(torch.tensor(1.0).double()) * (1 - 2e-16)
+    ),
     "a product that rounding leaves below": lambda u: u.clamp(max=0.3) * 3.0 >= 0.9,
     "a sigmoid that comes to 1": lambda u: torch.sigmoid(80.0 * u) < 1.0,
     "a floor of it": lambda u: torch.sigmoid(80.0 * u).floor() < 1.0,
