@@ -35,6 +35,18 @@ def is_too_rare(chain: Chain, bounds: np.ndarray, edges: np.ndarray, above: np.n
     return bool((at_end & np.where(are_below, values > bounds, values < bounds)).any())
 
 
+def is_too_coarse(low: Any, edges: Any, high: Any, precision: float) -> bool:
+    """Whether few numbers of single precision lie on one side of an edge.
+
+    A generator gives multiples of half a step: ``torch.rand(()) < 1e-9`` is true as often as it
+    gives 0, sixty times as often as it should be. Of a hundred multiples, one is one in a hundred.
+    """
+    if precision <= COARSE:
+        return False
+    inside, apart = (edges > low) & (edges < high), 100.0 * 0.5 * precision
+    return bool((inside & ((edges - low < apart) | (high - edges < apart))).any())
+
+
 def are_absorbed(chain: Chain, precision: float) -> np.ndarray:
     """Whether numbers are added to one so large that rounding leaves few of them apart.
 

@@ -21,7 +21,7 @@ from typing import NoReturn
 
 import numpy as np
 
-from .coarseness import are_absorbed, is_confirmed, is_too_rare
+from .coarseness import are_absorbed, is_confirmed, is_too_coarse, is_too_rare
 from .monotone import (
     BELOW_ONE,
     Chain,
@@ -219,10 +219,10 @@ class LazyNumbers:
         """
         edges, above = back(self.chain, bounds, strict)
         edges, above = (np.broadcast_to(each, self.shape) for each in (edges, above))
-        if is_too_rare(self.chain, bounds, edges, above):
+        own, (low, high) = self.drawn.precision(self.places), self.drawn.between(self.places)
+        step = max(precision, own)
+        if is_too_rare(self.chain, bounds, edges, above) or is_too_coarse(low, edges, high, own):
             self.refuse("it is compared with a number that it hardly ever comes to")
-        step = max(precision, self.drawn.precision(self.places))
-        low, high = self.drawn.between(self.places)
         if (are_absorbed(self.chain, step) & ~((edges <= low) | (edges >= high))).any():
             self.refuse("it is added to so large a number that rounding leaves little of it")
         ends = (low, np.clip(edges, low, high), high)

@@ -116,6 +116,8 @@ REFUSED = {
     "a product that rounding leaves below": lambda u: u.clamp(max=0.3) * 3.0 >= 0.9,
     "a sigmoid that comes to 1": lambda u: torch.sigmoid(80.0 * u) < 1.0,
     "a floor of it": lambda u: torch.sigmoid(80.0 * u).floor() < 1.0,
+    "rarer than single precision has it": lambda u: torch.rand(2) < 1e-9,
+    "more often than it has it": lambda u: torch.rand(2) < 1.0 - 1e-6,
     "too large a number": lambda u: u.float() + 1e8 < 1e8 + 0.5,
     "too large a number that is subtracted again": lambda u: (u.float() + 1e8) - 1e8 < 0.5,
 }
