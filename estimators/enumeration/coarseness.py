@@ -40,11 +40,12 @@ def is_too_coarse(low: Any, edges: Any, high: Any, precision: float) -> bool:
 
     A generator gives multiples of half a step: ``torch.rand(()) < 1e-9`` is true as often as it
     gives 0, sixty times as often as it should be. Of a hundred multiples, one is one in a hundred.
+    Rounding down, and the like, goes on beyond earlier edges; how rare it is there is not asked.
     """
     if precision <= COARSE:
         return False
-    inside, apart = (edges > low) & (edges < high), 100.0 * 0.5 * precision
-    return bool((inside & ((edges - low < apart) | (high - edges < apart))).any())
+    inside, apart = (edges > 0.0) & (edges < 1.0) & (low == 0.0) & (high == 1.0), 50.0 * precision
+    return bool((inside & ((edges < apart) | (1.0 - edges < apart))).any())
 
 
 def are_absorbed(chain: Chain, precision: float) -> np.ndarray:

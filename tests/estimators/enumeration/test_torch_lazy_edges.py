@@ -130,6 +130,12 @@ def test_no_law_is_made_up(name):
         law(lambda: bool(REFUSED[name](rand(2)).all()))
 
 
+def test_geometric_numbers_of_single_precision():
+    """However rare the largest of them are."""
+    found = law(lambda: int(torch.distributions.Geometric(0.5).sample()))
+    assert found[0] == pytest.approx(0.5, abs=1e-6)  # its steps of rounding
+
+
 def test_large_numbers_that_decide_alone():
     """A bound that no number comes to, as of what is masked."""
     assert law(lambda: bool(torch.rand(()) - 1e9 < 0.0)) == {True: 1.0}
