@@ -568,6 +568,7 @@ def _refuse_surrogate(value: Any) -> None:
         why = f"a tensor of shape {tuple(shape)}, and a surrogate is one number: return its mean "
         why += "or sum"
     elif shape is not None or isinstance(value, int | float):
+        array_of(value)  # a number that is not decided is refused by what drew it
         why = "a number that has no graph to be differentiated: is it detached?"
     else:
         why = f"{value!r:.60}, and a surrogate is a tensor of one number that has a graph"

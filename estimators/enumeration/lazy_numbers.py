@@ -21,6 +21,7 @@ from typing import NoReturn
 
 import numpy as np
 
+from .coarseness import are_absorbed, is_confirmed, is_too_coarse, is_too_rare
 from .monotone import (
     BELOW_ONE,
     Chain,
@@ -30,7 +31,6 @@ from .monotone import (
     falls,
     forward,
     is_same_chain,
-    is_too_rare,
     join_chains,
     take,
     without_clips,
@@ -100,7 +100,9 @@ class DrawnNumbers:
         return self._draws[bisect.bisect(self._begins, int(places.reshape(-1)[0])) - 1][0]
 
     def precision(self, places: np.ndarray) -> float:
-        """The coarsest of some."""
+        """The coarsest of some; 0 of none."""
+        if not places.size:
+            return 0.0
         ends = [bisect.bisect(self._begins, int(at(places))) - 1 for at in (np.min, np.max)]
         return max(precision for _, precision in self._draws[ends[0] : ends[1] + 1])
 
@@ -123,10 +125,19 @@ class DrawnNumbers:
             UnsupportedDraw: for one that was compared with others.
         """
         at = np.array([place])
+        self.check_under_way(at)
         if place in self.spent:
             self.refuse(at, "it is compared again after it was compared with others")
         ends = self._ends.setdefault(place, np.zeros(2))
         return UniformNumber(self.run, self.what(at), ends, offset, span)
+
+    def check_under_way(self, places: np.ndarray) -> None:
+        """Raises: UnsupportedDraw for numbers that are kept from a run that has ended."""
+        if self.run.over:
+            raise UnsupportedDraw(
+                f"{self.what(places)}() was drawn in one run and is compared after it has ended: "
+                "its outcomes are not those of a draw there; draw it anew in each run"
+            )
 
     def between(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The ends of some, below and above."""
@@ -156,7 +167,7 @@ class LazyNumbers:
         return self.places.shape
 
     def refuse(self, how: str) -> NoReturn:
-        """See :meth:`DrawnNumbers.refuse`."""
+        """See :class:`DrawnNumbers`."""
         self.drawn.refuse(self.places, how)
 
     def then(self, *steps: object) -> LazyNumbers:
@@ -184,8 +195,13 @@ class LazyNumbers:
 
     @property
     def are_positive(self) -> bool:
-        """Whether all are above zero, but for what has no probability to speak of."""
-        return bool((self._at(UNLIKELY)[0] >= 0.0).all())
+        """Whether all are above zero."""
+        return self.lie_between(0.0, np.inf)
+
+    def lie_between(self, start: float, end: float) -> bool:
+        """Whether all do, but for what has no probability to speak of."""
+        low, high = self._at(UNLIKELY)
+        return bool(((low >= start) & (high <= end)).all())
 
     def _at(self, share: float) -> tuple[np.ndarray, np.ndarray]:
         """What they lie between but for this share at either end."""
@@ -202,23 +218,32 @@ class LazyNumbers:
             precision: of these, as the step from 1 to the next number.
         """
         edges, above = back(self.chain, bounds, strict)
-        edges, above = np.broadcast_to(edges, self.shape), np.broadcast_to(above, self.shape)
-        if is_too_rare(self.chain, bounds, edges, above):
+        edges, above = (np.broadcast_to(each, self.shape) for each in (edges, above))
+        own, (low, high) = self.drawn.precision(self.places), self.drawn.between(self.places)
+        step = max(precision, own)
+        if is_too_rare(self.chain, bounds, edges, above) or is_too_coarse(low, edges, high, own):
             self.refuse("it is compared with a number that it hardly ever comes to")
-        found = np.zeros(self.places.size, bool)
-        flat, places = edges.reshape(-1), self.places.reshape(-1)
-        step = max(precision, self.drawn.precision(self.places))
+        if (are_absorbed(self.chain, step) & ~((edges <= low) | (edges >= high))).any():
+            self.refuse("it is added to so large a number that rounding leaves little of it")
+        ends = (low, np.clip(edges, low, high), high)
+        if not is_confirmed(self.chain, bounds, ends, above, (step, precision), strict=strict):
+            self.refuse("rounding decides whether it is below a bound")
+        found, flat = np.zeros(self.places.size, bool), edges.reshape(-1)
         # From the largest on: what is decided there leaves less to be decided below.
         for at in np.argsort(-flat, kind="stable"):
             if not np.isnan(flat[at]):
-                number = self.drawn.number(int(places[at]))
+                number = self.drawn.number(int(self.places.reshape(-1)[at]))
                 found[at] = number.decide(float(flat[at]), step) != above.reshape(-1)[at]
         return found.reshape(self.shape)
 
-    def cell(self, edges: np.ndarray, precision: float) -> int:
-        """Of one number, how many of some increasing bounds lie below it."""
-        for place, edge in enumerate(edges.tolist()):
-            if self.below(np.full(self.shape, edge), precision, strict=True).all():
+    def cell(self, edges: Sequence[float], precision: float, *, strict: bool = True) -> int:
+        """Of one number, how many of some increasing bounds it is not below.
+
+        Args:
+            strict: whether one that it is equal to counts.
+        """
+        for place, edge in enumerate(edges):
+            if self.below(np.full(self.shape, float(edge)), precision, strict=strict).all():
                 return place
         return len(edges)
 
@@ -229,6 +254,7 @@ class LazyNumbers:
             UnsupportedDraw: if some were compared before, or their laws are too different.
         """
         places = tuple(self.places.tolist())
+        self.drawn.check_under_way(self.places)
         known = self.drawn.decided.get(places)
         if known is not None and is_same_chain(known[0], self.chain) and len(known[1]) >= count:
             return known[1][:count]

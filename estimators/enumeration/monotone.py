@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-from scipy.special import ndtr, ndtri
+from scipy.special import expit, ndtr, ndtri
 
 #: The largest number below one, and how far logits go before they come to it, or to zero.
 BELOW_ONE, LARGEST_LOGIT, SMALLEST_LOGIT = float(np.nextafter(1.0, 0.0)), 36.0, -700.0
@@ -100,7 +100,8 @@ class Clip(NamedTuple):
         """See the protocol."""
         none = np.where(strict, c <= self.low, c < self.low)
         every = np.where(strict, c > self.high, c >= self.high)
-        return np.where(none, -np.inf, np.where(every, np.inf, c))
+        # In this order: where the lower bound is above the upper one, all come to the upper one.
+        return np.where(every, np.inf, np.where(none, -np.inf, c))
 
     @property
     def falls(self) -> Any:
@@ -123,13 +124,11 @@ class Known(NamedTuple):
 
     def back(self, c: np.ndarray, strict: np.ndarray) -> np.ndarray:
         """See the protocol."""
-        low, high, back = FUNCTIONS[self.name].low, FUNCTIONS[self.name].high, self._inverse
-        inside = (c > low) & (c < high)
-        found = back(np.where(inside, c, 0.5))
-        return np.where(inside, found, np.where(np.isnan(c), np.nan, self._beyond(c <= low)))
-
-    def _inverse(self, c: np.ndarray) -> np.ndarray:
-        return np.asarray(FUNCTIONS[self.name].back(c))
+        low, high, inverse = (getattr(FUNCTIONS[self.name], at) for at in ("low", "high", "back"))
+        # With its ends: numbers that are clipped may come to them, as the square root to 0.
+        inside = (c >= low) & (c <= high)
+        found = np.asarray(inverse(np.where(inside, c, 0.5)))
+        return np.where(inside, found, np.where(np.isnan(c), np.nan, self._beyond(c < low)))
 
     def _beyond(self, below: np.ndarray) -> np.ndarray:
         """Where a function that falls comes to less than all its values: above all x."""
@@ -162,7 +161,8 @@ class Sum(NamedTuple):
         with np.errstate(all="ignore"):
             for _ in range(HALVINGS):
                 middle = 0.5 * (low + high)
-                is_left = (self.forward(_expit(middle)) < c) != self.falls
+                values = self.forward(_expit(middle))
+                is_left = np.where(strict, values < c, values <= c) != self.falls
                 low, high = np.where(is_left, middle, low), np.where(is_left, high, middle)
         found = np.where(
             high == LARGEST_LOGIT, 1.0, np.where(low == SMALLEST_LOGIT, 0.0, _expit(low))
@@ -184,13 +184,15 @@ Chain = tuple[Link, ...]
 
 
 class _Function(NamedTuple):
-    """A function, its inverse, and what its values lie between."""
+    """A function, its inverse, what its values lie between, and what it is defined between."""
 
     forward: Callable[[Any], Any]
     back: Callable[[Any], Any]
     low: float = -np.inf
     high: float = np.inf
     falls: bool = False
+    start: float = -np.inf
+    end: float = np.inf
 
 
 def _expit(x: Any) -> np.ndarray:
@@ -200,19 +202,19 @@ def _expit(x: Any) -> np.ndarray:
 
 FUNCTIONS: dict[str, _Function] = {
     "exp": _Function(np.exp, np.log, low=0.0),
-    "log": _Function(np.log, np.exp),
-    "log1p": _Function(np.log1p, np.expm1),
+    "log": _Function(np.log, np.exp, start=0.0),
+    "log1p": _Function(np.log1p, np.expm1, start=-1.0),
     "expm1": _Function(np.expm1, np.log1p, low=-1.0),
-    "sqrt": _Function(np.sqrt, np.square, low=0.0),
-    "sigmoid": _Function(_expit, lambda c: np.log(c) - np.log1p(-c), low=0.0, high=1.0),
-    "logit": _Function(lambda x: np.log(x) - np.log1p(-x), _expit),
+    "sqrt": _Function(np.sqrt, np.square, low=0.0, start=0.0),
+    "sigmoid": _Function(expit, lambda c: np.log(c) - np.log1p(-c), low=0.0, high=1.0),
+    "logit": _Function(lambda x: np.log(x) - np.log1p(-x), _expit, start=0.0, end=1.0),
     "logsigmoid": _Function(
         lambda x: -np.logaddexp(0.0, -x), lambda c: c - np.log(-np.expm1(c)), high=0.0
     ),
     "tanh": _Function(np.tanh, np.arctanh, low=-1.0, high=1.0),
-    # Of numbers above zero, which whoever uses it sees to.
-    "reciprocal": _Function(np.reciprocal, np.reciprocal, low=0.0, falls=True),
-    "ndtri": _Function(ndtri, ndtr),
+    # It falls among numbers above zero, and again among those below.
+    "reciprocal": _Function(np.reciprocal, np.reciprocal, low=0.0, falls=True, start=0.0),
+    "ndtri": _Function(ndtri, ndtr, start=0.0, end=1.0),
     "normal quantile": _Function(ndtri, ndtr),  # of a draw, whose tails count
 }
 
@@ -243,20 +245,6 @@ def back(chain: Chain, bounds: Any, strict: Any) -> tuple[np.ndarray, np.ndarray
             edges = step.back(edges, above != strict)
             above = above != step.falls
     return edges, np.broadcast_to(above, np.shape(edges))
-
-
-def is_too_rare(chain: Chain, bounds: np.ndarray, edges: np.ndarray, above: np.ndarray) -> bool:
-    """Whether rounding puts an edge at 0 or 1, where some normal numbers lie beyond it.
-
-    Of uniform numbers there are none: those that a generator gives are a rounding away from 1.
-    """
-    at_end = (edges == 0.0) | (edges == 1.0)
-    if not at_end.any() or chain[:1] != (NORMAL,):
-        return False
-    values = forward(chain, np.where(edges == 1.0, 1.0, 0.0))
-    # Next to 1 all numbers lie below the edge, next to 0 above it.
-    are_below = (edges == 1.0) != above
-    return bool((at_end & np.where(are_below, values > bounds, values < bounds)).any())
 
 
 def falls(chain: Chain) -> Any:

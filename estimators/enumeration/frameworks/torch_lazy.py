@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -58,7 +59,10 @@ def become_lazy(
     Raises:
         UnsupportedDraw: if another may have the same memory, and would have been written to.
     """
+    if torch._C._functorch.is_functorch_wrapped_tensor(tensor):
+        numbers.refuse(f"{what} writes them to a tensor within torch.func; draw by torch.rand_like")
     alone = type(tensor) is torch.Tensor and not tensor.requires_grad and not tensor._is_view()
+    alone = alone and not weakref.getweakrefcount(tensor)
     if alone:
         storage = tensor.untyped_storage()
         alone = storage.resizable() and torch._C._storage_Use_Count(storage._cdata) <= ALONE
@@ -67,7 +71,18 @@ def become_lazy(
         numbers.refuse(f"{what} writes them to a tensor whose memory others have, too")
     other = lazy_like(torch, numbers, tensor, answer)
     swap(tensor, other)
-    numbers.drawn.run.at_end.append(functools.partial(swap, tensor, other))
+    numbers.drawn.run.at_end.append(functools.partial(_swap_back, swap, tensor, other, what))
+
+
+def _swap_back(swap: Callable[..., None], tensor: Tensor, other: Tensor, what: str) -> None:
+    """A tensor is what it was.
+
+    Raises:
+        UnsupportedDraw: if someone has a weak reference, for whom PyTorch cannot do that.
+    """
+    if weakref.getweakrefcount(tensor):
+        tensor.lazy.refuse(f"{what} wrote them to a tensor that has weak references")
+    swap(tensor, other)
 
 
 @functools.cache
@@ -141,7 +156,8 @@ def _answer(torch: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
         return first.answer(torch, name, func, first, args, kwargs)
     written = args[0]
     found = first.answer(torch, name.removesuffix("_"), func, first, args, kwargs)
-    if found.dtype != written.dtype or found.shape != written.shape:
+    is_whole = not hasattr(found, "lazy")
+    if is_whole or found.dtype != written.dtype or found.shape != written.shape:
         first.lazy.refuse(f"by torch's {name}, which writes another type or shape")
     if written is not first:
         become_lazy(torch, written, found.lazy, first.answer, f"torch's {name}")

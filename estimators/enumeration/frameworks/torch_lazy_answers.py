@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from ..lazy_numbers import LazyNumbers, join
-from ..monotone import Clip, Factor, Known, Shift, Sum, falls, forward
+from ..monotone import FUNCTIONS, Clip, Factor, Known, Shift, Sum, clipped_at, falls, forward
 from .torch_lazy import lazy_like
 
 #: A tensor of PyTorch.
@@ -24,9 +24,6 @@ ELEMENTWISE = {
     "log_sigmoid": "logsigmoid", "special_ndtri": "ndtri", "reciprocal": "reciprocal",
 }  # fmt: skip
 
-#: Those that are known of numbers above zero alone.
-OF_POSITIVE = ("reciprocal", "log", "sqrt")
-
 #: Functions that put entries in other places, or repeat them; most share the memory.
 PLACING = frozenset((
     "reshape", "view", "flatten", "unflatten", "squeeze", "unsqueeze", "transpose", "t", "permute",
@@ -36,10 +33,10 @@ PLACING = frozenset((
 ))  # fmt: skip
 
 #: Functions that leave a tensor as it is.
-SAME = frozenset(("detach_", "requires_grad_", "cpu", "cuda"))
+SAME = frozenset(("detach_", "requires_grad_"))
 
 #: Functions that make another type of it.
-CONVERTING = ("to", "type_as", "double", "float", "half", "bfloat16", "type")
+CONVERTING = ("to", "type_as", "double", "float", "half", "bfloat16", "type", "cpu", "cuda")
 
 
 def answer(
@@ -123,6 +120,8 @@ class _Answers:
         like = getattr(self._like(), name)(*args[1:], **kwargs)
         if not isinstance(like, self._torch.Tensor):  # type() is asked for a name
             return like
+        if like.is_complex() or like.dtype is self._torch.bool:
+            self._refuse()
         if not like.is_floating_point():
             return self.truncated(like.dtype)
         self._first.is_shared = True  # where nothing is to be converted, it is the same tensor
@@ -133,7 +132,10 @@ class _Answers:
     def _place(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         order = self._torch.arange(self._numbers.places.size).reshape(self._numbers.shape)
         given = [order if each is self._first else each for each in args]
-        if any(hasattr(each, "lazy") for each in (*given, *kwargs.values())):
+        if any(
+            hasattr(each, "lazy") or isinstance(each, self._torch.dtype)  # it reads other numbers
+            for each in (*given, *kwargs.values())
+        ):
             self._refuse()
         found = self._new(self._numbers.rearrange(np.asarray(func(*given, **kwargs))))
         if self._called != "clone":
@@ -141,7 +143,7 @@ class _Answers:
         return found
 
     def _elementwise(self, name: str) -> Any:
-        if name in OF_POSITIVE and not self._numbers.are_positive:
+        if not self._numbers.lie_between(FUNCTIONS[name].start, FUNCTIONS[name].end):
             self._refuse()
         found = self._numbers.then(Known(name))
         if not np.isfinite(_inside(found)).all():
@@ -156,9 +158,8 @@ class _Answers:
             return self._sum(one, other, float(alpha))
         numbers, by, like = self._together(one if other is self._first else other)
         if other is self._first:
-            times = Factor(np.full(numbers.shape, float(alpha)))
-            return self._new(numbers.then(times, Shift(by)), like)
-        return self._new(numbers.then(Shift(by * float(alpha))), like)
+            return self._shift(numbers, float(alpha), by, like)
+        return self._shift(numbers, 1.0, by * float(alpha), like)
 
     def sub(self, one: Any, other: Any, *, alpha: Any = 1) -> Any:
         """One minus the other."""
@@ -166,17 +167,22 @@ class _Answers:
             return self._sum(one, other, -float(alpha))
         numbers, by, like = self._together(one if other is self._first else other)
         if other is self._first:
-            turned = numbers.then(Factor(np.full(numbers.shape, -float(alpha))), Shift(by))
-            return self._new(turned, like)
-        return self._new(numbers.then(Shift(-by * float(alpha))), like)
+            return self._shift(numbers, -float(alpha), by, like)
+        return self._shift(numbers, 1.0, -by * float(alpha), like)
 
     def rsub(self, one: Any, other: Any, *, alpha: Any = 1) -> Any:
         """The other minus one."""
         return self.sub(other, one, alpha=alpha)
 
+    def _shift(self, numbers: LazyNumbers, times: float, by: np.ndarray, like: Tensor) -> Any:
+        if times == 0.0 or not math.isfinite(times) or np.isnan(by).any():
+            self._refuse()
+        scaled = numbers if times == 1.0 else numbers.then(Factor(np.full(numbers.shape, times)))
+        return self._new(scaled.then(Shift(by)), like)
+
     def _sum(self, one: Any, other: Any, sign: float) -> Any:
         a, b = one.lazy, other.lazy
-        if not a.are_same(b):
+        if not a.are_same(b) or sign == 0.0 or not math.isfinite(sign):
             self._refuse()
         b = b.then(Factor(np.full(b.shape, sign)))
         if np.any(falls(a.chain) != falls(b.chain)):
@@ -214,9 +220,11 @@ class _Answers:
         """Not below a number, nor above another."""
         low = self._plain(-math.inf if min is None else min)
         high = self._plain(math.inf if max is None else max)
-        shape = self._numbers.shape
+        shape = np.broadcast_shapes(self._numbers.shape, low.shape, high.shape)
+        if np.isnan(low).any() or np.isnan(high).any():
+            self._refuse()
         step = Clip(np.broadcast_to(low, shape), np.broadcast_to(high, shape))
-        return self._new(self._numbers.then(step))
+        return self._new(self._numbers.spread(shape).then(step))
 
     def clamp_min(self, one: Any, min: Any) -> Any:
         """Not below a number."""
@@ -231,7 +239,7 @@ class _Answers:
     def _compare(self, one: Any, other: Any, *, strict: bool, turned: bool) -> Any:
         """Whether one is below another; ``turned``, whether it is above."""
         if hasattr(one, "lazy") and hasattr(other, "lazy"):
-            return self._compare_lazy(one.lazy, other.lazy, turned)
+            return self._compare_lazy(one.lazy, other.lazy, strict=strict, turned=turned)
         is_first = one is self._first
         numbers, bounds, like = self._together(other if is_first else one)
         precision = self._precision(like)
@@ -241,15 +249,21 @@ class _Answers:
         found = found if below else ~found & ~np.isnan(bounds)
         return self._torch.from_numpy(np.asarray(found)).to(self._first.device)
 
-    def _compare_lazy(self, one: LazyNumbers, other: LazyNumbers, turned: bool) -> Any:
+    def _compare_lazy(
+        self, one: LazyNumbers, other: LazyNumbers, *, strict: bool, turned: bool
+    ) -> Any:
         """The same of two that are not decided."""
         shape = np.broadcast_shapes(one.shape, other.shape)
         both = join([one.spread(shape), other.spread(shape)])
         count = math.prod(shape)
         pairs = np.stack([np.arange(count), np.arange(count) + count], axis=1)
+        # Of equal ones the first counts as the larger: so the one that is, if they are equal.
+        is_reversed = strict is turned and clipped_at(both.chain).size > 0
+        pairs = pairs[:, ::-1] if is_reversed else pairs
         precision = self._precision(self._first)
         larger = [both.rearrange(pair).order(1, precision)[0] for pair in pairs]
-        found = np.array(larger, np.int64).reshape(shape) == (0 if turned else 1)
+        asked = 0 if turned is not is_reversed else 1
+        found = np.array(larger, np.int64).reshape(shape) == asked
         return self._torch.from_numpy(np.asarray(found)).to(self._first.device)
 
     def stack(self, tensors: Sequence[Tensor], dim: int = 0) -> Any:
@@ -302,6 +316,7 @@ class _Answers:
         """How many increasing bounds lie below each number: one row of them, or a row each."""
         if value is not self._first:
             self._refuse()
+        strict = right or side == "right"
         bounds, numbers = self._plain(edges), self._numbers
         if not (np.diff(bounds) >= 0.0).all():
             self._refuse()
@@ -315,14 +330,14 @@ class _Answers:
             alone = numbers.rearrange(np.array(place))
             at = np.unravel_index(place, numbers.shape)
             own = bounds if rows is None else rows[at[:-1]]
-            found[place] = alone.cell(own, self._precision(edges))
+            found[place] = alone.cell(own.tolist(), self._precision(edges), strict=strict)
         return self._places(found.reshape(numbers.shape), self._torch.int32 if out_int32 else None)
 
     def bucketize(
         self, value: Any, edges: Any, *, out_int32: bool = False, right: bool = False
     ) -> Any:
         """The same, in the other order."""
-        return self.searchsorted(edges, value, out_int32=out_int32)
+        return self.searchsorted(edges, value, out_int32=out_int32, right=right)
 
     def floor(self, one: Any) -> Any:
         """The whole number below each."""
@@ -351,7 +366,7 @@ class _Answers:
         for place in range(found.size):
             at = np.unravel_index(place, found.shape)
             alone = numbers.rearrange(np.array(place))
-            edges = np.arange(found[at] + 1.0, np.ceil(high[at]))
+            edges = range(int(found[at]) + 1, math.floor(high[at]) + 1)
             found[at] += alone.cell(edges, 0.0)
         return found
 
@@ -373,7 +388,9 @@ class _Answers:
         for row in flat:
             some = numbers.rearrange(row)
             some = some if descending else some.then(Factor(np.full(some.shape, -1.0)))
-            found.append(some.order(count or len(row), self._precision(self._first)))
+            found.append(
+                some.order(len(row) if count is None else count, self._precision(self._first))
+            )
         return np.array(found, np.int64).reshape(*rows.shape[:-1], -1)
 
     def unbind(self, one: Any, dim: int = 0) -> Any:
@@ -452,6 +469,8 @@ class _Answers:
         self, one: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = True
     ) -> Any:
         """The first of an order, and where they are."""
+        if self._first.dim() and not 0 <= k <= self._first.shape[dim]:
+            raise RuntimeError(f"topk: k = {k}, expected at most {self._first.shape[dim]}")
         places = self._places(np.moveaxis(self._ordered(dim, k, largest), -1, dim))
         return self._torch.return_types.topk((self._new(self._gather(dim, places)), places))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -66,6 +67,8 @@ class LazyDraws:
         shape = torch.broadcast_shapes(*(each.shape for each in given)) if given else tuple(size)
         if given:
             made = {"dtype": given[0].dtype, "device": given[0].device}
+        if (torch.as_tensor(std) < 0.0).any():
+            raise RuntimeError(f"normal expects all elements of std >= 0.0, got std={std}")
         drawn = self._draw(run, "torch.normal", (NORMAL,), (shape,), generator, out, made)
         return drawn * std + mean
 
@@ -73,7 +76,12 @@ class LazyDraws:
         self, run: Run, tensor: Tensor, *ends: Any, generator: Any = None, **named: Any
     ) -> Any:
         """Uniform between two numbers, in place."""
-        low, high = (*ends, *(named[key] for key in ("from", "to") if key in named)) or (0.0, 1.0)
+        given = {**named, **dict(zip(("from", "to"), ends, strict=False))}
+        low, high = given.get("from", 0.0), given.get("to", 1.0)
+        if low > high:
+            raise RuntimeError(f"uniform_ expects from <= to, got from={low} > to={high}")
+        if low == high:
+            return tensor.fill_(low)
         chain: Any = (Factor(np.array(high - low)), Shift(np.array(low)))
         chain = () if (low, high) == (0.0, 1.0) else chain
         return self._in_place(run, "Tensor.uniform_", chain, tensor, generator)
@@ -82,6 +90,8 @@ class LazyDraws:
         self, run: Run, tensor: Tensor, lambd: float = 1.0, *, generator: Any = None
     ) -> Any:
         """Exponential, in place."""
+        if not 0.0 < lambd < math.inf:
+            raise RuntimeError(f"exponential_ expects a finite lambd > 0.0, got lambd={lambd}")
         # So that large numbers, which are rare, are those of a small uniform one.
         chain = (Known("log"), Factor(np.array(-1.0 / lambd)))
         return self._in_place(run, "Tensor.exponential_", chain, tensor, generator)
@@ -96,6 +106,10 @@ class LazyDraws:
         generator: Any = None,
     ) -> Any:
         """Normal, in place."""
+        if not std >= 0.0:
+            raise RuntimeError(f"normal_ expects std >= 0.0, got std={std}")
+        if std == 0.0:
+            return tensor.fill_(mean)
         chain = (NORMAL, Factor(np.array(std)), Shift(np.array(mean)))
         return self._in_place(run, "Tensor.normal_", chain, tensor, generator)
 
@@ -103,7 +117,12 @@ class LazyDraws:
         self, run: Run, what: str, chain: Any, size: Any, generator: Any, out: Any, made: Any
     ) -> Tensor:
         shape = made.pop("size", size)
-        shape = tuple(shape[0]) if len(shape) == 1 and not isinstance(shape[0], int) else shape
+        shape = (
+            shape
+            if any(hasattr(each, "__index__") for each in shape)
+            else sum(map(tuple, shape), ())
+        )
+        shape = tuple(operator.index(each) for each in shape)
         if out is not None:
             raise UnsupportedDraw(f"{what}(out=) draws into a tensor that was there; leave out=")
         kept = {key: made[key] for key in ("dtype", "device") if made.get(key) is not None}
@@ -134,6 +153,9 @@ class LazyDraws:
             raise UnsupportedDraw(f"{what} draws numbers whose use is not known")
         if not like.is_floating_point():
             raise UnsupportedDraw(f"{what}() draws numbers of {like.dtype}")
+        for each in chain:
+            if isinstance(each, Factor | Shift) and not np.isfinite(each.by).all():
+                raise UnsupportedDraw(f"{what}() draws by {each.by}, expected finite numbers")
         with getattr(self._torch._C, "_DisableFuncTorch", contextlib.nullcontext)():
             self._begin(run, generator, what)
         drawn, shape = DrawnNumbers.of(run), tuple(size)
