@@ -144,10 +144,9 @@ class Handling:
                 framework.start(run, watched)
             streams = run.memory["streams"] = Streams(self._last_streams, self.is_shared)
             try:
-                value = code()
+                with run.at_end:
+                    value = code()
             finally:
-                while run.at_end:
-                    run.at_end.pop()()
                 self.seeds.look(streams)
                 stray = streams.end()
                 self._last_streams = streams.unmoved_streams()

@@ -196,8 +196,7 @@ class _Function(NamedTuple):
 
 
 def _expit(x: Any) -> np.ndarray:
-    with np.errstate(over="ignore"):
-        return np.minimum(1.0 / (1.0 + np.exp(-np.asarray(x))), BELOW_ONE)
+    return np.minimum(expit(x), BELOW_ONE)
 
 
 FUNCTIONS: dict[str, _Function] = {

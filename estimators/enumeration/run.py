@@ -145,8 +145,8 @@ class Run:
         self._in_graph = 0
         #: What frameworks remember while the run is under way, by a name of theirs.
         self.memory: dict[str, Any] = {}
-        #: What is to be called when it ends, the last first.
-        self.at_end: list[Callable[[], object]] = []
+        #: What is to be called when it ends, the last first; all of it, whatever is raised.
+        self.at_end = contextlib.ExitStack()
         #: Whether it has ended; a thread that it started may go on.
         self.over = False
 

@@ -71,7 +71,7 @@ def become_lazy(
         numbers.refuse(f"{what} writes them to a tensor whose memory others have, too")
     other = lazy_like(torch, numbers, tensor, answer)
     swap(tensor, other)
-    numbers.drawn.run.at_end.append(functools.partial(_swap_back, swap, tensor, other, what))
+    numbers.drawn.run.at_end.callback(_swap_back, swap, tensor, other, what)
 
 
 def _swap_back(swap: Callable[..., None], tensor: Tensor, other: Tensor, what: str) -> None:

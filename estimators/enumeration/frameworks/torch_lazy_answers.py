@@ -11,7 +11,18 @@ from typing import Any, NoReturn
 import numpy as np
 
 from ..lazy_numbers import LazyNumbers, join
-from ..monotone import FUNCTIONS, Clip, Factor, Known, Shift, Sum, clipped_at, falls, forward
+from ..monotone import (
+    FUNCTIONS,
+    Clip,
+    Factor,
+    Known,
+    Shift,
+    Sum,
+    clipped_at,
+    falls,
+    forward,
+    with_all_affine,
+)
 from .torch_lazy import lazy_like
 
 #: A tensor of PyTorch.
@@ -402,17 +413,14 @@ class _Answers:
     def number(self, one: Any) -> Any:
         """One number of Python's, that is as undecided."""
         numbers = self._numbers
-        offset, span = 0.0, 1.0
-        for step in numbers.chain:
-            if isinstance(step, Shift):
-                offset += float(step.by.reshape(-1)[0])
-            elif isinstance(step, Factor):
-                offset, span = (part * float(step.by.reshape(-1)[0]) for part in (offset, span))
-            else:
-                self._refuse()
         if numbers.places.size != 1:
             self._refuse()
-        return numbers.drawn.number(int(numbers.places.reshape(-1)[0]), offset, span)
+        alone = numbers.rearrange(np.zeros(1, np.int64))
+        links: list[Any] = [*with_all_affine(alone.chain, 1)]
+        if len(links) > 2:  # there is more than one factor and one shift
+            self._refuse()
+        span, offset = (float(link.by[0]) for link in links)
+        return numbers.drawn.number(int(alone.places[0]), offset, span)
 
     def whole(self, one: Any) -> int:
         """A whole number of Python's."""

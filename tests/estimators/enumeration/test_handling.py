@@ -178,3 +178,20 @@ def test_code_that_is_not_reproducible_is_an_error():
     code = lambda: RNG.integers(next(sizes))  # noqa: E731
     with pytest.raises(NotReproducible, match="draw 1 was"), Handling(code) as handling:
         list(paths(code, handling.perform))
+
+
+def test_all_that_is_to_be_done_at_the_end_of_a_run_is_done():
+    """Whatever one of it raises; and the frameworks have left the run."""
+    done, run = [], Run()
+
+    def code():
+        run.at_end.callback(done.append, "first")
+        run.at_end.callback(int, "not a number")
+        run.at_end.callback(done.append, "last")
+
+    with Handling(code) as handling:
+        with pytest.raises(ValueError, match="not a number"):
+            handling.perform(code, run)
+        assert done == ["last", "first"]
+        assert run.over
+        assert handling.perform(coin, Run()) == 0  # as ever
