@@ -17,11 +17,12 @@ import bisect
 import itertools
 import math
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
-from .coarseness import are_absorbed, is_confirmed, is_too_coarse, is_too_rare
+from .cells import check_under_way, decide, note_order, refuse
+from .coarseness import COARSE, are_absorbed, is_confirmed, is_too_coarse, is_too_rare
 from .monotone import (
     BELOW_ONE,
     Chain,
@@ -35,9 +36,8 @@ from .monotone import (
     take,
     without_clips,
 )
-from .outcomes import weighted_table
-from .run import Run, UnsupportedDraw
-from .uniforms import UniformNumber
+from .outcomes import EPS, weighted_table
+from .run import Run
 
 #: Logarithms of exponential numbers at which laws are compared.
 WHERE = (-2.1, -1.0, -0.2, 0.3, 1.1)
@@ -59,6 +59,14 @@ POINTS = (40, 80, 160, 320)
 ALLOWED = 1e-13
 
 
+class _Block(NamedTuple):
+    """Numbers that were drawn together: what drew them, their precision, and their cells."""
+
+    what: str
+    precision: float
+    cells: Any
+
+
 class DrawnNumbers:
     """All such numbers of a run, and what is known of them.
 
@@ -69,12 +77,11 @@ class DrawnNumbers:
     def __init__(self, run: Run) -> None:
         self.run = run
         self.decided: dict[tuple[int, ...], tuple[Chain, list[int]]] = {}
-        self.spent: set[int] = set()
         self._count = 0
         self._begins: list[int] = []
-        self._draws: list[tuple[str, float]] = []
-        #: What a number lies between, of those that were compared; 0 stands for 1 above.
-        self._ends: dict[int, np.ndarray] = {}
+        self._blocks: list[_Block] = []
+        #: Where those begin whose cells somebody else made, by what these are.
+        self._adopted: dict[int, int] = {}
 
     @classmethod
     def of(cls, run: Run) -> DrawnNumbers:
@@ -89,65 +96,86 @@ class DrawnNumbers:
 
         Shape: (count,).
         """
+        # Zeros are not laid out in memory before they are written to.
+        start = self._add(_Block(what, precision, np.zeros((count, 2))), count)
+        return np.arange(start, self._count)
+
+    def adopt(self, what: str, cells: Any) -> int:
+        """The place of the first of some whose cells are there already, and may be changed there.
+
+        Args:
+            cells: a single one, a list; or an array, (N, 2), or rows of one that are a view of it.
+        """
+        if isinstance(cells, list):
+            whole, offset, count = [cells], 0, 1
+            owner: Any = cells
+        else:
+            owner = whole = cells if cells.base is None else cells.base
+            offset = cells.__array_interface__["data"][0] - owner.__array_interface__["data"][0]
+            offset, count = offset // owner.strides[0], len(owner)
+        if id(owner) not in self._adopted:
+            self._adopted[id(owner)] = self._add(_Block(what, EPS, whole), count)
+        return self._adopted[id(owner)] + offset
+
+    def _add(self, block: _Block, count: int) -> int:
         start = self._count
         self._begins.append(start)
-        self._draws.append((what, precision))
+        self._blocks.append(block)
         self._count += count
-        return np.arange(start, self._count)
+        return start
+
+    def _block(self, place: int) -> tuple[int, _Block]:
+        """Where the block of a number begins, and the block."""
+        at = bisect.bisect(self._begins, place) - 1
+        return self._begins[at], self._blocks[at]
 
     def what(self, places: np.ndarray) -> str:
         """What drew the first of some."""
-        return self._draws[bisect.bisect(self._begins, int(places.reshape(-1)[0])) - 1][0]
+        return self._block(int(places.reshape(-1)[0]))[1].what
 
     def precision(self, places: np.ndarray) -> float:
         """The coarsest of some; 0 of none."""
         if not places.size:
             return 0.0
         ends = [bisect.bisect(self._begins, int(at(places))) - 1 for at in (np.min, np.max)]
-        return max(precision for _, precision in self._draws[ends[0] : ends[1] + 1])
+        return max(block.precision for block in self._blocks[ends[0] : ends[1] + 1])
 
     def refuse(self, places: np.ndarray, how: str) -> NoReturn:
-        """Code needs more than comparisons.
+        """See :func:`cells.refuse`."""
+        refuse(self.what(places) if places.size else "a draw of no numbers", how)
 
-        Raises:
-            UnsupportedDraw: always.
-        """
-        what = self.what(places) if places.size else "a draw of no numbers"
-        raise UnsupportedDraw(
-            f"{what}() is used other than compared ({how}): its outcomes cannot be enumerated; "
-            "compare it with a probability, or draw by multinomial or bernoulli"
-        )
+    def cell(self, place: int) -> Any:
+        """What one of them is known to lie between."""
+        start, block = self._block(place)
+        return block.cells[place - start]
 
-    def number(self, place: int, offset: float = 0.0, span: float = 1.0) -> UniformNumber:
-        """One of them, which knows what is decided of it here; times a span, plus an offset.
-
-        Raises:
-            UnsupportedDraw: for one that was compared with others.
-        """
-        at = np.array([place])
-        self.check_under_way(at)
-        if place in self.spent:
-            self.refuse(at, "it is compared again after it was compared with others")
-        ends = self._ends.setdefault(place, np.zeros(2))
-        return UniformNumber(self.run, self.what(at), ends, offset, span)
+    def decide(self, place: int, edge: float, step: float) -> bool:
+        """See :func:`cells.decide`."""
+        start, block = self._block(place)
+        return decide(self.run, block.what, block.cells[place - start], edge, step)
 
     def check_under_way(self, places: np.ndarray) -> None:
-        """Raises: UnsupportedDraw for numbers that are kept from a run that has ended."""
-        if self.run.over:
-            raise UnsupportedDraw(
-                f"{self.what(places)}() was drawn in one run and is compared after it has ended: "
-                "its outcomes are not those of a draw there; draw it anew in each run"
-            )
+        """See :func:`cells.check_under_way`."""
+        check_under_way(self.run, self.what(places) if places.size else "a draw of no numbers")
+
+    def _cells(self, places: np.ndarray) -> np.ndarray:
+        """A copy of their cells, (*shape, 2)."""
+        found = np.empty((*places.shape, 2))
+        blocks = np.searchsorted(self._begins, places, side="right") - 1
+        for at in np.unique(blocks):
+            mine = blocks == at
+            found[mine] = np.asarray(self._blocks[at].cells)[places[mine] - self._begins[at]]
+        return found
+
+    def were_ordered(self, places: np.ndarray) -> bool:
+        """Whether any was compared with others."""
+        return bool((self._cells(places)[..., 1] < 0.0).any())
 
     def between(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The ends of some, below and above."""
-        low, high = np.zeros(places.shape), np.ones(places.shape)
-        if self._ends:
-            for at, place in np.ndenumerate(places):
-                known = self._ends.get(int(place))
-                if known is not None:
-                    low[at], high[at] = known[0], known[1] or 1.0
-        return low, high
+        cells = self._cells(places)
+        high = np.abs(cells[..., 1])
+        return cells[..., 0], np.where(high == 0.0, 1.0, high)
 
 
 class LazyNumbers:
@@ -187,7 +215,7 @@ class LazyNumbers:
 
     def are_same(self, other: LazyNumbers) -> bool:
         """Whether they are functions of the same numbers."""
-        return np.array_equal(self.places, other.places)
+        return self.drawn is other.drawn and np.array_equal(self.places, other.places)
 
     def ends(self) -> tuple[np.ndarray, np.ndarray]:
         """What each lies between, as far as is known."""
@@ -217,6 +245,7 @@ class LazyNumbers:
             bounds: of the same shape.
             precision: of these, as the step from 1 to the next number.
         """
+        self.drawn.check_under_way(self.places)
         edges, above = back(self.chain, bounds, strict)
         edges, above = (np.broadcast_to(each, self.shape) for each in (edges, above))
         own, (low, high) = self.drawn.precision(self.places), self.drawn.between(self.places)
@@ -232,8 +261,8 @@ class LazyNumbers:
         # From the largest on: what is decided there leaves less to be decided below.
         for at in np.argsort(-flat, kind="stable"):
             if not np.isnan(flat[at]):
-                number = self.drawn.number(int(self.places.reshape(-1)[at]))
-                found[at] = number.decide(float(flat[at]), step) != above.reshape(-1)[at]
+                place = int(self.places.reshape(-1)[at])
+                found[at] = self.drawn.decide(place, float(flat[at]), step) != above.reshape(-1)[at]
         return found.reshape(self.shape)
 
     def cell(self, edges: Sequence[float], precision: float, *, strict: bool = True) -> int:
@@ -242,10 +271,18 @@ class LazyNumbers:
         Args:
             strict: whether one that it is equal to counts.
         """
-        for place, edge in enumerate(edges):
-            if self.below(np.full(self.shape, float(edge)), precision, strict=strict).all():
-                return place
-        return len(edges)
+        if self.drawn.precision(self.places) > COARSE:
+            # In order: what is rare is asked for after all that is not.
+            for place, edge in enumerate(edges):
+                if self._is_below(edge, precision, strict):
+                    return place
+            return len(edges)
+        return bisect.bisect_left(
+            range(len(edges)), True, key=lambda at: self._is_below(edges[at], precision, strict)
+        )
+
+    def _is_below(self, edge: float, precision: float, strict: bool) -> bool:
+        return bool(self.below(np.full(self.shape, float(edge)), precision, strict=strict).all())
 
     def order(self, count: int, precision: float) -> list[int]:
         """Of a row, the places of the largest, from the largest on, so many.
@@ -258,7 +295,7 @@ class LazyNumbers:
         known = self.drawn.decided.get(places)
         if known is not None and is_same_chain(known[0], self.chain) and len(known[1]) >= count:
             return known[1][:count]
-        if len(set(places)) < len(places) or self.drawn.spent.intersection(places):
+        if len(set(places)) < len(places) or self.drawn.were_ordered(self.places):
             self.refuse("numbers are compared with each other twice")
         step = max(precision, self.drawn.precision(self.places))
         self._check_resolved(step)
@@ -274,7 +311,8 @@ class LazyNumbers:
                 weights = np.exp(located[left] - located[left].max())
             table = weighted_table(what, weights, step)
             drawn.append(left.pop(self.drawn.run.choose(table) if len(left) > 1 else 0))
-        self.drawn.spent.update(places)
+        for place in places:
+            note_order(self.drawn.cell(place))
         self.drawn.decided[places] = (self.chain, drawn)
         return drawn
 
@@ -378,9 +416,11 @@ def join(rows: Sequence[LazyNumbers]) -> LazyNumbers:
     """The entries of several arrays, one after the other.
 
     Raises:
-        UnsupportedDraw: if they are different functions of what was drawn.
+        UnsupportedDraw: if they are different functions of what was drawn, or kept from a run.
     """
     first = rows[0]
+    for each in rows:  # all of them are of the run that is under way
+        each.drawn.check_under_way(each.places)
     places = np.concatenate([each.places.reshape(-1) for each in rows])
     # Each with all its numbers, entry by entry.
     chains = [each.rearrange(np.arange(each.places.size)).chain for each in rows]

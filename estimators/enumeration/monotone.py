@@ -213,7 +213,15 @@ FUNCTIONS: dict[str, _Function] = {
     "tanh": _Function(np.tanh, np.arctanh, low=-1.0, high=1.0),
     # It falls among numbers above zero, and again among those below.
     "reciprocal": _Function(np.reciprocal, np.reciprocal, low=0.0, falls=True, start=0.0),
+    "square": _Function(np.square, np.sqrt, low=0.0, start=0.0),
+    "ndtr": _Function(ndtr, ndtri, low=0.0, high=1.0),
     "ndtri": _Function(ndtri, ndtr, start=0.0, end=1.0),
+    "laplace quantile": _Function(
+        lambda u: np.where(u < 0.5, np.log(2.0 * u), -np.log(2.0 - 2.0 * u)),
+        lambda c: np.where(c < 0.0, 0.5 * np.exp(c), np.minimum(1.0 - 0.5 * np.exp(-c), BELOW_ONE)),
+        start=0.0,
+        end=1.0,
+    ),
     "normal quantile": _Function(ndtri, ndtr),  # of a draw, whose tails count
 }
 
@@ -244,6 +252,16 @@ def back(chain: Chain, bounds: Any, strict: Any) -> tuple[np.ndarray, np.ndarray
             edges = step.back(edges, above != strict)
             above = above != step.falls
     return edges, np.broadcast_to(above, np.shape(edges))
+
+
+def spread(chain: Chain, shape: Sequence[int]) -> Chain:
+    """A chain of one number, or of what broadcasts, as one of an array: of each entry."""
+    return tuple(
+        type(link)(*(np.broadcast_to(part, shape) for part in link))
+        if isinstance(link, Factor | Shift | Clip)
+        else link
+        for link in chain
+    )
 
 
 def falls(chain: Chain) -> Any:
@@ -315,7 +333,7 @@ def after_exponential(chain: Chain, count: int, precision: float) -> Chain | Non
     )
     is_log1p = name == "log1p" and is_other and _is_about(shift, 0.0, precision)
     scale = links[3].by
-    if not (is_log or is_log1p) or not (scale < 0.0).all():
+    if not (is_log or is_log1p) or not ((scale < 0.0).all() or (scale > 0.0).all()):
         return None
     return (Factor(-scale), *links[4:])
 

@@ -7,26 +7,36 @@ what is left below p. Whatever needs the number itself is refused.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Any, Literal, NoReturn
 
 import numpy as np
 
+from .cells import decide, refuse
+from .coarseness import FEW_STEPS
 from .gradients import array_of
-from .outcomes import EPS, Coin, precision_of
+from .lazy_arrays import REFUSED, LazyArray, answer_function, answer_ufunc, draw, output_array
+from .lazy_numbers import DrawnNumbers, LazyNumbers
+from .monotone import Chain, Factor, Shift, spread
+from .outcomes import EPS, precision_of
 from .run import Run, UnsupportedDraw
 
-#: A number that a uniform number may be added to or multiplied with.
-Number = int | float | np.integer | np.floating
+#: Numbers that a uniform number may be added to or multiplied with here.
+NUMBERS = (int, float)
 
 
 class _UniformComparisons:
     """What single numbers and arrays of them have in common.
 
-    ``ends`` are what each number is known to lie between, a pair for each; 0 stands for 1 above.
+    ``ends`` are the cells of the numbers; see :mod:`.cells`. Whatever is not known here is done by
+    a :class:`.lazy_arrays.LazyArray` of the same cells.
     """
 
     __slots__ = ("_ends", "_offset", "_run", "_span", "_what")
+    dtype = np.dtype(np.float64)
+    precision = EPS
+    is_python = False
+    shape: tuple[int, ...] = ()
 
     def __init__(
         self, run: Run, what: str, ends: Any, offset: float = 0.0, span: float = 1.0
@@ -35,11 +45,34 @@ class _UniformComparisons:
         # The number is offset + span * u, with u between the two ends, from 0 to 1 at first.
         self._offset, self._span = offset, span
 
+    @property
+    def lazy(self) -> LazyNumbers:
+        """The same numbers, of which more than comparisons is known."""
+        drawn = DrawnNumbers.of(self._run)
+        places = drawn.adopt(self._what, self._ends) + self._order()
+        chain: Chain = ()
+        if (self._offset, self._span) != (0.0, 1.0):
+            chain = (Factor(np.array(self._span)), Shift(np.array(self._offset)))
+        return LazyNumbers(drawn, places, spread(chain, self.shape))
+
+    def _order(self) -> np.ndarray:
+        """Which of the cells is that of each."""
+        return np.zeros((), np.int64)
+
+    def _wide(self) -> LazyArray:
+        return LazyArray(self.lazy, is_python=self.is_python)
+
+    def refuse(self, how: str) -> NoReturn:
+        """See :func:`.cells.refuse`."""
+        refuse(self._what, how)
+
     def _shift_and_scale(self, offset: float, span: float) -> Any:
         """The same number, plus or times another."""
-        if span == 0.0 or not math.isfinite(span):  # it underflowed, or is none any more
-            return _refuse(self)
-        return self._with_scale(offset, span)
+        if span == 0.0 or not (math.isfinite(span) and math.isfinite(offset)):
+            self.refuse("put together with a number that leaves none of it")
+        found = self._with_scale(offset, span)
+        # Where rounding leaves little of it, comparisons are not those of the number itself.
+        return found._wide() if abs(offset) * FEW_STEPS * EPS > abs(span) else found
 
     def _with_scale(self, offset: float, span: float) -> Any:
         return type(self)(self._run, self._what, self._ends, offset, span)
@@ -51,36 +84,36 @@ class _UniformComparisons:
         return (bound - self._offset) / self._span, self._span < 0.0
 
     def __add__(self, other: Any) -> Any:
-        if not isinstance(other, Number):
-            return _refuse(self)
-        return self._shift_and_scale(self._offset + float(other), self._span)
+        if type(other) not in NUMBERS:
+            return self._wide() + other
+        return self._shift_and_scale(self._offset + other, self._span)
 
     __radd__ = __add__
 
     def __sub__(self, other: Any) -> Any:
-        if not isinstance(other, Number):
-            return _refuse(self)
-        return self._shift_and_scale(self._offset - float(other), self._span)
+        if type(other) not in NUMBERS:
+            return self._wide() - other
+        return self._shift_and_scale(self._offset - other, self._span)
 
     def __rsub__(self, other: Any) -> Any:
-        if not isinstance(other, Number):
-            return _refuse(self)
-        return self._shift_and_scale(float(other) - self._offset, -self._span)
+        if type(other) not in NUMBERS:
+            return other - self._wide()
+        return self._shift_and_scale(other - self._offset, -self._span)
 
     def __neg__(self) -> Any:
         return self._shift_and_scale(-self._offset, -self._span)
 
     def __mul__(self, other: Any) -> Any:
-        if not isinstance(other, Number) or float(other) == 0.0:
-            return _refuse(self)
-        return self._shift_and_scale(self._offset * float(other), self._span * float(other))
+        if type(other) not in NUMBERS or other == 0.0:
+            return self._wide() * other
+        return self._shift_and_scale(self._offset * other, self._span * other)
 
     __rmul__ = __mul__
 
     def __truediv__(self, other: Any) -> Any:
-        if not isinstance(other, Number) or float(other) == 0.0:
-            return _refuse(self)
-        return self._shift_and_scale(self._offset / float(other), self._span / float(other))
+        if type(other) not in NUMBERS or other == 0.0:
+            return self._wide() / other
+        return self._shift_and_scale(self._offset / other, self._span / other)
 
     def _is_below(self, bound: Any) -> Any:
         raise NotImplementedError
@@ -88,20 +121,25 @@ class _UniformComparisons:
     def __lt__(self, bound: Any) -> Any:
         return self._is_below(bound)
 
-    __le__ = __lt__  # a single number has no probability
+    def __le__(self, bound: Any) -> Any:
+        # A single number has no probability; but one is equal to itself.
+        return self._wide() <= bound if hasattr(bound, "lazy") else self < bound
 
     def __gt__(self, bound: Any) -> Any:
+        if hasattr(bound, "lazy"):
+            return self._wide() > bound
         below = self._is_below(bound)
         return _where_a_number(not below if isinstance(below, bool) else ~below, bound)
 
-    __ge__ = __gt__
+    def __ge__(self, bound: Any) -> Any:
+        return self._wide() >= bound if hasattr(bound, "lazy") else self > bound
 
     def __array_ufunc__(self, function: Any, method: str, *inputs: Any, **given: Any) -> Any:
         """What NumPy asks of a number in one of its functions: comparisons and sums are known."""
         how = _UFUNCS.get(function.__name__)
         if how is None or method != "__call__" or len(inputs) > 2:
-            return _refuse(self)
-        out = self._output_array(function.__name__, given)
+            return answer_ufunc(self, function, method, inputs, given)
+        out = output_array(self, function.__name__, given)
         plain, turned = how
         if inputs[0] is self:
             found = getattr(self, plain)(*inputs[1:])
@@ -109,30 +147,23 @@ class _UniformComparisons:
             found = getattr(self, turned)(inputs[0])
         if out is None:
             return found
-        if isinstance(found, _UniformComparisons):  # there is nothing to be written
-            return _refuse(self)
+        if hasattr(found, "lazy"):  # there is nothing to be written
+            self.refuse(f"by np.{function.__name__}")
         np.copyto(out, found, casting="same_kind")
         return out
 
-    def _output_array(self, name: str, given: Mapping[str, Any]) -> np.ndarray | None:
-        """Where the result is to be written, of the keywords that a function of NumPy was given.
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        """What NumPy asks of a number in all its others."""
+        return answer_function(self, function, args, kwargs)
 
-        Raises:
-            UnsupportedDraw: for other keywords, which would mean something else.
-        """
-        (out,) = given.get("out", (None,))
-        others = [key for key in given if key != "out" and not _is_default(key, given[key])]
-        if others or isinstance(out, _UniformComparisons):
-            raise UnsupportedDraw(
-                f"{self._what}() is given to np.{name} with {others[0] if others else 'out'}=, "
-                "whose effect on a comparison is not known: compare it with <, <=, > or "
-                ">=, and go on from what comes out"
-            )
-        return out
+    def __getattr__(self, name: str) -> Any:
+        """Whatever else a number or an array of NumPy has."""
+        if name[:2] == "__":
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+        return getattr(self._wide(), name)
 
-
-def _is_default(key: str, value: object) -> bool:
-    return value is True if key in ("where", "subok") else value is None
+    def __repr__(self) -> str:
+        return repr(self._wide())
 
 
 #: NumPy's functions, by the methods that do the same: the number first, the number second.
@@ -144,14 +175,13 @@ _UFUNCS = {
     "add": ("__add__", "__radd__"),
     "subtract": ("__sub__", "__rsub__"),
     "multiply": ("__mul__", "__rmul__"),
-    "divide": ("__truediv__", "__rtruediv__"),
     "negative": ("__neg__", "__neg__"),
 }
 
 
 def _where_a_number(found: Any, bound: Any) -> Any:
     """What a comparison gives: nothing is above or below what is no number."""
-    if isinstance(bound, _UniformComparisons) or not np.any(np.isnan(array_of(bound))):
+    if not np.any(np.isnan(array_of(bound))):
         return found
     if hasattr(bound, "detach"):
         return found & ~bound.isnan()
@@ -161,54 +191,57 @@ def _where_a_number(found: Any, bound: Any) -> Any:
 
 
 class UniformNumber(_UniformComparisons):
-    """One number. ``ends`` are two cells, what it is known to lie between; 0 stands for 1 above."""
+    """One number. ``ends`` are its cell; see :mod:`.cells`."""
 
     __slots__ = ()
+    is_python = True
+
+    @property
+    def __class__(self) -> Any:
+        """What ``isinstance`` asks for."""
+        return float if self.is_python else np.float64
 
     def __lt__(self, bound: Any) -> Any:
         # The usual cases, of which there are many.
         if self._span == 1.0 and self._offset == 0.0:
             if type(bound) is np.float64:
-                return np.bool_(self.decide(float(bound), EPS))
+                return np.bool_(decide(self._run, self._what, self._ends, float(bound), EPS))
             if type(bound) is float:
-                return self.decide(bound, EPS)
+                below = decide(self._run, self._what, self._ends, bound, EPS)
+                return below if self.is_python else np.bool_(below)
         return self._is_below(bound)
 
-    __le__ = __lt__
-
     def _is_below(self, bound: Any) -> Any:
-        if isinstance(bound, _UniformComparisons):
-            return _refuse(self)
+        if hasattr(bound, "lazy"):
+            return self._wide() < bound
         if hasattr(bound, "detach"):  # a tensor of PyTorch; what comes out is one too
             found = self._is_below(array_of(bound))
             return bound.detach().new_tensor(found).bool()
         if np.ndim(bound):
             # From the largest on: what is decided there leaves less to be decided below.
-            flat = np.asarray(bound).reshape(-1)
+            flat = array_of(bound).reshape(-1)
             found = np.empty(flat.shape, bool)
             for place in np.argsort(-flat):
                 found[place] = self._is_below(flat[place])
             return found.reshape(np.shape(bound))
-        return self._below_number(bound, isinstance(bound, np.generic | np.ndarray))
+        return self._below_number(bound)
 
-    def _below_number(self, bound: Any, of_numpy: bool) -> Any:
-        edge, turned = self._bound_inside(float(bound))
+    def _below_number(self, bound: Any) -> Any:
+        is_python = self.is_python and type(bound) in (int, float, bool)
+        edge, turned = self._bound_inside(float(array_of(bound)))
         if math.isnan(edge):
-            return np.bool_(False) if of_numpy else False
-        below = self.decide(edge, precision_of(bound) if of_numpy else EPS) is not turned
+            return False if is_python else np.bool_(False)
+        step = EPS if type(bound) in (int, float, bool) else precision_of(array_of(bound))
+        below = decide(self._run, self._what, self._ends, edge, step) is not turned
         # As of a number of NumPy, or of Python: they add up in different ways.
-        return np.bool_(below) if of_numpy else below
+        return below if is_python else np.bool_(below)
 
-    def decide(self, edge: float, step: float) -> bool:
-        """Whether u is below an edge."""
-        low, high = self._ends
-        high = high or 1.0
-        if low < edge < high:
-            share = float((edge - low) / (high - low))
-            below = self._run.choose(Coin(self._what, share, step)) == 1
-            self._ends[1 if below else 0] = edge
-            return below
-        return bool(edge >= high)  # which a NaN is not
+
+class UniformEntry(UniformNumber):
+    """One of an array, which is a number of NumPy's."""
+
+    __slots__ = ()
+    is_python = False
 
 
 class UniformNumbers(_UniformComparisons):
@@ -224,7 +257,11 @@ class UniformNumbers(_UniformComparisons):
     """
 
     __slots__ = ("_places", "shape")
-    dtype = np.dtype(np.float64)
+
+    @property
+    def __class__(self) -> Any:
+        """What ``isinstance`` asks for."""
+        return np.ndarray
 
     def __init__(
         self,
@@ -269,7 +306,7 @@ class UniformNumbers(_UniformComparisons):
     def reshape(self, *shape: Any, order: Literal["C", "F"] = "C") -> UniformNumbers:
         """As of an array."""
         if order not in ("C", "F"):  # others depend on how an array lies in memory
-            return _refuse(self)
+            self.refuse(f"by reshape in order {order!r}")
         if self._places is not None or order == "F":
             return self._pick(self._all_places().reshape(*shape, order=order))
         # NumPy knows what -1 is, and what does not fit; this takes no memory.
@@ -334,6 +371,9 @@ class UniformNumbers(_UniformComparisons):
     def __iter__(self) -> Any:
         return (self[place] for place in range(len(self)))
 
+    def _order(self) -> np.ndarray:
+        return self._all_places()
+
     def _all_places(self) -> np.ndarray:
         """Which number each entry is, of this shape."""
         if self._places is not None:
@@ -341,7 +381,7 @@ class UniformNumbers(_UniformComparisons):
         return np.arange(len(self._ends)).reshape(self.shape)
 
     def _number(self, ends: np.ndarray) -> UniformNumber:
-        return UniformNumber(self._run, self._what, ends, self._offset, self._span)
+        return UniformEntry(self._run, self._what, ends, self._offset, self._span)
 
     def _view(self, ends: np.ndarray, shape: tuple[int, ...]) -> UniformNumbers:
         """All numbers of a part of the ends, which must be a view, in order."""
@@ -355,11 +395,12 @@ class UniformNumbers(_UniformComparisons):
         return UniformNumbers(self._run, self._what, self._ends, offset, span, places, shape)
 
     def _is_below(self, bound: Any) -> Any:
-        if isinstance(bound, _UniformComparisons):
-            return _refuse(self)
+        if hasattr(bound, "lazy"):
+            return self._wide() < bound
         if hasattr(bound, "detach"):
             return bound.detach().new_tensor(self._is_below(array_of(bound))).bool()
-        edges, turned = self._bound_inside(np.asarray(bound))
+        bound = array_of(bound)
+        edges, turned = self._bound_inside(bound)
         step = precision_of(bound)
         shape = np.broadcast_shapes(self.shape, edges.shape)
         flat = np.broadcast_to(edges, shape).reshape(-1)
@@ -367,58 +408,61 @@ class UniformNumbers(_UniformComparisons):
         if self._places is not None or shape != self.shape:
             places = np.broadcast_to(self._all_places(), shape).reshape(-1)
         ends = self._ends if places is None else self._ends[places]
-        below = flat >= np.where(ends[:, 1] == 0.0, 1.0, ends[:, 1])
+        high = ends[:, 1]
+        if (high < 0.0).any():
+            self.refuse("it is compared again after it was compared with others")
+        below = flat >= np.where(high == 0.0, 1.0, high)
         for at in np.flatnonzero((flat > ends[:, 0]) & ~below):
             # Of a number that stands there twice, the first comparison may decide the second.
             mine = self._ends[at if places is None else places[at]]
-            below[at] = UniformNumber(self._run, self._what, mine).decide(float(flat[at]), step)
+            below[at] = decide(self._run, self._what, mine, float(flat[at]), step)
         if turned:
             below = ~below & ~np.isnan(flat)
         return below.reshape(shape)[()]
 
 
-def _refuse(uniform: _UniformComparisons, *_: Any, **__: Any) -> Any:
-    raise UnsupportedDraw(
-        f"{uniform._what}() is used other than compared with <, <=, > or >=: its outcomes "
-        "cannot be enumerated; compare it with a probability, or draw by choice or binomial"
-    )
-
-
-#: Python's operations that need the number itself, and what arrays have that does.
-_REFUSED = (
-    "__array__", "__float__", "__int__", "__index__", "__complex__", "__bool__", "__eq__", "__ne__",
-    "__hash__", "__pow__", "__rpow__", "__rtruediv__", "__floordiv__", "__rfloordiv__", "__mod__",
-    "__rmod__", "__divmod__", "__rdivmod__", "__abs__", "__round__", "__floor__", "__ceil__",
-    "__trunc__", "__pos__", "__iadd__", "__isub__", "__imul__", "__itruediv__", "__ipow__",
-    "__matmul__", "__rmatmul__", "__setitem__", "__array_function__", "__format__", "__contains__",
-    "__reduce__", "__reduce_ex__", "__copy__", "__deepcopy__",
+#: What numbers have that is done by a :class:`.lazy_arrays.LazyArray`, or refused by it.
+_WIDER = (
+    "__array__", "__bool__", "__pow__", "__rpow__", "__rtruediv__", "__abs__", "__int__",
+    "__floor__", "__ceil__", "__trunc__", "__pos__", "__format__", *REFUSED,
 )  # fmt: skip
 
-for _operation in _REFUSED:
-    setattr(_UniformComparisons, _operation, _refuse)
+
+def _done_by_wider(name: str) -> Any:
+    def operation(self: _UniformComparisons, *args: Any, **kwargs: Any) -> Any:
+        return getattr(self._wide(), name)(*args, **kwargs)
+
+    return operation
 
 
-def _refuse_attribute(self: _UniformComparisons, name: str) -> Any:
-    """Whatever else a number or an array of NumPy has."""
-    if name[:2] != "__" and hasattr(np.ndarray, name):
-        return _refuse(self)
-    raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+for _name in _WIDER:
+    setattr(_UniformComparisons, _name, _done_by_wider(_name))
 
 
-setattr(_UniformComparisons, "__getattr__", _refuse_attribute)  # noqa: B010 - as those above
+def _refuse_in_place(self: _UniformComparisons, other: Any) -> Any:
+    return self.refuse("in place") if self.shape else NotImplemented
 
 
-def uniform(run: Run, what: str, size: Any, low: float = 0.0, high: float = 1.0) -> Any:
+for _name in ("__iadd__", "__isub__", "__imul__", "__itruediv__", "__ipow__"):
+    setattr(_UniformComparisons, _name, _refuse_in_place)
+
+
+def uniform(
+    run: Run, what: str, size: Any, low: float = 0.0, high: float = 1.0, dtype: Any = np.float64
+) -> Any:
     """One number, or an array of them; a constant if there is nothing between the two ends.
 
     Args:
         size: None for one number; a whole number or a shape.
+        dtype: of floats.
 
     Raises:
         UnsupportedDraw: in a run that samples.
     """
     if low == high:  # nothing is drawn
         return float(low) if size is None else np.full(size, float(low))
+    if np.dtype(dtype) != np.float64:
+        return draw(run, what, (), size, dtype)
     if run.is_sampling:
         raise UnsupportedDraw(f"{what} draws uniform numbers, whose use is not known")
     if size is None:

@@ -35,8 +35,8 @@ from ..outcomes import (
 )
 from ..patches import Patches
 from ..run import Run, UnsupportedDraw, current_run, outside_runs
-from ..uniforms import uniform
 from .framework import GeneratorFramework, handle, refuse, unsupported_message
+from .numpy_continuous import ContinuousDraws, LegacyContinuousDraws
 
 #: How far probabilities may be from adding up to 1: the root of the precision, as NumPy has it.
 SUM = 1.5e-8
@@ -45,7 +45,7 @@ SUM = 1.5e-8
 NOT_DRAWS = {"bit_generator", "get_state", "seed", "set_state", "spawn"}
 
 
-class Drawing:
+class Drawing(ContinuousDraws):
     """One generator in a run: what it draws is asked for, and its state moves on.
 
     Args:
@@ -143,24 +143,6 @@ class Drawing:
             return dtype(found[()])
         return found.astype(dtype)[()]
 
-    def random(self, size: Any = None, dtype: Any = np.float64, out: Any = None) -> Any:
-        """Numbers between 0 and 1, to be compared."""
-        what = self._begin("random")
-        if out is not None:
-            raise UnsupportedDraw(
-                f"{what}(out=...) needs the uniform numbers themselves; leave out= out"
-            )
-        return uniform(self._run, what, size)
-
-    def uniform(self, low: Any = 0.0, high: Any = 1.0, size: Any = None) -> Any:
-        """Numbers between two others, to be compared."""
-        what = self._begin("uniform")
-        if np.ndim(low) or np.ndim(high):
-            raise UnsupportedDraw(
-                f"{what} with arrays as bounds needs the uniform numbers themselves; pass numbers"
-            )
-        return uniform(self._run, what, size, float(low), float(high))
-
     def binomial(self, n: Any, p: Any, size: Any = None) -> Any:
         """Of one trial each: zeros and ones. Of more, how many come out."""
         what = self._begin("binomial")
@@ -208,7 +190,7 @@ class Drawing:
         return draw_without_replacement(self._run.choose, what, count, count)
 
 
-class LegacyDrawing(Drawing):
+class LegacyDrawing(Drawing, LegacyContinuousDraws):
     """The same of a RandomState, whose methods have other names for some."""
 
     __slots__ = ()
@@ -221,14 +203,6 @@ class LegacyDrawing(Drawing):
         """Whole numbers up to ``high``."""
         first, last = (1, low) if high is None else (low, high)
         return self.integers(first, last, size, int, True, name="random_integers")
-
-    def random_sample(self, size: Any = None) -> Any:
-        """Numbers between 0 and 1, to be compared."""
-        return self.random(size)
-
-    def rand(self, *shape: int) -> Any:
-        """The same, of a shape."""
-        return self.random(shape or None)
 
 
 def _public(kind: type) -> set[str]:

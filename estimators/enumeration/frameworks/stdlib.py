@@ -23,6 +23,7 @@ from ..patches import Patches
 from ..run import Run, current_run
 from ..uniforms import uniform
 from .framework import GeneratorFramework, by_itself, handle, refuse, unsupported_message
+from .numpy_continuous import draw_by_quantile
 
 #: Modules whose names for temporary files, or for what they compile, are no draws of anybody's
 #: estimator.
@@ -74,6 +75,27 @@ def _binomial(run: Run, what: str, n: int = 1, p: float = 0.5) -> int:
     return run.choose(binomial(what, n, float(p)))
 
 
+def _exponential(run: Run, what: str, lambd: float = 1.0) -> Any:
+    return draw_by_quantile(run, what, "exponential", (1.0 / lambd,), None)
+
+
+def _normal(run: Run, what: str, mu: float = 0.0, sigma: float = 1.0) -> Any:
+    return draw_by_quantile(run, what, "normal", (mu, sigma), None)
+
+
+def _lognormal(run: Run, what: str, mu: float, sigma: float) -> Any:
+    return draw_by_quantile(run, what, "lognormal", (mu, sigma), None)
+
+
+def _weibull(run: Run, what: str, alpha: float, beta: float) -> Any:
+    return draw_by_quantile(run, what, "weibull", (beta,), None) * float(alpha)
+
+
+def _pareto(run: Run, what: str, alpha: float) -> Any:
+    """From 1 on, where NumPy's are from 0 on."""
+    return draw_by_quantile(run, what, "pareto", (alpha,), None) + 1.0
+
+
 #: What answers, by the method of ``random.Random``: its name in messages, and what is called with
 #: the run, that name and the method's arguments. ``choice``, ``randrange``, ``randint`` and
 #: ``shuffle`` draw by ``_randbelow``.
@@ -83,6 +105,12 @@ ANSWERS: dict[str, tuple[str, Callable[..., Any]]] = {
         "random.uniform",
         lambda run, what, a, b: uniform(run, what, None, float(a), float(b)),
     ),
+    "expovariate": ("random.expovariate", _exponential),
+    "gauss": ("random.gauss", _normal),
+    "normalvariate": ("random.normalvariate", _normal),
+    "lognormvariate": ("random.lognormvariate", _lognormal),
+    "weibullvariate": ("random.weibullvariate", _weibull),
+    "paretovariate": ("random.paretovariate", _pareto),
     "_randbelow": ("random.randrange", lambda run, what, n: run.choose(Uniform(what, n))),
     "getrandbits": ("random.getrandbits", lambda run, what, k: run.choose(Uniform(what, 1 << k))),
     "sample": ("random.sample", _sample),
@@ -95,8 +123,7 @@ WRITTEN = ("choice", "randrange", "randint", "shuffle")
 
 #: Methods of it that have no outcomes to count.
 UNCOUNTED = (
-    "betavariate", "expovariate", "gammavariate", "gauss", "lognormvariate", "normalvariate",
-    "paretovariate", "randbytes", "triangular", "vonmisesvariate", "weibullvariate",
+    "betavariate", "gammavariate", "randbytes", "triangular", "vonmisesvariate",
 )  # fmt: skip
 
 #: What asks the operating system, by where it is looked up.

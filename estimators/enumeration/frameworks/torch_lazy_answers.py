@@ -4,50 +4,28 @@ from __future__ import annotations
 
 import functools
 import inspect
-import math
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
-from ..lazy_numbers import LazyNumbers, join
-from ..monotone import (
-    FUNCTIONS,
-    Clip,
-    Factor,
-    Known,
-    Shift,
-    Sum,
-    clipped_at,
-    falls,
-    forward,
-    with_all_affine,
+from ..lazy_arrays import LazyArray
+from ..lazy_functions import (
+    NoLaw,
+    compare,
+    compare_numbers,
+    gather,
+    order,
+    put_together,
+    round_down,
+    sort_into,
+    truncate,
 )
-from .torch_lazy import lazy_like
+from ..lazy_numbers import LazyNumbers
+from .torch_lazy_arithmetic import CONVERTING, ELEMENTWISE, PLACING, SAME, Arithmetic
 
 #: A tensor of PyTorch.
 Tensor = Any
-
-#: Functions of one tensor by PyTorch's name for them.
-ELEMENTWISE = {
-    **{name: name for name in ("exp", "log", "log1p", "expm1", "sqrt", "sigmoid", "tanh", "logit")},
-    "special_expit": "sigmoid", "special_logit": "logit", "logsigmoid": "logsigmoid",
-    "log_sigmoid": "logsigmoid", "special_ndtri": "ndtri", "reciprocal": "reciprocal",
-}  # fmt: skip
-
-#: Functions that put entries in other places, or repeat them; most share the memory.
-PLACING = frozenset((
-    "reshape", "view", "flatten", "unflatten", "squeeze", "unsqueeze", "transpose", "t", "permute",
-    "swapaxes", "movedim", "expand", "expand_as", "view_as", "repeat", "__getitem__", "select",
-    "narrow", "flip", "roll", "T", "mT", "index_select", "clone", "contiguous", "detach", "ravel",
-    "data", "diagonal",
-))  # fmt: skip
-
-#: Functions that leave a tensor as it is.
-SAME = frozenset(("detach_", "requires_grad_"))
-
-#: Functions that make another type of it.
-CONVERTING = ("to", "type_as", "double", "float", "half", "bfloat16", "type", "cpu", "cuda")
 
 
 def answer(
@@ -67,15 +45,14 @@ def answer(
     Raises:
         UnsupportedDraw: if it needs more than a comparison.
     """
-    return _Answers(torch, name, first).find(name, func, args, kwargs)
+    try:
+        return Answers(torch, name, first).find(name, func, args, kwargs)
+    except NoLaw:
+        first.lazy.refuse(f"by torch's {name}")
 
 
-class _Answers:
-    """One function of PyTorch, of a tensor that is not decided."""
-
-    def __init__(self, torch: Any, name: str, first: Tensor) -> None:
-        self._torch, self._called, self._first = torch, name, first
-        self._numbers: LazyNumbers = first.lazy
+class Answers(Arithmetic):
+    """The same functions, and those that compare and order."""
 
     def find(self, name: str, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """What it gives; refused if it is not known."""
@@ -89,231 +66,42 @@ class _Answers:
             return self._elementwise(ELEMENTWISE[name])
         method = METHODS.get(name)
         if method is None or not _takes(method, len(args), tuple(kwargs)):
-            self._refuse()
+            raise NoLaw
         return method(self, *args, **kwargs)
-
-    def _refuse(self) -> NoReturn:
-        self._numbers.refuse(f"by torch's {self._called}")
-
-    def _new(self, numbers: LazyNumbers, like: Tensor | None = None) -> Tensor:
-        return lazy_like(self._torch, numbers, self._first if like is None else like, answer)
-
-    def _plain(self, value: Any) -> np.ndarray:
-        """The numbers of what it is put together with."""
-        if hasattr(value, "lazy"):
-            self._refuse()
-        if isinstance(value, np.ndarray):
-            return np.array(value, np.float64)
-        if isinstance(value, self._torch.Tensor):
-            plain = _without_gradients(self._torch, value)
-            if plain is None:
-                self._refuse()
-            # A copy: it may be written to before these numbers are compared, and PyTorch notes
-            # of memory that NumPy has seen it.
-            return np.asarray(plain.detach().double().cpu().clone().numpy())
-        return np.asarray(float(value))
-
-    def _together(self, other: Any) -> tuple[LazyNumbers, np.ndarray, Tensor]:
-        """The numbers and others, in one shape; and a tensor of the type that comes out."""
-        plain = self._plain(other)
-        shape = np.broadcast_shapes(self._numbers.shape, plain.shape)
-        kind = self._torch.result_type(self._like((1,) * len(self._numbers.shape)), other)
-        like = self._torch.empty((), dtype=kind, device=self._first.device)
-        return self._numbers.spread(shape), np.broadcast_to(plain, shape), like
-
-    def _like(self, shape: Any = ()) -> Tensor:
-        """A plain tensor of the same type."""
-        return self._torch.zeros(shape, dtype=self._first.dtype, device=self._first.device)
-
-    def _convert(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if any(hasattr(each, "lazy") for each in (*args[1:], *kwargs.values())):
-            self._refuse()
-        like = getattr(self._like(), name)(*args[1:], **kwargs)
-        if not isinstance(like, self._torch.Tensor):  # type() is asked for a name
-            return like
-        if like.is_complex() or like.dtype is self._torch.bool:
-            self._refuse()
-        if not like.is_floating_point():
-            return self.truncated(like.dtype)
-        self._first.is_shared = True  # where nothing is to be converted, it is the same tensor
-        found = self._new(self._numbers, like)
-        found.is_shared = True
-        return found
-
-    def _place(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        order = self._torch.arange(self._numbers.places.size).reshape(self._numbers.shape)
-        given = [order if each is self._first else each for each in args]
-        if any(
-            hasattr(each, "lazy") or isinstance(each, self._torch.dtype)  # it reads other numbers
-            for each in (*given, *kwargs.values())
-        ):
-            self._refuse()
-        found = self._new(self._numbers.rearrange(np.asarray(func(*given, **kwargs))))
-        if self._called != "clone":
-            self._first.is_shared = found.is_shared = True
-        return found
-
-    def _elementwise(self, name: str) -> Any:
-        if not self._numbers.lie_between(FUNCTIONS[name].start, FUNCTIONS[name].end):
-            self._refuse()
-        found = self._numbers.then(Known(name))
-        if not np.isfinite(_inside(found)).all():
-            self._refuse()
-        return self._new(found)
-
-    # --- sums and products
-
-    def add(self, one: Any, other: Any, *, alpha: Any = 1) -> Any:
-        """A number is added, or the same numbers in another function."""
-        if hasattr(one, "lazy") and hasattr(other, "lazy"):
-            return self._sum(one, other, float(alpha))
-        numbers, by, like = self._together(one if other is self._first else other)
-        if other is self._first:
-            return self._shift(numbers, float(alpha), by, like)
-        return self._shift(numbers, 1.0, by * float(alpha), like)
-
-    def sub(self, one: Any, other: Any, *, alpha: Any = 1) -> Any:
-        """One minus the other."""
-        if hasattr(one, "lazy") and hasattr(other, "lazy"):
-            return self._sum(one, other, -float(alpha))
-        numbers, by, like = self._together(one if other is self._first else other)
-        if other is self._first:
-            return self._shift(numbers, -float(alpha), by, like)
-        return self._shift(numbers, 1.0, -by * float(alpha), like)
-
-    def rsub(self, one: Any, other: Any, *, alpha: Any = 1) -> Any:
-        """The other minus one."""
-        return self.sub(other, one, alpha=alpha)
-
-    def _shift(self, numbers: LazyNumbers, times: float, by: np.ndarray, like: Tensor) -> Any:
-        if times == 0.0 or not math.isfinite(times) or np.isnan(by).any():
-            self._refuse()
-        scaled = numbers if times == 1.0 else numbers.then(Factor(np.full(numbers.shape, times)))
-        return self._new(scaled.then(Shift(by)), like)
-
-    def _sum(self, one: Any, other: Any, sign: float) -> Any:
-        a, b = one.lazy, other.lazy
-        if not a.are_same(b) or sign == 0.0 or not math.isfinite(sign):
-            self._refuse()
-        b = b.then(Factor(np.full(b.shape, sign)))
-        if np.any(falls(a.chain) != falls(b.chain)):
-            self._refuse()
-        return self._new(LazyNumbers(a.drawn, a.places, (Sum(a.chain, b.chain),)))
-
-    def mul(self, one: Any, other: Any) -> Any:
-        """Times a number that is not zero."""
-        numbers, by, like = self._together(one if other is self._first else other)
-        return self._scale(numbers, by, like)
-
-    def div(self, one: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
-        """Divided by such a number, or that divided by these."""
-        if rounding_mode is not None:
-            self._refuse()
-        if other is self._first:
-            if not self._numbers.are_positive:
-                self._refuse()
-            numbers, by, like = self._together(one)
-            return self._scale(numbers.then(Known("reciprocal")), by, like)
-        numbers, by, like = self._together(other)
-        with np.errstate(all="ignore"):
-            return self._scale(numbers, 1.0 / by, like)
-
-    def _scale(self, numbers: LazyNumbers, by: np.ndarray, like: Tensor) -> Any:
-        if not ((by != 0.0) & np.isfinite(by)).all():
-            self._refuse()
-        return self._new(numbers.then(Factor(by)), like)
-
-    def neg(self, one: Any) -> Any:
-        """Minus these."""
-        return self._new(self._numbers.then(Factor(np.full(self._numbers.shape, -1.0))))
-
-    def clamp(self, one: Any, min: Any = None, max: Any = None) -> Any:
-        """Not below a number, nor above another."""
-        low = self._plain(-math.inf if min is None else min)
-        high = self._plain(math.inf if max is None else max)
-        shape = np.broadcast_shapes(self._numbers.shape, low.shape, high.shape)
-        if np.isnan(low).any() or np.isnan(high).any():
-            self._refuse()
-        step = Clip(np.broadcast_to(low, shape), np.broadcast_to(high, shape))
-        return self._new(self._numbers.spread(shape).then(step))
-
-    def clamp_min(self, one: Any, min: Any) -> Any:
-        """Not below a number."""
-        return self.clamp(one, min)
-
-    def clamp_max(self, one: Any, max: Any) -> Any:
-        """Not above a number."""
-        return self.clamp(one, None, max)
 
     # --- comparisons
 
-    def _compare(self, one: Any, other: Any, *, strict: bool, turned: bool) -> Any:
-        """Whether one is below another; ``turned``, whether it is above."""
+    def _compare(self, one: Any, other: Any, *, strict: bool, above: bool) -> Any:
+        """Whether one is below another; ``above``, whether it is above."""
         if hasattr(one, "lazy") and hasattr(other, "lazy"):
-            return self._compare_lazy(one.lazy, other.lazy, strict=strict, turned=turned)
-        is_first = one is self._first
-        numbers, bounds, like = self._together(other if is_first else one)
-        precision = self._precision(like)
-        # x > c is what x <= c is not; and c < x is x > c.
-        below = is_first is not turned
-        found = numbers.below(bounds, precision, strict=strict is below)
-        found = found if below else ~found & ~np.isnan(bounds)
+            step = self._precision(self._first)
+            found = compare_numbers(one.lazy, other.lazy, step, strict=strict, above=above)
+        else:
+            bounds = other if one is self._first else one
+            # c < x is x > c.
+            above = above is (one is self._first)
+            step = self._precision(self._result_like(bounds))
+            found = compare(self._numbers, self._plain(bounds), step, strict=strict, above=above)
         return self._torch.from_numpy(np.asarray(found)).to(self._first.device)
-
-    def _compare_lazy(
-        self, one: LazyNumbers, other: LazyNumbers, *, strict: bool, turned: bool
-    ) -> Any:
-        """The same of two that are not decided."""
-        shape = np.broadcast_shapes(one.shape, other.shape)
-        both = join([one.spread(shape), other.spread(shape)])
-        count = math.prod(shape)
-        pairs = np.stack([np.arange(count), np.arange(count) + count], axis=1)
-        # Of equal ones the first counts as the larger: so the one that is, if they are equal.
-        is_reversed = strict is turned and clipped_at(both.chain).size > 0
-        pairs = pairs[:, ::-1] if is_reversed else pairs
-        precision = self._precision(self._first)
-        larger = [both.rearrange(pair).order(1, precision)[0] for pair in pairs]
-        asked = 0 if turned is not is_reversed else 1
-        found = np.array(larger, np.int64).reshape(shape) == asked
-        return self._torch.from_numpy(np.asarray(found)).to(self._first.device)
-
-    def stack(self, tensors: Sequence[Tensor], dim: int = 0) -> Any:
-        """Several together, along a new axis."""
-        return self._join(self._torch.stack, tensors, dim)
-
-    def cat(self, tensors: Sequence[Tensor], dim: int = 0) -> Any:
-        """Several together, along an axis."""
-        return self._join(self._torch.cat, tensors, dim)
-
-    def _join(self, how: Callable[..., Any], tensors: Sequence[Tensor], dim: int) -> Any:
-        if not all(hasattr(each, "lazy") for each in tensors):
-            self._refuse()
-        order, start = [], 0
-        for each in tensors:
-            count = each.lazy.places.size
-            order.append(self._torch.arange(start, start + count).reshape(each.lazy.shape))
-            start += count
-        joined = join([each.lazy for each in tensors])
-        return self._new(joined.rearrange(np.asarray(how(order, dim))))
 
     def _precision(self, like: Tensor) -> float:
         return float(self._torch.finfo(like.dtype).eps) if like.is_floating_point() else 0.0
 
     def lt(self, one: Any, other: Any) -> Any:
         """Less than."""
-        return self._compare(one, other, strict=True, turned=False)
+        return self._compare(one, other, strict=True, above=False)
 
     def le(self, one: Any, other: Any) -> Any:
         """At most."""
-        return self._compare(one, other, strict=False, turned=False)
+        return self._compare(one, other, strict=False, above=False)
 
     def gt(self, one: Any, other: Any) -> Any:
         """More than."""
-        return self._compare(one, other, strict=True, turned=True)
+        return self._compare(one, other, strict=True, above=True)
 
     def ge(self, one: Any, other: Any) -> Any:
         """At least."""
-        return self._compare(one, other, strict=False, turned=True)
+        return self._compare(one, other, strict=False, above=True)
 
     def searchsorted(
         self,
@@ -326,23 +114,10 @@ class _Answers:
     ) -> Any:
         """How many increasing bounds lie below each number: one row of them, or a row each."""
         if value is not self._first:
-            self._refuse()
+            raise NoLaw
         strict = right or side == "right"
-        bounds, numbers = self._plain(edges), self._numbers
-        if not (np.diff(bounds) >= 0.0).all():
-            self._refuse()
-        rows = (
-            np.broadcast_to(bounds, (*numbers.shape[:-1], bounds.shape[-1]))
-            if bounds.ndim > 1
-            else None
-        )
-        found = np.zeros(numbers.places.size, np.int64)
-        for place in range(found.size):
-            alone = numbers.rearrange(np.array(place))
-            at = np.unravel_index(place, numbers.shape)
-            own = bounds if rows is None else rows[at[:-1]]
-            found[place] = alone.cell(own.tolist(), self._precision(edges), strict=strict)
-        return self._places(found.reshape(numbers.shape), self._torch.int32 if out_int32 else None)
+        found = sort_into(self._numbers, self._plain(edges), self._precision(edges), strict=strict)
+        return self.whole_numbers(found, self._torch.int32 if out_int32 else None)
 
     def bucketize(
         self, value: Any, edges: Any, *, out_int32: bool = False, right: bool = False
@@ -352,81 +127,55 @@ class _Answers:
 
     def floor(self, one: Any) -> Any:
         """The whole number below each."""
-        return self._places(self._whole(), self._first.dtype)
-
-    def truncated(self, dtype: Any) -> Any:
-        """The whole number nearer to zero, of numbers that are not negative."""
-        if not self._numbers.are_positive:
-            self._refuse()
-        return self._places(self._whole(), dtype)
+        return self.whole_numbers(round_down(self._numbers), self._first.dtype)
 
     def int64(self, one: Any) -> Any:
         """As a whole number."""
-        return self.truncated(self._torch.int64)
+        return self.whole_numbers(truncate(self._numbers))
 
     def int32(self, one: Any) -> Any:
         """As a whole number."""
-        return self.truncated(self._torch.int32)
-
-    def _whole(self) -> np.ndarray:
-        numbers = self._numbers
-        low, high = numbers.ends()
-        if not (np.isfinite(low) & np.isfinite(high)).all():
-            self._refuse()
-        found = np.array(np.floor(low))
-        for place in range(found.size):
-            at = np.unravel_index(place, found.shape)
-            alone = numbers.rearrange(np.array(place))
-            edges = range(int(found[at]) + 1, math.floor(high[at]) + 1)
-            found[at] += alone.cell(edges, 0.0)
-        return found
-
-    def _places(self, found: np.ndarray, dtype: Any = None) -> Tensor:
-        made = self._torch.from_numpy(np.asarray(found)).to(self._first.device)
-        return made.to(self._torch.int64 if dtype is None else dtype)
-
-    # --- order
-
-    def _ordered(self, dim: int | None, count: int | None, descending: bool) -> np.ndarray:
-        """The places of the largest along an axis, or of the least; in order, on the last."""
-        numbers = self._numbers
-        order = np.arange(numbers.places.size).reshape(numbers.shape)
-        rows = (
-            order.reshape(-1)[None] if dim is None else np.moveaxis(np.atleast_1d(order), dim, -1)
-        )
-        flat = rows.reshape(-1, rows.shape[-1])
-        found = []
-        for row in flat:
-            some = numbers.rearrange(row)
-            some = some if descending else some.then(Factor(np.full(some.shape, -1.0)))
-            found.append(
-                some.order(len(row) if count is None else count, self._precision(self._first))
-            )
-        return np.array(found, np.int64).reshape(*rows.shape[:-1], -1)
-
-    def unbind(self, one: Any, dim: int = 0) -> Any:
-        """Each along an axis."""
-        order = np.arange(self._numbers.places.size).reshape(self._numbers.shape)
-        rows = np.moveaxis(order, dim, 0)
-        return tuple(self._new(self._numbers.rearrange(np.asarray(row))) for row in rows)
+        return self.whole_numbers(truncate(self._numbers), self._torch.int32)
 
     def number(self, one: Any) -> Any:
         """One number of Python's, that is as undecided."""
-        numbers = self._numbers
-        if numbers.places.size != 1:
-            self._refuse()
-        alone = numbers.rearrange(np.zeros(1, np.int64))
-        links: list[Any] = [*with_all_affine(alone.chain, 1)]
-        if len(links) > 2:  # there is more than one factor and one shift
-            self._refuse()
-        span, offset = (float(link.by[0]) for link in links)
-        return numbers.drawn.number(int(alone.places[0]), offset, span)
+        if self._numbers.places.size != 1:
+            raise NoLaw
+        return LazyArray(self._numbers.rearrange(np.array(0)), is_python=True)
 
     def whole(self, one: Any) -> int:
         """A whole number of Python's."""
         if self._numbers.places.size != 1:
-            self._refuse()
-        return int(self.truncated(self._torch.int64))
+            raise NoLaw
+        return int(truncate(self._numbers).reshape(-1)[0])
+
+    # --- several together
+
+    def stack(self, tensors: Sequence[Tensor], dim: int = 0) -> Any:
+        """Several together, along a new axis."""
+        return self._join(self._torch.stack, tensors, dim)
+
+    def cat(self, tensors: Sequence[Tensor], dim: int = 0) -> Any:
+        """Several together, along an axis."""
+        return self._join(self._torch.cat, tensors, dim)
+
+    def _join(self, how: Callable[..., Any], tensors: Sequence[Tensor], dim: int) -> Any:
+        if not all(hasattr(each, "lazy") for each in tensors):
+            raise NoLaw
+        several, from_numpy = [each.lazy for each in tensors], self._torch.from_numpy
+        return self._new(put_together(several, lambda places: how([*map(from_numpy, places)], dim)))
+
+    def unbind(self, one: Any, dim: int = 0) -> Any:
+        """Each along an axis."""
+        places = np.arange(self._numbers.places.size).reshape(self._numbers.shape)
+        rows = np.moveaxis(places, dim, 0)
+        return tuple(self._new(self._numbers.rearrange(np.asarray(row))) for row in rows)
+
+    # --- order
+
+    def _ordered(self, dim: int | None, count: int | None, descending: bool) -> np.ndarray:
+        step = self._precision(self._first)
+        return order(self._numbers, dim, count, step, descending=descending)
 
     def argmax(self, one: Any, dim: Any = None, keepdim: bool = False, axis: Any = None) -> Any:
         """Where the largest is."""
@@ -440,8 +189,8 @@ class _Answers:
         found = self._ordered(dim, 1, largest)[..., 0]
         if dim is None:
             found = found.reshape(())
-            return self._places(found.reshape((1,) * self._first.dim()) if keepdim else found)
-        return self._places(np.expand_dims(found, dim) if keepdim else found)
+            return self.whole_numbers(found.reshape((1,) * self._first.dim()) if keepdim else found)
+        return self.whole_numbers(np.expand_dims(found, dim) if keepdim else found)
 
     def max(self, one: Any, dim: Any = None, keepdim: bool = False) -> Any:
         """The largest along an axis, which stays undecided, and where it is."""
@@ -453,7 +202,7 @@ class _Answers:
 
     def _valued(self, name: str, dim: Any, keepdim: bool, find: Callable[..., Any]) -> Any:
         if not isinstance(dim, int):
-            self._refuse()
+            raise NoLaw
         places = find(self._first, dim, True)
         values = self._gather(dim, places)
         if not keepdim:
@@ -470,8 +219,7 @@ class _Answers:
         return getattr(self._torch.return_types, name)((values, places))
 
     def _gather(self, dim: int, places: Tensor) -> LazyNumbers:
-        order = np.arange(self._numbers.places.size).reshape(self._numbers.shape)
-        return self._numbers.rearrange(np.take_along_axis(order, np.asarray(places.cpu()), dim))
+        return gather(self._numbers, np.asarray(places.cpu()), dim)
 
     def topk(
         self, one: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = True
@@ -479,7 +227,7 @@ class _Answers:
         """The first of an order, and where they are."""
         if self._first.dim() and not 0 <= k <= self._first.shape[dim]:
             raise RuntimeError(f"topk: k = {k}, expected at most {self._first.shape[dim]}")
-        places = self._places(np.moveaxis(self._ordered(dim, k, largest), -1, dim))
+        places = self.whole_numbers(np.moveaxis(self._ordered(dim, k, largest), -1, dim))
         return self._torch.return_types.topk((self._new(self._gather(dim, places)), places))
 
     def sort(self, one: Any, dim: int = -1, descending: bool = False, stable: Any = None) -> Any:
@@ -489,15 +237,7 @@ class _Answers:
 
     def argsort(self, one: Any, dim: int = -1, descending: bool = False, stable: Any = None) -> Any:
         """Where each is in order."""
-        return self._places(np.moveaxis(self._ordered(dim, None, descending), -1, dim))
-
-
-def _without_gradients(torch: Any, value: Tensor) -> Tensor | None:
-    """A tensor as it is outside of ``torch.func.grad``; None within ``vmap``."""
-    functions = torch._C._functorch
-    while functions.is_gradtrackingtensor(value):
-        value = functions.get_unwrapped(value)
-    return None if functions.is_functorch_wrapped_tensor(value) else value
+        return self.whole_numbers(np.moveaxis(self._ordered(dim, None, descending), -1, dim))
 
 
 @functools.cache
@@ -510,28 +250,22 @@ def _takes(method: Callable[..., Any], count: int, names: tuple[str, ...]) -> bo
     return True
 
 
-def _inside(numbers: LazyNumbers) -> np.ndarray:
-    """What the numbers are in the middle of what they lie between."""
-    low, high = numbers.drawn.between(numbers.places)
-    return forward(numbers.chain, 0.5 * (low + high))
-
-
 #: Functions by PyTorch's names; those of the same name here first.
 METHODS: dict[str, Callable[..., Any]] = {
-    **{name: getattr(_Answers, name) for name in (
+    **{name: getattr(Answers, name) for name in (
         "add", "sub", "rsub", "mul", "div", "neg", "clamp", "clamp_min", "clamp_max", "lt", "le",
         "gt", "ge", "searchsorted", "bucketize", "floor", "argmax", "argmin", "max", "min", "topk",
         "sort", "argsort", "stack", "cat", "unbind",
     )},
-    **{f"__{name}__": getattr(_Answers, name) for name in (
+    **{f"__{name}__": getattr(Answers, name) for name in (
         "add", "sub", "rsub", "mul", "neg", "lt", "le", "gt", "ge",
     )},
-    "__radd__": _Answers.add, "subtract": _Answers.sub, "__rmul__": _Answers.mul,
-    "multiply": _Answers.mul, "__truediv__": _Answers.div, "true_divide": _Answers.div,
-    "divide": _Answers.div, "negative": _Answers.neg, "clip": _Answers.clamp,
-    "less": _Answers.lt, "less_equal": _Answers.le, "greater": _Answers.gt,
-    "greater_equal": _Answers.ge, "concat": _Answers.cat, "long": _Answers.int64,
-    "int": _Answers.int32, "item": _Answers.number, "__int__": _Answers.whole,
+    "__radd__": Answers.add, "subtract": Answers.sub, "__rmul__": Answers.mul,
+    "multiply": Answers.mul, "__truediv__": Answers.div, "true_divide": Answers.div,
+    "divide": Answers.div, "negative": Answers.neg, "clip": Answers.clamp,
+    "less": Answers.lt, "less_equal": Answers.le, "greater": Answers.gt,
+    "greater_equal": Answers.ge, "concat": Answers.cat, "long": Answers.int64,
+    "int": Answers.int32, "item": Answers.number, "__int__": Answers.whole,
     "__rtruediv__": lambda self, one, other: self.div(other, one),
     "__rdiv__": lambda self, one, other: self.div(other, one),
 }  # fmt: skip

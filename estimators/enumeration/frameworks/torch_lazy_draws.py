@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..lazy_numbers import DrawnNumbers, LazyNumbers
-from ..monotone import NORMAL, Factor, Known, Shift
+from ..monotone import NORMAL, Factor, Known, Shift, spread
 from ..run import Run, UnsupportedDraw
 from .torch_lazy import become_lazy, lazy_like
 from .torch_lazy_answers import answer
@@ -161,14 +161,4 @@ class LazyDraws:
         drawn, shape = DrawnNumbers.of(run), tuple(size)
         precision = float(self._torch.finfo(like.dtype).eps)
         places = drawn.draw(what, math.prod(shape), precision).reshape(shape)
-        return LazyNumbers(drawn, places, _spread(chain, shape))
-
-
-def _spread(chain: Any, shape: tuple[int, ...]) -> Any:
-    """A chain of numbers, as one of arrays: of each entry."""
-    return tuple(
-        type(step)(*(np.broadcast_to(part, shape) for part in step))
-        if isinstance(step, Factor | Shift)
-        else step
-        for step in chain
-    )
+        return LazyNumbers(drawn, places, spread(chain, shape))

@@ -1,0 +1,63 @@
+"""What a drawn number is known to lie between, and how a comparison narrows it down.
+
+A cell is a pair, in a list or in a row of an array, of what the uniform number lies between: at
+first 0 and 0, where 0 stands for 1 above, so that cells are zeros before they are written to. The
+upper end is negative where the number was compared with others, of which no cell can tell.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+from .outcomes import Coin
+from .run import Run, UnsupportedDraw
+
+
+def decide(run: Run, what: str, cell: Any, edge: float, step: float) -> bool:
+    """Whether a number is below an edge, which is drawn if it is not known.
+
+    Args:
+        what: drew it.
+        step: from 1 to the next number, of the edge.
+
+    Raises:
+        UnsupportedDraw: for a number that was compared with others, and one of a run that is over.
+    """
+    low, high = cell
+    high = high or 1.0
+    if low < edge < high:
+        check_under_way(run, what)
+        below = run.choose(Coin(what, float((edge - low) / (high - low)), step)) == 1
+        cell[1 if below else 0] = edge
+        return below
+    if high < 0.0:
+        refuse(what, "it is compared again after it was compared with others")
+    return bool(edge >= high)  # which a NaN is not
+
+
+def note_order(cell: Any) -> None:
+    """A number was compared with others: what it lies between says no longer all of it."""
+    if cell[1] >= 0.0:
+        cell[1] = -(cell[1] or 1.0)
+
+
+def check_under_way(run: Run, what: str) -> None:
+    """Raises: UnsupportedDraw for numbers that are kept from a run that has ended."""
+    if run.over:
+        raise UnsupportedDraw(
+            f"{what}() was drawn in one run and is compared after it has ended: "
+            "its outcomes are not those of a draw there; draw it anew in each run"
+        )
+
+
+def refuse(what: str, how: str) -> NoReturn:
+    """Code needs more of a number than comparisons.
+
+    Raises:
+        UnsupportedDraw: always.
+    """
+    raise UnsupportedDraw(
+        f"{what}() is used other than compared ({how}): its outcomes cannot be enumerated; "
+        "compare it with a probability, or draw from finitely many outcomes, by choice, "
+        "multinomial, binomial or bernoulli"
+    )
