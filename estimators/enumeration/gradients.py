@@ -193,7 +193,17 @@ def array_of(leaf: Any) -> np.ndarray:
         return np.asarray(leaf.cpu().numpy())
     while hasattr(leaf, "_value"):  # autograd's boxes
         leaf = leaf._value
-    return np.asarray(leaf)
+    array = np.asarray(leaf)
+    if array.dtype.kind == "O":
+        _check_decided(array)
+    return array
+
+
+def _check_decided(array: np.ndarray) -> None:
+    """Raises: UnsupportedDraw for drawn numbers, in an array of objects, that are not decided."""
+    for each in array.flat:
+        if hasattr(each, "lazy"):
+            each.refuse("as a number")
 
 
 class GradientLayout:

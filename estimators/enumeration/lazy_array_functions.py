@@ -180,7 +180,7 @@ def _argpartition(
     return np.moveaxis(found, -1, axis)
 
 
-def _searchsorted(a: Any, v: Array, side: str = "left", sorter: None = None) -> np.ndarray:
+def _searchsorted(a: Any, v: Array, side: str = "left", sorter: Any = None) -> np.ndarray:
     if sorter is not None or hasattr(a, "lazy"):
         raise NoLaw
     precision = max(v.precision, precision_of(array_of(a)))
@@ -192,7 +192,7 @@ def _digitize(x: Array, bins: Any, right: bool = False) -> np.ndarray:
 
 
 def _clip(
-    a: Array, a_min: Any = None, a_max: Any = None, out: None = None, *, min: Any = None,
+    a: Array, a_min: Any = None, a_max: Any = None, out: Any = None, *, min: Any = None,
     max: Any = None,
 ) -> LazyNumbers:  # fmt: skip
     low, high = a_min if min is None else min, a_max if max is None else max

@@ -16,9 +16,10 @@ from typing import Any, NoReturn
 import numpy as np
 
 from . import lazy_array_functions, lazy_ufuncs
+from .gradients import array_of
 from .lazy_functions import NoLaw, truncate
 from .lazy_numbers import DrawnNumbers, LazyNumbers
-from .monotone import Chain, spread
+from .monotone import Chain, shape_of, spread
 from .outcomes import precision_of
 from .run import Run, UnsupportedDraw
 
@@ -40,7 +41,7 @@ class LazyArray:
         #: Whether another array is made of the same memory, as NumPy would have it.
         self.is_shared = False
 
-    @property
+    @property  # type: ignore[misc]
     def __class__(self) -> Any:
         """What ``isinstance`` asks for."""
         if self.shape:
@@ -215,9 +216,9 @@ def _of_entries(function: Any, inputs: Sequence[Any]) -> tuple[lazy_ufuncs.Opera
         else:
             operands.append(lazy_array_functions.known(each))
             is_python = type(each) in PYTHON
-            kinds.append(each if is_python else lazy_array_functions.array_of(each).dtype)
+            kinds.append(each if is_python else array_of(each).dtype)
             if not is_python:
-                precision = max(precision, precision_of(lazy_array_functions.array_of(each)))
+                precision = max(precision, precision_of(array_of(each)))
     kind = np.result_type(*kinds)
     precision = max(precision, float(np.finfo(kind).eps))
     return lazy_ufuncs.answer(function.__name__, operands, precision), kind
@@ -303,8 +304,8 @@ for _name, _function in OPERATIONS.items():
     setattr(LazyArray, f"__i{_name}__", _in_place(_own))
 for _name, _function in COMPARISONS.items():
     setattr(LazyArray, f"__{_name}__", _operation(_function, False))
-for _name, _function in {"neg": np.negative, "pos": np.positive, "abs": np.absolute}.items():
-    setattr(LazyArray, f"__{_name}__", lambda self, function=_function: function(self))
+for _name, _of_one in {"neg": np.negative, "pos": np.positive, "abs": np.absolute}.items():
+    setattr(LazyArray, f"__{_name}__", lambda self, function=_of_one: function(self))
 
 
 #: Methods that NumPy has a function for.
@@ -364,8 +365,7 @@ def draw(run: Run, what: str, chain: Chain, size: Any, dtype: Any = DOUBLE) -> L
     if run.is_sampling:
         raise UnsupportedDraw(f"{what} draws numbers whose use is not known")
     kind = np.dtype(dtype)
-    parts = [np.shape(part) for link in chain for part in link if isinstance(part, np.ndarray)]
-    shape = np.broadcast_shapes(*parts)
+    shape = shape_of(chain)
     if size is not None:
         shape = (size,) if np.ndim(size) == 0 else tuple(size)
         shape = tuple(operator.index(length) for length in shape)

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from gradproof.errors import GradproofError
+
 from .lazy_numbers import LazyNumbers, join
 from .monotone import (
     FUNCTIONS,
@@ -27,7 +29,7 @@ from .monotone import (
 )
 
 
-class NoLaw(Exception):
+class NoLaw(GradproofError, ValueError):
     """What is asked for is no monotone function of what was drawn, or none that is known."""
 
 

@@ -63,21 +63,23 @@ def answer(name: str, operands: list[Operand], precision: float) -> Operand:
         if name in OF_ONE:
             return OF_ONE[name](operands[0])
     if len(operands) == 2 and name in COMPARISONS:
-        return _compare(*COMPARISONS[name], *operands, precision)
+        strict, above = COMPARISONS[name]
+        one, other = operands
+        return _compare(one, other, precision, strict=strict, above=above)
     if len(operands) == 2 and name in OF_TWO:
         return OF_TWO[name](*operands)
     raise NoLaw
 
 
 def _compare(
-    strict: bool, above: bool, one: Operand, other: Operand, precision: float
+    one: Operand, other: Operand, precision: float, *, strict: bool, above: bool
 ) -> np.ndarray:
     if isinstance(one, LazyNumbers):
         if isinstance(other, LazyNumbers):
             return compare_numbers(one, other, precision, strict=strict, above=above)
         return compare(one, other, precision, strict=strict, above=above)
-    assert isinstance(other, LazyNumbers)
-    return compare(other, one, precision, strict=strict, above=not above)  # c < x is x > c
+    # c < x is x > c.
+    return compare(_lazy(other), one, precision, strict=strict, above=not above)
 
 
 def _sign(numbers: LazyNumbers) -> np.ndarray:

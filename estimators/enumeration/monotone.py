@@ -254,6 +254,12 @@ def back(chain: Chain, bounds: Any, strict: Any) -> tuple[np.ndarray, np.ndarray
     return edges, np.broadcast_to(above, np.shape(edges))
 
 
+def shape_of(chain: Chain) -> tuple[int, ...]:
+    """The shape that the numbers of a chain broadcast to."""
+    numbers = [part for link in chain if isinstance(link, Factor | Shift | Clip) for part in link]
+    return np.broadcast_shapes(*map(np.shape, numbers))
+
+
 def spread(chain: Chain, shape: Sequence[int]) -> Chain:
     """A chain of one number, or of what broadcasts, as one of an array: of each entry."""
     return tuple(

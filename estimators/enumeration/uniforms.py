@@ -196,7 +196,7 @@ class UniformNumber(_UniformComparisons):
     __slots__ = ()
     is_python = True
 
-    @property
+    @property  # type: ignore[misc]
     def __class__(self) -> Any:
         """What ``isinstance`` asks for."""
         return float if self.is_python else np.float64
@@ -222,7 +222,7 @@ class UniformNumber(_UniformComparisons):
             flat = array_of(bound).reshape(-1)
             found = np.empty(flat.shape, bool)
             for place in np.argsort(-flat):
-                found[place] = self._is_below(flat[place])
+                found[place] = self < flat[place]
             return found.reshape(np.shape(bound))
         return self._below_number(bound)
 
@@ -258,7 +258,7 @@ class UniformNumbers(_UniformComparisons):
 
     __slots__ = ("_places", "shape")
 
-    @property
+    @property  # type: ignore[misc]
     def __class__(self) -> Any:
         """What ``isinstance`` asks for."""
         return np.ndarray

@@ -22,7 +22,7 @@ from ..lazy_functions import (
     truncate,
 )
 from ..lazy_numbers import LazyNumbers
-from .torch_lazy_arithmetic import CONVERTING, ELEMENTWISE, PLACING, SAME, Arithmetic
+from .torch_lazy_arithmetic import CONVERTING, ELEMENTWISE, PLACING, SAME, TensorArithmetic
 
 #: A tensor of PyTorch.
 Tensor = Any
@@ -51,7 +51,7 @@ def answer(
         first.lazy.refuse(f"by torch's {name}")
 
 
-class Answers(Arithmetic):
+class Answers(TensorArithmetic):
     """The same functions, and those that compare and order."""
 
     def find(self, name: str, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

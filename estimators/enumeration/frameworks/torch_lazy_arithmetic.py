@@ -46,7 +46,7 @@ SAME = frozenset(("detach_", "requires_grad_"))
 CONVERTING = ("to", "type_as", "double", "float", "half", "bfloat16", "type", "cpu", "cuda")
 
 
-class Arithmetic:
+class TensorArithmetic:
     """One function of PyTorch, of a tensor that is not decided.
 
     Args:
