@@ -39,6 +39,8 @@ def usual_reasons(
     Shape:
         ``mean``, ``exact``, ``error`` and ``size`` have the same names and shapes.
     """
+    if not all(np.isfinite(mean[key]).all() for key in mean):
+        return []  # no error is known then
     if all((np.abs(exact[key]) <= error[key]).all() for key in exact):
         return [
             "The exact gradient is zero in every entry: if it is that of objective=, does this use "

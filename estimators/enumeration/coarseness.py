@@ -27,7 +27,9 @@ def is_too_rare(chain: Chain, bounds: np.ndarray, edges: np.ndarray, above: np.n
     Of uniform numbers there are none: those that a generator gives are a rounding away from 1.
     """
     at_end = (edges == 0.0) | (edges == 1.0)
-    if not at_end.any() or chain[:1] != (NORMAL,):
+    # Others, whose parts are arrays, cannot be compared with it.
+    is_normal = bool(chain) and type(chain[0]) is type(NORMAL) and chain[0] == NORMAL
+    if not at_end.any() or not is_normal:
         return False
     values = forward(chain, np.where(edges == 1.0, 1.0, 0.0))
     # Next to 1 all numbers lie below the edge, next to 0 above it.

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from .gradients import array_of
-from .lazy_functions import NoLaw, clip, gather, order, put_together, sort_into
+from .lazy_functions import NoLaw, clip, gather, put_together, sort_into
+from .lazy_functions import order as order_of
 from .lazy_numbers import LazyNumbers
 from .outcomes import precision_of
 
@@ -78,8 +79,7 @@ def _place(function: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> LazyNu
     # Orders A and K depend on how an array lies in memory.
     if any(hasattr(each, "lazy") or (isinstance(each, str) and each in "AK") for each in others):
         raise NoLaw
-    places = np.arange(numbers.places.size).reshape(numbers.shape)
-    return numbers.rearrange(np.asarray(function(places, *args[1:], **kwargs)))
+    return numbers.rearrange(np.asarray(function(_places(args[0]), *args[1:], **kwargs)))
 
 
 def _join(function: Any, arrays: Sequence[Array], *args: Any, **kwargs: Any) -> LazyNumbers:
@@ -87,6 +87,11 @@ def _join(function: Any, arrays: Sequence[Array], *args: Any, **kwargs: Any) -> 
         raise NoLaw
     several = [each.lazy for each in arrays]
     return put_together(several, lambda places: function(places, *args, **kwargs))
+
+
+def _places(array: Array) -> np.ndarray:
+    """The place of each entry, in order."""
+    return np.arange(array.size).reshape(array.shape)
 
 
 def _numbers(array: Array) -> LazyNumbers:
@@ -121,7 +126,7 @@ def _extreme(a: Array, axis: Any, out: Any, keepdims: Any, largest: bool) -> np.
         raise NoLaw
     if not a.size:
         raise ValueError("attempt to get argmax of an empty sequence")  # as NumPy does
-    found = order(_numbers(a), axis, 1, a.precision, descending=largest)[..., 0]
+    found = order_of(_numbers(a), axis, 1, a.precision, descending=largest)[..., 0]
     if axis is None:
         return found.reshape((1,) * a.ndim if keepdims is True else ())
     return np.expand_dims(found, axis) if keepdims is True else found
@@ -144,18 +149,14 @@ def _value(a: Array, axis: Any, out: Any, keepdims: Any, largest: bool) -> LazyN
     found = gather(_numbers(a), places, axis)
     if keepdims is True:
         return found
-    order_of = np.arange(found.places.size).reshape(found.shape)
-    return found.rearrange(order_of.squeeze(axis))
+    places = np.arange(found.places.size).reshape(found.shape)
+    return found.rearrange(places.squeeze(axis))
 
 
 def _argsort(a: Array, axis: int | None = -1, kind: Any = None, order: Any = None, **_: Any) -> Any:
     if order is not None:
         raise NoLaw
-    return _ordered(a, axis)
-
-
-def _ordered(a: Array, axis: int | None, count: int | None = None) -> np.ndarray:
-    found = order(_numbers(a), axis, count, a.precision, descending=False)
+    found = order_of(_numbers(a), axis, None, a.precision, descending=False)
     return found.reshape(-1) if axis is None else np.moveaxis(found, -1, axis)
 
 
@@ -166,18 +167,30 @@ def _argpartition(
 
     Which order that is NumPy does not say.
     """
-    if order is not None or np.ndim(kth) or axis is None or not a.ndim:
+    if order is not None or np.ndim(kth) or axis is None or not a.size:
         raise NoLaw
     length, place = a.shape[axis], int(kth)
     if not -length <= place < length:
         raise ValueError(f"kth(={kth}) out of bounds ({length})")  # as NumPy does
     place %= length
-    first = np.moveaxis(_ordered(a, axis, place + 1), axis, -1)
+    descending = _is_known_from_above(np.moveaxis(_places(a), axis, -1), a, 2 * place >= length)
+    count = length - place if descending else place + 1
+    first = order_of(_numbers(a), axis, count, a.precision, descending=descending)
     found = np.empty((*first.shape[:-1], length), np.int64)
     for at in np.ndindex(first.shape[:-1]):
-        before, behind = np.sort(first[at][:-1]), np.setdiff1d(np.arange(length), first[at])
+        near, far = np.sort(first[at][:-1]), np.setdiff1d(np.arange(length), first[at])
+        before, behind = (far, near) if descending else (near, far)
         found[at] = np.concatenate([before, first[at][-1:], behind])
     return np.moveaxis(found, -1, axis)
+
+
+def _is_known_from_above(rows: np.ndarray, a: Array, is_nearer: bool) -> bool:
+    """Whether the order of the largest is known; if that of the least is too, what is nearer."""
+    row = _numbers(a).rearrange(rows.reshape(-1, rows.shape[-1])[0])
+    from_above, from_below = (
+        each.is_ordered_by_weights(a.precision) for each in (row, row.turned())
+    )
+    return is_nearer if from_above == from_below else from_above
 
 
 def _searchsorted(a: Any, v: Array, side: str = "left", sorter: Any = None) -> np.ndarray:

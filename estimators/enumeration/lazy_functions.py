@@ -243,7 +243,7 @@ def order(
     found = []
     for row in rows.reshape(-1, rows.shape[-1]):
         some = numbers.rearrange(row)
-        some = some if descending else negate(some)
+        some = some if descending else some.turned()
         found.append(some.order(len(row) if count is None else count, precision))
     return np.array(found, np.int64).reshape(*rows.shape[:-1], -1)
 

@@ -26,6 +26,7 @@ from .coarseness import COARSE, are_absorbed, is_confirmed, is_too_coarse, is_to
 from .monotone import (
     BELOW_ONE,
     Chain,
+    Factor,
     after_exponential,
     back,
     clipped_at,
@@ -202,6 +203,10 @@ class LazyNumbers:
         """A function of these."""
         return LazyNumbers(self.drawn, self.places, (*self.chain, *steps))  # type: ignore[arg-type]
 
+    def turned(self) -> LazyNumbers:
+        """Minus these."""
+        return self.then(Factor(np.full(self.shape, -1.0)))
+
     def rearrange(self, places: np.ndarray) -> LazyNumbers:
         """Others of these entries, by their places in order; of any shape."""
         return LazyNumbers(self.drawn, self.places.reshape(-1)[places], take(self.chain, places))
@@ -299,7 +304,9 @@ class LazyNumbers:
             self.refuse("numbers are compared with each other twice")
         step = max(precision, self.drawn.precision(self.places))
         self._check_resolved(step)
-        located = self._locations(step)
+        located, is_from_least = self._locations(step), False
+        if located is None and count >= len(places) > 2:  # all of them, from the least on
+            located, is_from_least = self.turned()._locations(step), True
         if located is None and count > 1:
             self.refuse("several numbers of different laws are put in order")
         what, left = self.drawn.what(self.places), list(range(len(places)))
@@ -313,8 +320,13 @@ class LazyNumbers:
             drawn.append(left.pop(self.drawn.run.choose(table) if len(left) > 1 else 0))
         for place in places:
             note_order(self.drawn.cell(place))
+        drawn = drawn[::-1] if is_from_least else drawn
         self.drawn.decided[places] = (self.chain, drawn)
         return drawn
+
+    def is_ordered_by_weights(self, precision: float) -> bool:
+        """Whether the law of the order of several largest is known; see :meth:`order`."""
+        return self._locations(max(precision, self.drawn.precision(self.places))) is not None
 
     def _check_resolved(self, precision: float) -> None:
         """Numbers are put in order by what they are, and not by what rounding leaves of them.

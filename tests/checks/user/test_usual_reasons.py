@@ -51,6 +51,18 @@ def test_a_usual_reason_is_told(name):
         assert some in said
 
 
+def test_nothing_is_told_of_a_mean_that_is_no_number():
+    """Returns that are divided by their standard deviation, on a path where they are all equal."""
+
+    def estimate(theta):
+        gradient = samples(1, lambda c: c)(theta)
+        return gradient if gradient[0] > 0.0 else gradient * np.nan
+
+    said = check_estimator(estimate, (THETA,), exact=exact).explain()
+    assert "NaN where" in said
+    assert "The exact gradient is zero" not in said
+
+
 def test_nothing_is_told_of_a_right_one():
     """The leave-one-out baseline is right."""
     estimate = samples(3, lambda c: (c - (c.sum() - c) / 2) / 3)
