@@ -127,6 +127,10 @@ class LazyArray:
         found[()] = self
         return found
 
+    def __jax_array__(self) -> Unknown:
+        """What JAX asks of what is no array of its own, before it compares."""
+        return Unknown(self)
+
     def __array_ufunc__(self, function: Any, method: str, *inputs: Any, **given: Any) -> Any:
         """What NumPy asks of an array in its functions of entries."""
         return answer_ufunc(self, function, method, inputs, given)
@@ -164,6 +168,16 @@ class LazyArray:
         return any(
             lazy_ufuncs.answer(name, [alone, np.zeros(())], 0.0) for name in ("greater", "less")
         )
+
+
+class Unknown:
+    """No number that JAX knows, so that it leaves a comparison to the number itself."""
+
+    def __init__(self, numbers: Any) -> None:
+        self._numbers = numbers
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> NoReturn:
+        self._numbers.refuse("as an array of JAX")
 
 
 def answer_ufunc(

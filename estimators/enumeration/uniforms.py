@@ -423,8 +423,8 @@ class UniformNumbers(_UniformComparisons):
 
 #: What numbers have that is done by a :class:`.lazy_arrays.LazyArray`, or refused by it.
 _WIDER = (
-    "__array__", "__bool__", "__pow__", "__rpow__", "__rtruediv__", "__abs__", "__int__",
-    "__floor__", "__ceil__", "__trunc__", "__pos__", "__format__", *REFUSED,
+    "__array__", "__jax_array__", "__bool__", "__pow__", "__rpow__", "__rtruediv__", "__abs__",
+    "__int__", "__floor__", "__ceil__", "__trunc__", "__pos__", "__format__", *REFUSED,
 )  # fmt: skip
 
 
