@@ -41,6 +41,24 @@ def note_order(cell: Any) -> None:
         cell[1] = -(cell[1] or 1.0)
 
 
+#: Classes of such numbers in NumPy and Python, as the errors of code in C name them.
+#: JAX names what it asked them for.
+NAMES = ("LazyArray", "UniformNumber", "UniformNumbers", "UniformEntry", "__jax_array__")
+
+#: The last draw of such numbers, in what a run remembers.
+LAST = "last draw of a continuous number"
+
+
+def refuse_if_named(run: Run, error: Exception) -> None:
+    """An error of code in C, such as PyTorch's, that takes no such numbers, is a refusal of them.
+
+    Raises:
+        UnsupportedDraw: if the error names one.
+    """
+    if LAST in run.memory and any(name in str(error) for name in NAMES):
+        refuse(run.memory[LAST], f"by what says {type(error).__name__}: {error!s:.80}")
+
+
 def check_under_way(run: Run, what: str) -> None:
     """Raises: UnsupportedDraw for numbers that are kept from a run that has ended."""
     if run.over:

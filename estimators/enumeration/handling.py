@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import TypeVar
 
+from .cells import refuse_if_named
 from .frameworks import FRAMEWORKS, Framework
 from .frameworks.framework import GeneratorFramework
 from .generators import Seeds, Stream, Streams, unseen_draw_message
@@ -161,6 +162,7 @@ class Handling:
         except Exception as error:
             if run.refused and run.refused[0] is not error:  # a framework may have wrapped it
                 raise run.refused[0] from error
+            refuse_if_named(run, error)
             error.add_note(f"draws so far: {describe_choices(run.choices)}")
             raise
         finally:

@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from . import lazy_array_functions, lazy_ufuncs
+from .cells import LAST
 from .gradients import array_of
 from .lazy_functions import NoLaw, truncate
 from .lazy_numbers import DrawnNumbers, LazyNumbers
@@ -111,12 +112,12 @@ class LazyArray:
 
     def __len__(self) -> int:
         if not self.shape:
-            raise TypeError("len() of unsized object")  # as NumPy does
+            raise TypeError(f"object of type {type(self).__name__!r} has no len()")
         return int(self.shape[0])
 
     def __iter__(self) -> Iterator[LazyArray]:
         if not self.shape:
-            raise TypeError("iteration over a 0-d array")  # as NumPy does
+            raise TypeError(f"{type(self).__name__!r} object is not iterable")
         return (self[place] for place in range(len(self)))
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
@@ -176,7 +177,7 @@ class Unknown:
     def __init__(self, numbers: Any) -> None:
         self._numbers = numbers
 
-    def __array__(self, dtype: Any = None, copy: Any = None) -> NoReturn:
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
         self._numbers.refuse("as an array of JAX")
 
 
@@ -383,7 +384,7 @@ def draw(run: Run, what: str, chain: Chain, size: Any, dtype: Any = DOUBLE) -> L
     if size is not None:
         shape = (size,) if np.ndim(size) == 0 else tuple(size)
         shape = tuple(operator.index(length) for length in shape)
-    drawn = DrawnNumbers.of(run)
+    drawn, run.memory[LAST] = DrawnNumbers.of(run), what
     places = drawn.draw(what, math.prod(shape), float(np.finfo(kind).eps)).reshape(shape)
     is_python = size is None and not shape and kind == DOUBLE
     return LazyArray(LazyNumbers(drawn, places, spread(chain, shape)), kind, is_python)

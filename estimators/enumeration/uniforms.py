@@ -12,7 +12,7 @@ from typing import Any, Literal, NoReturn
 
 import numpy as np
 
-from .cells import decide, refuse
+from .cells import LAST, decide, refuse
 from .coarseness import FEW_STEPS
 from .gradients import array_of
 from .lazy_arrays import REFUSED, LazyArray, answer_function, answer_ufunc, draw, output_array
@@ -465,6 +465,7 @@ def uniform(
         return draw(run, what, (), size, dtype)
     if run.is_sampling:
         raise UnsupportedDraw(f"{what} draws uniform numbers, whose use is not known")
+    run.memory[LAST] = what
     if size is None:
         return UniformNumber(run, what, [0.0, 0.0], low, high - low)
     shape = (size,) if np.ndim(size) == 0 else tuple(size)

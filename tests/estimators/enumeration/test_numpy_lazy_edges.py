@@ -393,3 +393,75 @@ def test_boxes_of_autograd():
             exact=[p * (costs - p @ costs)],
         )
         assert report.verdict == "holds"
+
+
+#: What other frameworks say of numbers that they do not know.
+GIVEN_TO_TORCH = {
+    "tensor": lambda torch: torch.tensor(RNG.normal()),
+    "from_numpy": lambda torch: torch.from_numpy(RNG.normal(size=2)),
+    "as_tensor": lambda torch: torch.as_tensor(RNG.random(2)),
+    "full": lambda torch: torch.full((2,), random.random()),
+    "sum": lambda torch: torch.ones(2) + RNG.random(2),
+    "product": lambda torch: torch.ones(2) * RNG.normal(),
+    "written to": lambda torch: torch.ones(2).fill_(RNG.normal()),
+}
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("name", GIVEN_TO_TORCH)
+def test_numbers_that_are_given_to_pytorch(name):
+    """They are refused by the draw's name, so that they may be sampled."""
+    torch = pytest.importorskip("torch")
+    with pytest.raises(UnsupportedDraw, match=r"(Generator|random)\.\w+\(\) is used other than"):
+        law(lambda: GIVEN_TO_TORCH[name](torch) is None)
+
+
+@pytest.mark.torch
+def test_bounds_of_pytorch():
+    """What comes out of a comparison is a tensor."""
+    torch = pytest.importorskip("torch")
+    bounds = torch.tensor([0.3, -0.4], dtype=torch.float64)
+    expected = special.ndtr([0.3, -0.4])
+    for code in (
+        lambda: tuple((RNG.normal(size=2) < bounds).tolist()),
+        lambda: tuple((bounds > RNG.normal(size=2)).tolist()),
+    ):
+        assert law(code)[True, True] == pytest.approx(expected.prod(), abs=ROUNDING)
+    assert law(lambda: bool((bounds >= random.gauss(0.0, 1.0)).all()))[True] == pytest.approx(
+        expected[1], abs=ROUNDING
+    )
+    single = torch.tensor(0.25)  # which a float is, too
+    assert law(lambda: bool(single > RNG.random()))[True] == pytest.approx(0.25, abs=ROUNDING)
+
+
+@pytest.mark.libraries
+def test_bounds_of_jax():
+    """On either side."""
+    jnp = pytest.importorskip("jax.numpy")
+    bound = jnp.array(0.25)
+    for code in (
+        lambda: bool(bound > RNG.random()),
+        lambda: bool(random.random() < bound),
+        lambda: bool((bound > RNG.random(1))[0]),
+        lambda: bool(bound - 0.25 > RNG.normal() - special.ndtri(0.25)),
+    ):
+        assert law(code)[True] == pytest.approx(0.25, abs=1e-7)  # a step of single precision
+    with pytest.raises(UnsupportedDraw):
+        law(lambda: bool(jnp.sin(RNG.random()) < bound))
+
+
+def test_what_is_used_may_be_sampled():
+    """Draws are as ever then: of a mean that is right, and of one that is not."""
+
+    def estimate(p, shift=0.0):
+        noise = np.array([RNG.normal(), random.gauss(0.0, 1.0)])
+        return [np.array([1.0 + shift + noise.mean()])]
+
+    # So many that a shift of a half is seen but once in more runs than anyone makes.
+    options = {"draws": 2000, "rarest": 0.1, "seed": 1}
+    right = check_estimator(estimate, [np.zeros(1)], exact=[np.ones(1)], **options)
+    assert right.verdict != "refuted"
+    wrong = check_estimator(
+        lambda p: estimate(p, 0.5), [np.zeros(1)], exact=[np.ones(1)], **options
+    )
+    assert wrong.verdict == "refuted"
