@@ -17,9 +17,10 @@ import numpy as np
 
 from . import lazy_array_functions, lazy_ufuncs
 from .cells import LAST
+from .drawn_numbers import DrawnNumbers
 from .gradients import array_of
 from .lazy_functions import NoLaw, truncate
-from .lazy_numbers import DrawnNumbers, LazyNumbers
+from .lazy_numbers import LazyNumbers
 from .monotone import Chain, shape_of, spread
 from .outcomes import precision_of
 from .run import Run, UnsupportedDraw
@@ -47,7 +48,7 @@ class LazyArray:
         """What ``isinstance`` asks for."""
         if self.shape:
             return np.ndarray
-        return float if self.is_python else np.float64
+        return float if self.is_python else self.dtype.type
 
     def refuse(self, how: str) -> NoReturn:
         """See :func:`.cells.refuse`."""

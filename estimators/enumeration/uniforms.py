@@ -14,9 +14,10 @@ import numpy as np
 
 from .cells import LAST, decide, refuse
 from .coarseness import FEW_STEPS
+from .drawn_numbers import DrawnNumbers
 from .gradients import array_of
 from .lazy_arrays import REFUSED, LazyArray, answer_function, answer_ufunc, draw, output_array
-from .lazy_numbers import DrawnNumbers, LazyNumbers
+from .lazy_numbers import LazyNumbers
 from .monotone import Chain, Factor, Shift, spread
 from .outcomes import EPS, precision_of
 from .run import Run, UnsupportedDraw

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ..lazy_numbers import DrawnNumbers, LazyNumbers
+from ..drawn_numbers import DrawnNumbers
+from ..lazy_numbers import LazyNumbers
 from ..monotone import NORMAL, Factor, Known, Shift, spread
 from ..run import Run, UnsupportedDraw
 from .torch_lazy import become_lazy, lazy_like

@@ -1,0 +1,132 @@
+"""All numbers of a run of which nothing is decided before they are compared, and their cells."""
+
+from __future__ import annotations
+
+import bisect
+from typing import Any, NamedTuple, NoReturn
+
+import numpy as np
+
+from .cells import check_under_way, decide, refuse
+from .monotone import Chain
+from .outcomes import EPS
+from .run import Run
+
+
+class _Block(NamedTuple):
+    """Numbers that were drawn together: what drew them, their precision, and their cells."""
+
+    what: str
+    precision: float
+    cells: Any
+
+
+class DrawnNumbers:
+    """All such numbers of a run, and what is known of them.
+
+    ``decided`` has, by the places of those that were compared with each other, the functions that
+    were compared and the order of the largest.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.decided: dict[tuple[int, ...], tuple[Chain, list[int]]] = {}
+        self._count = 0
+        self._begins: list[int] = []
+        self._blocks: list[_Block] = []
+        #: Where those begin whose cells somebody else made, by what these are.
+        self._adopted: dict[int, int] = {}
+
+    @classmethod
+    def of(cls, run: Run) -> DrawnNumbers:
+        """Those of a run."""
+        return run.recall("lazy numbers", lambda: cls(run))
+
+    def draw(self, what: str, count: int, precision: float) -> np.ndarray:
+        """The places of new ones.
+
+        Args:
+            precision: of these, as the step from 1 to the next number.
+
+        Shape: (count,).
+        """
+        # Zeros are not laid out in memory before they are written to.
+        start = self._add(_Block(what, precision, np.zeros((count, 2))), count)
+        return np.arange(start, self._count)
+
+    def adopt(self, what: str, cells: Any) -> int:
+        """The place of the first of some whose cells are there already, and may be changed there.
+
+        Args:
+            cells: a single one, a list; or an array, (N, 2), or rows of one that are a view of it.
+        """
+        if isinstance(cells, list):
+            whole, offset, count = [cells], 0, 1
+            owner: Any = cells
+        else:
+            owner = whole = cells if cells.base is None else cells.base
+            offset = cells.__array_interface__["data"][0] - owner.__array_interface__["data"][0]
+            offset, count = offset // owner.strides[0], len(owner)
+        if id(owner) not in self._adopted:
+            self._adopted[id(owner)] = self._add(_Block(what, EPS, whole), count)
+        return self._adopted[id(owner)] + offset
+
+    def _add(self, block: _Block, count: int) -> int:
+        start = self._count
+        self._begins.append(start)
+        self._blocks.append(block)
+        self._count += count
+        return start
+
+    def _block(self, place: int) -> tuple[int, _Block]:
+        """Where the block of a number begins, and the block."""
+        at = bisect.bisect(self._begins, place) - 1
+        return self._begins[at], self._blocks[at]
+
+    def what(self, places: np.ndarray) -> str:
+        """What drew the first of some."""
+        return self._block(int(places.reshape(-1)[0]))[1].what
+
+    def precision(self, places: np.ndarray) -> float:
+        """The coarsest of some; 0 of none."""
+        if not places.size:
+            return 0.0
+        ends = [bisect.bisect(self._begins, int(at(places))) - 1 for at in (np.min, np.max)]
+        return max(block.precision for block in self._blocks[ends[0] : ends[1] + 1])
+
+    def refuse(self, places: np.ndarray, how: str) -> NoReturn:
+        """See :func:`cells.refuse`."""
+        refuse(self.what(places) if places.size else "a draw of no numbers", how)
+
+    def cell(self, place: int) -> Any:
+        """What one of them is known to lie between."""
+        start, block = self._block(place)
+        return block.cells[place - start]
+
+    def decide(self, place: int, edge: float, step: float) -> bool:
+        """See :func:`cells.decide`."""
+        start, block = self._block(place)
+        return decide(self.run, block.what, block.cells[place - start], edge, step)
+
+    def check_under_way(self, places: np.ndarray) -> None:
+        """See :func:`cells.check_under_way`."""
+        check_under_way(self.run, self.what(places) if places.size else "a draw of no numbers")
+
+    def _cells(self, places: np.ndarray) -> np.ndarray:
+        """A copy of their cells, (*shape, 2)."""
+        found = np.empty((*places.shape, 2))
+        blocks = np.searchsorted(self._begins, places, side="right") - 1
+        for at in np.unique(blocks):
+            mine = blocks == at
+            found[mine] = np.asarray(self._blocks[at].cells)[places[mine] - self._begins[at]]
+        return found
+
+    def were_ordered(self, places: np.ndarray) -> bool:
+        """Whether any was compared with others."""
+        return bool((self._cells(places)[..., 1] < 0.0).any())
+
+    def between(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The ends of some, below and above."""
+        cells = self._cells(places)
+        high = np.abs(cells[..., 1])
+        return cells[..., 0], np.where(high == 0.0, 1.0, high)
