@@ -75,11 +75,14 @@ class LazyArray:
         """Numbers of Python's in lists."""
         return [each.tolist() for each in self] if self.shape else self.item()
 
-    def astype(self, dtype: Any, *_: Any, **__: Any) -> Any:
+    def astype(self, dtype: Any, *_: Any, copy: bool = True, **__: Any) -> Any:
         """In another type of floats; whole numbers are decided."""
         kind = np.dtype(dtype)
         if kind.kind == "f":
-            return LazyArray(self.lazy, kind)
+            found = LazyArray(self.lazy, kind)
+            if not copy:
+                self.is_shared = found.is_shared = True
+            return found
         if kind.kind not in "iu":
             self.refuse(f"by astype({kind})")
         return self._truncate(f"astype({kind})").astype(kind)[()]
