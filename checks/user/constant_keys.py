@@ -63,7 +63,7 @@ def _draws_by_key(
     before, code.arguments = code.arguments, functools.partial(list, inputs)
     try:
         path = enumeration.run_once(())
-        enumeration.restore_state()
     finally:
         code.arguments = before
+        enumeration.restore_state()
     return {one.key: one.outcomes.what for one in path.choices if one.key is not None}
