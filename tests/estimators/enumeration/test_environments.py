@@ -236,6 +236,38 @@ def test_a_start_that_is_any_real_number_is_refused_and_a_few_are_not(gymnasium)
     assert (found.verdict, found.paths) == (HOLDS, 4)
     with pytest.raises(UnsupportedDraw, match=r"Generator.uniform\(\) is used other than compared"):
         check_estimator(lambda: estimate(kind()), exact=exact(few))
+    begin = (
+        r"\(CartPoleEnv.reset\(\) draws it: override it in a subclass, and begin in one of a few"
+    )
+    with pytest.raises(UnsupportedDraw, match=begin):
+        check_estimator(lambda: estimate(kind()), exact=exact(few))
+    with pytest.raises(UnsupportedDraw, match=begin):
+        check_estimator(
+            lambda theta: estimate(kind()),
+            [np.zeros(2)],
+            objective=lambda theta: float(kind().reset()[0][0]),
+        )
+
+
+def test_noise_of_a_step_is_named(gymnasium):
+    """As the start is."""
+
+    class Noisy(gymnasium.Env):
+        def reset(self, *, seed=None, options=None):
+            super().reset(seed=seed)
+            return 0, {}
+
+        def step(self, action):
+            return 0, float(self.np_random.normal()), True, False, {}
+
+    noisy = Noisy()
+
+    def estimate():
+        noisy.reset()
+        return np.array([noisy.step(0)[1]])
+
+    with pytest.raises(UnsupportedDraw, match=r"Noisy.step\(\) draws it: .* draw one of a few"):
+        check_estimator(estimate, exact=np.zeros(1))
 
 
 def test_environments_in_other_processes_are_refused(gymnasium, make):
