@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 
 import numpy as np
@@ -25,6 +26,7 @@ from ..evidence import (
     judge,
     worst_of,
 )
+from .constant_keys import constant_keys_note
 from .estimand import MADE, SINGLE, UNMEASURED, Estimand
 from .estimate_law import EstimateLaw, keep_law
 from .estimator_report import EstimatorReport, bias_at
@@ -60,7 +62,7 @@ class EnumeratedCheck:
         self._exact, self._precision = exact, precision
         project = estimator.project
         self._projection = project if isinstance(project, Projection) else None
-        self._reason = ""
+        self._reason = self._keys = ""
         self._unmeasured = False
         self._bounds: dict[str, np.ndarray] = {}
 
@@ -73,6 +75,8 @@ class EnumeratedCheck:
         self._changed = self._enumeration.changed
         if self._verdict == HOLDS and self._changed and not self._estimator.resets:
             self._look_later()
+        with contextlib.suppress(Exception):  # it may be such as works with its own key alone
+            self._keys = constant_keys_note(self._enumeration, self._estimator)
         if self._keep_paths:  # last: it runs all paths once more, and decides nothing
             ratios = ratios_of(self._mean, self._exact.value, self._bounds)
             self._law = keep_law(self._enumeration, self._moments, self._moments.layout.row(ratios))
@@ -268,6 +272,8 @@ class EnumeratedCheck:
                 "environment (env.reset(seed=0) in each episode), every episode begins alike: seed "
                 "it once, before the first."
             )
+        if self._keys:
+            notes.append(self._keys)
         if self._changed:
             notes.append(
                 f"Each run changes {list_names(self._changed)}. All of it is put back before the "

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from gradproof.estimators.enumeration.enumeration import Enumeration
-from gradproof.estimators.enumeration.estimator import Estimator, UserFunction
+from gradproof.estimators.enumeration.estimator import Estimator, UserFunction, takes
 from gradproof.estimators.enumeration.gradients import (
     GradientLayout,
     arrays_by_name,
     named,
     precision,
 )
+from gradproof.estimators.enumeration.input_arrays import is_real_array
 from gradproof.estimators.enumeration.outcomes import EPS
 from gradproof.estimators.enumeration.rounding import FACTOR, RUNS, largest_deviation, perturbation
 from gradproof.estimators.enumeration.run import NotEnumerable
+from gradproof.estimators.enumeration.trees import children, leaves
 
 from ..evidence import COARSEST
 
@@ -125,9 +128,26 @@ def exact_gradient(
         TypeError: for an exact gradient that draws.
         ValueError: for one that is not finite, or an error that does not fit.
     """
-    if callable(exact):
+    if callable(exact) and not _is_gradient(exact, estimator.inputs):
         return _from_function(exact, estimator, exact_error)
     return _from_numbers(exact, exact_error)
+
+
+def _is_gradient(exact: Any, inputs: Sequence[Any]) -> bool:
+    """Whether what could be called is read instead: a module of arrays, as is its own gradient.
+
+    A module's gradient is a module, which Equinox's can be called as the policy that they are.
+    """
+    numbers = [leaf for _, leaf in leaves(exact) if leaf is not None]
+    if not numbers or isinstance(exact, functools.partial):  # jax.tree_util.Partial has arrays
+        return False
+    if not all(is_real_array(leaf) for leaf in numbers):
+        return False
+    return _holds_type(inputs, type(exact)) or not takes(exact, inputs)
+
+
+def _holds_type(value: Any, kind: type) -> bool:
+    return type(value) is kind or any(_holds_type(each, kind) for _, each in children(value) or ())
 
 
 def _from_numbers(exact: Any, exact_error: Any) -> Estimand:

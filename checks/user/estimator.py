@@ -21,6 +21,7 @@ from ..sequential.error_rates import ALPHA
 from . import snippet
 from .code_name import code_name
 from .enumerated import EnumeratedCheck
+from .environment_hint import environment_hint
 from .estimand import SINGLE, Estimand, exact_gradient
 from .estimator_report import Biased, EstimatorReport
 from .expected_cost import check_precision
@@ -188,7 +189,8 @@ def check_estimator(
                 check.look()
         except (UnsupportedDraw, TooManyPaths) as error:
             if not draws:
-                raise type(error)(f"{error}; pass draws= to sample it instead") from error
+                hint = environment_hint(error)
+                raise type(error)(f"{error}{hint}; pass draws= to sample it instead") from error
             if listener is not None:
                 listener.sample(draws)
             estimand = _finitely_measured(estimand)

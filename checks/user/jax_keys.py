@@ -48,9 +48,9 @@ class FreshKeys:
 
     def _find(self, function: Callable[..., Any], inputs: list[Any]) -> None:
         seen: set[int] = set()
-        for place, (name, value) in enumerate(_arguments(function, inputs)):
+        for place, (name, value) in enumerate(arguments(function, inputs)):
             put = _setter(inputs, place)
-            if CALLED.search(name) and self._is_raw(value):
+            if CALLED.search(name) and may_be_keys(self._jax, value):
                 self._slots.append((value, put))
             else:
                 self._slots += self._slots_in(value, put, seen, places.DEPTH)
@@ -61,7 +61,7 @@ class FreshKeys:
         self, value: Any, put: Callable[[Any], object], seen: set[int], depth: int
     ) -> Iterator[tuple[Any, Callable[[Any], object]]]:
         """Where keys are, in an object that is itself somewhere."""
-        if self._is_key(value) or self._has_keys(value):
+        if is_key(self._jax, value) or self._has_keys(value):
             with contextlib.suppress(TypeError, AttributeError):  # it cannot be put anywhere
                 put(value)
                 yield value, put
@@ -70,7 +70,7 @@ class FreshKeys:
         seen.add(id(value))
         within_a_tuple = isinstance(value, tuple)
         for each, setter in places.held_values(value):
-            if not (within_a_tuple and (self._is_key(each) or self._has_keys(each))):
+            if not (within_a_tuple and (is_key(self._jax, each) or self._has_keys(each))):
                 yield from self._slots_in(each, setter, seen, depth - 1)
 
     def __enter__(self) -> FreshKeys:
@@ -85,37 +85,21 @@ class FreshKeys:
         for value, put in self._slots:
             put(self._fold(value, sample))
 
-    def _is_key(self, value: Any) -> bool:
-        kind = getattr(value, "dtype", None)
-        if kind is None or not isinstance(value, self._jax.Array):
-            return False
-        typed = self._jax.numpy.issubdtype(kind, self._jax.dtypes.prng_key)
-        return bool(typed) or (self._is_raw(value) and value.ndim == 1)
-
-    def _is_raw(self, value: Any) -> bool:
-        """Whether it may be a key, or several, as they were before they had a type."""
-        if not isinstance(value, np.ndarray | self._jax.Array) or value.dtype != np.uint32:
-            return False
-        shape = self._jax.random.key_data(self._jax.random.key(0)).shape
-        return bool(value.ndim) and tuple(value.shape[-1:]) == shape
-
     def _has_keys(self, value: Any) -> bool:
         """Of a tuple, nothing in which can be replaced by itself."""
         return isinstance(value, tuple) and any(
-            self._is_key(each) or self._has_keys(each) for each in value
+            is_key(self._jax, each) or self._has_keys(each) for each in value
         )
 
     def _fold(self, value: Any, sample: int) -> Any:
         if isinstance(value, tuple):
             each = [
-                self._fold(one, sample) if self._is_key(one) or self._has_keys(one) else one
+                self._fold(one, sample) if is_key(self._jax, one) or self._has_keys(one) else one
                 for one in value
             ]
             return type(value)(*each) if hasattr(value, "_fields") else tuple(each)
-        found = value
-        for number in (sample,) if self._seed is None else (self._seed, sample):
-            found = _folding(self._jax)(found, np.uint32(number % 2**32))
-        return np.asarray(found) if isinstance(value, np.ndarray) else found
+        numbers = (sample,) if self._seed is None else (self._seed, sample)
+        return functools.reduce(functools.partial(folded, self._jax), numbers, value)
 
 
 class SeveralKeys:
@@ -138,6 +122,29 @@ class SeveralKeys:
             each.renew(sample)
 
 
+def is_key(jax: Any, value: Any) -> bool:
+    """Whether something is a key of JAX, or an array of keys that have a type of their own."""
+    kind = getattr(value, "dtype", None)
+    if kind is None or not isinstance(value, jax.Array):
+        return False
+    typed = jax.numpy.issubdtype(kind, jax.dtypes.prng_key)
+    return bool(typed) or (may_be_keys(jax, value) and value.ndim == 1)
+
+
+def may_be_keys(jax: Any, value: Any) -> bool:
+    """Whether something may be a key, or several, in the form that they had before their type."""
+    if not isinstance(value, np.ndarray | jax.Array) or value.dtype != np.uint32:
+        return False
+    shape = jax.random.key_data(jax.random.key(0)).shape
+    return bool(value.ndim) and tuple(value.shape[-1:]) == shape
+
+
+def folded(jax: Any, keys: Any, number: int) -> Any:
+    """Other keys, which follow from these and a number."""
+    found = _folding(jax)(keys, np.uint32(number % 2**32))
+    return np.asarray(found) if isinstance(keys, np.ndarray) else found
+
+
 @functools.cache
 def _folding(jax: Any) -> Callable[[Any, Any], Any]:
     """Folds keys with a number; compiled once, since to trace it takes milliseconds."""
@@ -158,7 +165,7 @@ def _setter(inputs: list[Any], place: int) -> Callable[[Any], object]:
     return lambda value: inputs.__setitem__(place, value)
 
 
-def _arguments(function: Callable[..., Any], inputs: Sequence[Any]) -> list[tuple[str, Any]]:
+def arguments(function: Callable[..., Any], inputs: Sequence[Any]) -> list[tuple[str, Any]]:
     """Inputs with the names that the function gives them, where it can be asked."""
     names: list[str] = []
     with contextlib.suppress(TypeError, ValueError):

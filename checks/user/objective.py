@@ -16,6 +16,7 @@ from gradproof.estimators.enumeration.estimator import Estimator
 from gradproof.estimators.enumeration.run import TooManyPaths, UnsupportedDraw
 
 from .differentiated_by import Parameters, differentiated_by
+from .environment_hint import environment_hint
 from .estimand import Estimand
 from .expected_cost import gradient_of_mean
 from .kept_constants import note_of_constants
@@ -76,7 +77,8 @@ def gradient_of_objective(
                 )
         except (UnsupportedDraw, TooManyPaths) as refused:
             raise type(refused)(
-                f"{called(name)} cannot be enumerated: {refused}; {_instead(refused)}"
+                f"{called(name)} cannot be enumerated: {refused}{environment_hint(refused)}; "
+                f"{_instead(refused)}"
             ) from refused
     if direction is not None:
         estimator.project = direction.projection(goals)

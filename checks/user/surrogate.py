@@ -12,6 +12,7 @@ import numpy as np
 from gradproof.estimators.enumeration.estimator import Estimator, float_arrays
 from gradproof.estimators.enumeration.expectation import NotDifferentiable, one_number
 from gradproof.estimators.enumeration.gradients import GradientLayout, array_of
+from gradproof.estimators.enumeration.input_arrays import input_arrays
 from gradproof.estimators.enumeration.limits import MOST_PATHS
 from gradproof.estimators.enumeration.moments import Moments
 from gradproof.estimators.enumeration.run import Path
@@ -30,6 +31,7 @@ from ..evidence import (
 from ..section import Headline, Section, SectionTable
 from . import snippet
 from .code_name import code_name
+from .differentiated_by import Parameters, differentiated_by
 from .expected_cost import check_precision
 from .plotted_report import PlottedReport
 from .progress import Progress, telling
@@ -175,7 +177,8 @@ def check_surrogate(
         surrogate: called with ``inputs``; returns one number.
         wrt: the module or tensors that it is differentiated by. Default: those among the inputs
             that require gradients; with ``gradient``, also arrays of real numbers. They are named
-            by key or place, ``gradient`` if it is alone, and moved and put back.
+            by key or place, ``gradient`` if it is alone, and moved and put back; of arrays of JAX,
+            and of arrays in collections, those that ``gradient`` is by, with its names, as copies.
         reaches: the names of those that the gradient should reach, and no others.
         held: stop-gradients to add: pairs of where a function is looked up and its name, such as
             ``(model, "cost")``. What it returns is to be a constant, whether or not the surrogate
@@ -204,10 +207,16 @@ def check_surrogate(
     """
     given, started = dict(locals()), time.perf_counter()
     label = name or code_name(surrogate)
-    leaves = _parameters(surrogate, inputs, wrt, gradient)
+    parameters = _parameters(surrogate, inputs, wrt, gradient)
+    for code, what in ((surrogate, "the surrogate"), (objective, "the objective")):
+        if code is not None:
+            parameters.check_not_kept(code, what)
+    leaves = parameters.leaves
     wanted = _check_reaches(reaches, leaves, order, gradient)
     check_precision(precision)
-    runs = SurrogateRuns(surrogate, inputs, leaves, tuple(held), order, gradient, reset, precision)
+    runs = SurrogateRuns(
+        surrogate, inputs, parameters, tuple(held), order, gradient, reset, precision
+    )
     comparisons = WorstComparisons(label)
     first: Path[Any] | None = None
     moments: Moments | None = None
@@ -275,7 +284,7 @@ def check_surrogate(
 
 def _parameters(
     surrogate: Callable[..., Any], inputs: Sequence[Any], wrt: Any, gradient: Any
-) -> Mapping[str, Any]:
+) -> Parameters:
     leaves = Estimator(surrogate, inputs, wrt=wrt).leaves
     if wrt is not None and not leaves:
         raise TypeError(
@@ -285,12 +294,14 @@ def _parameters(
         )
     if not leaves and gradient is not None:
         leaves = float_arrays(inputs)
+        if len(input_arrays(gradient, inputs)) > len(leaves):  # of JAX, or in collections
+            return differentiated_by(Estimator(gradient, inputs))
     if not sum(array_of(leaf).size for leaf in leaves.values()):
         raise NotDifferentiable(
             "there is nothing to differentiate by: pass tensors that require gradients as inputs "
             "or wrt=, or arrays of real numbers together with gradient="
         )
-    return leaves
+    return Parameters(leaves)
 
 
 def _check_reaches(

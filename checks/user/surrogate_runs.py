@@ -26,6 +26,7 @@ from gradproof.estimators.enumeration.slopes import SMOOTH, UNRESOLVED
 from gradproof.estimators.enumeration.state import Snapshot
 from gradproof.estimators.enumeration.stops import Declared, Stop, holding
 
+from .differentiated_by import Parameters
 from .expected_cost import MOST_RUNS
 
 #: Derivatives of one order by what they are by: one name, or two.
@@ -65,16 +66,17 @@ class SurrogateRuns:
         self,
         surrogate: Callable[..., Any],
         inputs: Sequence[Any],
-        leaves: Mapping[str, Any],
+        parameters: Parameters,
         held: tuple[Declared, ...],
         order: int,
         gradient: Callable[..., Any] | None,
         reset: Callable[[], object] | None,
         precision: float,
     ) -> None:
-        self._surrogate, self._inputs, self._leaves = surrogate, tuple(inputs), leaves
+        self._surrogate, self._inputs, self._leaves = surrogate, tuple(inputs), parameters.leaves
+        self._movable = parameters.movable
         self._held, self._order, self._gradient, self._reset = held, order, gradient, reset
-        self._before = {name: array_of(leaf).copy() for name, leaf in leaves.items()}
+        self._before = {name: array_of(leaf).copy() for name, leaf in self._leaves.items()}
         self._runs = 0
         self._handling: Handling | None = None
         self._exhausted: NotDifferentiable | None = None
@@ -190,7 +192,13 @@ class SurrogateRuns:
 
     def exact(self, objective: Callable[..., Any], paths: int) -> Differences:
         """The derivatives of the enumerated mean of an objective."""
-        expectation = Expectation(objective, self._inputs, paths=paths, reset=self._before_run)
+        expectation = Expectation(
+            objective,
+            self._inputs,
+            paths=paths,
+            reset=self._before_run,
+            arguments=self._movable,
+        )
         expectation.repeated_mean()
 
         def value_and_size() -> tuple[float, float]:
@@ -229,7 +237,7 @@ class SurrogateRuns:
 
     def _run(self, function: Any) -> Any:
         self._before_run()
-        return function(*self._inputs)
+        return function(*(self._inputs if self._movable is None else self._movable()))
 
     def _before_run(self) -> None:
         self._runs += 1

@@ -180,7 +180,7 @@ class UserFunction:
         try:
             return self.function(*arguments)
         except TypeError as error:
-            if not _takes(self.function, arguments):
+            if not takes(self.function, arguments):
                 error.add_note(
                     f"gradproof calls {self._called}= with everything in inputs, in order, and "
                     f"with nothing else: here {len(arguments)} in all"
@@ -245,7 +245,7 @@ class UserFunction:
             self.changed = changed
 
 
-def _takes(function: Callable[..., Any], arguments: Sequence[Any]) -> bool:
+def takes(function: Callable[..., Any], arguments: Sequence[Any]) -> bool:
     """Whether a function can be called with these; True where its signature is not known."""
     try:
         signature = inspect.signature(function)

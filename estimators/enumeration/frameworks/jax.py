@@ -21,8 +21,8 @@ import numpy as np
 
 from ..patches import Patches
 from ..run import NotEnumerable, Run, UnsupportedDraw, _current, current_run, outside_runs
-from .framework import Framework, handle, handle_in_runs, refuse, unsupported_message
-from .jax_functions import Functions
+from .framework import Framework, handle, handle_in_runs, refuse
+from .jax_functions import Functions, refusal
 from .jax_primitive import AnsweredDraws, part
 from .jax_rows import note_what_needs_values
 from .jax_traces import Home, compile_once, home, traces
@@ -194,9 +194,7 @@ class _Handlers:
             if run.is_sampling:
                 with outside_runs():  # what it does inside is its own business
                     found = real(*args, **kwargs)
-                asked = answer or (
-                    lambda *_, **__: self._functions._refuse_value(unsupported_message(what))
-                )
+                asked = answer or (lambda *_, **__: self._functions._refuse_value(refusal(what)))
                 return self._functions._ask_beside(found, lambda: asked(*args, **kwargs))
             if answer is not None:
                 return answer(*args, **kwargs)
@@ -242,7 +240,7 @@ class _Handlers:
             if run is None or (derives and _is_a_key_derived()):
                 return real(*args, **params)
             what = home().sampler
-            why = unsupported_message(what) if what else NO_SAMPLER.format(primitive.name)
+            why = refusal(what) if what else NO_SAMPLER.format(primitive.name)
             _check_thread(primitive.name)
             if run.is_sampling:
                 found = real(*args, **params)

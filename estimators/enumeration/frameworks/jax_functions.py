@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..outcomes import EPS
+from .framework import unsupported_message
 from .jax_primitive import Array, draw_primitive
 from .jax_samplers import (
     Binomials,
@@ -27,6 +28,32 @@ from .jax_traces import home
 
 #: Generators that draw the same numbers by the same key as another one.
 SAME_NUMBERS = {"unsafe_rbg": "rbg"}
+
+#: What has the same law as what is usually made of continuous numbers, and can be enumerated.
+INSTEAD = {
+    "jax.random.uniform": (
+        "where it is compared with a probability, draw by jax.random.bernoulli(key, p), and where "
+        "cumulated probabilities are searched for it, by jax.random.choice(key, n, p=p)"
+    ),
+    "jax.random.gumbel": (
+        "jnp.argmax(logits + jax.random.gumbel(key, logits.shape)) is "
+        "jax.random.categorical(key, logits)"
+    ),
+    "jax.random.exponential": (
+        "the place of the smallest of jax.random.exponential(key, rates.shape) / rates is "
+        "jax.random.categorical(key, jnp.log(rates))"
+    ),
+    "jax.random.logistic": (
+        "where logit(p) + jax.random.logistic(key) is compared with 0, draw by "
+        "jax.random.bernoulli(key, p)"
+    ),
+}
+
+
+def refusal(what: str) -> str:
+    """Why a sampler is refused that has no outcomes to count, and what there is instead."""
+    instead = INSTEAD.get(what, "")
+    return f"{unsupported_message(what)}{'; ' if instead else ''}{instead}"
 
 
 class Functions:
