@@ -27,11 +27,13 @@ from .expected_cost import check_precision
 from .jax_keys import FreshKeys
 from .known_spread import check_known, known_spread, refuse_known
 from .objective import gradient_of_objective
+from .partly_enumerated import check_heaviest
 from .progress import Progress, telling
 from .random_direction import Projection
 from .sampled import Samples, check_sampling, sample
 from .sampled_objective import check_half_length, check_sampled_objective
 from .sampled_report import report_on_samples
+from .strategy import ALL, HEAVIEST, check_strategy
 
 
 def check_estimator(
@@ -44,6 +46,7 @@ def check_estimator(
     fast: bool = False,
     wrt: Any = None,
     paths: int = MOST_PATHS,
+    strategy: str = ALL,
     draws: int = 0,
     alpha: float = ALPHA,
     rarest: float | None = None,
@@ -100,6 +103,11 @@ def check_estimator(
         wrt: the module or tensors whose gradients are read. Default: those among the inputs. Or
             arrays among the inputs, where what is returned does not tell which of them it is by.
         paths: that may be run at most.
+        strategy: ``all``: every path is run, and more than ``paths`` of them are an error or, with
+            ``draws``, sampled; ``heaviest``: where there are more, as many as may be are run, the
+            most probable first, and ``draws`` are drawn from the others and tested by betting. The
+            verdict is a sampled one then, of a mean that varies the less the more probability was
+            enumerated; where all paths can be run, it is the exact one.
         draws: samples that may be taken where draws cannot be enumerated; 0: that is an error.
         alpha: probability of a false alarm of a sampled verdict.
         rarest: the least probability of an outcome that a sampled verdict allows for; what is rarer
@@ -149,12 +157,9 @@ def check_estimator(
     (1992), REINFORCE; Glynn (1990), Likelihood ratio gradient estimation for stochastic systems.
     """
     given, started = dict(locals()), time.perf_counter()
-    check_precision(precision)
-    check_batch(batch)
     workers = Workers(jobs)
-    check_sampling(draws=draws, alpha=alpha, rarest=rarest, seed=seed)
-    check_known(bounds, sd, is_used=draws > 0)
-    check_half_length(half_length, is_used=objective is not None and draws > 0)
+    _check_options(given)
+    sampled = draws > 0 and strategy == ALL
     label = name or code_name(estimate)
     estimator = Estimator(estimate, inputs, wrt=wrt, reset=reset, returns=returns)
     _check_estimand(exact, objective, exact_error, fast)
@@ -175,10 +180,15 @@ def check_estimator(
                     batch=bool(batch),
                 )
         except (UnsupportedDraw, TooManyPaths) as error:
-            if objective is None or not draws:
+            if objective is None or not sampled:
                 raise
             return _repeatable(_sample_both(label, estimator, given, error), given, estimator)
         _check_entries(estimand.value)
+        if strategy == HEAVIEST:
+            estimand = _finitely_measured(estimand)
+            report = check_heaviest(label, estimator, estimand, given, listener)
+            if report is not None:
+                return _repeatable(report, given, estimator)
         try:
             shared = None if jobs == 1 else workers
             with Enumeration(estimator, paths, shared, batch) as enumeration:
@@ -187,8 +197,8 @@ def check_estimator(
                 )
                 check.look()
         except (UnsupportedDraw, TooManyPaths) as error:
-            if not draws:
-                raise type(error)(f"{error}; pass draws= to sample it instead") from error
+            if not sampled:
+                raise _sampled_instead(error) from error
             if listener is not None:
                 listener.sample(draws)
             estimand = _finitely_measured(estimand)
@@ -197,6 +207,21 @@ def check_estimator(
             report = report_on_samples(label, estimand, samples, seconds, str(error))
             return _repeatable(_along(report, estimator), given, estimator)
     return _repeatable(check.report(time.perf_counter() - started), given, estimator)
+
+
+def _check_options(given: Mapping[str, Any]) -> None:
+    """Whether options are any, and go together, before anything is run.
+
+    Raises:
+        TypeError, ValueError: if not.
+    """
+    check_precision(given["precision"])
+    check_batch(given["batch"])
+    draws, both = given["draws"], given["objective"] is not None and given["strategy"] == ALL
+    check_sampling(draws=draws, alpha=given["alpha"], rarest=given["rarest"], seed=given["seed"])
+    check_known(given["bounds"], given["sd"], is_used=draws > 0)
+    check_strategy(given)
+    check_half_length(given["half_length"], is_used=both and draws > 0)
 
 
 def _repeatable(
@@ -215,6 +240,13 @@ def _repeatable(
         seed=None if seed is None else int(seed),
         snippet=snippet.of_call(check_estimator, given),
     )
+
+
+def _sampled_instead(error: UnsupportedDraw | TooManyPaths) -> UnsupportedDraw | TooManyPaths:
+    """The same error, which says what else can be done."""
+    more = ", and strategy='heaviest' to enumerate the most probable paths"
+    more = more if isinstance(error, TooManyPaths) else ""
+    return type(error)(f"{error}; pass draws= to sample it instead{more}")
 
 
 def _sample_both(

@@ -175,7 +175,9 @@ class Enumeration:
             yield path
             self._code.restore_state()
 
-    def run_once(self, prefix: Sequence[Choice], kind: type[Run] = Run) -> Path[Any]:
+    def run_once(
+        self, prefix: Sequence[Choice], kind: Callable[[Sequence[Choice], int], Run] = Run
+    ) -> Path[Any]:
         """The first path with a prefix; :meth:`restore_state` must follow."""
         return run_path(self._code, self.handling.perform, prefix, self._most, kind)
 
@@ -280,7 +282,7 @@ class Enumeration:
         # Once at least: what came late may have changed what the first path gives.
         once = moments.count > 1
         while once or self.repeats < (REPEATS if moments.draws else ALONE):
-            self._check(first, row, moments.layout)
+            self.check_repeated(first, row, moments.layout)
             self.restore_state()
             once = False
         moments.check_mass()
@@ -300,7 +302,7 @@ class Enumeration:
             count = moments.count
             if count <= FIRST or not count & (count - 1):
                 row = moments.layout.row(path.value)
-                self._check(path, row, moments.layout)
+                self.check_repeated(path, row, moments.layout)
                 if first is None:
                     first, start = path, row
                     together = self.together(path, moments.layout)
@@ -350,7 +352,7 @@ class Enumeration:
         for path in self.paths(start, made, cut):
             part.add(path)
             if part.count == 1:
-                self._check(path, layout.row(path.value), layout)
+                self.check_repeated(path, layout.row(path.value), layout)
             choices = path.choices
         return part.close(), next_prefix(choices)
 
@@ -396,8 +398,17 @@ class Enumeration:
         leaves = {name: array_of(leaf) for name, leaf in self._code.leaves.items()}
         return GradientLayout(leaves if value.keys() <= leaves.keys() else named(value))
 
-    def _check(self, path: Path[Any], row: np.ndarray, layout: GradientLayout) -> None:
-        """The same outcomes must give the same gradient, or something else is drawn or is kept."""
+    def check_repeated(self, path: Path[Any], row: np.ndarray, layout: GradientLayout) -> None:
+        """The same outcomes must give the same gradient, or something else is drawn or is kept.
+
+        :meth:`restore_state` must follow.
+
+        Args:
+            row: the path's gradients, (P,).
+
+        Raises:
+            NotReproducible: if they do not.
+        """
         self.restore_state()
         again = self.repeat_watched(path.choices)
         other = layout.row(again.value)

@@ -532,7 +532,7 @@ def run_path(
     perform: Callable[[Callable[[], T], Run], T],
     prefix: Sequence[Choice],
     most: int = MOST_PATHS,
-    kind: type[Run] = Run,
+    kind: Callable[[Sequence[Choice], int], Run] = Run,
 ) -> Path[T]:
     """One path, of which the first outcomes are given.
 
