@@ -10,6 +10,7 @@ from gradproof import Biased, assert_unbiased, check_estimator
 from gradproof.checks.evidence import HOLDS, REFUTED, UNDECIDED
 from gradproof.checks.sequential.mean_test import BeyondRange
 from gradproof.checks.user.rarity import TooFewDraws
+from gradproof.estimators.enumeration.heaviest import LikeliestRun, RandomRun, RestOfPaths
 from gradproof.estimators.enumeration.run import NotReproducible, TooManyPaths, UnsupportedDraw
 
 from .tokens import Tokens, softmax
@@ -326,6 +327,27 @@ def test_a_rest_of_one_path_is_tested():
         estimate, [np.ones(1)], exact=np.array([1.999]), paths=3, draws=3000, strategy="heaviest"
     )
     assert wrong.verdict == REFUTED
+
+
+@pytest.mark.parametrize("factor", [0.5, 2.0])
+def test_a_rest_of_another_probability_is_seen(policy, monkeypatch, factor):
+    """Planted: what was not run is counted otherwise than by its probability."""
+    made = RestOfPaths.__init__
+
+    def wrong(self, *args):
+        made(self, *args)
+        self.probability *= factor
+
+    monkeypatch.setattr(RestOfPaths, "__init__", wrong)
+    with pytest.raises(NotReproducible, match="those that were not run add up to"):
+        check(policy)
+
+
+def test_a_rest_that_is_drawn_otherwise_is_seen(policy, monkeypatch):
+    """Planted: the likeliest path of each prefix; a right estimator is refuted then."""
+    monkeypatch.setattr(RandomRun, "_choose_freely", LikeliestRun._choose_freely)
+    monkeypatch.setattr(RandomRun, "_probability", 1.0, raising=False)
+    assert check(policy, paths=5, draws=20_000).verdict == REFUTED
 
 
 @pytest.mark.torch

@@ -224,10 +224,9 @@ def test_code_that_draws_until_something_comes_out_ends(entered):
     enumeration = entered(run)
     search = HeaviestPaths(enumeration.run_once, Shares(np.random.default_rng()))
     found = {path.value: path.probability for path in search.paths(40)}
-    assert all(
-        math.isclose(p, 0.1 * 0.9**count, rel_tol=1e-9) for count, p in found.items()
-    )  # logs
-    assert abs(sum(found.values()) + search.rest().probability - 1.0) < 1e-12  # hundreds of draws
+    allowed = 400 * heaviest.EPS  # a rounding of each draw, of which a path makes some 300
+    assert all(abs(p / (0.1 * 0.9**count) - 1.0) < allowed for count, p in found.items())
+    assert abs(sum(found.values()) + search.rest().probability - 1.0) < allowed
     assert set(range(20)) <= found.keys()
 
 
