@@ -41,8 +41,8 @@ class EstimatorReport(PlottedReport):
     """The report on one estimator; asserts, tables and figures only read it.
 
     ``method`` is ``enumerated``, ``sampled``, or ``heaviest``: then ``paths`` were enumerated, of
-    probability ``mass`` together, ``draws`` are of the others, and the variance is in part an
-    estimate. ``mean`` and ``variance`` are over all paths, by
+    probability ``mass`` together (else 1 or 0), ``draws`` are of the others, and the variance is
+    in part an estimate. ``mean`` and ``variance`` are over all paths, by
     parameter; ``exact`` is what the mean should be. ``paths`` were run, of at most ``draws`` draws;
     or as many ``draws`` were sampled, and ``detectable`` is the smallest bias that would have been
     seen in any entry. ``bound_reason`` says where bounds come from, ``changed`` what a run leaves

@@ -9,6 +9,7 @@ are ours, by the probabilities of the code's own: nothing is drawn that no handl
 from __future__ import annotations
 
 import dataclasses
+import math
 import secrets
 import time
 from collections.abc import Mapping
@@ -19,7 +20,7 @@ import numpy as np
 from gradproof.estimators.enumeration.enumeration import Enumeration
 from gradproof.estimators.enumeration.estimator import Estimator
 from gradproof.estimators.enumeration.gradients import GradientLayout
-from gradproof.estimators.enumeration.heaviest import HeaviestPaths, RestOfPaths, Shares
+from gradproof.estimators.enumeration.heaviest import HeaviestPaths, Shares
 from gradproof.estimators.enumeration.moments import ROUNDINGS_OF_A_DRAW, Moments
 from gradproof.estimators.enumeration.run import NotReproducible, Path, UnsupportedDraw
 from gradproof.estimators.enumeration.spread import RoundingBounds
@@ -146,7 +147,8 @@ class _HeaviestCheck:
                 listener.share(self._given["paths"] - count, self._heaviest.probability)
         if self._heaviest.complete:
             return False
-        self._check_mass(self._heaviest.rest())
+        self.rest = self._heaviest.rest()
+        self._check_mass()
         self._changed = enumeration.changed
         bounds = RoundingBounds(
             enumeration, self.moments, self._estimator.precision, self._given["precision"]
@@ -156,10 +158,11 @@ class _HeaviestCheck:
 
     def sample(self, enumeration: Enumeration) -> Samples:
         """Draw from the rest until the mean is refuted, or there are as many draws as may be."""
-        rest = self._heaviest.rest()
-        self.rest, draws = rest, self._given["draws"]
+        rest, draws = self.rest, self._given["draws"]
         #: The least probability of an outcome that matters, of those of the rest.
-        self._rarest = min((self._given["rarest"] or RAREST) / rest.probability, LEARNT)
+        rarest = self._given["rarest"] or RAREST
+        # Paths that are too unlikely for a number have no probability.
+        self._rarest = min(rarest / max(rest.probability, math.ulp(0.0)), LEARNT)
         self._check_draws(self._rarest, rest.probability)
         with np.errstate(invalid="ignore"):  # what is no number is found by the tests
             part = self.moments.mean() * self.moments.mass
@@ -273,14 +276,14 @@ class _HeaviestCheck:
             )
         return row
 
-    def _check_mass(self, rest: RestOfPaths) -> None:
+    def _check_mass(self) -> None:
         """The paths that were run and the others are certain together.
 
         Raises:
             NotReproducible: if they are not.
         """
         moments = self.moments
-        total = moments.mass + rest.probability
+        total = moments.mass + self.rest.probability
         allowed = ROUNDINGS_OF_A_DRAW * moments.precision * max(1, moments.draws)
         if not abs(total - 1.0) <= allowed:
             raise NotReproducible(

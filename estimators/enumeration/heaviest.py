@@ -23,7 +23,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from .outcomes import EPS, OutcomeDistribution, Uniform
+from .outcomes import OutcomeDistribution, Uniform
 from .ranked_outcomes import RankedOutcomes
 from .run import Choice, Path, Run, outside_runs
 
@@ -138,12 +138,9 @@ class HeaviestPaths:
         return self._kept > KEPT
 
     def paths(self, most: int) -> Iterator[Path[Any]]:
-        """So many paths, or fewer if the others together have no probability but for rounding.
-
-        What a path returned is good until the next.
-        """
+        """So many paths, or all; fewer if there is no room. What a path returned is not kept."""
         for _ in range(most):
-            if self.complete or self.full or 1.0 - self.probability < EPS:
+            if self.complete or self.full:
                 return
             prefix = self._next()
             path = self._run_once(prefix, functools.partial(LikeliestRun, shares=self._shares))

@@ -132,6 +132,29 @@ def test_bounds_that_are_known_spare_the_condition(policy):
     assert "at most 1e-06." in report.explain()
 
 
+def test_what_the_rest_cannot_make_up_for_is_refuted_at_once(policy):
+    """By bounds the others add so little that the mean cannot be the exact one."""
+    reach = 8.0 * policy.length
+    report = check(policy, lambda a: policy.reinforce(a, 1.1), bounds=(-reach, reach), draws=1000)
+    assert (report.verdict, report.draws) == (REFUTED, 1)
+    assert "and so does its mean; " in report.explain()
+
+
+def test_a_rest_that_is_too_unlikely_for_a_number():
+    """Eight coins of probability 1e-200: but for nine paths none has a probability as a number."""
+    rng = np.random.default_rng()
+
+    def estimate(theta):
+        return np.array([sum(float(rng.random() < 1e-200) for _ in range(8)) + 1.0]) * theta
+
+    for exact, verdict in ((1.0, HOLDS), (1.1, REFUTED)):
+        report = check_estimator(
+            estimate, [np.ones(1)], exact=np.array([exact]), paths=20, draws=3000,
+            strategy="heaviest",
+        )  # fmt: skip
+        assert (report.verdict, report.method) == (verdict, "heaviest")
+
+
 @pytest.mark.parametrize("paths", [1, 500])
 def test_what_is_beyond_bounds_is_an_error(policy, paths):
     """Whether it was enumerated or drawn; the message has the path."""

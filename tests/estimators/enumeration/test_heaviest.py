@@ -12,7 +12,7 @@ from gradproof.estimators.enumeration import heaviest
 from gradproof.estimators.enumeration.enumeration import Enumeration
 from gradproof.estimators.enumeration.estimator import UserFunction
 from gradproof.estimators.enumeration.heaviest import HeaviestPaths, Shares
-from gradproof.estimators.enumeration.outcomes import Coin, Uniform, binomial, table
+from gradproof.estimators.enumeration.outcomes import EPS, Coin, Uniform, binomial, table
 from gradproof.estimators.enumeration.ranked_outcomes import RankedOutcomes
 
 #: Probability that a comparison of frequencies fails though the law is right.
@@ -116,12 +116,9 @@ def test_every_path_is_run_once_if_there_is_room(entered, trial):
         found.append((path.value, path.probability))
         enumeration.restore_state()
     assert len(dict(found)) == len(found)
-    left = 1.0 - math.fsum(probability for _, probability in found)
-    if search.complete:
-        assert dict(found) == expected
-    else:  # what is left is a rounding of all
-        assert left < heaviest.EPS
-    assert search.rest().probability <= 2 * heaviest.EPS
+    assert dict(found) == expected
+    assert search.complete
+    assert search.rest().probability == 0.0
 
 
 @pytest.mark.parametrize("most", [1, 2, 5, 10])
@@ -132,7 +129,7 @@ def test_what_was_run_and_the_rest_are_everything(entered, most):
     search = HeaviestPaths(enumeration.run_once, Shares(np.random.default_rng()))
     done = [(path.value, path.probability) for path in search.paths(most)]
     total = math.fsum(p for _, p in done) + search.rest().probability
-    assert abs(total - 1.0) <= 64 * heaviest.EPS  # some roundings of each draw
+    assert abs(total - 1.0) <= 64 * EPS  # some roundings of each draw
     assert len({value for value, _ in done}) == len(done) <= most
     assert all(expected[value] == p for value, p in done)
 
@@ -224,7 +221,7 @@ def test_code_that_draws_until_something_comes_out_ends(entered):
     enumeration = entered(run)
     search = HeaviestPaths(enumeration.run_once, Shares(np.random.default_rng()))
     found = {path.value: path.probability for path in search.paths(40)}
-    allowed = 400 * heaviest.EPS  # a rounding of each draw, of which a path makes some 300
+    allowed = 400 * EPS  # a rounding of each draw, of which a path makes some 300
     assert all(abs(p / (0.1 * 0.9**count) - 1.0) < allowed for count, p in found.items())
     assert abs(sum(found.values()) + search.rest().probability - 1.0) < allowed
     assert set(range(20)) <= found.keys()
