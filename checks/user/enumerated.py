@@ -53,7 +53,9 @@ class EnumeratedCheck:
         exact: Estimand,
         precision: float,
         keep_paths: bool = False,
+        note: str = "",
     ) -> None:
+        self._note = note
         self._keep_paths = keep_paths
         self._law: EstimateLaw | str | None = None
         self._label, self._estimator, self._enumeration = label, estimator, enumeration
@@ -250,7 +252,7 @@ class EnumeratedCheck:
 
     def _notes(self) -> list[str]:
         """Facts that no verdict depends on."""
-        notes = self._reading()
+        notes = [*self._reading(), *([self._note] if self._note else [])]
         if self._projection is not None:
             bound = max(one.bound for one in self._comparisons)
             notes.append(self._projection.note(bound, self._verdict == REFUTED))
@@ -321,4 +323,6 @@ class EnumeratedCheck:
         exact = self._exact
         error = {key: bounds[key] + exact.error[key] + exact.unstated[key] for key in exact.value}
         unseen = {one.what for one in self._comparisons if one.resolution > COARSEST}
-        return usual_reasons(self._mean, self._exact.value, error, size, moments.draws, unseen)
+        exchange = self._enumeration.exchange
+        draws = max(moments.draws, 0 if exchange is None else exchange.draws)
+        return usual_reasons(self._mean, self._exact.value, error, size, draws, unseen)

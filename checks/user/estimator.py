@@ -11,6 +11,7 @@ import numpy as np
 
 from gradproof.estimators.enumeration.enumeration import Enumeration, check_batch
 from gradproof.estimators.enumeration.estimator import Estimator
+from gradproof.estimators.enumeration.exchange import Exchange
 from gradproof.estimators.enumeration.handling import Handling
 from gradproof.estimators.enumeration.limits import MOST_PATHS
 from gradproof.estimators.enumeration.run import TooManyPaths, UnsupportedDraw
@@ -27,6 +28,7 @@ from .expected_cost import check_precision
 from .jax_keys import FreshKeys
 from .known_spread import check_known, known_spread, refuse_known
 from .objective import gradient_of_objective
+from .orders import check_exchangeable, check_orders
 from .partly_enumerated import check_heaviest
 from .progress import Progress, telling
 from .random_direction import Projection
@@ -59,6 +61,7 @@ def check_estimator(
     precision: float = 0.0,
     keep_paths: bool = False,
     batch: bool | str = "auto",
+    exchangeable: bool = False,
     jobs: int = 1,
     name: str | None = None,
     progress: Progress | bool | None = None,
@@ -138,6 +141,10 @@ def check_estimator(
             ``auto``, where that is possible and worth while, with some of the paths run by
             themselves too, and compared; False: none are;
             True: it is an error if they cannot be, and says why.
+        exchangeable: whether the order does not matter in which draws of one call by the same
+            probabilities come out (``size=``, ``sample((N,))``): a mean over labels, say. Then only
+            how often each outcome comes is enumerated: of N draws of K outcomes (N + K - 1 over N)
+            ways in place of K^N. Each is run in four orders, and it is an error if they differ.
         jobs: processes that run paths, where there are more than 256 of them; the report is the
             same for any number. They are joblib's own, or those of the backend that is chosen
             around the call, as by ``joblib.parallel_config("dask")``. The estimator is sent to them
@@ -191,9 +198,12 @@ def check_estimator(
                 return _repeatable(report, given, estimator)
         try:
             shared = None if jobs == 1 else workers
-            with Enumeration(estimator, paths, shared, batch) as enumeration:
+            exchange = Exchange() if exchangeable else None
+            batch = False if exchangeable else batch
+            with Enumeration(estimator, paths, shared, batch, exchange) as enumeration:
+                note = _note_orders(enumeration, estimator, estimand)
                 check = EnumeratedCheck(
-                    label, estimator, enumeration, estimand, precision, keep_paths
+                    label, estimator, enumeration, estimand, precision, keep_paths, note
                 )
                 check.look()
         except (UnsupportedDraw, TooManyPaths) as error:
@@ -221,6 +231,7 @@ def _check_options(given: Mapping[str, Any]) -> None:
     check_sampling(draws=draws, alpha=given["alpha"], rarest=given["rarest"], seed=given["seed"])
     check_known(given["bounds"], given["sd"], is_used=draws > 0)
     check_strategy(given)
+    check_exchangeable(given)
     check_half_length(given["half_length"], is_used=both and draws > 0)
 
 
@@ -240,6 +251,14 @@ def _repeatable(
         seed=None if seed is None else int(seed),
         snippet=snippet.of_call(check_estimator, given),
     )
+
+
+def _note_orders(enumeration: Enumeration, estimator: Estimator, estimand: Estimand) -> str:
+    """What was seen of the order of draws, where it is said not to matter."""
+    exchange = enumeration.exchange
+    if exchange is None:
+        return ""
+    return check_orders(enumeration, exchange, estimand.value, estimator.precision)
 
 
 def _sampled_instead(error: UnsupportedDraw | TooManyPaths) -> UnsupportedDraw | TooManyPaths:

@@ -16,6 +16,7 @@ from .block import NotBatchable, refused_by_framework
 from .block_moments import BlockMoments
 from .compared_paths import ComparedPaths
 from .estimator import UserFunction
+from .exchange import Exchange
 from .gradients import GradientLayout, array_of, named
 from .handling import Handling, one_at_a_time
 from .limits import MOST_PATHS
@@ -107,6 +108,7 @@ class Enumeration:
         sharing: lets others run paths; None: all are run here.
         batch: whether moments are of paths that are run many at a time: ``auto``, where they can
             be; or True, and an error says why if they cannot.
+        exchange: answers draws of one call whose order does not matter; None: it may matter.
     """
 
     def __init__(
@@ -115,7 +117,9 @@ class Enumeration:
         most: int = MOST_PATHS,
         sharing: Sharing | None = None,
         batch: bool | str = "auto",
+        exchange: Exchange | None = None,
     ) -> None:
+        self.exchange = exchange
         self._code, self._most, self._sharing, self._batch = code, most, sharing, batch
         self._after: Sequence[Sequence[Choice]] = ()
         self._began: float | None = None
@@ -134,6 +138,7 @@ class Enumeration:
             stack.callback(setattr, self._code, "is_shared", self._code.is_shared)
             stack.enter_context(self._code.restoring_state())
             self._handling = stack.enter_context(Handling(*self._code.roots))
+            self._handling.exchange = self.exchange
             self._code.is_shared = self._handling.is_shared
             self._stack = stack.pop_all()
         return self

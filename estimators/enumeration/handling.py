@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import TypeVar
 
+from .exchange import Exchange
 from .frameworks import FRAMEWORKS, Framework
 from .frameworks.framework import GeneratorFramework
 from .generators import Seeds, Stream, Streams, unseen_draw_message
@@ -65,6 +66,8 @@ class Handling:
         self._last_streams: dict[int, Stream] = {}
         #: Whether what draws is made from a fixed seed in each run.
         self.seeds = Seeds()
+        #: Answers draws of one call whose order does not matter; None: it may matter.
+        self.exchange: Exchange | None = None
 
     def __enter__(self) -> Handling:
         with contextlib.ExitStack() as stack:
@@ -137,6 +140,7 @@ class Handling:
         """
         token = _current.set(run)
         run.over = False
+        run.exchange = self.exchange
         started: list[Framework] = []
         try:
             for framework in self._frameworks if watched or run.is_sampling else self._each_run:
