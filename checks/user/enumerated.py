@@ -53,9 +53,9 @@ class EnumeratedCheck:
         exact: Estimand,
         precision: float,
         keep_paths: bool = False,
-        note: str = "",
     ) -> None:
-        self._note = note
+        #: What else was seen, after all paths were run.
+        self.note = ""
         self._keep_paths = keep_paths
         self._law: EstimateLaw | str | None = None
         self._label, self._estimator, self._enumeration = label, estimator, enumeration
@@ -252,7 +252,7 @@ class EnumeratedCheck:
 
     def _notes(self) -> list[str]:
         """Facts that no verdict depends on."""
-        notes = [*self._reading(), *([self._note] if self._note else [])]
+        notes = [*self._reading(), *([self.note] if self.note else [])]
         if self._projection is not None:
             bound = max(one.bound for one in self._comparisons)
             notes.append(self._projection.note(bound, self._verdict == REFUTED))

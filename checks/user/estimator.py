@@ -126,7 +126,7 @@ def check_estimator(
             noise of both, so that no entry moves by more than half its size, or half if its array
             has both signs.
         seed: of the generators that frameworks have of their own, for a sampled verdict, and of the
-            directions that it draws, or ``fast`` does.
+            directions that it draws, or ``fast`` does, and of the paths that ``heaviest`` draws.
         reset: called before each run, for an estimator that keeps something which is not meant to
             count, or cannot be put back.
         returns: ``gradient``, ``surrogate`` or ``grad`` (what it leaves in ``.grad``), where what
@@ -201,11 +201,11 @@ def check_estimator(
             exchange = Exchange() if exchangeable else None
             batch = False if exchangeable else batch
             with Enumeration(estimator, paths, shared, batch, exchange) as enumeration:
-                note = _note_orders(enumeration, estimator, estimand)
                 check = EnumeratedCheck(
-                    label, estimator, enumeration, estimand, precision, keep_paths, note
+                    label, estimator, enumeration, estimand, precision, keep_paths
                 )
                 check.look()
+                check.note = _note_orders(enumeration, estimator, estimand)
         except (UnsupportedDraw, TooManyPaths) as error:
             if not sampled:
                 raise _sampled_instead(error) from error

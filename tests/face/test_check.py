@@ -367,6 +367,22 @@ def test_the_heaviest_paths_are_enumerated_if_that_is_asked_for(mine):
     assert "refuted, if no outcome rarer than" in found.output
 
 
+def test_draws_that_are_exchangeable_are_counted(mine):
+    """Three labels of three come out in ten ways; an order that matters is an error."""
+    with open(mine, "a", encoding="utf-8") as file:
+        file.write(
+            "def batch(theta): return sum(map(score, rng.choice(3, p=q, size=3))) / 3\n"
+            "def first(theta): return score(rng.choice(3, p=q, size=3)[0])\n"
+        )
+    found = run(f"{mine}:batch", "--exchangeable")
+    assert found.exit_code == 0, found.output
+    assert "by 10 paths" in found.output
+    found = run(f"{mine}:first", "--exchangeable")
+    assert found.exit_code == 2
+    assert "the order of draws matters" in found.stderr
+    assert "leave --exchangeable out" in found.stderr
+
+
 @pytest.mark.parametrize(
     ("suffix", "magic"), [(".svg", b"<?xml"), (".png", b"\x89PNG"), (".pdf", b"%PDF")]
 )

@@ -86,6 +86,11 @@ def _file_options(command: Callable[..., None]) -> Callable[..., None]:
     is_flag=True,
     help="Compare one random direction instead of each entry; with an objective only.",
 )
+@click.option(
+    "--exchangeable",
+    is_flag=True,
+    help="The order of draws of one call does not matter: enumerate how often each outcome comes.",
+)
 @options.SEED
 @options.PATH_JOBS
 @options.JSON
@@ -116,6 +121,7 @@ def command(
     sd: float | None,
     half_length: float | None,
     fast: bool,
+    exchangeable: bool,
     seed: int | None,
     jobs: int,
     json_file: str | None,
@@ -161,6 +167,7 @@ def command(
         "sd": sd,
         "half_length": half_length,
         "fast": fast,
+        "exchangeable": exchangeable,
         "seed": seed,
         "jobs": jobs,
     }

@@ -8,7 +8,7 @@ import pytest
 from gradproof import check_estimator
 from gradproof.checks.evidence import HOLDS, REFUTED
 from gradproof.checks.user.orders import NotExchangeable
-from gradproof.estimators.enumeration.run import TooManyPaths
+from gradproof.estimators.enumeration.run import NotReproducible, TooManyPaths
 
 COSTS = np.array([0.5, 1.0, 3.0, 4.0])
 LOGITS = np.array([-1.0, 0.0, 0.5, 1.0])
@@ -99,6 +99,13 @@ def test_rounding_of_sums_in_another_order_is_no_matter():
     """Large numbers that cancel, in single precision."""
     report = check(make(6, extra=lambda y: np.float32(COSTS[y].astype(np.float32).mean() * 0.0)))
     assert report.verdict == HOLDS
+
+
+def test_nondeterministic_code_is_called_that():
+    """And not one in which an order matters."""
+    count = iter(range(10**9))
+    with pytest.raises(NotReproducible, match="another gradient when they were repeated"):
+        check(make(3, extra=lambda y: float(next(count))))
 
 
 def test_that_nothing_was_exchanged_is_said():
