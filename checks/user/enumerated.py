@@ -56,6 +56,8 @@ class EnumeratedCheck:
         precision: float,
         keep_paths: bool = False,
     ) -> None:
+        #: What else was seen, after all paths were run.
+        self.note = ""
         self._keep_paths = keep_paths
         self._law: EstimateLaw | str | None = None
         self._label, self._estimator, self._enumeration = label, estimator, enumeration
@@ -254,7 +256,7 @@ class EnumeratedCheck:
 
     def _notes(self) -> list[str]:
         """Facts that no verdict depends on."""
-        notes = self._reading()
+        notes = [*self._reading(), *([self.note] if self.note else [])]
         if self._projection is not None:
             bound = max(one.bound for one in self._comparisons)
             notes.append(self._projection.note(bound, self._verdict == REFUTED))
@@ -327,4 +329,6 @@ class EnumeratedCheck:
         exact = self._exact
         error = {key: bounds[key] + exact.error[key] + exact.unstated[key] for key in exact.value}
         unseen = {one.what for one in self._comparisons if one.resolution > COARSEST}
-        return usual_reasons(self._mean, self._exact.value, error, size, moments.draws, unseen)
+        exchange = self._enumeration.exchange
+        draws = max(moments.draws, 0 if exchange is None else exchange.draws)
+        return usual_reasons(self._mean, self._exact.value, error, size, draws, unseen)

@@ -11,6 +11,7 @@ import numpy as np
 
 from gradproof.estimators.enumeration.enumeration import Enumeration, check_batch
 from gradproof.estimators.enumeration.estimator import Estimator
+from gradproof.estimators.enumeration.exchange import Exchange
 from gradproof.estimators.enumeration.handling import Handling
 from gradproof.estimators.enumeration.limits import MOST_PATHS
 from gradproof.estimators.enumeration.run import TooManyPaths, UnsupportedDraw
@@ -28,11 +29,14 @@ from .expected_cost import check_precision
 from .jax_keys import FreshKeys
 from .known_spread import check_known, known_spread, refuse_known
 from .objective import gradient_of_objective
+from .orders import check_exchangeable, check_orders
+from .partly_enumerated import check_heaviest
 from .progress import Progress, telling
 from .random_direction import Projection
 from .sampled import Samples, check_sampling, sample
 from .sampled_objective import check_half_length, check_sampled_objective
 from .sampled_report import report_on_samples
+from .strategy import ALL, HEAVIEST, check_strategy
 
 
 def check_estimator(
@@ -45,6 +49,7 @@ def check_estimator(
     fast: bool = False,
     wrt: Any = None,
     paths: int = MOST_PATHS,
+    strategy: str = ALL,
     draws: int = 0,
     alpha: float = ALPHA,
     rarest: float | None = None,
@@ -57,6 +62,7 @@ def check_estimator(
     precision: float = 0.0,
     keep_paths: bool = False,
     batch: bool | str = "auto",
+    exchangeable: bool = False,
     jobs: int = 1,
     name: str | None = None,
     progress: Progress | bool | None = None,
@@ -101,6 +107,11 @@ def check_estimator(
         wrt: the module or tensors whose gradients are read. Default: those among the inputs. Or
             arrays among the inputs, where what is returned does not tell which of them it is by.
         paths: that may be run at most.
+        strategy: ``all``: every path is run, and more than ``paths`` of them are an error or, with
+            ``draws``, sampled; ``heaviest``: where there are more, as many as may be are run, the
+            most probable first, and ``draws`` are drawn from the others and tested by betting. The
+            verdict is a sampled one then, of a mean that varies the less the more probability was
+            enumerated; where all paths can be run, it is the exact one.
         draws: samples that may be taken where draws cannot be enumerated; 0: that is an error.
         alpha: probability of a false alarm of a sampled verdict.
         rarest: the least probability of an outcome that a sampled verdict allows for; what is rarer
@@ -116,7 +127,7 @@ def check_estimator(
             noise of both, so that no entry moves by more than half its size, or half if its array
             has both signs.
         seed: of the generators that frameworks have of their own, for a sampled verdict, and of the
-            directions that it draws, or ``fast`` does.
+            directions that it draws, or ``fast`` does, and of the paths that ``heaviest`` draws.
         reset: called before each run, for an estimator that keeps something which is not meant to
             count, or cannot be put back.
         returns: ``gradient``, ``surrogate`` or ``grad`` (what it leaves in ``.grad``), where what
@@ -131,6 +142,10 @@ def check_estimator(
             ``auto``, where that is possible and worth while, with some of the paths run by
             themselves too, and compared; False: none are;
             True: it is an error if they cannot be, and says why.
+        exchangeable: whether the order does not matter in which draws of one call by the same
+            probabilities come out (``size=``, ``sample((N,))``): a mean over labels, say. Then only
+            how often each outcome comes is enumerated: of N draws of K outcomes (N + K - 1 over N)
+            ways in place of K^N. Each is run in four orders, and it is an error if they differ.
         jobs: processes that run paths, where there are more than 256 of them; the report is the
             same for any number. They are joblib's own, or those of the backend that is chosen
             around the call, as by ``joblib.parallel_config("dask")``. The estimator is sent to them
@@ -150,12 +165,9 @@ def check_estimator(
     (1992), REINFORCE; Glynn (1990), Likelihood ratio gradient estimation for stochastic systems.
     """
     given, started = dict(locals()), time.perf_counter()
-    check_precision(precision)
-    check_batch(batch)
     workers = Workers(jobs)
-    check_sampling(draws=draws, alpha=alpha, rarest=rarest, seed=seed)
-    check_known(bounds, sd, is_used=draws > 0)
-    check_half_length(half_length, is_used=objective is not None and draws > 0)
+    _check_options(given)
+    sampled = draws > 0 and strategy == ALL
     label = name or code_name(estimate)
     estimator = Estimator(estimate, inputs, wrt=wrt, reset=reset, returns=returns)
     _check_estimand(exact, objective, exact_error, fast)
@@ -176,21 +188,28 @@ def check_estimator(
                     batch=bool(batch),
                 )
         except (UnsupportedDraw, TooManyPaths) as error:
-            if objective is None or not draws:
+            if objective is None or not sampled:
                 raise
             return _repeatable(_sample_both(label, estimator, given, error), given, estimator)
         _check_entries(estimand.value)
+        if strategy == HEAVIEST:
+            estimand = _finitely_measured(estimand)
+            report = check_heaviest(label, estimator, estimand, given, listener)
+            if report is not None:
+                return _repeatable(report, given, estimator)
         try:
             shared = None if jobs == 1 else workers
-            with Enumeration(estimator, paths, shared, batch) as enumeration:
+            exchange = Exchange() if exchangeable else None
+            batch = False if exchangeable else batch
+            with Enumeration(estimator, paths, shared, batch, exchange) as enumeration:
                 check = EnumeratedCheck(
                     label, estimator, enumeration, estimand, precision, keep_paths
                 )
                 check.look()
+                check.note = _note_orders(enumeration, estimator, estimand)
         except (UnsupportedDraw, TooManyPaths) as error:
-            if not draws:
-                hint = environment_hint(error)
-                raise type(error)(f"{error}{hint}; pass draws= to sample it instead") from error
+            if not sampled:
+                raise _sampled_instead(error) from error
             if listener is not None:
                 listener.sample(draws)
             estimand = _finitely_measured(estimand)
@@ -199,6 +218,22 @@ def check_estimator(
             report = report_on_samples(label, estimand, samples, seconds, str(error))
             return _repeatable(_along(report, estimator), given, estimator)
     return _repeatable(check.report(time.perf_counter() - started), given, estimator)
+
+
+def _check_options(given: Mapping[str, Any]) -> None:
+    """Whether options are any, and go together, before anything is run.
+
+    Raises:
+        TypeError, ValueError: if not.
+    """
+    check_precision(given["precision"])
+    check_batch(given["batch"])
+    draws, both = given["draws"], given["objective"] is not None and given["strategy"] == ALL
+    check_sampling(draws=draws, alpha=given["alpha"], rarest=given["rarest"], seed=given["seed"])
+    check_known(given["bounds"], given["sd"], is_used=draws > 0)
+    check_strategy(given)
+    check_exchangeable(given)
+    check_half_length(given["half_length"], is_used=both and draws > 0)
 
 
 def _repeatable(
@@ -217,6 +252,22 @@ def _repeatable(
         seed=None if seed is None else int(seed),
         snippet=snippet.of_call(check_estimator, given),
     )
+
+
+def _note_orders(enumeration: Enumeration, estimator: Estimator, estimand: Estimand) -> str:
+    """What was seen of the order of draws, where it is said not to matter."""
+    exchange = enumeration.exchange
+    if exchange is None:
+        return ""
+    return check_orders(enumeration, exchange, estimand.value, estimator.precision)
+
+
+def _sampled_instead(error: UnsupportedDraw | TooManyPaths) -> UnsupportedDraw | TooManyPaths:
+    """The same error, which says what else can be done."""
+    more = ", and strategy='heaviest' to enumerate the most probable paths"
+    more = more if isinstance(error, TooManyPaths) else ""
+    hint = environment_hint(error)
+    return type(error)(f"{error}{hint}; pass draws= to sample it instead{more}")
 
 
 def _sample_both(

@@ -40,7 +40,9 @@ class Bias:
 class EstimatorReport(PlottedReport):
     """The report on one estimator; asserts, tables and figures only read it.
 
-    ``method`` is ``enumerated`` or ``sampled``. ``mean`` and ``variance`` are over all paths, by
+    ``method`` is ``enumerated``, ``sampled``, or ``heaviest``: then ``paths`` were enumerated, of
+    probability ``mass`` together (else 1 or 0), ``draws`` are of the others, and the variance is
+    in part an estimate. ``mean`` and ``variance`` are over all paths, by
     parameter; ``exact`` is what the mean should be. ``paths`` were run, of at most ``draws`` draws;
     or as many ``draws`` were sampled, and ``detectable`` is the smallest bias that would have been
     seen in any entry. ``bound_reason`` says where bounds come from, ``changed`` what a run leaves
@@ -68,6 +70,7 @@ class EstimatorReport(PlottedReport):
     seconds: float
     notes: tuple[str, ...] = ()
     detectable: float = 0.0
+    mass: float = 1.0
     bound_reason: str = ""
     changed: tuple[str, ...] = ()
     repeats: int = 0
@@ -102,7 +105,12 @@ class EstimatorReport(PlottedReport):
     @property
     def ratio_words(self) -> str:
         """What ``ratios`` are, for an axis."""
-        return "bias / smallest that would be seen" if self.method == "sampled" else "bias / bound"
+        return "bias / smallest that would be seen" if self._is_sampled else "bias / bound"
+
+    @property
+    def _is_sampled(self) -> bool:
+        """Whether not all paths were run."""
+        return self.method != "enumerated"
 
     def guilty_paths(self, entry: Entry | None = None, most: int = 6) -> tuple[GuiltyPath, ...]:
         """The outcomes with the largest shares of an entry's bias; none if it is within its bound.
@@ -136,7 +144,7 @@ class EstimatorReport(PlottedReport):
 
     def explain(self) -> str:
         """A paragraph: what came out, where it is worst, and what to do next."""
-        if self.method == "sampled":
+        if self._is_sampled:
             verdict = "unbiased as far as could be seen" if self.unbiased else self.verdict
             verdict += f" {self.along}" if self.along else ""
             if self.condition and self.verdict != UNDECIDED:
@@ -145,8 +153,9 @@ class EstimatorReport(PlottedReport):
             if self.reason:
                 lines.append(self.reason)
             elif self.verdict == UNDECIDED:
+                more = ", enumerate more paths (paths=)" if self.paths else ""
                 lines.append(
-                    "Take more draws to tell (the first of them only teach how far outcomes lie "
+                    f"Take more draws to tell{more} (the first only teach how far outcomes lie "
                     "apart), average many samples in one draw, pass a larger rarest= if outcomes "
                     "rarer than that do not matter, or enumerate a smaller problem."
                 )
@@ -173,7 +182,7 @@ class EstimatorReport(PlottedReport):
     def headline(self) -> Headline:
         """Its name, its verdict, and the entry that is farthest off, in units of its bound."""
         worst = worst_of(self.comparisons)
-        why = "rounding" if self.method == "enumerated" else "sampling noise"
+        why = "sampling noise" if self._is_sampled else "rounding"
         at = entry(self.worst.parameter, self.worst.index)
         off = f"{at} is off by {small(worst.error)}, at most {small(worst.bound)} is {why}"
         condition = f", if {self.condition}" if self.condition else ""
@@ -194,9 +203,11 @@ class EstimatorReport(PlottedReport):
 
     def _facts(self) -> tuple[tuple[str, str], ...]:
         facts = {"method": self.method}
-        if self.method == "enumerated":
+        if not self._is_sampled:
             facts |= {"paths": f"{self.paths:,}", "draws on a path, at most": f"{self.draws:,}"}
         else:
+            if self.paths:
+                facts |= {"paths": f"{self.paths:,}", "of probability": f"{self.mass:.6g}"}
             seed = "none was given" if self.seed is None else str(self.seed)
             facts |= {"draws": f"{self.draws:,}", "seed": seed}
             facts["smallest bias that would have been seen"] = small(self.detectable)

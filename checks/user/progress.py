@@ -38,6 +38,9 @@ class RunProgress:
         self._report, self._most, self._clock = report, most, clock
         self._runs = self._paths = self._samples = 0
         self._behind, self._started = 0.0, clock()
+        #: Of the paths that were run, where the most probable are run first; None elsewhere.
+        self._probability: float | None = None
+        self._most_left = 0
         #: Enumerations that were begun. How many there will be, nobody knows.
         self._passes = 0
 
@@ -58,7 +61,8 @@ class RunProgress:
         about = f", about {duration(seconds)} left" if seconds is not None else ""
         if about and self._passes > 1:  # an objective is enumerated at one point after another
             about += f" of pass {self._passes}"
-        self._report(self._runs, self._runs + left, f"runs{about}")
+        done = "" if self._probability is None else f" of probability {self._probability:.4g}"
+        self._report(self._runs, self._runs + left, f"runs{done}{about}")
 
     def path(self, path: Path[Any]) -> None:
         """A path was run, the next in its enumeration."""
@@ -67,7 +71,12 @@ class RunProgress:
             self._paths, self._started = 0, self._clock()
             self._passes += 1
         self._paths += 1
-        self._behind = behind
+        self._behind, self._probability = behind, None
+
+    def share(self, left: int, probability: float) -> None:
+        """A path was run; so many may be run still, and all up to it have this probability."""
+        self._paths += 1
+        self._most_left, self._probability = left, probability
 
     def sample(self, draws: int) -> None:
         """From now on so many samples are taken, at most."""
@@ -80,6 +89,9 @@ class RunProgress:
         if self._samples:
             left, made = max(0, self._samples - self._runs), self._runs - self._sampled_from
             return left, spent / made * left if made >= FEW else None
+        if self._probability is not None:
+            left = self._most_left
+            return left, spent / self._paths * left if self._paths >= FEW else None
         if not 0.0 < self._behind < 1.0:
             return 0, None
         ahead = (1.0 - self._behind) / self._behind

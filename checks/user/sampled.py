@@ -174,7 +174,7 @@ def sample(
             low=known.low if low is None else _row(low, layout),
             high=known.high if high is None else _row(high, layout),
             sd=known.sd,
-            groups=_groups(layout),
+            groups=entry_groups(layout),
             precision=coarsest,
         )
 
@@ -331,7 +331,7 @@ def _row(value: Mapping[str, np.ndarray] | float, layout: GradientLayout) -> np.
     return np.full(layout.size, float(value))
 
 
-def _groups(layout: GradientLayout) -> np.ndarray:
+def entry_groups(layout: GradientLayout) -> np.ndarray:
     """Which entries have one scale, (P,): those of a parameter, and those that stand alone.
 
     Parameters of one number might as well be the entries of one array, such as one for each label.

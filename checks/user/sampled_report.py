@@ -70,6 +70,7 @@ def report_on_samples(
         variance=samples.variance,
         exact=exact.value,
         paths=0,
+        mass=0.0,
         draws=test.draws,
         seconds=seconds,
         notes=(

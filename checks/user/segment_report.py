@@ -73,6 +73,7 @@ def report_on_segments(
         variance={key: np.asarray(variance[i]) for i, key in enumerate(names)},
         exact=by_objective,
         paths=0,
+        mass=0.0,
         draws=test.draws,
         seconds=seconds,
         notes=(

@@ -16,6 +16,7 @@ from .block import NotBatchable, refused_by_framework
 from .block_moments import BlockMoments
 from .compared_paths import ComparedPaths
 from .estimator import UserFunction
+from .exchange import Exchange
 from .gradients import GradientLayout, array_of, named
 from .handling import Handling, one_at_a_time
 from .limits import MOST_PATHS
@@ -107,6 +108,7 @@ class Enumeration:
         sharing: lets others run paths; None: all are run here.
         batch: whether moments are of paths that are run many at a time: ``auto``, where they can
             be; or True, and an error says why if they cannot.
+        exchange: answers draws of one call whose order does not matter; None: it may matter.
     """
 
     def __init__(
@@ -115,7 +117,9 @@ class Enumeration:
         most: int = MOST_PATHS,
         sharing: Sharing | None = None,
         batch: bool | str = "auto",
+        exchange: Exchange | None = None,
     ) -> None:
+        self.exchange = exchange
         self._code, self._most, self._sharing, self._batch = code, most, sharing, batch
         self._after: Sequence[Sequence[Choice]] = ()
         self._began: float | None = None
@@ -134,6 +138,7 @@ class Enumeration:
             stack.callback(setattr, self._code, "is_shared", self._code.is_shared)
             stack.enter_context(self._code.restoring_state())
             self._handling = stack.enter_context(Handling(*self._code.roots))
+            self._handling.exchange = self.exchange
             self._code.is_shared = self._handling.is_shared
             self._stack = stack.pop_all()
         return self
@@ -175,7 +180,9 @@ class Enumeration:
             yield path
             self._code.restore_state()
 
-    def run_once(self, prefix: Sequence[Choice], kind: type[Run] = Run) -> Path[Any]:
+    def run_once(
+        self, prefix: Sequence[Choice], kind: Callable[[Sequence[Choice], int], Run] = Run
+    ) -> Path[Any]:
         """The first path with a prefix; :meth:`restore_state` must follow."""
         return run_path(self._code, self.handling.perform, prefix, self._most, kind)
 
@@ -280,7 +287,7 @@ class Enumeration:
         # Once at least: what came late may have changed what the first path gives.
         once = moments.count > 1
         while once or self.repeats < (REPEATS if moments.draws else ALONE):
-            self._check(first, row, moments.layout)
+            self.check_repeated(first, row, moments.layout)
             self.restore_state()
             once = False
         moments.check_mass()
@@ -300,7 +307,7 @@ class Enumeration:
             count = moments.count
             if count <= FIRST or not count & (count - 1):
                 row = moments.layout.row(path.value)
-                self._check(path, row, moments.layout)
+                self.check_repeated(path, row, moments.layout)
                 if first is None:
                     first, start = path, row
                     together = self.together(path, moments.layout)
@@ -350,7 +357,7 @@ class Enumeration:
         for path in self.paths(start, made, cut):
             part.add(path)
             if part.count == 1:
-                self._check(path, layout.row(path.value), layout)
+                self.check_repeated(path, layout.row(path.value), layout)
             choices = path.choices
         return part.close(), next_prefix(choices)
 
@@ -396,8 +403,17 @@ class Enumeration:
         leaves = {name: array_of(leaf) for name, leaf in self._code.leaves.items()}
         return GradientLayout(leaves if value.keys() <= leaves.keys() else named(value))
 
-    def _check(self, path: Path[Any], row: np.ndarray, layout: GradientLayout) -> None:
-        """The same outcomes must give the same gradient, or something else is drawn or is kept."""
+    def check_repeated(self, path: Path[Any], row: np.ndarray, layout: GradientLayout) -> None:
+        """The same outcomes must give the same gradient, or something else is drawn or is kept.
+
+        :meth:`restore_state` must follow.
+
+        Args:
+            row: the path's gradients, (P,).
+
+        Raises:
+            NotReproducible: if they do not.
+        """
         self.restore_state()
         again = self.repeat_watched(path.choices)
         other = layout.row(again.value)

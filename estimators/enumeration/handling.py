@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import TypeVar
 
 from .cells import refuse_if_named
+from .exchange import Exchange
 from .frameworks import FRAMEWORKS, Framework
 from .frameworks.framework import GeneratorFramework
 from .generators import Seeds, Stream, Streams, unseen_draw_message
@@ -66,6 +67,8 @@ class Handling:
         self._last_streams: dict[int, Stream] = {}
         #: Whether what draws is made from a fixed seed in each run.
         self.seeds = Seeds()
+        #: Answers draws of one call whose order does not matter; None: it may matter.
+        self.exchange: Exchange | None = None
 
     def __enter__(self) -> Handling:
         with contextlib.ExitStack() as stack:
@@ -138,6 +141,7 @@ class Handling:
         """
         token = _current.set(run)
         run.over = False
+        run.exchange = self.exchange
         started: list[Framework] = []
         try:
             for framework in self._frameworks if watched or run.is_sampling else self._each_run:

@@ -74,6 +74,15 @@ class OutcomeDistribution:
             before, other = before + 1, self.next_possible(other)
         return before
 
+    def listed(self) -> tuple[np.ndarray, np.ndarray]:
+        """The numbers of the possible outcomes, and their probabilities; each (K,)."""
+        numbers = []
+        outcome = self.next_possible(-1)
+        while outcome is not None:
+            numbers.append(outcome)
+            outcome = self.next_possible(outcome)
+        return np.array(numbers), np.array([self.probability(each) for each in numbers])
+
     def quantile(self, share: float) -> int:
         """The outcome in which the cumulative probability reaches a share of 1."""
         raise NotImplementedError
@@ -226,6 +235,11 @@ class Categorical(OutcomeDistribution):
     def rank(self, outcome: int) -> int:
         """Those above zero."""
         return int(np.count_nonzero(self._probabilities[:outcome]))
+
+    def listed(self) -> tuple[np.ndarray, np.ndarray]:
+        """Those above zero."""
+        numbers = np.flatnonzero(self._probabilities)
+        return numbers, self._probabilities[numbers]
 
     def quantile(self, share: float) -> int:
         """By the cumulative sum."""

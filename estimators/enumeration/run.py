@@ -20,6 +20,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from gradproof.errors import GradproofError
 
+from .exchange import Exchange
 from .limits import MOST_PATHS
 from .outcomes import EPS, OutcomeDistribution, Uniform
 from .smaller_problem import suggest_fewer_draws
@@ -142,6 +143,8 @@ class Run:
         #: Logarithms of the probabilities that were taken, with what they are differentiated by;
         #: None where nobody wants to differentiate. See :meth:`note_graph`.
         self.graph: list[Any] | None = None
+        #: Answers draws of one call whose order does not matter; None: it may matter.
+        self.exchange: Exchange | None = None
         self._in_graph = 0
         #: What frameworks remember while the run is under way, by a name of theirs.
         self.memory: dict[str, Any] = {}
@@ -190,6 +193,8 @@ class Run:
         Raises:
             TooManyPaths: likewise, and at once where there are too many ways for them to come out.
         """
+        if self.exchange is not None:
+            return self.exchange.choose(self.choose, many)
         start, count = self._place, len(many)
         if count > 1 and start == len(self._ordered) and self._copy == _copies:
             self._count_together(many)
@@ -532,7 +537,7 @@ def run_path(
     perform: Callable[[Callable[[], T], Run], T],
     prefix: Sequence[Choice],
     most: int = MOST_PATHS,
-    kind: type[Run] = Run,
+    kind: Callable[[Sequence[Choice], int], Run] = Run,
 ) -> Path[T]:
     """One path, of which the first outcomes are given.
 

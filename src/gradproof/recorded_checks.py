@@ -150,7 +150,7 @@ class Checks:
             error.add_note(repeat)
             raise
         facts = _facts(report)
-        is_sampled = facts["method"] == "sampled"
+        is_sampled = facts["method"] != "enumerated"
         test.sampled += is_sampled
         alpha = float(used.get("alpha", 0.0)) if is_sampled else 0.0
         seconds = time.perf_counter() - started

@@ -24,7 +24,7 @@ def summary(records: Sequence[Record], seed: int, alpha: float, tests: int) -> I
         along = sum(bool(check.get("along")) for check in enumerated)
         only = f", {along} of them along one random direction only" if along else ""
         yield f"enumerated: {len(enumerated)} checks, {paths:,} paths{only}"
-    if sampled := [check for check in done if check["method"] == "sampled"]:
+    if sampled := [check for check in done if check["method"] != "enumerated"]:
         conditions = dict.fromkeys(check["condition"] for check in sampled if check["condition"])
         spent = math.fsum(check["alpha"] for check in sampled)
         yield (
@@ -63,7 +63,7 @@ def statistics(records: Sequence[Record]) -> Iterator[str]:
         if enumerated := [record for record in done if record["method"] == "enumerated"]:
             worst = max(enumerated, key=_share)
             parts.append(f"worst {worst['worst']}, {_share(worst):.1e} of its bound")
-        if sampled := [record for record in done if record["method"] == "sampled"]:
+        if sampled := [record for record in done if record["method"] != "enumerated"]:
             seen = max(record["detectable"] for record in sampled)
             parts.append(f"bias seen from {seen:.1e}")
         yield f"{test}: {check} {name}: {'; '.join(parts)}"

@@ -348,6 +348,39 @@ def test_what_cannot_be_enumerated_is_sampled_if_that_is_asked_for(mine):
     assert "It was sampled, for Generator.normal() is used other than compared" in found.output
 
 
+def test_the_heaviest_paths_are_enumerated_if_that_is_asked_for(mine):
+    """The rest is drawn from; what is missing, or does not go with it, is named by its option."""
+    heaviest = ("--strategy", "heaviest", "--paths", "2", "--seed", "1")
+    found = run(f"{mine}:right", *heaviest)
+    assert found.exit_code == 2
+    assert "--strategy heaviest runs --paths at most, and draws from the rest: pass" in found.stderr
+    found = run(f"{mine}:right", *heaviest, "--draws", "3000", "--jobs", "2")
+    assert found.exit_code == 2
+    assert "--jobs does not go with --strategy heaviest" in found.stderr
+    found = run(f"{mine}:right", *heaviest, "--draws", "6000")
+    assert found.exit_code == 0, found.output
+    assert "2 paths were enumerated, the most probable first, of probability 0.75" in found.output
+    found = run(f"{mine}:doubled", *heaviest, "--draws", "6000")
+    assert found.exit_code == 1
+    assert "refuted, if no outcome rarer than" in found.output
+
+
+def test_draws_that_are_exchangeable_are_counted(mine):
+    """Three labels of three come out in ten ways; an order that matters is an error."""
+    with open(mine, "a", encoding="utf-8") as file:
+        file.write(
+            "def batch(theta): return sum(map(score, rng.choice(3, p=q, size=3))) / 3\n"
+            "def first(theta): return score(rng.choice(3, p=q, size=3)[0])\n"
+        )
+    found = run(f"{mine}:batch", "--exchangeable")
+    assert found.exit_code == 0, found.output
+    assert "by 10 paths" in found.output
+    found = run(f"{mine}:first", "--exchangeable")
+    assert found.exit_code == 2
+    assert "the order of draws matters" in found.stderr
+    assert "leave --exchangeable out" in found.stderr
+
+
 @pytest.mark.parametrize(
     ("suffix", "magic"), [(".svg", b"<?xml"), (".png", b"\x89PNG"), (".pdf", b"%PDF")]
 )

@@ -267,3 +267,24 @@ def test_a_bug_of_the_package_shows_where_it_is(session):
     assert any("checks/user/estimator.py" in line for line in frames(result))
     module = importlib.import_module("gradproof.checks.user.estimator")
     assert not hasattr(module, "__tracebackhide__")
+
+
+HEAVIEST = """
+def test_heaviest(gradproof_checks):
+    def estimate(theta):
+        return np.array([sum(rng.random() < 0.99 for _ in range(6))]) * theta
+
+    report = gradproof_checks.assert_unbiased(
+        estimate, [np.ones(1)], exact=np.array([5.94]), paths=7, draws=2500, strategy="heaviest"
+    )
+    assert report.method == "heaviest"
+"""
+
+
+def test_the_heaviest_paths_count_as_a_sampled_check(session):
+    """Its verdict may be a false alarm, so that it has a share of the session's."""
+    result = session(HEAVIEST, options=["--gradproof-alpha=1e-3", "--gradproof-tests=1"])
+    result.assert_outcomes(passed=1)
+    (line,) = section(result)
+    assert line.startswith("sampled: 1 checks, which would have seen a bias of")
+    assert "at most 5.0e-04, if no outcome rarer than" in line

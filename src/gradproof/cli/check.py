@@ -42,6 +42,13 @@ def _file_options(command: Callable[..., None]) -> Callable[..., None]:
     help="Paths, each an outcome of all draws, that may be run at most.",
 )
 @click.option(
+    "--strategy",
+    type=click.Choice(("all", "heaviest")),
+    default="all",
+    show_default=True,
+    help="heaviest: where there are more paths, run the most probable, and draw from the others.",
+)
+@click.option(
     "--draws",
     type=click.IntRange(min=0),
     default=0,
@@ -79,6 +86,11 @@ def _file_options(command: Callable[..., None]) -> Callable[..., None]:
     is_flag=True,
     help="Compare one random direction instead of each entry; with an objective only.",
 )
+@click.option(
+    "--exchangeable",
+    is_flag=True,
+    help="The order of draws of one call does not matter: enumerate how often each outcome comes.",
+)
 @options.SEED
 @options.PATH_JOBS
 @options.JSON
@@ -101,6 +113,7 @@ def command(
     target: str | None,
     new_file: str | None,
     paths: int,
+    strategy: str,
     draws: int,
     alpha: float,
     rarest: float | None,
@@ -108,6 +121,7 @@ def command(
     sd: float | None,
     half_length: float | None,
     fast: bool,
+    exchangeable: bool,
     seed: int | None,
     jobs: int,
     json_file: str | None,
@@ -135,7 +149,8 @@ def command(
     at once, is sampled until its mean is refuted or there are as many draws. What is printed says
     what the verdict rests on; a bound is the smallest bias that would have been seen then. An
     objective that cannot be enumerated is sampled as well, and slopes are compared along three
-    random directions, on segments around the parameters.
+    random directions, on segments around the parameters. With --strategy heaviest the most
+    probable paths are run, up to --paths, and --draws are drawn from the others.
 
     Exit status: 0 if it is unbiased, 1 if not, or if rounding hides it, 2 if it
     cannot be checked, 130 if it was interrupted.
@@ -144,6 +159,7 @@ def command(
 
     limits = {
         "paths": paths,
+        "strategy": strategy,
         "draws": draws,
         "alpha": alpha,
         "rarest": rarest,
@@ -151,6 +167,7 @@ def command(
         "sd": sd,
         "half_length": half_length,
         "fast": fast,
+        "exchangeable": exchangeable,
         "seed": seed,
         "jobs": jobs,
     }
