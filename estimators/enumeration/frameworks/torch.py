@@ -32,6 +32,7 @@ from ..run import Run, UnsupportedDraw
 from ..torch_modes import not_hidden
 from .framework import GeneratorFramework, handle, handle_in_runs, refuse, unsupported_message
 from .torch_compile import COMPILER, run_as_written, tell_script
+from .torch_counts import CountDraws
 from .torch_dropout import dropping_functions, may_drop, native_dropout
 from .torch_imports import LateImports
 from .torch_lazy_draws import LazyDraws
@@ -45,16 +46,17 @@ from .torch_transforms import Transforms, drops_nothing
 Tensor = Any
 
 #: Functions of ``torch`` and methods of a tensor whose draws are enumerated, by :class:`_Draws`.
+#: Those of numbers without an end are by :class:`.torch_counts.CountDraws`.
 FUNCTIONS = ("multinomial", "bernoulli", "binomial", "randint", "randint_like", "randperm")
 METHODS = ("multinomial", "bernoulli", "bernoulli_", "random_")
 
 #: Functions of ``torch`` that draw what has no outcomes to count, or too many kinds of them.
 UNCOUNTED = (
-    "poisson", "_standard_gamma", "_sample_dirichlet",
+    "_standard_gamma", "_sample_dirichlet",
 )  # fmt: skip
 #: The same of a tensor.
 UNCOUNTED_IN_PLACE = (
-    "geometric_", "cauchy_", "log_normal_",
+    "cauchy_", "log_normal_",
 )  # fmt: skip
 
 #: Those whose numbers are decided when they are compared, by :class:`.torch_lazy_draws.LazyDraws`.
@@ -88,6 +90,9 @@ class Torch(GeneratorFramework):
         functions, methods = (
             {name: getattr(draws, name) for name in names} for names in (FUNCTIONS, METHODS)
         )
+        counts = CountDraws(torch, draws.begin, draws.step)
+        functions, methods = {**functions, **counts.functions}, {**methods, **counts.methods}
+        patches.each_attribute("sample", counts.samples(self._count_answers, self._note_elsewhere))
         below = {"native_dropout": native_dropout(torch, draws.bernoulli)}
         transforms = Transforms(torch, {**functions, **methods, **below})
         lazy = LazyDraws(torch, draws.begin)
@@ -123,7 +128,12 @@ class Torch(GeneratorFramework):
         then = {COMPILER: lambda: run_as_written(patches)}
         LateImports("torch", places, then).install(patches)
 
-        generator = type(torch.default_generator)
+        self._handle_generators(patches)
+        patches.attribute(torch.autograd, "backward", _handle_backward(torch.autograd.backward))
+
+    def _handle_generators(self, patches: Patches) -> None:
+        """Handle what sets and reads the states of generators."""
+        generator = type(self.module.default_generator)
         for name in ("manual_seed", "seed", "set_state", "graphsafe_set_state", "set_offset"):
             real = vars(generator).get(name)
             if real is not None:  # older versions have fewer
@@ -134,7 +144,6 @@ class Torch(GeneratorFramework):
             real = vars(generator).get(name)
             if real is not None:
                 patches.method(generator, name, handle_reader(real, self._kind))
-        patches.attribute(torch.autograd, "backward", _handle_backward(torch.autograd.backward))
 
     def _handle_dropout(
         self, patches: Patches, transforms: Transforms, in_rows: RowDraws
@@ -440,12 +449,9 @@ class _Draws(RandintLike):
         self.begin(run, generator, "torch.binomial")
         trials, ones = self._torch.broadcast_tensors(count, prob)
         step = self.step(prob)
-        pairs = zip(
-            trials.detach().double().reshape(-1).tolist(),
-            ones.detach().double().reshape(-1).tolist(),
-            strict=True,
-        )
-        drawn = run.choose_each([binomial("torch.binomial", int(n), p, step) for n, p in pairs])
+        pairs = zip(*(self._doubles(each).reshape(-1) for each in (trials, ones)), strict=True)
+        laws = [binomial("torch.binomial", int(n), float(p), step) for n, p in pairs]
+        drawn = run.choose_each(laws)
         counts = self._torch.tensor(drawn, dtype=prob.dtype, device=prob.device)
         return counts.reshape(ones.shape)
 
