@@ -311,10 +311,12 @@ class Run:
         """Count the ways in which draws of one call may come out."""
         sizes = [outcomes.possible for outcomes in many]
         ways = math.prod(sizes)
-        if ways > self._most and all(outcomes.is_cut for outcomes in many):
+        cut = all(outcomes.is_cut for outcomes in many)
+        if ways > self._most and cut:
             ways = int(count_ways(many, self.choices, self._most))
         if ways > self._most >= max(sizes):  # one draw of too many outcomes says more of itself
             shown = f"{ways:,}" if ways < 10**12 else f"10^{int(math.log10(ways))}"
+            shown = f"at least {shown}" if cut else shown
             self._stop(
                 f"{many[0].what} makes {len(many):,} draws in one call, which may come out in "
                 f"{shown} ways, so that there are more than {self._most:,} paths; allow more of "
