@@ -40,6 +40,14 @@ from .usual_reasons import usual_reasons
 LATER = 8
 
 
+#: Why it is not decided, where what is left out of a law may matter.
+UNBOUNDED = (
+    "It draws from a law without an end, of which the rarest outcomes are left out, and gradients "
+    "grow there as fast as their probabilities fall: what is left out may matter, or the mean may "
+    "not exist. Choose parameters for which large numbers are rarer, or limit the numbers in the "
+    "test."
+)
+
 #: Paths from which on it counts whether they are run one by one.
 MANY = 1000
 
@@ -99,11 +107,16 @@ class EnumeratedCheck:
             self._exact = self._exact.with_measured_error()
             self._spread = bounds.best()
             self._compare_within()
-            if self._is_small(COARSEST):  # and some of the other paths may be coarser inside
+            # Some of the other paths may be coarser inside.
+            if self._is_small(COARSEST) or self._is_within_unmeasured(off, bounds):
                 self._spread = bounds.thorough()
                 self._compare_within()
-            bound = self._bound + layout.row(self._exact.error)
-            self._unmeasured = bool((off <= bound + bounds.unmeasured_bound()).all())
+            self._unmeasured = self._is_within_unmeasured(off, bounds)
+
+    def _is_within_unmeasured(self, off: np.ndarray, bounds: RoundingBounds) -> bool:
+        """Whether all that is off may be single precision on paths that were not measured."""
+        bound = self._bound + self._moments.layout.row(self._exact.error)
+        return bool((off <= bound + bounds.unmeasured_bound()).all())
 
     @property
     def _bound(self) -> np.ndarray:
@@ -153,8 +166,19 @@ class EnumeratedCheck:
         """An error that something else may have made is no bias of the estimator's."""
         if self._verdict == REFUTED and not self._excuse_exact():
             self._excuse_precision()
+        elif self._verdict == UNDECIDED and self._lacks_outcomes():
+            self._reason = UNBOUNDED
         elif self._verdict == UNDECIDED and self._exact.why != MADE:
             self._excuse_exact()  # it is off by so little that rounding alone may be as large
+
+    def _lacks_outcomes(self) -> bool:
+        """Whether it is what is left out of draws without an end that makes bounds wide."""
+        left_out = self._moments.left_out()
+        bound = self._bound
+        with np.errstate(invalid="ignore"):
+            wide = bound > COARSEST * self._moments.size()
+            rest = bound - left_out  # NaN where neither is known
+            return bool((wide & ~(rest > left_out)).any())
 
     def _excuse_precision(self) -> None:
         """Arithmetic in single precision, where what is inside could not be measured."""
@@ -264,6 +288,8 @@ class EnumeratedCheck:
             notes.append(f"Paths were not kept, for {self._law}.")
         if self._exact.note:
             notes.append(self._exact.note)
+        if self._moments.probability_left_out:
+            notes.append(self._note_left_out())
         notes.extend(self._way_of_running())
         if not self._moments.draws:
             notes.append("Nothing was drawn: there is one path, and no variance.")
@@ -292,6 +318,19 @@ class EnumeratedCheck:
                 "It runs in single precision: in double precision a smaller bias could be seen."
             )
         return notes
+
+    def _note_left_out(self) -> str:
+        """What is left out of draws without an end."""
+        most = float(self._moments.left_out().max(initial=0.0))
+        amount = f"at most {most:.1e}" if np.isfinite(most) else "any amount"
+        note = (
+            "Draws without an end are cut: what is left out of them has the probability "
+            f"{self._moments.probability_left_out:.1e}, and may add {amount} to an entry of the "
+            "mean, as gradients grow on the rarest paths that were run."
+        )
+        if not self._moments.knows_variance():
+            note += " The variance lacks more than that: it is of what was run."
+        return note
 
     def _way_of_running(self) -> list[str]:
         """Whether many paths were run at a time, where there are so many that it counts."""

@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from gradproof.errors import GradproofError
+from gradproof.estimators.enumeration.spread import CUT
 
 from ..evidence import (
     COARSEST,
@@ -167,8 +168,8 @@ class EstimatorReport(PlottedReport):
             f"{f' {self.along}' if self.along else ''}, by "
             f"{_count(self.paths, 'path')} of at most {_count(self.draws, 'draw')}.",
             f"mean of {entry} is {self.worst.mean:.6e}, should be {self.worst.exact:.6e}: off by "
-            f"{worst.error:.1e}, at most {worst.bound:.1e} is rounding, and gradients are of size "
-            f"{worst.signal:.1e}.",
+            f"{worst.error:.1e}, at most {worst.bound:.1e} is {self._allowed}, and gradients are "
+            f"of size {worst.signal:.1e}.",
         ]
         lines.append(f"Bound: {self.bound_reason}.")
         if worst.note:
@@ -179,10 +180,15 @@ class EstimatorReport(PlottedReport):
             lines.append(self._advice())
         return "\n".join([*lines, *self.notes])
 
+    @property
+    def _allowed(self) -> str:
+        """What the bound of an enumerated mean is of."""
+        return "rounding and left out" if CUT in self.bound_reason else "rounding"
+
     def headline(self) -> Headline:
         """Its name, its verdict, and the entry that is farthest off, in units of its bound."""
         worst = worst_of(self.comparisons)
-        why = "sampling noise" if self._is_sampled else "rounding"
+        why = "sampling noise" if self._is_sampled else self._allowed
         at = entry(self.worst.parameter, self.worst.index)
         off = f"{at} is off by {small(worst.error)}, at most {small(worst.bound)} is {why}"
         condition = f", if {self.condition}" if self.condition else ""

@@ -20,6 +20,7 @@ from gradproof.estimators.enumeration.stops import Declared, Stop
 
 from ..evidence import (
     COARSEST,
+    FAR,
     HOLDS,
     UNDECIDED,
     Comparison,
@@ -247,11 +248,13 @@ def check_surrogate(
         if objective is not None:
             mean, size = (moments.layout.split(row) for row in (moments.mean(), moments.size()))
             sizes = {key: size[_derivative_name(key)] for key in automatic}
+            left_out = moments.layout.split(np.minimum(moments.left_out(), FAR))
             for key, slopes in runs.exact(objective, paths).items():
+                error = slopes.error + left_out[_derivative_name(key)]
                 comparisons.add(
                     f"mean of {_derivative_name(key)}",
                     mean[_derivative_name(key)],
-                    slopes,
+                    dataclasses.replace(slopes, error=error),
                     runs.eps,
                     sizes[key],
                     _scale(sizes, key),

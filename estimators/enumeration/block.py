@@ -13,6 +13,8 @@ from typing import Any, NamedTuple, NoReturn, Protocol
 
 import numpy as np
 
+from .counts import Count, least_product
+from .left_out import is_far
 from .outcomes import EPS, OutcomeDistribution
 from .run import NotEnumerable, Run, current_run
 
@@ -142,6 +144,10 @@ class BlockRun(Run):
         super().__init__()
         self.rows, self.size = rows, len(rows.numbers)
         self.weights = np.ones(self.size)
+        #: Of the draws that are cut, the probabilities of what was taken, and what is left out
+        #: beside it, as a share of the probability of the path; (P,).
+        self.cut_weights, self.left_out = np.ones(self.size), np.zeros(self.size)
+        self._cut_draws = 0
         self.column = self._by_weights = 0
         #: The coarsest of the probabilities, as the step from 1 to the next number.
         self.precision = EPS
@@ -180,6 +186,42 @@ class BlockRun(Run):
                 self._add([each > 0.0 for each in tables[place:]])
             self._take(table)
         return self.rows.numbers[:, start : self.column]
+
+    def take_counts(
+        self, laws: Sequence[OutcomeDistribution], which: np.ndarray, precision: float = EPS
+    ) -> np.ndarray:
+        """The outcomes of one draw that may be without an end, (P,); see :meth:`..run.Run.choose`.
+
+        Args:
+            laws: different ones.
+            which: of them each row draws by, (P,).
+        """
+        width = max(law.count for law in laws)
+        table = np.zeros((len(laws), width))
+        modes = np.zeros(len(laws), np.int64)
+        for place, law in enumerate(laws):
+            if isinstance(law, Count):
+                table[place, : law.count], modes[place] = law.probabilities, law.mode
+            else:
+                table[place, : law.count] = [law.probability(k) for k in range(law.count)]
+                modes[place] = int(table[place].argmax())
+        whole, rows = table[which], np.arange(self.size)
+        cut = np.array([law.is_cut for law in laws])[which]
+        least = least_product(self._cut_draws + 1) / self.cut_weights
+        kept = (whole >= np.where(cut, least, 0.0)[:, None]) & (whole > 0.0)
+        kept[rows, modes[which]] = True
+        taken = self.take([np.where(kept, whole, 0.0)], precision)[:, 0]
+        likely = whole[rows, taken]
+        last = width - 1 - kept[:, ::-1].argmax(axis=1)
+        left = np.where(kept, 0.0, whole).sum(axis=1) / likely
+        self.left_out += np.where(cut & (taken == last), left, 0.0)
+        self.cut_weights *= np.where(cut, likely, 1.0)
+        self._cut_draws += bool(cut.any())
+        return taken
+
+    def is_far(self) -> np.ndarray:
+        """Whether each row is near to what is left out, (P,)."""
+        return np.asarray(is_far(self.cut_weights, max(1, self._cut_draws)))
 
     @property
     def whole_graph(self) -> bool:

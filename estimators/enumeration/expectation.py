@@ -17,8 +17,10 @@ from .enumeration import Enumeration
 from .estimator import Listener, UserFunction
 from .frameworks.torch_rows import TorchRows
 from .gradients import GradientLayout, array_of
+from .left_out import LeftOut, edge_of
 from .limits import MOST_PATHS
 from .moments import CompensatedSum
+from .outcomes import EPS
 from .released import number, without_stops
 from .run import KEPT, NotReproducible, Path, UnsupportedDraw, current_run, run_path
 
@@ -29,7 +31,10 @@ class NotDifferentiable(GradproofError, ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class EnumeratedMean:
-    """An enumerated mean: its value, what is added up in it without signs, over how many paths."""
+    """An enumerated mean: its value, what is added up in it without signs, over how many paths.
+
+    What is left out of it counts as so much that it is a rounding of that.
+    """
 
     value: float
     size: float
@@ -120,7 +125,9 @@ class Expectation:
             return None
         moments.check_mass()
         mean = layout.split(moments.mean())
-        return EnumeratedMean(float(mean["value"]), float(mean["size"]), moments.count)
+        missing = float(layout.split(moments.left_out())["value"])
+        size = float(mean["size"]) + missing / EPS
+        return EnumeratedMean(float(mean["value"]), size, moments.count)
 
     def repeated_mean(self) -> EnumeratedMean:
         """Enumerate it twice, and once more look for draws that no handler sees.
@@ -168,12 +175,19 @@ LAYOUT = {"value": np.zeros(()), "size": np.zeros(())}
 
 
 def _one_by_one(enumeration: Enumeration) -> EnumeratedMean:
-    total, size, count = CompensatedSum(), 0.0, 0
+    total, size, count, largest, left_out = CompensatedSum(), 0.0, 0, 0.0, LeftOut(1)
     for path in enumeration.paths():
-        total.add(path.probability * path.value["value"])
-        size += path.probability * path.value["size"]
+        weight, one = path.probability, float(path.value["size"])
+        total.add(weight * path.value["value"])
+        size += weight * one
+        largest = max(largest, one)
+        edge = edge_of(path.choices, weight)
+        left_out.probability += edge.probability
+        if edge.is_far:
+            left_out.add(np.array([weight]), np.array([[one]]))
         count += 1
-    return EnumeratedMean(float(total.value), float(size), count)
+    missing = float(left_out.bound(np.array([size]), largest)[0])
+    return EnumeratedMean(float(total.value), float(size) + missing / EPS, count)
 
 
 class GraphLost(NotDifferentiable):

@@ -359,7 +359,7 @@ def unseen_draw_message(name: str) -> str:
     """What is said of a generator that moved by itself."""
     return (
         f"{name} moved: something was drawn from it that no handler sees (an unsupported draw), "
-        "such as by dropout or other operations that draw inside, by compiled code, by a method of "
+        "such as by operations that draw inside (rrelu, say), by compiled code, by a method of "
         "it that was looked up before and is kept where it cannot be found, or by another thread; "
         "switch it off, or draw by a function that is enumerated"
     )

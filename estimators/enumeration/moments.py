@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from .gradients import GradientLayout
+from .left_out import LeftOut, edge_of
 from .outcomes import EPS
 from .path_blocks import Block
 from .run import Choice, NotReproducible, Path
@@ -27,6 +28,9 @@ BLOCK, CELLS = 64, 2**18
 #: The probabilities of all paths add up to one within so many roundings for each draw: the
 #: probabilities of one draw are rounded when they are made, normalised, and multiplied.
 ROUNDINGS_OF_A_DRAW = 100.0
+
+#: A share of a second moment that nobody misses.
+NEXT_TO_NOTHING = 1e-3
 
 #: Paths that are remembered with their outcomes, the likeliest: what rounding does inside is
 #: measured on the first of these, or on all.
@@ -48,7 +52,9 @@ class Moments:
         self.layout = layout
         rows = max(1, min(BLOCK, CELLS // max(1, layout.size)))
         self._rows = np.zeros((rows, layout.size))
-        self._weights = np.zeros(rows)
+        self._weights, self._far = np.zeros(rows), np.zeros(rows, bool)
+        self._left_out, self._squares_left_out = LeftOut(layout.size), LeftOut(layout.size)
+        self._largest_near = self._far_weight = 0.0
         self._paths: list[tuple[Choice, ...]] = []
         self._filled = 0
         self._sum, self._lost = np.zeros(layout.size), np.zeros(layout.size)
@@ -74,6 +80,9 @@ class Moments:
         place = self._filled
         self._reached |= self.layout.write(path.value, self._rows[place])
         self._weights[place] = weight
+        edge = edge_of(path.choices, weight)
+        self._far[place] = edge.is_far
+        self._left_out.probability += edge.probability
         self._paths.append(path.choices)
         self._filled += 1
         self.count += 1
@@ -98,7 +107,8 @@ class Moments:
         for start in range(0, count, BLOCK):
             part = slice(start, start + BLOCK)
             self._flush()
-            self._add_up(block.weights[part], rows[part], block.numbers[part])
+            self._add_up(block.weights[part], rows[part], block.numbers[part], block.far[part])
+        self._left_out.probability += block.left_out
         self._mass.add(math.fsum(block.weights))
         kept = self._likeliest
         least = kept[0][0] if len(kept) == REMEMBERED else -1.0
@@ -122,16 +132,22 @@ class Moments:
         """Add up the paths that are waiting."""
         count, self._filled = self._filled, 0
         if count:
-            self._add_up(self._weights[:count], self._rows[:count], self._paths)
+            part = slice(count)
+            self._add_up(self._weights[part], self._rows[part], self._paths, self._far[part])
             self._paths.clear()
 
     def _add_up(
-        self, weights: np.ndarray, rows: np.ndarray, paths: Sequence[Outcomes] | np.ndarray
+        self,
+        weights: np.ndarray,
+        rows: np.ndarray,
+        paths: Sequence[Outcomes] | np.ndarray,
+        far: np.ndarray,
     ) -> None:
         """Add up paths.
 
         Args:
             paths: the outcomes of each.
+            far: whether they are near to what is left out, (N,).
         """
         with np.errstate(over="ignore", invalid="ignore"):  # found, and named
             if not np.isfinite(rows).all():
@@ -140,7 +156,13 @@ class Moments:
             total = float(weights.sum())
             self._add_exactly(weights @ rows)
             self._size += weights @ sizes
+            if far.any():
+                self._far_weight += float(weights[far].sum())
+                self._left_out.add(weights[far], sizes[far])
+                self._squares_left_out.add(weights[far], sizes[far] ** 2)
             np.maximum(self._largest, sizes.max(axis=0), out=self._largest)
+            near = sizes[~far].max(initial=0.0)
+            self._largest_near = max(self._largest_near, float(near) if near < np.inf else 0.0)
             if total > 0.0:  # paths may be too unlikely for a number
                 center = (weights @ rows) / total
                 self._add_spread(total, center, weights @ (rows - center) ** 2)
@@ -159,6 +181,7 @@ class Moments:
         """The same, to which no more paths are added: it is small, and can be sent."""
         self._flush()
         self._rows, self._weights = self._rows[:0].copy(), self._weights[:0].copy()
+        self._far = self._far[:0].copy()
         return self
 
     def merge(self, other: Moments) -> None:
@@ -172,7 +195,11 @@ class Moments:
             self._add_exactly(other._sum)
             self._lost += other._lost
             self._size += other._size
+            self._left_out.merge(other._left_out)
+            self._squares_left_out.merge(other._squares_left_out)
             np.maximum(self._largest, other._largest, out=self._largest)
+            self._largest_near = max(self._largest_near, other._largest_near)
+            self._far_weight += other._far_weight
             if other._added > 0.0:
                 self._add_spread(other._added, other._center, other._square)
         for weight, order, choices in other._likeliest:
@@ -238,6 +265,36 @@ class Moments:
         self._flush()
         return np.where(np.isfinite(self._largest), self._largest, 0.0)
 
+    def largest_in_mean(self) -> float:
+        """The largest magnitude of any entry on any path, as far as it counts in a mean.
+
+        On paths that are near to what is left out gradients may be as large as these are rare: they
+        count together, by their probability.
+        """
+        largest = float(self.largest().max(initial=0.0))
+        return min(largest, self._largest_near + self._far_weight * largest)
+
+    def left_out(self) -> np.ndarray:
+        """What outcomes that are left out may add to each entry of the mean, (P,)."""
+        self._flush()
+        return self._left_out.bound(self._size, float(self.largest().max(initial=0.0)))
+
+    def knows_variance(self) -> bool:
+        """Whether outcomes that are left out add next to nothing to any second moment."""
+        self._flush()
+        with np.errstate(over="ignore", invalid="ignore"):
+            second = self.variance() + self.mean() ** 2
+            largest = float(self.largest().max(initial=0.0)) ** 2
+            squares = self._squares_left_out
+            squares.probability = self._left_out.probability
+            missing = squares.bound(second, largest)
+            return bool((missing <= NEXT_TO_NOTHING * second.max(initial=0.0)).all())
+
+    @property
+    def probability_left_out(self) -> float:
+        """Of all outcomes that are left out, of draws without an end."""
+        return self._left_out.probability
+
     def likeliest(self, most: int = REMEMBERED) -> Sequence[tuple[float, tuple[Choice, ...]]]:
         """The probability and the outcomes of some paths, at most so many, the likeliest first."""
         kept = sorted(self._likeliest, key=lambda each: each[:2], reverse=True)[:most]
@@ -264,7 +321,7 @@ class Moments:
             NotReproducible: if they are not: some were not run.
         """
         allowed = ROUNDINGS_OF_A_DRAW * self._precision * max(1, self.draws)
-        if not abs(self.mass - 1.0) <= allowed:
+        if not abs(self.mass - 1.0) <= allowed + self._left_out.probability:
             raise NotReproducible(
                 f"the probabilities of {self.count:,} paths add up to {self.mass:.17g}, expected 1 "
                 f"within {allowed:.1e}: what is drawn, or by which probabilities, is not the same "

@@ -43,6 +43,8 @@ class OutcomeDistribution:
     """
 
     __slots__ = ("count", "precision", "what")
+    #: Whether only some outcomes are kept, of a law without an end; see :mod:`.counts`.
+    is_cut = False
 
     def __init__(self, what: str, count: int, precision: float = EPS) -> None:
         self.what, self.count, self.precision = what, count, precision
@@ -94,6 +96,10 @@ class OutcomeDistribution:
     def is_same(self, other: OutcomeDistribution) -> bool:
         """Whether the other is the same draw by the same probabilities."""
         return type(self) is type(other) and self.what == other.what and self.key() == other.key()
+
+    def is_like(self, other: OutcomeDistribution) -> bool:
+        """Whether the other is the same draw, by probabilities that may be others."""
+        return (self.what, self.count) == (other.what, other.count)
 
     def __str__(self) -> str:
         shown = ", ".join(f"{self.probability(each):.3g}" for each in range(min(6, self.count)))

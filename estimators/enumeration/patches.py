@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 #: Stands for an attribute that was not there.
@@ -39,6 +39,11 @@ class Patches:
     def attributes(self, owner: Any, values: Mapping[str, Any]) -> None:
         """Several of the same owner."""
         for name, value in values.items():
+            self.attribute(owner, name, value)
+
+    def each_attribute(self, name: str, values: Iterable[tuple[Any, Any]]) -> None:
+        """One of each of several owners."""
+        for owner, value in values:
             self.attribute(owner, name, value)
 
     def method(self, kind: type, name: str, value: Any) -> None:

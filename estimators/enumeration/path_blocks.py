@@ -34,8 +34,9 @@ class Block(NamedTuple):
 
     Shape:
         ``numbers`` (P, D), the outcomes of their draws by number, and ``widths`` (D,), of how many;
-        ``weights`` (P,), their probabilities; each gradient (P, *shape), None for what was not
-        reached.
+        ``weights`` (P,), their probabilities, and ``far`` (P,), whether they are near to what is
+        ``left_out`` of draws without an end (see :mod:`.left_out`); each gradient (P, *shape), None
+        for what was not reached.
     """
 
     numbers: np.ndarray
@@ -43,6 +44,8 @@ class Block(NamedTuple):
     weights: np.ndarray
     gradients: Mapping[str, Any]
     precision: float
+    far: np.ndarray
+    left_out: float
 
     @property
     def behind(self) -> float:
@@ -95,7 +98,15 @@ def blocks(
             continue
         count += run.size
         _check_count(count, waiting, most)
-        yield Block(rows.numbers, rows.widths, run.weights, gradients, run.precision)
+        yield Block(
+            rows.numbers,
+            rows.widths,
+            run.weights,
+            gradients,
+            run.precision,
+            run.is_far(),
+            float(run.weights @ run.left_out),
+        )
 
 
 def _check_count(count: int, waiting: Sequence[tuple[Rows, int]], most: int) -> None:

@@ -20,6 +20,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from gradproof.errors import GradproofError
 
+from .counts import BEYOND_COUNT, Count, count_ways
 from .exchange import Exchange
 from .limits import MOST_PATHS
 from .outcomes import EPS, OutcomeDistribution, Uniform
@@ -62,6 +63,11 @@ KEPT = (
     "something is drawn that no handler sees, or kept from one run to the next where it cannot be "
     "put back; let the estimator start afresh each time, or pass reset="
 )
+
+
+#: What to do about a draw of too many outcomes, beside what always helps.
+SEED = "a number that only seeds a generator need not be drawn: keep a generator"
+RARER = "choose parameters for which large numbers are rarer"
 
 
 class Choice(NamedTuple):
@@ -109,7 +115,14 @@ class Path(NamedTuple, Generic[T]):
     @property
     def behind(self) -> float:
         """The share of all paths that was run up to this one, about."""
-        return share_behind([(taken, outcomes.count) for outcomes, taken, _ in self.choices])
+        return share_behind(
+            [
+                (outcomes.rank(taken), outcomes.possible)
+                if outcomes.is_cut
+                else (taken, outcomes.count)
+                for outcomes, taken, _ in self.choices
+            ]
+        )
 
     def __str__(self) -> str:
         return describe_choices(self.choices)
@@ -177,6 +190,8 @@ class Run:
         else:
             place = -1
         if place < 0:  # beyond the prefix
+            if isinstance(outcomes, Count):
+                outcomes = outcomes.after(self.choices)
             choice = Choice(outcomes, self._choose_freely(outcomes), key)
             self.choices.append(choice)
             self._made.append(choice)
@@ -266,9 +281,9 @@ class Run:
         """The outcome of a draw beyond the prefix."""
         if outcomes.possible > self._most:
             self._stop(
-                f"{outcomes.what} draws one of {outcomes.possible:,} outcomes, so that there are "
+                f"{outcomes.what} draws one of {_many(outcomes)} outcomes, so that there are "
                 f"more than {self._most:,} paths; draw from fewer, allow more paths (paths=), or "
-                "sample; a number that only seeds a generator need not be drawn: keep a generator"
+                f"sample; {RARER if outcomes.is_cut else SEED}"
             )
         first = outcomes.next_possible(-1)
         assert first is not None  # a distribution has an outcome
@@ -301,8 +316,12 @@ class Run:
         """Count the ways in which draws of one call may come out."""
         sizes = [outcomes.possible for outcomes in many]
         ways = math.prod(sizes)
+        cut = all(outcomes.is_cut for outcomes in many)
+        if ways > self._most and cut:
+            ways = int(count_ways(many, self.choices, self._most))
         if ways > self._most >= max(sizes):  # one draw of too many outcomes says more of itself
             shown = f"{ways:,}" if ways < 10**12 else f"10^{int(math.log10(ways))}"
+            shown = f"at least {shown}" if cut else shown
             self._stop(
                 f"{many[0].what} makes {len(many):,} draws in one call, which may come out in "
                 f"{shown} ways, so that there are more than {self._most:,} paths; allow more of "
@@ -331,7 +350,7 @@ class RepeatedRun(Run):
 
     def _repeat_draw(self, outcomes: OutcomeDistribution, given: Choice) -> Choice:
         was = given.outcomes
-        if (was.what, was.count) != (outcomes.what, outcomes.count):
+        if not outcomes.is_like(was):
             raise NotReproducible(
                 f"draw {len(self.choices) + 1} was {was.what} of {was.count} outcomes, and in a "
                 f"run with other parameters it is {outcomes.what} of {outcomes.count} outcomes: "
@@ -436,7 +455,10 @@ class SampledRun(Run):
             self.refused.clear()
 
     def _choose_freely(self, outcomes: OutcomeDistribution) -> int:
-        self.rarest = min(self.rarest, outcomes.rarest)
+        if outcomes.is_cut:
+            self.unknown[f"{outcomes.what} has outcomes without an end"] = None
+        else:
+            self.rarest = min(self.rarest, outcomes.rarest)
         return outcomes.quantile(0.5)
 
     def _count(self) -> None:
@@ -584,6 +606,10 @@ def run_numbers(
     run = KeyedNumbersRun(numbers, keys) if keys else NumberedRun(numbers)
     value = perform(code, run)
     return Path(run.ordered_choices(), value)
+
+
+def _many(outcomes: OutcomeDistribution) -> str:
+    return f"{outcomes.possible:,}" if outcomes.possible != BEYOND_COUNT else "a million or more"
 
 
 def _fewer(choices: Sequence[Choice], most: int) -> str:

@@ -33,6 +33,9 @@ from .run import Choice
 #: may be computed in a coarser way, all that are remembered.
 PATHS = 16
 
+#: What is said of a bound that is of more than rounding.
+CUT = "what outcomes that are left out may add"
+
 #: The step from 1 to the next number in single precision.
 SINGLE = float(np.finfo(np.float32).eps)
 
@@ -44,6 +47,8 @@ TINY = math.ulp(0.0)
 class RoundingBound:
     """What each entry of a mean may be off by, and how that is known.
 
+    ``is_cut`` says that draws without an end are cut, so that something is left out too.
+
     Shape:
         ``bound`` (P,).
     """
@@ -52,14 +57,16 @@ class RoundingBound:
     measured: bool
     paths: int = 0
     share: float = 0.0
+    is_cut: bool = False
 
     def __str__(self) -> str:
+        beside = f", and {CUT}" if self.is_cut else ""
         if not self.measured:
-            return f"{ROUNDINGS:,.0f} roundings of the largest gradient on any path"
+            return f"{ROUNDINGS:,.0f} roundings of the largest gradient on any path{beside}"
         return (
             f"{FACTOR:g} times the largest change in {RUNS} runs with perturbed rounding, on "
             f"{self.paths:,} path{'' if self.paths == 1 else 's'} of total probability "
-            f"{self.share:.3g}"
+            f"{self.share:.3g}{beside}"
         )
 
 
@@ -82,7 +89,7 @@ def supposed_bound(moments: Moments, step: float, stated: float = 0.0) -> np.nda
         stated: the same of the coarsest arithmetic inside, if somebody says so.
     """
     coarse = max(step, stated, moments.precision)
-    largest = float(moments.largest().max(initial=0.0))
+    largest = moments.largest_in_mean()
     return np.full(moments.layout.size, ROUNDINGS * (coarse * largest + TINY))
 
 
@@ -151,11 +158,13 @@ class RoundingBounds:
         self, enumeration: Enumeration, moments: Moments, step: float, stated: float = 0.0
     ) -> None:
         self._enumeration, self._moments, self._stated = enumeration, moments, stated
-        #: What adding up alone may do, (P,): it is within any bound.
-        self.least = summation_bound(moments, step)
+        #: What adding up alone may do, and what is left out of it, (P,): it is within any bound.
+        self.least = summation_bound(moments, step) + moments.left_out()
         #: What costs nothing to know: no measured bound is larger but where a user's code rounds
         #: in a coarser way than what it returns.
-        self.wide = RoundingBound(self.least + supposed_bound(moments, step, stated), False)
+        self.is_cut = moments.probability_left_out > 0.0
+        supposed = self.least + supposed_bound(moments, step, stated)
+        self.wide = RoundingBound(supposed, False, is_cut=self.is_cut)
         self._best: RoundingBound | None = None
 
     def best(self) -> RoundingBound:
@@ -183,7 +192,7 @@ class RoundingBounds:
         bound = self.least + measured.bound
         if self._stated:  # somebody says that it is coarser inside than can be measured
             bound = np.maximum(bound, self.wide.bound)
-        return dataclasses.replace(measured, bound=bound)
+        return dataclasses.replace(measured, bound=bound, is_cut=self.is_cut)
 
 
 def _bound_of_rest(

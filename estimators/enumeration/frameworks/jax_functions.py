@@ -18,8 +18,10 @@ from .jax_samplers import (
     Categoricals,
     Coins,
     Counts,
+    Geometrics,
     Integers,
     Permutations,
+    Poissons,
     Sampler,
     Signs,
     UncountedSampler,
@@ -212,6 +214,36 @@ class Functions:
         _check(what, whole, n.shape, p.shape)
         kind = self._type(float if dtype is None else dtype)
         return self._draw(key, Binomials(what, whole, kind, self._step(p)), n, p)
+
+    def poisson(
+        self,
+        key: Array,
+        lam: Array,
+        shape: Sequence[int] | None = None,
+        dtype: Any = None,
+        **_: Any,
+    ) -> Array:
+        """Numbers of events at a rate, which JAX itself rounds to single precision."""
+        what, lam = "jax.random.poisson", self._array(lam)
+        whole = tuple(lam.shape) if shape is None else tuple(shape)
+        _check(what, whole, lam.shape)
+        kind = self._type(int if dtype is None else dtype)
+        return self._draw(key, Poissons(what, whole, kind, self._step(lam)), lam)
+
+    def geometric(
+        self,
+        key: Array,
+        p: Array,
+        shape: Sequence[int] | None = None,
+        dtype: Any = None,
+        **_: Any,
+    ) -> Array:
+        """Numbers of trials up to the first success."""
+        what, p = "jax.random.geometric", self._array(p)
+        whole = tuple(p.shape) if shape is None else tuple(shape)
+        _check(what, whole, p.shape)
+        kind = self._type(int if dtype is None else dtype)
+        return self._draw(key, Geometrics(what, whole, kind, self._step(p)), p)
 
     def multinomial(
         self,

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..counts import draw_counts, geometric, poisson
 from ..outcomes import (
     EPS,
     Categorical,
@@ -204,20 +205,32 @@ class Counts(Sampler):
         trials, weights = known
         rows = np.broadcast_to(weights, self.shape).reshape(-1, self.shape[-1])
         many = np.broadcast_to(trials, self.shape[:-1]).flat
-        return [self._row(choose, int(n), row) for n, row in zip(many, rows, strict=True)]
+        pairs = zip(many, rows, strict=True)
+        return [draw_counts(choose, self.what, int(n), row, self.step) for n, row in pairs]
 
-    def _row(self, choose: Choose, trials: int, weights: np.ndarray) -> list[int]:
-        if trials == 1:
-            taken = choose(weighted_table(self.what, weights, self.step))
-            return [int(place == taken) for place in range(weights.size)]
-        found, left = [0] * weights.size, trials
-        for place in range(weights.size):
-            rest = float(weights[place:].sum())
-            if left and rest > 0.0:
-                one = float(weights[place]) / rest
-                found[place] = choose(binomial(self.what, left, min(1.0, one), self.step))
-                left -= found[place]
-        return found
+
+@dataclasses.dataclass(frozen=True)
+class Poissons(Sampler):
+    """Numbers of events at a rate."""
+
+    def draw(self, choose: Choose, *known: np.ndarray) -> Any:
+        """See the base class."""
+        rates = np.broadcast_to(known[0], self.shape).flat
+        # JAX gives -1 for what is no rate.
+        return [
+            choose(poisson(self.what, float(rate), self.step)) if rate >= 0.0 else -1
+            for rate in rates
+        ]
+
+
+@dataclasses.dataclass(frozen=True)
+class Geometrics(Sampler):
+    """Numbers of trials up to the first success."""
+
+    def draw(self, choose: Choose, *known: np.ndarray) -> Any:
+        """See the base class."""
+        ones = np.broadcast_to(known[0], self.shape).flat
+        return [1 + choose(geometric(self.what, float(one), self.step)) for one in ones]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,10 +9,19 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
+from ..counts import (
+    draw_counts,
+    draw_several_kinds,
+    geometric,
+    hypergeometric,
+    logarithmic,
+    negative_binomial,
+    poisson,
+)
 from ..generators import (
     BIT_GENERATORS,
     BITS,
@@ -24,6 +33,7 @@ from ..generators import (
     handle_setter,
 )
 from ..outcomes import (
+    OutcomeDistribution,
     Uniform,
     binomial,
     draw_weighted_without_replacement,
@@ -41,6 +51,17 @@ from .numpy_continuous import ContinuousDraws, LegacyContinuousDraws
 #: How far probabilities may be from adding up to 1: the root of the precision, as NumPy has it.
 SUM = 1.5e-8
 
+#: Why a law is refused that has no place to cut it at.
+HEAVY = (
+    "{} is an unsupported draw: the probabilities of its outcomes fall so slowly that none may be "
+    "left out; draw by choice from as many as matter"
+)
+
+#: Methods of NumPy's own, which no handler stands for.
+REAL: dict[type, dict[str, Any]] = {
+    kind: dict(vars(kind)) for kind in (np.random.Generator, np.random.RandomState)
+}
+
 #: Methods of the two classes that draw nothing.
 NOT_DRAWS = {"bit_generator", "get_state", "seed", "set_state", "spawn"}
 
@@ -57,6 +78,7 @@ class Drawing(ContinuousDraws):
     """
 
     __slots__ = ("_bits", "_run", "_what")
+    _kind: ClassVar[type] = np.random.Generator
 
     def __init__(self, run: Run, generator: Any, what: str) -> None:
         self._run, self._bits, self._what = run, bits_of(generator), what
@@ -163,10 +185,79 @@ class Drawing(ContinuousDraws):
         trials = np.broadcast_to(n, shape)
         found = np.zeros(rows.shape, np.int64)
         for place in np.ndindex(*shape):
-            (outcomes,) = tables(what, rows[place][None], precision_of(pvals))
-            for _ in range(int(trials[place])):
-                found[place][self._run.choose(outcomes)] += 1
+            tables(what, rows[place][None], precision_of(pvals))  # refuses what is no distribution
+            many = int(trials[place])
+            if many < 0:
+                raise ValueError("n < 0")  # as NumPy does
+            found[place] = draw_counts(
+                self._run.choose, what, many, rows[place], precision_of(pvals)
+            )
         return found
+
+    def poisson(self, lam: Any = 1.0, size: Any = None) -> Any:
+        """Numbers of events at a rate."""
+        return self._draw_counts("poisson", poisson, (lam,), size)
+
+    def geometric(self, p: Any, size: Any = None) -> Any:
+        """Numbers of trials up to the first success."""
+        return self._draw_counts("geometric", geometric, (p,), size, first=1)
+
+    def negative_binomial(self, n: Any, p: Any, size: Any = None) -> Any:
+        """Numbers of failures before so many successes."""
+        return self._draw_counts("negative_binomial", negative_binomial, (n, p), size)
+
+    def logseries(self, p: Any, size: Any = None) -> Any:
+        """Numbers from 1 on, with probabilities as p^k / k."""
+        return self._draw_counts("logseries", logarithmic, (p,), size, first=1)
+
+    def zipf(self, a: Any, size: Any = None) -> Any:
+        """Nothing: its outcomes are never so rare that they may be left out."""
+        raise UnsupportedDraw(HEAVY.format(f"{self._what}.zipf"))
+
+    def hypergeometric(self, ngood: Any, nbad: Any, nsample: Any, size: Any = None) -> Any:
+        """How many of so many draws without replacement are good."""
+        return self._draw_counts("hypergeometric", hypergeometric, (ngood, nbad, nsample), size)
+
+    def multivariate_hypergeometric(
+        self, colors: Any, nsample: Any, size: Any = None, method: str = "marginals"
+    ) -> Any:
+        """How many of each colour are among so many draws without replacement."""
+        what = self._begin("multivariate_hypergeometric")
+        like = self._real("multivariate_hypergeometric", (colors, nsample, size, method))
+        rows = like.reshape(-1, like.shape[-1])
+        kinds = [int(each) for each in colors]
+        for row in rows:
+            row[:] = draw_several_kinds(self._run.choose, what, kinds, int(nsample))
+        return like
+
+    def _draw_counts(
+        self,
+        name: str,
+        law: Callable[..., OutcomeDistribution],
+        parameters: tuple[Any, ...],
+        size: Any,
+        first: int = 0,
+    ) -> Any:
+        """Numbers from the first on, by a law of each parameter."""
+        what = self._begin(name)
+        like = self._real(name, (*parameters, size))
+        found = np.array(like)
+        arrays = [np.broadcast_to(np.array(each), found.shape) for each in parameters]
+        step = () if law is hypergeometric else (max(precision_of(each) for each in parameters),)
+        kind = int if law is hypergeometric else float
+        laws = [
+            law(what, *(kind(each) for each in row), *step)
+            for row in zip(*(each.flat for each in arrays), strict=True)
+        ]
+        drawn = self._run.choose_each(laws)
+        found[...] = np.reshape([first + each for each in drawn], found.shape)
+        return found if isinstance(like, np.ndarray) else type(like)(found)
+
+    def _real(self, name: str, args: tuple[Any, ...]) -> Any:
+        """What NumPy itself returns, by a generator of nobody's: its errors, shape and type."""
+        kind = self._kind
+        with outside_runs():
+            return REAL[kind][name](kind(np.random.MT19937(0)), *args)
 
     def permutation(self, x: Any, axis: int = 0) -> Any:
         """The same in any order."""
@@ -194,6 +285,7 @@ class LegacyDrawing(Drawing, LegacyContinuousDraws):
     """The same of a RandomState, whose methods have other names for some."""
 
     __slots__ = ()
+    _kind = np.random.RandomState
 
     def randint(self, low: Any, high: Any = None, size: Any = None, dtype: Any = int) -> Any:
         """Whole numbers below ``high``."""
@@ -321,7 +413,7 @@ def _restore_normal(setter: Callable[..., Any]) -> Callable[..., Any]:
 
 def binomials(run: Run, what: str, n: Any, p: Any, like: np.ndarray) -> np.ndarray:
     """How many of n come out, in an array like another one; zeros and ones where n is one."""
-    trials, ones = np.broadcast_to(n, like.shape), np.broadcast_to(p, like.shape)
+    trials, ones = (np.broadcast_to(np.array(each), like.shape) for each in (n, p))
     step = precision_of(p)
     drawn = run.choose_each(
         [

@@ -32,28 +32,31 @@ from ..run import Run, UnsupportedDraw
 from ..torch_modes import not_hidden
 from .framework import GeneratorFramework, handle, handle_in_runs, refuse, unsupported_message
 from .torch_compile import COMPILER, run_as_written, tell_script
+from .torch_counts import CountDraws
+from .torch_dropout import dropping_functions, may_drop, native_dropout
 from .torch_imports import LateImports
 from .torch_lazy_draws import LazyDraws
 from .torch_logs import has_lost_graph, log_coins, log_weights
 from .torch_randint import RandintLike, whole_numbers
 from .torch_row_draws import RowDraws
 from .torch_row_tensors import ROWS
-from .torch_transforms import Transforms
+from .torch_transforms import Transforms, drops_nothing
 
 #: A tensor of PyTorch.
 Tensor = Any
 
 #: Functions of ``torch`` and methods of a tensor whose draws are enumerated, by :class:`_Draws`.
+#: Those of numbers without an end are by :class:`.torch_counts.CountDraws`.
 FUNCTIONS = ("multinomial", "bernoulli", "binomial", "randint", "randint_like", "randperm")
 METHODS = ("multinomial", "bernoulli", "bernoulli_", "random_")
 
 #: Functions of ``torch`` that draw what has no outcomes to count, or too many kinds of them.
 UNCOUNTED = (
-    "poisson", "_standard_gamma", "_sample_dirichlet",
+    "_standard_gamma", "_sample_dirichlet",
 )  # fmt: skip
 #: The same of a tensor.
 UNCOUNTED_IN_PLACE = (
-    "geometric_", "cauchy_", "log_normal_",
+    "cauchy_", "log_normal_",
 )  # fmt: skip
 
 #: Those whose numbers are decided when they are compared, by :class:`.torch_lazy_draws.LazyDraws`.
@@ -87,7 +90,11 @@ class Torch(GeneratorFramework):
         functions, methods = (
             {name: getattr(draws, name) for name in names} for names in (FUNCTIONS, METHODS)
         )
-        transforms = Transforms(torch, {**functions, **methods})
+        counts = CountDraws(torch, draws.begin, draws.step)
+        functions, methods = {**functions, **counts.functions}, {**methods, **counts.methods}
+        patches.each_attribute("sample", counts.samples(self._count_answers, self._note_elsewhere))
+        below = {"native_dropout": native_dropout(torch, draws.bernoulli)}
+        transforms = Transforms(torch, {**functions, **methods, **below})
         lazy = LazyDraws(torch, draws.begin)
         in_rows = RowDraws(torch, draws.begin, draws.step)
         places: list[tuple[Any, str, Any, Any]] = []
@@ -113,6 +120,7 @@ class Torch(GeneratorFramework):
                 places.append((owner, name, real, handler))
                 if owner is torch:
                     self._handlers.append((real, handler))
+        places += self._handle_dropout(patches, transforms, in_rows)
         # The one place where PyTorch itself has imported such a function by its name.
         patches.attribute(torch.utils.data.dataset, "randperm", torch.randperm)
         tell_script(torch, self._handlers, patches)
@@ -120,7 +128,12 @@ class Torch(GeneratorFramework):
         then = {COMPILER: lambda: run_as_written(patches)}
         LateImports("torch", places, then).install(patches)
 
-        generator = type(torch.default_generator)
+        self._handle_generators(patches)
+        patches.attribute(torch.autograd, "backward", _handle_backward(torch.autograd.backward))
+
+    def _handle_generators(self, patches: Patches) -> None:
+        """Handle what sets and reads the states of generators."""
+        generator = type(self.module.default_generator)
         for name in ("manual_seed", "seed", "set_state", "graphsafe_set_state", "set_offset"):
             real = vars(generator).get(name)
             if real is not None:  # older versions have fewer
@@ -131,10 +144,27 @@ class Torch(GeneratorFramework):
             real = vars(generator).get(name)
             if real is not None:
                 patches.method(generator, name, handle_reader(real, self._kind))
-        patches.attribute(torch.autograd, "backward", _handle_backward(torch.autograd.backward))
+
+    def _handle_dropout(
+        self, patches: Patches, transforms: Transforms, in_rows: RowDraws
+    ) -> list[tuple[Any, str, Any, Any]]:
+        """Handle functions that drop; where each is looked up, its name, itself, its handler."""
+        places = []
+        for owner, name, real, answer in dropping_functions(
+            self.module, transforms, in_rows.bernoulli
+        ):
+            handler = handle(real, self._count_answers(answer), self._note_dropping)
+            patches.attribute(owner, name, handler)
+            places.append((owner, name, real, handler))
+            self._handlers.append((real, handler))
+        return places
 
     def _note_elsewhere(self, *_: Any, generator: Any = None, **__: Any) -> None:
         self.note_drawn_outside(generator or self.module.default_generator)
+
+    def _note_dropping(self, *args: Any, **kwargs: Any) -> None:
+        if may_drop(args, kwargs):
+            self._note_elsewhere()
 
     def _count_answers(self, answer: Callable[..., Any]) -> Callable[..., Any]:
         """An answer, in which nothing that draws is looked for."""
@@ -218,23 +248,14 @@ def _draw_watcher(torch: Any) -> Callable[[Run], contextlib.AbstractContextManag
 
 def _refuse_operation(func: Any, args: Any, kwargs: Any) -> None:
     name = str(func).removesuffix(".default")
-    if _drops_nothing(func, args, kwargs):
+    if drops_nothing(func, args, kwargs):
         return
     what = "dropout, by " if "dropout" in name or _in_dropout() else ""
     raise UnsupportedDraw(
         f"PyTorch drew by {what}{name}, which no handler sees: only its Python functions "
-        "multinomial, bernoulli, binomial, randint, randperm, and what is built on these, are "
-        "enumerated; switch it off, draw by one of them, or pass it a fixed draw"
+        "multinomial, bernoulli, binomial, randint, randperm, dropout, and what is built on these, "
+        "are enumerated; switch it off, draw by one of them, or pass it a fixed draw"
     )
-
-
-def _drops_nothing(func: Any, args: Any, kwargs: Any) -> bool:
-    """Whether an operation would draw what to drop, with a probability that is zero."""
-    for place, each in enumerate(func._schema.arguments):
-        if each.name == "dropout_p" or (each.name == "p" and "dropout" in str(func)):
-            given = args[place] if place < len(args) else kwargs.get(each.name, each.default_value)
-            return bool(given == 0.0)
-    return False
 
 
 def _in_dropout() -> bool:
@@ -428,12 +449,9 @@ class _Draws(RandintLike):
         self.begin(run, generator, "torch.binomial")
         trials, ones = self._torch.broadcast_tensors(count, prob)
         step = self.step(prob)
-        pairs = zip(
-            trials.detach().double().reshape(-1).tolist(),
-            ones.detach().double().reshape(-1).tolist(),
-            strict=True,
-        )
-        drawn = run.choose_each([binomial("torch.binomial", int(n), p, step) for n, p in pairs])
+        pairs = zip(*(self._doubles(each).reshape(-1) for each in (trials, ones)), strict=True)
+        laws = [binomial("torch.binomial", int(n), float(p), step) for n, p in pairs]
+        drawn = run.choose_each(laws)
         counts = self._torch.tensor(drawn, dtype=prob.dtype, device=prob.device)
         return counts.reshape(ones.shape)
 

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..block import BlockRun, NotBatchable
+from ..counts import poisson
+from .torch_counts import log_poisson
 from .torch_logs import has_lost_graph, log_coins, log_weights
 from .torch_randint import RandintLike, whole_numbers
 from .torch_row_tensors import ROWS, Tensor, TensorRows
@@ -99,6 +101,27 @@ class RowDraws(RandintLike):
             self._note_log(run, below, log, len(places))
         if p is None and input.requires_grad and self._torch.is_grad_enabled():
             found = found + 0.0 * input  # PyTorch differentiates a coin too, to zero
+        return found
+
+    def poisson(self, run: BlockRun, input: Tensor, generator: Any = None) -> Tensor:
+        """Numbers of events at these rates."""
+        rows = _rows_of(run, None)
+        self._begin(run, generator, "torch.poisson")
+        rates, step = rows.numbers(input).reshape(run.size, -1), self._step(input)
+        if not (input.is_floating_point() and (rates > 0.0).all()):
+            raise NotBatchable("poisson refuses it, or some rates are zero")
+        columns = []
+        for column in rates.T:
+            different, which = np.unique(column, return_inverse=True)
+            laws = [poisson("torch.poisson", float(rate), step) for rate in different]
+            columns.append(run.take_counts(laws, which.reshape(-1), step))
+        drawn = np.stack(columns, axis=1) if columns else np.zeros((run.size, 0), np.int64)
+        found = self._tensor(rows, drawn, input.shape, input.device).to(input.dtype)
+        if run.graph is not None:
+            below = rows.rows(input)
+            self._note_log(run, below, log_poisson(below, rows.rows(found)), drawn.shape[1])
+        if input.requires_grad and self._torch.is_grad_enabled():
+            found = found + 0.0 * input  # PyTorch differentiates it too, to zero
         return found
 
     def randint(self, run: BlockRun, *args: Any, generator: Any = None, **kwargs: Any) -> Tensor:

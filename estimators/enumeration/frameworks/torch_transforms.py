@@ -48,13 +48,23 @@ class Transforms:
             plain: answers for plain tensors.
         """
         transform = self._torch._C._functorch.peek_interpreter_stack
-        refuse, answering = self._refuse_recording, _answering_mode(self._torch)
-        operations = self._answers
+        refuse, inside = self._refuse_recording, self.answer_inside(real)
 
         def answer(run: Run, *args: Any, **kwargs: Any) -> Any:
             refuse()
             if transform() is None:
                 return plain(run, *args, **kwargs)
+            return inside(run, *args, **kwargs)
+
+        return answer
+
+    def answer_inside(self, real: Callable[..., Any]) -> Answer:
+        """What answers for a function of PyTorch that draws by operations inside."""
+        answering, operations = _answering_mode(self._torch), self._answers
+        refuse = self._refuse_recording
+
+        def answer(run: Run, *args: Any, **kwargs: Any) -> Any:
+            refuse()
             if run.memory.get(UNDER_WAY):  # a mode that sees all functions has called us again
                 return real(*args, **kwargs)
             run.memory[UNDER_WAY] = True
@@ -99,6 +109,15 @@ class Transforms:
         return self._plain["bernoulli"](run, like, p, **named)
 
 
+def drops_nothing(func: Any, args: Any, kwargs: Any) -> bool:
+    """Whether an operation would draw what to drop, with a probability that is zero."""
+    for place, each in enumerate(func._schema.arguments):
+        if each.name == "dropout_p" or (each.name == "p" and "dropout" in str(func)):
+            given = args[place] if place < len(args) else kwargs.get(each.name, each.default_value)
+            return bool(given == 0.0)
+    return False
+
+
 @functools.cache
 def _answering_mode(torch: Any) -> Callable[..., contextlib.AbstractContextManager[object]]:
     """A mode that answers operations that draw, which see plain tensors only."""
@@ -114,7 +133,7 @@ def _answering_mode(torch: Any) -> Callable[..., contextlib.AbstractContextManag
             self, func: Any, types: Any, args: Any = (), kwargs: Any = None
         ) -> Any:
             given = kwargs or {}
-            if drawing not in func.tags:
+            if drawing not in func.tags or drops_nothing(func, args, given):
                 return func(*args, **given)
             name = func._schema.name.split("::")[-1]
             answer = self._answers.get(name)

@@ -571,10 +571,17 @@ class TestTorch:
                     objective=self.objective,
                 )
 
-    def test_dropout_is_named_where_it_changes_what_is_drawn_next(self):
+    def test_what_is_unseen_is_named_where_it_changes_what_is_drawn_next(self):
         """The objective is run first, and comes to a draw of other probabilities."""
         torch = self.torch
-        layers = torch.nn.Linear(2, 8), torch.nn.Dropout(0.5), torch.nn.Linear(8, 3)
+
+        class Unseen(torch.nn.Module):
+            """Dropout by an operation."""
+
+            def forward(self, x):
+                return torch.ops.aten.dropout(x, 0.5, self.training)
+
+        layers = torch.nn.Linear(2, 8), Unseen(), torch.nn.Linear(8, 3)
         model = torch.nn.Sequential(*layers).double()
         x, costs = torch.ones(2, dtype=torch.float64), torch.arange(3.0, dtype=torch.float64)
 
@@ -587,7 +594,7 @@ class TestTorch:
             return costs[y] * q.log_prob(y)
 
         for fast in (False, True):
-            with pytest.raises(UnsupportedDraw, match="PyTorch drew by dropout"):
+            with pytest.raises(UnsupportedDraw, match=r"PyTorch drew by aten\.bernoulli_"):
                 check_estimator(surrogate, wrt=model, objective=cost, fast=fast)
         model.eval()
         assert check_estimator(surrogate, wrt=model, objective=cost).verdict == HOLDS

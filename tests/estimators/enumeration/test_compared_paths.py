@@ -17,7 +17,7 @@ def block_of(numbers, weights=None):
     count = len(numbers)
     weights = np.full(count, 1.0 / count) if weights is None else weights
     widths = tuple(int(column.max()) + 1 for column in numbers.T)
-    return Block(numbers, widths, weights, {}, np.finfo(float).eps)
+    return Block(numbers, widths, weights, {}, np.finfo(float).eps, np.zeros(count, bool), 0.0)
 
 
 def test_each_outcome_of_each_draw_is_in_a_path_that_is_compared():

@@ -142,12 +142,12 @@ def rare(torch):
 def test_what_is_drawn_on_one_path_alone_is_refused(torch, rare, draw):
     """No run of that path is watched; its generator is not where handled draws left it."""
     more = {
-        "dropout": lambda cost: torch.nn.functional.dropout(cost, 0.5, training=True),
+        "dropout": lambda cost: torch.ops.aten.dropout(cost, 0.5, True),
         "operation": lambda cost: cost * 2.0 * torch.ops.aten.bernoulli(torch.tensor(0.5)),
         "rrelu": lambda cost: torch.nn.functional.rrelu(-cost, training=True),
         "attention": lambda cost: (
             cost
-            * torch.nn.functional.scaled_dot_product_attention(
+            * torch.ops.aten.scaled_dot_product_attention(
                 *torch.ones(3, 1, 2, 2), dropout_p=0.5
             ).sum()
         ),
@@ -178,12 +178,12 @@ def test_nothing_drawn_by_dropout_of_nothing(torch, rare):
 
 @pytest.mark.torch
 def test_surrogates_and_objectives_are_watched_too(torch):
-    """Dropout in what they cost is no constant."""
+    """Noise in what they cost is no constant."""
     logits = torch.zeros(3, dtype=torch.double, requires_grad=True)
     costs = torch.tensor(COSTS)
 
     def cost(y):
-        return torch.nn.functional.dropout(costs, 0.5, training=True)[y]
+        return torch.nn.functional.rrelu(-costs, training=True)[y]
 
     def surrogate(logits):
         q = torch.distributions.Categorical(logits=logits)
@@ -193,11 +193,11 @@ def test_surrogates_and_objectives_are_watched_too(torch):
     def objective(logits):
         return cost(torch.distributions.Categorical(logits=logits).sample())
 
-    with pytest.raises(UnsupportedDraw, match=r"moved|dropout"):
+    with pytest.raises(UnsupportedDraw, match=r"moved|rrelu"):
         check_surrogate(surrogate, [logits])
-    with pytest.raises(UnsupportedDraw, match=r"moved|dropout"):
+    with pytest.raises(UnsupportedDraw, match=r"moved|rrelu"):
         check_surrogate(lambda x: x.sum(), [logits], objective=objective)
-    with pytest.raises(UnsupportedDraw, match=r"moved|dropout"):
+    with pytest.raises(UnsupportedDraw, match=r"moved|rrelu"):
         check_estimator(surrogate, [logits], objective=objective)
 
 
