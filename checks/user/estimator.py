@@ -24,6 +24,7 @@ from .enumerated import EnumeratedCheck
 from .estimand import SINGLE, Estimand, exact_gradient
 from .estimator_report import Biased, EstimatorReport
 from .expected_cost import check_precision
+from .integrated import IntegratedCheck, check_tolerance
 from .jax_keys import FreshKeys
 from .known_spread import check_known, known_spread, refuse_known
 from .objective import gradient_of_objective
@@ -44,6 +45,7 @@ def check_estimator(
     fast: bool = False,
     wrt: Any = None,
     paths: int = MOST_PATHS,
+    integrate: float | None = None,
     draws: int = 0,
     alpha: float = ALPHA,
     rarest: float | None = None,
@@ -100,6 +102,9 @@ def check_estimator(
         wrt: the module or tensors whose gradients are read. Default: those among the inputs. Or
             arrays among the inputs, where what is returned does not tell which of them it is by.
         paths: that may be run at most.
+        integrate: the share of each entry's mean magnitude that an error is to come to where
+            continuous numbers are used, as in 1e-6: the mean is then integrated over them, by
+            quadrature. None: they are an unsupported draw.
         draws: samples that may be taken where draws cannot be enumerated; 0: that is an error.
         alpha: probability of a false alarm of a sampled verdict.
         rarest: the least probability of an outcome that a sampled verdict allows for; what is rarer
@@ -151,6 +156,7 @@ def check_estimator(
     given, started = dict(locals()), time.perf_counter()
     check_precision(precision)
     check_batch(batch)
+    check_tolerance(integrate)
     workers = Workers(jobs)
     check_sampling(draws=draws, alpha=alpha, rarest=rarest, seed=seed)
     check_known(bounds, sd, is_used=draws > 0)
@@ -187,6 +193,9 @@ def check_estimator(
                 )
                 check.look()
         except (UnsupportedDraw, TooManyPaths) as error:
+            if integrate is not None and isinstance(error, UnsupportedDraw):
+                report = _integrate(label, estimator, estimand, given, error, started)
+                return _repeatable(report, given, estimator)
             if not draws:
                 raise type(error)(f"{error}; pass draws= to sample it instead") from error
             if listener is not None:
@@ -215,6 +224,30 @@ def _repeatable(
         seed=None if seed is None else int(seed),
         snippet=snippet.of_call(check_estimator, given),
     )
+
+
+def _integrate(
+    name: str,
+    estimator: Estimator,
+    estimand: Estimand,
+    given: Mapping[str, Any],
+    refused: Exception,
+    started: float,
+) -> EstimatorReport:
+    """The report on an estimator whose continuous draws were refused, and are integrated."""
+    with Enumeration(estimator, given["paths"], batch=False) as enumeration:
+        check = IntegratedCheck(
+            name,
+            estimator,
+            enumeration,
+            estimand,
+            tolerance=float(given["integrate"]),
+            paths=given["paths"],
+            precision=given["precision"],
+            why=str(refused),
+        )
+        check.look()
+    return check.report(time.perf_counter() - started)
 
 
 def _sample_both(

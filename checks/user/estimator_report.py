@@ -40,7 +40,7 @@ class Bias:
 class EstimatorReport(PlottedReport):
     """The report on one estimator; asserts, tables and figures only read it.
 
-    ``method`` is ``enumerated`` or ``sampled``. ``mean`` and ``variance`` are over all paths, by
+    ``method`` is ``enumerated``, ``integrated`` or ``sampled``. ``mean`` and ``variance`` are over all paths, by
     parameter; ``exact`` is what the mean should be. ``paths`` were run, of at most ``draws`` draws;
     or as many ``draws`` were sampled, and ``detectable`` is the smallest bias that would have been
     seen in any entry. ``bound_reason`` says where bounds come from, ``changed`` what a run leaves
@@ -83,6 +83,14 @@ class EstimatorReport(PlottedReport):
     condition_words: ClassVar[str] = (
         "report.unbiased, read report.verdict, or let gradproof.assert_unbiased raise an error"
     )
+
+    @property
+    def error_words(self) -> str:
+        """What an error within its bound may be."""
+        return {
+            "enumerated": "rounding",
+            "integrated": "the error of the integral, as estimated",
+        }.get(self.method, "sampling noise")
 
     @property
     def ratios(self) -> Mapping[str, np.ndarray]:
@@ -158,7 +166,7 @@ class EstimatorReport(PlottedReport):
             f"{f' {self.along}' if self.along else ''}, by "
             f"{_count(self.paths, 'path')} of at most {_count(self.draws, 'draw')}.",
             f"mean of {entry} is {self.worst.mean:.6e}, should be {self.worst.exact:.6e}: off by "
-            f"{worst.error:.1e}, at most {worst.bound:.1e} is rounding, and gradients are of size "
+            f"{worst.error:.1e}, at most {worst.bound:.1e} is {self.error_words}, and gradients are of size "
             f"{worst.signal:.1e}.",
         ]
         lines.append(f"Bound: {self.bound_reason}.")
@@ -173,7 +181,7 @@ class EstimatorReport(PlottedReport):
     def headline(self) -> Headline:
         """Its name, its verdict, and the entry that is farthest off, in units of its bound."""
         worst = worst_of(self.comparisons)
-        why = "rounding" if self.method == "enumerated" else "sampling noise"
+        why = self.error_words
         at = entry(self.worst.parameter, self.worst.index)
         off = f"{at} is off by {small(worst.error)}, at most {small(worst.bound)} is {why}"
         condition = f", if {self.condition}" if self.condition else ""
@@ -194,7 +202,7 @@ class EstimatorReport(PlottedReport):
 
     def _facts(self) -> tuple[tuple[str, str], ...]:
         facts = {"method": self.method}
-        if self.method == "enumerated":
+        if self.method != "sampled":
             facts |= {"paths": f"{self.paths:,}", "draws on a path, at most": f"{self.draws:,}"}
         else:
             seed = "none was given" if self.seed is None else str(self.seed)

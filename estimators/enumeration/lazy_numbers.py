@@ -35,6 +35,7 @@ from .monotone import (
     take,
     without_clips,
 )
+from .integration.laws import is_light, law_of_chain, without_last_affine
 from .outcomes import weighted_table
 from .run import Run, UnsupportedDraw
 from .uniforms import UniformNumber
@@ -59,6 +60,10 @@ POINTS = (40, 80, 160, 320)
 ALLOWED = 1e-13
 
 
+class NumbersNeeded(Exception):  # noqa: N818 - it is no error
+    """Code needs the numbers themselves, which may become nodes of a rule."""
+
+
 class DrawnNumbers:
     """All such numbers of a run, and what is known of them.
 
@@ -72,51 +77,113 @@ class DrawnNumbers:
         self.spent: set[int] = set()
         self._count = 0
         self._begins: list[int] = []
-        self._draws: list[tuple[str, float]] = []
+        self._draws: list[tuple[str, float, Chain]] = []
         #: What a number lies between, of those that were compared; 0 stands for 1 above.
         self._ends: dict[int, np.ndarray] = {}
+        #: Numbers that are integrated: a node each, and the function of a uniform number that it is.
+        self._nodes: dict[int, tuple[float, Chain]] = {}
 
     @classmethod
     def of(cls, run: Run) -> DrawnNumbers:
         """Those of a run."""
         return run.recall("lazy numbers", lambda: cls(run))
 
-    def draw(self, what: str, count: int, precision: float) -> np.ndarray:
+    def draw(self, what: str, count: int, precision: float, law: Chain = ()) -> np.ndarray:
         """The places of new ones.
 
         Args:
             precision: of these, as the step from 1 to the next number.
+            law: the function of a uniform number that each is, up to factors and shifts.
 
         Shape: (count,).
         """
         start = self._count
         self._begins.append(start)
-        self._draws.append((what, precision))
+        self._draws.append((what, precision, law))
         self._count += count
         return np.arange(start, self._count)
 
     def what(self, places: np.ndarray) -> str:
         """What drew the first of some."""
-        return self._draws[bisect.bisect(self._begins, int(places.reshape(-1)[0])) - 1][0]
+        return self._drawn_by(int(places.reshape(-1)[0]))[0]
+
+    def _drawn_by(self, place: int) -> tuple[str, float, Chain]:
+        return self._draws[bisect.bisect(self._begins, place) - 1]
 
     def precision(self, places: np.ndarray) -> float:
         """The coarsest of some; 0 of none."""
         if not places.size:
             return 0.0
         ends = [bisect.bisect(self._begins, int(at(places))) - 1 for at in (np.min, np.max)]
-        return max(precision for _, precision in self._draws[ends[0] : ends[1] + 1])
+        return max(precision for _, precision, _ in self._draws[ends[0] : ends[1] + 1])
 
     def refuse(self, places: np.ndarray, how: str) -> NoReturn:
         """Code needs more than comparisons.
 
         Raises:
-            UnsupportedDraw: always.
+            NumbersNeeded: where numbers are integrated.
+            UnsupportedDraw: else.
         """
+        if self.is_integrated:
+            raise NumbersNeeded(how)
         what = self.what(places) if places.size else "a draw of no numbers"
         raise UnsupportedDraw(
             f"{what}() is used other than compared ({how}): its outcomes cannot be enumerated; "
-            "compare it with a probability, or draw by multinomial or bernoulli"
+            "compare it with a probability, draw by multinomial or bernoulli, or integrate it "
+            "(integrate=1e-6)"
         )
+
+    @property
+    def is_integrated(self) -> bool:
+        """Whether numbers that are needed become nodes of a rule."""
+        return self.run.quadrature is not None
+
+    def values(self, numbers: LazyNumbers) -> np.ndarray:
+        """Numbers that were drawn, each of which becomes a node of a rule if it is not one yet.
+
+        Args:
+            numbers: as they were drawn, with what was decided of them since.
+
+        Shape: as of the numbers.
+
+        Raises:
+            UnsupportedDraw: for one that was compared with others: nobody knows the law that it has
+                then.
+        """
+        found = np.empty(numbers.places.size)
+        for at, place in enumerate(numbers.places.reshape(-1).tolist()):
+            alone = numbers.rearrange(np.array([at]))
+            if place not in self._nodes:
+                self.integrate(alone)
+            value, law = self._nodes[place]
+            if is_same_chain(alone.chain[: len(law)], law):  # the node is of the number itself
+                found[at] = forward(alone.chain[len(law) :], [value])[0]
+            else:
+                found[at] = forward(alone.chain, back(law, [value], True)[0])[0]
+        return found.reshape(numbers.shape)
+
+    def integrate(self, numbers: LazyNumbers) -> None:
+        """Numbers become nodes of rules, which suit the functions of them that are needed."""
+        quadrature = self.run.quadrature
+        assert quadrature is not None  # it was asked
+        self.check_under_way(numbers.places)
+        for at, place in enumerate(numbers.places.reshape(-1).tolist()):
+            if place in self._nodes:
+                continue
+            alone = numbers.rearrange(np.array([at]))
+            what, precision, chain = self._drawn_by(place)
+            if place in self.spent:
+                raise UnsupportedDraw(
+                    f"{what}() is used after it was compared with others, and the law that it has "
+                    "then is not known; use its numbers first, and compare them afterwards"
+                )
+            if not chain:  # of a uniform number, whatever is made of it first
+                chain = without_last_affine(alone.chain)
+                chain = chain if is_light(law_of_chain(chain)) else ()
+            low, high = (float(end[0]) for end in self.between(alone.places))
+            law = law_of_chain(chain)
+            value = quadrature.take(self.run, what, law, precision, low, high)
+            self._nodes[place] = (value, chain)
 
     def number(self, place: int, offset: float = 0.0, span: float = 1.0) -> UniformNumber:
         """One of them, which knows what is decided of it here; times a span, plus an offset.

@@ -20,6 +20,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from gradproof.errors import GradproofError
 
+from .integration.quadrature import Quadrature
 from .limits import MOST_PATHS
 from .outcomes import EPS, OutcomeDistribution, Uniform
 from .smaller_problem import suggest_fewer_draws
@@ -124,6 +125,9 @@ class Run:
 
     #: Whether outcomes are drawn at random, so that what cannot be enumerated draws as ever.
     is_sampling = False
+
+    #: By what continuous numbers are integrated; None: those that are used are refused.
+    quadrature: Quadrature | None = None
 
     def __init__(self, prefix: Sequence[Choice] = (), most: int = MOST_PATHS) -> None:
         self._keyed = {key: place for place, (_, _, key) in enumerate(prefix) if key is not None}

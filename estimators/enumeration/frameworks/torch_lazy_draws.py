@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..integration.laws import without_last_affine
 from ..lazy_numbers import DrawnNumbers, LazyNumbers
 from ..monotone import NORMAL, Factor, Known, Shift
 from ..run import Run, UnsupportedDraw
@@ -63,13 +64,17 @@ class LazyDraws:
     ) -> Any:
         """Normal, with a mean and a standard deviation each."""
         torch = self._torch
-        given = [each for each in (mean, std) if isinstance(each, torch.Tensor)]
+        given = [each.detach() for each in (mean, std) if isinstance(each, torch.Tensor)]
         shape = torch.broadcast_shapes(*(each.shape for each in given)) if given else tuple(size)
         if given:
             made = {"dtype": given[0].dtype, "device": given[0].device}
         if (torch.as_tensor(std) < 0.0).any():
             raise RuntimeError(f"normal expects all elements of std >= 0.0, got std={std}")
         drawn = self._draw(run, "torch.normal", (NORMAL,), (shape,), generator, out, made)
+        # Of torch.normal, PyTorch's derivative by mean and standard deviation is zero.
+        std, mean = (
+            each.detach() if isinstance(each, torch.Tensor) else each for each in (std, mean)
+        )
         return drawn * std + mean
 
     def uniform_(
@@ -160,7 +165,8 @@ class LazyDraws:
             self._begin(run, generator, what)
         drawn, shape = DrawnNumbers.of(run), tuple(size)
         precision = float(self._torch.finfo(like.dtype).eps)
-        places = drawn.draw(what, math.prod(shape), precision).reshape(shape)
+        law = without_last_affine(chain)
+        places = drawn.draw(what, math.prod(shape), precision, law).reshape(shape)
         return LazyNumbers(drawn, places, _spread(chain, shape))
 
 
