@@ -83,7 +83,8 @@ class IntegratedCheck:
         coarse, found = self._integration.coarse, self._found
         assert coarse is not None  # it was integrated
         layout = coarse.layout
-        bounds = layout.split(np.minimum(self._rounding + FACTOR * found.error, FAR))
+        errors = FACTOR * found.error + self._integration.approximation
+        bounds = layout.split(np.minimum(self._rounding + errors, FAR))
         self._mean, sizes = layout.split(found.sums.mean), layout.split(found.sums.size)
         scale = float(found.sums.size.max(initial=0.0))
         comparisons: list[Comparison] = []
@@ -166,6 +167,12 @@ class IntegratedCheck:
             "sizes; that is no bound, and what happens only in a small part of what may be drawn "
             "may be missed.",
         ]
+        if self._integration.approximated:
+            most = float(np.max(self._integration.approximation))
+            notes.append(
+                f"Derivatives by {' and '.join(sorted(self._integration.approximated))} are "
+                f"PyTorch's own, which are approximations: {most:.1e} is allowed for them."
+            )
         if self._verdict == REFUTED and share.max(initial=0.0) > COARSEST:
             notes.append("A larger number of paths (paths=) would tell by how much it is off.")
         if self._exact.note:

@@ -177,9 +177,11 @@ class DrawnNumbers:
                     f"{what}() is used after it was compared with others, and the law that it has "
                     "then is not known; use its numbers first, and compare them afterwards"
                 )
-            if not chain:  # of a uniform number, whatever is made of it first
+            if not chain:
                 chain = without_last_affine(alone.chain)
-                chain = chain if is_light(law_of_chain(chain)) else ()
+                quadrature.has_functions |= bool(chain)
+                if not quadrature.by_function or not is_light(law_of_chain(chain)):
+                    chain = ()
             low, high = (float(end[0]) for end in self.between(alone.places))
             law = law_of_chain(chain)
             value = quadrature.take(self.run, what, law, precision, low, high)

@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ..integration.laws import without_last_affine
 from ..lazy_numbers import DrawnNumbers, LazyNumbers
-from ..monotone import NORMAL, Factor, Known, Shift
+from ..monotone import CAUCHY, NORMAL, Factor, Known, Shift
 from ..run import Run, UnsupportedDraw
 from .torch_lazy import become_lazy, lazy_like
 from .torch_lazy_answers import answer
@@ -118,6 +117,36 @@ class LazyDraws:
         chain = (NORMAL, Factor(np.array(std)), Shift(np.array(mean)))
         return self._in_place(run, "Tensor.normal_", chain, tensor, generator)
 
+    def cauchy_(
+        self,
+        run: Run,
+        tensor: Tensor,
+        median: float = 0.0,
+        sigma: float = 1.0,
+        *,
+        generator: Any = None,
+    ) -> Any:
+        """Cauchy's, in place."""
+        if not sigma > 0.0:
+            raise RuntimeError(f"cauchy_ expects sigma > 0.0, got sigma={sigma}")
+        chain = (CAUCHY, Factor(np.array(sigma)), Shift(np.array(median)))
+        return self._in_place(run, "Tensor.cauchy_", chain, tensor, generator)
+
+    def log_normal_(
+        self,
+        run: Run,
+        tensor: Tensor,
+        mean: float = 1.0,
+        std: float = 2.0,
+        *,
+        generator: Any = None,
+    ) -> Any:
+        """Log-normal, in place."""
+        if not std > 0.0:
+            raise RuntimeError(f"log_normal_ expects std > 0.0, got std={std}")
+        chain = (NORMAL, Factor(np.array(std)), Shift(np.array(mean)), Known("exp"))
+        return self._in_place(run, "Tensor.log_normal_", chain, tensor, generator)
+
     def _draw(
         self, run: Run, what: str, chain: Any, size: Any, generator: Any, out: Any, made: Any
     ) -> Tensor:
@@ -165,7 +194,7 @@ class LazyDraws:
             self._begin(run, generator, what)
         drawn, shape = DrawnNumbers.of(run), tuple(size)
         precision = float(self._torch.finfo(like.dtype).eps)
-        law = without_last_affine(chain)
+        law = tuple(link for link in chain[:1] if isinstance(link, Known))
         places = drawn.draw(what, math.prod(shape), precision, law).reshape(shape)
         return LazyNumbers(drawn, places, _spread(chain, shape))
 

@@ -101,7 +101,7 @@ def _form(law: Law, low: float, high: float, count: int) -> Nodes:
     values = law.quantile(low + (high - low) * share)
     good = np.isfinite(values)
     if _is_heavy(law, low, high):
-        share, weights = double_exponential(count // 2)
+        share, weights = double_exponential(max(1, count // 2))
         return _normalised(Nodes(law.quantile(low + (high - low) * share), weights))
     return _gauss(values[good], weights[good] / weights[good].sum(), count)
 
@@ -217,7 +217,11 @@ def gamma_law(shape: float) -> Law:
     def gauss(count: int) -> Nodes:
         return Nodes(*special.roots_genlaguerre(count, shape - 1.0))
 
-    return Law(("gamma", shape), quantile, gauss)
+    return Law(("gamma", shape), quantile, gauss if shape < LARGEST_SHAPE else None)
+
+
+#: Parameters from which on the classical rules of gamma and beta numbers overflow.
+LARGEST_SHAPE = 100.0
 
 
 def beta_law(one: float, other: float) -> Law:
@@ -230,4 +234,5 @@ def beta_law(one: float, other: float) -> Law:
         x, weights = special.roots_jacobi(count, other - 1.0, one - 1.0)
         return Nodes(0.5 * (1.0 + x), weights)
 
-    return Law(("beta", one, other), quantile, gauss)
+    is_small = max(one, other) < LARGEST_SHAPE
+    return Law(("beta", one, other), quantile, gauss if is_small else None)

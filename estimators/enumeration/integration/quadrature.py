@@ -43,8 +43,14 @@ class Quadrature:
         counts: nodes of each; of those beyond, :data:`LEAST`.
         box: the shares of its law that each lies between, (start, end); beyond, all of it.
         is_cut: whether each rule is made of those of two parts of its law.
+        by_function: whether the rule of a uniform number suits polynomials in what is made of it
+            first, such as its logarithm, and not in itself.
+        derives: whether numbers whose derivatives a framework approximates have them by
+            differences of their quantiles.
 
-    ``numbers`` is how many there were at most on a path that was run.
+    ``numbers`` is how many there were at most on a path that was run, ``has_functions`` whether
+    ``by_function`` matters, and ``approximated`` what a framework approximates the derivatives of
+    that were asked for.
     """
 
     def __init__(
@@ -53,9 +59,13 @@ class Quadrature:
         box: tuple[tuple[float, float], ...] = (),
         *,
         is_cut: bool = False,
+        by_function: bool = False,
+        derives: bool = False,
     ) -> None:
         self.counts, self.box, self._rule = counts, box, nodes_of_parts if is_cut else nodes_of
-        self.numbers = 0
+        self.by_function, self.derives, self.numbers = by_function, derives, 0
+        self.has_functions = False
+        self.approximated: set[str] = set()
 
     def take(
         self, run: ChoosingRun, what: str, law: Law, precision: float, low: float = 0.0, high: float = 1.0

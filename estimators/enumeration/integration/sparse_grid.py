@@ -13,47 +13,75 @@ from __future__ import annotations
 
 import itertools
 import math
+from typing import NamedTuple
 
 import numpy as np
 
+from ..moments import Moments
 from .quadrature import Quadrature
 from .sums import Integral, MomentsBy, Sums
 
 #: Rounds of which the last two differences must fall, before their fall is believed.
 ROUNDS = 3
 
-#: Where differences fall by less than this in two rounds in a row, the estimator is not smooth in
-#: what is drawn: of Gauss rules of twice as many nodes a kink leaves a quarter, a jump a half.
-SLOW = 0.2
-
-#: Nodes of a rule at most: those of twice as many lie where nothing has a weight.
-FINEST = 128
+#: Where differences fall by less than this in three rounds in a row, the estimator is not smooth in
+#: what is drawn: of Gauss rules of a third more nodes a kink leaves half, a jump three quarters.
+SLOW = 0.5
 
 
-def nodes_at(level: int) -> int:
-    """Nodes of a rule: even numbers, so that none lies in the middle, where kinks are."""
-    return int(2 ** (level + 1))
+#: Nodes of rules, level by level: even numbers, so that none lies in the middle, where kinks are.
+NODES = (2, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
+
+#: The level to begin with, by how many numbers there are: rules of few nodes agree by accident, on a
+#: jump that lies beyond all of them.
+FIRST = {1: 5, 2: 2}
+
+#: Numbers of which all are refined at once: what one of them does may depend on all others, and so
+#: few have room for it.
+TOGETHER = 3
 
 
-def integrate_smooth(moments_by: MomentsBy, numbers: int, tolerance: float, most: int) -> Integral:
-    """The mean over so many numbers by two sparse grids, whose rules are cut in different places.
+#: The share of all paths that the first grid may take: the second needs about as many, and boxes
+#: have the rest where the first does not come to an end.
+SHARE = 0.45
+
+
+def integrate_smooth(
+    moments_by: MomentsBy, numbers: int, tolerance: float, most: int, *, by_function: bool
+) -> Integral:
+    """The mean over so many numbers by two grids, whose rules are cut in different places.
 
     The error is the larger of theirs, and at least what they differ by.
 
     Args:
         most: paths that may be run.
+        by_function: as of :class:`.quadrature.Quadrature`.
     """
-    one = _integrate(moments_by, numbers, tolerance, most // 2, is_cut=False)
-    if not one.is_within(tolerance):
+    # Those that are cut first: they have no symmetry in which jumps could hide.
+    one = _integrate(_Rules(moments_by, by_function, True), numbers, tolerance, int(SHARE * most))
+    if one.is_slow:
         return one
-    two = _integrate(moments_by, numbers, tolerance, most - one.paths, is_cut=True)
+    whole = _Rules(moments_by, by_function, False)
+    two = _integrate(whole, numbers, tolerance, most - one.paths)
     error = np.maximum(np.maximum(one.error, two.error), np.abs(one.sums.mean - two.sums.mean))
-    return one._replace(error=error, paths=one.paths + two.paths)
+    return two._replace(error=error, paths=one.paths + two.paths)
 
 
-def _integrate(
-    moments_by: MomentsBy, numbers: int, tolerance: float, most: int, *, is_cut: bool
-) -> Integral:
+class _Rules(NamedTuple):
+    """Moments by the nodes of each number, by one kind of rules."""
+
+    moments_by: MomentsBy
+    by_function: bool
+    is_cut: bool
+
+    def moments(self, counts: tuple[int, ...]) -> Moments:
+        """By so many nodes of each number."""
+        return self.moments_by(
+            Quadrature(counts, is_cut=self.is_cut, by_function=self.by_function)
+        )
+
+
+def _integrate(rules: _Rules, numbers: int, tolerance: float, most: int) -> Integral:
     """The mean over so many numbers, until its error is estimated to be small, or paths are spent.
 
     The error is the last difference of two rounds, and at least what the slower of the last two
@@ -66,29 +94,34 @@ def _integrate(
     means: list[Sums] = []
     differences: list[np.ndarray] = []
     paths = 0
-    for rounds in itertools.count():
-        levels = [each for each in _levels(numbers, rounds) if each not in sums]
-        finest = nodes_at(rounds) > FINEST
+    for rounds in itertools.count(FIRST.get(numbers, 0)):
+        grids = _levels(numbers, rounds) if rounds < len(NODES) else []
+        levels = [each for each in grids if each not in sums]
         ratio = paths / max(1, sum(map(_size, sums)))
-        if means and (finest or paths + ratio * sum(map(_size, levels)) > most):
+        if means and (rounds == len(NODES) or paths + ratio * sum(map(_size, levels)) > most):
             break
         for each in levels:
-            counts = tuple(nodes_at(level) for level in each)
-            moments = moments_by(Quadrature(counts, is_cut=is_cut))
+            moments = rules.moments(tuple(NODES[level] for level in each))
             paths += moments.count
             sums[each] = Sums.of(moments)
         means.append(_combine(sums, numbers, rounds))
         if len(means) > 1:
             differences.append(np.abs(means[-1].mean - means[-2].mean))
         error = _error(differences, means[-1])
-        found = Integral(means[-1], error, _describe(numbers, rounds), paths, numbers)
-        if found.is_within(tolerance) or _is_slow(differences, means[-1].size):
+        is_slow = _is_slow(differences, means[-1].size)
+        found = Integral(means[-1], error, _describe(numbers, rounds), paths, numbers, is_slow)
+        if found.is_within(tolerance) or is_slow:
             break
     return found
 
 
 def _levels(numbers: int, total: int) -> list[tuple[int, ...]]:
-    """The levels of all grids of a sparse grid, which add up to a total or to some less."""
+    """The levels of all grids of a sparse grid, which add up to a total or to some less.
+
+    Of few numbers it is the one grid of that level.
+    """
+    if numbers <= TOGETHER:
+        return [(total,) * numbers]
     least = max(0, total - numbers + 1)
     return [
         each
@@ -98,10 +131,12 @@ def _levels(numbers: int, total: int) -> list[tuple[int, ...]]:
 
 
 def _size(levels: tuple[int, ...]) -> int:
-    return math.prod(map(nodes_at, levels))
+    return math.prod(NODES[level] for level in levels)
 
 
 def _combine(sums: dict[tuple[int, ...], Sums], numbers: int, total: int) -> Sums:
+    if numbers <= TOGETHER:
+        return sums[(total,) * numbers]
     result = Sums.zeros(len(next(iter(sums.values())).mean))
     for each in _levels(numbers, total):
         below = total - sum(each)
@@ -118,7 +153,7 @@ def _error(differences: list[np.ndarray], means: Sums) -> np.ndarray:
     fall = np.maximum(_fall(last, before), _fall(before, first))
     # Differences that rounding makes fall no further.
     rounding = float(np.finfo(float).eps) * means.size
-    return np.asarray(np.maximum(last, np.minimum(before * fall, before)) + rounding)
+    return np.asarray(np.max([last, before * fall, first * fall**2], axis=0) + rounding)
 
 
 def _fall(after: np.ndarray, before: np.ndarray) -> np.ndarray:
@@ -129,15 +164,19 @@ def _fall(after: np.ndarray, before: np.ndarray) -> np.ndarray:
 
 def _is_slow(differences: list[np.ndarray], size: np.ndarray) -> bool:
     """Whether some entry's differences hardly fall, and are more than rounding."""
-    if len(differences) < ROUNDS:
+    if len(differences) <= ROUNDS:
         return False
-    last, before, first = (differences[-place] for place in (1, 2, 3))
-    seen = last > np.sqrt(np.finfo(float).eps) * size
-    return bool((seen & (last > SLOW * before) & (before > SLOW * first)).any())
+    falls = [
+        after > SLOW * before for before, after in itertools.pairwise(differences[-ROUNDS - 1 :])
+    ]
+    seen = differences[-1] > np.sqrt(np.finfo(float).eps) * size
+    return bool((seen & np.all(falls, axis=0)).any())
 
 
 def _describe(numbers: int, rounds: int) -> str:
-    most = nodes_at(rounds)
+    most = NODES[rounds]
     if numbers == 1:
         return f"a Gauss rule of {most} nodes"
+    if numbers <= TOGETHER:
+        return f"Gauss rules of {most} nodes for each of {numbers} numbers"
     return f"a sparse grid of Gauss rules of up to {most} nodes for each of {numbers} numbers"

@@ -49,6 +49,7 @@ class Integral(NamedTuple):
         how: the rules, in a few words.
         paths: that were run.
         numbers: integrated on a path, at most.
+        is_slow: whether larger rules would hardly be better.
     """
 
     sums: Sums
@@ -56,6 +57,7 @@ class Integral(NamedTuple):
     how: str
     paths: int
     numbers: int
+    is_slow: bool = False
 
     def is_within(self, tolerance: float) -> bool:
         """Whether no entry's estimated error is beyond a share of its mean magnitude."""
