@@ -40,9 +40,9 @@ class Bias:
 class EstimatorReport(PlottedReport):
     """The report on one estimator; asserts, tables and figures only read it.
 
-    ``method`` is ``enumerated``, ``integrated`` or ``sampled``. ``mean`` and ``variance`` are over all paths, by
-    parameter; ``exact`` is what the mean should be. ``paths`` were run, of at most ``draws`` draws;
-    or as many ``draws`` were sampled, and ``detectable`` is the smallest bias that would have been
+    ``method`` is ``enumerated``, ``integrated`` or ``sampled``. ``mean`` and ``variance`` are over
+    all paths, by parameter; ``exact`` is what the mean should be. ``paths`` were run, of at most
+    ``draws`` draws; or as many ``draws`` were sampled, and ``detectable`` is the smallest bias that would have been
     seen in any entry. ``bound_reason`` says where bounds come from, ``changed`` what a run leaves
     changed, which is put back, and ``repeats`` how many runs were made again; paths were run
     many at a time in so many ``blocks``, 0: one by one. ``reason`` is why there is no verdict, and
@@ -87,10 +87,7 @@ class EstimatorReport(PlottedReport):
     @property
     def error_words(self) -> str:
         """What an error within its bound may be."""
-        return {
-            "enumerated": "rounding",
-            "integrated": "the error of the integral, as estimated",
-        }.get(self.method, "sampling noise")
+        return error_words(self.method)
 
     @property
     def ratios(self) -> Mapping[str, np.ndarray]:
@@ -166,8 +163,8 @@ class EstimatorReport(PlottedReport):
             f"{f' {self.along}' if self.along else ''}, by "
             f"{_count(self.paths, 'path')} of at most {_count(self.draws, 'draw')}.",
             f"mean of {entry} is {self.worst.mean:.6e}, should be {self.worst.exact:.6e}: off by "
-            f"{worst.error:.1e}, at most {worst.bound:.1e} is {self.error_words}, and gradients are of size "
-            f"{worst.signal:.1e}.",
+            f"{worst.error:.1e}, at most {worst.bound:.1e} is {self.error_words}, and gradients "
+            f"are of size {worst.signal:.1e}.",
         ]
         lines.append(f"Bound: {self.bound_reason}.")
         if worst.note:
@@ -224,6 +221,12 @@ class EstimatorReport(PlottedReport):
             f"An error of {COARSEST:.0%} would not have been seen in {', '.join(unseen)}: use "
             "double precision, or a problem in which less cancels."
         )
+
+
+def error_words(method: str) -> str:
+    """What an error within its bound may be, by how the mean was found."""
+    words = {"enumerated": "rounding", "integrated": "the estimated error of the integral"}
+    return words.get(method, "sampling noise")
 
 
 class Biased(GradproofError, AssertionError):

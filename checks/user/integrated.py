@@ -6,6 +6,8 @@ verdict is certain by it: the error of the mean is estimated, from rules of diff
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 
 from gradproof.estimators.enumeration.enumeration import Enumeration
@@ -14,7 +16,16 @@ from gradproof.estimators.enumeration.integration.integrate import Integration
 from gradproof.estimators.enumeration.integration.sums import Integral
 from gradproof.estimators.enumeration.rounding import ROUNDINGS
 
-from ..evidence import COARSEST, FAR, REFUTED, UNDECIDED, Comparison, compare_entries, judge, worst_of
+from ..evidence import (
+    COARSEST,
+    FAR,
+    REFUTED,
+    UNDECIDED,
+    Comparison,
+    compare_entries,
+    judge,
+    worst_of,
+)
 from .estimand import Estimand
 from .estimator_report import EstimatorReport, bias_at
 
@@ -76,7 +87,9 @@ class IntegratedCheck:
         assert coarse is not None  # it was integrated
         step = max(self._estimator.precision, self._precision, coarse.precision)
         # Numbers far out are large, and hardly weigh: what is added up is of the mean size.
-        sizes = np.maximum(self._found.sums.size.max(initial=0.0), coarse.largest().max(initial=0.0))
+        sizes = np.maximum(
+            self._found.sums.size.max(initial=0.0), coarse.largest().max(initial=0.0)
+        )
         return np.full(coarse.layout.size, ROUNDINGS * step * sizes)
 
     def _compare(self) -> None:
@@ -84,6 +97,7 @@ class IntegratedCheck:
         assert coarse is not None  # it was integrated
         layout = coarse.layout
         errors = FACTOR * found.error + self._integration.approximation
+        errors = np.where(np.isnan(errors), FAR, errors)
         bounds = layout.split(np.minimum(self._rounding + errors, FAR))
         self._mean, sizes = layout.split(found.sums.mean), layout.split(found.sums.size)
         scale = float(found.sums.size.max(initial=0.0))
@@ -93,18 +107,18 @@ class IntegratedCheck:
             self._bounds[key] = np.minimum(
                 bounds[key] + self._exact.error[key] + self._exact.unstated[key], FAR
             )
-            comparisons.append(
-                compare_entries(
-                    key,
-                    self._mean[key],
-                    value,
-                    self._bounds[key],
-                    self._label,
-                    sizes=np.abs(sizes[key]),
-                    scale=scale,
-                    own_error=self._exact.vanishing(key, scale),
-                )
+            one = compare_entries(
+                key,
+                self._mean[key],
+                value,
+                self._bounds[key],
+                self._label,
+                sizes=np.abs(sizes[key]),
+                scale=scale,
+                own_error=self._exact.vanishing(key, scale),
             )
+            note = self._integration.wrong.get(key) or one.note
+            comparisons.append(dataclasses.replace(one, note=note))
         self._comparisons = tuple(comparisons)
 
     def _excuse(self) -> None:
@@ -120,8 +134,8 @@ class IntegratedCheck:
         elif self._verdict == UNDECIDED and not found.is_within(tolerance):
             self._reason = (
                 f"The error of the integral did not come down to {tolerance:g} of each entry's "
-                f"mean magnitude in {found.paths:,} paths: allow more of them (paths=), or sample "
-                "(draws=)."
+                f"mean magnitude in {self._integration.paths:,} paths: allow more (paths=), "
+                "or sample (draws=)."
             )
 
     def report(self, seconds: float) -> EstimatorReport:
@@ -139,7 +153,7 @@ class IntegratedCheck:
             mean=self._mean,
             variance=coarse.layout.split(variance),
             exact=self._exact.value,
-            paths=found.paths,
+            paths=self._integration.paths,
             draws=self._integration.draws,
             seconds=seconds,
             notes=tuple(self._notes(found)),

@@ -22,6 +22,7 @@ from typing import NoReturn
 import numpy as np
 
 from .coarseness import are_absorbed, is_confirmed, is_too_coarse, is_too_rare
+from .integration.laws import is_light, law_of_chain, without_last_affine
 from .monotone import (
     BELOW_ONE,
     Chain,
@@ -35,7 +36,6 @@ from .monotone import (
     take,
     without_clips,
 )
-from .integration.laws import is_light, law_of_chain, without_last_affine
 from .outcomes import weighted_table
 from .run import Run, UnsupportedDraw
 from .uniforms import UniformNumber
@@ -60,7 +60,7 @@ POINTS = (40, 80, 160, 320)
 ALLOWED = 1e-13
 
 
-class NumbersNeeded(Exception):  # noqa: N818 - it is no error
+class NumbersNeeded(Exception):
     """Code needs the numbers themselves, which may become nodes of a rule."""
 
 
@@ -80,7 +80,7 @@ class DrawnNumbers:
         self._draws: list[tuple[str, float, Chain]] = []
         #: What a number lies between, of those that were compared; 0 stands for 1 above.
         self._ends: dict[int, np.ndarray] = {}
-        #: Numbers that are integrated: a node each, and the function of a uniform number that it is.
+        #: Numbers that are integrated: a node each, and the function of a uniform one that it is.
         self._nodes: dict[int, tuple[float, Chain]] = {}
 
     @classmethod

@@ -308,6 +308,14 @@ class Run:
                 "them (paths=), or draw less at once (a smaller batch, fewer outcomes)"
             )
 
+    def stop(self, why: str) -> None:
+        """There are too many paths, as whoever draws knows.
+
+        Raises:
+            TooManyPaths: always.
+        """
+        self._stop(why)
+
     def _stop(self, why: str) -> None:
         error = TooManyPaths(why)
         self.refused.append(error)

@@ -34,6 +34,7 @@ from .framework import GeneratorFramework, handle, handle_in_runs, refuse, unsup
 from .torch_compile import COMPILER, run_as_written, tell_script
 from .torch_gamma import GAMMA, GammaDraws, derive_dirichlet
 from .torch_imports import LateImports
+from .torch_integrated import handle_functions
 from .torch_lazy_draws import LazyDraws
 from .torch_logs import has_lost_graph, log_coins, log_weights
 from .torch_randint import RandintLike, whole_numbers
@@ -115,12 +116,17 @@ class Torch(GeneratorFramework):
         # The one place where PyTorch itself has imported such a function by its name.
         patches.attribute(torch.utils.data.dataset, "randperm", torch.randperm)
         derive_dirichlet(torch, patches)
+        handle_functions(torch, patches)
         tell_script(torch, self._handlers, patches)
         run_as_written(patches)
         then = {COMPILER: lambda: run_as_written(patches)}
         LateImports("torch", places, then).install(patches)
+        self._install_generators(patches)
+        patches.attribute(torch.autograd, "backward", _handle_backward(torch.autograd.backward))
 
-        generator = type(torch.default_generator)
+    def _install_generators(self, patches: Patches) -> None:
+        """Handle what reads and sets PyTorch's generators."""
+        generator = type(self.module.default_generator)
         for name in ("manual_seed", "seed", "set_state", "graphsafe_set_state", "set_offset"):
             real = vars(generator).get(name)
             if real is not None:  # older versions have fewer
@@ -131,7 +137,6 @@ class Torch(GeneratorFramework):
             real = vars(generator).get(name)
             if real is not None:
                 patches.method(generator, name, handle_reader(real, self._kind))
-        patches.attribute(torch.autograd, "backward", _handle_backward(torch.autograd.backward))
 
     def _note_elsewhere(self, *_: Any, generator: Any = None, **__: Any) -> None:
         self.note_drawn_outside(generator or self.module.default_generator)

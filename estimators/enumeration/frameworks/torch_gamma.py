@@ -48,9 +48,7 @@ class GammaDraws:
         left = np.cumprod(1.0 - parts, axis=-1)
         before = np.concatenate([np.ones_like(left[..., :1]), left], axis=-1)
         last = np.ones_like(parts[..., :1])
-        return _like(
-            self._torch, np.concatenate([parts, last], axis=-1) * before, concentration
-        )
+        return _like(self._torch, np.concatenate([parts, last], axis=-1) * before, concentration)
 
 
 def draw_parts(run: Run, concentration: Tensor) -> np.ndarray:

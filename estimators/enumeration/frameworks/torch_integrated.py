@@ -8,11 +8,13 @@ they were, so that PyTorch's own derivatives run through them.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..lazy_numbers import LazyNumbers, NumbersNeeded
-from ..run import UnsupportedDraw
+from ..patches import Patches
+from ..run import UnsupportedDraw, current_run
 
 #: A tensor of PyTorch.
 Tensor = Any
@@ -73,6 +75,7 @@ def call_integrated(
     """
     name = str(getattr(func, "__name__", func))
     writes = _writes(name) and bool(args) and hasattr(args[0], "origin")
+    writes = writes and name not in MARKING
     start = args[:1] if writes else ()
     args = (*start, *map(_with_reals, args[len(start) :]))
     kwargs = {key: _with_reals(each) for key, each in kwargs.items()}
@@ -80,14 +83,43 @@ def call_integrated(
     if undecided and not (writes and args[0].origin.real is not None):
         if name == "__get__" and func.__self__.__name__ == "requires_grad":  # type: ignore[attr-defined]
             return any(_is_differentiable(each.origin) for each in undecided)
-        if name != "requires_grad_":
+        if name == "detach_":
+            return _detach(torch, args[0])
+        if name not in MARKING and func is not torch.autograd.grad:
             try:
                 return _remember(torch, func, args, kwargs, lambda: answer(args, kwargs))
             except NumbersNeeded:
                 pass  # and they can be had
     if writes:
         return _write(torch, func, args, kwargs)
-    return func(*_reals(torch, args), **dict(zip(kwargs, _reals(torch, kwargs.values()))))
+    return func(*_reals(torch, args), **_named_reals(torch, kwargs))
+
+
+#: Functions that write nothing to the memory of a tensor, and want the tensor that has its numbers.
+MARKING = ("requires_grad_", "retain_grad")
+
+
+def _detach(torch: Any, tensor: Tensor) -> Tensor:
+    """The tensor, which is no function of others any more."""
+    call: Any = (torch.Tensor.detach, (tensor.origin,), {})
+    tensor.origin = Origin(tensor.lazy, tensor.origin.kind, call)
+    return tensor
+
+
+def handle_functions(torch: Any, patches: Patches) -> None:
+    """Functions with derivatives of a user's own are given the numbers.
+
+    PyTorch looks for a graph at what it is given there, below all that sees its functions.
+    """
+    real = torch.autograd.Function.__dict__["apply"].__func__
+
+    def apply(cls: Any, *args: Any, **kwargs: Any) -> Any:
+        run = current_run()
+        if run is not None and run.quadrature is not None and _tensors(args):
+            args = _reals(torch, args)
+        return real(cls, *args, **kwargs)
+
+    patches.attribute(torch.autograd.Function, "apply", classmethod(functools.wraps(real)(apply)))
 
 
 def _with_reals(value: Any) -> Any:
@@ -117,7 +149,7 @@ def _write(
     with torch.set_grad_enabled(real.requires_grad and not real.is_leaf):
         copy = real.clone() if real.requires_grad else real.detach().clone()
     written.origin = Origin(written.lazy, written.origin.kind, real=copy)
-    found = func(copy, *_reals(torch, args[1:]), **dict(zip(kwargs, _reals(torch, kwargs.values()))))
+    found = func(copy, *_reals(torch, args[1:]), **_named_reals(torch, kwargs))
     return written if found is copy else found
 
 
@@ -189,6 +221,10 @@ def _reals(torch: Any, values: Iterable[Any]) -> tuple[Any, ...]:
     many = tuple(map(_origins, values))
     _integrate(many)
     return tuple(_real(torch, each) for each in many)
+
+
+def _named_reals(torch: Any, named: dict[str, Any]) -> dict[str, Any]:
+    return dict(zip(named, _reals(torch, named.values()), strict=True))
 
 
 def _integrate(values: Any) -> None:
@@ -268,4 +304,4 @@ def call_below(
                 f"a continuous number is given to torch's {func} by a way on which its gradient "
                 "would be lost, as an autograd.Function; call it by a function of PyTorch"
             )
-    return func(*given[: len(args)], **dict(zip(kwargs, given[len(args) :])))
+    return func(*given[: len(args)], **dict(zip(kwargs, given[len(args) :], strict=False)))

@@ -48,7 +48,11 @@ def lazy_like(torch: Any, numbers: LazyNumbers, like: Tensor, answer: Answer) ->
             function, a tensor among its arguments that is not decided, and the arguments.
     """
     found = lazy_tensor(torch)(numbers.shape, like)
-    found.lazy, found.answer, found.origin = numbers, answer, Origin(numbers, (like.dtype, like.device))
+    found.lazy, found.answer, found.origin = (
+        numbers,
+        answer,
+        Origin(numbers, (like.dtype, like.device)),
+    )
     return found
 
 

@@ -2,7 +2,7 @@
 
 A Gauss rule of n nodes is exact for polynomials below degree 2n in the number itself, so that it
 suits what is smooth in it. The classical ones are taken where the whole law is integrated; for a
-part of it, and for other laws, the rule is made from a fine double exponential rule of the same law.
+part of it, and for other laws, it is made from a fine double exponential rule of the same law.
 
 Reference:
     Golub and Welsch (1969), Calculation of Gauss quadrature rules; Gautschi (2004), Orthogonal
@@ -73,6 +73,17 @@ def nodes_of(law: Law, low: float, high: float, count: int) -> Nodes:
     return _known[place]
 
 
+def node_of(law: Law, low: float, high: float) -> Nodes:
+    """A node for all of a law: about its mean, but not there, where kinks are."""
+    middle = nodes_of(law, low, high, 1).values
+    quartiles = law.quantile(low + (high - low) * np.array([0.25, 0.75]))
+    return Nodes(middle + BESIDE * np.ptp(quartiles), np.ones(1))
+
+
+#: How far beside the mean, as a share of what lies between the quartiles.
+BESIDE = 0.01
+
+
 def nodes_of_parts(law: Law, low: float, high: float, count: int) -> Nodes:
     """The rules of two parts of a law together, that of each half as large.
 
@@ -86,7 +97,7 @@ def nodes_of_parts(law: Law, low: float, high: float, count: int) -> Nodes:
     return Nodes(np.concatenate([one.values, two.values]), weights / math.fsum(weights))
 
 
-#: The share of a law at which it is cut in two: the golden section, which is far from all fractions.
+#: The share of a law at which it is cut in two: the golden section, far from all fractions.
 CUT = 0.5 * (3.0 - math.sqrt(5.0))
 
 #: Rules that were formed, which changes nothing but the time that they take; and how many are kept.
@@ -97,12 +108,13 @@ MOST_KNOWN = 4096
 def _form(law: Law, low: float, high: float, count: int) -> Nodes:
     if law.gauss is not None and (low, high) == (0.0, 1.0):
         return _normalised(law.gauss(count))
+    if _is_heavy(law, low, high):
+        # In shares, where what has no mean shows: sums of more and more nodes go on growing.
+        share, weights = _legendre(count)
+        return _normalised(Nodes(law.quantile(low + (high - low) * share), weights))
     share, weights = double_exponential(FINE)
     values = law.quantile(low + (high - low) * share)
     good = np.isfinite(values)
-    if _is_heavy(law, low, high):
-        share, weights = double_exponential(max(1, count // 2))
-        return _normalised(Nodes(law.quantile(low + (high - low) * share), weights))
     return _gauss(values[good], weights[good] / weights[good].sum(), count)
 
 

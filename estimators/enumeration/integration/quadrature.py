@@ -7,10 +7,15 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..outcomes import Categorical, OutcomeDistribution
-from .laws import Law, Nodes, nodes_of, nodes_of_parts
+from .laws import Law, Nodes, node_of, nodes_of, nodes_of_parts
 
 #: Nodes of a number that no rule was asked for.
-LEAST = 2
+LEAST = 1
+
+
+#: Numbers of one path at most. With some dozens there are more paths than anyone runs; those that
+#: are drawn until something comes out have no end where each takes the same node.
+MOST_NUMBERS = 1000
 
 
 class ChoosingRun(Protocol):
@@ -20,6 +25,9 @@ class ChoosingRun(Protocol):
 
     def choose(self, outcomes: OutcomeDistribution) -> int:
         """The outcome of a draw."""
+
+    def stop(self, why: str) -> None:
+        """There are too many paths."""
 
 
 class NodeDistribution(Categorical):
@@ -68,17 +76,29 @@ class Quadrature:
         self.approximated: set[str] = set()
 
     def take(
-        self, run: ChoosingRun, what: str, law: Law, precision: float, low: float = 0.0, high: float = 1.0
+        self,
+        run: ChoosingRun,
+        what: str,
+        law: Law,
+        precision: float,
+        low: float = 0.0,
+        high: float = 1.0,
     ) -> float:
         """The next number of a run, between two shares of its law."""
         place = run.memory.get(PLACE, 0)
         run.memory[PLACE] = place + 1
         self.numbers = max(self.numbers, place + 1)
+        if place == MOST_NUMBERS:
+            run.stop(
+                f"one path uses more than {MOST_NUMBERS:,} continuous numbers, the last by {what}; "
+                "code that draws until something comes out has paths without end, and over so many "
+                "numbers nobody integrates: use fewer, or sample (draws=)"
+            )
         count = self.counts[place] if place < len(self.counts) else LEAST
         if place < len(self.box):
             start, end = self.box[place]
             low, high = low + start * (high - low), low + end * (high - low)
-        nodes = self._rule(law, low, high, count)
+        nodes = node_of(law, low, high) if count == 1 else self._rule(law, low, high, count)
         taken = run.choose(NodeDistribution(what, nodes, precision))
         return float(nodes.values[min(taken, len(nodes.values) - 1)])
 

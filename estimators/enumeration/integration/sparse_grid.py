@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -24,17 +25,22 @@ from .sums import Integral, MomentsBy, Sums
 #: Rounds of which the last two differences must fall, before their fall is believed.
 ROUNDS = 3
 
+#: Roundings that a sum of grids with signs may make, of the mean magnitude: of 20 numbers their
+#: coefficients add up to some thousand.
+ROUNDINGS = 1e4
+
 #: Where differences fall by less than this in three rounds in a row, the estimator is not smooth in
 #: what is drawn: of Gauss rules of a third more nodes a kink leaves half, a jump three quarters.
 SLOW = 0.5
 
 
-#: Nodes of rules, level by level: even numbers, so that none lies in the middle, where kinks are.
-NODES = (2, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
+#: Nodes of rules, level by level: one, and then even numbers: none lies in the middle, where kinks
+#: are.
+NODES = (1, 2, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
 
-#: The level to begin with, by how many numbers there are: rules of few nodes agree by accident, on a
-#: jump that lies beyond all of them.
-FIRST = {1: 5, 2: 2}
+#: The level to begin with, by how many numbers there are: rules of few nodes agree by accident, on
+#: a jump that lies beyond all of them.
+FIRST = {1: 6, 2: 3, 3: 1}
 
 #: Numbers of which all are refined at once: what one of them does may depend on all others, and so
 #: few have room for it.
@@ -76,9 +82,7 @@ class _Rules(NamedTuple):
 
     def moments(self, counts: tuple[int, ...]) -> Moments:
         """By so many nodes of each number."""
-        return self.moments_by(
-            Quadrature(counts, is_cut=self.is_cut, by_function=self.by_function)
-        )
+        return self.moments_by(Quadrature(counts, is_cut=self.is_cut, by_function=self.by_function))
 
 
 def _integrate(rules: _Rules, numbers: int, tolerance: float, most: int) -> Integral:
@@ -123,11 +127,17 @@ def _levels(numbers: int, total: int) -> list[tuple[int, ...]]:
     if numbers <= TOGETHER:
         return [(total,) * numbers]
     least = max(0, total - numbers + 1)
-    return [
-        each
-        for each in itertools.product(range(total + 1), repeat=numbers)
-        if least <= sum(each) <= total
-    ]
+    return [each for levels in range(least, total + 1) for each in _with_sum(numbers, levels)]
+
+
+def _with_sum(numbers: int, total: int) -> Iterator[tuple[int, ...]]:
+    """So many levels that add up to a total."""
+    if numbers == 1:
+        yield (total,)
+        return
+    for first in range(total + 1):
+        for others in _with_sum(numbers - 1, total - first):
+            yield (first, *others)
 
 
 def _size(levels: tuple[int, ...]) -> int:
@@ -149,10 +159,12 @@ def _error(differences: list[np.ndarray], means: Sums) -> np.ndarray:
     """What is left, as far as the last differences tell; infinite before there are enough."""
     if len(differences) < ROUNDS:
         return np.full_like(means.mean, np.inf)
-    last, before, first = (differences[-place] for place in (1, 2, 3))
+    rounding = ROUNDINGS * float(np.finfo(float).eps) * np.abs(means.size)
+    # What rounding leaves of a difference falls no further, and says nothing of the others.
+    last, before, first = (
+        np.where(differences[-place] > rounding, differences[-place], 0.0) for place in (1, 2, 3)
+    )
     fall = np.maximum(_fall(last, before), _fall(before, first))
-    # Differences that rounding makes fall no further.
-    rounding = float(np.finfo(float).eps) * means.size
     return np.asarray(np.max([last, before * fall, first * fall**2], axis=0) + rounding)
 
 

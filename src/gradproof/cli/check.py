@@ -42,6 +42,14 @@ def _file_options(command: Callable[..., None]) -> Callable[..., None]:
     help="Paths, each an outcome of all draws, that may be run at most.",
 )
 @click.option(
+    "--integrate",
+    type=click.FloatRange(0.0, 1.0, min_open=True, max_open=True),
+    metavar="ERROR",
+    show_default="not, and continuous numbers that are used are an error",
+    help="Integrate over continuous numbers that are used, until the error is this share of the "
+    "mean magnitude.",
+)
+@click.option(
     "--draws",
     type=click.IntRange(min=0),
     default=0,
@@ -101,6 +109,7 @@ def command(
     target: str | None,
     new_file: str | None,
     paths: int,
+    integrate: float | None,
     draws: int,
     alpha: float,
     rarest: float | None,
@@ -144,6 +153,7 @@ def command(
 
     limits = {
         "paths": paths,
+        "integrate": integrate,
         "draws": draws,
         "alpha": alpha,
         "rarest": rarest,

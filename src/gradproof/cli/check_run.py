@@ -235,7 +235,9 @@ def blame(error: BaseException, target: str, module: types.ModuleType) -> str:
     # The library's arguments are the command's options.
     said = (said + notes).replace("fast=True", "--fast")
     said = said.replace("half_length=", "half-length=")
-    options = "|".join((*GIVEN, "paths", "draws", "rarest", "bounds", "sd", "half-length"))
+    options = "|".join(
+        (*GIVEN, "paths", "integrate", "draws", "rarest", "bounds", "sd", "half-length")
+    )
     said = re.sub(rf"\b({options})=(?![\w'\"])", r"--\1", said)
     return f"{place}: {kind}{said}" + ("" if ours else "; --traceback shows more")
 
