@@ -26,6 +26,7 @@ from .environment_hint import environment_hint
 from .estimand import SINGLE, Estimand, exact_gradient
 from .estimator_report import Biased, EstimatorReport
 from .expected_cost import check_precision
+from .integrated import IntegratedCheck, check_tolerance
 from .jax_keys import FreshKeys
 from .known_spread import check_known, known_spread, refuse_known
 from .objective import gradient_of_objective
@@ -50,6 +51,7 @@ def check_estimator(
     wrt: Any = None,
     paths: int = MOST_PATHS,
     strategy: str = ALL,
+    integrate: float | None = None,
     draws: int = 0,
     alpha: float = ALPHA,
     rarest: float | None = None,
@@ -112,6 +114,9 @@ def check_estimator(
             most probable first, and ``draws`` are drawn from the others and tested by betting. The
             verdict is a sampled one then, of a mean that varies the less the more probability was
             enumerated; where all paths can be run, it is the exact one.
+        integrate: the share of each entry's mean magnitude that an error is to come to where
+            continuous numbers are used, as in 1e-6: the mean is then integrated over them, by
+            quadrature. None: they are an unsupported draw.
         draws: samples that may be taken where draws cannot be enumerated; 0: that is an error.
         alpha: probability of a false alarm of a sampled verdict.
         rarest: the least probability of an outcome that a sampled verdict allows for; what is rarer
@@ -198,16 +203,16 @@ def check_estimator(
             if report is not None:
                 return _repeatable(report, given, estimator)
         try:
-            shared = None if jobs == 1 else workers
-            exchange = Exchange() if exchangeable else None
-            batch = False if exchangeable else batch
-            with Enumeration(estimator, paths, shared, batch, exchange) as enumeration:
+            with _enumeration(estimator, given, workers) as enumeration:
                 check = EnumeratedCheck(
                     label, estimator, enumeration, estimand, precision, keep_paths
                 )
                 check.look()
                 check.note = _note_orders(enumeration, estimator, estimand)
         except (UnsupportedDraw, TooManyPaths) as error:
+            if integrate is not None and isinstance(error, UnsupportedDraw):
+                report = _integrate(label, estimator, estimand, given, error, started)
+                return _repeatable(report, given, estimator)
             if not sampled:
                 raise _sampled_instead(error) from error
             if listener is not None:
@@ -220,6 +225,14 @@ def check_estimator(
     return _repeatable(check.report(time.perf_counter() - started), given, estimator)
 
 
+def _enumeration(estimator: Estimator, given: Mapping[str, Any], workers: Workers) -> Enumeration:
+    """Of all paths, as the options say."""
+    shared = None if given["jobs"] == 1 else workers
+    exchange = Exchange() if given["exchangeable"] else None
+    batch = False if given["exchangeable"] else given["batch"]
+    return Enumeration(estimator, given["paths"], shared, batch, exchange)
+
+
 def _check_options(given: Mapping[str, Any]) -> None:
     """Whether options are any, and go together, before anything is run.
 
@@ -228,6 +241,7 @@ def _check_options(given: Mapping[str, Any]) -> None:
     """
     check_precision(given["precision"])
     check_batch(given["batch"])
+    check_tolerance(given["integrate"])
     draws, both = given["draws"], given["objective"] is not None and given["strategy"] == ALL
     check_sampling(draws=draws, alpha=given["alpha"], rarest=given["rarest"], seed=given["seed"])
     check_known(given["bounds"], given["sd"], is_used=draws > 0)
@@ -268,6 +282,30 @@ def _sampled_instead(error: UnsupportedDraw | TooManyPaths) -> UnsupportedDraw |
     more = more if isinstance(error, TooManyPaths) else ""
     hint = environment_hint(error)
     return type(error)(f"{error}{hint}; pass draws= to sample it instead{more}")
+
+
+def _integrate(
+    name: str,
+    estimator: Estimator,
+    estimand: Estimand,
+    given: Mapping[str, Any],
+    refused: Exception,
+    started: float,
+) -> EstimatorReport:
+    """The report on an estimator whose continuous draws were refused, and are integrated."""
+    with Enumeration(estimator, given["paths"], batch=False) as enumeration:
+        check = IntegratedCheck(
+            name,
+            estimator,
+            enumeration,
+            estimand,
+            tolerance=float(given["integrate"]),
+            paths=given["paths"],
+            precision=given["precision"],
+            why=str(refused),
+        )
+        check.look()
+    return check.report(time.perf_counter() - started)
 
 
 def _sample_both(

@@ -41,11 +41,11 @@ class Bias:
 class EstimatorReport(PlottedReport):
     """The report on one estimator; asserts, tables and figures only read it.
 
-    ``method`` is ``enumerated``, ``sampled``, or ``heaviest``: then ``paths`` were enumerated, of
-    probability ``mass`` together (else 1 or 0), ``draws`` are of the others, and the variance is
-    in part an estimate. ``mean`` and ``variance`` are over all paths, by
-    parameter; ``exact`` is what the mean should be. ``paths`` were run, of at most ``draws`` draws;
-    or as many ``draws`` were sampled, and ``detectable`` is the smallest bias that would have been
+    ``method`` is ``enumerated``, ``integrated``, ``sampled``, or ``heaviest``: then ``paths`` were
+    enumerated, of probability ``mass`` together (else 1 or 0), ``draws`` are of the others, and the
+    variance is in part an estimate. ``mean`` and ``variance`` are over all paths, by parameter;
+    ``exact`` is what the mean should be. ``paths`` were run, of at most ``draws`` draws; or as many
+    ``draws`` were sampled, and ``detectable`` is the smallest bias that would have been
     seen in any entry. ``bound_reason`` says where bounds come from, ``changed`` what a run leaves
     changed, which is put back, and ``repeats`` how many runs were made again; paths were run
     many at a time in so many ``blocks``, 0: one by one. ``reason`` is why there is no verdict, and
@@ -111,7 +111,7 @@ class EstimatorReport(PlottedReport):
     @property
     def _is_sampled(self) -> bool:
         """Whether not all paths were run."""
-        return self.method != "enumerated"
+        return self.method not in ("enumerated", "integrated")
 
     def guilty_paths(self, entry: Entry | None = None, most: int = 6) -> tuple[GuiltyPath, ...]:
         """The outcomes with the largest shares of an entry's bias; none if it is within its bound.
@@ -182,13 +182,14 @@ class EstimatorReport(PlottedReport):
 
     @property
     def _allowed(self) -> str:
-        """What the bound of an enumerated mean is of."""
-        return "rounding and left out" if CUT in self.bound_reason else "rounding"
+        """What an error within its bound may be."""
+        words = error_words(self.method)
+        return f"{words} and left out" if CUT in self.bound_reason else words
 
     def headline(self) -> Headline:
         """Its name, its verdict, and the entry that is farthest off, in units of its bound."""
         worst = worst_of(self.comparisons)
-        why = "sampling noise" if self._is_sampled else self._allowed
+        why = self._allowed
         at = entry(self.worst.parameter, self.worst.index)
         off = f"{at} is off by {small(worst.error)}, at most {small(worst.bound)} is {why}"
         condition = f", if {self.condition}" if self.condition else ""
@@ -233,6 +234,12 @@ class EstimatorReport(PlottedReport):
             f"An error of {COARSEST:.0%} would not have been seen in {', '.join(unseen)}: use "
             "double precision, or a problem in which less cancels."
         )
+
+
+def error_words(method: str) -> str:
+    """What an error within its bound may be, by how the mean was found."""
+    words = {"enumerated": "rounding", "integrated": "the estimated error of the integral"}
+    return words.get(method, "sampling noise")
 
 
 class Biased(GradproofError, AssertionError):

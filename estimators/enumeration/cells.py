@@ -76,6 +76,6 @@ def refuse(what: str, how: str) -> NoReturn:
     """
     raise UnsupportedDraw(
         f"{what}() is used other than compared ({how}): its outcomes cannot be enumerated; "
-        "compare it with a probability, or draw from finitely many outcomes, by choice, "
-        "multinomial, binomial or bernoulli"
+        "compare it with a probability, draw from finitely many outcomes, by choice, "
+        "multinomial, binomial or bernoulli, or integrate it (integrate=1e-6)"
     )

@@ -13,12 +13,20 @@ from .outcomes import EPS
 from .run import Run
 
 
+class NumbersNeeded(Exception):
+    """Code needs the numbers themselves, which may become nodes of a rule."""
+
+
 class _Block(NamedTuple):
-    """Numbers that were drawn together: what drew them, their precision, and their cells."""
+    """Numbers that were drawn together: what drew them, their precision, and their cells.
+
+    ``law`` is the function of a uniform number that each is, up to factors and shifts.
+    """
 
     what: str
     precision: float
     cells: Any
+    law: Chain = ()
 
 
 class DrawnNumbers:
@@ -36,22 +44,25 @@ class DrawnNumbers:
         self._blocks: list[_Block] = []
         #: Where those begin whose cells somebody else made, by what these are.
         self._adopted: dict[int, int] = {}
+        #: Numbers that are integrated: a node each, and the function of a uniform one that it is.
+        self.nodes: dict[int, tuple[float, Chain]] = {}
 
     @classmethod
     def of(cls, run: Run) -> DrawnNumbers:
         """Those of a run."""
         return run.recall("lazy numbers", lambda: cls(run))
 
-    def draw(self, what: str, count: int, precision: float) -> np.ndarray:
+    def draw(self, what: str, count: int, precision: float, law: Chain = ()) -> np.ndarray:
         """The places of new ones.
 
         Args:
             precision: of these, as the step from 1 to the next number.
+            law: the function of a uniform number that each is, up to factors and shifts.
 
         Shape: (count,).
         """
         # Zeros are not laid out in memory before they are written to.
-        start = self._add(_Block(what, precision, np.zeros((count, 2))), count)
+        start = self._add(_Block(what, precision, np.zeros((count, 2)), law), count)
         return np.arange(start, self._count)
 
     def adopt(self, what: str, cells: Any) -> int:
@@ -95,8 +106,24 @@ class DrawnNumbers:
         return max(block.precision for block in self._blocks[ends[0] : ends[1] + 1])
 
     def refuse(self, places: np.ndarray, how: str) -> NoReturn:
-        """See :func:`cells.refuse`."""
+        """See :func:`cells.refuse`.
+
+        Raises:
+            NumbersNeeded: instead, where numbers are integrated.
+        """
+        if self.is_integrated:
+            raise NumbersNeeded(how)
         refuse(self.what(places) if places.size else "a draw of no numbers", how)
+
+    @property
+    def is_integrated(self) -> bool:
+        """Whether numbers that are needed become nodes of a rule."""
+        return self.run.quadrature is not None
+
+    def draw_of(self, place: int) -> tuple[str, float, Chain]:
+        """What drew a number, its precision, and its law."""
+        block = self._block(place)[1]
+        return block.what, block.precision, block.law
 
     def cell(self, place: int) -> Any:
         """What one of them is known to lie between."""

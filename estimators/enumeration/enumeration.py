@@ -301,11 +301,13 @@ class Enumeration:
         None for the last if these are the moments of all paths.
         """
         moments, first = None if layout is None else Moments(layout), None
+        # Fewer where runs were made again before, for other moments of the same code.
+        early = FIRST if self.repeats < REPEATS else 0
         for path in itertools.islice(self.paths(), HEAD):
             moments = moments or Moments(self._layout(path.value))
             moments.add(path)
             count = moments.count
-            if count <= FIRST or not count & (count - 1):
+            if count <= early or not count & (count - 1):
                 row = moments.layout.row(path.value)
                 self.check_repeated(path, row, moments.layout)
                 if first is None:

@@ -21,6 +21,7 @@ from .exchange import Exchange
 from .frameworks import FRAMEWORKS, Framework
 from .frameworks.framework import GeneratorFramework
 from .generators import Seeds, Stream, Streams, unseen_draw_message
+from .integration.quadrature import Quadrature
 from .patches import Patches
 from .places import KeptFunctions
 from .run import Run, UnsupportedDraw, _current, current_run, describe_choices
@@ -65,6 +66,8 @@ class Handling:
         self._lock = contextlib.ExitStack()
         self._token: contextvars.Token[tuple[frozenset[int], ...]] | None = None
         self._last_streams: dict[int, Stream] = {}
+        #: By what continuous numbers are integrated in each run; None: they are not.
+        self.quadrature: Quadrature | None = None
         #: Whether what draws is made from a fixed seed in each run.
         self.seeds = Seeds()
         #: Answers draws of one call whose order does not matter; None: it may matter.
@@ -140,8 +143,7 @@ class Handling:
             NotReproducible: as :class:`.run.Run`.
         """
         token = _current.set(run)
-        run.over = False
-        run.exchange = self.exchange
+        run.over, run.quadrature, run.exchange = False, self.quadrature, self.exchange
         started: list[Framework] = []
         try:
             for framework in self._frameworks if watched or run.is_sampling else self._each_run:

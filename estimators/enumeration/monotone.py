@@ -223,8 +223,15 @@ FUNCTIONS: dict[str, _Function] = {
         end=1.0,
     ),
     "normal quantile": _Function(ndtri, ndtr),  # of a draw, whose tails count
+    "Cauchy quantile": _Function(
+        lambda u: np.where(u < 0.25, -1.0 / np.tan(np.pi * u), np.tan(np.pi * (u - 0.5))),
+        lambda c: np.where(c < -1.0, -np.arctan(1.0 / c) / np.pi, 0.5 + np.arctan(c) / np.pi),
+    ),
 }
 
+
+#: A standard Cauchy number, as a function of a uniform one.
+CAUCHY = Known("Cauchy quantile")
 
 #: A standard normal number, as a function of a uniform one.
 NORMAL = Known("normal quantile")

@@ -22,6 +22,7 @@ from gradproof.errors import GradproofError
 
 from .counts import BEYOND_COUNT, Count, count_ways
 from .exchange import Exchange
+from .integration.quadrature import Quadrature
 from .limits import MOST_PATHS
 from .outcomes import EPS, OutcomeDistribution, Uniform
 from .smaller_problem import suggest_fewer_draws
@@ -138,6 +139,9 @@ class Run:
 
     #: Whether outcomes are drawn at random, so that what cannot be enumerated draws as ever.
     is_sampling = False
+
+    #: By what continuous numbers are integrated; None: those that are used are refused.
+    quadrature: Quadrature | None = None
 
     def __init__(self, prefix: Sequence[Choice] = (), most: int = MOST_PATHS) -> None:
         self._keyed = {key: place for place, (_, _, key) in enumerate(prefix) if key is not None}
@@ -327,6 +331,14 @@ class Run:
                 f"{shown} ways, so that there are more than {self._most:,} paths; allow more of "
                 "them (paths=), or draw less at once (a smaller batch, fewer outcomes)"
             )
+
+    def stop(self, why: str) -> None:
+        """There are too many paths, as whoever draws knows.
+
+        Raises:
+            TooManyPaths: always.
+        """
+        self._stop(why)
 
     def _stop(self, why: str) -> None:
         error = TooManyPaths(why)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from .checks.user.estimator_report import error_words
 from .recorded_checks import NOT_REFUTED
 
 Record = Mapping[str, Any]
@@ -24,7 +25,10 @@ def summary(records: Sequence[Record], seed: int, alpha: float, tests: int) -> I
         along = sum(bool(check.get("along")) for check in enumerated)
         only = f", {along} of them along one random direction only" if along else ""
         yield f"enumerated: {len(enumerated)} checks, {paths:,} paths{only}"
-    if sampled := [check for check in done if check["method"] != "enumerated"]:
+    if integrated := [check for check in done if check["method"] == "integrated"]:
+        paths = sum(check["paths"] for check in integrated)
+        yield f"integrated: {len(integrated)} checks, {paths:,} paths; errors are estimated"
+    if sampled := [check for check in done if check["method"] in ("sampled", "heaviest")]:
         conditions = dict.fromkeys(check["condition"] for check in sampled if check["condition"])
         spent = math.fsum(check["alpha"] for check in sampled)
         yield (
@@ -60,8 +64,8 @@ def statistics(records: Sequence[Record]) -> Iterator[str]:
             if most := max((record[what] for record in done), default=0):
                 parts.append(f"{what} {most:,}")
         parts.append(f"{sum(record['seconds'] for record in done):.2f} s")
-        if enumerated := [record for record in done if record["method"] == "enumerated"]:
-            worst = max(enumerated, key=_share)
+        if compared := [record for record in done if record["method"] != "sampled"]:
+            worst = max(compared, key=_share)
             parts.append(f"worst {worst['worst']}, {_share(worst):.1e} of its bound")
         if sampled := [record for record in done if record["method"] != "enumerated"]:
             seen = max(record["detectable"] for record in sampled)
@@ -88,7 +92,7 @@ def _share(record: Record) -> float:
 def _trouble(found: Record) -> str:
     if "error" in found:
         return f"not checked, {found['error'].splitlines()[0]}"
-    why = "rounding" if found["method"] == "enumerated" else "sampling noise"
+    why = error_words(found["method"])
     along = f" {found['along']}" if found.get("along") else ""
     condition = f", if {found['condition']}" if found["condition"] else ""
     return (

@@ -34,7 +34,9 @@ from .framework import GeneratorFramework, handle, handle_in_runs, refuse, unsup
 from .torch_compile import COMPILER, run_as_written, tell_script
 from .torch_counts import CountDraws
 from .torch_dropout import dropping_functions, may_drop, native_dropout
+from .torch_gamma import GAMMA, GammaDraws
 from .torch_imports import LateImports
+from .torch_integrated import handle_gradients
 from .torch_lazy_draws import LazyDraws
 from .torch_logs import has_lost_graph, log_coins, log_weights
 from .torch_randint import RandintLike, whole_numbers
@@ -51,17 +53,13 @@ FUNCTIONS = ("multinomial", "bernoulli", "binomial", "randint", "randint_like", 
 METHODS = ("multinomial", "bernoulli", "bernoulli_", "random_")
 
 #: Functions of ``torch`` that draw what has no outcomes to count, or too many kinds of them.
-UNCOUNTED = (
-    "_standard_gamma", "_sample_dirichlet",
-)  # fmt: skip
+UNCOUNTED: tuple[str, ...] = ()
 #: The same of a tensor.
-UNCOUNTED_IN_PLACE = (
-    "cauchy_", "log_normal_",
-)  # fmt: skip
+UNCOUNTED_IN_PLACE: tuple[str, ...] = ()
 
 #: Those whose numbers are decided when they are compared, by :class:`.torch_lazy_draws.LazyDraws`.
 LAZY = ("rand", "rand_like", "randn", "randn_like", "normal")
-LAZY_IN_PLACE = ("uniform_", "exponential_", "normal_")
+LAZY_IN_PLACE = ("uniform_", "exponential_", "normal_", "cauchy_", "log_normal_")
 
 #: Within these modules PyTorch draws seeds of generators, which are no draws of an estimator: what
 #: is drawn by such a generator is.
@@ -96,17 +94,19 @@ class Torch(GeneratorFramework):
         below = {"native_dropout": native_dropout(torch, draws.bernoulli)}
         transforms = Transforms(torch, {**functions, **methods, **below})
         lazy = LazyDraws(torch, draws.begin)
+        gamma = GammaDraws(torch)
         in_rows = RowDraws(torch, draws.begin, draws.step)
         places: list[tuple[Any, str, Any, Any]] = []
         for owner, answers, names, later, where in (
-            (torch, functions, UNCOUNTED, LAZY, "torch"),
+            (torch, functions, UNCOUNTED, (*LAZY, *GAMMA), "torch"),
             (torch.Tensor, methods, UNCOUNTED_IN_PLACE, LAZY_IN_PLACE, "Tensor"),
         ):
             for name in (*answers, *names, *later):
                 real = getattr(owner, name)
                 answer = answers.get(name)
                 if name in later:
-                    answer = transforms.answer_lazily(getattr(lazy, name))
+                    draw = getattr(gamma if name in GAMMA else lazy, name)
+                    answer = transforms.answer_lazily(draw)
                 elif answer is None:
                     answer = refuse(unsupported_message(f"{where}.{name}"))
                 else:
@@ -123,11 +123,11 @@ class Torch(GeneratorFramework):
         places += self._handle_dropout(patches, transforms, in_rows)
         # The one place where PyTorch itself has imported such a function by its name.
         patches.attribute(torch.utils.data.dataset, "randperm", torch.randperm)
+        handle_gradients(torch, patches)
         tell_script(torch, self._handlers, patches)
         run_as_written(patches)
         then = {COMPILER: lambda: run_as_written(patches)}
         LateImports("torch", places, then).install(patches)
-
         self._handle_generators(patches)
         patches.attribute(torch.autograd, "backward", _handle_backward(torch.autograd.backward))
 

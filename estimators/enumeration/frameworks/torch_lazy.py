@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..lazy_numbers import LazyNumbers
+from .torch_integrated import Origin, call_below, call_integrated, is_integrated
 
 #: A tensor of PyTorch.
 Tensor = Any
@@ -47,7 +48,11 @@ def lazy_like(torch: Any, numbers: LazyNumbers, like: Tensor, answer: Answer) ->
             function, a tensor among its arguments that is not decided, and the arguments.
     """
     found = lazy_tensor(torch)(numbers.shape, like)
-    found.lazy, found.answer = numbers, answer
+    found.lazy, found.answer, found.origin = (
+        numbers,
+        answer,
+        Origin(numbers, (like.dtype, like.device)),
+    )
     return found
 
 
@@ -96,6 +101,8 @@ def lazy_tensor(torch: Any) -> Any:
 
         lazy: LazyNumbers
         answer: Answer
+        #: How the numbers come about, where they may be needed.
+        origin: Origin
         #: Whether another tensor is made of the same memory, as PyTorch would have it.
         is_shared = False
 
@@ -112,21 +119,34 @@ def lazy_tensor(torch: Any) -> Any:
         def __torch_function__(  # the name is PyTorch's
             cls, func: Any, types: Any, args: Any = (), kwargs: Any = None
         ) -> Any:
-            with torch._C.DisableTorchFunctionSubclass(), below_transforms():
-                return _answer(torch, func, args, kwargs or {})
+            kwargs = kwargs or {}
+            if not is_integrated((*args, *kwargs.values())):
+                with torch._C.DisableTorchFunctionSubclass(), below_transforms():
+                    return _answer(torch, func, args, kwargs)
+
+            def answer_lazily(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+                with torch._C.DisableTorchFunctionSubclass(), below_transforms():
+                    return _answer(torch, func, args, kwargs)
+
+            return call_integrated(torch, func, args, kwargs, answer_lazily)
 
         @classmethod
         def __torch_dispatch__(  # likewise
             cls, func: Any, types: Any, args: Any = (), kwargs: Any = None
         ) -> Any:
-            _lazy_of(args, kwargs or {})[0].lazy.refuse(f"by torch's {func}")
+            kwargs = kwargs or {}
+            if is_integrated((*args, *kwargs.values())):
+                return call_below(torch, func, args, kwargs)
+            _lazy_of(args, kwargs)[0].lazy.refuse(f"by torch's {func}")
 
         def __repr__(self, **_: Any) -> str:
+            if self.origin.real is not None:
+                return repr(self.origin.real)
             what = self.lazy.drawn.what(self.lazy.places)
             return f"tensor of shape {tuple(self.shape)}, drawn by {what} and not decided"
 
-        def __format__(self, _: str) -> str:
-            return repr(self)
+        def __format__(self, spec: str) -> str:
+            return repr(self) if self.origin.real is None else format(self.origin.real, spec)
 
     return LazyTensor
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..drawn_numbers import DrawnNumbers
 from ..lazy_numbers import LazyNumbers
-from ..monotone import NORMAL, Factor, Known, Shift, spread
+from ..monotone import CAUCHY, NORMAL, Factor, Known, Shift, spread
 from ..run import Run, UnsupportedDraw
 from .torch_lazy import become_lazy, lazy_like
 from .torch_lazy_answers import answer
@@ -64,13 +64,17 @@ class LazyDraws:
     ) -> Any:
         """Normal, with a mean and a standard deviation each."""
         torch = self._torch
-        given = [each for each in (mean, std) if isinstance(each, torch.Tensor)]
+        given = [each.detach() for each in (mean, std) if isinstance(each, torch.Tensor)]
         shape = torch.broadcast_shapes(*(each.shape for each in given)) if given else tuple(size)
         if given:
             made = {"dtype": given[0].dtype, "device": given[0].device}
         if (torch.as_tensor(std) < 0.0).any():
             raise RuntimeError(f"normal expects all elements of std >= 0.0, got std={std}")
         drawn = self._draw(run, "torch.normal", (NORMAL,), (shape,), generator, out, made)
+        # Of torch.normal, PyTorch's derivative by mean and standard deviation is zero.
+        std, mean = (
+            each.detach() if isinstance(each, torch.Tensor) else each for each in (std, mean)
+        )
         return drawn * std + mean
 
     def uniform_(
@@ -113,6 +117,36 @@ class LazyDraws:
             return tensor.fill_(mean)
         chain = (NORMAL, Factor(np.array(std)), Shift(np.array(mean)))
         return self._in_place(run, "Tensor.normal_", chain, tensor, generator)
+
+    def cauchy_(
+        self,
+        run: Run,
+        tensor: Tensor,
+        median: float = 0.0,
+        sigma: float = 1.0,
+        *,
+        generator: Any = None,
+    ) -> Any:
+        """Cauchy's, in place."""
+        if not sigma > 0.0:
+            raise RuntimeError(f"cauchy_ expects sigma > 0.0, got sigma={sigma}")
+        chain = (CAUCHY, Factor(np.array(sigma)), Shift(np.array(median)))
+        return self._in_place(run, "Tensor.cauchy_", chain, tensor, generator)
+
+    def log_normal_(
+        self,
+        run: Run,
+        tensor: Tensor,
+        mean: float = 1.0,
+        std: float = 2.0,
+        *,
+        generator: Any = None,
+    ) -> Any:
+        """Log-normal, in place."""
+        if not std > 0.0:
+            raise RuntimeError(f"log_normal_ expects std > 0.0, got std={std}")
+        chain = (NORMAL, Factor(np.array(std)), Shift(np.array(mean)), Known("exp"))
+        return self._in_place(run, "Tensor.log_normal_", chain, tensor, generator)
 
     def _draw(
         self, run: Run, what: str, chain: Any, size: Any, generator: Any, out: Any, made: Any
@@ -161,5 +195,6 @@ class LazyDraws:
             self._begin(run, generator, what)
         drawn, shape = DrawnNumbers.of(run), tuple(size)
         precision = float(self._torch.finfo(like.dtype).eps)
-        places = drawn.draw(what, math.prod(shape), precision).reshape(shape)
+        law = tuple(link for link in chain[:1] if isinstance(link, Known))
+        places = drawn.draw(what, math.prod(shape), precision, law).reshape(shape)
         return LazyNumbers(drawn, places, spread(chain, shape))

@@ -49,6 +49,14 @@ def _file_options(command: Callable[..., None]) -> Callable[..., None]:
     help="heaviest: where there are more paths, run the most probable, and draw from the others.",
 )
 @click.option(
+    "--integrate",
+    type=click.FloatRange(0.0, 1.0, min_open=True, max_open=True),
+    metavar="ERROR",
+    show_default="not, and continuous numbers that are used are an error",
+    help="Integrate over continuous numbers that are used, until the error is this share of the "
+    "mean magnitude.",
+)
+@click.option(
     "--draws",
     type=click.IntRange(min=0),
     default=0,
@@ -114,6 +122,7 @@ def command(
     new_file: str | None,
     paths: int,
     strategy: str,
+    integrate: float | None,
     draws: int,
     alpha: float,
     rarest: float | None,
@@ -160,6 +169,7 @@ def command(
     limits = {
         "paths": paths,
         "strategy": strategy,
+        "integrate": integrate,
         "draws": draws,
         "alpha": alpha,
         "rarest": rarest,

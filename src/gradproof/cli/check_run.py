@@ -237,7 +237,8 @@ def blame(error: BaseException, target: str, module: types.ModuleType) -> str:
     said = said.replace("half_length=", "half-length=")
     said = said.replace("strategy='heaviest'", "--strategy heaviest")
     said = said.replace("exchangeable=True", "--exchangeable")
-    options = "|".join((*GIVEN, "paths", "draws", "rarest", "jobs", "bounds", "sd", "half-length"))
+    given = (*GIVEN, "paths", "integrate", "draws", "rarest", "jobs", "bounds", "sd", "half-length")
+    options = "|".join(given)
     said = re.sub(rf"\b({options})=(?![\w'\"])", r"--\1", said)
     return f"{place}: {kind}{said}" + ("" if ours else "; --traceback shows more")
 

@@ -1,0 +1,159 @@
+"""Means over a few continuous numbers by boxes that are halved where the estimator is not smooth.
+
+Reference:
+    Genz and Malik (1980), Remarks on algorithm 006: an adaptive algorithm for numerical integration
+    over an N-dimensional rectangular region; Piessens et al. (1983), QUADPACK.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from .quadrature import Quadrature, shares
+from .sums import Integral, MomentsBy, Sums
+
+#: Numbers that boxes are halved in: the nodes of one box are a power of them.
+MOST_NUMBERS = 3
+
+#: Nodes of a number in a box, and of the coarser rule that it is compared with, by how many numbers
+#: there are.
+FINE = {1: (10, 6), 2: (6, 4), 3: (4, 2)}
+
+#: What may lie between all nodes of an estimator that is not smooth, as a share of its mean
+#: magnitude: a jump far out. Of 2,000 random ones it was more than that, ten times, for none.
+UNSEEN = 1e-4
+
+Sides = tuple[tuple[float, float], ...]
+
+
+class Box(NamedTuple):
+    """A part of what numbers may be, and the part of each mean that comes from there.
+
+    Args:
+        sides: the shares of its law that each number lies between.
+        sums: over this box, times its probability.
+        errors: by number, what a coarser rule for that one differs by; (D, P).
+    """
+
+    sides: Sides
+    sums: Sums
+    errors: np.ndarray
+
+
+class Boxes:
+    """Boxes that make up all that numbers may be."""
+
+    def __init__(self, moments_by: MomentsBy, numbers: int) -> None:
+        self._moments_by, self._numbers = moments_by, numbers
+        self._fine, self._coarse = FINE[numbers]
+        self.paths = 0
+
+    def box(self, sides: Sides) -> Box:
+        """One of them, by its sides."""
+        fine = self._sums(sides, (self._fine,) * self._numbers)
+        errors = []
+        for place in range(self._numbers):
+            counts = [self._fine] * self._numbers
+            counts[place] = self._coarse
+            errors.append(np.abs(fine.mean - self._sums(sides, tuple(counts)).mean))
+        return Box(sides, fine, np.array(errors))
+
+    def _sums(self, sides: Sides, counts: tuple[int, ...]) -> Sums:
+        moments = self._moments_by(Quadrature(counts, sides))
+        self.paths += moments.count
+        return Sums.zeros(len(moments.mean())).plus(Sums.of(moments), shares(sides))
+
+    def halves(self, box: Box, place: int) -> tuple[Box, Box]:
+        """Both halves of a box along one number."""
+        start, end = box.sides[place]
+        middle = 0.5 * (start + end)
+        both = ((start, middle), (middle, end))
+        before, after = box.sides[:place], box.sides[place + 1 :]
+        one, two = (self.box((*before, half, *after)) for half in both)
+        return one, two
+
+
+def integrate_by_boxes(
+    moments_by: MomentsBy, numbers: int, tolerance: float, most: int
+) -> Integral:
+    """The mean over so many numbers; the box that is worst is halved, until paths are spent.
+
+    The error is the sum of those of all boxes, each the difference of two rules, twice: once more
+    after every box has been halved, and what that moved the mean by is added.
+
+    Args:
+        most: paths that may be run.
+    """
+    allowed = tolerance + UNSEEN
+    boxes, order = Boxes(moments_by, numbers), itertools.count()
+    # Halves first: in the middle of a symmetrical law its rules are blind.
+    halves = ((0.0, 0.5), (0.5, 1.0))
+    parts = [boxes.box(sides) for sides in itertools.product(halves, repeat=numbers)]
+    a_box = boxes.paths / len(parts)
+    while True:
+        parts, found = _halve_worst(boxes, parts, order, allowed, most - 2 * a_box)
+        if boxes.paths + 2 * a_box * len(parts) > most:
+            return found
+        halved = [boxes.halves(box, _worst_number(box, found.sums.size)) for box in parts]
+        again = _integral([half for both in halved for half in both], boxes)
+        moved = np.abs(again.sums.mean - found.sums.mean)
+        again = again._replace(error=np.maximum(again.error, moved))
+        if not found.is_within(allowed) or again.is_within(allowed):
+            return again
+        # Only those that halving has moved are halved for good.
+        least = tolerance * found.sums.size / len(parts)
+        parts = [
+            part
+            for box, both in zip(parts, halved, strict=True)
+            for part in (both if _has_moved(box, both, least) else (box,))
+        ]
+
+
+def _has_moved(box: Box, both: tuple[Box, Box], least: np.ndarray) -> bool:
+    moved = np.abs(both[0].sums.mean + both[1].sums.mean - box.sums.mean)
+    return bool((moved > least).any())
+
+
+def _halve_worst(
+    boxes: Boxes, parts: list[Box], order: Iterator[int], allowed: float, most: float
+) -> tuple[list[Box], Integral]:
+    """Halve the worst box until the error is small; half of all paths are left to confirm it."""
+    found = _integral(parts, boxes)
+    heap = [(-_badness(box, found.sums.size), next(order), box) for box in parts]
+    heapq.heapify(heap)
+    a_box = boxes.paths / (2 * len(parts))
+    while not found.is_within(allowed) and boxes.paths + 2 * a_box * len(heap) < most:
+        box = heapq.heappop(heap)[-1]
+        for half in boxes.halves(box, _worst_number(box, found.sums.size)):
+            heapq.heappush(heap, (-_badness(half, found.sums.size), next(order), half))
+        found = _integral([each for *_, each in heap], boxes)
+    return [each for *_, each in heap], found
+
+
+def _integral(boxes: list[Box], made: Boxes) -> Integral:
+    total, errors = Sums.zeros(boxes[0].errors.shape[1]), np.zeros(boxes[0].errors.shape[1])
+    for box in boxes:
+        total = total.plus(box.sums)
+        errors += box.errors.sum(axis=0)
+    numbers = len(boxes[0].sides)
+    what = "number" if numbers == 1 else f"{numbers} numbers"
+    how = f"Gauss rules on {len(boxes)} parts of what the {what} may be"
+    return Integral(total, errors + UNSEEN * total.size, how, made.paths, numbers)
+
+
+def _badness(box: Box, size: np.ndarray) -> float:
+    """The largest error that comes from a box, as a share of an entry's magnitude."""
+    share = box.errors.sum(axis=0)
+    return float(np.divide(share, size, out=np.zeros_like(share), where=size > 0.0).max(initial=0))
+
+
+def _worst_number(box: Box, size: np.ndarray) -> int:
+    part = np.divide(box.errors, size, out=np.zeros_like(box.errors), where=size > 0.0)
+    widths = [end - start for start, end in box.sides]
+    worst = part.max(axis=1, initial=0.0)
+    return int(np.lexsort((widths, worst))[-1])

@@ -1,0 +1,148 @@
+"""The mean of an estimator over continuous draws, with an estimate of its error."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+import numpy as np
+
+from ..enumeration import Enumeration
+from ..moments import Moments
+from ..run import TooManyPaths
+from .boxes import MOST_NUMBERS, integrate_by_boxes
+from .quadrature import Quadrature
+from .sparse_grid import integrate_smooth
+from .sums import Integral, Sums
+
+#: With fewer paths than this nothing better can be found.
+MOST_LEFT = 100
+
+#: Paths by which it is found what a framework's approximation of derivatives does to the mean.
+MOST_APPROXIMATED = 128
+
+#: It is allowed for as many times: approximations differ from node to node, and so by rules of some
+#: dozens of nodes; of PyTorch's gamma numbers by 1.6 times at most, from 16 nodes to 64.
+ALLOWANCE = 4.0
+
+
+class Integration:
+    """Integrals of one estimator: each an enumeration, of which every number takes a node.
+
+    Args:
+        enumeration: of its paths, which was entered.
+        like: arrays of the names and shapes that gradients should have.
+        tolerance: that the error is to come to, as a share of each entry's mean magnitude.
+        most: paths that may be run, in all.
+    """
+
+    def __init__(
+        self,
+        enumeration: Enumeration,
+        like: dict[str, np.ndarray],
+        tolerance: float,
+        most: int,
+    ) -> None:
+        self._enumeration, self._like = enumeration, like
+        self._tolerance, self._most = tolerance, most
+        #: The moments by the coarsest rule, which say what is read, and how.
+        self.coarse: Moments | None = None
+        #: The largest magnitude of each entry on any path, (P,), and the draws of a path at most.
+        self.largest = np.zeros(0)
+        self.draws = 0
+        #: Paths that were run, and numbers that were integrated on one of them at most.
+        self.paths, self.numbers = 0, 0
+        #: Where gradients are infinite or no numbers, by parameter.
+        self.wrong: dict[str, str] = {}
+        #: What a framework approximates the derivatives of, and what that adds to the error, (P,).
+        self.approximated: set[str] = set()
+        self.approximation: np.ndarray | float = 0.0
+
+    def integrate(self) -> Integral:
+        """The mean, as well as paths allow.
+
+        Raises:
+            NotEnumerable: for an unsupported draw, nondeterministic code, or more numbers than
+                paths allow to integrate.
+        """
+        quadrature = Quadrature()
+        self.coarse = self._moments_by(quadrature)
+        has_functions = quadrature.has_functions
+        if not self.numbers:
+            sums = Sums.of(self.coarse)
+            paths = self.coarse.count
+            return Integral(sums, np.zeros_like(sums.mean), "no number is used", paths, 0)
+        while True:
+            numbers = self.numbers
+            self._check_room(numbers)
+            found = self._by_best_rule(numbers, has_functions=has_functions)
+            if self.numbers == numbers:
+                break  # else there were paths on which more are used
+        return self._with_approximations(found)
+
+    def _check_room(self, numbers: int) -> None:
+        """Raises: TooManyPaths where these are too many numbers."""
+        least = (numbers**3) * self._per_node
+        if least > self._most - self.paths:
+            raise TooManyPaths(
+                f"{numbers} continuous numbers are used on a path: to integrate over so many takes "
+                f"about {least:,.0f} paths, more than {self._most:,}; use fewer (a smaller batch), "
+                "allow more paths (paths=), or sample (draws=)"
+            )
+
+    @property
+    def _per_node(self) -> int:
+        """Paths by one node of each number."""
+        assert self.coarse is not None  # it was run
+        return self.coarse.count
+
+    def _by_best_rule(self, numbers: int, *, has_functions: bool) -> Integral:
+        """By grids, and by boxes where these do not come to an end."""
+        tolerance, best = self._tolerance, None
+        ways: list[Callable[[int], Integral]] = [
+            functools.partial(
+                integrate_smooth, self._moments_by, numbers, tolerance, by_function=by_function
+            )
+            for by_function in ((False, True) if has_functions else (False,))
+        ]
+        if numbers <= MOST_NUMBERS:
+            boxes = functools.partial(integrate_by_boxes, self._moments_by, numbers, tolerance)
+            ways.append(boxes)
+        for integrate in ways:
+            if best is not None and (best.is_within(tolerance) or self._left < MOST_LEFT):
+                break
+            found = integrate(self._left)
+            best = found if best is None or found.is_better_than(best) else best
+        assert best is not None  # there is one way at least
+        return best
+
+    @property
+    def _left(self) -> int:
+        """Paths that may still be run."""
+        return self._most - self.paths
+
+    def _with_approximations(self, found: Integral) -> Integral:
+        """With what derivatives that a framework approximates add to the error."""
+        if not self.approximated:
+            return found
+        allowed = max(MOST_APPROXIMATED // self._per_node, 1) ** (1.0 / found.numbers)
+        counts = (max(2, int(allowed)),) * found.numbers
+        as_is, derived = (
+            self._moments_by(Quadrature(counts, derives=derives)) for derives in (False, True)
+        )
+        self.approximation = ALLOWANCE * np.abs(as_is.mean() - derived.mean())
+        return found
+
+    def _moments_by(self, quadrature: Quadrature) -> Moments:
+        self._enumeration.handling.quadrature = quadrature
+        moments = self._enumeration.moments(self._like)
+        largest = moments.largest()
+        self.largest = np.maximum(self.largest, largest) if self.largest.size else largest
+        self.draws = max(self.draws, moments.draws)
+        self.paths += moments.count
+        if not np.isfinite(moments.mean()).all():
+            for key in moments.layout.parts:
+                self.wrong.setdefault(key, moments.note(key))
+        self.numbers = max(self.numbers, quadrature.numbers)
+        self.approximated |= quadrature.approximated
+        return moments

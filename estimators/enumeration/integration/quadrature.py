@@ -1,0 +1,117 @@
+"""What a run is given where its continuous numbers are integrated: a rule for each, in order."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..outcomes import Categorical, OutcomeDistribution
+from .laws import Law, Nodes, node_of, nodes_of, nodes_of_parts
+
+#: Nodes of a number that no rule was asked for.
+LEAST = 1
+
+
+#: Numbers of one path at most. With some dozens there are more paths than anyone runs; those that
+#: are drawn until something comes out have no end where each takes the same node.
+MOST_NUMBERS = 1000
+
+
+class ChoosingRun(Protocol):
+    """What gives draws their outcomes, and remembers things as long as it lasts."""
+
+    memory: dict[str, Any]
+
+    def choose(self, outcomes: OutcomeDistribution) -> int:
+        """The outcome of a draw."""
+
+    def stop(self, why: str) -> None:
+        """There are too many paths."""
+
+
+class NodeDistribution(Categorical):
+    """A number that is integrated: one outcome a node, weighted as it is in the rule."""
+
+    __slots__ = ("nodes",)
+
+    def __init__(self, what: str, nodes: Nodes, precision: float) -> None:
+        super().__init__(what, nodes.weights, precision)
+        self.nodes = nodes
+
+    def key(self) -> object:
+        """Nodes and weights."""
+        return self.nodes.values.tobytes(), self.nodes.weights.tobytes()
+
+
+class Quadrature:
+    """The rules by which continuous numbers are integrated, by their order on a path.
+
+    Args:
+        counts: nodes of each; of those beyond, :data:`LEAST`.
+        box: the shares of its law that each lies between, (start, end); beyond, all of it.
+        is_cut: whether each rule is made of those of two parts of its law.
+        by_function: whether the rule of a uniform number suits polynomials in what is made of it
+            first, such as its logarithm, and not in itself.
+        derives: whether numbers whose derivatives a framework approximates have them by
+            differences of their quantiles.
+
+    ``numbers`` is how many there were at most on a path that was run, ``has_functions`` whether
+    ``by_function`` matters, and ``approximated`` what a framework approximates the derivatives of
+    that were asked for.
+    """
+
+    def __init__(
+        self,
+        counts: tuple[int, ...] = (),
+        box: tuple[tuple[float, float], ...] = (),
+        *,
+        is_cut: bool = False,
+        by_function: bool = False,
+        derives: bool = False,
+    ) -> None:
+        self.counts, self.box, self._rule = counts, box, nodes_of_parts if is_cut else nodes_of
+        self.by_function, self.derives, self.numbers = by_function, derives, 0
+        self.has_functions = False
+        self.approximated: set[str] = set()
+
+    def take(
+        self,
+        run: ChoosingRun,
+        what: str,
+        law: Law,
+        precision: float,
+        low: float = 0.0,
+        high: float = 1.0,
+    ) -> float:
+        """The next number of a run, between two shares of its law."""
+        place = run.memory.get(PLACE, 0)
+        run.memory[PLACE] = place + 1
+        self.numbers = max(self.numbers, place + 1)
+        if place == MOST_NUMBERS:
+            run.stop(
+                f"one path uses more than {MOST_NUMBERS:,} continuous numbers, the last by {what}; "
+                "code that draws until something comes out has paths without end, and over so many "
+                "numbers nobody integrates: use fewer, or sample (draws=)"
+            )
+        count = self.counts[place] if place < len(self.counts) else LEAST
+        if place < len(self.box):
+            start, end = self.box[place]
+            low, high = low + start * (high - low), low + end * (high - low)
+        nodes = node_of(law, low, high) if count == 1 else self._rule(law, low, high, count)
+        taken = run.choose(NodeDistribution(what, nodes, precision))
+        return float(nodes.values[min(taken, len(nodes.values) - 1)])
+
+
+#: Under this name a run remembers how many numbers it has taken.
+PLACE = "integrated numbers"
+
+
+def is_node(outcomes: object) -> bool:
+    """Whether a draw is of a number that is integrated."""
+    return isinstance(outcomes, NodeDistribution)
+
+
+def shares(box: tuple[tuple[float, float], ...]) -> float:
+    """The probability that all numbers lie in a box."""
+    return float(np.prod([end - start for start, end in box]))

@@ -1,0 +1,75 @@
+"""Moments of an estimator by several rules, and their weighted sums."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from ..moments import Moments
+from .quadrature import Quadrature
+
+#: Runs an estimator on all paths that a quadrature gives.
+MomentsBy = Callable[[Quadrature], Moments]
+
+
+class Sums(NamedTuple):
+    """Means over all outcomes and nodes: of each entry, its square, and its magnitude.
+
+    Shape: (P,) each.
+    """
+
+    mean: np.ndarray
+    square: np.ndarray
+    size: np.ndarray
+
+    @classmethod
+    def of(cls, moments: Moments) -> Sums:
+        """Those of an enumeration."""
+        mean = moments.mean()
+        return cls(mean, moments.variance() + mean**2, moments.size())
+
+    @classmethod
+    def zeros(cls, count: int) -> Sums:
+        """Nothing yet, for so many entries."""
+        return cls(*np.zeros((3, count)))
+
+    def plus(self, other: Sums, times: float = 1.0) -> Sums:
+        """With another, a multiple of it."""
+        return Sums(*(one + times * two for one, two in zip(self, other, strict=True)))
+
+
+class Integral(NamedTuple):
+    """An integrated mean and what is estimated of its error.
+
+    Args:
+        sums: over all outcomes and nodes.
+        error: estimated, from rules of different sizes; no bound. (P,)
+        how: the rules, in a few words.
+        paths: that were run.
+        numbers: integrated on a path, at most.
+        is_slow: whether larger rules would hardly be better.
+    """
+
+    sums: Sums
+    error: np.ndarray
+    how: str
+    paths: int
+    numbers: int
+    is_slow: bool = False
+
+    def is_within(self, tolerance: float) -> bool:
+        """Whether no entry's estimated error is beyond a share of its mean magnitude."""
+        return bool((self.error <= tolerance * self.sums.size).all())
+
+    def is_better_than(self, other: Integral) -> bool:
+        """Whether the entry that is known worst, beside its mean magnitude, is known better."""
+        return self._worst < other._worst
+
+    @property
+    def _worst(self) -> float:
+        share = np.divide(
+            self.error, self.sums.size, out=np.zeros_like(self.error), where=self.sums.size > 0.0
+        )
+        return float(share.max(initial=0.0))
