@@ -7,13 +7,15 @@ from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
+from gradproof.errors import GradproofError
+
 from .cells import check_under_way, decide, refuse
 from .monotone import Chain
 from .outcomes import EPS
 from .run import Run
 
 
-class NumbersNeeded(Exception):
+class NumbersNeeded(GradproofError, RuntimeError):
     """Code needs the numbers themselves, which may become nodes of a rule."""
 
 
