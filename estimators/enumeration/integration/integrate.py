@@ -18,6 +18,9 @@ from .sums import Integral, Sums
 #: With fewer paths than this nothing better can be found.
 MOST_LEFT = 100
 
+#: The share of all paths by which each of two ways is tried, as one over it.
+TRIAL = 8
+
 #: Paths by which it is found what a framework's approximation of derivatives does to the mean.
 MOST_APPROXIMATED = 128
 
@@ -98,13 +101,14 @@ class Integration:
 
     def _by_best_rule(self, numbers: int, *, has_functions: bool) -> Integral:
         """By grids, and by boxes where these do not come to an end."""
-        tolerance, best = self._tolerance, None
-        ways: list[Callable[[int], Integral]] = [
-            functools.partial(
-                integrate_smooth, self._moments_by, numbers, tolerance, by_function=by_function
-            )
-            for by_function in ((False, True) if has_functions else (False,))
-        ]
+        tolerance = self._tolerance
+        grids = functools.partial(integrate_smooth, self._moments_by, numbers, tolerance)
+        by_function, best = False, None
+        if has_functions:  # both ways with few paths, and on with the better
+            tried = [grids(self._left // TRIAL, by_function=each) for each in (False, True)]
+            by_function = tried[1].is_better_than(tried[0])
+            best = tried[by_function]
+        ways: list[Callable[[int], Integral]] = [functools.partial(grids, by_function=by_function)]
         if numbers <= MOST_NUMBERS:
             boxes = functools.partial(integrate_by_boxes, self._moments_by, numbers, tolerance)
             ways.append(boxes)
