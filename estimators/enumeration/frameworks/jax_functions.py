@@ -17,6 +17,7 @@ from .jax_samplers import (
     Binomials,
     Categoricals,
     Coins,
+    ContinuousNumbers,
     Counts,
     Geometrics,
     Integers,
@@ -262,6 +263,61 @@ class Functions:
         _check(what, whole[:-1], n.shape)
         kind = self._type(float if dtype is None else dtype)
         return self._draw(key, Counts(what, whole, kind, self._step(p)), n, p)
+
+    def uniform(
+        self,
+        key: Array,
+        shape: Sequence[int] = (),
+        dtype: Any = None,
+        minval: Array = 0.0,
+        maxval: Array = 1.0,
+        **_: Any,
+    ) -> Array:
+        """Numbers between two others."""
+        found = self._draw_numbers("uniform", key, shape, dtype)
+        low, high = (self._numpy.asarray(each, found.dtype) for each in (minval, maxval))
+        return low + found * (high - low)
+
+    def normal(self, key: Array, shape: Sequence[int] = (), dtype: Any = None, **_: Any) -> Array:
+        """Of mean 0 and standard deviation 1."""
+        return self._draw_numbers("normal", key, shape, dtype)
+
+    def exponential(
+        self, key: Array, shape: Sequence[int] = (), dtype: Any = None, **_: Any
+    ) -> Array:
+        """Of mean 1."""
+        return self._draw_numbers("exponential", key, shape, dtype)
+
+    def gumbel(
+        self, key: Array, shape: Sequence[int] = (), dtype: Any = None, *_: Any, **__: Any
+    ) -> Array:
+        """Of location 0 and scale 1."""
+        return self._draw_numbers("gumbel", key, shape, dtype)
+
+    def logistic(self, key: Array, shape: Sequence[int] = (), dtype: Any = None, **_: Any) -> Array:
+        """Of location 0 and scale 1."""
+        return self._draw_numbers("logistic", key, shape, dtype)
+
+    def laplace(self, key: Array, shape: Sequence[int] = (), dtype: Any = None, **_: Any) -> Array:
+        """Of location 0 and scale 1."""
+        return self._draw_numbers("laplace", key, shape, dtype)
+
+    def cauchy(self, key: Array, shape: Sequence[int] = (), dtype: Any = None, **_: Any) -> Array:
+        """Of location 0 and scale 1."""
+        return self._draw_numbers("cauchy", key, shape, dtype)
+
+    def _draw_numbers(self, law: str, key: Array, shape: Sequence[int], dtype: Any) -> Array:
+        """Continuous numbers of a law without parameters."""
+        kind = self._type(float if dtype is None else dtype)
+        if not self._numpy.issubdtype(kind, np.floating):
+            raise ValueError(f"dtype = {kind}, expected floats: jax.random.{law}")  # as JAX does
+        shape = tuple(int(each) for each in np.atleast_1d(np.asarray(shape, np.int64)))
+        what = f"jax.random.{law}"
+        sampler = ContinuousNumbers(
+            what, shape, kind, _step(self._jax, kind), law=law,
+            why=f"{refusal(home().sampler or what)}; or integrate it (integrate=1e-6)",
+        )  # fmt: skip
+        return self._draw(key, sampler)
 
     def _refuse_value(self, why: str, shape: Sequence[int] = (), dtype: Any = bool) -> Array:
         """What is refused where it has a value."""
