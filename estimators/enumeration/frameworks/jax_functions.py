@@ -14,6 +14,7 @@ from ..outcomes import EPS
 from .framework import unsupported_message
 from .jax_primitive import Array, draw_primitive
 from .jax_samplers import (
+    LAWS,
     Binomials,
     Categoricals,
     Coins,
@@ -278,34 +279,6 @@ class Functions:
         low, high = (self._numpy.asarray(each, found.dtype) for each in (minval, maxval))
         return low + found * (high - low)
 
-    def normal(self, key: Array, shape: Sequence[int] = (), dtype: Any = None, **_: Any) -> Array:
-        """Of mean 0 and standard deviation 1."""
-        return self._draw_numbers("normal", key, shape, dtype)
-
-    def exponential(
-        self, key: Array, shape: Sequence[int] = (), dtype: Any = None, **_: Any
-    ) -> Array:
-        """Of mean 1."""
-        return self._draw_numbers("exponential", key, shape, dtype)
-
-    def gumbel(
-        self, key: Array, shape: Sequence[int] = (), dtype: Any = None, *_: Any, **__: Any
-    ) -> Array:
-        """Of location 0 and scale 1."""
-        return self._draw_numbers("gumbel", key, shape, dtype)
-
-    def logistic(self, key: Array, shape: Sequence[int] = (), dtype: Any = None, **_: Any) -> Array:
-        """Of location 0 and scale 1."""
-        return self._draw_numbers("logistic", key, shape, dtype)
-
-    def laplace(self, key: Array, shape: Sequence[int] = (), dtype: Any = None, **_: Any) -> Array:
-        """Of location 0 and scale 1."""
-        return self._draw_numbers("laplace", key, shape, dtype)
-
-    def cauchy(self, key: Array, shape: Sequence[int] = (), dtype: Any = None, **_: Any) -> Array:
-        """Of location 0 and scale 1."""
-        return self._draw_numbers("cauchy", key, shape, dtype)
-
     def _draw_numbers(self, law: str, key: Array, shape: Sequence[int], dtype: Any) -> Array:
         """Continuous numbers of a law without parameters."""
         kind = self._type(float if dtype is None else dtype)
@@ -403,6 +376,24 @@ class Functions:
     def _step(self, given: Array) -> float:
         """The precision of what probabilities are given in."""
         return _step(self._jax, np.dtype(given.dtype))
+
+
+def _draw_by_law(law: str) -> Any:
+    def draw(
+        self: Functions,
+        key: Array,
+        shape: Sequence[int] = (),
+        dtype: Any = None,
+        *_: Any,
+        **__: Any,
+    ) -> Array:
+        return self._draw_numbers(law, key, shape, dtype)
+
+    return draw
+
+
+for _law in set(LAWS) - {"uniform"}:  # which has ends
+    setattr(Functions, _law, _draw_by_law(_law))
 
 
 @functools.cache
