@@ -52,9 +52,13 @@ LAST = "last draw of a continuous number"
 def refuse_if_named(run: Run, error: Exception) -> None:
     """An error of code in C, such as PyTorch's, that takes no such numbers, is a refusal of them.
 
+    So is one that says that numbers which are integrated are not to be written to.
+
     Raises:
         UnsupportedDraw: if the error names one.
     """
+    if LAST in run.memory and run.quadrature is not None and "read-only" in str(error):
+        refuse_writing(run.memory[LAST])
     if LAST in run.memory and any(name in str(error) for name in NAMES):
         refuse(run.memory[LAST], f"by what says {type(error).__name__}: {error!s:.80}")
 
@@ -78,4 +82,16 @@ def refuse(what: str, how: str) -> NoReturn:
         f"{what}() is used other than compared ({how}): its outcomes cannot be enumerated; "
         "compare it with a probability, draw from finitely many outcomes, by choice, "
         "multinomial, binomial or bernoulli, or integrate it (integrate=1e-6)"
+    )
+
+
+def refuse_writing(what: str) -> NoReturn:
+    """Code writes to an array of drawn numbers that are integrated.
+
+    Raises:
+        UnsupportedDraw: always.
+    """
+    raise UnsupportedDraw(
+        f"{what}() is written to in place, which what else is made of its numbers would not see; "
+        "write to a copy, np.array(x), or make a new one, x = x + 1"
     )

@@ -10,7 +10,7 @@ import numpy as np
 from gradproof.errors import GradproofError
 
 from .cells import check_under_way, decide, refuse
-from .monotone import Chain
+from .monotone import Chain, back
 from .outcomes import EPS
 from .run import Run
 
@@ -126,6 +126,21 @@ class DrawnNumbers:
         """What drew a number, its precision, and its law."""
         block = self._block(place)[1]
         return block.what, block.precision, block.law
+
+    def settle(self, place: int, value: float, law: Chain) -> None:
+        """A number becomes a node: from now on what it is compared with knows it.
+
+        Args:
+            law: the function of a uniform number that the value is.
+        """
+        self.nodes[place] = (value, law)
+        share = float(back(law, [value], True)[0][0])
+        cell = self.cell(place)
+        cell[0] = cell[1] = max(share, np.finfo(float).tiny)  # as 0 above stands for 1
+
+    def are_settled(self, places: np.ndarray) -> bool:
+        """Whether any has become a node."""
+        return bool(self.nodes) and not self.nodes.keys().isdisjoint(places.reshape(-1).tolist())
 
     def cell(self, place: int) -> Any:
         """What one of them is known to lie between."""

@@ -194,16 +194,21 @@ def array_of(leaf: Any) -> np.ndarray:
     while hasattr(leaf, "_value"):  # autograd's boxes
         leaf = leaf._value
     array = np.asarray(leaf)
-    if array.dtype.kind == "O":
-        _check_decided(array)
-    return array
+    return _with_numbers(array) if array.dtype.kind == "O" else array
 
 
-def _check_decided(array: np.ndarray) -> None:
-    """Raises: UnsupportedDraw for drawn numbers, in an array of objects, that are not decided."""
-    for each in array.flat:
-        if hasattr(each, "lazy"):
-            each.refuse("as a number")
+def _with_numbers(array: np.ndarray) -> np.ndarray:
+    """An array of objects, with the numbers of those among them that are drawn.
+
+    Raises:
+        UnsupportedDraw: for those that are not decided, unless they are integrated.
+    """
+    if not any(hasattr(each, "lazy") for each in array.flat):
+        return array
+    numbers = [
+        each.numbers("as a number") if hasattr(each, "lazy") else each for each in array.flat
+    ]
+    return np.array(numbers).reshape(array.shape)
 
 
 class GradientLayout:

@@ -46,7 +46,8 @@ def integrate(numbers: LazyNumbers) -> None:
                 drawn.decide(place, edge, precision)
         low, high = (float(end[0]) for end in drawn.between(alone.places))
         law = law_of_chain(chain)
-        drawn.nodes[place] = (quadrature.take(drawn.run, what, law, precision, low, high), chain)
+        value = quadrature.take(drawn.run, what, law, precision, low, high)
+        drawn.settle(place, value, chain)
 
 
 def values_of(numbers: LazyNumbers) -> np.ndarray:

@@ -3,26 +3,36 @@
 Such an array answers NumPy's functions that keep it a monotone function of what was drawn, entry by
 entry, and those that compare it; see :mod:`.lazy_numbers`. All others are refused by their names.
 It has no memory, so that code in C which reads an array's memory finds none; to Python it is an
-array, or a float if it has no axes.
+array, or a float if it has no axes. Where numbers are integrated, functions are given plain ones
+instead; see :mod:`.needed_numbers`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
 import operator
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 import numpy as np
 
-from . import lazy_array_functions, lazy_ufuncs
-from .cells import LAST
-from .drawn_numbers import DrawnNumbers
-from .gradients import array_of
+from . import lazy_ufuncs
+from .cells import LAST, refuse_writing
+from .drawn_numbers import DrawnNumbers, NumbersNeeded
+from .integrated_numbers import values_of
+from .lazy_answers import answer_function, answer_ufunc, answer_ufunc_lazily
 from .lazy_functions import NoLaw, truncate
 from .lazy_numbers import LazyNumbers
-from .monotone import Chain, shape_of, spread
-from .outcomes import precision_of
+from .monotone import Chain, Known, shape_of, spread
+from .needed_numbers import (
+    NEEDING,
+    OPERATORS,
+    WRITING,
+    PlainArrays,
+    what_drew,
+    with_numbers,
+)
 from .run import Run, UnsupportedDraw
 
 DOUBLE = np.dtype(np.float64)
@@ -36,12 +46,36 @@ class LazyArray:
         is_python: whether it is a number of Python's, and what it is compared into is, too.
     """
 
-    __slots__ = ("dtype", "is_python", "is_shared", "lazy")
+    __slots__ = ("_lazy", "dtype", "is_python", "is_shared", "plain")
 
     def __init__(self, lazy: LazyNumbers, dtype: Any = DOUBLE, is_python: bool = False) -> None:
-        self.lazy, self.dtype, self.is_python = lazy, np.dtype(dtype), is_python
+        self._lazy, self.dtype, self.is_python = lazy, np.dtype(dtype), is_python
         #: Whether another array is made of the same memory, as NumPy would have it.
         self.is_shared = False
+        #: Plain arrays that were made of it, or of what it is a view of, which may be written to.
+        self.plain = PlainArrays()
+
+    @property
+    def lazy(self) -> LazyNumbers:
+        """Its numbers.
+
+        Raises:
+            UnsupportedDraw: if somebody wrote to a plain array of these.
+        """
+        if self.plain.were_written_to():
+            refuse_writing(self._lazy.drawn.what(self._lazy.places))
+        return self._lazy
+
+    def like(self, lazy: LazyNumbers, dtype: Any, is_python: bool = False) -> LazyArray:
+        """A new array."""
+        return LazyArray(lazy, dtype, is_python)
+
+    def view(self, lazy: LazyNumbers, dtype: Any = None) -> LazyArray:
+        """Another array of the same memory, as NumPy would have it."""
+        found = LazyArray(lazy, self.dtype if dtype is None else dtype)
+        found.plain = self.plain
+        self.is_shared = found.is_shared = True
+        return found
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
@@ -53,6 +87,20 @@ class LazyArray:
     def refuse(self, how: str) -> NoReturn:
         """See :func:`.cells.refuse`."""
         self.lazy.refuse(how)
+
+    def numbers(self, how: str) -> Any:
+        """The numbers themselves, where they are integrated; an array of them is not written to.
+
+        Raises:
+            UnsupportedDraw: where they are not; see :func:`.cells.refuse`.
+        """
+        if not self.lazy.drawn.is_integrated:
+            self.refuse(how)
+        found = values_of(self.lazy).astype(self.dtype)
+        found.flags.writeable = False
+        if found.shape:
+            return found
+        return float(found) if self.is_python else found[()]
 
     @property
     def precision(self) -> float:
@@ -79,24 +127,21 @@ class LazyArray:
         """In another type of floats; whole numbers are decided."""
         kind = np.dtype(dtype)
         if kind.kind == "f":
-            found = LazyArray(self.lazy, kind)
-            if not copy:
-                self.is_shared = found.is_shared = True
-            return found
-        if kind.kind not in "iu":
-            self.refuse(f"by astype({kind})")
-        return self._truncate(f"astype({kind})").astype(kind)[()]
+            is_view = not copy and kind == self.dtype
+            return self.view(self.lazy) if is_view else LazyArray(self.lazy, kind)
+        if kind.kind in "iu":
+            return self._truncate(f"astype({kind})").astype(kind)[()]
+        return np.asarray(self.numbers(f"by astype({kind})")).astype(kind)[()]
 
     def _truncate(self, name: str) -> np.ndarray:
-        try:
+        with contextlib.suppress(NoLaw, NumbersNeeded):
             return truncate(self.lazy)
-        except NoLaw:
-            self.refuse(f"by {name}")
+        return np.trunc(self.numbers(f"by {name}"))
 
     def __int__(self) -> int:
         if self.size != 1:
             raise TypeError("only 0-dimensional arrays can be converted to Python scalars")
-        return int(self._truncate("int").reshape(-1)[0])
+        return int(np.reshape(self._truncate("int"), -1)[0])
 
     __trunc__ = __int__
 
@@ -107,12 +152,9 @@ class LazyArray:
         return int(np.ceil(self))
 
     def __getitem__(self, place: Any) -> LazyArray:
-        if hasattr(place, "lazy"):
-            self.refuse("as an index")
+        place = place.numbers("as an index") if hasattr(place, "lazy") else place
         places = np.arange(self.size).reshape(self.shape)[place]
-        found = LazyArray(self.lazy.rearrange(np.asarray(places)), self.dtype)
-        self.is_shared = found.is_shared = True
-        return found
+        return self.view(self.lazy.rearrange(np.asarray(places)))
 
     def __len__(self) -> int:
         if not self.shape:
@@ -125,6 +167,11 @@ class LazyArray:
         return (self[place] for place in range(len(self)))
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+        if self.lazy.drawn.is_integrated:
+            plain = np.array(self.numbers("as a plain array"), dtype)
+            if self.shape and not copy and plain.dtype == self.dtype:  # it has the same memory
+                self.plain.add(plain)
+            return plain
         if self.shape or (dtype is not None and np.dtype(dtype) != object):
             self.refuse("as a plain array")
         # As of any other object: its comparisons are its own, such as those of bounds.searchsorted.
@@ -151,7 +198,7 @@ class LazyArray:
             if isinstance(function, np.ufunc):  # as those of arrays of objects ask for it
                 return lambda: function(self)
             if hasattr(np.ndarray, name) or hasattr(float, name):
-                self.refuse(f"by .{name}")
+                return getattr(self.numbers(f"by .{name}"), name)
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
 
     def __repr__(self) -> str:
@@ -162,17 +209,17 @@ class LazyArray:
     __str__ = __repr__
 
     def __format__(self, form: str) -> str:
-        if form:
-            self.refuse("in a text")
-        return repr(self)
+        return format(self.numbers("in a text"), form) if form else repr(self)
 
     def __bool__(self) -> bool:
         if self.size != 1:
             raise ValueError("The truth value of an array with more than one element is ambiguous")
         alone = self.lazy.rearrange(np.array(0))
-        return any(
-            lazy_ufuncs.answer(name, [alone, np.zeros(())], 0.0) for name in ("greater", "less")
-        )
+        with contextlib.suppress(NumbersNeeded):
+            return any(
+                lazy_ufuncs.answer(name, [alone, np.zeros(())], 0.0) for name in ("greater", "less")
+            )
+        return bool(self.numbers("by bool"))
 
 
 class Unknown:
@@ -182,114 +229,16 @@ class Unknown:
         self._numbers = numbers
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
-        self._numbers.refuse("as an array of JAX")
+        return np.asarray(self._numbers.numbers("as an array of JAX"), dtype)
 
 
-def answer_ufunc(
-    first: Any, function: Any, method: str, inputs: Sequence[Any], given: dict[str, Any]
-) -> Any:
-    """What a ufunc of NumPy or SciPy gives for arrays of which one at least is not decided.
-
-    Args:
-        first: one of them.
-
-    Raises:
-        UnsupportedDraw: if it is no comparison, and no monotone function.
-    """
-    name = function.__name__
-    out = output_array(first, name, given)
-    lazies = [each for each in inputs if hasattr(each, "lazy")]
-    try:
-        if method != "__call__" or not lazies:
-            raise NoLaw
-        found, kind = _of_entries(function, inputs)
-    except NoLaw:
-        first.refuse(f"by np.{name}" + ("" if method == "__call__" else f".{method}"))
-    tensor = next((each for each in inputs if hasattr(each, "detach")), None)
-    if tensor is not None and isinstance(found, np.ndarray) and found.dtype == bool:
-        return tensor.detach().new_tensor(found).bool()
-    is_python = all(type(each) in PYTHON or getattr(each, "is_python", False) for each in inputs)
-    if isinstance(found, LazyNumbers):
-        if out is not None or tensor is not None:  # there is nothing to be written
-            first.refuse(f"by np.{name}")
-        return LazyArray(found, kind, is_python and not found.shape)
-    found = found if found.dtype == bool else found.astype(kind)
-    if out is None:
-        return found.item() if is_python and not found.shape else found[()]
-    np.copyto(out, found, casting="same_kind")
-    return out
-
-
-#: Numbers that take the type of what they are put together with.
-PYTHON = (int, float, bool)
-
-
-def _of_entries(function: Any, inputs: Sequence[Any]) -> tuple[lazy_ufuncs.Operand, np.dtype]:
-    """What a ufunc gives, and the type of numbers that it would give or compare."""
-    operands: list[lazy_ufuncs.Operand] = []
-    kinds, precision = [], 0.0
-    for each in inputs:
-        if hasattr(each, "lazy"):
-            operands.append(each.lazy)
-            kinds.append(1.0 if each.is_python else each.dtype)
-        else:
-            operands.append(lazy_array_functions.known(each))
-            is_python = type(each) in PYTHON
-            kinds.append(each if is_python else array_of(each).dtype)
-            if not is_python:
-                precision = max(precision, precision_of(array_of(each)))
-    kind = np.result_type(*kinds)
-    precision = max(precision, float(np.finfo(kind).eps))
-    return lazy_ufuncs.answer(function.__name__, operands, precision), kind
-
-
-def answer_function(first: Any, function: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
-    """What another function of NumPy gives; see :func:`answer_ufunc`."""
-    name = function.__name__
-    try:
-        found = lazy_array_functions.answer(name, function, args, kwargs)
-    except NoLaw:
-        first.refuse(f"by np.{name}")
-    if not isinstance(found, LazyNumbers):
-        return found[()] if isinstance(found, np.ndarray) else found
-    several = args[0] if name in lazy_array_functions.JOINING else args[:1]
-    kinds = [each.dtype for each in several if hasattr(each, "dtype")] or [first.dtype]
-    result = LazyArray(found, np.result_type(*kinds))
-    if name in lazy_array_functions.PLACING and name != "copy":
-        result.is_shared = True
-        for each in several:
-            if isinstance(each, LazyArray):
-                each.is_shared = True
-    return result
-
-
-def output_array(first: Any, name: str, given: dict[str, Any]) -> np.ndarray | None:
-    """Where a result is to be written, of the keywords that a function of NumPy was given.
-
-    Raises:
-        UnsupportedDraw: for other keywords, which would mean something else.
-    """
-    (out,) = given.get("out") or (None,)
-    others = [key for key in given if key != "out" and not _is_default(key, given[key])]
-    if others or hasattr(out, "lazy"):
-        what = first.lazy.drawn.what(first.lazy.places)
-        raise UnsupportedDraw(
-            f"{what}() is given to np.{name} with {others[0] if others else 'out'}=, "
-            "whose effect on a comparison is not known: compare it with <, <=, > or "
-            ">=, and go on from what comes out"
-        )
-    return out
-
-
-def _is_default(key: str, value: object) -> bool:
-    return value is True if key in ("where", "subok") else value is None
-
-
-def _operation(function: np.ufunc, turned: bool) -> Callable[[Any, Any], Any]:
+def _operation(name: str, function: np.ufunc, turned: bool) -> Callable[[Any, Any], Any]:
     def operation(self: Any, other: Any) -> Any:
-        return answer_ufunc(
-            self, function, "__call__", (other, self) if turned else (self, other), {}
-        )
+        both = (other, self) if turned else (self, other)
+        try:
+            return answer_ufunc_lazily(self, function, "__call__", both, {})
+        except NumbersNeeded:  # whatever the other is, its own operation may be asked for
+            return OPERATORS[name](*map(with_numbers, both))
 
     return operation
 
@@ -299,14 +248,24 @@ def _in_place(operation: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]
         found = operation(self, other)
         if not self.shape:  # numbers are not written to
             return found
+        if not hasattr(found, "lazy"):
+            refuse_writing(what_drew(self))
         if self.is_shared:
-            self.refuse("in place, of which a view sees nothing here")
+            _refuse_writing(self, "in place, of which a view sees nothing here")
         if found.shape != self.shape or found.dtype != self.dtype:
-            self.refuse("in place, with another type or shape")
-        self.lazy = found.lazy
+            _refuse_writing(self, "in place, with another type or shape")
+        if not self.plain.are_none:
+            refuse_writing(what_drew(self))
+        self._lazy = found.lazy
         return self
 
     return change
+
+
+def _refuse_writing(array: LazyArray, how: str) -> NoReturn:
+    if array.lazy.drawn.is_integrated:
+        refuse_writing(what_drew(array))
+    array.refuse(how)
 
 
 #: Python's operations that NumPy has a ufunc for: with another; from the right; in place.
@@ -317,12 +276,12 @@ OPERATIONS = {
 COMPARISONS = {"lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal}
 
 for _name, _function in OPERATIONS.items():
-    _own = _operation(_function, False)
+    _own = _operation(_name, _function, False)
     setattr(LazyArray, f"__{_name}__", _own)
-    setattr(LazyArray, f"__r{_name}__", _operation(_function, True))
+    setattr(LazyArray, f"__r{_name}__", _operation(_name, _function, True))
     setattr(LazyArray, f"__i{_name}__", _in_place(_own))
 for _name, _function in COMPARISONS.items():
-    setattr(LazyArray, f"__{_name}__", _operation(_function, False))
+    setattr(LazyArray, f"__{_name}__", _operation(_name, _function, False))
 for _name, _of_one in {"neg": np.negative, "pos": np.positive, "abs": np.absolute}.items():
     setattr(LazyArray, f"__{_name}__", lambda self, function=_of_one: function(self))
 
@@ -351,24 +310,25 @@ for _name in METHODS:
 setattr(LazyArray, "flatten", _method("ravel"))  # noqa: B010 - as those above
 
 
-#: Python's operations that need the numbers themselves.
-REFUSED = (
-    "__float__", "__index__", "__complex__", "__eq__", "__ne__", "__hash__", "__floordiv__",
-    "__rfloordiv__", "__mod__", "__rmod__", "__divmod__", "__rdivmod__", "__round__",
-    "__matmul__", "__rmatmul__", "__setitem__", "__contains__", "__reduce__", "__reduce_ex__",
-    "__copy__", "__deepcopy__",
-)  # fmt: skip
+#: Python's operations that need the numbers themselves, or write to them.
+REFUSED = (*NEEDING, WRITING)
 
 
-def _refusal(name: str) -> Callable[..., Any]:
-    def operation(self: Any, *_: Any, **__: Any) -> Any:
-        self.refuse(f"by {name.strip('_')}")
+def _needing(name: str) -> Callable[..., Any]:
+    def operation(self: Any, *others: Any) -> Any:
+        numbers = self.numbers(f"by {name.strip('_')}")
+        return NEEDING[name](numbers, *map(with_numbers, others))
 
     return operation
 
 
-for _name in REFUSED:
-    setattr(LazyArray, _name, _refusal(_name))
+def _set_item(self: Any, *_: Any) -> NoReturn:
+    _refuse_writing(self, f"by {WRITING.strip('_')}")
+
+
+for _name in NEEDING:
+    setattr(LazyArray, _name, _needing(_name))
+setattr(LazyArray, WRITING, _set_item)
 
 
 def draw(run: Run, what: str, chain: Chain, size: Any, dtype: Any = DOUBLE) -> LazyArray:
@@ -389,6 +349,7 @@ def draw(run: Run, what: str, chain: Chain, size: Any, dtype: Any = DOUBLE) -> L
         shape = (size,) if np.ndim(size) == 0 else tuple(size)
         shape = tuple(operator.index(length) for length in shape)
     drawn, run.memory[LAST] = DrawnNumbers.of(run), what
-    places = drawn.draw(what, math.prod(shape), float(np.finfo(kind).eps)).reshape(shape)
+    law = tuple(link for link in chain[:1] if isinstance(link, Known))
+    places = drawn.draw(what, math.prod(shape), float(np.finfo(kind).eps), law).reshape(shape)
     is_python = size is None and not shape and kind == DOUBLE
     return LazyArray(LazyNumbers(drawn, places, spread(chain, shape)), kind, is_python)

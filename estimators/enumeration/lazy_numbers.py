@@ -178,6 +178,8 @@ class LazyNumbers:
         """
         places = tuple(self.places.tolist())
         self.drawn.check_under_way(self.places)
+        if self.drawn.are_settled(self.places):
+            self.refuse("it is compared with one that was used")
         known = self.drawn.decided.get(places)
         if known is not None and is_same_chain(known[0], self.chain) and len(known[1]) >= count:
             return known[1][:count]

@@ -16,7 +16,8 @@ from .cells import LAST, decide, refuse
 from .coarseness import FEW_STEPS
 from .drawn_numbers import DrawnNumbers
 from .gradients import array_of
-from .lazy_arrays import REFUSED, LazyArray, answer_function, answer_ufunc, draw, output_array
+from .lazy_answers import answer_function, answer_ufunc, output_array
+from .lazy_arrays import REFUSED, LazyArray, draw
 from .lazy_numbers import LazyNumbers
 from .monotone import Chain, Factor, Shift, spread
 from .outcomes import EPS, precision_of
@@ -462,6 +463,9 @@ def uniform(
     """
     if low == high:  # nothing is drawn
         return float(low) if size is None else np.full(size, float(low))
+    if run.quadrature is not None and np.dtype(dtype) == np.float64:  # more than comparisons
+        chain: Chain = (Factor(np.array(high - low)), Shift(np.array(low)))
+        return draw(run, what, () if (low, high) == (0.0, 1.0) else chain, size)
     if np.dtype(dtype) != np.float64:
         return draw(run, what, (), size, dtype)
     if run.is_sampling:

@@ -14,9 +14,11 @@ from ..outcomes import EPS
 from .framework import unsupported_message
 from .jax_primitive import Array, draw_primitive
 from .jax_samplers import (
+    LAWS,
     Binomials,
     Categoricals,
     Coins,
+    ContinuousNumbers,
     Counts,
     Geometrics,
     Integers,
@@ -263,6 +265,33 @@ class Functions:
         kind = self._type(float if dtype is None else dtype)
         return self._draw(key, Counts(what, whole, kind, self._step(p)), n, p)
 
+    def uniform(
+        self,
+        key: Array,
+        shape: Sequence[int] = (),
+        dtype: Any = None,
+        minval: Array = 0.0,
+        maxval: Array = 1.0,
+        **_: Any,
+    ) -> Array:
+        """Numbers between two others."""
+        found = self._draw_numbers("uniform", key, shape, dtype)
+        low, high = (self._numpy.asarray(each, found.dtype) for each in (minval, maxval))
+        return low + found * (high - low)
+
+    def _draw_numbers(self, law: str, key: Array, shape: Sequence[int], dtype: Any) -> Array:
+        """Continuous numbers of a law without parameters."""
+        kind = self._type(float if dtype is None else dtype)
+        if not self._numpy.issubdtype(kind, np.floating):
+            raise ValueError(f"dtype = {kind}, expected floats: jax.random.{law}")  # as JAX does
+        shape = tuple(int(each) for each in np.atleast_1d(np.asarray(shape, np.int64)))
+        what = f"jax.random.{law}"
+        sampler = ContinuousNumbers(
+            what, shape, kind, _step(self._jax, kind), law=law,
+            why=f"{refusal(home().sampler or what)}; or integrate it (integrate=1e-6)",
+        )  # fmt: skip
+        return self._draw(key, sampler)
+
     def _refuse_value(self, why: str, shape: Sequence[int] = (), dtype: Any = bool) -> Array:
         """What is refused where it has a value."""
         data = np.zeros(1, np.uint32)
@@ -347,6 +376,24 @@ class Functions:
     def _step(self, given: Array) -> float:
         """The precision of what probabilities are given in."""
         return _step(self._jax, np.dtype(given.dtype))
+
+
+def _draw_by_law(law: str) -> Any:
+    def draw(
+        self: Functions,
+        key: Array,
+        shape: Sequence[int] = (),
+        dtype: Any = None,
+        *_: Any,
+        **__: Any,
+    ) -> Array:
+        return self._draw_numbers(law, key, shape, dtype)
+
+    return draw
+
+
+for _law in set(LAWS) - {"uniform"}:  # which has ends
+    setattr(Functions, _law, _draw_by_law(_law))
 
 
 @functools.cache

@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..counts import draw_counts, geometric, poisson
+from ..integration.laws import law_of_chain
+from ..monotone import CAUCHY, NORMAL, Chain, Factor, Known, forward
 from ..outcomes import (
     EPS,
     Categorical,
@@ -31,6 +33,8 @@ from ..run import Run, UnsupportedDraw
 #: How far parameters may be apart that were computed twice, in steps of their precision: a sum of n
 #: terms in another order is off by about the root of n roundings, and layers are 4 096 wide.
 RECOMPUTED = 64.0
+
+LOG, MINUS = Known("log"), Factor(np.array(-1.0))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -234,6 +238,42 @@ class Geometrics(Sampler):
 
 
 @dataclasses.dataclass(frozen=True)
+class ContinuousNumbers(Sampler):
+    """Numbers of a law that has no parameters, which are nodes of rules at once.
+
+    Args:
+        law: in :data:`LAWS`.
+        why: they are refused where they are not integrated.
+    """
+
+    law: str = ""
+    why: str = ""
+
+    def draw(self, choose: Any, *_: np.ndarray) -> Any:
+        """See the base class.
+
+        Raises:
+            UnsupportedDraw: where they are not integrated.
+        """
+        return [
+            choose.take(self.what, LAWS[self.law], self.step, self.why)
+            for _ in range(math.prod(self.shape))
+        ]
+
+
+#: Continuous laws without parameters, by the names of JAX's samplers: functions of uniform numbers.
+LAWS: dict[str, Chain] = {
+    "uniform": (),
+    "normal": (NORMAL,),
+    "exponential": (LOG, MINUS),
+    "gumbel": (LOG, MINUS, LOG, MINUS),
+    "logistic": (Known("logit"),),
+    "laplace": (Known("laplace quantile"),),
+    "cauchy": (CAUCHY,),
+}
+
+
+@dataclasses.dataclass(frozen=True)
 class UncountedSampler(Sampler):
     """What has no outcomes to count. It is described all the same: shapes may be all that is asked.
 
@@ -342,3 +382,19 @@ class _RunAnswers:
     def __call__(self, outcomes: OutcomeDistribution) -> int:
         self._place += 1
         return self._run.choose(outcomes, (self._key, self._place))
+
+    def take(self, what: str, law: Chain, step: float, why: str) -> float:
+        """A continuous number.
+
+        Args:
+            law: the function of a uniform number that it is.
+            why: it is refused, where it is not integrated.
+        """
+        self._place += 1
+        quadrature = self._run.quadrature
+        if quadrature is None:
+            raise UnsupportedDraw(why)
+        known = tuple(link for link in law[:1] if isinstance(link, Known))
+        key = self._key, self._place
+        value = quadrature.take(self._run, what, law_of_chain(known), step, key=key)
+        return float(forward(law[len(known) :], value))

@@ -47,6 +47,7 @@ from ..patches import Patches
 from ..run import Run, UnsupportedDraw, current_run, outside_runs
 from .framework import GeneratorFramework, handle, refuse, unsupported_message
 from .numpy_continuous import ContinuousDraws, LegacyContinuousDraws
+from .numpy_integrated import IntegratedDraws
 
 #: How far probabilities may be from adding up to 1: the root of the precision, as NumPy has it.
 SUM = 1.5e-8
@@ -66,7 +67,7 @@ REAL: dict[type, dict[str, Any]] = {
 NOT_DRAWS = {"bit_generator", "get_state", "seed", "set_state", "spawn"}
 
 
-class Drawing(ContinuousDraws):
+class Drawing(ContinuousDraws, IntegratedDraws):
     """One generator in a run: what it draws is asked for, and its state moves on.
 
     Args:

@@ -24,6 +24,7 @@ from ..run import Run, current_run
 from ..uniforms import uniform
 from .framework import GeneratorFramework, by_itself, handle, refuse, unsupported_message
 from .numpy_continuous import draw_by_quantile
+from .numpy_integrated import beta_number, gamma_number, triangular_number
 
 #: Modules whose names for temporary files, or for what they compile, are no draws of anybody's
 #: estimator.
@@ -111,6 +112,9 @@ ANSWERS: dict[str, tuple[str, Callable[..., Any]]] = {
     "lognormvariate": ("random.lognormvariate", _lognormal),
     "weibullvariate": ("random.weibullvariate", _weibull),
     "paretovariate": ("random.paretovariate", _pareto),
+    "gammavariate": ("random.gammavariate", gamma_number),
+    "betavariate": ("random.betavariate", beta_number),
+    "triangular": ("random.triangular", triangular_number),
     "_randbelow": ("random.randrange", lambda run, what, n: run.choose(Uniform(what, n))),
     "getrandbits": ("random.getrandbits", lambda run, what, k: run.choose(Uniform(what, 1 << k))),
     "sample": ("random.sample", _sample),
@@ -122,9 +126,7 @@ ANSWERS: dict[str, tuple[str, Callable[..., Any]]] = {
 WRITTEN = ("choice", "randrange", "randint", "shuffle")
 
 #: Methods of it that have no outcomes to count.
-UNCOUNTED = (
-    "betavariate", "gammavariate", "randbytes", "triangular", "vonmisesvariate",
-)  # fmt: skip
+UNCOUNTED = ("randbytes", "vonmisesvariate")
 
 #: What asks the operating system, by where it is looked up.
 ENTROPY: tuple[tuple[Any, tuple[str, ...]], ...] = (

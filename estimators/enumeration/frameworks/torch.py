@@ -36,7 +36,7 @@ from .torch_counts import CountDraws
 from .torch_dropout import dropping_functions, may_drop, native_dropout
 from .torch_gamma import GAMMA, GammaDraws
 from .torch_imports import LateImports
-from .torch_integrated import handle_gradients
+from .torch_integrated import handle_numbers
 from .torch_lazy_draws import LazyDraws
 from .torch_logs import has_lost_graph, log_coins, log_weights
 from .torch_randint import RandintLike, whole_numbers
@@ -123,7 +123,7 @@ class Torch(GeneratorFramework):
         places += self._handle_dropout(patches, transforms, in_rows)
         # The one place where PyTorch itself has imported such a function by its name.
         patches.attribute(torch.utils.data.dataset, "randperm", torch.randperm)
-        handle_gradients(torch, patches)
+        handle_numbers(torch, patches)
         tell_script(torch, self._handlers, patches)
         run_as_written(patches)
         then = {COMPILER: lambda: run_as_written(patches)}

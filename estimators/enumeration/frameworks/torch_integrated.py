@@ -12,8 +12,11 @@ import functools
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import numpy as np
+
 from ..drawn_numbers import NumbersNeeded
 from ..integrated_numbers import integrate, values_of
+from ..lazy_arrays import LazyArray
 from ..lazy_numbers import LazyNumbers
 from ..patches import Patches
 from ..run import UnsupportedDraw, current_run
@@ -109,7 +112,13 @@ def _detach(torch: Any, tensor: Tensor) -> Tensor:
     return tensor
 
 
-def handle_gradients(torch: Any, patches: Patches) -> None:
+def handle_numbers(torch: Any, patches: Patches) -> None:
+    """What needs numbers without being a function that a tensor sees is given them."""
+    _handle_gradients(torch, patches)
+    _handle_conversions(torch, patches)
+
+
+def _handle_gradients(torch: Any, patches: Patches) -> None:
     """Functions with derivatives of their own are given the numbers, and Dirichlet's have theirs.
 
     PyTorch looks for a graph at what it is given there, below all that sees its functions.
@@ -124,6 +133,36 @@ def handle_gradients(torch: Any, patches: Patches) -> None:
         return real(cls, *args, **kwargs)
 
     patches.attribute(torch.autograd.Function, "apply", classmethod(functools.wraps(real)(apply)))
+
+
+#: Functions of ``torch`` that make a tensor of an array of NumPy's, or of a number.
+CONVERTING = ("tensor", "as_tensor", "from_numpy")
+
+
+def _handle_conversions(torch: Any, patches: Patches) -> None:
+    """Functions that read the memory of NumPy's arrays are given some that have one."""
+    for name in CONVERTING:
+        patches.attribute(torch, name, _on_arrays(getattr(torch, name)))
+
+
+def _on_arrays(real: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(real)
+    def convert(data: Any, *args: Any, **kwargs: Any) -> Any:
+        run = current_run()
+        if run is not None and run.quadrature is not None:
+            data = _with_memory(data)
+        return real(data, *args, **kwargs)
+
+    return convert
+
+
+def _with_memory(value: Any) -> Any:
+    """The value, with plain arrays and numbers in place of NumPy's that are not decided."""
+    if isinstance(value, list | tuple):
+        return [*map(_with_memory, value)]
+    if type(value) is not LazyArray:
+        return value
+    return np.asarray(value) if value.shape else value.numbers("in a tensor")
 
 
 def _with_reals(value: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 
 import numpy as np
 
@@ -60,6 +60,8 @@ class Integration:
         #: What a framework approximates the derivatives of, and what that adds to the error, (P,).
         self.approximated: set[str] = set()
         self.approximation: np.ndarray | float = 0.0
+        #: The places of numbers that are drawn by keys, the same in all rules.
+        self._by_key: dict[Hashable, int] = {}
 
     def integrate(self) -> Integral:
         """The mean, as well as paths allow.
@@ -141,6 +143,7 @@ class Integration:
 
     def _moments_by(self, quadrature: Quadrature) -> Moments:
         self._enumeration.handling.quadrature = quadrature
+        quadrature.by_key = self._by_key
         moments = self._enumeration.moments(self._like)
         largest = moments.largest()
         self.largest = np.maximum(self.largest, largest) if self.largest.size else largest

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any, Protocol
 
 import numpy as np
@@ -23,7 +24,7 @@ class ChoosingRun(Protocol):
 
     memory: dict[str, Any]
 
-    def choose(self, outcomes: OutcomeDistribution) -> int:
+    def choose(self, outcomes: OutcomeDistribution, key: Hashable = None) -> int:
         """The outcome of a draw."""
 
     def stop(self, why: str) -> None:
@@ -74,6 +75,8 @@ class Quadrature:
         self.by_function, self.derives, self.numbers = by_function, derives, 0
         self.has_functions = False
         self.approximated: set[str] = set()
+        #: The places of numbers that are drawn by keys, in whatever order, on any path.
+        self.by_key: dict[Hashable, int] = {}
 
     def take(
         self,
@@ -83,10 +86,24 @@ class Quadrature:
         precision: float,
         low: float = 0.0,
         high: float = 1.0,
+        key: Hashable = None,
     ) -> float:
-        """The next number of a run, between two shares of its law."""
-        place = run.memory.get(PLACE, 0)
-        run.memory[PLACE] = place + 1
+        """The next number of a run, between two shares of its law.
+
+        Args:
+            key: of a number that may be drawn in any order: its place is its own on all paths.
+        """
+        if key is None:
+            place = run.memory.get(PLACE, 0)
+            run.memory[PLACE] = place + 1
+        else:
+            place = self.by_key.setdefault(key, len(self.by_key))
+            run.memory[KEYED] = True
+        if KEYED in run.memory and PLACE in run.memory:
+            run.stop(
+                f"{what} draws a continuous number by a key where others are drawn without one, "
+                "and which is which on another path is not known: draw all by keys, or none"
+            )
         self.numbers = max(self.numbers, place + 1)
         if place == MOST_NUMBERS:
             run.stop(
@@ -99,12 +116,17 @@ class Quadrature:
             start, end = self.box[place]
             low, high = low + start * (high - low), low + end * (high - low)
         nodes = node_of(law, low, high) if count == 1 else self._rule(law, low, high, count)
-        taken = run.choose(NodeDistribution(what, nodes, precision))
+        outcomes = NodeDistribution(what, nodes, precision)
+        # Without a key where there is none: those who replay outcomes take no other argument.
+        taken = run.choose(outcomes) if key is None else run.choose(outcomes, key)
         return float(nodes.values[min(taken, len(nodes.values) - 1)])
 
 
 #: Under this name a run remembers how many numbers it has taken.
 PLACE = "integrated numbers"
+
+#: Under this one, that some were drawn by keys.
+KEYED = "integrated numbers by keys"
 
 
 def is_node(outcomes: object) -> bool:
