@@ -6,12 +6,15 @@ import itertools
 
 from . import (
     baselines,
+    concrete,
     control_variates,
     detaching,
     distributions,
     entropy,
     heads,
+    importance_weights,
     kept_state,
+    noise_of_bits,
     objectives,
     off_policy,
     precision,
@@ -28,6 +31,7 @@ __all__ = ["ROWS", "BenchmarkRow", "Problem"]
 
 _FILES = (
     baselines,
+    concrete,
     control_variates,
     detaching,
     surrogates,
@@ -39,10 +43,12 @@ _FILES = (
     relaxations,
     rl,
     kept_state,
+    noise_of_bits,
     objectives,
     precision,
     sources,
     heads,
+    importance_weights,
 )
 
 _ALL = tuple(itertools.chain.from_iterable(file.ROWS for file in _FILES))

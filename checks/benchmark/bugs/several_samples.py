@@ -89,6 +89,12 @@ def _bound(s: TorchProblem, f: Any) -> Any:
     return (-f).logsumexp(dim=0) - float(np.log(SAMPLES))
 
 
+def _bound_without_each(s: TorchProblem, f: Any) -> Any:
+    """With the mean logarithm of all weights in each sample's place: its own should not count."""
+    ours = s.torch.logaddexp(-f.flip(0), -f.mean(dim=0).expand(SAMPLES, N))
+    return ours - float(np.log(SAMPLES))
+
+
 def _multi(s: TorchProblem, w: Any, v: Any, *, signal: str) -> Any:
     log_q = s.log_q(w)
     y = s.draw(log_q, SAMPLES)
@@ -98,6 +104,7 @@ def _multi(s: TorchProblem, w: Any, v: Any, *, signal: str) -> Any:
     weights = {
         "bound": whole,
         "others": whole + f.flip(0),  # less the bound of the other sample alone, which is -f
+        "everyone": whole - _bound_without_each(s, f),
         "own": -f,
         "none": 0.0 * f,
         "all": whole - whole.mean(),  # a mean that holds the sample's own
@@ -176,6 +183,12 @@ ROWS = (
             torch=lambda s, log_q: s.draw(log_q, SAMPLES).reshape(N, SAMPLES).T,
             numpy=lambda rng, q: draw(rng, q, SAMPLES).reshape(N, SAMPLES).T,
         ),
+    ),
+    *wrong(
+        "vimco-own-sample",
+        "What stands in for a sample in its baseline is a mean that the sample itself is part of.",
+        _VIMCO + ", equation 10, with the mean over all samples",
+        _multi_rows(signal="everyone"),
     ),
     *wrong(
         "bound-own-weight",
