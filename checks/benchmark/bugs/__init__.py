@@ -31,7 +31,6 @@ __all__ = ["ROWS", "BenchmarkRow", "Problem"]
 
 _FILES = (
     baselines,
-    concrete,
     control_variates,
     detaching,
     surrogates,
@@ -43,12 +42,13 @@ _FILES = (
     relaxations,
     rl,
     kept_state,
-    noise_of_bits,
     objectives,
     precision,
     sources,
     heads,
+    noise_of_bits,
     importance_weights,
+    concrete,
 )
 
 _ALL = tuple(itertools.chain.from_iterable(file.ROWS for file in _FILES))

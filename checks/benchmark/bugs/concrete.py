@@ -111,7 +111,7 @@ ROWS = (
     *right(
         "gumbel-softmax",
         "The gradient of the mean cost of relaxed labels, which is what is wanted.",
-        _GUMBEL + ", section 2",
+        _GUMBEL,
         integrated(_gumbel, (LOGITS,), _softmax_mean),
     ),
     *wrong(
@@ -129,7 +129,7 @@ ROWS = (
     *wrong(
         "straight-through-gumbel",
         "A bit forward, a relaxed bit backward: the gradient of neither mean cost.",
-        _GUMBEL + ", section 2.2; gumbel_softmax(hard=True)",
+        _GUMBEL + "; gumbel_softmax(hard=True)",
         _bits(_bits_mean, how="straight through"),
     ),
 )

@@ -1,9 +1,10 @@
-"""Bounds of a few reparameterised samples: IWAE, and what lowers the variance of its gradient.
+"""Bounds of a few samples: IWAE, and what lowers the variance of its gradient.
 
 Reference:
     Burda, Grosse and Salakhutdinov (2016), Importance weighted autoencoders. Roeder, Wu and
     Duvenaud (2017), Sticking the landing. Tucker et al. (2019), Doubly reparameterized gradient
-    estimators for Monte Carlo objectives.
+    estimators for Monte Carlo objectives. Of labels: Mnih and Rezende (2016), Variational inference
+    for Monte Carlo objectives.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from .row import right, wrong
-from .toy_problem import TorchProblem, integrated
+from .several_samples import bound_expected
+from .toy_problem import TorchProblem, by_framework, integrated
 
 SAMPLES = 2
 
@@ -92,7 +94,7 @@ _bounds = functools.partial(integrated, _several, (MODEL, LOCATION, LOG_SCALE), 
 def _doubly(
     s: TorchProblem, a: Any, location: Any, log_scale: Any, *, q: int, model: int, held: bool = True
 ) -> Any:
-    """Tucker et al., equation 8: weights to these powers, for q's parameters and the model's."""
+    """Tucker et al. (2019): weights to these powers, for q's parameters and the model's."""
     which = "parameters detached" if held else ""
     z, for_q = _log_weights(s, a.detach(), location, log_scale, samples=SAMPLES, q=which)
     share = for_q.detach().softmax(dim=0)
@@ -103,6 +105,21 @@ def _doubly(
 _doublies = functools.partial(integrated, _doubly, (MODEL, LOCATION, LOG_SCALE), _bound)
 
 
+# ------------------------------------------------------------------ labels
+
+
+def _vimco(s: TorchProblem, w: Any, v: Any) -> Any:
+    """VIMCO, but for the mean that stands in for a sample: the sample itself is part of it."""
+    log_q = s.log_q(w)
+    y = s.draw(log_q, SAMPLES)
+    log_weight = -s.cost(v, y)
+    bound = log_weight.logsumexp(dim=0) - float(np.log(SAMPLES))
+    stand_in = log_weight.mean(dim=0, keepdim=True)
+    baseline = s.torch.logaddexp(log_weight.flip(0), stand_in) - float(np.log(SAMPLES))
+    score = ((bound - baseline).detach() * s.take(log_q, y)).sum(dim=0)
+    return (score + bound).mean()
+
+
 _IWAE = "Burda, Grosse and Salakhutdinov (2016), Importance weighted autoencoders"
 _STL = "Roeder, Wu and Duvenaud (2017), Sticking the landing"
 _DREG = "Tucker et al. (2019), Doubly reparameterized gradient estimators"
@@ -111,19 +128,19 @@ ROWS = (
     *right(
         "iwae",
         "The logarithm of the mean weight of reparameterised samples is differentiated.",
-        _IWAE + ", section 3",
+        _IWAE,
         _bounds(how=""),
     ),
     *right(
         "sticking-the-landing",
         "The score of q is left out of the bound of one sample: its mean is zero.",
-        _STL + ", section 3",
+        _STL,
         _landings(q="parameters detached"),
     ),
     *right(
         "dreg",
         "Weights are squared for the parameters of q, whose score is left out.",
-        _DREG + ", section 4",
+        _DREG,
         _doublies(q=2, model=1),
     ),
     *wrong(
@@ -161,5 +178,12 @@ ROWS = (
         "Weights are squared for the model's parameters too, as by one surrogate for all.",
         _DREG + ", with one surrogate for q and model",
         _doublies(q=2, model=2),
+    ),
+    *wrong(
+        "vimco-own-sample",
+        "What stands in for a sample in its baseline is a mean that the sample itself is part of.",
+        "Mnih and Rezende (2016), Variational inference for Monte Carlo objectives, with the mean "
+        "over all samples",
+        by_framework(_vimco, mean=bound_expected),
     ),
 )

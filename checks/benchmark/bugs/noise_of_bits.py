@@ -37,7 +37,7 @@ def _mean(u: Any) -> Any:
 
 
 def _arm(s: TorchProblem, u: Any, *, how: str) -> Any:
-    """Yin and Zhou, equation 5: both bits are made of one uniform number, which is a factor too."""
+    """Yin and Zhou (2019): both bits are made of one uniform number, which is a factor too."""
     logit = s.x[:1] @ u
     p = logit.detach().sigmoid()
     noise = s.torch.rand(1, dtype=logit.dtype)
@@ -115,13 +115,13 @@ ROWS = (
     *right(
         "rebar",
         "The relaxed cost, given the bit, is a control variate; its mean comes back pathwise.",
-        _REBAR + ", section 3",
+        _REBAR,
         _rebars(),
     ),
     *right(
         "relax",
         "The same of any function of the noise, which need not be the relaxed cost.",
-        _RELAX + ", section 3",
+        _RELAX,
         _relaxes(pathwise=True),
     ),
     *wrong(
