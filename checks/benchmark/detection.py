@@ -44,7 +44,7 @@ MOST_DRAWS, ALPHA = 20_000, 1e-6
 TIMED = 20
 
 #: Nodes of each continuous number in a law. By these, means of right rows are off by a tenth of the
-#: standard error of 100,000 draws at most (gumbel-softmax; the others by less than a millionth).
+#: standard error of 100,000 draws at most (gumbel-softmax; the others by less than a hundredth).
 NODES = 16
 
 
