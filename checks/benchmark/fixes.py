@@ -121,6 +121,7 @@ FIXES: Mapping[str, str] = {
     ),
     "samples-repeated": "Split the key into one for each sample.",
     "samples-reshaped": "Transpose: `samples.T`, not `samples.reshape(...)`.",
+    "vimco-own-sample": "Take the mean of the other samples' logarithms only.",
     "bound-own-weight": (
         "Weight each score by the whole bound, less a baseline made of the other samples (VIMCO)."
     ),
@@ -207,6 +208,48 @@ FIXES: Mapping[str, str] = {
     "scale-detached": "Leave the scale in the graph: `mean + scale * noise`.",
     "log-scale-as-scale": "Use `log_scale.exp()`.",
     "rebar-wrong-tail": "Draw the conditional noise so that it gives the same bit.",
+    # relaxed bits and labels
+    "relaxed-bernoulli-for-bits": (
+        "The bias may be intended, for less variance. Without a bias: use REBAR or RELAX, which "
+        "correct it, or the score function."
+    ),
+    "relaxed-noise-not-divided": "Divide the sum: `((logit + odds) / temperature).sigmoid()`.",
+    "straight-through-gumbel": (
+        "The bias may be intended, for less variance. Without a bias: use REBAR or RELAX, or the "
+        "score function."
+    ),
+    # noise of bits
+    "arm-swapped": (
+        "Subtract the cost of the bit below p from that of the bit above 1 - p, not the reverse."
+    ),
+    "arm-half-missing": "Multiply by the number less one half, or halve the difference.",
+    "rebar-pathwise-sign": (
+        "Add the derivative of the relaxed cost, and subtract that of the conditional one."
+    ),
+    "rebar-same-noise": "Draw the noise anew given the bit, from a second uniform number.",
+    "rebar-conditional-detached": (
+        "Leave the conditional noise in the graph: it is a function of the parameters too."
+    ),
+    "rebar-two-temperatures": "Use one temperature for both relaxed costs.",
+    "rebar-control-in-graph": "Detach the difference that weighs the score: `(f - c).detach()`.",
+    "relax-pathwise-missing": (
+        "Add the derivative of the control variate at the noise, less that at the conditional one."
+    ),
+    # importance weights
+    "sticking-the-landing-over-detached": (
+        "Detach the parameters in log q, and leave the sample in the graph."
+    ),
+    "iwae-mean-of-logarithms": (
+        "Take the logarithm of the mean weight: `log_weight.logsumexp(0) - log(K)`."
+    ),
+    "iwae-weights-in-graph": (
+        "Detach the normalised weights, or differentiate the logarithm of their mean."
+    ),
+    "dreg-weights-not-squared": "Square the normalised weights, for the parameters of q.",
+    "dreg-score-left-in": "Detach the parameters of q in its density, with squared weights.",
+    "dreg-model-squared": (
+        "Use the weights as they are for the model's parameters, and their squares for those of q."
+    ),
     # reinforcement learning
     "discount-dropped": "Multiply each step's term by the discount to the power of the step.",
     "return-not-discounted": "Discount the costs as the estimand does.",

@@ -6,12 +6,15 @@ import itertools
 
 from . import (
     baselines,
+    concrete,
     control_variates,
     detaching,
     distributions,
     entropy,
     heads,
+    importance_weights,
     kept_state,
+    noise_of_bits,
     objectives,
     off_policy,
     precision,
@@ -43,6 +46,9 @@ _FILES = (
     precision,
     sources,
     heads,
+    noise_of_bits,
+    importance_weights,
+    concrete,
 )
 
 _ALL = tuple(itertools.chain.from_iterable(file.ROWS for file in _FILES))

@@ -14,6 +14,8 @@ class Problem:
     Args:
         surrogate: takes ``inputs`` and returns the number that is differentiated, for those who
             would give it to a checker of derivatives; None if the estimator has none.
+        integrate: how well its mean is integrated over continuous numbers that it uses; None: it
+            uses none, and is enumerated.
     """
 
     estimate: Callable[..., Any]
@@ -23,10 +25,16 @@ class Problem:
     wrt: Any = None
     reset: Callable[[], object] | None = None
     surrogate: Callable[..., Any] | None = None
+    integrate: float | None = None
 
     def options(self) -> Mapping[str, Any]:
         """Keywords for ``check_estimator``."""
-        given = {"exact": self.exact, "objective": self.objective, "wrt": self.wrt}
+        given = {
+            "exact": self.exact,
+            "objective": self.objective,
+            "wrt": self.wrt,
+            "integrate": self.integrate,
+        }
         return {key: value for key, value in given.items() if value is not None} | (
             {"reset": self.reset} if self.reset is not None else {}
         )

@@ -119,6 +119,21 @@ def test_a_law_has_the_moments_of_its_estimator():
     assert np.diag(law.covariance()) == pytest.approx(variance, rel=1e-10, abs=0.0)  # the same
 
 
+@pytest.mark.torch
+@pytest.mark.parametrize("id", ["arm", "sticking-the-landing"])
+def test_a_law_over_nodes_has_the_moments_of_the_integral(id):
+    """Continuous numbers have nodes in their place: one with two comparisons, one with none."""
+    row = ROWS[f"torch/{id}"]
+    problem = row.make()
+    known = check_estimator(problem.estimate, problem.inputs, **problem.options())
+    law = law_of(row, known.exact)
+    mean = np.concatenate([np.ravel(each) for each in known.mean.values()])
+    variance = np.concatenate([np.ravel(each) for each in known.variance.values()])
+    # Both estimators are polynomials in the number on each path, for which the rule is exact.
+    assert law.probabilities @ law.gradients == pytest.approx(mean, rel=1e-10, abs=1e-12)
+    assert np.diag(law.covariance()) == pytest.approx(variance, rel=1e-10, abs=0.0)  # the same
+
+
 def test_drawing_from_a_law_is_running_the_estimator():
     """A thousand runs of an estimator have the mean that its law has: or once in 10^9 not."""
     row = ROWS[WRONG]
