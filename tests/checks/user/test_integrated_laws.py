@@ -69,7 +69,7 @@ def exact(law, a):
         ("Gamma", "pathwise"),
         ("Beta", "pathwise"),
         ("Beta", "score"),
-    ],  # fmt: skip
+    ],
 )
 @pytest.mark.filterwarnings("error")  # what is integrated says nothing that was not asked
 def test_a_right_gradient_holds_and_one_off_by_a_fiftieth_does_not(name, way):
