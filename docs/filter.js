@@ -1,4 +1,4 @@
-// The box above the catalogue: rows that have all words of it stay.
+// The box above a long table: rows that have all words of it stay.
 document.addEventListener("DOMContentLoaded", () => {
   const box = document.querySelector("input.filter");
   if (!box) return;
@@ -11,7 +11,7 @@ document.addEventListener("DOMContentLoaded", () => {
       row.hidden = !words.every((word) => text.includes(word));
       return !row.hidden;
     });
-    count.textContent = `${shown.length} of ${rows.length} bugs`;
+    count.textContent = `${shown.length} of ${rows.length}`;
   };
   box.addEventListener("input", show);
   show();

@@ -1,8 +1,8 @@
 """Pages of the site that a program writes when it is built; nobody commits them.
 
 The home page is the README, the pages on contributing and on changes are the files at the root, and
-the catalogue has a page for each bug. Links to files of the repository lead to their pages, and
-formulas are turned into MathML.
+the catalogue has a page for each bug; the page of draws is from a record. Links to files of the
+repository lead to their pages, and formulas are turned into MathML.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from mkdocs.structure.files import File, Files
 sys.path.insert(0, str(Path(__file__).parent))
 
 import bug_pages
+import draws_page
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -48,7 +49,7 @@ def on_files(files: Files, config: Any) -> Files:
     """Add the pages to those of the folder; called by MkDocs."""
     pages = {page: _at_root(name) for name, page in AT_THE_ROOT.items()}
     pages["index.md"] = "---\nhide: [navigation]\n---\n\n" + pages["index.md"]
-    for path, text in {**pages, **bug_pages.pages()}.items():
+    for path, text in {**pages, **bug_pages.pages(), **draws_page.pages()}.items():
         files.append(File.generated(config, path, content=text))
     return files
 

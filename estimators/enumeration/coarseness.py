@@ -64,7 +64,7 @@ def are_absorbed(chain: Chain, precision: float) -> np.ndarray:
             # What is clipped may have both quartiles on one side.
             before = without_clips(chain[:place])
             one, other = (forward(before, u) for u in QUARTILES)
-            with np.errstate(divide="ignore", invalid="ignore"):
+            with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
                 steps = np.abs(one - other) / (precision * np.abs(link.by))
             absorbed = absorbed | (steps < FEW_STEPS)
         elif isinstance(link, Sum):

@@ -175,12 +175,12 @@ class LegacyContinuousDraws(ContinuousDraws):
 
     def random_sample(self, size: Any = None) -> Any:
         """Numbers between 0 and 1."""
-        return self.random(size)
+        return uniform(self._run, self._begin("random_sample"), size)
 
     def rand(self, *shape: int) -> Any:
         """The same, of a shape."""
-        return self.random(shape or None)
+        return uniform(self._run, self._begin("rand"), shape or None)
 
     def randn(self, *shape: int) -> Any:
         """Of mean 0 and standard deviation 1, of a shape."""
-        return self.standard_normal(shape or None)
+        return draw(self._run, self._begin("randn"), (NORMAL,), shape or None)

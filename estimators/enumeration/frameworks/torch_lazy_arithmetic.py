@@ -177,7 +177,7 @@ class TensorArithmetic:
 
     def sign(self, one: Any) -> Any:
         """1, -1 or 0."""
-        found = self._torch.from_numpy(sign(self._numbers))
+        found = self._torch.from_numpy(np.asarray(sign(self._numbers)))
         return found.to(dtype=self._first.dtype, device=self._first.device)
 
     def clamp_min(self, one: Any, min: Any) -> Any:
