@@ -13,7 +13,7 @@ import numpy as np
 from gradproof.estimators.enumeration.enumeration import Enumeration
 from gradproof.estimators.enumeration.estimator import Estimator
 from gradproof.estimators.enumeration.integration.integrate import Integration
-from gradproof.estimators.enumeration.integration.sums import Integral
+from gradproof.estimators.enumeration.integration.sums import IntegratedMean
 from gradproof.estimators.enumeration.rounding import ROUNDINGS
 
 from ..evidence import (
@@ -167,7 +167,7 @@ class IntegratedCheck:
             bounds=self._bounds,
         )
 
-    def _notes(self, found: Integral) -> list[str]:
+    def _notes(self, found: IntegratedMean) -> list[str]:
         share = np.divide(
             found.error,
             found.sums.size,

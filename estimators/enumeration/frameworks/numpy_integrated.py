@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy import special
 
-from ..integration.laws import Law, beta_law, gamma_law, law_of_chain
+from ..integration.laws import ContinuousLaw, beta_law, gamma_law, law_of_chain
 from ..monotone import CAUCHY, NORMAL
 from ..outcomes import EPS
 from ..run import Run, UnsupportedDraw
@@ -22,7 +22,9 @@ from .framework import unsupported_message
 PSD = 1e-8
 
 
-def take_each(run: Run, what: str, law: Callable[..., Law], *parameters: np.ndarray) -> np.ndarray:
+def take_each(
+    run: Run, what: str, law: Callable[..., ContinuousLaw], *parameters: np.ndarray
+) -> np.ndarray:
     """A number of each law.
 
     Args:
@@ -57,7 +59,7 @@ def take_normal(run: Run, what: str, shape: tuple[int, ...]) -> np.ndarray:
     return take_each(run, what, lambda _: law_of_chain((NORMAL,)), np.ones(shape))
 
 
-def triangular_law(mode: float) -> Law:
+def triangular_law(mode: float) -> ContinuousLaw:
     """A number between 0 and 1, most often where the mode is."""
 
     def quantile(share: np.ndarray) -> np.ndarray:
@@ -67,7 +69,7 @@ def triangular_law(mode: float) -> Law:
             1.0 - np.sqrt((1.0 - mode) * (1.0 - share)),
         )
 
-    return Law(("triangular", mode), quantile)
+    return ContinuousLaw(("triangular", mode), quantile)
 
 
 def take_triangular(run: Run, what: str, *ends: np.ndarray) -> np.ndarray:
@@ -88,12 +90,14 @@ def take_triangular(run: Run, what: str, *ends: np.ndarray) -> np.ndarray:
     return left + (right - left) * standard
 
 
-def _t_law(df: float) -> Law:
-    return Law(("t", df), lambda share: np.asarray(special.stdtrit(df, share)))
+def _t_law(df: float) -> ContinuousLaw:
+    return ContinuousLaw(("t", df), lambda share: np.asarray(special.stdtrit(df, share)))
 
 
-def _f_law(above: float, below: float) -> Law:
-    return Law(("F", above, below), lambda share: np.asarray(special.fdtri(above, below, share)))
+def _f_law(above: float, below: float) -> ContinuousLaw:
+    return ContinuousLaw(
+        ("F", above, below), lambda share: np.asarray(special.fdtri(above, below, share))
+    )
 
 
 class IntegratedDraws:
@@ -107,12 +111,12 @@ class IntegratedDraws:
         raise NotImplementedError
 
     def _take(
-        self, name: str, law: Callable[..., Law], parameters: tuple[Any, ...], size: Any
+        self, name: str, law: Callable[..., ContinuousLaw], parameters: tuple[Any, ...], size: Any
     ) -> Any:
         return self._take_named(self._begin(name), law, parameters, size)
 
     def _take_named(
-        self, what: str, law: Callable[..., Law], parameters: tuple[Any, ...], size: Any
+        self, what: str, law: Callable[..., ContinuousLaw], parameters: tuple[Any, ...], size: Any
     ) -> Any:
         return take_each(self._run, what, law, *_spread(parameters, size))
 

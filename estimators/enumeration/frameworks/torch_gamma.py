@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..integration.laws import Law, beta_law, gamma_law
+from ..integration.laws import ContinuousLaw, beta_law, gamma_law
 from ..integration.quadrature import Quadrature
 from ..integration.slopes_of_quantiles import beta_slopes, gamma_slope
 from ..outcomes import EPS
@@ -78,7 +78,7 @@ def _parameters(run: Run, name: str, concentration: Tensor) -> np.ndarray:
     return shapes
 
 
-def _take(run: Run, what: str, law: Law) -> float:
+def _take(run: Run, what: str, law: ContinuousLaw) -> float:
     assert run.quadrature is not None  # it was asked
     return run.quadrature.take(run, what, law, EPS)
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .quadrature import Quadrature, shares
-from .sums import Integral, MomentsBy, Sums
+from .sums import IntegratedMean, MomentsBy, Sums
 
 #: Numbers that boxes are halved in: the nodes of one box are a power of them.
 MOST_NUMBERS = 3
@@ -85,7 +85,7 @@ class Boxes:
 
 def integrate_by_boxes(
     moments_by: MomentsBy, numbers: int, tolerance: float, most: int
-) -> Integral:
+) -> IntegratedMean:
     """The mean over so many numbers; the box that is worst is halved, until paths are spent.
 
     The error is the sum of those of all boxes, each the difference of two rules, twice: once more
@@ -125,7 +125,7 @@ def _has_moved(box: Box, both: tuple[Box, Box], least: np.ndarray) -> bool:
 
 def _halve_worst(
     boxes: Boxes, parts: list[Box], order: Iterator[int], allowed: float, most: float
-) -> tuple[list[Box], Integral]:
+) -> tuple[list[Box], IntegratedMean]:
     """Halve the worst box until the error is small; half of all paths are left to confirm it."""
     found = _integral(parts, boxes)
     heap = [(-_badness(box, found.sums.size), next(order), box) for box in parts]
@@ -139,7 +139,7 @@ def _halve_worst(
     return [each for *_, each in heap], found
 
 
-def _integral(boxes: list[Box], made: Boxes) -> Integral:
+def _integral(boxes: list[Box], made: Boxes) -> IntegratedMean:
     total, errors = Sums.zeros(boxes[0].errors.shape[1]), np.zeros(boxes[0].errors.shape[1])
     for box in boxes:
         total = total.plus(box.sums)
@@ -147,7 +147,7 @@ def _integral(boxes: list[Box], made: Boxes) -> Integral:
     numbers = len(boxes[0].sides)
     what = "number" if numbers == 1 else f"{numbers} numbers"
     how = f"Gauss rules on {len(boxes)} parts of what the {what} may be"
-    return Integral(total, errors + UNSEEN * total.size, how, made.paths, numbers)
+    return IntegratedMean(total, errors + UNSEEN * total.size, how, made.paths, numbers)
 
 
 def _badness(box: Box, size: np.ndarray) -> float:

@@ -13,7 +13,7 @@ from ..run import TooManyPaths
 from .boxes import MOST_NUMBERS, integrate_by_boxes
 from .quadrature import Quadrature
 from .sparse_grid import integrate_smooth
-from .sums import Integral, Sums
+from .sums import IntegratedMean, Sums
 
 #: With fewer paths than this nothing better can be found.
 MOST_LEFT = 100
@@ -63,7 +63,7 @@ class Integration:
         #: The places of numbers that are drawn by keys, the same in all rules.
         self._by_key: dict[Hashable, int] = {}
 
-    def integrate(self) -> Integral:
+    def integrate(self) -> IntegratedMean:
         """The mean, as well as paths allow.
 
         Raises:
@@ -76,7 +76,7 @@ class Integration:
         if not self.numbers:
             sums = Sums.of(self.coarse)
             paths = self.coarse.count
-            return Integral(sums, np.zeros_like(sums.mean), "no number is used", paths, 0)
+            return IntegratedMean(sums, np.zeros_like(sums.mean), "no number is used", paths, 0)
         while True:
             numbers = self.numbers
             self._check_room(numbers)
@@ -101,7 +101,7 @@ class Integration:
         assert self.coarse is not None  # it was run
         return self.coarse.count
 
-    def _by_best_rule(self, numbers: int, *, has_functions: bool) -> Integral:
+    def _by_best_rule(self, numbers: int, *, has_functions: bool) -> IntegratedMean:
         """By grids, and by boxes where these do not come to an end."""
         tolerance = self._tolerance
         grids = functools.partial(integrate_smooth, self._moments_by, numbers, tolerance)
@@ -112,7 +112,9 @@ class Integration:
                 other = grids(self._left // TRIAL, by_function=True)
                 by_function = other.is_better_than(best)
                 best = other if by_function else best
-        ways: list[Callable[[int], Integral]] = [functools.partial(grids, by_function=by_function)]
+        ways: list[Callable[[int], IntegratedMean]] = [
+            functools.partial(grids, by_function=by_function)
+        ]
         if numbers <= MOST_NUMBERS:
             boxes = functools.partial(integrate_by_boxes, self._moments_by, numbers, tolerance)
             ways.append(boxes)
@@ -129,7 +131,7 @@ class Integration:
         """Paths that may still be run."""
         return self._most - self.paths
 
-    def _with_approximations(self, found: Integral) -> Integral:
+    def _with_approximations(self, found: IntegratedMean) -> IntegratedMean:
         """With what derivatives that a framework approximates add to the error."""
         if not self.approximated:
             return found

@@ -45,7 +45,7 @@ class Nodes(NamedTuple):
     weights: np.ndarray
 
 
-class Law(NamedTuple):
+class ContinuousLaw(NamedTuple):
     """The law of a continuous number.
 
     Args:
@@ -59,7 +59,7 @@ class Law(NamedTuple):
     gauss: Callable[[int], Nodes] | None = None
 
 
-def nodes_of(law: Law, low: float, high: float, count: int) -> Nodes:
+def nodes_of(law: ContinuousLaw, low: float, high: float, count: int) -> Nodes:
     """A rule of so many nodes for a law between two shares of it.
 
     Args:
@@ -73,7 +73,7 @@ def nodes_of(law: Law, low: float, high: float, count: int) -> Nodes:
     return _known[place]
 
 
-def node_of(law: Law, low: float, high: float) -> Nodes:
+def node_of(law: ContinuousLaw, low: float, high: float) -> Nodes:
     """A node for all of a law: about its mean, but not there, where kinks are."""
     middle = nodes_of(law, low, high, 1).values
     quartiles = law.quantile(low + (high - low) * np.array([0.25, 0.75]))
@@ -84,7 +84,7 @@ def node_of(law: Law, low: float, high: float) -> Nodes:
 BESIDE = 0.01
 
 
-def nodes_of_parts(law: Law, low: float, high: float, count: int) -> Nodes:
+def nodes_of_parts(law: ContinuousLaw, low: float, high: float, count: int) -> Nodes:
     """The rules of two parts of a law together, that of each half as large.
 
     Where they meet is no place that a symmetrical law has, so that a jump or a kink which rules of
@@ -105,7 +105,7 @@ _known: dict[tuple[object, ...], Nodes] = {}
 MOST_KNOWN = 4096
 
 
-def _form(law: Law, low: float, high: float, count: int) -> Nodes:
+def _form(law: ContinuousLaw, low: float, high: float, count: int) -> Nodes:
     if law.gauss is not None and (low, high) == (0.0, 1.0):
         return _normalised(law.gauss(count))
     if _is_heavy(law, low, high):
@@ -118,7 +118,7 @@ def _form(law: Law, low: float, high: float, count: int) -> Nodes:
     return _gauss(values[good], weights[good] / weights[good].sum(), count)
 
 
-def _is_heavy(law: Law, low: float, high: float) -> bool:
+def _is_heavy(law: ContinuousLaw, low: float, high: float) -> bool:
     shares = np.array([TAIL, 0.25, 0.75, 1.0 - TAIL])
     ends = law.quantile(low + (high - low) * shares)
     return bool(np.ptp(ends) > HEAVY * abs(ends[2] - ends[1]))
@@ -187,10 +187,10 @@ _CLASSICAL: dict[Chain, Callable[[int], Nodes]] = {
 }
 
 
-def law_of_chain(chain: Chain) -> Law:
+def law_of_chain(chain: Chain) -> ContinuousLaw:
     """The law of a function of a uniform number, of one entry."""
     known = all(isinstance(link, Known) for link in chain)
-    return Law(
+    return ContinuousLaw(
         ("chain", *(_key(link) for link in chain)),
         functools.partial(_values, chain),
         _CLASSICAL.get(chain) if known else None,
@@ -215,12 +215,12 @@ def without_last_affine(chain: Chain) -> Chain:
     return tuple(links)
 
 
-def is_light(law: Law) -> bool:
+def is_light(law: ContinuousLaw) -> bool:
     """Whether polynomials in its numbers can be integrated."""
     return law.gauss is not None or not _is_heavy(law, 0.0, 1.0)
 
 
-def gamma_law(shape: float) -> Law:
+def gamma_law(shape: float) -> ContinuousLaw:
     """A gamma number of scale one."""
 
     def quantile(share: np.ndarray) -> np.ndarray:
@@ -229,14 +229,14 @@ def gamma_law(shape: float) -> Law:
     def gauss(count: int) -> Nodes:
         return Nodes(*special.roots_genlaguerre(count, shape - 1.0))
 
-    return Law(("gamma", shape), quantile, gauss if shape < LARGEST_SHAPE else None)
+    return ContinuousLaw(("gamma", shape), quantile, gauss if shape < LARGEST_SHAPE else None)
 
 
 #: Parameters from which on the classical rules of gamma and beta numbers overflow.
 LARGEST_SHAPE = 100.0
 
 
-def beta_law(one: float, other: float) -> Law:
+def beta_law(one: float, other: float) -> ContinuousLaw:
     """A beta number."""
 
     def quantile(share: np.ndarray) -> np.ndarray:
@@ -247,4 +247,4 @@ def beta_law(one: float, other: float) -> Law:
         return Nodes(0.5 * (1.0 + x), weights)
 
     is_small = max(one, other) < LARGEST_SHAPE
-    return Law(("beta", one, other), quantile, gauss if is_small else None)
+    return ContinuousLaw(("beta", one, other), quantile, gauss if is_small else None)

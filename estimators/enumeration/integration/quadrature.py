@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..outcomes import Categorical, OutcomeDistribution
-from .laws import Law, Nodes, node_of, nodes_of, nodes_of_parts
+from .laws import ContinuousLaw, Nodes, node_of, nodes_of, nodes_of_parts
 
 #: Nodes of a number that no rule was asked for.
 LEAST = 1
@@ -82,7 +82,7 @@ class Quadrature:
         self,
         run: ChoosingRun,
         what: str,
-        law: Law,
+        law: ContinuousLaw,
         precision: float,
         low: float = 0.0,
         high: float = 1.0,

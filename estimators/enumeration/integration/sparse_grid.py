@@ -20,7 +20,7 @@ import numpy as np
 
 from ..moments import Moments
 from .quadrature import Quadrature
-from .sums import Integral, MomentsBy, Sums
+from .sums import IntegratedMean, MomentsBy, Sums
 
 #: Rounds of which the last two differences must fall, before their fall is believed.
 ROUNDS = 3
@@ -54,7 +54,7 @@ SHARE = 0.45
 
 def integrate_smooth(
     moments_by: MomentsBy, numbers: int, tolerance: float, most: int, *, by_function: bool
-) -> Integral:
+) -> IntegratedMean:
     """The mean over so many numbers by two grids, whose rules are cut in different places.
 
     The error is the larger of theirs, and at least what they differ by.
@@ -85,7 +85,7 @@ class _Rules(NamedTuple):
         return self.moments_by(Quadrature(counts, is_cut=self.is_cut, by_function=self.by_function))
 
 
-def _integrate(rules: _Rules, numbers: int, tolerance: float, most: int) -> Integral:
+def _integrate(rules: _Rules, numbers: int, tolerance: float, most: int) -> IntegratedMean:
     """The mean over so many numbers, until its error is estimated to be small, or paths are spent.
 
     The error is the last difference of two rounds, and at least what the slower of the last two
@@ -113,7 +113,9 @@ def _integrate(rules: _Rules, numbers: int, tolerance: float, most: int) -> Inte
             differences.append(np.abs(means[-1].mean - means[-2].mean))
         error = _error(differences, means[-1])
         is_slow = _is_slow(differences, means[-1].size)
-        found = Integral(means[-1], error, _describe(numbers, rounds), paths, numbers, is_slow)
+        found = IntegratedMean(
+            means[-1], error, _describe(numbers, rounds), paths, numbers, is_slow
+        )
         if found.is_within(tolerance) or is_slow:
             break
     return found

@@ -40,7 +40,7 @@ class Sums(NamedTuple):
         return Sums(*(one + times * two for one, two in zip(self, other, strict=True)))
 
 
-class Integral(NamedTuple):
+class IntegratedMean(NamedTuple):
     """An integrated mean and what is estimated of its error.
 
     Args:
@@ -63,7 +63,7 @@ class Integral(NamedTuple):
         """Whether no entry's estimated error is beyond a share of its mean magnitude."""
         return bool((self.error <= tolerance * self.sums.size).all())
 
-    def is_better_than(self, other: Integral) -> bool:
+    def is_better_than(self, other: IntegratedMean) -> bool:
         """Whether the entry that is known worst, beside its mean magnitude, is known better."""
         return self._worst < other._worst
 
