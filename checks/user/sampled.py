@@ -104,7 +104,7 @@ def check_sampling(
 
 
 def _check_whole(name: str, value: object, least: int, end: int | None) -> None:
-    if isinstance(value, bool) or not isinstance(value, numbers.IntegratedMean):
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise ValueError(f"{name} is {value!r}, expected a whole number")
     if not least <= int(value):
         raise ValueError(f"{name} is {value!r}, expected at least {least}")
