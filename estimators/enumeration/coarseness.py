@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .monotone import NORMAL, Chain, Shift, Sum, forward
+from .monotone import NORMAL, Chain, Shift, Sum, forward, without_clips
 
 #: Half of all numbers lie between these; and in how few steps of rounding they would be too coarse.
 QUARTILES, FEW_STEPS = (0.25, 0.75), 1000.0
@@ -61,7 +61,9 @@ def are_absorbed(chain: Chain, precision: float) -> np.ndarray:
     absorbed: Any = np.False_
     for place, link in enumerate(chain):
         if isinstance(link, Shift):
-            one, other = (forward(chain[:place], u) for u in QUARTILES)
+            # What is clipped may have both quartiles on one side.
+            before = without_clips(chain[:place])
+            one, other = (forward(before, u) for u in QUARTILES)
             with np.errstate(divide="ignore", invalid="ignore"):
                 steps = np.abs(one - other) / (precision * np.abs(link.by))
             absorbed = absorbed | (steps < FEW_STEPS)

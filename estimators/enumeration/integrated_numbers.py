@@ -9,7 +9,7 @@ import numpy as np
 
 from .integration.laws import is_light, law_of_chain, without_last_affine
 from .lazy_numbers import LazyNumbers
-from .monotone import back, forward, is_same_chain
+from .monotone import back, clipped_at, forward, is_same_chain, without_clips
 from .run import UnsupportedDraw
 
 
@@ -35,10 +35,13 @@ def integrate(numbers: LazyNumbers) -> None:
                 "is not known; use its numbers first, and compare them afterwards"
             )
         if not chain:
-            chain = without_last_affine(alone.chain)
+            chain = without_last_affine(without_clips(alone.chain))
             quadrature.has_functions |= bool(chain)
             if not quadrature.by_function or not is_light(law_of_chain(chain)):
                 chain = ()
+        # Where a function of it is clipped, or begins to be, it has a kink: those are pieces.
+        for edge in clipped_at(alone.chain).tolist():
+            drawn.decide(place, edge, precision)
         low, high = (float(end[0]) for end in drawn.between(alone.places))
         law = law_of_chain(chain)
         drawn.nodes[place] = (quadrature.take(drawn.run, what, law, precision, low, high), chain)

@@ -112,16 +112,21 @@ def power(numbers: LazyNumbers, exponent: np.ndarray) -> LazyNumbers:
 
 
 def absolute(numbers: LazyNumbers) -> LazyNumbers:
-    """Without a sign.
-
-    Raises:
-        NoLaw: if some may be positive and negative.
-    """
+    """Without a sign, which is drawn of those that may have either."""
     if numbers.lie_between(0.0, math.inf):
         return numbers
     if numbers.lie_between(-math.inf, 0.0):
         return negate(numbers)
-    raise NoLaw
+    return scale(numbers, np.where(sign(numbers) < 0.0, -1.0, 1.0))
+
+
+def sign(numbers: LazyNumbers) -> np.ndarray:
+    """1, -1, or 0 of those that are clipped there."""
+    zero = np.zeros(numbers.shape)
+    below, above = (
+        compare(numbers, zero, 0.0, strict=True, above=above) for above in (False, True)
+    )
+    return above.astype(np.float64) - below
 
 
 def add(one: LazyNumbers, other: LazyNumbers) -> LazyNumbers:

@@ -22,6 +22,7 @@ from .lazy_functions import (
     round_down,
     scale,
     shift,
+    sign,
     truncate,
 )
 from .lazy_numbers import LazyNumbers
@@ -80,14 +81,6 @@ def _compare(
         return compare(one, other, precision, strict=strict, above=above)
     # c < x is x > c.
     return compare(_lazy(other), one, precision, strict=strict, above=not above)
-
-
-def _sign(numbers: LazyNumbers) -> np.ndarray:
-    zero = np.zeros(numbers.shape)
-    below, above = (
-        compare(numbers, zero, 0.0, strict=True, above=above) for above in (False, True)
-    )
-    return above.astype(np.float64) - below
 
 
 def _add(one: Operand, other: Operand) -> LazyNumbers:
@@ -160,7 +153,7 @@ OF_ONE: dict[str, Callable[[LazyNumbers], Operand]] = {
     "floor": round_down,
     "ceil": lambda x: -round_down(negate(x)),
     "trunc": truncate,
-    "sign": _sign,
+    "sign": sign,
 }
 
 #: Of two, of which one at least is not decided.

@@ -134,7 +134,7 @@ def derive_dirichlet(torch: Any, patches: Patches) -> None:
 
 @functools.cache
 def _parts_function(torch: Any) -> Any:
-    class Parts(torch.autograd.Function):
+    class DirichletParts(torch.autograd.Function):
         @staticmethod
         def forward(ctx: Any, concentration: Tensor, drawn: Tensor) -> Tensor:
             ctx.save_for_backward(concentration, drawn)
@@ -153,4 +153,4 @@ def _parts_function(torch: Any) -> Any:
                 found[row][place + 1 :] += upstream[at] * others
             return _like(torch, found, concentration), None
 
-    return Parts
+    return DirichletParts

@@ -255,10 +255,10 @@ METHODS: dict[str, Callable[..., Any]] = {
     **{name: getattr(Answers, name) for name in (
         "add", "sub", "rsub", "mul", "div", "neg", "clamp", "clamp_min", "clamp_max", "lt", "le",
         "gt", "ge", "searchsorted", "bucketize", "floor", "argmax", "argmin", "max", "min", "topk",
-        "sort", "argsort", "stack", "cat", "unbind",
+        "sort", "argsort", "stack", "cat", "unbind", "abs", "sign", "relu",
     )},
     **{f"__{name}__": getattr(Answers, name) for name in (
-        "add", "sub", "rsub", "mul", "neg", "lt", "le", "gt", "ge",
+        "add", "sub", "rsub", "mul", "neg", "lt", "le", "gt", "ge", "abs",
     )},
     "__radd__": Answers.add, "subtract": Answers.sub, "__rmul__": Answers.mul,
     "multiply": Answers.mul, "__truediv__": Answers.div, "true_divide": Answers.div,
@@ -267,5 +267,6 @@ METHODS: dict[str, Callable[..., Any]] = {
     "greater_equal": Answers.ge, "concat": Answers.cat, "long": Answers.int64,
     "int": Answers.int32, "item": Answers.number, "__int__": Answers.whole,
     "__rtruediv__": lambda self, one, other: self.div(other, one),
+    "absolute": Answers.abs, "sgn": Answers.sign,
     "__rdiv__": lambda self, one, other: self.div(other, one),
 }  # fmt: skip

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..lazy_functions import (
     NoLaw,
+    absolute,
     add,
     clip,
     divide,
@@ -16,6 +17,7 @@ from ..lazy_functions import (
     negate,
     scale,
     shift,
+    sign,
     truncate,
 )
 from ..lazy_numbers import LazyNumbers
@@ -164,6 +166,19 @@ class TensorArithmetic:
         low = self._plain(-math.inf if min is None else min)
         high = self._plain(math.inf if max is None else max)
         return self._new(clip(self._numbers, low, high))
+
+    def relu(self, one: Any, inplace: bool = False) -> Any:
+        """Not below zero."""
+        return self.clamp(one, 0.0)
+
+    def abs(self, one: Any) -> Any:
+        """Without a sign."""
+        return self._new(absolute(self._numbers))
+
+    def sign(self, one: Any) -> Any:
+        """1, -1 or 0."""
+        found = self._torch.from_numpy(sign(self._numbers))
+        return found.to(dtype=self._first.dtype, device=self._first.device)
 
     def clamp_min(self, one: Any, min: Any) -> Any:
         """Not below a number."""

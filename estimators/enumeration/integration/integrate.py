@@ -10,13 +10,16 @@ import numpy as np
 from ..enumeration import Enumeration
 from ..moments import Moments
 from ..run import TooManyPaths
-from .boxes import MOST_NUMBERS, integrate_by_boxes
+from .boxes import MOST_NUMBERS, agree, integrate_by_boxes, is_blind
 from .quadrature import Quadrature
 from .sparse_grid import integrate_smooth
 from .sums import Integral, Sums
 
 #: With fewer paths than this nothing better can be found.
 MOST_LEFT = 100
+
+#: The share of all paths by which each of two ways is tried, as one over it.
+TRIAL = 8
 
 #: Paths by which it is found what a framework's approximation of derivatives does to the mean.
 MOST_APPROXIMATED = 128
@@ -98,13 +101,14 @@ class Integration:
 
     def _by_best_rule(self, numbers: int, *, has_functions: bool) -> Integral:
         """By grids, and by boxes where these do not come to an end."""
-        tolerance, best = self._tolerance, None
-        ways: list[Callable[[int], Integral]] = [
-            functools.partial(
-                integrate_smooth, self._moments_by, numbers, tolerance, by_function=by_function
-            )
-            for by_function in ((False, True) if has_functions else (False,))
-        ]
+        tolerance = self._tolerance
+        grids = functools.partial(integrate_smooth, self._moments_by, numbers, tolerance)
+        by_function, best = False, None
+        if has_functions:  # both ways with few paths, and on with the better
+            tried = [grids(self._left // TRIAL, by_function=each) for each in (False, True)]
+            by_function = tried[1].is_better_than(tried[0])
+            best = tried[by_function]
+        ways: list[Callable[[int], Integral]] = [functools.partial(grids, by_function=by_function)]
         if numbers <= MOST_NUMBERS:
             boxes = functools.partial(integrate_by_boxes, self._moments_by, numbers, tolerance)
             ways.append(boxes)
@@ -114,7 +118,16 @@ class Integration:
             found = integrate(self._left)
             best = found if best is None or found.is_better_than(best) else best
         assert best is not None  # there is one way at least
-        return best
+        return self._looked_between(best)
+
+    def _looked_between(self, found: Integral) -> Integral:
+        """The mean, unless something happens between the nodes that it is from."""
+        tolerance, left = self._tolerance, self._left
+        is_sure = found.is_within(tolerance) and left > MOST_LEFT
+        if found.numbers != 1 or not is_sure or not is_blind(self._moments_by, found, left):
+            return found
+        closer = integrate_by_boxes(self._moments_by, 1, tolerance, self._left)
+        return found if agree(closer, found) else closer
 
     @property
     def _left(self) -> int:

@@ -121,7 +121,7 @@ def _form(law: Law, low: float, high: float, count: int) -> Nodes:
 def _is_heavy(law: Law, low: float, high: float) -> bool:
     shares = np.array([TAIL, 0.25, 0.75, 1.0 - TAIL])
     ends = law.quantile(low + (high - low) * shares)
-    return bool(np.ptp(ends) > HEAVY * (ends[2] - ends[1]))
+    return bool(np.ptp(ends) > HEAVY * abs(ends[2] - ends[1]))
 
 
 def _gauss(values: np.ndarray, weights: np.ndarray, count: int) -> Nodes:
