@@ -32,6 +32,9 @@ UNSEEN = 1e-4
 #: than a hundredth of one number's law shows between so many: their nodes are 1/160 apart.
 FIRST_PARTS = {1: 16, 2: 2, 3: 2}
 
+#: Where the first and the last of so many parts are cut, too: tails reach far.
+TAILS = (1 / 64, 1 / 256)
+
 Sides = tuple[tuple[float, float], ...]
 
 
@@ -82,6 +85,8 @@ class Boxes:
         room = most // (3 * sum(FINE[1])) if self._numbers == 1 else FIRST_PARTS[self._numbers]
         count = min(FIRST_PARTS[self._numbers], max(2, room))
         edges = [float(place) / count for place in range(count + 1)]
+        if count == FIRST_PARTS[1]:
+            edges = sorted([*edges, *TAILS, *(1.0 - each for each in TAILS)])
         sides = [*itertools.pairwise(edges)]
         return [self.box(each) for each in itertools.product(sides, repeat=self._numbers)]
 
