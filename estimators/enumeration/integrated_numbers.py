@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from .integration.laws import is_light, law_of_chain, without_last_affine
-from .lazy_numbers import LazyNumbers
+from .lazy_numbers import UNLIKELY, LazyNumbers
 from .monotone import back, clipped_at, forward, is_same_chain, without_clips
 from .run import UnsupportedDraw
 
@@ -41,7 +41,9 @@ def integrate(numbers: LazyNumbers) -> None:
                 chain = ()
         # Where a function of it is clipped, or begins to be, it has a kink: those are pieces.
         for edge in clipped_at(alone.chain).tolist():
-            drawn.decide(place, edge, precision)
+            low, high = (float(end[0]) for end in drawn.between(alone.places))
+            if UNLIKELY < (edge - low) / (high - low) < 1.0 - UNLIKELY:
+                drawn.decide(place, edge, precision)
         low, high = (float(end[0]) for end in drawn.between(alone.places))
         law = law_of_chain(chain)
         drawn.nodes[place] = (quadrature.take(drawn.run, what, law, precision, low, high), chain)

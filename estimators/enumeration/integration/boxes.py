@@ -28,12 +28,17 @@ FINE = {1: (10, 6), 2: (6, 4), 3: (4, 2)}
 #: magnitude: a jump far out. Of 2,000 random ones it was more than that, ten times, for none.
 UNSEEN = 1e-4
 
-#: Parts that each number is cut into at first, by how many numbers there are. What happens in less
-#: than a hundredth of one number's law shows between so many: their nodes are 1/160 apart.
-FIRST_PARTS = {1: 16, 2: 2, 3: 2}
+#: What boxes are at first, by how many numbers there are: halves at least, for in the middle of a
+#: symmetrical law its rules are blind; and of one number its tails, where a jump may lie beyond all
+#: nodes of a rule for the whole.
+EDGES = {1: (0.0, 1e-4, 0.01, 0.25, 0.5, 0.75, 0.99, 0.9999, 1.0)}
 
-#: Where the first and the last of so many parts are cut, too: tails reach far.
-TAILS = (1 / 64, 1 / 256)
+#: What they are of one number, if there are paths enough: what happens in less than a hundredth of
+#: its law shows between so many, whose nodes are 1/160 apart, and closer in the tails.
+CLOSE_EDGES = (
+    0.0, 1e-4, 1 / 256, 1 / 64, *(place / 16 for place in range(1, 16)),
+    1.0 - 1 / 64, 1.0 - 1 / 256, 0.9999, 1.0,
+)  # fmt: skip
 
 Sides = tuple[tuple[float, float], ...]
 
@@ -81,12 +86,10 @@ class Boxes:
         Args:
             most: paths that may be run.
         """
+        edges = EDGES.get(self._numbers, (0.0, 0.5, 1.0))
         # As many again, twice, to look at their halves.
-        room = most // (3 * sum(FINE[1])) if self._numbers == 1 else FIRST_PARTS[self._numbers]
-        count = min(FIRST_PARTS[self._numbers], max(2, room))
-        edges = [float(place) / count for place in range(count + 1)]
-        if count == FIRST_PARTS[1]:
-            edges = sorted([*edges, *TAILS, *(1.0 - each for each in TAILS)])
+        if self._numbers == 1 and 3 * sum(FINE[1]) * len(CLOSE_EDGES) <= most:
+            edges = CLOSE_EDGES
         sides = [*itertools.pairwise(edges)]
         return [self.box(each) for each in itertools.product(sides, repeat=self._numbers)]
 

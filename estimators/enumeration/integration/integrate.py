@@ -105,9 +105,11 @@ class Integration:
         grids = functools.partial(integrate_smooth, self._moments_by, numbers, tolerance)
         by_function, best = False, None
         if has_functions:  # both ways with few paths, and on with the better
-            tried = [grids(self._left // TRIAL, by_function=each) for each in (False, True)]
-            by_function = tried[1].is_better_than(tried[0])
-            best = tried[by_function]
+            best = grids(self._left // TRIAL, by_function=False)
+            if not best.is_within(tolerance):
+                other = grids(self._left // TRIAL, by_function=True)
+                by_function = other.is_better_than(best)
+                best = other if by_function else best
         ways: list[Callable[[int], Integral]] = [functools.partial(grids, by_function=by_function)]
         if numbers <= MOST_NUMBERS:
             boxes = functools.partial(integrate_by_boxes, self._moments_by, numbers, tolerance)
