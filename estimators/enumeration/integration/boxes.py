@@ -31,7 +31,7 @@ UNSEEN = 1e-4
 #: What boxes are at first, by how many numbers there are: halves at least, for in the middle of a
 #: symmetrical law its rules are blind; and of one number its tails, where a jump may lie beyond all
 #: nodes of a rule for the whole.
-EDGES = {1: (0.0, 1e-4, 0.01, 0.25, 0.5, 0.75, 0.99, 0.9999, 1.0)}
+EDGES: dict[int, tuple[float, ...]] = {1: (0.0, 1e-4, 0.01, 0.25, 0.5, 0.75, 0.99, 0.9999, 1.0)}
 
 #: What they are of one number, if there are paths enough: what happens in less than a hundredth of
 #: its law shows between so many, whose nodes are 1/160 apart, and closer in the tails.
