@@ -189,6 +189,11 @@ class IntegratedCheck:
             )
         if self._verdict == REFUTED and share.max(initial=0.0) > COARSEST:
             notes.append("A larger number of paths (paths=) would tell by how much it is off.")
+        if not found.knows_squares(COARSEST):
+            notes.append(
+                "The variance is no more than a guess: rules that agree on the mean differ on the "
+                "mean square, which may be infinite."
+            )
         if self._exact.note:
             notes.append(self._exact.note)
         if self._changed:

@@ -7,16 +7,20 @@ from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
-from gradproof.errors import GradproofError
-
 from .cells import check_under_way, decide, refuse
 from .monotone import Chain, back
 from .outcomes import EPS
-from .run import Run
+from .run import Run, UnsupportedDraw, current_run
 
 
-class NumbersNeeded(GradproofError, RuntimeError):
-    """Code needs the numbers themselves, which may become nodes of a rule."""
+class NumbersNeeded(UnsupportedDraw):
+    """Code needs the numbers themselves, which may become nodes of a rule; else it is a refusal."""
+
+    def take_back(self) -> None:
+        """It is no refusal, for the numbers become nodes."""
+        run = current_run()
+        if run is not None:
+            run.refused = [each for each in run.refused if each is not self]
 
 
 class _Block(NamedTuple):
@@ -113,9 +117,13 @@ class DrawnNumbers:
         Raises:
             NumbersNeeded: instead, where numbers are integrated.
         """
+        what = self.what(places) if places.size else "a draw of no numbers"
         if self.is_integrated:
-            raise NumbersNeeded(how)
-        refuse(self.what(places) if places.size else "a draw of no numbers", how)
+            raise NumbersNeeded(
+                f"{what}() is used other than compared ({how}), where its numbers are not "
+                "integrated; draw them by torch, and use them by torch's functions"
+            )
+        refuse(what, how)
 
     @property
     def is_integrated(self) -> bool:

@@ -10,7 +10,9 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 import numpy as np
 
@@ -26,6 +28,44 @@ from .torch_gamma import derive_dirichlet
 Tensor = Any
 
 
+class Given(NamedTuple):
+    """A plain tensor as it was when a function was given it.
+
+    Args:
+        version: how often it had been written to; None where PyTorch does not count.
+        numbers: a copy, for ``data`` and NumPy's views are not counted; None where none can be had.
+        is_differentiated: whether gradients were wanted of it.
+    """
+
+    tensor: Tensor
+    version: int | None
+    numbers: Tensor | None
+    is_differentiated: bool
+
+    @classmethod
+    def of(cls, torch: Any, tensor: Tensor) -> Given:
+        """As it is now."""
+        is_wrapped = torch._C._functorch.is_functorch_wrapped_tensor(tensor)
+        numbers = None if is_wrapped or tensor.is_meta else tensor.detach().clone()
+        version = None if tensor.is_inference() else tensor._version
+        return cls(tensor, version, numbers, tensor.requires_grad)
+
+    def is_as_it_was(self, torch: Any) -> bool:
+        """Whether nothing wrote to it since, and gradients are wanted of it as they were."""
+        tensor = self.tensor
+        if self.is_differentiated != tensor.requires_grad:
+            return False
+        if self.version is not None and self.version != tensor._version:
+            return False
+        if self.numbers is None:
+            return True
+        now, then = tensor.detach(), self.numbers
+        if now.shape != then.shape or now.dtype != then.dtype:
+            return False
+        # What is no number differs from itself.
+        return bool(((now == then) | ((now != now) & (then != then))).all())
+
+
 @dataclasses.dataclass(eq=False)
 class Origin:
     """How a tensor came about.
@@ -37,7 +77,7 @@ class Origin:
             that are not decided; None of a tensor that was drawn.
         place: of the tensor among what the function returned; None: it is all of that.
         is_differentiated: whether gradients were on when the function was called.
-        versions: of plain tensors among the arguments, and how often each had been written to.
+        given: plain tensors among the arguments, as they were.
         real: the tensor with its numbers, once they are needed.
     """
 
@@ -46,7 +86,7 @@ class Origin:
     call: tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]] | None = None
     place: int | None = None
     is_differentiated: bool = False
-    versions: tuple[tuple[Tensor, int], ...] = ()
+    given: tuple[Given, ...] = ()
     real: Tensor | None = None
 
 
@@ -94,8 +134,8 @@ def call_integrated(
         if name not in MARKING and func is not torch.autograd.grad:
             try:
                 return _remember(torch, func, args, kwargs, lambda: answer(args, kwargs))
-            except NumbersNeeded:
-                pass  # and they can be had
+            except NumbersNeeded as needed:
+                needed.take_back()  # they can be had
     if writes:
         return _write(torch, func, args, kwargs)
     return func(*_reals(torch, args), **_named_reals(torch, kwargs))
@@ -208,10 +248,10 @@ def _remember(
     name = str(getattr(func, "__name__", func))
     written = _writes(name) and args
     before = _copy_of(args[0]) if written and not hasattr(args[0], "origin") else None
-    versions = tuple(
-        (each, each._version)
+    plain = tuple(
+        Given.of(torch, each)
         for each in _plain_tensors(torch, (*args, *kwargs.values()))
-        if not each.is_inference() and not (written and each is args[0])
+        if not (written and each is args[0])
     )
     found = answer()
     mode = torch.is_grad_enabled()
@@ -224,7 +264,7 @@ def _remember(
             start = given[0][0] if before is None else before
             call = (_out_of_place(func), (start, *given[0][1:]), given[1])
         each.origin = Origin(
-            each.lazy, each.origin.kind, call, place if many else None, mode, versions
+            each.lazy, each.origin.kind, call, place if many else None, mode, plain
         )
     return found
 
@@ -256,6 +296,8 @@ def _origins(value: Any) -> Any:
     if isinstance(value, tuple | list):
         kind = list if isinstance(value, list) else tuple
         return kind(_origins(each) for each in value)
+    if isinstance(value, np.ndarray):
+        return value.copy()  # which may be written to
     return getattr(value, "origin", value)
 
 
@@ -299,12 +341,11 @@ def real_of(torch: Any, origin: Origin) -> Tensor:
         values = torch.as_tensor(values_of(numbers))
         origin.real = values.to(*reversed(origin.kind))
         return origin.real
-    for tensor, version in origin.versions:
-        if tensor._version != version:
-            raise UnsupportedDraw(
-                f"{numbers.drawn.what(numbers.places)}() is used after a tensor that it was put "
-                "together with was written to; write to a clone of that"
-            )
+    if not all(each.is_as_it_was(torch) for each in origin.given):
+        raise UnsupportedDraw(
+            f"{numbers.drawn.what(numbers.places)}() is used after a tensor that it was put "
+            "together with was written to, or was made to require gradients; do that to a clone"
+        )
     func, args, kwargs = origin.call
     with torch.set_grad_enabled(origin.is_differentiated):
         found = func(

@@ -15,6 +15,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ..cells import refuse
 from ..lazy_numbers import LazyNumbers
 from .torch_integrated import Origin, call_below, call_integrated, is_integrated
 
@@ -86,7 +87,7 @@ def _swap_back(swap: Callable[..., None], tensor: Tensor, other: Tensor, what: s
         UnsupportedDraw: if someone has a weak reference, for whom PyTorch cannot do that.
     """
     if weakref.getweakrefcount(tensor):
-        tensor.lazy.refuse(f"{what} wrote them to a tensor that has weak references")
+        refuse(what, "it wrote them to a tensor that has weak references")
     swap(tensor, other)
 
 

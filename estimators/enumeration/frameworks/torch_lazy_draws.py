@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from ..drawn_numbers import DrawnNumbers
+from ..drawn_numbers import DrawnNumbers, NumbersNeeded
 from ..lazy_numbers import LazyNumbers
 from ..monotone import CAUCHY, NORMAL, Factor, Known, Shift, spread
 from ..run import Run, UnsupportedDraw
+from .torch_integrated import real_of
 from .torch_lazy import become_lazy, lazy_like
 from .torch_lazy_answers import answer
 
@@ -178,7 +179,14 @@ class LazyDraws:
 
     def _in_place(self, run: Run, what: str, chain: Any, tensor: Tensor, generator: Any) -> Tensor:
         numbers = self._begun(run, what, chain, tensor.shape, generator, tensor)
-        become_lazy(self._torch, tensor, numbers, answer, what)
+        try:
+            become_lazy(self._torch, tensor, numbers, answer, what)
+        except NumbersNeeded as needed:  # others have its memory, and see the numbers
+            needed.take_back()
+            with self._torch.no_grad():
+                tensor.copy_(
+                    real_of(self._torch, lazy_like(self._torch, numbers, tensor, answer).origin)
+                )
         return tensor
 
     def _begun(

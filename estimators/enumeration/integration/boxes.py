@@ -31,7 +31,14 @@ UNSEEN = 1e-4
 #: What boxes are at first, by how many numbers there are: halves at least, for in the middle of a
 #: symmetrical law its rules are blind; and of one number its tails, where a jump may lie beyond all
 #: nodes of a rule for the whole.
-EDGES = {1: (0.0, 1e-4, 0.01, 0.25, 0.5, 0.75, 0.99, 0.9999, 1.0)}
+EDGES: dict[int, tuple[float, ...]] = {1: (0.0, 1e-4, 0.01, 0.25, 0.5, 0.75, 0.99, 0.9999, 1.0)}
+
+#: What they are of one number, if there are paths enough: what happens in less than a hundredth of
+#: its law shows between so many, whose nodes are 1/160 apart, and closer in the tails.
+CLOSE_EDGES = (
+    0.0, 1e-4, 1 / 256, 1 / 64, *(place / 16 for place in range(1, 16)),
+    1.0 - 1 / 64, 1.0 - 1 / 256, 0.9999, 1.0,
+)  # fmt: skip
 
 Sides = tuple[tuple[float, float], ...]
 
@@ -73,6 +80,19 @@ class Boxes:
         self.paths += moments.count
         return Sums.zeros(len(moments.mean())).plus(Sums.of(moments), shares(sides))
 
+    def first(self, most: int) -> list[Box]:
+        """Some to begin with: halves at least, for rules are blind in a symmetrical law's middle.
+
+        Args:
+            most: paths that may be run.
+        """
+        edges = EDGES.get(self._numbers, (0.0, 0.5, 1.0))
+        # As many again, twice, to look at their halves.
+        if self._numbers == 1 and 3 * sum(FINE[1]) * len(CLOSE_EDGES) <= most:
+            edges = CLOSE_EDGES
+        sides = [*itertools.pairwise(edges)]
+        return [self.box(each) for each in itertools.product(sides, repeat=self._numbers)]
+
     def halves(self, box: Box, place: int) -> tuple[Box, Box]:
         """Both halves of a box along one number."""
         start, end = box.sides[place]
@@ -96,8 +116,7 @@ def integrate_by_boxes(
     """
     allowed = tolerance + UNSEEN
     boxes, order = Boxes(moments_by, numbers), itertools.count()
-    edges = itertools.pairwise(EDGES.get(numbers, (0.0, 0.5, 1.0)))
-    parts = [boxes.box(sides) for sides in itertools.product(tuple(edges), repeat=numbers)]
+    parts = boxes.first(most)
     a_box = boxes.paths / len(parts)
     while True:
         parts, found = _halve_worst(boxes, parts, order, allowed, most - 2 * a_box)
@@ -116,6 +135,25 @@ def integrate_by_boxes(
             for box, both in zip(parts, halved, strict=True)
             for part in (both if _has_moved(box, both, least) else (box,))
         ]
+
+
+def is_blind(moments_by: MomentsBy, found: Integral, most: int) -> bool:
+    """Whether a mean over one number differs from that of boxes which lie closer than its nodes.
+
+    What happens only between the nodes of a rule, in a narrow part of a law, is not seen by larger
+    rules either, so that these agree. Of boxes the mean of what is smooth may be off, too.
+
+    Args:
+        most: paths that may be run.
+    """
+    boxes = Boxes(moments_by, 1)
+    seen = _integral(boxes.first(most), boxes)
+    return bool((np.abs(seen.sums.mean - found.sums.mean) > UNSEEN * found.sums.size).any())
+
+
+def agree(one: Integral, other: Integral) -> bool:
+    """Whether two means differ by no more than may be unseen in either."""
+    return bool((np.abs(one.sums.mean - other.sums.mean) <= 2.0 * UNSEEN * other.sums.size).all())
 
 
 def _has_moved(box: Box, both: tuple[Box, Box], least: np.ndarray) -> bool:

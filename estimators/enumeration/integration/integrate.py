@@ -10,7 +10,7 @@ import numpy as np
 from ..enumeration import Enumeration
 from ..moments import Moments
 from ..run import TooManyPaths
-from .boxes import MOST_NUMBERS, integrate_by_boxes
+from .boxes import MOST_NUMBERS, agree, integrate_by_boxes, is_blind
 from .quadrature import Quadrature
 from .sparse_grid import integrate_smooth
 from .sums import IntegratedMean, Sums
@@ -124,7 +124,16 @@ class Integration:
             found = integrate(self._left)
             best = found if best is None or found.is_better_than(best) else best
         assert best is not None  # there is one way at least
-        return best
+        return self._looked_between(best)
+
+    def _looked_between(self, found: Integral) -> Integral:
+        """The mean, unless something happens between the nodes that it is from."""
+        tolerance, left = self._tolerance, self._left
+        is_sure = found.is_within(tolerance) and left > MOST_LEFT
+        if found.numbers != 1 or not is_sure or not is_blind(self._moments_by, found, left):
+            return found
+        closer = integrate_by_boxes(self._moments_by, 1, tolerance, self._left)
+        return found if agree(closer, found) else closer
 
     @property
     def _left(self) -> int:

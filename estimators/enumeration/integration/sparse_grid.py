@@ -70,7 +70,8 @@ def integrate_smooth(
     whole = _Rules(moments_by, by_function, False)
     two = _integrate(whole, numbers, tolerance, most - one.paths)
     error = np.maximum(np.maximum(one.error, two.error), np.abs(one.sums.mean - two.sums.mean))
-    return two._replace(error=error, paths=one.paths + two.paths)
+    squares = np.abs(one.sums.square - two.sums.square)
+    return two._replace(error=error, paths=one.paths + two.paths, square_error=squares)
 
 
 class _Rules(NamedTuple):

@@ -50,6 +50,8 @@ class IntegratedMean(NamedTuple):
         paths: that were run.
         numbers: integrated on a path, at most.
         is_slow: whether larger rules would hardly be better.
+        square_error: what rules of different places differ by in mean squares; None if there are no
+            others to compare. (P,)
     """
 
     sums: Sums
@@ -58,6 +60,12 @@ class IntegratedMean(NamedTuple):
     paths: int
     numbers: int
     is_slow: bool = False
+    square_error: np.ndarray | None = None
+
+    def knows_squares(self, share: float) -> bool:
+        """Whether no entry's mean square differs by more than a share of it."""
+        error = self.square_error
+        return error is None or bool((error <= share * self.sums.square).all())
 
     def is_within(self, tolerance: float) -> bool:
         """Whether no entry's estimated error is beyond a share of its mean magnitude."""
