@@ -131,6 +131,13 @@ class IntegratedCheck:
                 "The integral is not known: the estimate is infinite or no number for some of the "
                 "numbers drawn, or too few paths were allowed to see the error fall (paths=)."
             )
+        elif found.has_tails():
+            self._verdict = UNDECIDED
+            self._reason = (
+                "Rules differ on the variance, as where it is infinite: the mean, if there is one, "
+                "rests on what hardly ever happens. Draw from lighter tails, use a bounded function of "
+                "what is drawn, or sample (draws=)."
+            )
         elif self._verdict == UNDECIDED and not found.is_within(tolerance):
             self._reason = (
                 f"The error of the integral did not come down to {tolerance:g} of each entry's "

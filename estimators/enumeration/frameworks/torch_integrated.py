@@ -14,8 +14,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-import numpy as np
-
 from ..drawn_numbers import NumbersNeeded
 from ..integrated_numbers import integrate, values_of
 from ..lazy_arrays import LazyArray

@@ -137,7 +137,7 @@ def integrate_by_boxes(
         ]
 
 
-def is_blind(moments_by: MomentsBy, found: Integral, most: int) -> bool:
+def is_blind(moments_by: MomentsBy, found: IntegratedMean, most: int) -> bool:
     """Whether a mean over one number differs from that of boxes which lie closer than its nodes.
 
     What happens only between the nodes of a rule, in a narrow part of a law, is not seen by larger
@@ -151,7 +151,7 @@ def is_blind(moments_by: MomentsBy, found: Integral, most: int) -> bool:
     return bool((np.abs(seen.sums.mean - found.sums.mean) > UNSEEN * found.sums.size).any())
 
 
-def agree(one: Integral, other: Integral) -> bool:
+def agree(one: IntegratedMean, other: IntegratedMean) -> bool:
     """Whether two means differ by no more than may be unseen in either."""
     return bool((np.abs(one.sums.mean - other.sums.mean) <= 2.0 * UNSEEN * other.sums.size).all())
 

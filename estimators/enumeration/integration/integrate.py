@@ -126,7 +126,7 @@ class Integration:
         assert best is not None  # there is one way at least
         return self._looked_between(best)
 
-    def _looked_between(self, found: Integral) -> Integral:
+    def _looked_between(self, found: IntegratedMean) -> IntegratedMean:
         """The mean, unless something happens between the nodes that it is from."""
         tolerance, left = self._tolerance, self._left
         is_sure = found.is_within(tolerance) and left > MOST_LEFT
