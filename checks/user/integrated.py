@@ -135,8 +135,8 @@ class IntegratedCheck:
             self._verdict = UNDECIDED
             self._reason = (
                 "Rules differ on the variance, as where it is infinite: the mean, if there is one, "
-                "rests on what hardly ever happens. Draw from lighter tails, use a bounded function "
-                "of what is drawn, or sample (draws=)."
+                "rests on what hardly ever happens. Draw from lighter tails, bound what is made "
+                "of it, or sample (draws=)."
             )
         elif self._verdict == UNDECIDED and not found.is_within(tolerance):
             self._reason = (
