@@ -23,6 +23,19 @@ class NumbersNeeded(UnsupportedDraw):
             run.refused = [each for each in run.refused if each is not self]
 
 
+class numbers_can_be_had:
+    """Goes on after this where numbers are needed, which become nodes then."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        if isinstance(error, NumbersNeeded):
+            error.take_back()
+            return True
+        return False
+
+
 class _Block(NamedTuple):
     """Numbers that were drawn together: what drew them, their precision, and their cells.
 
@@ -120,8 +133,8 @@ class DrawnNumbers:
         what = self.what(places) if places.size else "a draw of no numbers"
         if self.is_integrated:
             raise NumbersNeeded(
-                f"{what}() is used other than compared ({how}), where its numbers are not "
-                "integrated; draw them by torch, and use them by torch's functions"
+                f"{what}() is used other than compared ({how}), by a way on which its numbers "
+                "cannot be integrated; use them by functions of the framework that drew them"
             )
         refuse(what, how)
 

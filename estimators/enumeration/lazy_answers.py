@@ -31,7 +31,8 @@ def answer_ufunc(
     """
     try:
         return answer_ufunc_lazily(first, function, method, inputs, given)
-    except NumbersNeeded:
+    except NumbersNeeded as needed:
+        needed.take_back()
         return call_on_numbers(first, getattr(function, method), inputs, given)
 
 
@@ -96,7 +97,8 @@ def answer_function(first: Any, function: Any, args: Sequence[Any], kwargs: dict
     """What another function of NumPy gives; see :func:`answer_ufunc`."""
     try:
         return _answer_function(first, function, args, kwargs)
-    except NumbersNeeded:
+    except NumbersNeeded as needed:
+        needed.take_back()
         return call_on_numbers(first, function, args, kwargs)
 
 

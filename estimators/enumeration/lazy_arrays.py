@@ -19,7 +19,7 @@ import numpy as np
 
 from . import lazy_ufuncs
 from .cells import LAST, refuse_writing
-from .drawn_numbers import DrawnNumbers, NumbersNeeded
+from .drawn_numbers import DrawnNumbers, NumbersNeeded, numbers_can_be_had
 from .integrated_numbers import values_of
 from .lazy_answers import answer_function, answer_ufunc, answer_ufunc_lazily
 from .lazy_functions import NoLaw, truncate
@@ -134,7 +134,7 @@ class LazyArray:
         return np.asarray(self.numbers(f"by astype({kind})")).astype(kind)[()]
 
     def _truncate(self, name: str) -> np.ndarray:
-        with contextlib.suppress(NoLaw, NumbersNeeded):
+        with contextlib.suppress(NoLaw), numbers_can_be_had():
             return truncate(self.lazy)
         return np.trunc(self.numbers(f"by {name}"))
 
@@ -215,7 +215,7 @@ class LazyArray:
         if self.size != 1:
             raise ValueError("The truth value of an array with more than one element is ambiguous")
         alone = self.lazy.rearrange(np.array(0))
-        with contextlib.suppress(NumbersNeeded):
+        with numbers_can_be_had():
             return any(
                 lazy_ufuncs.answer(name, [alone, np.zeros(())], 0.0) for name in ("greater", "less")
             )
@@ -237,7 +237,9 @@ def _operation(name: str, function: np.ufunc, turned: bool) -> Callable[[Any, An
         both = (other, self) if turned else (self, other)
         try:
             return answer_ufunc_lazily(self, function, "__call__", both, {})
-        except NumbersNeeded:  # whatever the other is, its own operation may be asked for
+        except NumbersNeeded as needed:
+            needed.take_back()
+            # Whatever the other is, its own operation may be asked for.
             return OPERATORS[name](*map(with_numbers, both))
 
     return operation

@@ -18,11 +18,11 @@ from .quadrature import Quadrature, shares
 from .sums import IntegratedMean, MomentsBy, Sums
 
 #: Numbers that boxes are halved in: the nodes of one box are a power of them.
-MOST_NUMBERS = 3
+MOST_NUMBERS = 2
 
 #: Nodes of a number in a box, and of the coarser rule that it is compared with, by how many numbers
 #: there are.
-FINE = {1: (10, 6), 2: (6, 4), 3: (4, 2)}
+FINE = {1: (10, 6), 2: (6, 4)}
 
 #: What may lie between all nodes of an estimator that is not smooth, as a share of its mean
 #: magnitude: a jump far out. Of 2,000 random ones it was more than that, ten times, for none.
@@ -95,12 +95,24 @@ class Boxes:
 
     def halves(self, box: Box, place: int) -> tuple[Box, Box]:
         """Both halves of a box along one number."""
-        start, end = box.sides[place]
-        middle = 0.5 * (start + end)
-        both = ((start, middle), (middle, end))
-        before, after = box.sides[:place], box.sides[place + 1 :]
-        one, two = (self.box((*before, half, *after)) for half in both)
+        one, two = (self.box(sides) for sides in _halved(box.sides, place))
         return one, two
+
+    def moves(self, box: Box) -> np.ndarray:
+        """What halving a box along each number moves its part of the mean by, (D, P)."""
+        counts = (self._fine,) * self._numbers
+        found = []
+        for place in range(self._numbers):
+            one, two = (self._sums(sides, counts) for sides in _halved(box.sides, place))
+            found.append(one.mean + two.mean - box.sums.mean)
+        return np.array(found)
+
+
+def _halved(sides: Sides, place: int) -> tuple[Sides, Sides]:
+    start, end = sides[place]
+    middle = 0.5 * (start + end)
+    before, after = sides[:place], sides[place + 1 :]
+    return (*before, (start, middle), *after), (*before, (middle, end), *after)
 
 
 def integrate_by_boxes(
@@ -108,8 +120,9 @@ def integrate_by_boxes(
 ) -> IntegratedMean:
     """The mean over so many numbers; the box that is worst is halved, until paths are spent.
 
-    The error is the sum of those of all boxes, each the difference of two rules, twice: once more
-    after every box has been halved, and what that moved the mean by is added.
+    The error is the sum of those of all boxes, each the difference of two rules, and at least what
+    halving all boxes along any number moves the mean by: rules may agree by accident. Where paths
+    do not allow to look at that, the error is not known.
 
     Args:
         most: paths that may be run.
@@ -118,23 +131,36 @@ def integrate_by_boxes(
     boxes, order = Boxes(moments_by, numbers), itertools.count()
     parts = boxes.first(most)
     a_box = boxes.paths / len(parts)
+    # To look at the halves of one along each number, and to make two of it.
+    to_confirm = (2.0 * numbers + 2.0) * a_box
     while True:
-        parts, found = _halve_worst(boxes, parts, order, allowed, most - 2 * a_box)
-        if boxes.paths + 2 * a_box * len(parts) > most:
-            return found
-        halved = [boxes.halves(box, _worst_number(box, found.sums.size)) for box in parts]
-        again = _integral([half for both in halved for half in both], boxes)
-        moved = np.abs(again.sums.mean - found.sums.mean)
-        again = again._replace(error=np.maximum(again.error, moved))
-        if not found.is_within(allowed) or again.is_within(allowed):
-            return again
-        # Only those that halving has moved are halved for good.
-        least = tolerance * found.sums.size / len(parts)
-        parts = [
-            part
-            for box, both in zip(parts, halved, strict=True)
-            for part in (both if _has_moved(box, both, least) else (box,))
-        ]
+        parts, found = _halve_worst(boxes, parts, order, allowed, most, to_confirm)
+        if boxes.paths + to_confirm * len(parts) > most:
+            return found._replace(error=np.full_like(found.error, np.inf))
+        moves = np.array([boxes.moves(box) for box in parts])  # (N, D, P)
+        moved = np.abs(moves.sum(axis=0)).max(axis=0)
+        seen = found._replace(error=np.maximum(found.error, moved), paths=boxes.paths)
+        room = most - boxes.paths - 2.0 * to_confirm * len(parts)
+        if not found.is_within(allowed) or seen.is_within(allowed) or room < 0.0:
+            return seen
+        parts = _halve_moved(boxes, parts, np.abs(moves), tolerance * found.sums.size)
+
+
+def _halve_moved(boxes: Boxes, parts: list[Box], moves: np.ndarray, least: np.ndarray) -> list[Box]:
+    """Halve those that halving moves, along the number that it moves them most by.
+
+    Args:
+        moves: of each, along each number; (N, D, P).
+        least: what counts, of all together.
+    """
+    found = []
+    for box, move in zip(parts, moves, strict=True):
+        if not (move > least / len(parts)).any():
+            found.append(box)
+            continue
+        share = np.divide(move, least, out=np.zeros_like(move), where=least > 0.0)
+        found.extend(boxes.halves(box, int(np.argmax(share.max(axis=1)))))
+    return found
 
 
 def is_blind(moments_by: MomentsBy, found: IntegratedMean, most: int) -> bool:
@@ -156,20 +182,24 @@ def agree(one: IntegratedMean, other: IntegratedMean) -> bool:
     return bool((np.abs(one.sums.mean - other.sums.mean) <= 2.0 * UNSEEN * other.sums.size).all())
 
 
-def _has_moved(box: Box, both: tuple[Box, Box], least: np.ndarray) -> bool:
-    moved = np.abs(both[0].sums.mean + both[1].sums.mean - box.sums.mean)
-    return bool((moved > least).any())
-
-
 def _halve_worst(
-    boxes: Boxes, parts: list[Box], order: Iterator[int], allowed: float, most: float
+    boxes: Boxes,
+    parts: list[Box],
+    order: Iterator[int],
+    allowed: float,
+    most: float,
+    to_confirm: float,
 ) -> tuple[list[Box], IntegratedMean]:
-    """Halve the worst box until the error is small; half of all paths are left to confirm it."""
+    """Halve the worst box until the error is small.
+
+    Args:
+        most, to_confirm: paths that may be run in all, and those that are left for each box.
+    """
     found = _integral(parts, boxes)
     heap = [(-_badness(box, found.sums.size), next(order), box) for box in parts]
     heapq.heapify(heap)
-    a_box = boxes.paths / (2 * len(parts))
-    while not found.is_within(allowed) and boxes.paths + 2 * a_box * len(heap) < most:
+    # Making two of one, and what the one that there is more then needs.
+    while not found.is_within(allowed) and boxes.paths + to_confirm * (len(heap) + 2) < most:
         box = heapq.heappop(heap)[-1]
         for half in boxes.halves(box, _worst_number(box, found.sums.size)):
             heapq.heappush(heap, (-_badness(half, found.sums.size), next(order), half))
