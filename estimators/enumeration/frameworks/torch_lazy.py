@@ -17,7 +17,7 @@ from typing import Any
 
 from ..cells import refuse
 from ..lazy_numbers import LazyNumbers
-from .torch_integrated import Origin, call_below, call_integrated, is_integrated
+from .torch_integrated import Origin, call_below, call_integrated, is_integrated, real_of
 
 #: A tensor of PyTorch.
 Tensor = Any
@@ -139,6 +139,12 @@ def lazy_tensor(torch: Any) -> Any:
             if is_integrated((*args, *kwargs.values())):
                 return call_below(torch, func, args, kwargs)
             _lazy_of(args, kwargs)[0].lazy.refuse(f"by torch's {func}")
+
+        def numbers(self, how: str) -> Tensor:
+            """The plain tensor, where numbers are integrated."""
+            if self.lazy.drawn.is_integrated:
+                return real_of(torch, self.origin)
+            return self.lazy.refuse(how)
 
         def __repr__(self, **_: Any) -> str:
             if self.origin.real is not None:

@@ -265,6 +265,14 @@ def test_the_graph_of_what_was_compared_first_is_there():
     assert check(estimate, 1.0 - 2.0 * stats.norm.cdf(-AT)).verdict == "holds"
 
 
+def test_numbers_that_are_returned_as_they_were_drawn():
+    """Nothing needs them before the run ends."""
+    report = check(lambda theta: theta.detach() + 2.0 * randn(1), AT)
+    assert report.verdict == "holds", report.explain()
+    assert report.total_variance == pytest.approx(4.0, rel=1e-8)  # Gauss rules are exact there
+    assert check(lambda theta: theta.detach() + randn(1), 1.1 * AT).verdict == "refuted"
+
+
 def test_without_integrate_used_numbers_are_refused_and_it_is_named():
     """The message says what to do."""
     with pytest.raises(UnsupportedDraw, match="or integrate it"):

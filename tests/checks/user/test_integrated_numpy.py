@@ -291,3 +291,19 @@ def test_jax_numbers_with_derivatives_by_parameters_are_refused(jax):
     at = jax.numpy.array([1.4])
     with pytest.raises(UnsupportedDraw, match=r"jax\.random\.gamma"):
         verdict(estimate, [at], [at])
+
+
+def test_numbers_that_are_returned_as_they_were_drawn():
+    """A product of which one factor alone was needed is not decided before the run ends."""
+
+    def estimate(t):
+        a = t + rng.normal(size=1)
+        return [(np.sin(a) + 1.0) * (a - t)]
+
+    exact = [np.cos(0.4) * np.exp(-0.5)]
+    for factor, verdict in ((1.0, "holds"), (1.02, "refuted")):
+        wanted = [factor * each for each in exact]
+        report = check_estimator(
+            estimate, [np.array([0.4])], exact=wanted, exact_error=0.0, integrate=1e-6
+        )
+        assert report.verdict == verdict, report.explain()
