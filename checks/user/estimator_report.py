@@ -22,6 +22,7 @@ from ..evidence import (
 )
 from ..published_records import UNPUBLISHED
 from ..section import Headline, Section
+from .error_words import error_words
 from .estimate_law import EstimateLaw, GuiltyPath
 from .plotted_report import Entry, PlottedReport, locate, ratios_of
 from .sections import entry_table, input_table, largest_ratios, small
@@ -234,12 +235,6 @@ class EstimatorReport(PlottedReport):
             f"An error of {COARSEST:.0%} would not have been seen in {', '.join(unseen)}: use "
             "double precision, or a problem in which less cancels."
         )
-
-
-def error_words(method: str) -> str:
-    """What an error within its bound may be, by how the mean was found."""
-    words = {"enumerated": "rounding", "integrated": "the estimated error of the integral"}
-    return words.get(method, "sampling noise")
 
 
 class Biased(GradproofError, AssertionError):

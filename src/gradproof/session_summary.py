@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from .checks.user.estimator_report import error_words
+from .checks.user.error_words import error_words
 from .recorded_checks import NOT_REFUTED
 
 Record = Mapping[str, Any]

@@ -411,6 +411,7 @@ def test_a_session_without_checks_imports_nothing():
         "checks",
         "checks.user",
         "checks.user.code_name",
+        "checks.user.error_words",
         "checks.user.snippet",
         "extras",
         "pytest_plugin",
