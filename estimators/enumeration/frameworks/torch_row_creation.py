@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -40,7 +41,8 @@ def creation(torch: Any) -> dict[Any, Callable[..., Any]]:
             at = at.reshape(1)  # a place of each row's own, where PyTorch would ask for a number
         rows.stand_in(value)[at] = rows.stand_in(new)
 
-    functions = [getattr(torch, name) for name in MAKERS]
+    # PyTorch's own, which a mode is told of, where handlers stand for them.
+    functions = [inspect.unwrap(getattr(torch, name)) for name in MAKERS]
     functions += [getattr(torch.Tensor, name) for name in METHODS]
     answers: dict[Any, Callable[..., Any]] = {each: made_by(each) for each in functions}
     return {**answers, torch.Tensor.__setitem__: write}
