@@ -272,7 +272,8 @@ def test_noise_of_a_step_is_named(gymnasium):
 
 def test_environments_in_other_processes_are_refused(gymnasium, make):
     """With a seed in each run their draws would be constants, and nothing would tell."""
-    vector = gymnasium.vector.AsyncVectorEnv([make])
+    # Not by a fork, against which JAX warns where it is imported.
+    vector = gymnasium.vector.AsyncVectorEnv([make], context="spawn")
     rng, exact = np.random.default_rng(0), np.zeros(4)
     p = softmax(LOGITS[0])
 
