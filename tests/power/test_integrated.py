@@ -7,10 +7,10 @@ import pytest
 from scipy import special
 
 from gradproof.checks.evidence import GAP
-from gradproof.checks.user.integrated import FACTOR
+from gradproof.checks.user.integrated import FACTOR, LEAST
 from gradproof.estimators.enumeration.integration.boxes import integrate_by_boxes
 from gradproof.estimators.enumeration.integration.laws import law_of_chain, node_of, nodes_of
-from gradproof.estimators.enumeration.integration.quadrature import LEAST
+from gradproof.estimators.enumeration.integration.quadrature import LEAST as NODES
 from gradproof.estimators.enumeration.integration.sparse_grid import integrate_smooth
 from gradproof.estimators.enumeration.monotone import NORMAL, Known
 
@@ -29,9 +29,8 @@ UNITS = {
     "jump": lambda t: (t > 0.0).astype(float),
 }
 
-#: What happens only in a smaller share of a law than this may lie beyond all nodes, as the report
-#: says: of 5,800 random estimators it did for two, whose units are zero everywhere else.
-BEYOND = 1e-4
+#: Means that are zero but for a tail that no double precision number of a law comes to.
+NOTHING = 1e-20
 
 #: Estimators of each kind of unit.
 COUNT = 25
@@ -74,7 +73,7 @@ def moments_of(function, laws):
     def moments_by(quadrature):
         rules = []
         for place, law in enumerate(laws):
-            count = quadrature.counts[place] if place < len(quadrature.counts) else LEAST
+            count = quadrature.counts[place] if place < len(quadrature.counts) else NODES
             low, high = quadrature.box[place] if place < len(quadrature.box) else (0.0, 1.0)
             rule = quadrature._rule(law, low, high, count)
             rules.append(node_of(law, low, high) if count == 1 else rule)
@@ -114,8 +113,8 @@ def reference(function, names, weights, biases):
 def test_no_right_estimator_would_be_refuted(unit, numbers):
     """Random networks of random numbers, half of them times a score.
 
-    Of 1,500 such, none was off by more than 17 times what was estimated; a verdict allows for ten
-    times that, and refutes what is off by 16 times as much as it allows for. New ones each time.
+    Of 3,768 such two were off by more than the ten times what was estimated that a verdict allows
+    for, by 15 and 17 times; it refutes 160 times. New ones each time.
     """
     rng = np.random.default_rng()
     compared = 0
@@ -136,7 +135,7 @@ def test_no_right_estimator_would_be_refuted(unit, numbers):
             found = other if other.is_better_than(found) else found
         exact = reference(function, names, weights, biases)
         off = np.abs(found.sums.mean - exact) - REFERENCE[numbers] * found.sums.size
-        off -= BEYOND * np.abs(out).sum(axis=0)
-        assert (off <= GAP * FACTOR * found.error).all()
+        allowed = FACTOR * np.maximum(found.error, LEAST * found.sums.size)
+        assert (off <= GAP * allowed + NOTHING).all()
         compared += exact.size
     assert compared == 2 * COUNT

@@ -307,3 +307,18 @@ def test_numbers_that_are_returned_as_they_were_drawn():
             estimate, [np.array([0.4])], exact=wanted, exact_error=0.0, integrate=1e-6
         )
         assert report.verdict == verdict, report.explain()
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "holds"), (1.01, "refuted")])
+def test_a_kink_at_the_end_of_a_law_refutes_no_right_estimator(factor, verdict):
+    """All nodes lie beyond it: rules agree to the last digit, and are two millionths off."""
+    kink = 0.0015
+
+    def estimate(t):
+        return [t * np.sqrt((rng.exponential(size=1) - kink) ** 2)]
+
+    exact = [np.array([factor * (2.0 * math.exp(-kink) + kink - 1.0)])]
+    report = check_estimator(
+        estimate, [np.array([1.0])], exact=exact, exact_error=0.0, integrate=1e-6
+    )
+    assert report.verdict == verdict, report.explain()
