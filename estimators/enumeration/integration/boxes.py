@@ -25,7 +25,7 @@ MOST_NUMBERS = 2
 FINE = {1: (10, 6), 2: (6, 4)}
 
 #: What may lie between all nodes of an estimator that is not smooth, as a share of its mean
-#: magnitude: a jump far out. Of 2,000 random ones it was more than that, ten times, for none.
+#: magnitude: a jump far out. A bound is ten times that.
 UNSEEN = 1e-4
 
 #: What boxes are at first, by how many numbers there are: halves at least, for in the middle of a

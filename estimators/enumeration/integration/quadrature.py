@@ -129,11 +129,6 @@ PLACE = "integrated numbers"
 KEYED = "integrated numbers by keys"
 
 
-def is_node(outcomes: object) -> bool:
-    """Whether a draw is of a number that is integrated."""
-    return isinstance(outcomes, NodeDistribution)
-
-
 def shares(box: tuple[tuple[float, float], ...]) -> float:
     """The probability that all numbers lie in a box."""
     return float(np.prod([end - start for start, end in box]))

@@ -40,9 +40,9 @@ class Sums(NamedTuple):
         return Sums(*(one + times * two for one, two in zip(self, other, strict=True)))
 
 
-#: Rules differ by less than this share of the variance where there is one: with 16 nodes of two
-#: numbers and 48 of one by some hundredths, if there are kinks and jumps. Of Student's t with 1.5
-#: degrees of freedom, which has a mean and no variance, it is more.
+#: Rules that differ by more than this share of the variance may be of what has none. Of 2,900
+#: random networks of one and two numbers, which have one, 41 did, all but two with jumps: they are
+#: undecided.
 TAILS = 0.2
 
 

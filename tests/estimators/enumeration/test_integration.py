@@ -12,17 +12,18 @@ from gradproof.estimators.enumeration.integration.laws import (
     gamma_law,
     is_light,
     law_of_chain,
-    node_of,
     nodes_of,
     nodes_of_parts,
 )
-from gradproof.estimators.enumeration.integration.quadrature import LEAST, Quadrature
+from gradproof.estimators.enumeration.integration.quadrature import Quadrature
 from gradproof.estimators.enumeration.integration.slopes_of_quantiles import (
     beta_slopes,
     gamma_slope,
 )
 from gradproof.estimators.enumeration.integration.sparse_grid import integrate_smooth
 from gradproof.estimators.enumeration.monotone import CAUCHY, NORMAL, Known
+
+from ...power.integrands import moments_of
 
 #: Roundings of a rule of some dozen nodes, relative to what it gives.
 ROUNDING = 1e-12
@@ -110,43 +111,6 @@ def test_slopes_of_beta_numbers():
     total = (one + other) ** 2
     assert found[0] == pytest.approx(other / total, rel=1e-3)  # slopes are no polynomials
     assert found[1] == pytest.approx(-one / total, rel=1e-3)
-
-
-class Moments:
-    """Of a function on the nodes of rules."""
-
-    def __init__(self, values, weights):
-        self._values, self._weights, self.count = values, weights, len(weights)
-
-    def mean(self):
-        """Of each entry."""
-        return self._weights @ self._values
-
-    def variance(self):
-        """Of each entry."""
-        return self._weights @ (self._values - self.mean()) ** 2
-
-    def size(self):
-        """The mean magnitude."""
-        return self._weights @ np.abs(self._values)
-
-
-def moments_of(function, laws):
-    """A function's moments over independent numbers, by a quadrature."""
-
-    def moments_by(quadrature):
-        parts = []
-        for place, law in enumerate(laws):
-            count = quadrature.counts[place] if place < len(quadrature.counts) else LEAST
-            low, high = quadrature.box[place] if place < len(quadrature.box) else (0.0, 1.0)
-            rule = quadrature._rule(law, low, high, count)
-            parts.append(node_of(law, low, high) if count == 1 else rule)
-        values = np.meshgrid(*[part.values for part in parts], indexing="ij")
-        weights = np.meshgrid(*[part.weights for part in parts], indexing="ij")
-        at = np.stack(values, axis=-1).reshape(-1, len(laws))
-        return Moments(function(at), np.prod(np.stack(weights, axis=-1), axis=-1).reshape(-1))
-
-    return moments_by
 
 
 @pytest.mark.parametrize(
