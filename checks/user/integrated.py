@@ -36,10 +36,10 @@ from .estimator_report import EstimatorReport, bias_at
 #: what is refuted, 16 times this bound, but where :data:`LEAST` is allowed for (tests/power).
 FACTOR = 10.0
 
-#: No error is estimated at less than this, as a share of the mean magnitude. A kink within a
-#: thousandth of a law's end lies between all nodes, so that rules agree to the last digit, a
-#: millionth off. What looking between nodes would not have seen must refute nothing.
-LEAST = UNSEEN / (FACTOR * GAP)
+#: No bound is smaller than this share of the mean magnitude. A kink within a thousandth of a law's
+#: end lies between all nodes, so that rules agree to the last digit, a millionth off. What looking
+#: between nodes would not have seen must refute nothing.
+LEAST = UNSEEN / GAP
 
 
 def check_tolerance(integrate: object) -> None:
@@ -104,7 +104,7 @@ class IntegratedCheck:
         assert coarse is not None  # it was integrated
         layout = coarse.layout
         least = max(LEAST, self._tolerance) * np.abs(found.sums.size)
-        errors = FACTOR * np.maximum(found.error, least) + self._integration.approximation
+        errors = np.maximum(FACTOR * found.error, least) + self._integration.approximation
         errors = np.where(np.isnan(errors), FAR, errors)
         bounds = layout.split(np.minimum(self._rounding + errors, FAR))
         self._mean, sizes = layout.split(found.sums.mean), layout.split(found.sums.size)
