@@ -16,6 +16,10 @@ from .json_records import plain
 #: The verdicts. ``proved`` is kept for derivations: numbers hold or refute, they prove nothing.
 HOLDS, REFUTED, UNDECIDED, PROVED = "holds", "refuted", "undecided", "proved"
 
+#: What a mean that is not the gradient is beside it. The first is a verdict where a multiple of the
+#: gradient will do.
+PROPORTIONAL, ZERO, DIFFERS = "proportional", "zero", "differs"
+
 #: Between the rounding bound and this multiple of it an error is nobody's: the bound is of first
 #: order. Errors of right estimators are below a tenth of it, of wrong ones a thousand times it.
 GAP = 16.0

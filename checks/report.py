@@ -6,9 +6,10 @@ import abc
 import dataclasses
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 from .no_truth_value import NoTruthValue
-from .section import Headline, Section
+from .section import Headline, Panel, Section, SectionTable
 
 
 class Report(NoTruthValue, abc.ABC):
@@ -66,3 +67,43 @@ class Report(NoTruthValue, abc.ABC):
         from gradproof.reports import markdown
 
         return markdown.table(self.section())
+
+
+class TableReport(Report):
+    """A report that is a table and a figure of several estimators."""
+
+    @abc.abstractmethod
+    def table(self) -> SectionTable:
+        """All numbers, as texts."""
+
+    @abc.abstractmethod
+    def panels(self) -> tuple[Panel, ...]:
+        """What is drawn."""
+
+    def markdown(self) -> str:
+        """The table, for a page or a thread."""
+        from gradproof.reports import table_text
+
+        return table_text.markdown(self.table())
+
+    def latex(self) -> str:
+        """The table, for a paper that loads booktabs."""
+        from gradproof.reports import table_text
+
+        return table_text.latex(self.table())
+
+    def plot(self, *, axes: Any = None, preset: str | None = None) -> Any:
+        """A figure of matplotlib, a panel beside the other; there are no error bars to draw.
+
+        Args:
+            axes: as many as there are panels, where they are to be drawn.
+            preset: a paper's size and fonts: ``neurips``, ``icml`` (a column), ``icml-wide``,
+                ``column`` or ``page`` of a paper in two columns. Default: your rcParams.
+
+        Raises:
+            ValueError: for a preset that there is not, axes that do not fit, or nothing to draw.
+            ModuleNotFoundError: without matplotlib, or tueplots for a conference's preset.
+        """
+        from gradproof.reports import series_figure
+
+        return series_figure.plot(self.panels(), axes=axes, preset=preset)

@@ -38,6 +38,24 @@ class Headline(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
+class Series:
+    """Points of one name, in a panel; one point alone has its name beside it."""
+
+    name: str
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Panel:
+    """What one axes shows, from zero upwards: series, and what their numbers are."""
+
+    x_label: str
+    y_label: str
+    series: tuple[Series, ...]
+
+
+@dataclasses.dataclass(frozen=True)
 class Ratio:
     """An error in units of its bound, and whose it is."""
 

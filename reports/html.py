@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import jinja2
 
-from gradproof.checks.evidence import GAP, HOLDS, REFUTED, UNDECIDED
+from gradproof.checks.evidence import GAP, HOLDS, PROPORTIONAL, REFUTED, UNDECIDED
 from gradproof.checks.section import Ratio, Section
 from gradproof.checks.versions import versions
 
@@ -21,6 +21,7 @@ from gradproof.checks.versions import versions
 #: here went wrong in some other way.
 TONES = {
     HOLDS: ("good", "✓"),
+    PROPORTIONAL: ("good", "∝"),
     "as recorded": ("good", "✓"),
     "tests passed": ("good", "✓"),
     REFUTED: ("bad", "✗"),

@@ -34,7 +34,12 @@ GROUND = "gradproof.errors"
 #: A report shows and draws itself when somebody asks it to, and only then: the files that ask
 #: upwards, in functions, and what each asks.
 SHOWING = {
-    "gradproof.checks.report": ("gradproof.reports.html", "gradproof.reports.markdown"),
+    "gradproof.checks.report": (
+        "gradproof.reports.html",
+        "gradproof.reports.markdown",
+        "gradproof.reports.series_figure",
+        "gradproof.reports.table_text",
+    ),
     "gradproof.checks.user.plotted_report": ("gradproof.reports.report_figure",),
 }
 

@@ -27,6 +27,7 @@ from ..evidence import (
     worst_of,
 )
 from .constant_keys import constant_keys_note
+from .direction import MeanDirection, direction_of
 from .estimand import MADE, SINGLE, UNMEASURED, Estimand
 from .estimate_law import EstimateLaw, keep_law
 from .estimator_report import EstimatorReport, bias_at
@@ -275,6 +276,7 @@ class EnumeratedCheck:
             reason=self._reason,
             along="" if self._projection is None else self._projection.words,
             bounds=self._bounds,
+            direction=self._direction(),
             law=self._law if isinstance(self._law, EstimateLaw) else None,
         )
 
@@ -359,15 +361,33 @@ class EnumeratedCheck:
             )
         return notes
 
+    def _allowed(self) -> dict[str, np.ndarray]:
+        """What each entry may be off by, and nobody be wrong: bounds, and the estimand's errors."""
+        bounds, exact = self._moments.layout.split(self._bound), self._exact
+        return {key: bounds[key] + exact.error[key] + exact.unstated[key] for key in exact.value}
+
+    def _direction(self) -> MeanDirection | None:
+        """Where the mean points beside the gradient."""
+        if self._projection is not None:
+            return None  # only its slope along one is known
+        size = self._moments.size()
+        scale = float(size.max(initial=0.0))
+        return direction_of(
+            self._verdict,
+            self._mean,
+            self._exact.value,
+            self._allowed(),
+            self._moments.layout.split(size),
+            {key: self._exact.vanishing(key, scale) for key in self._exact.value},
+        )
+
     def _usual_reasons(self) -> list[str]:
         """How the mean is off, if it is so in a simple way, and where that comes from as a rule."""
         if self._projection is not None:
             return []  # what a slope leaves out may be off in another way
         moments = self._moments
-        bounds, size = (moments.layout.split(row) for row in (self._bound, moments.size()))
-        exact = self._exact
-        error = {key: bounds[key] + exact.error[key] + exact.unstated[key] for key in exact.value}
+        size = moments.layout.split(moments.size())
         unseen = {one.what for one in self._comparisons if one.resolution > COARSEST}
         exchange = self._enumeration.exchange
         draws = max(moments.draws, 0 if exchange is None else exchange.draws)
-        return usual_reasons(self._mean, self._exact.value, error, size, draws, unseen)
+        return usual_reasons(self._mean, self._exact.value, self._allowed(), size, draws, unseen)

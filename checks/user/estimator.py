@@ -21,6 +21,7 @@ from ..evidence import REFUTED, NothingCompared
 from ..sequential.error_rates import ALPHA
 from . import snippet
 from .code_name import code_name
+from .direction import EQUALITY, check_judge, judged_by_direction
 from .enumerated import EnumeratedCheck
 from .environment_hint import environment_hint
 from .estimand import SINGLE, Estimand, exact_gradient
@@ -51,6 +52,7 @@ def check_estimator(
     wrt: Any = None,
     paths: int = MOST_PATHS,
     strategy: str = ALL,
+    judge: str = EQUALITY,
     integrate: float | None = None,
     draws: int = 0,
     alpha: float = ALPHA,
@@ -114,6 +116,9 @@ def check_estimator(
             most probable first, and ``draws`` are drawn from the others and tested by betting. The
             verdict is a sampled one then, of a mean that varies the less the more probability was
             enumerated; where all paths can be run, it is the exact one.
+        judge: ``equality``: the mean must be the exact gradient; ``direction``: a positive multiple
+            of it will do too, and the verdict is ``proportional`` then. What a positive factor does
+            can be had by another learning rate.
         integrate: the share of each entry's mean magnitude that an error is to come to where
             continuous numbers are used, as in 1e-6: the mean is then integrated over them, by
             quadrature. None: they are an unsupported draw.
@@ -242,6 +247,7 @@ def _check_options(given: Mapping[str, Any]) -> None:
     check_precision(given["precision"])
     check_batch(given["batch"])
     check_tolerance(given["integrate"])
+    check_judge(given["judge"])
     draws, both = given["draws"], given["objective"] is not None and given["strategy"] == ALL
     check_sampling(draws=draws, alpha=given["alpha"], rarest=given["rarest"], seed=given["seed"])
     check_known(given["bounds"], given["sd"], is_used=draws > 0)
@@ -254,6 +260,7 @@ def _repeatable(
     report: EstimatorReport, given: Mapping[str, Any], estimator: Estimator
 ) -> EstimatorReport:
     """The report, with the seed of samples or direction, and the lines that repeat the check."""
+    report = _judged(report, given["judge"])
     seed = given["seed"] if report.method == "sampled" else None
     if report.seed is not None:  # directions are drawn from it
         seed = report.seed
@@ -266,6 +273,14 @@ def _repeatable(
         seed=None if seed is None else int(seed),
         snippet=snippet.of_call(check_estimator, given),
     )
+
+
+def _judged(report: EstimatorReport, judge: str) -> EstimatorReport:
+    """The report, where a positive multiple of the gradient will do as well."""
+    if judge == EQUALITY:
+        return report
+    verdict, reason = judged_by_direction(report.verdict, report.direction)
+    return dataclasses.replace(report, verdict=verdict, reason=reason or report.reason)
 
 
 def _note_orders(enumeration: Enumeration, estimator: Estimator, estimand: Estimand) -> str:
@@ -403,12 +418,13 @@ def assert_unbiased(
     """:func:`check_estimator`, as an assertion.
 
     Raises:
-        Biased: unless the mean is the exact gradient; its message names the worst entry.
+        Biased: unless the mean is the exact gradient, or with ``judge="direction"`` a positive
+            multiple of it; its message names the worst entry.
         Other errors: as :func:`check_estimator`.
     """
     __tracebackhide__ = True  # of pytest: the message says all
     checked = check_estimator(estimate, inputs, **options)
-    if not checked.unbiased:
+    if not checked.accepted:
         raise Biased(checked)
     return checked
 

@@ -13,7 +13,9 @@ from gradproof.estimators.enumeration.spread import CUT
 
 from ..evidence import (
     COARSEST,
+    DIFFERS,
     HOLDS,
+    PROPORTIONAL,
     UNDECIDED,
     Comparison,
     entry,
@@ -22,6 +24,7 @@ from ..evidence import (
 )
 from ..published_records import UNPUBLISHED
 from ..section import Headline, Section
+from .direction import MeanDirection
 from .error_words import error_words
 from .estimate_law import EstimateLaw, GuiltyPath
 from .plotted_report import Entry, PlottedReport, locate, ratios_of
@@ -54,9 +57,10 @@ class EstimatorReport(PlottedReport):
     facts that no verdict depends on. ``along`` is the direction that was compared, where that is
     all that was: then moments are of slopes. ``seed`` is that of the samples or the direction, None
     where none was given, and ``snippet`` has lines that repeat the check, as far as what it was
-    given can be written. ``bounds`` are those of every entry, by parameter; of samples the smallest
-    bias that would have been seen there. ``law`` has the estimates of all paths, if they were to be
-    kept.
+    given can be written. ``direction`` says where the mean points beside the gradient, None where
+    not all of it is known. ``bounds`` are those of every entry, by parameter; of samples the
+    smallest bias that would have been seen there. ``law`` has the estimates of all paths, if they
+    were to be kept.
     """
 
     name: str
@@ -83,6 +87,7 @@ class EstimatorReport(PlottedReport):
     seed: int | None = None
     snippet: str = ""
     bounds: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    direction: MeanDirection | None = None
     law: EstimateLaw | None = dataclasses.field(default=None, metadata=UNPUBLISHED)
 
     condition_words: ClassVar[str] = (
@@ -140,6 +145,11 @@ class EstimatorReport(PlottedReport):
         return self.verdict == HOLDS
 
     @property
+    def accepted(self) -> bool:
+        """Whether it is unbiased, or as ``judge`` asked, a positive multiple of the gradient."""
+        return self.verdict in (HOLDS, PROPORTIONAL)
+
+    @property
     def total_variance(self) -> float:
         """Summed over all entries of all parameters."""
         return float(sum(value.sum() for value in self.variance.values()))
@@ -175,6 +185,8 @@ class EstimatorReport(PlottedReport):
         lines.append(f"Bound: {self.bound_reason}.")
         if worst.note:
             lines.append(f"{worst.note}.")
+        if self.direction is not None and self.direction.verdict == DIFFERS:
+            lines.append(self.direction.sentence())
         if self.reason:
             lines.append(self.reason)
         elif self.verdict == UNDECIDED:
@@ -223,6 +235,12 @@ class EstimatorReport(PlottedReport):
             facts["compared"] = self.along
         if self.condition:
             facts["the verdict rests on this"] = self.condition
+        if self.direction is not None and self.direction.verdict not in (HOLDS, UNDECIDED):
+            one = self.direction
+            facts["direction"] = (
+                f"{one.verdict}: factor {one.factor:.6g}, cosine {one.cosine:.6g}, residual "
+                f"{one.residual:.2g}"
+            )
         facts |= {"total variance": f"{self.total_variance:.6e}", "time": f"{self.seconds:.2f} s"}
         return tuple(facts.items())
 

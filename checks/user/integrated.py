@@ -28,6 +28,7 @@ from ..evidence import (
     judge,
     worst_of,
 )
+from .direction import MeanDirection, direction_of
 from .estimand import Estimand
 from .estimator_report import EstimatorReport, bias_at
 
@@ -180,6 +181,20 @@ class IntegratedCheck:
             repeats=self._enumeration.repeats,
             reason=self._reason,
             bounds=self._bounds,
+            direction=self._direction(scale=float(found.sums.size.max(initial=0.0))),
+        )
+
+    def _direction(self, scale: float) -> MeanDirection | None:
+        """Where the mean points beside the gradient."""
+        coarse = self._integration.coarse
+        assert coarse is not None  # it was integrated
+        return direction_of(
+            self._verdict,
+            self._mean,
+            self._exact.value,
+            self._bounds,
+            coarse.layout.split(np.abs(self._found.sums.size)),
+            {key: self._exact.vanishing(key, scale) for key in self._exact.value},
         )
 
     def _notes(self, found: IntegratedMean) -> list[str]:

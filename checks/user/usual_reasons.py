@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 
-from ..evidence import COARSEST
+from .direction import factor_of
 from .listing import list_names
 
 #: A mean or a sum over more samples than this is not guessed at from a factor.
@@ -15,6 +15,16 @@ MOST_SAMPLES = 64
 #: A factor is 1/N, N or 1 - 1/N if it is so to a share of itself that is far below the distance
 #: between two of them for N up to MOST_SAMPLES, 1/64 - 1/65 = 2.4e-4.
 NEAR = 1e-6
+
+#: Of two factors at once: there are 225 such products, and one is met by accident no more often
+#: than one factor in a thousand.
+FEW = 16
+
+#: Of a factor that is none of these.
+OTHERWISE = (
+    "That is none of the usual factors. A scale of the costs, a temperature or the weight of a "
+    "loss leaves one; another learning rate makes up for it (judge='direction' lets it pass)."
+)
 
 
 def usual_reasons(
@@ -48,7 +58,8 @@ def usual_reasons(
         ]
     factor = factor_of(*(_row(by_name) for by_name in (mean, exact, error)))
     if factor is not None:
-        return [f"The mean is {_times(factor)} in every entry.", *_why(factor, _row(size), draws)]
+        why = _why(factor, _row(size), draws) or [OTHERWISE]
+        return [f"The mean is {_times(factor)} in every entry.", *why]
     off = {key: bool(_off(mean[key], exact[key], error[key])) for key in exact}
     wrong = [key for key, is_off in off.items() if is_off]
     if len(wrong) == len(off):
@@ -74,30 +85,6 @@ def usual_reasons(
             "(objective={'encoder': cost, 'baseline': loss})."
         )
     return reasons
-
-
-def factor_of(mean: np.ndarray, exact: np.ndarray, error: np.ndarray) -> float | None:
-    """What the exact gradient is multiplied with in every entry, as far as errors can tell.
-
-    None if there is no such number, or if it would be of one entry only.
-
-    Shape:
-        Each is (P,).
-    """
-    sure = np.abs(exact) * COARSEST > error
-    if np.count_nonzero(sure) < 2 or not np.isfinite(mean).all():
-        return None
-    largest = int(np.argmax(np.abs(exact)))
-    if not sure[largest]:
-        return None
-    is_zero = abs(mean[largest]) <= error[largest]
-    factor = 0.0 if is_zero else float(mean[largest] / exact[largest])
-    # Of the factor's own error each entry has its share.
-    with np.errstate(over="ignore", invalid="ignore"):  # no number is within no number
-        its_own = np.abs(exact) * error[largest] / abs(exact[largest])
-        allowed = (1.0 + abs(factor)) * (error + its_own)
-        within = np.abs(mean - factor * exact) <= allowed
-    return factor if within.all() else None
 
 
 def _row(by_name: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -133,8 +120,9 @@ def _why(factor: float, size: np.ndarray, draws: int) -> list[str]:
         ]
     if abs(factor + 1.0) <= NEAR:
         return ["The sign is wrong, as where a reward is minimised, or a cost maximised."]
+    most = min(draws, MOST_SAMPLES)
     reasons = []
-    for n in range(2, min(draws, MOST_SAMPLES) + 1):
+    for n in range(2, most + 1):
         if _near(factor, 1.0 - 1.0 / n):
             reasons.append(
                 f"1 - 1/{n}: as where each of {n} samples is in its own baseline. Leave a sample "
@@ -144,7 +132,19 @@ def _why(factor: float, size: np.ndarray, draws: int) -> list[str]:
             reasons.append(f"1/{n}: as where a mean over {n} samples stands for their sum.")
         if _near(factor, float(n)):
             reasons.append(f"{n}: as where a sum over {n} samples stands for their mean.")
-    return reasons
+    return reasons or _why_both(factor, most)
+
+
+def _why_both(factor: float, most: int) -> list[str]:
+    """Of two such mistakes at once; for few samples, or any factor would be one."""
+    most = min(most, FEW)
+    return [
+        f"(1 - 1/{n})/{m}: as where each of {n} samples is in its own baseline, and a mean over "
+        f"{m} (tokens, or the longest that there may be) stands for a sum."
+        for n in range(2, most + 1)
+        for m in range(2, most + 1)
+        if _near(factor, (1.0 - 1.0 / n) / m)
+    ]
 
 
 def _near(factor: float, simple: float) -> bool:

@@ -175,6 +175,14 @@ def _like(array: Any, values: np.ndarray) -> Any:
     return made
 
 
+def like_input(given: Any, array: np.ndarray) -> Any:
+    """An array in the place of an input: a tensor, an array or a number, as that is."""
+    if hasattr(given, "new_tensor"):
+        made = given.new_tensor(array)
+        return made.requires_grad_(given.requires_grad)
+    return _like(given, array.astype(getattr(given, "dtype", float)))
+
+
 def _unwrapped(function: Callable[..., Any]) -> Any:
     """What ``jax.jit`` and decorators were given."""
     with contextlib.suppress(ValueError):  # a ring of them

@@ -33,6 +33,10 @@ from .run import Choice
 #: may be computed in a coarser way, all that are remembered.
 PATHS = 16
 
+#: What is moved by more than this share of itself is no number but what cancelling left: single
+#: precision moves what is one by a hundred-thousandth.
+NOTHING = 1e-2
+
 #: What is said of a bound that is of more than rounding.
 CUT = "what outcomes that are left out may add"
 
@@ -204,9 +208,13 @@ def _bound_of_rest(
     cancel, what they leave says little of the rounding.
     """
     rest = np.maximum(moments.size() - weighed, 0.0)
+    # An entry that is nothing but rounding on the measured paths says nothing of others.
+    known = weighed * NOTHING > total
     ratio = np.divide(total, weighed, out=np.zeros_like(total), where=weighed > 0.0)
     for part in moments.layout.parts.values():
-        ratio[part] = np.where(weighed[part] > 0.0, ratio[part], ratio[part].max(initial=0.0))
+        some = known[part] if known[part].any() else weighed[part] > 0.0
+        most = ratio[part].max(initial=0.0, where=some)
+        ratio[part] = np.where(some, ratio[part], most)
     with np.errstate(over="ignore", invalid="ignore"):
         by_size = np.where(rest > 0.0, ratio * rest, 0.0)
     left = max(0.0, moments.mass - share)

@@ -20,7 +20,14 @@ if TYPE_CHECKING:
     from gradproof.checks.note.verify import reproduce, verify
     from gradproof.checks.sequential.mean_test import BeyondRange, MeanTest
     from gradproof.checks.sequential.sampler_test import SamplerTest
+    from gradproof.checks.user.comparison_curve import ComparisonCurve, compare_along
+    from gradproof.checks.user.direction import MeanDirection
     from gradproof.checks.user.estimator import assert_unbiased, check_estimator
+    from gradproof.checks.user.estimator_comparison import (
+        ComparedEstimator,
+        EstimatorComparison,
+        compare_estimators,
+    )
     from gradproof.checks.user.estimator_report import Biased, EstimatorReport
     from gradproof.checks.user.invariances import InvarianceReport, check_invariances
     from gradproof.checks.user.known_spread import BeyondSpread
@@ -28,6 +35,7 @@ if TYPE_CHECKING:
     from gradproof.checks.user.sampled import RepeatedSamples
     from gradproof.checks.user.surrogate import SurrogateReport, check_surrogate
     from gradproof.checks.user.surrogate_runs import InputChanged
+    from gradproof.checks.user.worst_case import WorstCase, find_worst_case
     from gradproof.derivations.claims import CLAIMS, Claim
     from gradproof.errors import GradproofError
     from gradproof.estimators.backends import BackendMissing
@@ -56,8 +64,11 @@ __all__ = [
     "BeyondSpread",
     "Biased",
     "Claim",
+    "ComparedEstimator",
+    "ComparisonCurve",
     "CorpusError",
     "CoupledCase",
+    "EstimatorComparison",
     "EstimatorReport",
     "Evidence",
     "GaussianCase",
@@ -65,6 +76,7 @@ __all__ = [
     "InputChanged",
     "InvarianceReport",
     "LabelTable",
+    "MeanDirection",
     "MeanTest",
     "NotAGradient",
     "NotAnOuterProduct",
@@ -86,11 +98,15 @@ __all__ = [
     "UnsupportedDraw",
     "UnsupportedStopGradient",
     "Verification",
+    "WorstCase",
     "assert_unbiased",
     "check_estimator",
     "check_invariances",
     "check_surrogate",
+    "compare_along",
+    "compare_estimators",
     "entry_moments",
+    "find_worst_case",
     "moments_table",
     "prepare_text",
     "reproduce",
@@ -103,7 +119,15 @@ __all__ = [
 _HOMES = {
     "gradproof.checks.note.cases": ("CoupledCase", "GaussianCase", "TabularCase"),
     "gradproof.checks.user.estimator": ("assert_unbiased", "check_estimator"),
+    "gradproof.checks.user.direction": ("MeanDirection",),
+    "gradproof.checks.user.estimator_comparison": (
+        "ComparedEstimator",
+        "EstimatorComparison",
+        "compare_estimators",
+    ),
     "gradproof.checks.user.estimator_report": ("Biased", "EstimatorReport"),
+    "gradproof.checks.user.comparison_curve": ("ComparisonCurve", "compare_along"),
+    "gradproof.checks.user.worst_case": ("WorstCase", "find_worst_case"),
     "gradproof.checks.evidence": ("Evidence", "NothingCompared"),
     "gradproof.checks.user.surrogate": ("SurrogateReport", "check_surrogate"),
     "gradproof.checks.user.surrogate_runs": ("InputChanged",),

@@ -79,10 +79,10 @@ class Checks:
         """:func:`gradproof.assert_unbiased`, recorded.
 
         Raises:
-            Biased: unless the mean is the exact gradient, with lines that repeat the check.
+            Biased: as that, with lines that repeat the check.
         """
         report, used = self._estimator(estimate, inputs, options)
-        if not report.unbiased:
+        if not report.accepted:
             error = gradproof.Biased(report)
             error.add_note(self._running.how_to_repeat("check_estimator", estimate, inputs, used))
             raise error

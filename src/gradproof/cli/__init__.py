@@ -35,6 +35,9 @@ COMMANDS = {
         "Is a gradient estimator of your own unbiased: is its mean the gradient it estimates?"
     ),
     "claims": Listed("List the claims, each in a line.", "sympy"),
+    "compare": Listed(
+        "Compare estimators of one gradient: bias, direction, exact variance, error at equal cost."
+    ),
     "data": Listed("List the corpora that --data knows by name."),
     "derive": Listed("Derive claims symbolically, and check every step.", "sympy"),
     "plot": Listed("Draw figures of exact variances, as SVG, PNG, PDF or PGF.", "sympy"),

@@ -22,7 +22,7 @@ GIVEN = {
 }
 
 
-def _file_options(command: Callable[..., None]) -> Callable[..., None]:
+def file_options(command: Callable[..., None]) -> Callable[..., None]:
     """An option of the command for each thing that a file may give."""
     for key, text in reversed(GIVEN.items()):
         shown = f"{text}  [default: {key}, if it is there]"
@@ -33,7 +33,7 @@ def _file_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.command("check")
 @options.TARGET
 @options.NEW
-@_file_options
+@file_options
 @click.option(
     "--paths",
     type=click.IntRange(min=1),
@@ -47,6 +47,13 @@ def _file_options(command: Callable[..., None]) -> Callable[..., None]:
     default="all",
     show_default=True,
     help="heaviest: where there are more paths, run the most probable, and draw from the others.",
+)
+@click.option(
+    "--judge",
+    type=click.Choice(("equality", "direction")),
+    default="equality",
+    show_default=True,
+    help="direction: a positive multiple of the exact gradient will do.",
 )
 @click.option(
     "--integrate",
@@ -122,6 +129,7 @@ def command(
     new_file: str | None,
     paths: int,
     strategy: str,
+    judge: str,
     integrate: float | None,
     draws: int,
     alpha: float,
@@ -161,14 +169,15 @@ def command(
     random directions, on segments around the parameters. With --strategy heaviest the most
     probable paths are run, up to --paths, and --draws are drawn from the others.
 
-    Exit status: 0 if it is unbiased, 1 if not, or if rounding hides it, 2 if it
-    cannot be checked, 130 if it was interrupted.
+    Exit status: 0 if it is unbiased (or as --judge says), 1 if not, or if rounding hides it, 2 if
+    it cannot be checked, 130 if it was interrupted.
     """
     from . import check_run
 
     limits = {
         "paths": paths,
         "strategy": strategy,
+        "judge": judge,
         "integrate": integrate,
         "draws": draws,
         "alpha": alpha,

@@ -126,7 +126,7 @@ def run(
             write_figure(figure, drawn)
             click.echo(_draw_words(report, outputs.entry, figure))
     finish(
-        report.unbiased,
+        report.accepted,
         show_traceback,
         (outputs.json_file, lambda: record_of(report, target)),
         (outputs.html_file, lambda: report.page(repeat=command_line(report.seed))),
@@ -182,7 +182,7 @@ def _check(
     name = target.rpartition(":")[2]
     values = {key: getattr(module, named) for key, named in from_file.items()}
     try:
-        inputs = _make(values.pop("inputs", ()))
+        inputs = made(values.pop("inputs", ()))
         inputs = tuple(inputs) if isinstance(inputs, tuple | list) else (inputs,)
         for called in (
             name,
@@ -190,7 +190,7 @@ def _check(
         ):
             _check_call(called, getattr(module, called), inputs)
         if "wrt" in values:
-            values["wrt"] = _make(values["wrt"])
+            values["wrt"] = made(values["wrt"])
         return check_estimator(estimate, inputs, **values, **limits, name=name, progress=progress)
     except FileError:
         raise
@@ -198,7 +198,7 @@ def _check(
         raise FileError(blame(error, target, module)) from error
 
 
-def _make(value: Any) -> Any:
+def made(value: Any) -> Any:
     """What a function of the file makes; a module of PyTorch is no such function."""
     return value() if isinstance(value, types.FunctionType) else value
 

@@ -8,7 +8,10 @@ import click
 from click.core import ParameterSource
 
 #: What decides where results go, and not what they are; the seed is given as it turned out.
-LEFT_OUT = ("explain", "figure", "html_file", "json_file", "seed", "show_traceback")
+LEFT_OUT = (
+    "explain", "figure", "html_file", "json_file", "latex_file", "markdown_file", "seed",
+    "show_traceback",
+)  # fmt: skip
 
 
 def command_line(seed: int | None) -> str:

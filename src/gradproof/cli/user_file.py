@@ -40,10 +40,7 @@ def load(target: str, command: str, example: str) -> tuple[Callable[..., Any], M
         raise FileError(f"which function of {whole}? It has {inside}; check {whole}:NAME")
     if not colon or not file or not name:
         raise FileError(f"{target!r} is not FILE.py:NAME, e.g. mine.py:{example}")
-    path = Path(file)
-    if not path.is_file():
-        raise FileError(f"there is no file {file}; `gradproof {command} --new {file}` writes one")
-    module = _run(path)
+    module = module_of(file, command)
     if not hasattr(module, name):
         raise FileError(f"{file} has no {name!r}; it has {_names_in(module)}")
     function = getattr(module, name)
@@ -57,6 +54,20 @@ def load(target: str, command: str, example: str) -> tuple[Callable[..., Any], M
     if not callable(function):
         raise FileError(f"{name} in {file} is {function!r:.60}, expected a function or a class")
     return function, module
+
+
+def module_of(file: str, command: str) -> ModuleType:
+    """The module that a file is.
+
+    Args:
+        command: of gradproof, whose ``--new`` writes such a file.
+
+    Raises:
+        FileError: if there is no such file, or it cannot be run.
+    """
+    if not Path(file).is_file():
+        raise FileError(f"there is no file {file}; `gradproof {command} --new {file}` writes one")
+    return _run(Path(file))
 
 
 def _names_in(module: ModuleType) -> str:
@@ -95,7 +106,7 @@ def target_of(
         Other errors: as :func:`write_template`.
     """
     if (target is None) == (new_file is None):
-        raise ValueError("give either FILE.py:NAME or --new FILE.py")
+        raise ValueError(f"give either FILE.py{':NAME' if name else ''} or --new FILE.py")
     if new_file is not None:
         write_template(new_file, template, command, name)
     return target
@@ -103,6 +114,9 @@ def target_of(
 
 def write_template(file: str, template: str, command: str, name: str) -> None:
     """Write a file to begin with, in which ``{file}`` is its own name.
+
+    Args:
+        name: in the file, that the command is to be tried on; empty: the file as a whole.
 
     Raises:
         FileError: if its name does not end in .py.
@@ -115,4 +129,5 @@ def write_template(file: str, template: str, command: str, name: str) -> None:
     if path.exists():
         raise FileExistsError(f"{path} exists already; choose another name")
     write_whole(path, template.replace("{file}", path.name))
-    click.echo(f"wrote {path}; try: gradproof {command} {shlex.quote(f'{path}:{name}')}")
+    target = f"{path}:{name}" if name else str(path)
+    click.echo(f"wrote {path}; try: gradproof {command} {shlex.quote(target)}")

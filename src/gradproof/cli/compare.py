@@ -1,0 +1,102 @@
+"""``gradproof compare``: the estimators of a file, side by side in one table."""
+
+from __future__ import annotations
+
+import click
+
+from gradproof.estimators.enumeration.limits import MOST_PATHS
+from gradproof.reports.paper_sizes import PRESETS
+
+from . import options
+from .check import file_options
+
+
+@click.command("compare")
+@click.argument("file", required=False, metavar="FILE.py")
+@options.NEW
+@click.option(
+    "--estimators",
+    metavar="NAME",
+    help="A dict of functions by name, or a function that makes it.  [default: estimators]",
+)
+@file_options
+@click.option(
+    "--costs",
+    metavar="NAME",
+    help="A dict of what one estimate costs, by name.  [default: costs, or 1 each]",
+)
+@click.option(
+    "--budget",
+    type=click.FloatRange(0.0, min_open=True),
+    default=100.0,
+    show_default=True,
+    help="Rows are sorted by the mean squared error of what so much pays for.",
+)
+@click.option(
+    "--paths",
+    type=click.IntRange(min=1),
+    default=MOST_PATHS,
+    show_default=True,
+    help="Paths, each an outcome of all draws, that may be run at most, of each.",
+)
+@click.option(
+    "--integrate",
+    type=click.FloatRange(0.0, 1.0, min_open=True, max_open=True),
+    metavar="ERROR",
+    show_default="not, and continuous numbers that are used are an error",
+    help="As of `gradproof check`.",
+)
+@options.JSON
+@click.option("--markdown", "markdown_file", metavar="FILE", help="Write the table here.")
+@click.option("--latex", "latex_file", metavar="FILE", help="Write it here, with booktabs.")
+@options.HTML
+@click.option(
+    "--figure",
+    metavar="PATH",
+    help="Draw bias against standard deviation here: .svg, .png, .pdf, or .pgf with LaTeX.",
+)
+@click.option(
+    "--preset",
+    type=click.Choice(PRESETS),
+    default="page",
+    show_default=True,
+    help="Size and fonts of the figure: of a paper in two columns, or a conference's.",
+)
+@options.TRACEBACK
+def command(
+    file: str | None,
+    new_file: str | None,
+    estimators: str | None,
+    costs: str | None,
+    budget: float,
+    paths: int,
+    integrate: float | None,
+    json_file: str | None,
+    markdown_file: str | None,
+    latex_file: str | None,
+    html_file: str | None,
+    figure: str | None,
+    preset: str,
+    show_traceback: bool,
+    **names: str | None,
+) -> None:
+    """Compare estimators of one gradient: bias, direction, exact variance, error at equal cost.
+
+    FILE.py has a dict of estimators by name, each as `gradproof check` takes it, and says what the
+    gradient should be (exact or objective). `--new FILE.py` writes one to begin with.
+
+    Each estimator is run on every outcome of its own draws: no number has noise. Bias, variance and
+    mean squared error are in units of the gradient's length, and its square. An estimator whose
+    mean is a multiple of the gradient is "proportional", one that points elsewhere "differs".
+
+    Exit status: 0 if the table could be made, whatever is in it, 2 if not, 130 if it was
+    interrupted.
+    """
+    from . import compare_run
+
+    limits = {"budget": budget, "paths": paths, "integrate": integrate}
+    named = {"estimators": estimators, "costs": costs}
+    outputs = compare_run.ComparisonOutputs(
+        json_file, markdown_file, latex_file, html_file, figure, preset
+    )
+    compare_run.run(file, new_file, named, names, limits, outputs, show_traceback)
