@@ -6,14 +6,18 @@ import itertools
 
 from . import (
     baselines,
+    completion_rewards,
     concrete,
     control_variates,
     detaching,
     distributions,
     entropy,
+    group_baselines,
     heads,
     importance_weights,
     kept_state,
+    kl_terms,
+    length_and_masks,
     noise_of_bits,
     objectives,
     off_policy,
@@ -24,6 +28,9 @@ from . import (
     sources,
     subsets,
     surrogates,
+    token_ratios,
+    token_returns,
+    token_samplers,
 )
 from .row import BenchmarkRow, Problem
 
@@ -49,6 +56,13 @@ _FILES = (
     noise_of_bits,
     importance_weights,
     concrete,
+    group_baselines,
+    completion_rewards,
+    length_and_masks,
+    token_ratios,
+    kl_terms,
+    token_returns,
+    token_samplers,
 )
 
 _ALL = tuple(itertools.chain.from_iterable(file.ROWS for file in _FILES))

@@ -55,6 +55,10 @@ class BenchmarkRow:
             cannot be had, ``variance``, ``sampler`` (only draws by the framework's own generator
             show it), ``reach`` (a parameter without a gradient), ``state`` or ``identity``.
         raises: what a check of its mean raises instead of a verdict.
+        direction: where a wrong mean points: ``proportional`` to the gradient, ``zero``, or it
+            ``differs``; None: the row does not say.
+        factor: what the gradient is multiplied by where the mean is proportional to it.
+        is_intended: whether people want it so, as where a bias buys less variance.
     """
 
     id: str
@@ -65,6 +69,9 @@ class BenchmarkRow:
     make: Callable[[], Problem]
     sees: str = "mean"
     raises: type[Exception] | None = None
+    direction: str | None = None
+    factor: float | None = None
+    is_intended: bool = False
 
     @property
     def key(self) -> str:
@@ -90,9 +97,14 @@ def wrong(
     makes: Makes,
     sees: str = "mean",
     raises: type[Exception] | None = None,
+    **where: Any,
 ) -> tuple[BenchmarkRow, ...]:
-    """A bug, a row for each framework."""
+    """A bug, or what is meant to differ from the gradient, a row for each framework.
+
+    Args:
+        where: ``direction``, ``factor`` and ``is_intended``, as the row has them.
+    """
     return tuple(
-        BenchmarkRow(id, name, False, statement, source, make, sees, raises)
+        BenchmarkRow(id, name, False, statement, source, make, sees, raises, **where)
         for name, make in makes.items()
     )
