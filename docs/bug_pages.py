@@ -14,6 +14,7 @@ from types import ModuleType
 from gradproof.checks.benchmark.bugs import ROWS, BenchmarkRow
 from gradproof.checks.benchmark.fixes import FIXES
 from gradproof.checks.benchmark.results import BenchmarkResult, RowResult
+from gradproof.checks.evidence import DIFFERS, PROPORTIONAL, ZERO
 from gradproof.checks.json_records import from_json
 
 RECORD = Path(__file__).with_name("benchmark.json")
@@ -54,10 +55,13 @@ def _table(bugs: dict[str, list[BenchmarkRow]], results: dict[str, RowResult]) -
         "---\nhide: [toc]\n---\n",
         "# Catalogue of bugs",
         "",
-        f"{len(bugs)} ways in which gradient estimators went wrong. Each was seen in a library, an "
-        "issue or a paper, or is made again and again. Each has a page with its code, how far off "
-        "the mean is, which tests notice, and how to mend it. "
+        f"{len(bugs)} ways in which gradient estimators differ from the gradient. Each was seen in "
+        "a library, an issue or a paper, or is made again and again. Each has a page with its "
+        "code, how far off the mean is, which tests notice, and how to mend it. "
         "[The benchmark](../benchmark.md) has the whole matrix.",
+        "",
+        f"{sum(rows[0].is_intended for rows in bugs.values())} of them differ from the gradient "
+        "on purpose, for less variance or another aim, and their pages say so.",
         "",
         '<input class="filter" type="search" placeholder="Filter: baseline, detach, PPO, Pyro …" '
         'aria-label="Filter the bugs">',
@@ -94,7 +98,7 @@ def _page(rows: Sequence[BenchmarkRow], results: Sequence[RowResult], says: dict
         "",
         "## How far off it is",
         "",
-        f"{_off_sentence(results)} The bug shows in {SEEN_BY[one.sees]}.",
+        f"{_off_sentence(results)} {_direction_sentence(one)}It shows in {SEEN_BY[one.sees]}.",
         "",
         f"| way of testing | {' | '.join(row.framework for row in rows)} | what it does |",
         f"|---|{'---|' * len(rows)}---|",
@@ -104,7 +108,7 @@ def _page(rows: Sequence[BenchmarkRow], results: Sequence[RowResult], says: dict
         lines.append(f"| {method} | {cells} | {statement} |")
     lines += [
         "",
-        "## How to mend it",
+        "## How to have the gradient instead" if one.is_intended else "## How to mend it",
         "",
         FIXES[one.id],
         "",
@@ -159,6 +163,16 @@ def _off_sentence(results: Sequence[RowResult]) -> str:
     if off == "0":
         return "The mean is right."
     return f"The mean is off by {off} of the gradient's largest entry, on the toy problem."
+
+
+def _direction_sentence(row: BenchmarkRow) -> str:
+    """Where the mean points, as far as the row says it; a sentence and a space, or nothing."""
+    where = {
+        PROPORTIONAL: f"It is {row.factor} times the gradient, in every entry. ",
+        ZERO: "It is zero. ",
+        DIFFERS: "It is no multiple of the gradient. ",
+    }
+    return "" if row.direction is None else where[row.direction]
 
 
 def _topic(row: BenchmarkRow) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from .completion_fixes import COMPLETION_FIXES
+
 #: By the row's id, whatever its framework.
 FIXES: Mapping[str, str] = {
     # baselines
@@ -297,4 +299,5 @@ FIXES: Mapping[str, str] = {
     ),
     "head-not-reached": "Do not detach the head where it enters the cost.",
     "critic-backward-beside": "Return the sum of both losses, or call `backward()` on both.",
+    **COMPLETION_FIXES,
 }

@@ -76,6 +76,21 @@ def test_a_page_says_what_the_record_says() -> None:
     assert "The mean is right." in PAGES["bugs/samples-repeated.md"]
 
 
+def test_a_page_says_where_a_mean_points() -> None:
+    """By its factor, and as no mistake where people want it so."""
+    assert (
+        "It is 0.5 times the gradient, in every entry. It shows in"
+        in (PAGES["bugs/padding-in-the-mean.md"])
+    )
+    assert "It is zero. It shows in" in PAGES["bugs/k1-in-loss.md"]
+    intended = {row.id for row in ROWS.values() if row.is_intended}
+    for id in BUGS:
+        page = PAGES[f"bugs/{id}.md"]
+        assert ("## How to have the gradient instead" in page) == (id in intended)
+        assert ("## How to mend it" in page) != (id in intended)
+    assert f"{len(intended)} of them differ from the gradient on purpose" in PAGES["bugs/index.md"]
+
+
 def test_pages_that_link_to_a_bug_link_to_one_that_is_there() -> None:
     """A bug that is renamed is renamed there too."""
     linked = {

@@ -42,7 +42,7 @@ def _pass_at_two(s: TorchProblem, logits: Any, *, gains: bool) -> Any:
     return -(weights * y.log_probability).sum()
 
 
-def _modelled_loss(logits: Any) -> Any:
+def _loss_by_model(logits: Any) -> Any:
     """Minus the mean reward by a model that stays as it is."""
     pairs = [itertools.pairwise((END, *y)) for y in COMPLETIONS]
     read = [sum(np.tanh(LOGITS[pair]) for pair in each) for each in pairs]
@@ -70,7 +70,7 @@ ROWS = (
         "reward-model-detached",
         "A reward model that reads the policy's own weights is detached where it weighs scores.",
         _DETACHED,
-        of_tokens(_reward_model, _modelled_loss, detached=True),
+        of_tokens(_reward_model, _loss_by_model, detached=True),
     ),
     *wrong(
         "pass-at-two-by-own-reward",
@@ -85,7 +85,7 @@ ROWS = (
         "reward-model-leaks",
         "A reward model that reads the policy's own weights is differentiated through them.",
         _DETACHED + ", without its stop-gradient",
-        of_tokens(_reward_model, _modelled_loss, detached=False),
+        of_tokens(_reward_model, _loss_by_model, detached=False),
         direction=DIFFERS,
     ),
 )

@@ -119,6 +119,7 @@ ROWS = (
         "The gradient of relaxed bits in place of that of bits.",
         _CONCRETE + ", where bits are meant",
         _bits(_bits_mean),
+        is_intended=True,
     ),
     *wrong(
         "relaxed-noise-not-divided",
@@ -131,5 +132,6 @@ ROWS = (
         "A bit forward, a relaxed bit backward: the gradient of neither mean cost.",
         _GUMBEL + "; gumbel_softmax(hard=True)",
         _bits(_bits_mean, how="straight through"),
+        is_intended=True,
     ),
 )

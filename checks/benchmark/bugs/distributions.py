@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ...evidence import PROPORTIONAL
 from .row import right, wrong
 from .toy_problem import (
     FEATURES,
@@ -213,6 +214,8 @@ ROWS = (
         "Log-probabilities of bits are averaged, not summed.",
         "textbook mistake",
         _bit_rows(how="mean"),
+        direction=PROPORTIONAL,
+        factor=0.5,
     ),
     *wrong(
         "bits-first-only",

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ...evidence import ZERO
 from .row import right, wrong
 from .toy_problem import (
     FEATURES,
@@ -195,6 +196,7 @@ ROWS = (
         "log(q / prior) on a sample is differentiated, which has mean zero.",
         _K3,
         _divergences(how="as it is"),
+        direction=ZERO,
     ),
     *wrong(
         "divergence-positive-as-loss",

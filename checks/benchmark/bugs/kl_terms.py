@@ -85,7 +85,9 @@ def _k3(d: Any) -> Any:
     return (-d).exp() - 1.0 + d
 
 
-def _drawn(s: TorchProblem, logits: Any, *, term: Callable[[Any, Any], Any], by_token: bool) -> Any:
+def _term_of_draw(
+    s: TorchProblem, logits: Any, *, term: Callable[[Any, Any], Any], by_token: bool
+) -> Any:
     """A term of log ratios and log-probabilities: of each token, or of the whole completion."""
     y = roll_out(s, logits.log_softmax(dim=-1), 1)
     log_p = y.log_p * y.mask
@@ -96,11 +98,11 @@ def _drawn(s: TorchProblem, logits: Any, *, term: Callable[[Any, Any], Any], by_
 
 
 def _of_completion(term: Callable[[Any, Any], Any], mean: Any = _divergence) -> Makes:
-    return of_tokens(_drawn, mean, term=term, by_token=False)
+    return of_tokens(_term_of_draw, mean, term=term, by_token=False)
 
 
 def _of_tokens(term: Callable[[Any, Any], Any], mean: Any = _divergence_of_tokens) -> Makes:
-    return of_tokens(_drawn, mean, term=term, by_token=True)
+    return of_tokens(_term_of_draw, mean, term=term, by_token=True)
 
 
 def _unbiased(d: Any, log_p: Any) -> Any:

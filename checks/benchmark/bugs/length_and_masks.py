@@ -31,7 +31,7 @@ GROUP = 2
 PROMPT = (1, END)
 
 
-def _aggregated(
+def _with_total(
     total: Callable[[Any, Completions], Any],
     advantage: Callable[[Any], Any] = leave_one_out,
     *,
@@ -72,7 +72,7 @@ def _prompt(s: TorchProblem, logits: Any, *, counts: bool) -> Any:
     return -(y.rewards * (of_prompt + y.log_probability)).mean()
 
 
-def _placed(s: TorchProblem, logits: Any, *, after: bool) -> Any:
+def _read_at(s: TorchProblem, logits: Any, *, after: bool) -> Any:
     """The log-probabilities are read at the position before each token, or after it."""
     log_p = logits.log_softmax(dim=-1)
     y = roll_out(s, log_p, GROUP)
@@ -88,14 +88,14 @@ ROWS = (
         "tokens-summed",
         "A completion's terms are summed over its own tokens, and averaged over completions.",
         _LIU,
-        _aggregated(lambda terms, y: (terms * y.mask).sum(dim=1).mean()),
+        _with_total(lambda terms, y: (terms * y.mask).sum(dim=1).mean()),
     ),
     *right(
         "token-mean-equal-lengths",
         "Terms are averaged over the batch's tokens, where all completions have the same number, "
         "and the reward for each token is wanted.",
         _DAPO,
-        _aggregated(_mean_over_tokens, mean=_loss_of_a_token, stops=False),
+        _with_total(_mean_over_tokens, mean=_loss_of_a_token, stops=False),
     ),
     *right(
         "prompt-masked",
@@ -107,14 +107,14 @@ ROWS = (
         "log-probability-in-place",
         "A token's log-probability is read at the position before it.",
         "github.com/lucidrains/PaLM-rlhf-pytorch/issues/31, as mended",
-        of_tokens(_placed, after=False),
+        of_tokens(_read_at, after=False),
     ),
     *wrong(
         "own-length-divides",
         "A completion's terms are averaged over its own tokens, so that longer ones count less: "
         "differs from the mean reward's gradient, on purpose.",
         "Shao et al. (2024), DeepSeekMath, on GRPO; " + _LIU + ", who show the bias",
-        _aggregated(lambda terms, y: ((terms * y.mask).sum(dim=1) / y.lengths).mean()),
+        _with_total(lambda terms, y: ((terms * y.mask).sum(dim=1) / y.lengths).mean()),
         direction=DIFFERS,
         is_intended=True,
     ),
@@ -123,7 +123,7 @@ ROWS = (
         "Terms are averaged over the batch's tokens, whose number depends on what was drawn: "
         "differs from the mean reward's gradient, on purpose.",
         _DAPO,
-        _aggregated(_mean_over_tokens),
+        _with_total(_mean_over_tokens),
         direction=DIFFERS,
         is_intended=True,
     ),
@@ -132,7 +132,7 @@ ROWS = (
         "Less the group's mean, and over the longest length that is allowed: "
         "(1 - 1/G) / T times the gradient.",
         _LIU + ", on Dr. GRPO",
-        _aggregated(_constant_length, lambda rewards: rewards - rewards.mean()),
+        _with_total(_constant_length, lambda rewards: rewards - rewards.mean()),
         direction=PROPORTIONAL,
         factor=(1.0 - 1.0 / GROUP) / LONGEST,
         is_intended=True,
@@ -141,7 +141,7 @@ ROWS = (
         "padding-in-the-mean",
         "What is masked is zero, and counts in the mean over positions: 1 / T times the gradient.",
         "textbook mistake: a mean over a padded batch",
-        _aggregated(lambda terms, y: (terms * y.mask).mean()),
+        _with_total(lambda terms, y: (terms * y.mask).mean()),
         direction=PROPORTIONAL,
         factor=1.0 / LONGEST,
     ),
@@ -149,14 +149,14 @@ ROWS = (
         "padding-not-masked",
         "The padding after the end has terms too.",
         "github.com/peremartra/optipfair/issues/34, on a distillation loss",
-        _aggregated(lambda terms, y: terms.sum(dim=1).mean()),
+        _with_total(lambda terms, y: terms.sum(dim=1).mean()),
         direction=DIFFERS,
     ),
     *wrong(
         "end-masked",
         "The mask leaves out every token that equals the padding, the drawn end among them.",
         "github.com/NVIDIA-NeMo/Megatron-Bridge/pull/4660, on a mask by the padding's token",
-        _aggregated(lambda terms, y: (terms * (y.tokens != END)).sum(dim=1).mean()),
+        _with_total(lambda terms, y: (terms * (y.tokens != END)).sum(dim=1).mean()),
         direction=DIFFERS,
     ),
     *wrong(
@@ -170,7 +170,7 @@ ROWS = (
         "log-probability-shifted",
         "A token's log-probability is read at its own position, which predicts the next one.",
         "github.com/AI-Hypercomputer/maxtext/issues/2103, on log-probabilities of a prompt",
-        of_tokens(_placed, after=True),
+        of_tokens(_read_at, after=True),
         direction=DIFFERS,
     ),
 )

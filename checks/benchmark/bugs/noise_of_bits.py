@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ...evidence import PROPORTIONAL
 from .row import right, wrong
 from .toy_problem import FEATURES, TorchProblem, integrated
 
@@ -129,12 +130,16 @@ ROWS = (
         "The two costs are swapped: the gradient has the other sign.",
         _ARM + ", with its costs swapped",
         _arms(how="swapped"),
+        direction=PROPORTIONAL,
+        factor=-1.0,
     ),
     *wrong(
         "arm-half-missing",
         "The difference is multiplied by twice the number less one, and by no half.",
         _ARM + ", as DisARM's authors write it, without their factor of one half",
         _arms(how="doubled"),
+        direction=PROPORTIONAL,
+        factor=2.0,
     ),
     *wrong(
         "rebar-pathwise-sign",

@@ -134,6 +134,7 @@ ROWS = (
         "Ratios far from one are cut: less variance, for a bias.",
         "Ionides (2008), Truncated importance sampling",
         _off_policy(how="clipped"),
+        is_intended=True,
     ),
     *wrong(
         "ratio-self-normalised",
@@ -146,6 +147,7 @@ ROWS = (
         "The worse of the ratio and its clipped self: where it is clipped the score is nothing.",
         _PPO,
         by_framework(_proximal, clips=True),
+        is_intended=True,
     ),
     *wrong(
         "ratio-on-score-only",

@@ -240,6 +240,7 @@ ROWS = (
         "As if a bit were its probability, in a cost that is not linear.",
         _BENGIO,
         _straights(CURVE),
+        is_intended=True,
     ),
     *wrong(
         "straight-through-identity",

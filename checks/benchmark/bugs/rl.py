@@ -258,12 +258,14 @@ ROWS = (
         "A step's cost and the critic's guess of the rest, which is wrong.",
         "Konda and Tsitsiklis (2000), Actor-critic algorithms, on which critics are right",
         _makes(_bootstrap),
+        is_intended=True,
     ),
     *wrong(
         "generalised-advantage",
         "A mixture of returns and guesses of a critic that is wrong.",
         _GAE + ", lambda < 1",
         _makes(_generalised_advantage(MIXED)),
+        is_intended=True,
     ),
     *wrong(
         "action-baseline",

@@ -97,14 +97,14 @@ def wrong(
     makes: Makes,
     sees: str = "mean",
     raises: type[Exception] | None = None,
-    **where: Any,
+    *,
+    direction: str | None = None,
+    factor: float | None = None,
+    is_intended: bool = False,
 ) -> tuple[BenchmarkRow, ...]:
-    """A bug, or what is meant to differ from the gradient, a row for each framework.
-
-    Args:
-        where: ``direction``, ``factor`` and ``is_intended``, as the row has them.
-    """
+    """A bug, or what differs from the gradient on purpose, a row for each framework."""
+    rest = sees, raises, direction, factor, is_intended
     return tuple(
-        BenchmarkRow(id, name, False, statement, source, make, sees, raises, **where)
+        BenchmarkRow(id, name, False, statement, source, make, *rest)
         for name, make in makes.items()
     )

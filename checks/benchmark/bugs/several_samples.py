@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ...evidence import PROPORTIONAL
 from .row import right, wrong
 from .toy_problem import (
     FEATURES,
@@ -144,6 +145,8 @@ ROWS = (
         "The sum over samples in place of their mean.",
         "textbook mistake",
         by_framework(_sum, _sum_by_hand),
+        direction=PROPORTIONAL,
+        factor=float(SAMPLES),
     ),
     *wrong(
         "best-of-samples",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+from ...evidence import PROPORTIONAL
 from .row import right, wrong
 from .toy_problem import (
     FEATURES,
@@ -172,6 +173,8 @@ ROWS = (
         "The whole surrogate is negated: a bound to be raised is given to what lowers.",
         "NumPyro #1044; Pyro #1988",
         by_framework(of_labels(lambda f, log_q: -(f.detach() * log_q + f))),
+        direction=PROPORTIONAL,
+        factor=-1.0,
     ),
     *wrong(
         "probability-for-log",

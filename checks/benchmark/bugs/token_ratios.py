@@ -51,7 +51,7 @@ def _of_tokens(log_ratio: Any, advantage: Any, y: Completions) -> Any:
     return log_ratio.exp() * advantage * y.mask
 
 
-def _clipped(log_ratio: Any, advantage: Any, y: Completions) -> Any:
+def _clip_by_token(log_ratio: Any, advantage: Any, y: Completions) -> Any:
     ratio = log_ratio.exp()
     cut = ratio.clamp(1.0 - CLIP, 1.0 + CLIP)
     return (ratio * advantage).minimum(cut * advantage) * y.mask
@@ -61,7 +61,7 @@ def _of_completion(log_ratio: Any, advantage: Any, y: Completions) -> Any:
     return log_ratio.sum(dim=1, keepdim=True).exp() * advantage
 
 
-def _weighted(largest: float) -> Callable[..., Any]:
+def _weigh_by_ratio(largest: float) -> Callable[..., Any]:
     """The completion's ratio, cut at a number, weighs its score."""
 
     def objective(log_ratio: Any, advantage: Any, y: Completions) -> Any:
@@ -97,7 +97,7 @@ def _until_token(log_ratio: Any, advantage: Any, y: Completions) -> Any:
     return log_ratio.cumsum(dim=1).exp().detach() * advantage * y.log_p * y.mask
 
 
-def _penalised(s: TorchProblem, logits: Any, *, detached: bool) -> Any:
+def _with_penalty(s: TorchProblem, logits: Any, *, detached: bool) -> Any:
     """Ratios of tokens that the policy drew, and a divergence from the reference beside them."""
     log_p = logits.log_softmax(dim=-1)
     y = roll_out(s, log_p, GROUP)
@@ -125,7 +125,7 @@ ROWS = (
         "token-ratio-clipped-on-policy",
         "At the policy that drew the tokens every ratio is one, and nothing is clipped.",
         _PPO,
-        _drawn_with(LOGITS, _clipped),
+        _drawn_with(LOGITS, _clip_by_token),
     ),
     *right(
         "ratio-and-divergence",
@@ -133,7 +133,7 @@ ROWS = (
         _PPO
         + ", with a penalty; Tang and Munos (2025), On a few pitfalls in KL divergence gradient "
         "estimation for RL",
-        of_tokens(_penalised, regularised_loss, detached=False),
+        of_tokens(_with_penalty, regularised_loss, detached=False),
     ),
     *right(
         "gspo-by-tokens-on-policy",
@@ -157,7 +157,7 @@ ROWS = (
         "completion-ratio-detached",
         "The product of a completion's ratios weighs its score.",
         _PRECUP,
-        _drawn_with(OLD, _weighted(np.inf)),
+        _drawn_with(OLD, _weigh_by_ratio(np.inf)),
     ),
     *wrong(
         "token-ratio-off-policy",
@@ -170,7 +170,7 @@ ROWS = (
         "token-ratio-clipped",
         "Ratios of an older policy's tokens are clipped: differs from the gradient, on purpose.",
         _PPO,
-        _drawn_with(OLD, _clipped),
+        _drawn_with(OLD, _clip_by_token),
         direction=DIFFERS,
         is_intended=True,
     ),
@@ -200,14 +200,14 @@ ROWS = (
         "ratio-detached",
         "The ratio is detached, and only the divergence beside it is differentiated.",
         _PPO + ", with a stop-gradient too many",
-        of_tokens(_penalised, regularised_loss, detached=True),
+        of_tokens(_with_penalty, regularised_loss, detached=True),
         direction=DIFFERS,
     ),
     *wrong(
         "completion-ratio-truncated",
         "Ratios of completions are cut at a number: differs from the gradient, on purpose.",
         _TRUNCATED + "; github.com/huggingface/trl/pull/3867",
-        _drawn_with(OLD, _weighted(TRUNCATED)),
+        _drawn_with(OLD, _weigh_by_ratio(TRUNCATED)),
         direction=DIFFERS,
         is_intended=True,
     ),

@@ -61,7 +61,9 @@ def _long(logits: Any) -> Any:
     return tables.masked_fill(forbidden, -np.inf)
 
 
-def _processed(process: Callable[[Any], Any], mean: Callable[[Any], Any], *, scored: bool) -> Makes:
+def _with_logits(
+    process: Callable[[Any], Any], mean: Callable[[Any], Any], *, scored: bool
+) -> Makes:
     """Estimators whose logits are processed to draw, and to score or not.
 
     There is no baseline: what no draw enters, as the sum that the first token's probabilities are
@@ -129,19 +131,19 @@ ROWS = (
         "tempered-in-both",
         "Tokens are drawn and scored at the same temperature.",
         _DROPOUT,
-        _processed(_cold, _cold_loss, scored=True),
+        _with_logits(_cold, _cold_loss, scored=True),
     ),
     *right(
         "top-p-in-both",
         "Tokens are drawn from the likeliest ones, and scored among these.",
         _KEEP,
-        _processed(_nucleus, _nucleus_loss, scored=True),
+        _with_logits(_nucleus, _nucleus_loss, scored=True),
     ),
     *right(
         "shortest-length-in-both",
         "A completion may not end at once, and scores are normalised without that end.",
         _LENGTH,
-        _processed(_long, _long_loss, scored=True),
+        _with_logits(_long, _long_loss, scored=True),
     ),
     *right(
         "dropout-the-same",
@@ -159,21 +161,21 @@ ROWS = (
         "temperature-in-sampler-only",
         "Tokens are drawn at a temperature that the log-probabilities do not have.",
         _TEMPERED,
-        _processed(_cold, _cold_loss, scored=False),
+        _with_logits(_cold, _cold_loss, scored=False),
         direction=DIFFERS,
     ),
     *wrong(
         "top-p-in-sampler-only",
         "Tokens are drawn from the likeliest ones, and scored among all.",
         "github.com/NVIDIA/NeMo-Aligner/issues/46; github.com/huggingface/trl/issues/6789",
-        _processed(_nucleus, _nucleus_loss, scored=False),
+        _with_logits(_nucleus, _nucleus_loss, scored=False),
         direction=DIFFERS,
     ),
     *wrong(
         "masked-after-normalising",
         "The end is forbidden at first where tokens are drawn, and scores are normalised with it.",
         _LENGTH + ", with log-probabilities of the unprocessed logits",
-        _processed(_long, _long_loss, scored=False),
+        _with_logits(_long, _long_loss, scored=False),
         direction=DIFFERS,
     ),
     *wrong(

@@ -2,13 +2,15 @@
 
 import collections
 import dataclasses
+import re
 
 import numpy as np
 import pytest
 
 from gradproof.checks.benchmark.bugs import ROWS
+from gradproof.checks.benchmark.fixes import FIXES
 from gradproof.checks.benchmark.not_by_mean import PEERS
-from gradproof.checks.evidence import HOLDS, REFUTED, UNDECIDED
+from gradproof.checks.evidence import DIFFERS, HOLDS, PROPORTIONAL, REFUTED, UNDECIDED, ZERO
 from gradproof.checks.user.estimator import check_estimator
 from gradproof.estimators.enumeration.run import UnsupportedDraw
 
@@ -79,6 +81,46 @@ def test_wrong_ones_are_refuted(row):
         assert bias(found) < SMALLEST <= largest_bias(found)
     else:
         assert bias(found) >= SMALLEST
+    assert points_as_said(row, found)
+
+
+def points_as_said(row, found):
+    """Whether a mean points where its row says, by the factor that it says; or it says nothing."""
+    direction = found.direction
+    if row.direction is None:
+        return True
+    is_there = direction.verdict == row.direction
+    factor = direction.factor if row.factor is None else row.factor
+    return is_there and abs(direction.factor - factor) <= direction.factor_error
+
+
+@pytest.mark.torch
+def test_a_row_that_says_another_direction_is_seen():
+    """Another kind, or a factor that is off in the sixth place."""
+    row = ROWS["torch/padding-in-the-mean"]
+    found = checked(row)
+    for change in ({"factor": row.factor + 1e-6}, {"direction": DIFFERS}, {"direction": ZERO}):
+        assert not points_as_said(dataclasses.replace(row, **change), found)
+
+
+def test_directions_are_those_that_there_are():
+    """A factor is that of a multiple; a right estimator has neither, and nothing to intend."""
+    said = [row for row in ROWS.values() if row.direction is not None]
+    assert len([row for row in said if row.factor is not None]) >= 10
+    for row in ROWS.values():
+        assert row.direction in (None, PROPORTIONAL, ZERO, DIFFERS), row.key
+        assert (row.factor is not None) == (row.direction == PROPORTIONAL), row.key
+        assert not (row.right and (row.direction or row.is_intended)), row.key
+
+
+def test_what_is_intended_is_called_no_mistake():
+    """Neither by its row nor by what is said of mending it."""
+    intended = [row for row in ROWS.values() if row.is_intended]
+    assert len({row.id for row in intended}) >= 15
+    for row in intended:
+        words = f"{row.statement} {row.source} {FIXES[row.id]}"
+        assert "intended" in FIXES[row.id], row.key
+        assert not re.search(r"\b(bug|mistake|wrongly|mend)", words), row.key
 
 
 @pytest.mark.torch
@@ -156,8 +198,8 @@ def test_the_catalogue_is_as_large_as_it_is_said_to_be():
     """Bugs and right estimators by name, and frameworks."""
     right = {row.id for row in ROWS.values() if row.right}
     bugs = {row.id for row in ROWS.values() if not row.right}
-    assert len(bugs) >= 130
-    assert len(right) >= 60
+    assert len(bugs) >= 170
+    assert len(right) >= 100
     assert not bugs & right
     frameworks = collections.Counter(row.framework for row in ROWS.values())
     assert min(frameworks["torch"], frameworks["numpy"]) >= 60
