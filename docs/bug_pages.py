@@ -167,10 +167,11 @@ def _off_sentence(results: Sequence[RowResult]) -> str:
 
 def _direction_sentence(row: BenchmarkRow) -> str:
     """Where the mean points, as far as the row says it; a sentence and a space, or nothing."""
+    times = "" if row.factor is None else f"{row.factor:.4g}"
     where = {
-        PROPORTIONAL: f"It is {row.factor} times the gradient, in every entry. ",
-        ZERO: "It is zero. ",
-        DIFFERS: "It is no multiple of the gradient. ",
+        PROPORTIONAL: f"The mean is {times} times the gradient in every entry. ",
+        ZERO: "The mean is zero. ",
+        DIFFERS: "The mean is no multiple of the gradient. ",
     }
     return "" if row.direction is None else where[row.direction]
 

@@ -24,6 +24,9 @@ GROUP = 2
 #: How far from one a ratio may be, by default.
 CLIP = 0.2
 
+#: Where CISPO cuts a token's ratio, as is recommended.
+LARGEST = 5.0
+
 #: The largest ratio of a completion that is not cut.
 TRUNCATED = 1.0
 
@@ -143,9 +146,9 @@ ROWS = (
     ),
     *right(
         "cispo-on-policy",
-        "A cut at 1 + 4, as is recommended, leaves ratios of one alone.",
+        "Ratios are cut at 5, as is recommended, which leaves ratios of one alone.",
         _CISPO + "; Khatri et al. (2025), The art of scaling RL compute, on the bound",
-        _drawn_with(LOGITS, _cispo(5.0)),
+        _drawn_with(LOGITS, _cispo(LARGEST)),
     ),
     *right(
         "completion-ratio",
@@ -213,7 +216,7 @@ ROWS = (
     ),
     *wrong(
         "cispo-cut-at-default",
-        "Ratios are cut at 0.2, the default of another loss, in place of 1 + 4: on policy the mean "
+        "Ratios are cut at 0.2, the default of the clipped loss, and not at 5: on policy the mean "
         "is 0.2 times the gradient.",
         _CISPO + "; github.com/huggingface/trl/pull/4499, whose upper bound is the number itself",
         _drawn_with(LOGITS, _cispo(CLIP)),
