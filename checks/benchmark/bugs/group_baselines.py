@@ -18,7 +18,7 @@ from .token_policies import (
     LENGTHS,
     LOGITS,
     REWARD_OF,
-    Completions,
+    CompletionBatch,
     leave_one_out,
     log_probabilities,
     of_tokens,
@@ -26,7 +26,7 @@ from .token_policies import (
 )
 from .toy_problem import TorchProblem
 
-#: Completions of a prompt.
+#: CompletionBatch of a prompt.
 GROUP = 3
 
 #: What TRL adds to a standard deviation.
@@ -38,7 +38,7 @@ _P = np.exp(log_probabilities(LOGITS))
 OPTIMAL = float((_P * LENGTHS) @ REWARD_OF / (_P @ LENGTHS))
 
 
-def _group(advantage: Callable[[Completions], Any], size: int = GROUP) -> Makes:
+def _group(advantage: Callable[[CompletionBatch], Any], size: int = GROUP) -> Makes:
     """Estimators that differ in what they weigh a completion's score by."""
 
     def estimate(s: TorchProblem, logits: Any) -> Any:
@@ -48,11 +48,11 @@ def _group(advantage: Callable[[Completions], Any], size: int = GROUP) -> Makes:
     return of_tokens(estimate)
 
 
-def _over_deviation(y: Completions) -> Any:
+def _over_deviation(y: CompletionBatch) -> Any:
     return (y.rewards - y.rewards.mean()) / (y.rewards.std() + SMALL)
 
 
-def _whiten(y: Completions) -> Any:
+def _whiten(y: CompletionBatch) -> Any:
     """By mean and deviation over the batch's tokens, of which a longer completion has more."""
     share = y.lengths / y.lengths.sum()
     off = y.rewards - (share * y.rewards).sum()

@@ -16,7 +16,7 @@ from .token_policies import (
     END,
     LONGEST,
     REWARDS,
-    Completions,
+    CompletionBatch,
     expected_loss,
     leave_one_out,
     of_tokens,
@@ -24,7 +24,7 @@ from .token_policies import (
 )
 from .toy_problem import TorchProblem, softmax
 
-#: Completions of a prompt.
+#: CompletionBatch of a prompt.
 GROUP = 2
 
 #: The last two tokens of the prompt; the model gives the second a probability too.
@@ -32,7 +32,7 @@ PROMPT = (1, END)
 
 
 def _with_total(
-    total: Callable[[Any, Completions], Any],
+    total: Callable[[Any, CompletionBatch], Any],
     advantage: Callable[[Any], Any] = leave_one_out,
     *,
     mean: Callable[[Any], Any] = expected_loss,
@@ -53,11 +53,11 @@ def _loss_of_a_token(logits: Any) -> Any:
     return -(p[END] @ (p * REWARDS).sum(axis=1)) / LONGEST
 
 
-def _mean_over_tokens(terms: Any, y: Completions) -> Any:
+def _mean_over_tokens(terms: Any, y: CompletionBatch) -> Any:
     return (terms * y.mask).sum() / y.mask.sum()
 
 
-def _constant_length(terms: Any, y: Completions) -> Any:
+def _constant_length(terms: Any, y: CompletionBatch) -> Any:
     return (terms * y.mask).sum() / (GROUP * LONGEST)
 
 

@@ -65,7 +65,7 @@ def expected_loss(logits: Any) -> Any:
 
 
 @dataclasses.dataclass(frozen=True)
-class Completions:
+class CompletionBatch:
     """A batch of completions, padded to the same length.
 
     Shape:
@@ -98,7 +98,7 @@ class Completions:
 
 def roll_out(
     s: TorchProblem, log_p: Any, size: int, *, sampler: Any = None, stops: bool = True
-) -> Completions:
+) -> CompletionBatch:
     """A batch of completions, with the log-probabilities that a policy gives them.
 
     Args:
@@ -123,7 +123,7 @@ def roll_out(
     columns = (previous[:LONGEST], tokens, mask)
     before, after, counts = (torch.stack(each, dim=1) for each in columns)
     rewards = s.constant(REWARDS)[after[:, 0], after[:, 1]]
-    batch = Completions(before, after, counts.to(log_p.dtype), None, rewards)
+    batch = CompletionBatch(before, after, counts.to(log_p.dtype), None, rewards)
     return dataclasses.replace(batch, log_p=batch.look_up(log_p))
 
 

@@ -15,10 +15,18 @@ import numpy as np
 from ...evidence import DIFFERS, PROPORTIONAL, ZERO
 from .kl_terms import WEIGHT, regularised_loss
 from .row import Makes, right, wrong
-from .token_policies import LOGITS, OLD, REFERENCE, Completions, leave_one_out, of_tokens, roll_out
+from .token_policies import (
+    LOGITS,
+    OLD,
+    REFERENCE,
+    CompletionBatch,
+    leave_one_out,
+    of_tokens,
+    roll_out,
+)
 from .toy_problem import TorchProblem
 
-#: Completions of a prompt.
+#: CompletionBatch of a prompt.
 GROUP = 2
 
 #: How far from one a ratio may be, by default.
@@ -31,7 +39,7 @@ LARGEST = 5.0
 TRUNCATED = 1.0
 
 
-def _drawn_with(by: np.ndarray, objective: Callable[[Any, Any, Completions], Any]) -> Makes:
+def _drawn_with(by: np.ndarray, objective: Callable[[Any, Any, CompletionBatch], Any]) -> Makes:
     """Estimators that differ in their objective, and in what draws the completions.
 
     Args:
@@ -50,24 +58,24 @@ def _drawn_with(by: np.ndarray, objective: Callable[[Any, Any, Completions], Any
     return of_tokens(estimate)
 
 
-def _of_tokens(log_ratio: Any, advantage: Any, y: Completions) -> Any:
+def _of_tokens(log_ratio: Any, advantage: Any, y: CompletionBatch) -> Any:
     return log_ratio.exp() * advantage * y.mask
 
 
-def _clip_by_token(log_ratio: Any, advantage: Any, y: Completions) -> Any:
+def _clip_by_token(log_ratio: Any, advantage: Any, y: CompletionBatch) -> Any:
     ratio = log_ratio.exp()
     cut = ratio.clamp(1.0 - CLIP, 1.0 + CLIP)
     return (ratio * advantage).minimum(cut * advantage) * y.mask
 
 
-def _of_completion(log_ratio: Any, advantage: Any, y: Completions) -> Any:
+def _of_completion(log_ratio: Any, advantage: Any, y: CompletionBatch) -> Any:
     return log_ratio.sum(dim=1, keepdim=True).exp() * advantage
 
 
 def _weigh_by_ratio(largest: float) -> Callable[..., Any]:
     """The completion's ratio, cut at a number, weighs its score."""
 
-    def objective(log_ratio: Any, advantage: Any, y: Completions) -> Any:
+    def objective(log_ratio: Any, advantage: Any, y: CompletionBatch) -> Any:
         ratio = log_ratio.sum(dim=1, keepdim=True).exp().detach()
         return ratio.clamp(max=largest) * advantage * y.log_p * y.mask
 
@@ -77,26 +85,26 @@ def _weigh_by_ratio(largest: float) -> Callable[..., Any]:
 def _cispo(largest: float) -> Callable[..., Any]:
     """Each token's ratio, cut at a number, weighs its score."""
 
-    def objective(log_ratio: Any, advantage: Any, y: Completions) -> Any:
+    def objective(log_ratio: Any, advantage: Any, y: CompletionBatch) -> Any:
         return log_ratio.exp().detach().clamp(max=largest) * advantage * y.log_p * y.mask
 
     return objective
 
 
-def _mean_log_ratio(log_ratio: Any, y: Completions) -> Any:
+def _mean_log_ratio(log_ratio: Any, y: CompletionBatch) -> Any:
     return log_ratio.sum(dim=1, keepdim=True) / y.lengths[:, None]
 
 
-def _gspo_of_tokens(log_ratio: Any, advantage: Any, y: Completions) -> Any:
+def _gspo_of_tokens(log_ratio: Any, advantage: Any, y: CompletionBatch) -> Any:
     log_weight = _mean_log_ratio(log_ratio, y).detach() + y.log_p - y.log_p.detach()
     return log_weight.exp() * advantage * y.mask
 
 
-def _gspo(log_ratio: Any, advantage: Any, y: Completions) -> Any:
+def _gspo(log_ratio: Any, advantage: Any, y: CompletionBatch) -> Any:
     return _mean_log_ratio(log_ratio, y).exp() * advantage
 
 
-def _until_token(log_ratio: Any, advantage: Any, y: Completions) -> Any:
+def _until_token(log_ratio: Any, advantage: Any, y: CompletionBatch) -> Any:
     return log_ratio.cumsum(dim=1).exp().detach() * advantage * y.log_p * y.mask
 
 
