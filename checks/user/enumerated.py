@@ -31,7 +31,7 @@ from .direction import MeanDirection, direction_of
 from .estimand import MADE, SINGLE, UNMEASURED, Estimand
 from .estimate_law import EstimateLaw, keep_law
 from .estimator_report import EstimatorReport, bias_at
-from .listing import list_names
+from .listing import list_names, note_of_changes
 from .plotted_report import ratios_of
 from .random_direction import Projection
 from .usual_reasons import usual_reasons
@@ -305,10 +305,7 @@ class EnumeratedCheck:
         if self._keys:
             notes.append(self._keys)
         if self._changed:
-            notes.append(
-                f"Each run changes {list_names(self._changed)}. All of it is put back before the "
-                "next, so that every run begins in the state that was given."
-            )
+            notes.append(note_of_changes(self._changed))
         if self._estimator.steps:
             more = "" if self._estimator.steps == 1 else f", of {self._estimator.steps}"
             notes.append(

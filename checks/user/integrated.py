@@ -31,6 +31,7 @@ from ..evidence import (
 from .direction import MeanDirection, direction_of
 from .estimand import Estimand
 from .estimator_report import EstimatorReport, bias_at
+from .listing import note_of_changes
 
 #: How many times what is estimated an error may be. Of 3,768 random networks of one and two
 #: numbers, smooth and with kinks and jumps, two were off by more, by 15 and 17 times, and none by
@@ -94,7 +95,8 @@ class IntegratedCheck:
         coarse = self._integration.coarse
         assert coarse is not None  # it was integrated
         step = max(self._estimator.precision, self._precision, coarse.precision)
-        # Numbers far out are large, and hardly weigh: what is added up is of the mean size.
+        # What rounds is as large as the entries are on the mean, by the rule of the verdict and by
+        # the first one, not as the largest on any node: nodes far out hardly weigh.
         sizes = np.maximum(
             self._found.sums.size.max(initial=0.0), coarse.largest().max(initial=0.0)
         )
@@ -227,8 +229,5 @@ class IntegratedCheck:
         if self._exact.note:
             notes.append(self._exact.note)
         if self._changed:
-            notes.append(
-                "Each run changes what it keeps; all of it is put back before the next, so that "
-                "every run begins in the state that was given."
-            )
+            notes.append(note_of_changes(self._changed))
         return notes

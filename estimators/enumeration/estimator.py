@@ -25,6 +25,7 @@ from .gradients import (
     precision,
 )
 from .input_arrays import wrt_arrays
+from .needed_numbers import with_numbers
 from .outcomes import EPS
 from .run import NotReproducible, Path, UnsupportedDraw, current_run, outside_runs
 from .state import Snapshot, StepGradients, gradients_before_step
@@ -258,16 +259,12 @@ def takes(function: Callable[..., Any], arguments: Sequence[Any]) -> bool:
     return True
 
 
-def _plain(returned: Any) -> Any:
+def _with_numbers(returned: Any) -> Any:
     """What is returned, with plain numbers for those that are integrated and not needed before."""
     run = current_run()
     if run is None or run.quadrature is None:
         return returned
-    if type(returned) in (list, tuple):
-        return type(returned)(_plain(each) for each in returned)
-    if type(returned) is dict:
-        return {key: _plain(each) for key, each in returned.items()}
-    return returned.numbers("as what is returned") if hasattr(returned, "lazy") else returned
+    return with_numbers(returned, "as what is returned")
 
 
 class Estimator(UserFunction):
@@ -390,7 +387,7 @@ class Estimator(UserFunction):
             leaf.grad = None
         if self._before is not None:
             self._before.start()
-        returned = _plain(self._gradient(super().__call__()))
+        returned = _with_numbers(self._gradient(super().__call__()))
         reads = self.reads_precision
         if reads is None:
             reads = self._runs < 16 or not self._runs & (self._runs - 1)  # it hardly changes
