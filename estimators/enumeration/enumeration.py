@@ -129,6 +129,9 @@ class Enumeration:
         self.repeats = 0
         #: Blocks that moments were made of; and why there are none.
         self.blocks, self.one_by_one = 0, ""
+        #: Chooses the paths that are run by themselves too, for all moments of the same code; None:
+        #: for each moments anew.
+        self.compared: ComparedPaths | None = None
 
     def __enter__(self) -> Enumeration:
         with contextlib.ExitStack() as stack:
@@ -312,7 +315,7 @@ class Enumeration:
                 self.check_repeated(path, row, moments.layout)
                 if first is None:
                     first, start = path, row
-                    together = self.together(path, moments.layout)
+                    together = self.together(path, moments.layout, self.compared)
                     if together is not None:
                         return together, first, start, None
         assert first is not None  # there is one path at least

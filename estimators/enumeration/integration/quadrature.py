@@ -93,6 +93,23 @@ class Quadrature:
         Args:
             key: of a number that may be drawn in any order: its place is its own on all paths.
         """
+        outcomes = self.next_rule(run, what, law, precision, low, high, key)
+        # Without a key where there is none: those who replay outcomes take no other argument.
+        taken = run.choose(outcomes) if key is None else run.choose(outcomes, key)
+        values = outcomes.nodes.values
+        return float(values[min(taken, len(values) - 1)])
+
+    def next_rule(
+        self,
+        run: ChoosingRun,
+        what: str,
+        law: ContinuousLaw,
+        precision: float,
+        low: float = 0.0,
+        high: float = 1.0,
+        key: Hashable = None,
+    ) -> NodeDistribution:
+        """The nodes of the next number of a run, which are to be chosen from; see :meth:`take`."""
         if key is None:
             place = run.memory.get(PLACE, 0)
             run.memory[PLACE] = place + 1
@@ -116,10 +133,7 @@ class Quadrature:
             start, end = self.box[place]
             low, high = low + start * (high - low), low + end * (high - low)
         nodes = node_of(law, low, high) if count == 1 else self._rule(law, low, high, count)
-        outcomes = NodeDistribution(what, nodes, precision)
-        # Without a key where there is none: those who replay outcomes take no other argument.
-        taken = run.choose(outcomes) if key is None else run.choose(outcomes, key)
-        return float(nodes.values[min(taken, len(nodes.values) - 1)])
+        return NodeDistribution(what, nodes, precision)
 
 
 #: Under this name a run remembers how many numbers it has taken.
