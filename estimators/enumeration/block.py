@@ -172,19 +172,10 @@ class BlockRun(Run):
         Raises:
             OtherRows, NotBatchable: if it is not the same in all rows.
         """
-        taken = self.take_alike(outcomes)
+        taken = self.take_counts([outcomes], np.zeros(self.size, np.int64), outcomes.precision)
         if (taken != taken[0]).any():
             self.split(taken)
         return int(taken[0])
-
-    def take_alike(self, outcomes: OutcomeDistribution) -> np.ndarray:
-        """The outcomes of a draw by one law in all rows, (P,)."""
-        return self.take([self._table(outcomes)], outcomes.precision)[:, 0]
-
-    def _table(self, outcomes: OutcomeDistribution) -> np.ndarray:
-        """The probabilities of its outcomes, in each row the same, (P, K)."""
-        one = np.array([outcomes.probability(each) for each in range(outcomes.count)])
-        return np.broadcast_to(one, (self.size, len(one)))
 
     def take(
         self, tables: Sequence[np.ndarray], precision: float = EPS, are_fixed: bool = False

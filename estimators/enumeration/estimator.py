@@ -177,6 +177,9 @@ class UserFunction:
         if self._reset is not None:
             self._reset()
         arguments = self.inputs if self.arguments is None else self.arguments()
+        run = current_run()
+        if run is not None and run.quadrature is not None:
+            run.quadrature.begin(run)
         try:
             return self.function(*arguments)
         except TypeError as error:

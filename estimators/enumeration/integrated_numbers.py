@@ -68,8 +68,7 @@ def _take(
     assert run.quadrature is not None  # it was asked
     if not isinstance(run, BlockRun):
         return run.quadrature.take(run, what, law, precision, *between)
-    outcomes = run.quadrature.next_rule(run, what, law, precision, *between)
-    return outcomes.nodes.values[run.take_alike(outcomes)]
+    return run.quadrature.take_rows(run, what, law, precision, *between)
 
 
 def values_of(numbers: LazyNumbers) -> np.ndarray:
