@@ -22,6 +22,10 @@ from .torch_row_tensors import ROWS, TensorRows
 #: A tensor of PyTorch.
 Tensor = Any
 
+#: Roundings by which rows may differ that are computed from the same: PyTorch computes some entries
+#: of an array by other instructions than others, and a sigmoid or a logarithm is a few off in either.
+NEAR = 8.0
+
 #: Under this name a run of rows remembers how functions of PyTorch are called in it.
 CALL = "torch call in rows"
 
@@ -96,3 +100,16 @@ def alike(value: Any) -> Any:
     if not is_tensor or value.is_floating_point() or value.is_complex():
         return value
     return rows.same(value)
+
+
+def are_alike(rows: np.ndarray, precision: float) -> bool:
+    """Whether all rows are the same, but for rounding.
+
+    Args:
+        rows: (P, *shape).
+        precision: as the step from 1 to the next number.
+    """
+    first = np.broadcast_to(rows[:1], rows.shape)
+    with np.errstate(invalid="ignore"):  # what is infinite is equal, or is not
+        near = np.abs(rows - first) <= NEAR * precision * np.abs(first)
+    return bool((near | (rows == first)).all())

@@ -91,11 +91,10 @@ def _become_lazy_in_rows(
     """
     swap = getattr(torch.utils, "swap_tensors", None)
     alone = type(tensor) is torch.Tensor and not weakref.getweakrefcount(tensor)
-    if swap is None or not (alone and rows.has_rows(tensor)):
-        numbers.drawn.refuse_rows(f"{what} writes to a tensor that all paths share")
+    has_rows = rows.has_rows(tensor)
     with below_rows(torch, numbers.drawn.run):
-        whole = torch._C._functorch.get_unwrapped(tensor)
-        if not _has_own_memory(torch, whole):
+        whole = torch._C._functorch.get_unwrapped(tensor) if has_rows else tensor
+        if swap is None or not (alone and _has_own_memory(torch, whole)):
             numbers.drawn.refuse_rows(f"{what} writes to a tensor whose memory others have, too")
         like = torch.empty((), dtype=tensor.dtype, device=tensor.device)
         other = lazy_like(torch, numbers, like, answer)

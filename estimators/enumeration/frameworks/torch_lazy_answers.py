@@ -87,9 +87,6 @@ class Answers(TensorArithmetic):
             found = compare(self._numbers, limits, step, strict=strict, above=above)
         return self._torch.from_numpy(np.asarray(found)).to(self._first.device)
 
-    def _precision(self, like: Tensor) -> float:
-        return float(self._torch.finfo(like.dtype).eps) if like.is_floating_point() else 0.0
-
     def lt(self, one: Any, other: Any) -> Any:
         """Less than."""
         return self._compare(one, other, strict=True, above=False)

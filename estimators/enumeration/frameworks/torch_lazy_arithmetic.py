@@ -22,7 +22,7 @@ from ..lazy_functions import (
 )
 from ..lazy_numbers import LazyNumbers
 from ..monotone import OfRows
-from .torch_integrated_rows import alike, rows_under_way
+from .torch_integrated_rows import alike, are_alike, rows_under_way
 from .torch_lazy import lazy_like
 
 #: A tensor of PyTorch.
@@ -78,7 +78,7 @@ class TensorArithmetic:
         rows = rows_under_way()
         if rows is not None and isinstance(value, self._torch.Tensor) and rows.has_rows(value):
             each = rows.numbers(value)
-            self._is_of_rows |= not np.array_equal(each, np.broadcast_to(each[:1], each.shape))
+            self._is_of_rows |= not are_alike(each, self._precision(value))
             return np.array(each[0])
         if isinstance(value, self._torch.Tensor):
             plain = _without_gradients(self._torch, value)
@@ -93,6 +93,9 @@ class TensorArithmetic:
         """Raises: NotBatchable if each row compares it with another number."""
         if self._is_of_rows:
             self._numbers.drawn.refuse_rows("a number is compared with another one on each path")
+
+    def _precision(self, like: Tensor) -> float:
+        return float(self._torch.finfo(like.dtype).eps) if like.is_floating_point() else 0.0
 
     def _result_like(self, other: Any) -> Tensor:
         """A tensor of the type that comes out of these and others."""
