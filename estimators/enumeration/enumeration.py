@@ -437,7 +437,10 @@ class Enumeration:
             runs.add_to(found, first, found.expected(first), compared, start)
             return found.each
 
+        blocks = self.blocks
         together = self._together(add, layout)
+        if together is not None:
+            self.blocks += blocks
         for moments in together or ():
             moments.check_mass()
         return together

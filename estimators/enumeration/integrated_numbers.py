@@ -10,7 +10,8 @@ import numpy as np
 from .block import BlockRun
 from .integration.laws import ContinuousLaw, is_light, law_of_chain, without_last_affine
 from .lazy_numbers import UNLIKELY, LazyNumbers
-from .monotone import back, clipped_at, forward, is_of_rows, is_same_chain, without_clips
+from .monotone import back, clipped_at, forward, is_same_chain, without_clips
+from .of_rows import is_of_rows
 from .run import Run, UnsupportedDraw
 
 

@@ -33,12 +33,12 @@ from .monotone import (
     clipped_at,
     falls,
     forward,
-    is_of_rows,
     is_same_chain,
     join_chains,
     take,
     without_clips,
 )
+from .of_rows import is_of_rows
 from .outcomes import weighted_table
 
 #: Logarithms of exponential numbers at which laws are compared.

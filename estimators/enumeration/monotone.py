@@ -179,31 +179,6 @@ class Sum(NamedTuple):
         return Sum(take(self.one, places), take(self.other, places))
 
 
-class OfRows(NamedTuple):
-    """x itself: the function before this is another one in each row of a block.
-
-    It has the parameters of the first row. Nothing may be compared by it, but numbers that are
-    needed are made of their nodes by the framework, which has those of all rows.
-    """
-
-    def forward(self, x: np.ndarray) -> np.ndarray:
-        """See the protocol."""
-        return x
-
-    def back(self, c: np.ndarray, strict: np.ndarray) -> np.ndarray:
-        """See the protocol."""
-        return c
-
-    @property
-    def falls(self) -> Any:
-        """See the protocol."""
-        return np.False_
-
-    def take(self, places: np.ndarray) -> OfRows:
-        """See the protocol."""
-        return self
-
-
 #: Functions, the first of which is of the uniform number itself.
 Chain = tuple[Link, ...]
 
@@ -313,15 +288,6 @@ def falls(chain: Chain) -> Any:
 def take(chain: Sequence[Link], places: np.ndarray) -> Chain:
     """The chain of other entries, by places among its own in order."""
     return tuple(step.take(places) for step in chain)
-
-
-def is_of_rows(chain: Chain) -> bool:
-    """Whether a chain is another function in each row of a block."""
-    return any(
-        isinstance(link, OfRows)
-        or (isinstance(link, Sum) and (is_of_rows(link.one) or is_of_rows(link.other)))
-        for link in chain
-    )
 
 
 def without_clips(chain: Chain) -> Chain:

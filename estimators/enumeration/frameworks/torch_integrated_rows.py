@@ -22,8 +22,9 @@ from .torch_row_tensors import ROWS, TensorRows
 #: A tensor of PyTorch.
 Tensor = Any
 
-#: Roundings by which rows may differ that are computed from the same: PyTorch computes some entries
-#: of an array by other instructions than others, and a sigmoid or a logarithm is a few off in either.
+#: Roundings by which rows may differ that are computed from the same: PyTorch computes the last
+#: entries of an array by other instructions than those before, which differ by a unit in the last
+#: place or two, of each of four functions in a row. What differs by more is another number.
 NEAR = 8.0
 
 #: Under this name a run of rows remembers how functions of PyTorch are called in it.

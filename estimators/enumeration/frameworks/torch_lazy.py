@@ -17,8 +17,8 @@ from typing import Any
 
 from ..cells import refuse
 from ..lazy_numbers import LazyNumbers
-from .torch_integrated_rows import below_rows, rows_under_way
 from .torch_integrated import Origin, call_below, call_integrated, is_integrated, real_of
+from .torch_integrated_rows import below_rows, rows_under_way
 
 #: A tensor of PyTorch.
 Tensor = Any

@@ -21,7 +21,7 @@ from ..lazy_functions import (
     truncate,
 )
 from ..lazy_numbers import LazyNumbers
-from ..monotone import OfRows
+from ..of_rows import OfRows
 from .torch_integrated_rows import alike, are_alike, rows_under_way
 from .torch_lazy import lazy_like
 

@@ -79,9 +79,7 @@ class Boxes:
         ]
         found = self._sums([(sides, counts) for sides in many for counts in (fine, *coarser)])
         each = 1 + len(coarser)
-        return [
-            _box(sides, found[each * at : each * (at + 1)]) for at, sides in enumerate(many)
-        ]
+        return [_box(sides, found[each * at : each * (at + 1)]) for at, sides in enumerate(many)]
 
     def _sums(self, rules: Sequence[tuple[Sides, tuple[int, ...]]]) -> list[Sums]:
         """Over parts of what numbers may be, by so many nodes of each."""

@@ -26,6 +26,10 @@ MOST_LEFT = 100
 #: The share of all paths by which each of two ways is tried, as one over it.
 TRIAL = 8
 
+#: Where paths cannot be run together, it is tried again with so many times as many: of more, more
+#: go the same way through the code. So all that is tried in vain takes a seventh of the last.
+MORE = 8
+
 #: Paths by which it is found what a framework's approximation of derivatives does to the mean.
 MOST_APPROXIMATED = 128
 
@@ -68,7 +72,8 @@ class Integration:
         self.approximation: np.ndarray | float = 0.0
         #: The places of numbers that are drawn by keys, the same in all rules.
         self._by_key: dict[Hashable, int] = {}
-        self._batches_paths = True
+        #: Paths from which on they are run many at a time.
+        self._together_from = FEWEST_PATHS
         enumeration.compared = ComparedPaths()
 
     def integrate(self) -> IntegratedMean:
@@ -165,8 +170,11 @@ class Integration:
         found: list[Moments] = []
         for several in self._batches(quadratures):
             together = None
-            if self._batches_paths and sum(map(self._size, several)) >= FEWEST_PATHS:
+            paths = sum(map(self._size, several))
+            if paths >= self._together_from:
                 together = self._together(several)
+                if together is None:
+                    self._together_from = MORE * paths
             found += together or map(self._one_by_one, several)
         return found
 
@@ -189,7 +197,6 @@ class Integration:
         quadratures = Quadratures(several)
         quadratures.by_key = self._by_key
         found = self._enumeration.moments_by_quadrature(self._like, quadratures)
-        self._batches_paths = found is not None  # what fails once does so again
         for moments in found or ():
             self._note(moments, quadratures)
         return found
