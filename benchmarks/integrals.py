@@ -112,7 +112,7 @@ def normal() -> Integral:
 ROWS: dict[str, Callable[[], Integral]] = {
     "normal": normal,
     "rebar": lambda: rebar(0.3),
-    "rebar-2": lambda: rebar(0.3, -0.4, paths=20_000),
+    "rebar-2": lambda: rebar(0.3, -0.4, paths=200_000),
     "policy-3": lambda: policy(3),
     "policy-4": lambda: policy(4, paths=100_000),
 }
