@@ -35,6 +35,7 @@ from .listing import list_names, note_of_changes
 from .plotted_report import ratios_of
 from .random_direction import Projection
 from .usual_reasons import usual_reasons
+from .way_of_running import way_of_running
 
 #: Runs in a row after which an estimator that keeps something is looked at again: one of them may
 #: change nothing.
@@ -48,9 +49,6 @@ UNBOUNDED = (
     "not exist. Choose parameters for which large numbers are rarer, or limit the numbers in the "
     "test."
 )
-
-#: Paths from which on it counts whether they are run one by one.
-MANY = 1000
 
 
 class EnumeratedCheck:
@@ -292,7 +290,7 @@ class EnumeratedCheck:
             notes.append(self._exact.note)
         if self._moments.probability_left_out:
             notes.append(self._note_left_out())
-        notes.extend(self._way_of_running())
+        notes.extend(way_of_running(self._enumeration, self._moments.count))
         if not self._moments.draws:
             notes.append("Nothing was drawn: there is one path, and no variance.")
         if self._enumeration.handling.seeds.seeded:
@@ -330,18 +328,6 @@ class EnumeratedCheck:
         if not self._moments.knows_variance():
             note += " The variance lacks more than that: it is of what was run."
         return note
-
-    def _way_of_running(self) -> list[str]:
-        """Whether many paths were run at a time, where there are so many that it counts."""
-        if self._enumeration.blocks:
-            return [
-                f"Paths were run many at a time, in {self._enumeration.blocks:,} "
-                f"block{'' if self._enumeration.blocks == 1 else 's'}, and "
-                f"{self._enumeration.repeats} of them by themselves too, which came to the same."
-            ]
-        if self._moments.count < MANY or not self._enumeration.one_by_one:
-            return []
-        return [f"Paths were run one by one: {self._enumeration.one_by_one}."]
 
     def _reading(self) -> list[str]:
         """What helps to see why an estimator is refuted, and how its gradients were read."""

@@ -308,7 +308,7 @@ def _integrate(
     started: float,
 ) -> EstimatorReport:
     """The report on an estimator whose continuous draws were refused, and are integrated."""
-    with Enumeration(estimator, given["paths"], batch=False) as enumeration:
+    with Enumeration(estimator, given["paths"], batch=given["batch"]) as enumeration:
         check = IntegratedCheck(
             name,
             estimator,

@@ -32,6 +32,7 @@ from .direction import MeanDirection, direction_of
 from .estimand import Estimand
 from .estimator_report import EstimatorReport, bias_at
 from .listing import note_of_changes
+from .way_of_running import way_of_running
 
 #: How many times what is estimated an error may be. Of 3,768 random networks of one and two
 #: numbers, smooth and with kinks and jumps, two were off by more, by 15 and 17 times, and none by
@@ -181,6 +182,7 @@ class IntegratedCheck:
             ),
             changed=self._changed,
             repeats=self._enumeration.repeats,
+            blocks=self._enumeration.blocks,
             reason=self._reason,
             bounds=self._bounds,
             direction=self._direction(scale=float(found.sums.size.max(initial=0.0))),
@@ -226,6 +228,7 @@ class IntegratedCheck:
                 "The variance is no more than a guess: rules that agree on the mean differ on the "
                 "mean square, which may be infinite."
             )
+        notes.extend(way_of_running(self._enumeration, self._integration.paths))
         if self._exact.note:
             notes.append(self._exact.note)
         if self._changed:

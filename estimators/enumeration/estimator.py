@@ -178,6 +178,9 @@ class UserFunction:
         if self._reset is not None:
             self._reset()
         arguments = self.inputs if self.arguments is None else self.arguments()
+        run = current_run()
+        if run is not None and run.quadrature is not None:
+            run.quadrature.begin(run)
         try:
             return self.function(*arguments)
         except TypeError as error:
@@ -369,8 +372,16 @@ class Estimator(UserFunction):
         """See the base class."""
         if self.project is not None or self.steps or self.read_as not in READ:
             raise NotBatchable("its gradients are read from one path at a time")
-        code = super().__call__
-        if any(choice.key is not None for choice in first.choices) and self.read_as == "gradient":
+        has_keys = any(choice.key is not None for choice in first.choices)
+        run = current_run()
+        if has_keys and run is not None and run.quadrature is not None:
+            raise NotBatchable("numbers that are drawn by keys are integrated one path at a time")
+        call = super().__call__
+
+        def code() -> Any:
+            return _plain(call())
+
+        if has_keys and self.read_as == "gradient":
             return JaxRows(code, first.choices)  # nobody else's draws have keys
         read = functools.partial(read_gradients, self._leaves, self.read_as)
         return TorchRows(code, self._leaves, read)
