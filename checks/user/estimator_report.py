@@ -44,7 +44,8 @@ class EstimatorReport(PlottedReport):
 
     ``method`` is ``enumerated``, ``integrated``, ``sampled``, or ``heaviest``: then ``paths`` were
     enumerated, of probability ``mass`` together (else 1 or 0), ``draws`` are of the others, and the
-    variance is in part an estimate. ``mean`` and ``variance`` are over all paths, by parameter;
+    variance is in part an estimate; or ``quasi``: then ``draws`` are random nets, of ``paths`` in
+    all. ``mean`` and ``variance`` are over all paths, by parameter;
     ``exact`` is what the mean should be. ``paths`` were run, of at most ``draws`` draws; or as many
     ``draws`` were sampled, and ``detectable`` is the smallest bias that would have been
     seen in any entry. ``bound_reason`` says where bounds come from, ``changed`` what a run leaves
@@ -215,7 +216,9 @@ class EstimatorReport(PlottedReport):
             facts |= {"paths": f"{self.paths:,}", "draws on a path, at most": f"{self.draws:,}"}
         else:
             if self.paths:
-                facts |= {"paths": f"{self.paths:,}", "of probability": f"{self.mass:.6g}"}
+                facts["paths"] = f"{self.paths:,}"
+            if self.paths and self.mass < 1.0:
+                facts["of probability"] = f"{self.mass:.6g}"
             seed = "none was given" if self.seed is None else str(self.seed)
             facts |= {"draws": f"{self.draws:,}", "seed": seed}
             facts["smallest bias that would have been seen"] = small(self.detectable)

@@ -28,7 +28,7 @@ def summary(records: Sequence[Record], seed: int, alpha: float, tests: int) -> I
     if integrated := [check for check in done if check["method"] == "integrated"]:
         paths = sum(check["paths"] for check in integrated)
         yield f"integrated: {len(integrated)} checks, {paths:,} paths; errors are estimated"
-    if sampled := [check for check in done if check["method"] in ("sampled", "heaviest")]:
+    if sampled := [check for check in done if check["method"] in ("sampled", "heaviest", "quasi")]:
         conditions = dict.fromkeys(check["condition"] for check in sampled if check["condition"])
         spent = math.fsum(check["alpha"] for check in sampled)
         yield (

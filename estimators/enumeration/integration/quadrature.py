@@ -111,15 +111,21 @@ class Quadrature:
                 "code that draws until something comes out has paths without end, and over so many "
                 "numbers nobody integrates: use fewer, or sample (draws=)"
             )
-        count = self.counts[place] if place < len(self.counts) else LEAST
-        if place < len(self.box):
-            start, end = self.box[place]
-            low, high = low + start * (high - low), low + end * (high - low)
-        nodes = node_of(law, low, high) if count == 1 else self._rule(law, low, high, count)
+        nodes = self._nodes(place, law, precision, low, high)
         outcomes = NodeDistribution(what, nodes, precision)
         # Without a key where there is none: those who replay outcomes take no other argument.
         taken = run.choose(outcomes) if key is None else run.choose(outcomes, key)
         return float(nodes.values[min(taken, len(nodes.values) - 1)])
+
+    def _nodes(
+        self, place: int, law: ContinuousLaw, precision: float, low: float, high: float
+    ) -> Nodes:
+        """The rule of the number at a place, between two shares of its law."""
+        count = self.counts[place] if place < len(self.counts) else LEAST
+        if place < len(self.box):
+            start, end = self.box[place]
+            low, high = low + start * (high - low), low + end * (high - low)
+        return node_of(law, low, high) if count == 1 else self._rule(law, low, high, count)
 
 
 #: Under this name a run remembers how many numbers it has taken.

@@ -235,7 +235,7 @@ def blame(error: BaseException, target: str, module: types.ModuleType) -> str:
     # The library's arguments are the command's options.
     said = (said + notes).replace("fast=True", "--fast")
     said = said.replace("half_length=", "half-length=")
-    said = said.replace("strategy='heaviest'", "--strategy heaviest")
+    said = re.sub(r"strategy='(\w+)'", r"--strategy \1", said)
     said = said.replace("exchangeable=True", "--exchangeable")
     given = (*GIVEN, "paths", "integrate", "draws", "rarest", "jobs", "bounds", "sd", "half-length")
     options = "|".join(given)
