@@ -20,6 +20,7 @@ from gradproof.estimators.enumeration.sharing import Workers
 from ..evidence import REFUTED, NothingCompared
 from ..sequential.error_rates import ALPHA
 from . import snippet
+from .additive import check_additive, check_is_additive
 from .code_name import code_name
 from .enumerated import EnumeratedCheck
 from .environment_hint import environment_hint
@@ -66,6 +67,7 @@ def check_estimator(
     keep_paths: bool = False,
     batch: bool | str = "auto",
     exchangeable: bool = False,
+    additive: bool = False,
     jobs: int = 1,
     name: str | None = None,
     progress: Progress | bool | None = None,
@@ -157,6 +159,11 @@ def check_estimator(
             probabilities come out (``size=``, ``sample((N,))``): a mean over labels, say. Then only
             how often each outcome comes is enumerated: of N draws of K outcomes (N + K - 1 over N)
             ways in place of K^N. Each is run in four orders, and it is an error if they differ.
+        additive: whether the estimate is a sum (or a mean) of terms, each of one draw alone, and
+            draws are independent: a batch of examples without a baseline of the others. Then one
+            draw is changed at a time: of N draws of K outcomes N (K - 1) + 1 paths in place of
+            K^N. It is compared on a thousand random paths, and an error if it is not so; the report
+            says that it is declared, and how rare a path must be that may have been missed.
         jobs: processes that run paths, where there are more than 256 of them; the report is the
             same for any number. They are joblib's own, or those of the backend that is chosen
             around the call, as by ``joblib.parallel_config("dask")``. The estimator is sent to them
@@ -165,7 +172,8 @@ def check_estimator(
             on standard error after two seconds, if that is a terminal; False: nothing.
 
     Raises:
-        NotEnumerable: for an unsupported draw, too many paths, or nondeterministic code.
+        NotEnumerable: for an unsupported draw, too many paths, nondeterministic code, or estimates
+            that are not exchangeable or additive as is said.
         NotAGradient: if there is no gradient to be read.
         NotSendable: if several processes are to run paths, and the estimator cannot be pickled.
         ChildProcessError: if these processes go on dying.
@@ -208,6 +216,9 @@ def check_estimator(
             report = check_heaviest(label, estimator, estimand, given, listener)
             if report is not None:
                 return _repeatable(report, given, estimator)
+        if additive:
+            report = check_additive(label, estimator, estimand, given, listener)
+            return _repeatable(report, given, estimator)
         try:
             with _enumeration(estimator, given, workers) as enumeration:
                 check = EnumeratedCheck(
@@ -243,6 +254,7 @@ def _check_options(given: Mapping[str, Any]) -> None:
     check_known(given["bounds"], given["sd"], is_used=draws > 0)
     check_strategy(given)
     check_exchangeable(given)
+    check_is_additive(given)
     check_half_length(given["half_length"], is_used=both and draws > 0)
 
 

@@ -20,7 +20,7 @@ def summary(records: Sequence[Record], seed: int, alpha: float, tests: int) -> I
         tests: among which it is shared.
     """
     done = [check for check in records if "error" not in check]
-    if enumerated := [check for check in done if check["method"] == "enumerated"]:
+    if enumerated := [check for check in done if check["method"] in ("enumerated", "additive")]:
         paths = sum(check["paths"] for check in enumerated)
         along = sum(bool(check.get("along")) for check in enumerated)
         only = f", {along} of them along one random direction only" if along else ""

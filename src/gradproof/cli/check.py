@@ -100,6 +100,11 @@ def _file_options(command: Callable[..., None]) -> Callable[..., None]:
     is_flag=True,
     help="The order of draws of one call does not matter: enumerate how often each outcome comes.",
 )
+@click.option(
+    "--additive",
+    is_flag=True,
+    help="The estimate is a sum of terms of one draw each: change one draw at a time.",
+)
 @options.SEED
 @options.PATH_JOBS
 @options.JSON
@@ -132,6 +137,7 @@ def command(
     half_length: float | None,
     fast: bool,
     exchangeable: bool,
+    additive: bool,
     seed: int | None,
     jobs: int,
     json_file: str | None,
@@ -180,6 +186,7 @@ def command(
         "half_length": half_length,
         "fast": fast,
         "exchangeable": exchangeable,
+        "additive": additive,
         "seed": seed,
         "jobs": jobs,
     }

@@ -236,7 +236,7 @@ def blame(error: BaseException, target: str, module: types.ModuleType) -> str:
     said = (said + notes).replace("fast=True", "--fast")
     said = said.replace("half_length=", "half-length=")
     said = re.sub(r"strategy='(\w+)'", r"--strategy \1", said)
-    said = said.replace("exchangeable=True", "--exchangeable")
+    said = re.sub(r"\b(exchangeable|additive)=True", r"--\1", said)
     given = (*GIVEN, "paths", "integrate", "draws", "rarest", "jobs", "bounds", "sd", "half-length")
     options = "|".join(given)
     said = re.sub(rf"\b({options})=(?![\w'\"])", r"--\1", said)
