@@ -156,12 +156,7 @@ class EstimatorReport(PlottedReport):
             if self.reason:
                 lines.append(self.reason)
             elif self.verdict == UNDECIDED:
-                more = ", enumerate more paths (paths=)" if self.paths else ""
-                lines.append(
-                    f"Take more draws to tell{more} (the first only teach how far outcomes lie "
-                    "apart), average many samples in one draw, pass a larger rarest= if outcomes "
-                    "rarer than that do not matter, or enumerate a smaller problem."
-                )
+                lines.append(self._more_draws())
             return "\n".join(lines)
         worst = worst_of(self.comparisons)
         entry = f"{self.worst.parameter}{list(self.worst.index) if self.worst.index else ''}"
@@ -229,6 +224,20 @@ class EstimatorReport(PlottedReport):
             facts["the verdict rests on this"] = self.condition
         facts |= {"total variance": f"{self.total_variance:.6e}", "time": f"{self.seconds:.2f} s"}
         return tuple(facts.items())
+
+    def _more_draws(self) -> str:
+        """What to do about samples that do not tell."""
+        if self.method == "quasi":
+            return (
+                "Allow more paths (paths=), for nets of more points, and take more nets (draws=) "
+                "to tell, or integrate or enumerate a smaller problem."
+            )
+        more = ", enumerate more paths (paths=)" if self.paths else ""
+        return (
+            f"Take more draws to tell{more} (the first only teach how far outcomes lie apart), "
+            "average many samples in one draw, pass a larger rarest= if outcomes rarer than that "
+            "do not matter, or enumerate a smaller problem."
+        )
 
     def _advice(self) -> str:
         """What to do about a verdict that is none."""

@@ -10,6 +10,7 @@ from scipy.stats import binom, norm
 
 from gradproof import check_estimator
 from gradproof.checks.evidence import REFUTED
+from gradproof.estimators.enumeration.integration.random_nets import random_net
 
 #: Probability that one of these tests fails though the rates are as promised.
 MAY_FAIL = 1e-10
@@ -96,3 +97,53 @@ def test_a_bias_is_seen_in_fewer_paths_than_plain_draws_learn_a_range_from(pytes
     )
     assert biased.verdict == REFUTED
     assert biased.paths < 9700
+
+
+def autoencoder(cases):
+    """The reparameterised ELBO of a model with 16 normal latents and a decoder of relus."""
+    w, v = cases.normal(size=(16, 16)) / 4.0, cases.normal(size=(12, 16)) / 4.0
+    x, mean = np.round(cases.uniform(size=12)), 0.5 * cases.normal(size=16)
+
+    def gradients(noise):
+        z = mean + 0.7 * noise
+        hidden = z @ w.T
+        logits = np.maximum(hidden, 0.0) @ v.T
+        return ((x - 1.0 / (1.0 + np.exp(-logits))) @ v * (hidden > 0.0)) @ w - z
+
+    return mean, gradients
+
+
+def policy(cases):
+    """The score-function estimator of a normal policy of three weights, on a batch of 20 states."""
+    weights, states = 0.3 * cases.normal(size=3), cases.normal(size=(20, 3))
+
+    def gradients(noise):
+        actions = states @ weights + noise
+        rewards = -((actions - np.sin(states[:, 0])) ** 2)
+        return (rewards * noise) @ states / 20.0
+
+    return weights, gradients
+
+
+LARGE = {"autoencoder": (autoencoder, 16), "policy": (policy, 20)}
+
+
+def paths_until_refuted(name, factor, cases, **options):
+    """Paths that a check takes to refute an estimator times a factor; infinite if it does not."""
+    make, numbers = LARGE[name]
+    at, gradients = make(cases)
+    net = norm.ppf(random_net(cases, numbers, 2**17))
+    exact = gradients(net).mean(0)
+    noise = gradients(norm.ppf(random_net(cases, numbers, 2**17))).mean(0) - exact
+
+    def estimate(at):
+        return factor * gradients(0.0 * at[0] + rng.normal(size=numbers))
+
+    report = check_estimator(
+        estimate,
+        [at],
+        exact=exact,
+        exact_error=4.0 * np.abs(noise).max() * np.ones_like(at),
+        **options,
+    )
+    return (report.paths or report.draws) if report.verdict == REFUTED else np.inf
