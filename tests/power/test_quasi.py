@@ -147,3 +147,12 @@ def paths_until_refuted(name, factor, cases, **options):
         **options,
     )
     return (report.paths or report.draws) if report.verdict == REFUTED else np.inf
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LARGE)
+def test_a_bias_of_many_numbers_is_seen_before_plain_draws_know_their_range(name, pytestconfig):
+    """A range takes them 18,000 draws and more."""
+    cases = np.random.default_rng(int(pytestconfig.option.hypothesis_seed))
+    options = {"strategy": "quasi", "draws": 500, "paths": 16_500}
+    assert paths_until_refuted(name, 1.15, cases, **options) < 16_500
