@@ -379,7 +379,7 @@ class Estimator(UserFunction):
         call = super().__call__
 
         def code() -> Any:
-            return _plain(call())
+            return _with_numbers(call())
 
         if has_keys and self.read_as == "gradient":
             return JaxRows(code, first.choices)  # nobody else's draws have keys

@@ -105,7 +105,9 @@ class Quadrature:
             key: of a number that may be drawn in any order: its place is its own on all paths.
         """
         place = self._next_place(run, what, key)
-        outcomes = NodeDistribution(what, self.nodes(run, place, law, low, high), precision)
+        outcomes = NodeDistribution(
+            what, self.nodes(run, place, law, precision, low, high), precision
+        )
         # Without a key where there is none: those who replay outcomes take no other argument.
         taken = run.choose(outcomes) if key is None else run.choose(outcomes, key)
         values = outcomes.nodes.values
@@ -124,19 +126,33 @@ class Quadrature:
         high: float = 1.0,
     ) -> np.ndarray:
         """The next number in each row of a block, (P,); see :meth:`take`."""
-        rules, which = self._rules_of_rows(run, self._next_place(run, what), law, low, high)
+        rules, which = self._rules_of_rows(
+            run, self._next_place(run, what), law, precision, low, high
+        )
         outcomes = [NodeDistribution(what, each, precision) for each in rules]
         taken = run.take_counts(outcomes, which, precision)
         return np.asarray(np.stack([each.values for each in rules])[which, taken])
 
     def _rules_of_rows(
-        self, run: RowsRun, place: int, law: ContinuousLaw, low: float, high: float
+        self,
+        run: RowsRun,
+        place: int,
+        law: ContinuousLaw,
+        precision: float,
+        low: float,
+        high: float,
     ) -> tuple[list[Nodes], np.ndarray]:
         """Nodes of a number, as many of each rule, and the place of each row's rule, (P,)."""
-        return [self.nodes(run, place, law, low, high)], np.zeros(run.size, np.int64)
+        return [self.nodes(run, place, law, precision, low, high)], np.zeros(run.size, np.int64)
 
     def nodes(
-        self, run: ChoosingRun, place: int, law: ContinuousLaw, low: float, high: float
+        self,
+        run: ChoosingRun,
+        place: int,
+        law: ContinuousLaw,
+        precision: float,
+        low: float,
+        high: float,
     ) -> Nodes:
         """Of a number by its place, between two shares of its law."""
         count = self.counts[place] if place < len(self.counts) else LEAST

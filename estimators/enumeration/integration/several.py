@@ -47,10 +47,16 @@ class Quadratures(Quadrature):
         return max(each.width(place) for each in self.parts)
 
     def nodes(
-        self, run: ChoosingRun, place: int, law: ContinuousLaw, low: float, high: float
+        self,
+        run: ChoosingRun,
+        place: int,
+        law: ContinuousLaw,
+        precision: float,
+        low: float,
+        high: float,
     ) -> Nodes:
         """See the base class; so many for each, some without weight."""
-        return self._nodes_by(run.memory[WHICH], run, place, law, low, high)
+        return self._nodes_by(run.memory[WHICH], run, place, law, precision, low, high)
 
     def _nodes_by(self, which: int, run: ChoosingRun, place: int, *law: Any) -> Nodes:
         found = self.parts[which].nodes(run, place, *law)
@@ -59,10 +65,17 @@ class Quadratures(Quadrature):
         return Nodes(values, np.pad(found.weights, (0, lacking)))
 
     def _rules_of_rows(
-        self, run: RowsRun, place: int, law: ContinuousLaw, low: float, high: float
+        self,
+        run: RowsRun,
+        place: int,
+        law: ContinuousLaw,
+        precision: float,
+        low: float,
+        high: float,
     ) -> tuple[list[Nodes], np.ndarray]:
         different, which = np.unique(run.memory[WHICH], return_inverse=True)
-        rules = [self._nodes_by(int(each), run, place, law, low, high) for each in different]
+        number = (law, precision, low, high)
+        rules = [self._nodes_by(int(each), run, place, *number) for each in different]
         return rules, which.reshape(-1)
 
 
