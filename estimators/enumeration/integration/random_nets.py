@@ -23,9 +23,9 @@ from ..enumeration import Enumeration
 from ..gradients import GradientLayout
 from ..heaviest import Shares
 from ..moments import ROUNDINGS_OF_A_DRAW, Moments
-from ..run import ChoosingRun, NotReproducible, UnsupportedDraw
+from ..run import NotReproducible, UnsupportedDraw
 from .laws import ContinuousLaw, Nodes
-from .quadrature import Quadrature
+from .quadrature import ChoosingRun, Quadrature
 
 #: Binary digits of a coordinate: those of a double between a half and one.
 DIGITS = 53
