@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -295,7 +295,9 @@ class _KeyedDraw(NamedTuple):
 
     sampler: Sampler
     known: tuple[np.ndarray, ...]
+    #: Outcomes; of numbers that are not decided the place of each.
     found: np.ndarray
+    is_undecided: bool = False
 
 
 class KeyedDraws:
@@ -334,6 +336,34 @@ class KeyedDraws:
             )
         return found
 
+    def places(
+        self,
+        sampler: ContinuousNumbers,
+        generator: str,
+        data: np.ndarray,
+        draw: Callable[[int], np.ndarray],
+    ) -> np.ndarray:
+        """The place of each number that a sampler draws by some keys, none of which is decided.
+
+        Args:
+            draw: so many new ones, for a key that did not draw before.
+
+        Raises:
+            UnsupportedDraw: as :meth:`draw`.
+        """
+        rows = data.shape[:-1]
+        found = np.empty((*rows, *sampler.shape), np.int64)
+        for row in np.ndindex(*rows):
+            key = generator, data[row].tobytes()
+            made = self._made.get(key)
+            if made is None:
+                new = draw(math.prod(sampler.shape)).reshape(sampler.shape)
+                made = self._made[key] = _KeyedDraw(sampler, (), new, is_undecided=True)
+            elif made.sampler != sampler:
+                raise UnsupportedDraw(_reuse_message(sampler, made.sampler, bool(rows)))
+            found[row] = made.found
+        return found
+
     def _one(
         self,
         run: Run,
@@ -344,7 +374,8 @@ class KeyedDraws:
     ) -> np.ndarray:
         parameters = sampler.parameters(*arguments)
         made = None if run.is_sampling else self._made.get(key)
-        if made is None:
+        # Compiled code needs the value of what is not decided, which is refused as it is drawn.
+        if made is None or (made.is_undecided and made.sampler == sampler):
             found = np.asarray(sampler.draw(_RunAnswers(run, key), *parameters), sampler.dtype)
             made = _KeyedDraw(sampler, parameters, found.reshape(sampler.shape))
             self._made[key] = made
