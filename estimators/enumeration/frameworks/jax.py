@@ -335,7 +335,7 @@ def _is_a_key_derived() -> bool:
         name = frame.f_globals.get("__name__", "")
         if name.startswith(MAKES_KEYS):
             return True
-        if not name.startswith("jax.") and name != __name__:
+        if not name.startswith(("jax.", __name__)):  # or of another module here, for JAX
             return False
         frame = frame.f_back
     return False

@@ -18,9 +18,11 @@ ONCE = {
 }  # fmt: skip
 
 
-def run_steps(
-    jax: Any, name: str, args: Sequence[Array], params: dict[str, Any]
-) -> list[Array]:
+#: Of JAX: where steps are evaluated, and where they are left out.
+MODULES = ("core", "interpreters.partial_eval")
+
+
+def run_steps(jax: Any, name: str, args: Sequence[Array], params: dict[str, Any]) -> list[Array]:
     """The results of a step in :data:`LOOPS`, whose own are evaluated one by one."""
     if name in ONCE:
         return _evaluate(params[ONCE[name]], args)
@@ -28,10 +30,11 @@ def run_steps(
 
 
 def _evaluate(steps: Any, args: Sequence[Array]) -> list[Array]:
-    core: Any = sys.modules["jax._src.core"]
-    found: list[Array] = core.eval_jaxpr(
-        getattr(steps, "jaxpr", steps), getattr(steps, "consts", ()), *args
-    )
+    """Without what nothing follows from, as where they are compiled."""
+    core, partial_eval = (sys.modules[f"jax._src.{name}"] for name in MODULES)
+    jaxpr, constants = getattr(steps, "jaxpr", steps), getattr(steps, "consts", ())
+    needed, _ = partial_eval.dce_jaxpr(jaxpr, [True] * len(jaxpr.outvars), True)
+    found: list[Array] = core.eval_jaxpr(needed, constants, *args)
     return found
 
 
