@@ -12,7 +12,7 @@ import contextlib
 import functools
 import sys
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import numpy as np
@@ -30,8 +30,15 @@ from .jax_primitive import AnsweredDraws, Array, draw_primitive, part
 from .jax_replay import OUTSIDE
 from .jax_samplers import LAWS, ContinuousNumbers
 
-#: Of a sequence of steps: whether continuous numbers are drawn in it.
-_known: weakref.WeakKeyDictionary[Any, bool] = weakref.WeakKeyDictionary()
+#: Which continuous numbers are drawn by steps: none, some, or some that are divided among devices.
+Draws = int
+NONE, SOME, DIVIDED = range(3)
+
+#: Steps that are done on several devices, and are compiled for them in any case.
+DIVIDING = ("shard_map", "xla_pmap")
+
+#: By sequences of steps.
+_known: weakref.WeakKeyDictionary[Any, Draws] = weakref.WeakKeyDictionary()
 
 
 def are_kept_undecided(run: Run | None) -> bool:
@@ -88,7 +95,7 @@ def array_class(jax: Any) -> Any:
     """The class of such arrays, for a JAX that is imported."""
     core = sys.modules["jax._src.core"]
 
-    class UndecidedArray(Undecided, core.Tracer):  # type: ignore[name-defined, misc]
+    class UndecidedArray(Undecided, core.Tracer):  # type: ignore[name-defined]
         """Numbers that are not decided yet, of a shape and a type."""
 
         __slots__ = ("how", "numbers")
@@ -121,7 +128,7 @@ class Steps:
         return (
             primitive.name in LOOPS
             and are_kept_undecided(current_run())
-            and any(self._draws(each) for each in self._of_jaxpr(params))
+            and max((self._draws(each) for each in self._of_jaxpr(params)), default=NONE) == SOME
         )
 
     def evaluate(self, primitive: Any, args: Sequence[Array], params: dict[str, Any]) -> Any:
@@ -143,7 +150,7 @@ class Steps:
         if spoilt is None:
             with contextlib.suppress(NoLaw):
                 return self._results(primitive, args, params)
-        return self._spoil(spoilt or first, primitive, args, params)
+        return self._spoil(first if spoilt is None else spoilt, primitive, args, params)
 
     def _results(self, primitive: Any, args: Sequence[Array], params: dict[str, Any]) -> Any:
         kinds = [getattr(each, "dtype", None) or np.asarray(each).dtype for each in args]
@@ -189,17 +196,19 @@ class Steps:
         places = AnsweredDraws.of(run).places(sampler, generator, np.asarray(data), draw)
         return self._arrays(LazyNumbers(drawn, places, spread(chain, places.shape)), sampler.dtype)
 
-    def _draws(self, jaxpr: Any) -> bool:
-        """Whether continuous numbers are drawn in some steps, or in steps inside of them."""
+    def _draws(self, jaxpr: Any) -> Draws:
+        """What some steps draw, or steps inside of them."""
         jaxpr = getattr(jaxpr, "jaxpr", jaxpr)
         found = _known.get(jaxpr)
         if found is None:
-            found = _known[jaxpr] = any(
-                (step.primitive is self._draw and _is_continuous(step.params))
-                or any(self._draws(each) for each in self._of_jaxpr(step.params))
-                for step in jaxpr.eqns
-            )
+            found = _known[jaxpr] = max((self._draws_at(each) for each in jaxpr.eqns), default=NONE)
         return found
+
+    def _draws_at(self, step: Any) -> Draws:
+        if step.primitive is self._draw:
+            return SOME if _is_continuous(step.params) else NONE
+        found = max((self._draws(each) for each in self._of_jaxpr(step.params)), default=NONE)
+        return DIVIDED if found and step.primitive.name in DIVIDING else found
 
 
 def _is_continuous(params: dict[str, Any]) -> bool:
@@ -243,7 +252,7 @@ def keep_undecided(jax: Any, patches: Patches) -> None:
 def _replaced(jax: Any) -> tuple[Any, Any] | None:
     """The modules of JAX that evaluate steps; None for a version that has others."""
     core, compiled = (sys.modules.get(f"jax._src.{name}") for name in ("core", "pjit"))
-    needed: Iterator[bool] = (
+    needed = (
         hasattr(core, "eval_trace"),
         hasattr(core, "check_eval_args"),
         hasattr(core, "eval_context"),

@@ -168,7 +168,7 @@ def _join(step: Given) -> Results:
         raise NoLaw
 
     def put(places: list[np.ndarray]) -> np.ndarray:
-        return np.concatenate(places, axis=step.params["dimension"])
+        return np.asarray(step.primitive.bind(*map(step.jax.numpy.asarray, places), **step.params))
 
     several = [step.numbers(place) for place in range(len(step.arguments))]
     return [(put_together(several, put), step.kinds[0])]
@@ -185,22 +185,21 @@ def _convert(step: Given) -> Results:
 
 def _select(step: Given) -> Results:
     """From several, entry by entry, as a known first argument says."""
-    which, cases = np.asarray(step.arguments[0]).astype(np.int64), step.arguments[1:]
+    cases = step.arguments[1:]
     lazy = [place for place, each in enumerate(cases) if isinstance(each, LazyNumbers)]
-    which = np.broadcast_to(which, step.numbers(1 + lazy[0]).shape)
-    is_lazy, kind = np.isin(which, lazy), step.kinds[1 + lazy[0]]
+    first, kind = step.numbers(1 + lazy[0]), step.kinds[1 + lazy[0]]
+    which = np.broadcast_to(np.asarray(step.arguments[0]).astype(np.int64), first.shape)
+    is_lazy = np.isin(which, lazy)
+    known = [np.zeros(()) if isinstance(each, LazyNumbers) else _known(each) for each in cases]
+    values = np.choose(which, known)
     if not is_lazy.any():
-        values = [np.zeros(()) if place in lazy else cases[place] for place in range(len(cases))]
-        return [(np.choose(which, [np.asarray(each) for each in values]), kind)]
-    first = step.numbers(1 + lazy[0])
-    if is_lazy.all() and len(lazy) > 1:
+        return [(values, kind)]
+    if len(lazy) > 1:
+        if not is_lazy.all():
+            raise NoLaw
         rows = np.searchsorted(lazy, which)
         several = [step.numbers(1 + place) for place in lazy]
         return [(put_together(several, lambda places: np.choose(rows, places)), kind)]
-    if len(lazy) > 1:
-        raise NoLaw
-    known = [np.zeros(()) if place in lazy else _known(cases[place]) for place in range(len(cases))]
-    values = np.choose(which, known)
     # Where a known one is put, it is what all numbers are clipped to.
     low, high = (np.where(is_lazy, end, values) for end in (-math.inf, math.inf))
     return [(first if is_lazy.all() else clip(first, low, high), kind)]
@@ -312,5 +311,6 @@ RULES: dict[str, Callable[[Given], Results]] = {
     "rsqrt": _power,
     "select_n": _select,
     "sort": _sort,
+    "stack": _join,
     "top_k": _top,
 }

@@ -298,11 +298,12 @@ NAMES = [
     "to whole", "to Python's", "searchsorted", "searchsorted, right", "searchsorted, all at once",
     "digitize", "counted", "first", "gumbel", "gumbel, written out", "race", "race, the other way",
     "with a mask", "second", "sorted", "largest", "largest, and which", "normal", "probit",
-    "normal share", "normal quantile", "truncated normal", "logistic", "logit", "sigmoid", "laplace", "cauchy",
-    "exponential", "pareto", "rayleigh", "weibull", "softplus", "power", "root",
-    "absolute", "clipped", "clamped", "sign", "two of one law", "of two keys", "scan", "scan, backwards", "loop", "while", "branch",
-    "a number from outside of a compiled function", "given to a compiled function",
-    "mapped over numbers", "mapped over keys", "mapped over bounds", "beside a discrete draw",
+    "normal share", "normal quantile", "truncated normal", "logistic", "logit", "sigmoid",
+    "laplace", "cauchy", "exponential", "pareto", "rayleigh", "weibull", "softplus", "power",
+    "root", "absolute", "clipped", "clamped", "sign", "two of one law", "of two keys", "scan",
+    "scan, backwards", "loop", "while", "branch", "a number from outside of a compiled function",
+    "given to a compiled function", "mapped over numbers", "mapped over keys",
+    "mapped over bounds", "beside a discrete draw",
 ]  # fmt: skip
 
 
