@@ -258,6 +258,7 @@ def _replaced(jax: Any) -> tuple[Any, Any] | None:
         hasattr(core, "eval_context"),
         hasattr(getattr(core, "EvalTrace", None), "process_primitive"),
         hasattr(compiled, "_pjit_call_impl_python"),
+        hasattr(compiled, "_run_python_pjit"),  # which expects as much of it as is returned here
         getattr(getattr(compiled, "jit_p", None), "name", "") in LOOPS,
     )
     return (core, compiled) if all(needed) else None
