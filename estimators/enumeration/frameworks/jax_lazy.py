@@ -110,7 +110,7 @@ def array_class(jax: Any) -> Any:
     return UndecidedArray
 
 
-class Steps:
+class UndecidedSteps:
     """What is done by steps that draw continuous numbers, or are given some."""
 
     def __init__(self, jax: Any) -> None:
@@ -224,7 +224,7 @@ def keep_undecided(jax: Any, patches: Patches) -> None:
     if parts is None:
         return
     core, compiled = parts
-    steps, arrays = Steps(jax), array_class(jax)
+    steps, arrays = UndecidedSteps(jax), array_class(jax)
     evaluate, check = core.EvalTrace.process_primitive, core.check_eval_args
     call = compiled._pjit_call_impl_python
 

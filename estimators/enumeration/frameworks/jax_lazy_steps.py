@@ -59,7 +59,7 @@ PLACING = frozenset(
 )
 
 
-class Given(NamedTuple):
+class PrimitiveCall(NamedTuple):
     """A step: its arguments, numbers that are not decided or known ones; types; parameters."""
 
     jax: Any
@@ -111,7 +111,7 @@ def answer(
         NoLaw: if that is no monotone function of what was drawn, or not known.
         UnsupportedDraw: for a comparison that has no known law.
     """
-    name, step = primitive.name, Given(jax, primitive, arguments, kinds, params)
+    name, step = primitive.name, PrimitiveCall(jax, primitive, arguments, kinds, params)
     if name in COMPARISONS:
         return [(_compare(step, name), bool)]
     if name in ENTRYWISE:
@@ -134,7 +134,7 @@ def _known(value: Array) -> np.ndarray:
     return np.asarray(value).astype(np.float64)
 
 
-def _compare(step: Given, name: str) -> Any:
+def _compare(step: PrimitiveCall, name: str) -> Any:
     operands = step.operands()
     if name in TOTAL:
         operands = [
@@ -144,7 +144,7 @@ def _compare(step: Given, name: str) -> Any:
     return lazy_ufuncs.answer(COMPARISONS[name], operands, step.precision)
 
 
-def _place(step: Given) -> Results:
+def _place(step: PrimitiveCall) -> Results:
     """By where each entry comes from: the same step, of places."""
     numbers, params = step.numbers(), dict(step.params)
     if any(isinstance(each, LazyNumbers) for each in step.arguments[1:]):
@@ -163,7 +163,7 @@ def _place(step: Given) -> Results:
     return results
 
 
-def _join(step: Given) -> Results:
+def _join(step: PrimitiveCall) -> Results:
     if not all(isinstance(each, LazyNumbers) for each in step.arguments):
         raise NoLaw
 
@@ -174,7 +174,7 @@ def _join(step: Given) -> Results:
     return [(put_together(several, put), step.kinds[0])]
 
 
-def _convert(step: Given) -> Results:
+def _convert(step: PrimitiveCall) -> Results:
     kind, numpy = step.params["new_dtype"], step.jax.numpy
     if numpy.issubdtype(kind, numpy.floating):
         return [(step.numbers(), kind)]
@@ -183,7 +183,7 @@ def _convert(step: Given) -> Results:
     return [(truncate(step.numbers()), kind)]
 
 
-def _select(step: Given) -> Results:
+def _select(step: PrimitiveCall) -> Results:
     """From several, entry by entry, as a known first argument says."""
     cases = step.arguments[1:]
     lazy = [place for place, each in enumerate(cases) if isinstance(each, LazyNumbers)]
@@ -205,7 +205,7 @@ def _select(step: Given) -> Results:
     return [(first if is_lazy.all() else clip(first, low, high), kind)]
 
 
-def _equal(step: Given) -> Results:
+def _equal(step: PrimitiveCall) -> Results:
     """Whether numbers are 0, or themselves, as JAX asks of what it searches for."""
     one, other = step.operands()
     is_same = (
@@ -223,14 +223,14 @@ def _equal(step: Given) -> Results:
     return [(found if step.primitive.name == "eq" else ~found, bool)]
 
 
-def _extreme_place(step: Given) -> Results:
+def _extreme_place(step: PrimitiveCall) -> Results:
     (axis,) = step.params["axes"]
     largest = step.primitive.name == "argmax"
     places = order(step.numbers(), axis, 1, step.precision, descending=largest)[..., 0]
     return [(places, step.params["index_dtype"])]
 
 
-def _extreme(step: Given) -> Results:
+def _extreme(step: PrimitiveCall) -> Results:
     """The largest or the least along some axes, which stays undecided."""
     numbers, axes = step.numbers(), sorted(step.params["axes"])
     largest = step.primitive.name == "reduce_max"
@@ -242,7 +242,7 @@ def _extreme(step: Given) -> Results:
     return [(numbers.rearrange(chosen), step.kinds[0])]
 
 
-def _top(step: Given) -> Results:
+def _top(step: PrimitiveCall) -> Results:
     numbers, count = step.numbers(), step.params["k"]
     axis = step.params.get("axis", -1)
     places = order(numbers, axis, count, step.precision, descending=True)
@@ -250,7 +250,7 @@ def _top(step: Given) -> Results:
     return [(gather(numbers, places, axis), step.kinds[0]), (places, np.int32)]
 
 
-def _sort(step: Given) -> Results:
+def _sort(step: PrimitiveCall) -> Results:
     """Several arrays in the order of the first."""
     axis = step.params["dimension"]
     if step.params["num_keys"] != 1:
@@ -268,19 +268,19 @@ def _sort(step: Given) -> Results:
     ]
 
 
-def _clamp(step: Given) -> Results:
+def _clamp(step: PrimitiveCall) -> Results:
     low, _, high = step.operands()
     if isinstance(low, LazyNumbers) or isinstance(high, LazyNumbers):
         raise NoLaw
     return [(clip(step.numbers(1), low, high), step.kinds[1])]
 
 
-def _power(step: Given) -> Results:
+def _power(step: PrimitiveCall) -> Results:
     exponent = step.params.get("y", -0.5)  # of integer_pow, and of rsqrt
     return [(power(step.numbers(), np.array(float(exponent))), step.kinds[0])]
 
 
-def _normal_share(step: Given) -> Results:
+def _normal_share(step: PrimitiveCall) -> Results:
     """erf(x) is 2 Φ(√2 x) - 1, and erfc(x) is 2 Φ(-√2 x)."""
     is_error = step.primitive.name == "erf"
     by = math.sqrt(2.0) if is_error else -math.sqrt(2.0)
@@ -288,13 +288,13 @@ def _normal_share(step: Given) -> Results:
     return [(shift(found, np.array(-1.0)) if is_error else found, step.kinds[0])]
 
 
-def _normal_quantile(step: Given) -> Results:
+def _normal_quantile(step: PrimitiveCall) -> Results:
     share = scale(shift(step.numbers(), np.array(1.0)), np.array(0.5))
     return [(scale(elementwise(share, "ndtri"), np.array(math.sqrt(0.5))), step.kinds[0])]
 
 
 #: By names of primitives.
-RULES: dict[str, Callable[[Given], Results]] = {
+RULES: dict[str, Callable[[PrimitiveCall], Results]] = {
     "argmax": _extreme_place,
     "argmin": _extreme_place,
     "clamp": _clamp,
