@@ -150,7 +150,7 @@ def _place(step: PrimitiveCall) -> Results:
     if any(isinstance(each, LazyNumbers) for each in step.arguments[1:]):
         raise NoLaw
     if params.get("fill_value") is not None:
-        params["fill_value"] = None  # as of whole numbers, of which it is none of the places
+        params["fill_value"] = -1  # which is none of the places
     count = numbers.places.size
     places = step.jax.numpy.arange(count, dtype=np.int32).reshape(numbers.shape)
     found = step.primitive.bind(places, *step.arguments[1:], **params)

@@ -138,6 +138,9 @@ def uses(jax):
         "beside a known one": (
             lambda: numpy.stack([number(), numpy.zeros(())]) < 0.5, "by jax.lax.",
         ),
+        "beyond the end": (
+            lambda: numpy.take(random.uniform(key, (2,)), 5) < 0.5, "by jax.lax.gather",
+        ),
         "a callback": (lambda: callback(number()), "by jax.pure_callback"),
         "of a loop": (
             lambda: lax.scan(lambda c, k: (c + random.uniform(k), None), 0.0, key[None])[0],
@@ -157,8 +160,8 @@ def uses(jax):
 USES = [
     "itself", "a product", "a sine", "a square", "a sine, compared", "a sum of two", "a softmax",
     "equality", "rounding", "Python's number", "Python's truth", "a list", "NumPy",
-    "put into an array", "beside a known one", "a callback", "of a loop", "reparametrized",
-    "compared again", "too rare",
+    "put into an array", "beside a known one", "beyond the end", "a callback", "of a loop",
+    "reparametrized", "compared again", "too rare",
 ]  # fmt: skip
 
 #: Those that Python does, which JAX itself refuses in code that it compiles.

@@ -135,6 +135,17 @@ def comparisons(jax):
         "first": (
             lambda key: numpy.argmax(random.uniform(key) < np.array([*sums, 2.0])), P,
         ),
+        "taken": (
+            lambda key: counted(jax, numpy.take(random.uniform(key, (3,)), np.array([2, 0])) < 0.3),
+            binomial(2, 0.3),
+        ),
+        "taken along": (
+            lambda key: counted(
+                jax,
+                numpy.take_along_axis(random.uniform(key, (2, 3)), np.array([[2], [0]]), 1) < 0.3,
+            ),
+            binomial(2, 0.3),
+        ),
         "gumbel": (lambda key: numpy.argmax(LOGITS + random.gumbel(key, (4,))), P),
         "gumbel, written out": (
             lambda key: numpy.argmax(
@@ -189,6 +200,7 @@ def comparisons(jax):
         "laplace": (lambda key: random.laplace(key) < 0.4, both(stats.laplace.cdf(0.4))),
         "cauchy": (lambda key: random.cauchy(key) < 0.4, both(stats.cauchy.cdf(0.4))),
         "exponential": (lambda key: random.exponential(key) < 0.4, both(-math.expm1(-0.4))),
+        "lognormal": (lambda key: random.lognormal(key) < 1.5, both(PHI(math.log(1.5)))),
         "pareto": (lambda key: random.pareto(key, 2.0) < 1.5, both(1.0 - 1.5**-2.0)),
         "rayleigh": (lambda key: random.rayleigh(key, 1.0) < 1.5, both(-math.expm1(-1.125))),
         "weibull": (
@@ -296,12 +308,14 @@ NAMES = [
     "below", "at most", "a bound below", "above", "not decided twice", "of a shape",
     "between others", "from", "where", "select a drawn one", "select a known one", "floor",
     "to whole", "to Python's", "searchsorted", "searchsorted, right", "searchsorted, all at once",
-    "digitize", "counted", "first", "gumbel", "gumbel, written out", "race", "race, the other way",
+    "digitize", "counted", "first", "taken", "taken along",
+    "gumbel", "gumbel, written out", "race", "race, the other way",
     "with a mask", "second", "sorted", "largest", "largest, and which", "normal", "probit",
     "normal share", "normal quantile", "truncated normal", "logistic", "logit", "sigmoid",
-    "laplace", "cauchy", "exponential", "pareto", "rayleigh", "weibull", "softplus", "power",
-    "root", "absolute", "clipped", "clamped", "sign", "two of one law", "of two keys", "scan",
-    "scan, backwards", "loop", "while", "branch", "a number from outside of a compiled function",
+    "laplace", "cauchy", "exponential", "lognormal", "pareto", "rayleigh", "weibull", "softplus",
+    "power", "root", "absolute", "clipped", "clamped", "sign", "two of one law", "of two keys",
+    "scan", "scan, backwards", "loop", "while", "branch",
+    "a number from outside of a compiled function",
     "given to a compiled function", "mapped over numbers", "mapped over keys",
     "mapped over bounds", "beside a discrete draw",
 ]  # fmt: skip
