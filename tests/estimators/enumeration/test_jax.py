@@ -939,7 +939,7 @@ def test_an_interrupt_in_a_call(jax, monkeypatch):
     mean(lambda: compiled(key))
     code = jax.random.categorical.__code__
     real = jax_samplers_draw = sys.modules[
-        "gradproof.estimators.enumeration.frameworks.jax_samplers"
+        "gradproof.estimators.enumeration.frameworks.jax_keyed_draws"
     ].KeyedDraws.draw
 
     def interrupt(*args, **kwargs):
