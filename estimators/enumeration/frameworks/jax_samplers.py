@@ -237,7 +237,10 @@ class Geometrics(Sampler):
 
 @dataclasses.dataclass(frozen=True)
 class ContinuousNumbers(Sampler):
-    """Numbers of a law that has no parameters, which are nodes of rules at once.
+    """Numbers of a law that has no parameters.
+
+    Where they are integrated they are nodes of rules at once. Elsewhere :mod:`.jax_lazy` answers,
+    but for what is compiled all the same.
 
     Args:
         law: in :data:`LAWS`.
