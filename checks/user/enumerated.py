@@ -107,7 +107,8 @@ class EnumeratedCheck:
             self._spread = bounds.best()
             self._compare_within()
             # Some of the other paths may be coarser inside.
-            if self._is_small(COARSEST) or self._is_within_unmeasured(off, bounds):
+            unsure = judge(self._comparisons) != HOLDS
+            if unsure and (self._is_small(COARSEST) or self._is_within_unmeasured(off, bounds)):
                 self._spread = bounds.thorough()
                 self._compare_within()
             self._unmeasured = self._is_within_unmeasured(off, bounds)

@@ -68,14 +68,15 @@ def test_coordinates_beyond_a_point_are_drawn_once():
     further = iter((0.25, 0.5, 0.75))
     point = RandomPoint(np.array([0.125]), lambda: next(further))
     law = law_of_chain(())
-    taken = [point._nodes(place, law, 2.0**-52, 0.0, 1.0).values[0] for place in (0, 2, 1, 2)]
+    taken = [point.nodes(None, place, law, 2.0**-52, 0.0, 1.0).values[0] for place in (0, 2, 1, 2)]
     assert taken == [0.125, 0.5, 0.25, 0.5]
 
 
 def test_a_share_is_below_one_in_the_arithmetic_of_the_draw():
     """In single precision the next number below one, where a double would be rounded to one."""
     point = RandomPoint(np.array([1.0 - 2.0**-53]), lambda: 0.5)
-    value = point._nodes(0, law_of_chain(()), float(np.finfo(np.float32).eps), 0.0, 1.0).values[0]
+    single = float(np.finfo(np.float32).eps)
+    value = point.nodes(None, 0, law_of_chain(()), single, 0.0, 1.0).values[0]
     assert np.float32(value) == np.nextafter(np.float32(1.0), np.float32(0.0))
 
 
