@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gradproof.estimators.enumeration.enumeration import Enumeration
+from gradproof.estimators.enumeration.spread import RoundingBounds
 from gradproof.estimators.policies.autoregressive import Autoregressive
 from gradproof.estimators.policies.goals import (
     ExpectedReward,
@@ -17,6 +18,7 @@ from gradproof.estimators.policies.goals import (
 )
 from gradproof.estimators.policies.group_estimator import GroupEstimator
 from gradproof.estimators.policies.group_gradients import Loss, groups_of
+from gradproof.estimators.policies.group_rounding import GroupRoundingBounds
 from gradproof.estimators.policies.token_groups import MOST_GROUPS, Groups
 
 from .code_name import code_name
@@ -75,16 +77,30 @@ def check_loss(
     """
     started = time.perf_counter()
     _check_arguments(policy, loss, goal, group)
+    goal = goal.with_rewards_held()
     groups = _groups(policy, loss, goal, group, reward, reference, paths)
     estimator = GroupEstimator(policy, loss, groups)
-    estimand = exact_gradient(lambda: goal.as_loss(), estimator)
+    estimand = exact_gradient(goal.as_loss, estimator)
     with Enumeration(estimator, paths) as enumeration:
-        check = EnumeratedCheck(
-            name or code_name(loss), estimator, enumeration, estimand, precision
-        )
+        label = name or code_name(loss)
+        check = GroupCheck(label, estimator, enumeration, estimand, precision)
         check.look()
     report = check.report(time.perf_counter() - started)
     return dataclasses.replace(report, notes=(_note(groups), *report.notes))
+
+
+class GroupCheck(EnumeratedCheck):
+    """The moments of a loss over all groups, compared with the gradient of a goal."""
+
+    def _rounding_bounds(self) -> RoundingBounds:
+        """See the base class; measured on all groups together."""
+        return GroupRoundingBounds(
+            self._estimator.function,
+            self._enumeration,
+            self._moments,
+            self._estimator.precision,
+            self._precision,
+        )
 
 
 def _check_arguments(policy: Autoregressive, loss: Loss, goal: Goal, group: int) -> None:

@@ -20,7 +20,7 @@ def check_sampler(
     policy: TokenPolicy,
     sample: Callable[[], Any],
     *,
-    prompt: int = 0,
+    prompt: int | None = None,
     paths: int = MOST_PATHS,
     name: str | None = None,
 ) -> EstimatorReport:
@@ -36,7 +36,7 @@ def check_sampler(
     Args:
         sample: draws one completion, a sequence of tokens, or several of them, as rows of a tensor.
             Padding may follow the end.
-        prompt: the number of the prompt that it completes.
+        prompt: the number of the prompt that it completes; None, where there is one alone.
         paths: that may be run at most.
         name: of the sampler, in the report.
 
@@ -71,7 +71,7 @@ class _Indicator:
         self,
         policy: TokenPolicy,
         sample: Callable[[], Any],
-        prompt: int,
+        prompt: int | None,
         possible: Sequence[Tokens],
     ) -> None:
         self._policy, self._sample, self._prompt = policy, sample, prompt

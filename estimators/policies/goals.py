@@ -15,7 +15,7 @@ import numpy as np
 from ..enumeration.gradients import array_of
 from .logits import Model
 from .prefix_tree import Level, PrefixTree
-from .rewards import Reward, rewards_of
+from .rewards import Reward, RewardTable, rewards_of
 from .token_policy import TokenPolicy
 from .truncation import Truncation
 
@@ -86,6 +86,24 @@ class Goal:
         """The gradient of the goal itself, which an estimator has that climbs."""
         return self.gradient(loss=False)
 
+    def with_rewards_held(self) -> Goal:
+        """The same, where each completion's reward is what the function gives now.
+
+        Rewards that are computed by a framework are no part of what is differentiated, and so not
+        of its rounding.
+        """
+        import torch
+
+        with torch.no_grad():
+            tree = self.policy.tree()
+        return Goal(
+            self.policy,
+            tuple(
+                (weight, term.held(self.policy, tree) if isinstance(term, ExpectedReward) else term)
+                for weight, term in self.terms
+            ),
+        )
+
     def _sum(self) -> Tensor:
         tree = self.policy.tree()
         return sum(
@@ -146,6 +164,17 @@ class ExpectedReward:
                 for number, prompt in enumerate(policy.prompts)
             ]
         )
+
+    def held(self, policy: TokenPolicy, tree: PrefixTree) -> ExpectedReward:
+        """The same with a table in place of the function."""
+        numbers, masks = tree.prompts.tolist(), tree.mask > 0.0
+        values = self.rewards(policy, tree)
+        table = {}
+        for place, number in enumerate(numbers):
+            completion = tuple(tree.tokens[place][masks[place]].tolist())
+            value = values[place] if values.dim() == 1 else values[place][masks[place]]
+            table[policy.prompts[number], completion] = value.numpy()
+        return ExpectedReward(RewardTable(table), self.discount)
 
     def total(self, rewards: Tensor) -> Tensor:
         """The return of each completion, (N,), of rewards (N,) or (N, T).

@@ -24,8 +24,13 @@ Loss = Callable[..., Tensor]
 AT_ONCE = 1024
 
 
-def group_gradients(loss: Loss, groups: Groups, members: Tensor) -> Tensor:
+def group_gradients(
+    loss: Loss, groups: Groups, members: Tensor, log_probs: Tensor | None = None
+) -> Tensor:
     """The derivative of the loss by each token's log-probability; by vmap, or one by one.
+
+    Args:
+        log_probs: of each completion's tokens, (N, T). None: those of the groups' tree.
 
     Shape: ``members`` (B, G) to (B, G, T).
 
@@ -35,7 +40,7 @@ def group_gradients(loss: Loss, groups: Groups, members: Tensor) -> Tensor:
     """
     import torch
 
-    log_probs = groups.tree.log_probs.detach()
+    log_probs = groups.tree.log_probs.detach() if log_probs is None else log_probs
     parts = []
     for some in members.split(AT_ONCE):
         given = (log_probs[some], *groups.of(some).arguments)
@@ -45,6 +50,18 @@ def group_gradients(loss: Loss, groups: Groups, members: Tensor) -> Tensor:
             rows = zip(*given, strict=True)
             parts.append(torch.stack([_derivative(torch, loss, *row) for row in rows]))
     return torch.cat(parts)
+
+
+def can_be_mapped(loss: Loss, groups: Groups) -> bool:
+    """Whether a loss is differentiated for many groups at a time, as far as two of them tell."""
+    import torch
+
+    some = groups.members[:2]
+    try:
+        _mapped(torch, loss, (groups.tree.log_probs.detach()[some], *groups.of(some).arguments))
+    except Exception:  # noqa: BLE001 - it is differentiated one by one
+        return False
+    return True
 
 
 def _mapped(torch: Any, loss: Loss, given: tuple[Tensor, ...]) -> Tensor:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,16 @@ Tensor = Any
 
 #: Called with a completion, or with the prompt and a completion.
 Reward = Callable[..., Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class RewardTable:
+    """A reward by prompt and completion."""
+
+    values: Mapping[tuple[Tokens, Tokens], np.ndarray]
+
+    def __call__(self, prompt: Tokens, completion: Tokens) -> np.ndarray:
+        return self.values[prompt, completion]
 
 
 def rewards_of(reward: Reward, completions: Completions, prompt: Tokens) -> Tensor:

@@ -48,12 +48,14 @@ class Groups:
     """Every group of completions that can be drawn, and what a loss is given of it.
 
     Shape:
-        ``members`` (B, G), numbers of completions in the tree; ``weights`` (B,), probabilities;
+        ``members`` (B, G), numbers of completions in the tree; ``log_orders`` (B,), logarithms of
+        how many orders each stands for, as a share of all prompts; ``weights`` (B,), probabilities;
         ``data`` of single completions, as of groups without the first axis.
     """
 
     tree: PrefixTree
     members: Tensor
+    log_orders: Tensor
     weights: Tensor
     data: GroupData
     ordered: bool
@@ -86,16 +88,20 @@ def enumerate_groups(
     total = sum(count_groups(count, size, ordered=ordered) for count in counts)
     if total > most:
         raise TooManyPaths(_too_many(counts, size, most, total, ordered=ordered))
-    log_p = tree.log_probs.detach().sum(dim=1)
-    log_share = -math.log(len(prompts))
-    members, weights = [], []
+    members, orders = [], []
     for here in prompts:
-        rows = torch.from_numpy(_rows(len(here), size, ordered=ordered))
-        orders = [0.0] * len(rows) if ordered else [_log_orders(row) for row in rows.tolist()]
-        members.append(here[rows])
-        logs = torch.tensor(orders, dtype=torch.float64) + log_share
-        weights.append((logs + log_p[members[-1]].sum(dim=1)).exp())
-    return Groups(tree, torch.cat(members), torch.cat(weights), data, ordered)
+        rows = _rows(len(here), size, ordered=ordered)
+        members.append(here[torch.from_numpy(rows)])
+        orders += [0.0] * len(rows) if ordered else map(_log_orders, rows.tolist())
+    log_orders = torch.tensor(orders, dtype=torch.float64) - math.log(len(prompts))
+    everyone = torch.cat(members)
+    weights = group_weights(tree.log_probs.detach(), everyone, log_orders)
+    return Groups(tree, everyone, log_orders, weights, data, ordered)
+
+
+def group_weights(log_probs: Tensor, members: Tensor, log_orders: Tensor) -> Tensor:
+    """The probability of each group, (B,), by the log-probabilities of tokens, (N, T)."""
+    return (log_orders + log_probs.sum(dim=1)[members].sum(dim=1)).exp()
 
 
 def data_of(tree: PrefixTree, rewards: Tensor, reference: TokenPolicy | None) -> GroupData:

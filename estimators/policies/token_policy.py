@@ -57,23 +57,23 @@ class TokenPolicy:
         """
         return grow(self.next_log_probs, self.prompts, self.ends, self.longest)
 
-    def probabilities(self, prompt: int = 0) -> dict[Tokens, float]:
+    def probabilities(self, prompt: int | None = None) -> dict[Tokens, float]:
         """The probability of each completion of one prompt.
 
         Args:
-            prompt: its number.
+            prompt: its number; None, where there is one alone.
 
         Raises:
-            ValueError: for the number of a prompt that there is not.
+            ValueError: for the number of a prompt that there is not, or none of several.
         """
         import torch
 
-        alone = dataclasses.replace(self, prompts=(self._prompt(prompt),))
+        alone = dataclasses.replace(self, prompts=(self._prompt(self._number(prompt)),))
         with torch.no_grad():
             tree = alone.tree()
         return dict(zip(tree.completions(0).tuples(), tree.weights.tolist(), strict=True))
 
-    def sample(self, count: int, prompt: int = 0) -> Completions:
+    def sample(self, count: int, prompt: int | None = None) -> Completions:
         """Completions of one prompt that are drawn independently, by ``torch.multinomial``.
 
         A completion that has ended draws nothing more, so that an enumeration has one path for each
@@ -81,7 +81,7 @@ class TokenPolicy:
 
         Args:
             count: how many.
-            prompt: its number.
+            prompt: its number; None, where there is one alone.
 
         Raises:
             ValueError: for a count below 1, or the number of a prompt that there is not.
@@ -90,7 +90,8 @@ class TokenPolicy:
 
         if type(count) is not int or count < 1:
             raise ValueError(f"count = {count!r:.60}, expected a whole number from 1")
-        start = torch.tensor(self._prompt(prompt), dtype=torch.int64)
+        number = self._number(prompt)
+        start = torch.tensor(self._prompt(number), dtype=torch.int64)
         rows: list[list[int]] = [[] for _ in range(count)]
         with torch.no_grad():
             for _ in range(self.longest):
@@ -102,13 +103,14 @@ class TokenPolicy:
                 tokens = torch.multinomial(self.next_log_probs(prefixes).exp(), 1)
                 for row, token in zip(alive, tokens.flatten().tolist(), strict=True):
                     row.append(token)
-        return self._padded([tuple(row) for row in rows], prompt)
+        return self._padded([tuple(row) for row in rows], number)
 
     def log_probs(self, completions: Completions | Iterable[Sequence[int]]) -> Tensor:
         """The logarithm of each token's probability with its graph, 0 for padding.
 
         Args:
-            completions: what :meth:`sample` returned; or sequences of tokens, of the first prompt.
+            completions: what :meth:`sample` returned; or sequences of tokens, where there is one
+                prompt.
 
         Shape: (N, T).
 
@@ -133,23 +135,31 @@ class TokenPolicy:
             columns.append(column)
         return torch.stack(columns, dim=1)
 
-    def read(self, completions: Iterable[Sequence[int]], prompt: int = 0) -> Completions:
+    def read(self, completions: Iterable[Sequence[int]], prompt: int | None = None) -> Completions:
         """Completions that are given as tokens, up to the end of each.
 
         Args:
             completions: sequences of tokens, or rows of a tensor; padding may follow the end.
-            prompt: its number.
+            prompt: its number; None, where there is one alone.
 
         Raises:
             ValueError: for completions that the policy has not.
         """
         ends, longest = self.ends, self.longest
         rows = [read_completion(row, ends, longest, self.vocabulary) for row in completions]
-        self._prompt(prompt)
-        return self._padded(rows, prompt)
+        return self._padded(rows, self._number(prompt))
 
     def _padded(self, rows: Sequence[Tokens], prompt: int) -> Completions:
         return pad(rows, self.longest, min(self.ends, default=0), prompt)
+
+    def _number(self, prompt: int | None) -> int:
+        """That of a prompt."""
+        if prompt is None and len(self.prompts) > 1:
+            raise ValueError(
+                f"the policy has {len(self.prompts)} prompts: say which is completed, by prompt= "
+                "(its number, from 0)"
+            )
+        return 0 if prompt is None else prompt
 
     def _prompt(self, number: int) -> Tokens:
         if not 0 <= number < len(self.prompts):
