@@ -16,7 +16,7 @@ from gradproof.estimators.policies.goals import (
     as_reference,
     only_reward,
 )
-from gradproof.estimators.policies.group_estimator import GroupEstimator
+from gradproof.estimators.policies.group_estimator import GroupEstimator, GroupSurrogate
 from gradproof.estimators.policies.group_gradients import Loss, groups_of
 from gradproof.estimators.policies.group_rounding import GroupRoundingBounds
 from gradproof.estimators.policies.token_groups import MOST_GROUPS, Groups
@@ -94,8 +94,10 @@ class GroupCheck(EnumeratedCheck):
 
     def _rounding_bounds(self) -> RoundingBounds:
         """See the base class; measured on all groups together."""
+        surrogate = self._estimator.function
+        assert isinstance(surrogate, GroupSurrogate)
         return GroupRoundingBounds(
-            self._estimator.function,
+            surrogate,
             self._enumeration,
             self._moments,
             self._estimator.precision,

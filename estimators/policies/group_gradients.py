@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..enumeration.rounding import ROUNDINGS
+from ..enumeration.rounding import ROUNDINGS, perturbation
 from .goals import ExpectedReward
 from .token_groups import Groups, data_of, enumerate_groups
 from .token_policy import TokenPolicy
@@ -53,12 +53,15 @@ def group_gradients(
 
 
 def can_be_mapped(loss: Loss, groups: Groups) -> bool:
-    """Whether a loss is differentiated for many groups at a time, as far as two of them tell."""
+    """Whether a loss is differentiated for many groups at a time, also with moved roundings."""
     import torch
 
     some = groups.members[:2]
+    given = groups.tree.log_probs.detach()[some], *groups.of(some).arguments
     try:
-        _mapped(torch, loss, (groups.tree.log_probs.detach()[some], *groups.of(some).arguments))
+        _mapped(torch, loss, given)
+        with perturbation(np.random.default_rng(0)):
+            _mapped(torch, loss, given)
     except Exception:  # noqa: BLE001 - it is differentiated one by one
         return False
     return True

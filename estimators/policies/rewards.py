@@ -26,6 +26,7 @@ class RewardTable:
     values: Mapping[tuple[Tokens, Tokens], np.ndarray]
 
     def __call__(self, prompt: Tokens, completion: Tokens) -> np.ndarray:
+        """The reward of one completion, or of each of its tokens."""
         return self.values[prompt, completion]
 
 

@@ -88,7 +88,8 @@ def enumerate_groups(
     total = sum(count_groups(count, size, ordered=ordered) for count in counts)
     if total > most:
         raise TooManyPaths(_too_many(counts, size, most, total, ordered=ordered))
-    members, orders = [], []
+    members: list[Tensor] = []
+    orders: list[float] = []
     for here in prompts:
         rows = _rows(len(here), size, ordered=ordered)
         members.append(here[torch.from_numpy(rows)])
