@@ -370,6 +370,6 @@ def only_reward(goal: Goal) -> ExpectedReward | None:
     terms = [term for _, term in goal.terms if isinstance(term, ExpectedReward)]
     if len(terms) > 1:
         raise ValueError(
-            f"the goal has {len(terms)} rewards: pass rewards=, the one that the loss is given"
+            f"the goal has {len(terms)} rewards: pass reward=, the one that the loss is given"
         )
     return terms[0] if terms else None
