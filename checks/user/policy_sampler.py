@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from gradproof.estimators.enumeration.enumeration import Enumeration
+from gradproof.estimators.enumeration.estimator import UserFunction
 from gradproof.estimators.enumeration.limits import MOST_PATHS
 from gradproof.estimators.policies.completions import Completions, Tokens
 from gradproof.estimators.policies.token_policy import TokenPolicy
@@ -42,13 +44,16 @@ def check_sampler(
 
     Raises:
         NotEnumerable: as :func:`gradproof.check_estimator`.
+        TypeError: for what cannot be called.
         ValueError: for a completion that has no end, and for another number of them.
     """
     if not callable(sample):
         raise TypeError(f"sample = {sample!r:.60}, expected a function that draws completions")
     law = policy.probabilities(prompt)
     drawn = _Indicator(policy, sample, prompt, tuple(law))
-    count = len(drawn.rows())
+    with Enumeration(UserFunction(drawn.rows, called="sample"), paths) as enumeration:
+        count = len(enumeration.run_once(()).value)
+        enumeration.restore_state()
     exact = {str(tokens): np.full(count, likely) for tokens, likely in law.items()}
     exact[OTHER] = np.zeros(count)
     return check_estimator(

@@ -30,6 +30,10 @@ from .truncation import Truncation
 Tensor = Any
 
 
+#: Prefixes after which logits are looked at: that those of one add up to 1 may be by accident.
+TRIED = 4
+
+
 @dataclasses.dataclass(frozen=True)
 class Autoregressive(TokenPolicy):
     """A policy that completes prompts token by token, with its goals.
@@ -163,7 +167,9 @@ def autoregressive(
             f"vocabulary = {vocabulary}, and the model returns logits of {size} tokens: leave it "
             "out, or let the model return as many"
         )
-    return Autoregressive(model, found, _ends(eos, size), longest, size, truncation, leaves)
+    policy = Autoregressive(model, found, _ends(eos, size), longest, size, truncation, leaves)
+    _refuse_probabilities(policy)
+    return policy
 
 
 def _prompts(prompts: Sequence[Any]) -> tuple[Tokens, ...]:
@@ -232,5 +238,22 @@ def _vocabulary(model: Model, prompts: Sequence[Tokens]) -> int:
             f"the model {why}, for the same prompt: call model.eval(), so that nothing is dropped "
             "at random and no statistics are kept"
         )
-    refuse_probabilities(logits[0], torch.tensor(prompts[0]))
     return int(logits.shape[1])
+
+
+def _refuse_probabilities(policy: Autoregressive) -> None:
+    """Whether the model returns logits, as far as the first prompt and a token after it tell.
+
+    Raises:
+        ValueError: if the model returns probabilities.
+    """
+    import torch
+
+    prefixes = torch.tensor([policy.prompts[0]], dtype=torch.int64)
+    with torch.no_grad():
+        if policy.longest > 1:  # or the model may have no place for another token
+            going_on = [token for token in range(policy.vocabulary) if token not in policy.ends]
+            tokens = torch.tensor(going_on[:TRIED], dtype=torch.int64)[:, None]
+            if len(tokens):
+                prefixes = torch.cat([prefixes.expand(len(tokens), -1), tokens], dim=1)
+        refuse_probabilities(next_logits(policy.model, prefixes), prefixes)

@@ -131,5 +131,5 @@ def token_scores(policy: TokenPolicy) -> dict[str, Tensor]:
             )
             for name, value in zip(leaves, found, strict=True):
                 if value is not None:
-                    scores[name][level.start + place] = value.double().cpu()
+                    scores[name][level.start + place] = value.cpu().double()
     return scores

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from ..enumeration.enumeration import Enumeration
+from ..enumeration.estimator import UserFunction
 from ..enumeration.rounding import ROUNDINGS, perturbation
 from .goals import ExpectedReward
 from .token_groups import Groups, data_of, enumerate_groups
@@ -154,8 +157,33 @@ def groups_of(
         rewards = reward.rewards(policy, tree)
     data = data_of(tree, rewards, reference)
     groups = enumerate_groups(tree, data, size, most, ordered=False)
-    with torch.random.fork_rng(devices=[]):  # a loss may draw, and moves nobody's generator
-        # From a seed: the same check is to say the same each time.
-        if size == 1 or is_symmetric(loss, groups, np.random.default_rng(0)):
-            return groups
+    if size == 1:
+        return groups
+    # What a loss that draws comes to in another order cannot be compared.
+    if not _draws(loss, groups, most):
+        state = UserFunction(loss, called="loss").restoring_state(generators=False)
+        with state, torch.random.fork_rng(devices=[]):  # on other groups it may draw
+            # From a seed: the same check is to say the same each time.
+            if is_symmetric(loss, groups, np.random.default_rng(0)):
+                return groups
     return enumerate_groups(tree, data, size, most, ordered=True)
+
+
+def _draws(loss: Loss, groups: Groups, most: int) -> bool:
+    """Whether a loss draws, as far as the first group tells.
+
+    Args:
+        most: paths that there may be.
+
+    Raises:
+        NotEnumerable: for an unsupported draw.
+    """
+    import torch
+
+    members = groups.members[0]
+    given = groups.tree.log_probs.detach()[members], *groups.of(members).arguments
+    code = UserFunction(functools.partial(_derivative, torch, loss, *given), called="loss")
+    with Enumeration(code, most) as enumeration:
+        drawn = bool(enumeration.run_once(()).choices)
+        enumeration.restore_state()
+    return drawn

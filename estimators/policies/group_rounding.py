@@ -39,9 +39,7 @@ class GroupRoundingBounds(RoundingBounds):
     def _measure(self, most: int) -> RoundingBound:
         groups, moments = self._surrogate.groups, self._moments
         alone = moments.draws > 1 or moments.count != len(groups.members)  # the loss draws too
-        if alone or not can_be_mapped(self._surrogate.loss, groups):
-            return super()._measure(most)
-        deviation = self._deviation()
+        deviation = None if alone else self._deviation()
         if deviation is None:
             return super()._measure(most)
         bound = self.least + FACTOR * deviation
@@ -50,11 +48,18 @@ class GroupRoundingBounds(RoundingBounds):
         return RoundingBound(bound, True, moments.count, moments.mass)
 
     def _deviation(self) -> np.ndarray | None:
-        """How far the mean comes out at most, (P,); None if something inside is hidden."""
-        base, rows, underflow = self._row(), [], 0.0
+        """How far the mean comes out at most, (P,); None if that cannot be measured so."""
+        restore = self._enumeration.restore_state
+        try:
+            if not can_be_mapped(self._surrogate.loss, self._surrogate.groups):
+                return None
+            base = self._row()
+        finally:
+            restore()
+        rows, underflow = [], 0.0
         # From a seed: the same check is to say the same each time.
         steps = Steps(np.random.default_rng(0))
-        for row, moved in moved_runs(self._row, steps, after=self._enumeration.restore_state):
+        for row, moved in moved_runs(self._row, steps, after=restore):
             if not moved.count or moved.unseen:
                 return None
             rows.append(row)

@@ -31,7 +31,7 @@ def next_logits(model: Model, prefixes: Tensor) -> Tensor:
     """
     import torch
 
-    returned = model(prefixes)
+    returned = model(prefixes.to(_device(model)))
     logits = returned["logits"] if isinstance(returned, Mapping) else returned
     logits = getattr(logits, "logits", logits)
     if not isinstance(logits, torch.Tensor) or not logits.is_floating_point():
@@ -48,8 +48,16 @@ def next_logits(model: Model, prefixes: Tensor) -> Tensor:
             f"{length} tokens, expected ({batch}, {length}, V), one row for each place, or "
             f"({batch}, V), of the next token"
         )
+    logits = logits.cpu().double()
     _check_numbers(logits.detach(), prefixes)
-    return logits.double()
+    return logits
+
+
+def _device(model: Model) -> Any:
+    """Where a module's parameters are; a function takes tokens to where it wants them."""
+    parameters = getattr(model, "parameters", None)
+    first = next(iter(parameters()), None) if callable(parameters) else None
+    return "cpu" if first is None else first.device
 
 
 def _check_numbers(logits: Tensor, prefixes: Tensor) -> None:
@@ -71,22 +79,23 @@ def _check_numbers(logits: Tensor, prefixes: Tensor) -> None:
         )
 
 
-def refuse_probabilities(logits: Tensor, prefix: Tensor) -> None:
+def refuse_probabilities(logits: Tensor, prefixes: Tensor) -> None:
     """Whether what is called logits is, for certain, not the probabilities of tokens.
 
-    Shape: ``logits`` (V,), ``prefix`` (L,).
+    Shape: ``logits`` (B, V), ``prefixes`` (B, L).
 
     Raises:
-        ValueError: for numbers from 0 that add up to 1 but for their rounding.
+        ValueError: for positive numbers that add up to 1 but for their rounding, in every row.
     """
-    values = logits.detach().double()
+    values = logits.detach()
     step = float(np.finfo(np.float32).eps)  # a model may be in single precision
-    total = float(values.sum())
-    inside = bool((values > 0.0).all()) and len(values) > 1
-    if inside and abs(total - 1.0) <= len(values) * step:
-        shown = ", ".join(f"{each:.3g}" for each in values[:4].tolist())
+    off = (values.sum(dim=1) - 1.0).abs()
+    likely = values.shape[1] > 1 and bool((values > 0.0).all())
+    if likely and bool((off <= values.shape[1] * step).all()):
+        row = values[0].tolist()
+        shown = ", ".join(f"{each:.3g}" for each in row[:4]) + (", ..." if len(row) > 4 else "")
         raise ValueError(
-            f"the model's logits after {prefix.tolist()} are ({shown}"
-            f"{', ...' if len(values) > 4 else ''}): they add up to 1 as probabilities do; return "
-            "logits, or logarithms of probabilities"
+            f"the model's logits after {prefixes[0].tolist()} are ({shown}), and add up to 1 as "
+            "probabilities do, as after every prefix that was tried; return logits, or logarithms "
+            "of probabilities"
         )

@@ -262,6 +262,37 @@ def test_a_loss_that_draws_is_enumerated_with_its_draws():
         assert torch.equal(torch.random.get_rng_state(), state)
 
 
+def test_a_loss_that_draws_counts_in_every_order():
+    """One of two completions is chosen by a coin: the same as the mean of both."""
+
+    def chosen(log_probs, mask, rewards, tokens):
+        place = int(torch.bernoulli(torch.tensor(0.5, dtype=torch.float64)))
+        return -rewards[place] * log_probs[place].sum()
+
+    policy = make()
+    report = policies.check_loss(policy, chosen, policy.expected(TABLE.reward), group=2)
+    assert report.verdict == HOLDS, report.explain()
+    assert report.paths == 98
+
+
+def test_what_a_loss_keeps_is_put_back():
+    """A running mean of rewards as the baseline: right in each run, and as before afterwards."""
+
+    class Running:
+        def __init__(self):
+            self.mean = torch.tensor(1.0, dtype=torch.float64)
+
+        def __call__(self, log_probs, mask, rewards, tokens):
+            baseline = self.mean
+            self.mean = 0.9 * self.mean + 0.1 * rewards.mean()
+            return -((rewards - baseline) * log_probs.sum(dim=1)).mean()
+
+    policy, loss = make(), Running()
+    report = policies.check_loss(policy, loss, policy.expected(TABLE.reward), group=2)
+    assert report.verdict == HOLDS, report.explain()
+    assert float(loss.mean) == 1.0
+
+
 def test_single_precision_refutes_nothing():
     """In the model, or in the loss; and what is wrong by a half is refuted there as well."""
 

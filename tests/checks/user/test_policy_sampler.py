@@ -57,6 +57,13 @@ def test_a_sampler_draws_by_the_policys_law_or_does_not(options, sample, verdict
     assert report.verdict == verdict, report.explain()
 
 
+def test_generators_are_left_where_they_were():
+    """Also that of the first call, which tells how many rows there are."""
+    state = torch.random.get_rng_state()
+    policies.check_sampler(make(), generate)
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
 def test_the_report_names_completions():
     """And those that the policy does not draw."""
     report = policies.check_sampler(make(top_k=2), generate)

@@ -39,7 +39,7 @@ def test_each_prefix_goes_to_the_model_once(theta, table):
     policy = make(model, theta, longest=3)
     seen.clear()
     policy.probabilities()
-    assert [len(batch) for batch in seen] == [1, 2, 4]
+    assert [len(batch) for batch in seen] == [1, 2, 4]  # by length
     prefixes = [tuple(row) for batch in seen for row in batch]
     assert len(set(prefixes)) == len(prefixes) == 7
 
@@ -195,6 +195,12 @@ def test_what_does_not_fit_is_refused(torch, theta):
     }.items():
         with pytest.raises(ValueError, match=words):
             call()
+
+
+def test_logits_may_add_up_to_one_by_accident(torch):
+    """After one prefix; probabilities do after each."""
+    rows = torch.tensor([[0.2, 0.3, 0.5], [1.0, 2.0, 3.0], [0.1, 0.1, 0.1]], requires_grad=True)
+    assert make(lambda tokens: rows[tokens], rows).vocabulary == 3
 
 
 def test_ties_are_refused(torch):
