@@ -93,9 +93,7 @@ class EnumeratedCheck:
     def _compare(self) -> None:
         """With bounds that cost nothing where they decide, with measured ones where they do not."""
         moments, layout = self._moments, self._moments.layout
-        bounds = RoundingBounds(
-            self._enumeration, moments, self._estimator.precision, self._precision
-        )
+        bounds = self._rounding_bounds()
         off = np.abs(moments.mean() - layout.row(self._exact.value))
         self._spread = bounds.wide
         self._compare_within()
@@ -112,6 +110,12 @@ class EnumeratedCheck:
                 self._spread = bounds.thorough()
                 self._compare_within()
             self._unmeasured = self._is_within_unmeasured(off, bounds)
+
+    def _rounding_bounds(self) -> RoundingBounds:
+        """What rounding may have done to the mean, measured path by path."""
+        return RoundingBounds(
+            self._enumeration, self._moments, self._estimator.precision, self._precision
+        )
 
     def _is_within_unmeasured(self, off: np.ndarray, bounds: RoundingBounds) -> bool:
         """Whether all that is off may be single precision on paths that were not measured."""
