@@ -17,16 +17,21 @@ ROOT = Path(__file__).resolve().parents[1]
 FACE = Path("src", "gradproof")
 BACKENDS = "gradproof.estimators.backends"
 
-#: Where else frameworks are imported: to handle their draws, to move their roundings, and by the
-#: estimators of the benchmark's catalogue, which are written as anybody would write them.
+#: Where else frameworks are imported: to handle their draws, to move their roundings, to enumerate
+#: the completions of language models, which are PyTorch's, and by the estimators of the benchmark's
+#: catalogue, which are written as anybody would write them.
 HANDLERS = (
     "gradproof.checks.benchmark.bugs",
     "gradproof.estimators.enumeration.frameworks",
     "gradproof.estimators.enumeration.rounding",
+    "gradproof.estimators.policies",
 )
 
 #: What runs anyone's estimator, and knows nothing of the note, its models and baselines.
 ENUMERATION = "gradproof.estimators.enumeration"
+
+#: The completions, goals and losses of language models, which know it alone.
+POLICIES = "gradproof.estimators.policies"
 
 #: What all rooms know: it knows nothing itself.
 GROUND = "gradproof.errors"
@@ -53,12 +58,14 @@ REPORT = (
 #: What serves whoever has an estimator of their own, and all that each may know of the rest.
 OF_ANYONE = {
     ENUMERATION: ("gradproof.estimators.workers",),
+    POLICIES: (ENUMERATION,),
     "gradproof.checks.sequential": ("gradproof.checks.evidence", "gradproof.checks.no_truth_value"),
     "gradproof.checks.user": (
         "gradproof.checks.evidence",
         "gradproof.checks.sequential",
         *REPORT,
         ENUMERATION,
+        POLICIES,
     ),
     "gradproof.checks.benchmark": (
         "gradproof.checks.evidence",

@@ -11,6 +11,7 @@ import numpy as np
 from ..evidence import (
     COARSEST,
     DIFFERS,
+    FAR,
     PROPORTIONAL,
     REFUTED,
     UNDECIDED,
@@ -140,13 +141,13 @@ def _comparisons(
 
 def _numbers(m: np.ndarray, g: np.ndarray, b: np.ndarray) -> MeanDirection:
     """Factor, cosine and residual, each with its error; (P,) each."""
-    length, wide = float(np.linalg.norm(g)), float(np.linalg.norm(b))
-    size = float(np.linalg.norm(m))
+    length, wide, size = _length(g), _length(b), _length(m)
     if length == 0.0:
         return MeanDirection("", math.nan, math.nan, math.nan, math.inf, math.inf, math.inf)
     unit = g / length
+    wide = min(wide, FAR)
     factor = float(unit @ m) / length
-    left = float(np.linalg.norm(m - factor * g)) / length
+    left = _length(m - factor * g) / length
     factor_error = float(np.abs(unit) @ b) * (1.0 + abs(factor)) / length
     residual_error = (1.0 + abs(factor)) * wide / length
     if size == 0.0:
@@ -158,6 +159,14 @@ def _numbers(m: np.ndarray, g: np.ndarray, b: np.ndarray) -> MeanDirection:
     between = math.cos(max(0.0, angle - turn)), math.cos(min(math.pi, angle + turn))
     cosine_error = max(abs(each - cosine) for each in between)
     return MeanDirection("", factor, cosine, left, factor_error, cosine_error, residual_error)
+
+
+def _length(row: np.ndarray) -> float:
+    """Of a vector, whose squares may be too large for a number."""
+    largest = float(np.abs(row).max(initial=0.0))
+    if not 0.0 < largest < math.inf:
+        return largest
+    return largest * float(np.linalg.norm(row / largest))
 
 
 def factor_of(mean: np.ndarray, exact: np.ndarray, error: np.ndarray) -> float | None:

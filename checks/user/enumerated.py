@@ -31,10 +31,11 @@ from .direction import MeanDirection, direction_of
 from .estimand import MADE, SINGLE, UNMEASURED, Estimand
 from .estimate_law import EstimateLaw, keep_law
 from .estimator_report import EstimatorReport, bias_at
-from .listing import list_names
+from .listing import list_names, note_of_changes
 from .plotted_report import ratios_of
 from .random_direction import Projection
 from .usual_reasons import usual_reasons
+from .way_of_running import way_of_running
 
 #: Runs in a row after which an estimator that keeps something is looked at again: one of them may
 #: change nothing.
@@ -48,9 +49,6 @@ UNBOUNDED = (
     "not exist. Choose parameters for which large numbers are rarer, or limit the numbers in the "
     "test."
 )
-
-#: Paths from which on it counts whether they are run one by one.
-MANY = 1000
 
 
 class EnumeratedCheck:
@@ -95,9 +93,7 @@ class EnumeratedCheck:
     def _compare(self) -> None:
         """With bounds that cost nothing where they decide, with measured ones where they do not."""
         moments, layout = self._moments, self._moments.layout
-        bounds = RoundingBounds(
-            self._enumeration, moments, self._estimator.precision, self._precision
-        )
+        bounds = self._rounding_bounds()
         off = np.abs(moments.mean() - layout.row(self._exact.value))
         self._spread = bounds.wide
         self._compare_within()
@@ -109,10 +105,17 @@ class EnumeratedCheck:
             self._spread = bounds.best()
             self._compare_within()
             # Some of the other paths may be coarser inside.
-            if self._is_small(COARSEST) or self._is_within_unmeasured(off, bounds):
+            unsure = judge(self._comparisons) != HOLDS
+            if unsure and (self._is_small(COARSEST) or self._is_within_unmeasured(off, bounds)):
                 self._spread = bounds.thorough()
                 self._compare_within()
             self._unmeasured = self._is_within_unmeasured(off, bounds)
+
+    def _rounding_bounds(self) -> RoundingBounds:
+        """What rounding may have done to the mean, measured path by path."""
+        return RoundingBounds(
+            self._enumeration, self._moments, self._estimator.precision, self._precision
+        )
 
     def _is_within_unmeasured(self, off: np.ndarray, bounds: RoundingBounds) -> bool:
         """Whether all that is off may be single precision on paths that were not measured."""
@@ -292,7 +295,7 @@ class EnumeratedCheck:
             notes.append(self._exact.note)
         if self._moments.probability_left_out:
             notes.append(self._note_left_out())
-        notes.extend(self._way_of_running())
+        notes.extend(way_of_running(self._enumeration, self._moments.count))
         if not self._moments.draws:
             notes.append("Nothing was drawn: there is one path, and no variance.")
         if self._enumeration.handling.seeds.seeded:
@@ -305,10 +308,7 @@ class EnumeratedCheck:
         if self._keys:
             notes.append(self._keys)
         if self._changed:
-            notes.append(
-                f"Each run changes {list_names(self._changed)}. All of it is put back before the "
-                "next, so that every run begins in the state that was given."
-            )
+            notes.append(note_of_changes(self._changed))
         if self._estimator.steps:
             more = "" if self._estimator.steps == 1 else f", of {self._estimator.steps}"
             notes.append(
@@ -333,18 +333,6 @@ class EnumeratedCheck:
         if not self._moments.knows_variance():
             note += " The variance lacks more than that: it is of what was run."
         return note
-
-    def _way_of_running(self) -> list[str]:
-        """Whether many paths were run at a time, where there are so many that it counts."""
-        if self._enumeration.blocks:
-            return [
-                f"Paths were run many at a time, in {self._enumeration.blocks:,} "
-                f"block{'' if self._enumeration.blocks == 1 else 's'}, and "
-                f"{self._enumeration.repeats} of them by themselves too, which came to the same."
-            ]
-        if self._moments.count < MANY or not self._enumeration.one_by_one:
-            return []
-        return [f"Paths were run one by one: {self._enumeration.one_by_one}."]
 
     def _reading(self) -> list[str]:
         """What helps to see why an estimator is refuted, and how its gradients were read."""

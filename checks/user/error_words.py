@@ -5,5 +5,9 @@ from __future__ import annotations
 
 def error_words(method: str) -> str:
     """What an error within its bound may be, by how the mean was found."""
-    words = {"enumerated": "rounding", "integrated": "the estimated error of the integral"}
+    words = {
+        "enumerated": "rounding",
+        "additive": "rounding",
+        "integrated": "the estimated error of the integral",
+    }
     return words.get(method, "sampling noise")

@@ -20,6 +20,7 @@ from gradproof.estimators.enumeration.sharing import Workers
 from ..evidence import REFUTED, NothingCompared
 from ..sequential.error_rates import ALPHA
 from . import snippet
+from .additive import check_additive, check_is_additive
 from .code_name import code_name
 from .direction import EQUALITY, check_judge, judged_by_direction
 from .enumerated import EnumeratedCheck
@@ -33,12 +34,13 @@ from .known_spread import check_known, known_spread, refuse_known
 from .objective import gradient_of_objective
 from .orders import check_exchangeable, check_orders
 from .partly_enumerated import check_heaviest
-from .progress import Progress, telling
+from .progress import Progress, RunProgress, telling
+from .quasi import check_quasi
 from .random_direction import Projection
 from .sampled import Samples, check_sampling, sample
 from .sampled_objective import check_half_length, check_sampled_objective
 from .sampled_report import report_on_samples
-from .strategy import ALL, HEAVIEST, check_strategy
+from .strategy import ALL, HEAVIEST, QUASI, check_strategy
 
 
 def check_estimator(
@@ -67,6 +69,7 @@ def check_estimator(
     keep_paths: bool = False,
     batch: bool | str = "auto",
     exchangeable: bool = False,
+    additive: bool = False,
     jobs: int = 1,
     name: str | None = None,
     progress: Progress | bool | None = None,
@@ -115,14 +118,18 @@ def check_estimator(
             ``draws``, sampled; ``heaviest``: where there are more, as many as may be are run, the
             most probable first, and ``draws`` are drawn from the others and tested by betting. The
             verdict is a sampled one then, of a mean that varies the less the more probability was
-            enumerated; where all paths can be run, it is the exact one.
+            enumerated; where all paths can be run, it is the exact one. ``quasi``: where continuous
+            numbers are used, they are those of ``draws`` random nets of points, in as many
+            ``paths`` in all as fit; means over nets are unbiased, vary less than those of plain
+            draws, and are tested by betting.
         judge: ``equality``: the mean must be the exact gradient; ``direction``: a positive multiple
             of it will do too, and the verdict is ``proportional`` then. What a positive factor does
             can be had by another learning rate.
         integrate: the share of each entry's mean magnitude that an error is to come to where
             continuous numbers are used, as in 1e-6: the mean is then integrated over them, by
             quadrature. None: they are an unsupported draw.
-        draws: samples that may be taken where draws cannot be enumerated; 0: that is an error.
+        draws: samples that may be taken where draws cannot be enumerated, or nets; 0: that is an
+            error.
         alpha: probability of a false alarm of a sampled verdict.
         rarest: the least probability of an outcome that a sampled verdict allows for; what is rarer
             may make it false, and it says so. Default: that of the rarest outcome of any draw, as
@@ -137,7 +144,8 @@ def check_estimator(
             noise of both, so that no entry moves by more than half its size, or half if its array
             has both signs.
         seed: of the generators that frameworks have of their own, for a sampled verdict, and of the
-            directions that it draws, or ``fast`` does, and of the paths that ``heaviest`` draws.
+            directions that it draws, or ``fast`` does, and of the paths that ``heaviest`` draws, or
+            nets.
         reset: called before each run, for an estimator that keeps something which is not meant to
             count, or cannot be put back.
         returns: ``gradient``, ``surrogate`` or ``grad`` (what it leaves in ``.grad``), where what
@@ -156,6 +164,11 @@ def check_estimator(
             probabilities come out (``size=``, ``sample((N,))``): a mean over labels, say. Then only
             how often each outcome comes is enumerated: of N draws of K outcomes (N + K - 1 over N)
             ways in place of K^N. Each is run in four orders, and it is an error if they differ.
+        additive: whether the estimate is a sum (or a mean) of terms, each of one draw alone, and
+            draws are independent: a batch of examples without a baseline of the others. Then one
+            draw is changed at a time: of N draws of K outcomes N (K - 1) + 1 paths in place of
+            K^N. It is compared on a thousand random paths, and an error if it is not so; the report
+            says that it is declared, and how rare a path must be that may have been missed.
         jobs: processes that run paths, where there are more than 256 of them; the report is the
             same for any number. They are joblib's own, or those of the backend that is chosen
             around the call, as by ``joblib.parallel_config("dask")``. The estimator is sent to them
@@ -164,7 +177,8 @@ def check_estimator(
             on standard error after two seconds, if that is a terminal; False: nothing.
 
     Raises:
-        NotEnumerable: for an unsupported draw, too many paths, or nondeterministic code.
+        NotEnumerable: for an unsupported draw, too many paths, nondeterministic code, or estimates
+            that are not exchangeable or additive as is said.
         NotAGradient: if there is no gradient to be read.
         NotSendable: if several processes are to run paths, and the estimator cannot be pickled.
         ChildProcessError: if these processes go on dying.
@@ -207,6 +221,9 @@ def check_estimator(
             report = check_heaviest(label, estimator, estimand, given, listener)
             if report is not None:
                 return _repeatable(report, given, estimator)
+        if additive:
+            report = check_additive(label, estimator, estimand, given, listener)
+            return _repeatable(report, given, estimator)
         try:
             with _enumeration(estimator, given, workers) as enumeration:
                 check = EnumeratedCheck(
@@ -215,18 +232,8 @@ def check_estimator(
                 check.look()
                 check.note = _note_orders(enumeration, estimator, estimand)
         except (UnsupportedDraw, TooManyPaths) as error:
-            if integrate is not None and isinstance(error, UnsupportedDraw):
-                report = _integrate(label, estimator, estimand, given, error, started)
-                return _repeatable(report, given, estimator)
-            if not sampled:
-                raise _sampled_instead(error) from error
-            if listener is not None:
-                listener.sample(draws)
-            estimand = _finitely_measured(estimand)
-            samples = _sample(estimator, estimand, given)
-            seconds = time.perf_counter() - started
-            report = report_on_samples(label, estimand, samples, seconds, str(error))
-            return _repeatable(_along(report, estimator), given, estimator)
+            report = _report_instead(label, estimator, estimand, given, error, started, listener)
+            return _repeatable(report, given, estimator)
     return _repeatable(check.report(time.perf_counter() - started), given, estimator)
 
 
@@ -253,6 +260,7 @@ def _check_options(given: Mapping[str, Any]) -> None:
     check_known(given["bounds"], given["sd"], is_used=draws > 0)
     check_strategy(given)
     check_exchangeable(given)
+    check_is_additive(given)
     check_half_length(given["half_length"], is_used=both and draws > 0)
 
 
@@ -299,6 +307,39 @@ def _sampled_instead(error: UnsupportedDraw | TooManyPaths) -> UnsupportedDraw |
     return type(error)(f"{error}{hint}; pass draws= to sample it instead{more}")
 
 
+def _report_instead(
+    label: str,
+    estimator: Estimator,
+    estimand: Estimand,
+    given: Mapping[str, Any],
+    error: UnsupportedDraw | TooManyPaths,
+    started: float,
+    listener: RunProgress | None,
+) -> EstimatorReport:
+    """The report on an estimator that was not enumerated, by what else it is said may be done.
+
+    Raises:
+        UnsupportedDraw, TooManyPaths: if nothing is.
+    """
+    unsupported, strategy = isinstance(error, UnsupportedDraw), given["strategy"]
+    if given["integrate"] is not None and unsupported:
+        return _integrate(label, estimator, estimand, given, error, started)
+    if strategy == QUASI and unsupported:
+        estimand = _finitely_measured(estimand)
+        doubt = _doubt(estimand, given["precision"])
+        return check_quasi(label, estimator, estimand, given, doubt, str(error), listener)
+    if strategy != ALL:
+        raise error
+    if not given["draws"]:
+        raise _sampled_instead(error) from error
+    if listener is not None:
+        listener.sample(given["draws"])
+    estimand = _finitely_measured(estimand)
+    samples = _sample(estimator, estimand, given)
+    seconds = time.perf_counter() - started
+    return _along(report_on_samples(label, estimand, samples, seconds, str(error)), estimator)
+
+
 def _integrate(
     name: str,
     estimator: Estimator,
@@ -308,7 +349,7 @@ def _integrate(
     started: float,
 ) -> EstimatorReport:
     """The report on an estimator whose continuous draws were refused, and are integrated."""
-    with Enumeration(estimator, given["paths"], batch=False) as enumeration:
+    with Enumeration(estimator, given["paths"], batch=given["batch"]) as enumeration:
         check = IntegratedCheck(
             name,
             estimator,

@@ -47,20 +47,21 @@ class EstimatorReport(PlottedReport):
 
     ``method`` is ``enumerated``, ``integrated``, ``sampled``, or ``heaviest``: then ``paths`` were
     enumerated, of probability ``mass`` together (else 1 or 0), ``draws`` are of the others, and the
-    variance is in part an estimate. ``mean`` and ``variance`` are over all paths, by parameter;
-    ``exact`` is what the mean should be. ``paths`` were run, of at most ``draws`` draws; or as many
-    ``draws`` were sampled, and ``detectable`` is the smallest bias that would have been
-    seen in any entry. ``bound_reason`` says where bounds come from, ``changed`` what a run leaves
-    changed, which is put back, and ``repeats`` how many runs were made again; paths were run
-    many at a time in so many ``blocks``, 0: one by one. ``reason`` is why there is no verdict, and
-    ``condition`` what a sampled one depends on, after an "if". ``notes`` are
-    facts that no verdict depends on. ``along`` is the direction that was compared, where that is
-    all that was: then moments are of slopes. ``seed`` is that of the samples or the direction, None
-    where none was given, and ``snippet`` has lines that repeat the check, as far as what it was
-    given can be written. ``direction`` says where the mean points beside the gradient, None where
-    not all of it is known. ``bounds`` are those of every entry, by parameter; of samples the
-    smallest bias that would have been seen there. ``law`` has the estimates of all paths, if they
-    were to be kept.
+    variance is in part an estimate; or ``quasi``: then ``draws`` are random nets, of ``paths`` in
+    all; or ``additive``: one of ``draws`` was changed at a time. ``mean`` and ``variance`` are over
+    all paths, by parameter; ``exact`` is what the mean should be. ``paths`` were run, of at most
+    ``draws`` draws; or as many ``draws`` were sampled, and ``detectable`` is the smallest bias that
+    would have been seen in any entry. ``bound_reason`` says where bounds come from, ``changed``
+    what a run leaves changed, which is put back, and ``repeats`` how many runs were made again;
+    paths were run many at a time in so many ``blocks``, 0: one by one. ``reason`` is why there is
+    no verdict, and ``condition`` what a sampled or an additive one depends on, after an "if".
+    ``notes`` are facts that no verdict depends on. ``along`` is the direction that was compared,
+    where that is all that was: then moments are of slopes. ``seed`` is that of the samples or the
+    direction, None where none was given, and ``snippet`` has lines that repeat the check, as far as
+    what it was given can be written. ``direction`` says where the mean points beside the gradient,
+    None where not all of it is known. ``bounds`` are those of every entry, by parameter; of samples
+    the smallest bias that would have been seen there. ``law`` has the estimates of all paths, if
+    they were to be kept.
     """
 
     name: str
@@ -117,7 +118,7 @@ class EstimatorReport(PlottedReport):
     @property
     def _is_sampled(self) -> bool:
         """Whether not all paths were run."""
-        return self.method not in ("enumerated", "integrated")
+        return self.method not in ("enumerated", "integrated", "additive")
 
     def guilty_paths(self, entry: Entry | None = None, most: int = 6) -> tuple[GuiltyPath, ...]:
         """The outcomes with the largest shares of an entry's bias; none if it is within its bound.
@@ -165,18 +166,14 @@ class EstimatorReport(PlottedReport):
             if self.reason:
                 lines.append(self.reason)
             elif self.verdict == UNDECIDED:
-                more = ", enumerate more paths (paths=)" if self.paths else ""
-                lines.append(
-                    f"Take more draws to tell{more} (the first only teach how far outcomes lie "
-                    "apart), average many samples in one draw, pass a larger rarest= if outcomes "
-                    "rarer than that do not matter, or enumerate a smaller problem."
-                )
+                lines.append(self._more_draws())
             return "\n".join(lines)
         worst = worst_of(self.comparisons)
         entry = f"{self.worst.parameter}{list(self.worst.index) if self.worst.index else ''}"
+        rests = f", if {self.condition}" if self.condition else ""
         lines = [
             f"{self.name}: {'unbiased' if self.unbiased else self.verdict}"
-            f"{f' {self.along}' if self.along else ''}, by "
+            f"{f' {self.along}' if self.along else ''}{rests}, by "
             f"{_count(self.paths, 'path')} of at most {_count(self.draws, 'draw')}.",
             f"mean of {entry} is {self.worst.mean:.6e}, should be {self.worst.exact:.6e}: off by "
             f"{worst.error:.1e}, at most {worst.bound:.1e} is {self._allowed}, and gradients are "
@@ -227,7 +224,9 @@ class EstimatorReport(PlottedReport):
             facts |= {"paths": f"{self.paths:,}", "draws on a path, at most": f"{self.draws:,}"}
         else:
             if self.paths:
-                facts |= {"paths": f"{self.paths:,}", "of probability": f"{self.mass:.6g}"}
+                facts["paths"] = f"{self.paths:,}"
+            if self.paths and self.mass < 1.0:
+                facts["of probability"] = f"{self.mass:.6g}"
             seed = "none was given" if self.seed is None else str(self.seed)
             facts |= {"draws": f"{self.draws:,}", "seed": seed}
             facts["smallest bias that would have been seen"] = small(self.detectable)
@@ -243,6 +242,20 @@ class EstimatorReport(PlottedReport):
             )
         facts |= {"total variance": f"{self.total_variance:.6e}", "time": f"{self.seconds:.2f} s"}
         return tuple(facts.items())
+
+    def _more_draws(self) -> str:
+        """What to do about samples that do not tell."""
+        if self.method == "quasi":
+            return (
+                "Allow more paths (paths=), for nets of more points, and take more nets (draws=) "
+                "to tell, or integrate or enumerate a smaller problem."
+            )
+        more = ", enumerate more paths (paths=)" if self.paths else ""
+        return (
+            f"Take more draws to tell{more} (the first only teach how far outcomes lie apart), "
+            "average many samples in one draw, pass a larger rarest= if outcomes rarer than that "
+            "do not matter, or enumerate a smaller problem."
+        )
 
     def _advice(self) -> str:
         """What to do about a verdict that is none."""

@@ -31,6 +31,8 @@ from ..evidence import (
 from .direction import MeanDirection, direction_of
 from .estimand import Estimand
 from .estimator_report import EstimatorReport, bias_at
+from .listing import note_of_changes
+from .way_of_running import way_of_running
 
 #: How many times what is estimated an error may be. Of 3,768 random networks of one and two
 #: numbers, smooth and with kinks and jumps, two were off by more, by 15 and 17 times, and none by
@@ -94,7 +96,8 @@ class IntegratedCheck:
         coarse = self._integration.coarse
         assert coarse is not None  # it was integrated
         step = max(self._estimator.precision, self._precision, coarse.precision)
-        # Numbers far out are large, and hardly weigh: what is added up is of the mean size.
+        # What rounds is as large as the entries are on the mean, by the rule of the verdict and by
+        # the first one, not as the largest on any node: nodes far out hardly weigh.
         sizes = np.maximum(
             self._found.sums.size.max(initial=0.0), coarse.largest().max(initial=0.0)
         )
@@ -179,6 +182,7 @@ class IntegratedCheck:
             ),
             changed=self._changed,
             repeats=self._enumeration.repeats,
+            blocks=self._enumeration.blocks,
             reason=self._reason,
             bounds=self._bounds,
             direction=self._direction(scale=float(found.sums.size.max(initial=0.0))),
@@ -224,11 +228,9 @@ class IntegratedCheck:
                 "The variance is no more than a guess: rules that agree on the mean differ on the "
                 "mean square, which may be infinite."
             )
+        notes.extend(way_of_running(self._enumeration, self._integration.paths))
         if self._exact.note:
             notes.append(self._exact.note)
         if self._changed:
-            notes.append(
-                "Each run changes what it keeps; all of it is put back before the next, so that "
-                "every run begins in the state that was given."
-            )
+            notes.append(note_of_changes(self._changed))
         return notes

@@ -8,6 +8,14 @@ from collections.abc import Iterable
 MOST = 6
 
 
+def note_of_changes(changed: Iterable[str]) -> str:
+    """What each run leaves changed, which is put back."""
+    return (
+        f"Each run changes {list_names(changed)}. All of it is put back before the next, so that "
+        "every run begins in the state that was given."
+    )
+
+
 def list_names(names: Iterable[str]) -> str:
     """Some names, one after the other."""
     names = list(names)

@@ -66,6 +66,8 @@ class RunProgress:
 
     def path(self, path: Path[Any]) -> None:
         """A path was run, the next in its enumeration."""
+        if self._samples:  # of which each has paths of its own
+            return
         behind = path.behind
         if behind <= self._behind or not self._paths:  # of another enumeration
             self._paths, self._started = 0, self._clock()

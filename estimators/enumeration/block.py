@@ -166,6 +166,17 @@ class BlockRun(Run):
         """See :meth:`choose`."""
         return [self.choose(outcomes) for outcomes in many]
 
+    def choose_alike(self, outcomes: OutcomeDistribution) -> int:
+        """The outcome of a draw by one law in all rows, which are run apart by what comes out.
+
+        Raises:
+            OtherRows, NotBatchable: if it is not the same in all rows.
+        """
+        taken = self.take_counts([outcomes], np.zeros(self.size, np.int64), outcomes.precision)
+        if (taken != taken[0]).any():
+            self.split(taken)
+        return int(taken[0])
+
     def take(
         self, tables: Sequence[np.ndarray], precision: float = EPS, are_fixed: bool = False
     ) -> np.ndarray:

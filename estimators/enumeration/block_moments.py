@@ -9,11 +9,11 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from .block import NO_ROWS, BlockRun, NotBatchable
+from .block import NO_ROWS, BlockRun, NotBatchable, Rows
 from .compared_paths import ComparedPaths, scale_of
 from .estimator import UserFunction
 from .gradients import GradientLayout
@@ -27,6 +27,15 @@ T = TypeVar("T")
 
 #: Paths from which on it is worth while, as far as the first path can tell.
 FEWEST_PATHS = 32
+
+
+class KindsOfPaths(Protocol):
+    """Moments of several kinds of paths, kept apart."""
+
+    choices_of: Callable[[list[int]], tuple[Choice, ...]] | None
+
+    def add_block(self, block: Block) -> np.ndarray:
+        """See :meth:`.moments.Moments.add_block`."""
 
 
 class BlockMoments:
@@ -52,6 +61,8 @@ class BlockMoments:
         self._keys: list[Hashable] = []
         #: Blocks, and paths that were run by themselves.
         self.blocks = self.repeats = 0
+        #: How many of these are watched for draws that no handler sees, the first; None: all.
+        self.watched: int | None = None
 
     def moments(self, first: Path[Any], compared: ComparedPaths | None = None) -> Moments:
         """Mean and variance over all paths.
@@ -65,10 +76,24 @@ class BlockMoments:
             TooManyPaths: if there are more than may be run.
             Whatever it raises where it is run for many paths.
         """
-        expected = self._expected(first)
         moments = Moments(self._layout)
+        self.add_to(moments, first, self._expected(first), compared or ComparedPaths())
+        return moments
+
+    def add_to(
+        self,
+        moments: Moments | KindsOfPaths,
+        first: Path[Any],
+        expected: Sequence[int],
+        compared: ComparedPaths,
+        start: Rows | None = None,
+    ) -> None:
+        """Add all paths to moments; see :meth:`moments`.
+
+        Args:
+            expected, start: as of :func:`.path_blocks.blocks`.
+        """
         moments.choices_of = self._choices
-        compared = compared or ComparedPaths()
         self._keys = [choice.key for choice in first.choices if choice.key is not None]
         code = self._perform(functools.partial(self._code.rows, first), BlockRun(NO_ROWS))
         if not self._insist and math.prod(expected) < code.fewest_paths:
@@ -79,13 +104,13 @@ class BlockMoments:
             size=self._layout.size,
             most=self._most,
             most_rows=code.most_rows,
+            start=start,
         ):
             rows = moments.add_block(block)
             self._compare(block, rows, compared.choose(block, rows))
             self.blocks += 1
             if self._code.listener is not None:
                 self._code.listener.several(len(block.weights), block.behind)
-        return moments
 
     def _expected(self, first: Path[Any]) -> list[int]:
         """How many outcomes each draw has, on the first path or on a longer one.
@@ -117,8 +142,10 @@ class BlockMoments:
 
     def _path(self, numbers: Sequence[int]) -> Path[Any]:
         """One path by itself, watched; :meth:`Estimator.restore_state` must follow."""
+        is_watched = self.watched is None or self.repeats <= self.watched
+        perform = functools.partial(self._handling.perform, watched=is_watched)
         try:
-            return run_numbers(self._code, self._handling.perform_watched, numbers, self._keys)
+            return run_numbers(self._code, perform, numbers, self._keys)
         except NotReproducible as error:
             raise NotBatchable(
                 f"a path by itself comes to something else than among others: {error}"

@@ -27,7 +27,7 @@ def decide(run: Run, what: str, cell: Any, edge: float, step: float) -> bool:
     high = high or 1.0
     if low < edge < high:
         check_under_way(run, what)
-        below = run.choose(Coin(what, float((edge - low) / (high - low)), step)) == 1
+        below = run.choose_alike(Coin(what, float((edge - low) / (high - low)), step)) == 1
         cell[1 if below else 0] = edge
         return below
     if high < 0.0:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
+from .block import BlockRun, NotBatchable
 from .cells import check_under_way, decide, refuse
 from .monotone import Chain, back
 from .outcomes import EPS
@@ -63,8 +64,9 @@ class DrawnNumbers:
         self._blocks: list[_Block] = []
         #: Where those begin whose cells somebody else made, by what these are.
         self._adopted: dict[int, int] = {}
-        #: Numbers that are integrated: a node each, and the function of a uniform one that it is.
-        self.nodes: dict[int, tuple[float, Chain]] = {}
+        #: Numbers that are integrated: a node each, or one of each row, (P,), and the function of a
+        #: uniform number that it is.
+        self.nodes: dict[int, tuple[float | np.ndarray, Chain]] = {}
 
     @classmethod
     def of(cls, run: Run) -> DrawnNumbers:
@@ -148,13 +150,38 @@ class DrawnNumbers:
         block = self._block(place)[1]
         return block.what, block.precision, block.law
 
-    def settle(self, place: int, value: float, law: Chain) -> None:
+    @property
+    def has_rows(self) -> bool:
+        """Whether they are drawn for the many rows of a block."""
+        return isinstance(self.run, BlockRun)
+
+    def refuse_rows(self, why: str) -> NoReturn:
+        """Raises: NotBatchable, for what has to be run path by path."""
+        raise NotBatchable(why)
+
+    def are_nodes_of_rows(self, places: np.ndarray) -> bool:
+        """Whether all are nodes, of which each row of a block has its own.
+
+        Raises:
+            NotBatchable: if some are, and others are not.
+        """
+        if not self.has_rows or not self.are_settled(places):
+            return False
+        if not self.nodes.keys() >= set(places.reshape(-1).tolist()):
+            self.refuse_rows("numbers that are used are compared together with others")
+        return True
+
+    def settle(self, place: int, value: float | np.ndarray, law: Chain) -> None:
         """A number becomes a node: from now on what it is compared with knows it.
+
+        Of nodes that each row has its own of, no cell knows: these are compared themselves.
 
         Args:
             law: the function of a uniform number that the value is.
         """
         self.nodes[place] = (value, law)
+        if isinstance(value, np.ndarray):
+            return
         share = float(back(law, [value], True)[0][0])
         cell = self.cell(place)
         cell[0] = cell[1] = max(share, np.finfo(float).tiny)  # as 0 above stands for 1

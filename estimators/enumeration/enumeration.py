@@ -12,13 +12,14 @@ from typing import Any, NoReturn, Protocol, TypeVar, cast
 
 import numpy as np
 
-from .block import NotBatchable, refused_by_framework
+from .block import MOST_ROWS, NotBatchable, refused_by_framework
 from .block_moments import BlockMoments
 from .compared_paths import ComparedPaths
 from .estimator import UserFunction
 from .exchange import Exchange
 from .gradients import GradientLayout, array_of, named
 from .handling import Handling, one_at_a_time
+from .integration.several import MomentsByQuadrature, Quadratures
 from .limits import MOST_PATHS
 from .moments import Moments
 from .patches import Patches
@@ -129,6 +130,8 @@ class Enumeration:
         self.repeats = 0
         #: Blocks that moments were made of; and why there are none.
         self.blocks, self.one_by_one = 0, ""
+        #: Chooses the paths that are run by themselves too, for moments by all quadratures.
+        self.compared: ComparedPaths | None = None
 
     def __enter__(self) -> Enumeration:
         with contextlib.ExitStack() as stack:
@@ -257,12 +260,15 @@ class Enumeration:
         """Put back what the last run moved."""
         self._code.restore_state()
 
-    def moments(self, like: Mapping[str, np.ndarray] | None = None) -> Moments:
+    def moments(
+        self, like: Mapping[str, np.ndarray] | None = None, *, one_by_one: bool = False
+    ) -> Moments:
         """Mean and variance of an estimator's gradients over all paths.
 
         Args:
             like: arrays of the names and shapes that there should be. None: those of the first
                 path that is reached.
+            one_by_one: whether paths are run one by one, whatever else was asked for.
 
         Raises:
             NotEnumerable: for an unsupported draw, too many paths, or nondeterministic code.
@@ -272,12 +278,12 @@ class Enumeration:
         layout = None if like is None else GradientLayout(like)
         self._began = time.perf_counter()
         try:
-            return self._moments(layout)
+            return self._moments(layout, one_by_one)
         finally:
             self._code.reads_precision = None
 
-    def _moments(self, layout: GradientLayout | None) -> Moments:
-        moments, first, row, last = self._head(layout)
+    def _moments(self, layout: GradientLayout | None, one_by_one: bool) -> Moments:
+        moments, first, row, last = self._head(layout, one_by_one)
         following = None
         if last is not None and moments.count == HEAD:
             following = next_prefix(last.choices)
@@ -294,7 +300,7 @@ class Enumeration:
         return moments
 
     def _head(
-        self, layout: GradientLayout | None
+        self, layout: GradientLayout | None, one_by_one: bool
     ) -> tuple[Moments, Path[Any], np.ndarray, Path[Any] | None]:
         """Moments of the first paths, the first path and its gradients, and the last of them.
 
@@ -312,7 +318,7 @@ class Enumeration:
                 self.check_repeated(path, row, moments.layout)
                 if first is None:
                     first, start = path, row
-                    together = self.together(path, moments.layout)
+                    together = None if one_by_one else self.together(path, moments.layout)
                     if together is not None:
                         return together, first, start, None
         assert first is not None  # there is one path at least
@@ -376,11 +382,15 @@ class Enumeration:
         """
         if not self._batch:
             return None
+        return self._together(lambda runs: runs.moments(first, compared), layout)
+
+    def _together(self, find: Callable[[BlockMoments], T], layout: GradientLayout) -> T | None:
+        """What is found of paths that are run many at a time; None where they cannot be."""
         self.restore_state()
         insist = self._batch is True
         runs = BlockMoments(self._code, self.handling, layout, self._most, insist)
         try:
-            moments = runs.moments(first, compared)
+            moments = find(runs)
         except TooManyPaths:
             raise
         except Exception as error:
@@ -399,6 +409,41 @@ class Enumeration:
             return None
         self.blocks, self.repeats = runs.blocks, self.repeats + runs.repeats
         return moments
+
+    def moments_by_quadrature(
+        self, like: Mapping[str, np.ndarray], quadratures: Quadratures
+    ) -> list[Moments] | None:
+        """Moments by each of several quadratures, whose paths are run many at a time.
+
+        None where they cannot be.
+
+        Raises:
+            NotEnumerable: as of :meth:`moments`.
+        """
+        if not self._batch:
+            return None
+        layout = GradientLayout(like)
+        found = MomentsByQuadrature(layout, quadratures)
+        self.handling.quadrature = quadratures
+        first = self.run_once(())
+        if self.repeats < REPEATS:
+            self.check_repeated(first, layout.row(first.value), layout)
+        self.restore_state()
+
+        def add(runs: BlockMoments) -> list[Moments]:
+            start = found.start(first, MOST_ROWS)
+            compared = self.compared or ComparedPaths()
+            runs.watched = max(0, REPEATS - self.repeats)
+            runs.add_to(found, first, found.expected(first), compared, start)
+            return found.each
+
+        blocks = self.blocks
+        together = self._together(add, layout)
+        if together is not None:
+            self.blocks += blocks
+        for moments in together or ():
+            moments.check_mass()
+        return together
 
     def _layout(self, value: Any) -> GradientLayout:
         """Of all that may get a gradient, as far as that is known; else of what a path has."""

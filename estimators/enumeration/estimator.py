@@ -25,6 +25,7 @@ from .gradients import (
     precision,
 )
 from .input_arrays import wrt_arrays
+from .needed_numbers import with_numbers
 from .outcomes import EPS
 from .run import NotReproducible, Path, UnsupportedDraw, current_run, outside_runs
 from .state import Snapshot, StepGradients, gradients_before_step
@@ -177,6 +178,9 @@ class UserFunction:
         if self._reset is not None:
             self._reset()
         arguments = self.inputs if self.arguments is None else self.arguments()
+        run = current_run()
+        if run is not None and run.quadrature is not None:
+            run.quadrature.begin(run)
         try:
             return self.function(*arguments)
         except TypeError as error:
@@ -258,16 +262,12 @@ def takes(function: Callable[..., Any], arguments: Sequence[Any]) -> bool:
     return True
 
 
-def _plain(returned: Any) -> Any:
+def _with_numbers(returned: Any) -> Any:
     """What is returned, with plain numbers for those that are integrated and not needed before."""
     run = current_run()
     if run is None or run.quadrature is None:
         return returned
-    if type(returned) in (list, tuple):
-        return type(returned)(_plain(each) for each in returned)
-    if type(returned) is dict:
-        return {key: _plain(each) for key, each in returned.items()}
-    return returned.numbers("as what is returned") if hasattr(returned, "lazy") else returned
+    return with_numbers(returned, "as what is returned")
 
 
 class Estimator(UserFunction):
@@ -372,8 +372,16 @@ class Estimator(UserFunction):
         """See the base class."""
         if self.project is not None or self.steps or self.read_as not in READ:
             raise NotBatchable("its gradients are read from one path at a time")
-        code = super().__call__
-        if any(choice.key is not None for choice in first.choices) and self.read_as == "gradient":
+        has_keys = any(choice.key is not None for choice in first.choices)
+        run = current_run()
+        if has_keys and run is not None and run.quadrature is not None:
+            raise NotBatchable("numbers that are drawn by keys are integrated one path at a time")
+        call = super().__call__
+
+        def code() -> Any:
+            return _with_numbers(call())
+
+        if has_keys and self.read_as == "gradient":
             return JaxRows(code, first.choices)  # nobody else's draws have keys
         read = functools.partial(read_gradients, self._leaves, self.read_as)
         return TorchRows(code, self._leaves, read)
@@ -390,7 +398,7 @@ class Estimator(UserFunction):
             leaf.grad = None
         if self._before is not None:
             self._before.start()
-        returned = _plain(self._gradient(super().__call__()))
+        returned = _with_numbers(self._gradient(super().__call__()))
         reads = self.reads_precision
         if reads is None:
             reads = self._runs < 16 or not self._runs & (self._runs - 1)  # it hardly changes

@@ -38,6 +38,7 @@ from .monotone import (
     take,
     without_clips,
 )
+from .of_rows import is_of_rows
 from .outcomes import weighted_table
 
 #: Logarithms of exponential numbers at which laws are compared.
@@ -114,11 +115,14 @@ class LazyNumbers:
 
     def lie_between(self, start: float, end: float) -> bool:
         """Whether all do, but for what has no probability to speak of."""
+        if start == -np.inf and end == np.inf:
+            return True
         low, high = self._at(UNLIKELY)
         return bool(((low >= start) & (high <= end)).all())
 
     def _at(self, share: float) -> tuple[np.ndarray, np.ndarray]:
         """What they lie between but for this share at either end."""
+        self._check_alike()
         low, high = self.drawn.between(self.places)
         off = share * (high - low)
         both = forward(self.chain, low + off), forward(self.chain, high - off)
@@ -132,6 +136,9 @@ class LazyNumbers:
             precision: of these, as the step from 1 to the next number.
         """
         self.drawn.check_under_way(self.places)
+        self._check_alike()
+        if self.drawn.are_nodes_of_rows(self.places):
+            self.refuse("it is compared after it was used")
         edges, above = back(self.chain, bounds, strict)
         edges, above = (np.broadcast_to(each, self.shape) for each in (edges, above))
         own, (low, high) = self.drawn.precision(self.places), self.drawn.between(self.places)
@@ -178,6 +185,7 @@ class LazyNumbers:
         """
         places = tuple(self.places.tolist())
         self.drawn.check_under_way(self.places)
+        self._check_alike()
         if self.drawn.are_settled(self.places):
             self.refuse("it is compared with one that was used")
         known = self.drawn.decided.get(places)
@@ -200,15 +208,21 @@ class LazyNumbers:
             else:
                 weights = np.exp(located[left] - located[left].max())
             table = weighted_table(what, weights, step)
-            drawn.append(left.pop(self.drawn.run.choose(table) if len(left) > 1 else 0))
+            drawn.append(left.pop(self.drawn.run.choose_alike(table) if len(left) > 1 else 0))
         for place in places:
             note_order(self.drawn.cell(place))
         drawn = drawn[::-1] if is_from_least else drawn
         self.drawn.decided[places] = (self.chain, drawn)
         return drawn
 
+    def _check_alike(self) -> None:
+        """Raises: NotBatchable for numbers that are other functions in each row of a block."""
+        if is_of_rows(self.chain):
+            self.drawn.refuse_rows("a number is compared by what is another one on each path")
+
     def is_ordered_by_weights(self, precision: float) -> bool:
         """Whether the law of the order of several largest is known; see :meth:`order`."""
+        self._check_alike()
         return self._locations(max(precision, self.drawn.precision(self.places))) is not None
 
     def _check_resolved(self, precision: float) -> None:

@@ -99,9 +99,19 @@ class Moments:
         Raises:
             ValueError: for names or shapes that do not fit.
         """
+        rows = np.empty((len(block.numbers), self.layout.size))
+        self.add_rows(block, rows, self.layout.write_rows(block.gradients, rows))
+        return rows
+
+    def add_rows(self, block: Block, rows: np.ndarray, reached: set[str]) -> None:
+        """Add paths that were run together, of which gradients were read.
+
+        Args:
+            rows: the gradients of each, (N, P).
+            reached: parameters that have any.
+        """
         count, draws = block.numbers.shape
-        rows = np.empty((count, self.layout.size))
-        self._reached |= self.layout.write_rows(block.gradients, rows)
+        self._reached |= reached
         self.draws = max(self.draws, draws)
         self._precision = max(self._precision, block.precision)
         for start in range(0, count, BLOCK):
@@ -118,7 +128,6 @@ class Moments:
             order = -(self.count + place + 1)
             self._keep_likeliest((float(block.weights[place]), order, block.numbers[place]))
         self.count += count
-        return rows
 
     def _keep_likeliest(self, path: tuple[float, int, Outcomes]) -> None:
         """Keep a path, by probability and place; of equally likely ones the first."""

@@ -39,18 +39,21 @@ class PlainArrays:
         return any(not np.array_equal(*pair, equal_nan=True) for pair in self._pairs)
 
 
-def with_numbers(value: Any) -> Any:
+def with_numbers(value: Any, use: str = "with others") -> Any:
     """The value, with plain numbers in place of what was drawn, in lists and mappings too.
+
+    Args:
+        use: what they are needed for, in words.
 
     Raises:
         UnsupportedDraw: for numbers that cannot be had.
     """
     if hasattr(value, "lazy"):
-        return value.numbers("with others")
+        return value.numbers(use)
     if type(value) in (list, tuple):
-        return type(value)(map(with_numbers, value))
+        return type(value)(with_numbers(each, use) for each in value)
     if type(value) is dict:
-        return {key: with_numbers(each) for key, each in value.items()}
+        return {key: with_numbers(each, use) for key, each in value.items()}
     return value
 
 

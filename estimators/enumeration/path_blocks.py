@@ -60,6 +60,7 @@ def blocks(
     size: int,
     most: int,
     most_rows: int = 0,
+    start: Rows | None = None,
 ) -> Iterator[Block]:
     """Every path once, in blocks, in the order in which they are enumerated.
 
@@ -69,6 +70,8 @@ def blocks(
         size: how many numbers the gradients of a path come to.
         most: paths that may be run.
         most_rows: paths of one block, at most; 0: as many as are worth while.
+        start: rows that are expected to make up all paths; None: nothing is known of them but the
+            number of outcomes.
 
     Raises:
         NotBatchable: for code that has to be run path by path.
@@ -78,7 +81,7 @@ def blocks(
     if rows_at_once < WORTHWHILE:
         raise NotBatchable(f"its gradients of {size:,} numbers are run faster one by one")
     # Each with the number of paths that it has at least; the next is the last.
-    waiting = list(_pieces(NO_ROWS, expected, rows_at_once))
+    waiting = list(_pieces(start or NO_ROWS, expected, rows_at_once))
     count, runs = 0, 0
     allowed = FEWEST_RUNS + min(math.prod(expected), most, MOST_RUNS**2) // MOST_RUNS
     while waiting:

@@ -232,6 +232,10 @@ class Run:
             return taken + [self.choose(outcomes) for outcomes in many[repeated:]]
         return [self.choose(outcomes) for outcomes in many]
 
+    def choose_alike(self, outcomes: OutcomeDistribution) -> int:
+        """The outcome of a draw, one for all that is under way; see :meth:`choose`."""
+        return self.choose(outcomes)
+
     def recall(self, name: str, make: Callable[[], T]) -> T:
         """What is remembered under a name while the run is under way; made when first asked for."""
         if name not in self.memory:

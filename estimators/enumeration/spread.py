@@ -6,17 +6,18 @@ Two bounds. The first is of what is added up here, and costs nothing:
 
 with u the unit roundoff and B terms in one sum. The second is measured: the likeliest paths are run
 again with every operation's result moved by a random half unit in the last place, the probabilities
-of their draws among them, and what w g is moved by at most in :data:`..rounding.RUNS` runs is what
-rounding may have moved it by already (see :mod:`.rounding`). Where nothing can be measured, a bound
-is left that supposes a thousand roundings of the largest gradient of any parameter on any path:
-what cancels inside (1 - p of an outcome that is almost certain, a bias before batch normalisation)
-is of that size where it does not.
+of their draws among them, and what the sum of w g over them is moved by at most in
+:data:`..rounding.RUNS` runs is what rounding may have moved it by already (see :mod:`.rounding`).
+Where nothing can be measured, a bound is left that supposes a thousand roundings of the largest
+gradient of any parameter on any path: what cancels inside (1 - p of an outcome that is almost
+certain, a bias before batch normalisation) is of that size where it does not.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -108,37 +109,53 @@ def measure_bound(
         most: paths that it is measured on.
     """
     try:
-        return _measure_paths(enumeration, moments, Steps(rng), most)
+        return _measure_paths(enumeration, moments, rng, most)
     except Exception:  # noqa: BLE001 - it runs as it is, and not with arrays that are observed
         return None
 
 
 def _measure_paths(
-    enumeration: Enumeration, moments: Moments, steps: Steps, most: int
+    enumeration: Enumeration, moments: Moments, rng: np.random.Generator, most: int
 ) -> RoundingBound | None:
+    """Half of the runs move all paths alike, and half each in its own way.
+
+    What the same operations round alike on all paths (weights in single precision, say) adds up in
+    the first, what each path rounds for itself may cancel there and adds up in the others. An entry
+    of one path alone may be off by as much as it is there.
+    """
     layout = moments.layout
-    total, weighed = np.zeros(layout.size), np.zeros(layout.size)
+    together, largest = np.zeros((RUNS, layout.size)), np.zeros(layout.size)
+    weighed = np.zeros(layout.size)
     share, count, underflow = 0.0, 0, 0.0
     likeliest = moments.likeliest(most)  # some of these may have to be run for it
+    alike = int(rng.integers(2**32))
+    own = Steps(rng)
     with enumeration.observing_arrays():
         for weight, choices in likeliest:
             path = enumeration.repeat(choices)
             base = weight * layout.row(path.value)
             enumeration.restore_state()
             rows = []
-            for row, moved in moved_runs(
-                functools.partial(_weighed_row, enumeration, layout, choices),
-                steps,
-                after=enumeration.restore_state,
+            for row, moved in itertools.chain.from_iterable(
+                moved_runs(
+                    functools.partial(_weighed_row, enumeration, layout, choices),
+                    steps,
+                    RUNS // 2,
+                    after=enumeration.restore_state,
+                )
+                for steps in (Steps(np.random.default_rng(alike)), own)
             ):
                 if not moved.count or moved.unseen:
                     return None
                 rows.append(row)
                 underflow = max(underflow, moved.underflow)
-            total += largest_deviation(rows, base)
+            largest = np.maximum(largest, largest_deviation(rows, base))
+            with np.errstate(invalid="ignore"):  # what is not finite is infinite in the largest
+                together += np.array(rows) - base
             weighed += np.abs(base)
             share += weight
             count += 1
+    total = np.maximum(largest, np.nan_to_num(np.abs(together), nan=0.0).max(axis=0))
     if count < moments.count:
         total = total + _bound_of_rest(moments, total, weighed, share)
     return RoundingBound(FACTOR * (total + underflow), True, count, share)

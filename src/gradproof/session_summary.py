@@ -20,7 +20,7 @@ def summary(records: Sequence[Record], seed: int, alpha: float, tests: int) -> I
         tests: among which it is shared.
     """
     done = [check for check in records if "error" not in check]
-    if enumerated := [check for check in done if check["method"] == "enumerated"]:
+    if enumerated := [check for check in done if check["method"] in ("enumerated", "additive")]:
         paths = sum(check["paths"] for check in enumerated)
         along = sum(bool(check.get("along")) for check in enumerated)
         only = f", {along} of them along one random direction only" if along else ""
@@ -28,7 +28,7 @@ def summary(records: Sequence[Record], seed: int, alpha: float, tests: int) -> I
     if integrated := [check for check in done if check["method"] == "integrated"]:
         paths = sum(check["paths"] for check in integrated)
         yield f"integrated: {len(integrated)} checks, {paths:,} paths; errors are estimated"
-    if sampled := [check for check in done if check["method"] in ("sampled", "heaviest")]:
+    if sampled := [check for check in done if check["method"] in ("sampled", "heaviest", "quasi")]:
         conditions = dict.fromkeys(check["condition"] for check in sampled if check["condition"])
         spent = math.fsum(check["alpha"] for check in sampled)
         yield (

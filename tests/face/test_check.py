@@ -365,6 +365,16 @@ def test_the_heaviest_paths_are_enumerated_if_that_is_asked_for(mine):
     assert "refuted, if no outcome rarer than" in found.output
 
 
+def test_continuous_numbers_are_those_of_random_nets_if_that_is_asked_for(mine):
+    """What is missing, or does not go with it, is named by its option."""
+    found = run(f"{mine}:continuous", "--strategy", "quasi")
+    assert found.exit_code == 2
+    assert "--strategy quasi takes means over random nets of points: pass --draws" in found.stderr
+    found = run(f"{mine}:continuous", "--strategy", "quasi", "--draws", "300", "--paths", "4900")
+    assert found.exit_code == 1, found.output  # its mean is zero
+    assert "scrambled Sobol nets of 16 points" in " ".join(found.output.split())
+
+
 def test_draws_that_are_exchangeable_are_counted(mine):
     """Three labels of three come out in ten ways; an order that matters is an error."""
     with open(mine, "a", encoding="utf-8") as file:
@@ -379,6 +389,22 @@ def test_draws_that_are_exchangeable_are_counted(mine):
     assert found.exit_code == 2
     assert "the order of draws matters" in found.stderr
     assert "leave --exchangeable out" in found.stderr
+
+
+def test_a_batch_that_is_additive_is_changed_one_draw_at_a_time(mine):
+    """Twelve labels of three have half a million paths; draws that interact are an error."""
+    with open(mine, "a", encoding="utf-8") as file:
+        file.write(
+            "def batch(theta): return sum(map(score, rng.choice(3, p=q, size=12))) / 12\n"
+            "def mixed(theta): return score(rng.choice(3, p=q, size=2).max())\n"
+        )
+    found = run(f"{mine}:batch", "--additive")
+    assert found.exit_code == 0, found.output
+    assert "by 25 paths" in found.output
+    found = run(f"{mine}:mixed", "--additive")
+    assert found.exit_code == 2
+    assert "is no sum of terms of one draw each" in found.stderr
+    assert "leave --additive out" in found.stderr
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,10 @@ def grid(rules):
 def moments_of(function, laws):
     """A function's moments by a quadrature; it is given all nodes at once, (N, D)."""
 
-    def moments_by(quadrature):
+    def moments_by(quadratures):
+        return [_moments(each) for each in quadratures]
+
+    def _moments(quadrature):
         rules = []
         for place, law in enumerate(laws):
             count = quadrature.counts[place] if place < len(quadrature.counts) else LEAST
@@ -61,6 +64,9 @@ class GridEnumeration:
         self._moments_by = moments_of(function, laws)
         self.handling = types.SimpleNamespace(quadrature=None)
 
-    def moments(self, like):
+    def moments(self, like, *, one_by_one):
         """By the quadrature that is set."""
-        return self._moments_by(self.handling.quadrature)
+        return self._moments_by([self.handling.quadrature])[0]
+
+    def moments_by_quadrature(self, like, quadratures):
+        """All at once is what it does anyway."""

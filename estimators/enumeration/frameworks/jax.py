@@ -23,6 +23,7 @@ from ..patches import Patches
 from ..run import NotEnumerable, Run, UnsupportedDraw, _current, current_run, outside_runs
 from .framework import Framework, handle, handle_in_runs, refuse
 from .jax_functions import Functions, refusal
+from .jax_lazy import keep_undecided
 from .jax_primitive import AnsweredDraws, part
 from .jax_rows import note_what_needs_values
 from .jax_traces import Home, compile_once, home, traces
@@ -66,6 +67,7 @@ class Jax(Framework):
         for primitive in below:
             handlers.put_below(primitive, patches)
         _refuse_ahead(self.module, patches)
+        keep_undecided(self.module, patches)
         compile_once(self.module, patches)
         note_what_needs_values(self.module, patches)
 
@@ -198,13 +200,13 @@ class _Handlers:
                 return self._functions._ask_beside(found, lambda: asked(*args, **kwargs))
             if answer is not None:
                 return answer(*args, **kwargs)
-            with self._naming_sampler(what):
+            with self._naming_sampler(what, run):
                 return real(*args, **kwargs)
 
         return handler
 
     @contextlib.contextmanager
-    def _naming_sampler(self, what: str) -> Iterator[None]:
+    def _naming_sampler(self, what: str, run: Run) -> Iterator[None]:
         """A sampler is called, and traced with its name."""
         here = home()
         if here.sampler:
@@ -212,7 +214,7 @@ class _Handlers:
             return
         here.sampler = what
         try:
-            with traces(self._jax).of(here, here.age, False, *here.apart, what):
+            with traces(self._jax).of(here, *here.place(run), *here.apart, what):
                 yield
         finally:
             here.sampler = ""
@@ -333,7 +335,7 @@ def _is_a_key_derived() -> bool:
         name = frame.f_globals.get("__name__", "")
         if name.startswith(MAKES_KEYS):
             return True
-        if not name.startswith("jax.") and name != __name__:
+        if not name.startswith(("jax.", __name__)):  # or of another module here, for JAX
             return False
         frame = frame.f_back
     return False

@@ -285,10 +285,10 @@ class Functions:
         if not self._numpy.issubdtype(kind, np.floating):
             raise ValueError(f"dtype = {kind}, expected floats: jax.random.{law}")  # as JAX does
         shape = tuple(int(each) for each in np.atleast_1d(np.asarray(shape, np.int64)))
-        what = f"jax.random.{law}"
+        what = home().sampler or f"jax.random.{law}"
         sampler = ContinuousNumbers(
             what, shape, kind, _step(self._jax, kind), law=law,
-            why=f"{refusal(home().sampler or what)}; or integrate it (integrate=1e-6)",
+            why=f"{refusal(what)}; or integrate it (integrate=1e-6)",
         )  # fmt: skip
         return self._draw(key, sampler)
 

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from ..run import Choice, NotEnumerable, Run, SampledRun, UnsupportedDraw, _current, current_run
-from .jax_samplers import KeyedDraws, Sampler
+from .jax_keyed_draws import KeyedDraws
+from .jax_samplers import ContinuousNumbers, Sampler
 from .jax_traces import Home, asks_by
 
 #: An array of JAX, traced or not.
@@ -51,7 +52,7 @@ class AnsweredDraws:
     def draw(
         self, sampler: Sampler, generator: str, data: np.ndarray, arguments: Sequence[np.ndarray]
     ) -> np.ndarray:
-        """What is drawn by each of some keys; see :meth:`.jax_samplers.KeyedDraws.draw`."""
+        """What is drawn by each of some keys; see :meth:`.jax_keyed_draws.KeyedDraws.draw`."""
         with _one_at_a_time:
             if isinstance(self._run, SampledRun):
                 try:
@@ -62,6 +63,17 @@ class AnsweredDraws:
                     self._run.unknown[str(error)] = None
                 return np.zeros((*data.shape[:-1], *sampler.shape), sampler.dtype)
             return self._keys.draw(self._run, sampler, generator, data, arguments)
+
+    def places(
+        self,
+        sampler: ContinuousNumbers,
+        generator: str,
+        data: np.ndarray,
+        draw: Callable[[int], np.ndarray],
+    ) -> np.ndarray:
+        """Which numbers, not decided, are drawn; see :meth:`.jax_keyed_draws.KeyedDraws.places`."""
+        with _one_at_a_time:
+            return self._keys.places(sampler, generator, data, draw)
 
     def note(self, error: BaseException) -> None:
         """Keep what was raised where it cannot get out as it is."""

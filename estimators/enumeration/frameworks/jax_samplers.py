@@ -8,27 +8,25 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Hashable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from ..counts import draw_counts, geometric, poisson
-from ..integration.laws import law_of_chain
-from ..monotone import CAUCHY, NORMAL, Chain, Factor, Known, forward
+from ..monotone import CAUCHY, NORMAL, Chain, Factor, Known
 from ..outcomes import (
     EPS,
     Categorical,
     Choose,
     Coin,
-    OutcomeDistribution,
     Uniform,
     binomial,
     draw_weighted_without_replacement,
     draw_without_replacement,
     weighted_table,
 )
-from ..run import Run, UnsupportedDraw
+from ..run import UnsupportedDraw
 
 #: How far parameters may be apart that were computed twice, in steps of their precision: a sum of n
 #: terms in another order is off by about the root of n roundings, and layers are 4 096 wide.
@@ -239,7 +237,10 @@ class Geometrics(Sampler):
 
 @dataclasses.dataclass(frozen=True)
 class ContinuousNumbers(Sampler):
-    """Numbers of a law that has no parameters, which are nodes of rules at once.
+    """Numbers of a law that has no parameters.
+
+    Where they are integrated they are nodes of rules at once. Elsewhere :mod:`.jax_lazy` answers,
+    but for what is compiled all the same.
 
     Args:
         law: in :data:`LAWS`.
@@ -288,113 +289,3 @@ class UncountedSampler(Sampler):
             UnsupportedDraw: always.
         """
         raise UnsupportedDraw(self.what)
-
-
-class _KeyedDraw(NamedTuple):
-    """What was drawn by a key."""
-
-    sampler: Sampler
-    known: tuple[np.ndarray, ...]
-    found: np.ndarray
-
-
-class KeyedDraws:
-    """What one run drew, by key."""
-
-    def __init__(self) -> None:
-        self._made: dict[Hashable, _KeyedDraw] = {}
-
-    def draw(
-        self,
-        run: Run,
-        sampler: Sampler,
-        generator: str,
-        data: np.ndarray,
-        arguments: Sequence[np.ndarray],
-    ) -> np.ndarray:
-        """What a sampler draws by each of some keys.
-
-        Args:
-            generator: that the keys are of; the same numbers are another key of another one.
-            data: (*keys, words).
-            given: arguments, with axes for the keys in front.
-
-        Raises:
-            UnsupportedDraw: if a key drew anything else before. What the two draws are to each
-                other nobody knows. If it drew the same, it draws the same outcome again.
-        """
-        rows = data.shape[:-1]
-        if not rows:
-            return self._one(run, sampler, (generator, data.tobytes()), arguments, of_rows=False)
-        found = np.empty((*rows, *sampler.shape), sampler.dtype)
-        for row in np.ndindex(*rows):
-            key = generator, data[row].tobytes()
-            found[row] = self._one(
-                run, sampler, key, [each[row] for each in arguments], of_rows=True
-            )
-        return found
-
-    def _one(
-        self,
-        run: Run,
-        sampler: Sampler,
-        key: Hashable,
-        arguments: Sequence[np.ndarray],
-        of_rows: bool,
-    ) -> np.ndarray:
-        parameters = sampler.parameters(*arguments)
-        made = None if run.is_sampling else self._made.get(key)
-        if made is None:
-            found = np.asarray(sampler.draw(_RunAnswers(run, key), *parameters), sampler.dtype)
-            made = _KeyedDraw(sampler, parameters, found.reshape(sampler.shape))
-            self._made[key] = made
-        elif made.sampler != sampler or not sampler.is_same(made.known, parameters):
-            raise UnsupportedDraw(_reuse_message(sampler, made.sampler, of_rows))
-        return made.found
-
-
-def _reuse_message(sampler: Sampler, before: Sampler, of_rows: bool) -> str:
-    if sampler != before:
-        return (
-            f"{sampler.what} draws with a key that {before.what} drew with: the two depend on "
-            "each other in an unknown way; split the key"
-        )
-    if of_rows:
-        return (
-            f"{sampler.what} draws with one key for all rows of a vmap, and with other "
-            "probabilities in each: the rows depend on each other in an unknown way; split "
-            "the key, and map over the keys too"
-        )
-    return (
-        f"{sampler.what} draws with a key that it drew with before, and with other probabilities: "
-        "the two draws depend on each other in an unknown way; split the key"
-    )
-
-
-class _RunAnswers:
-    """Asks a run for the outcomes of one call, each under the key and its place."""
-
-    __slots__ = ("_key", "_place", "_run")
-
-    def __init__(self, run: Run, key: Hashable) -> None:
-        self._run, self._key, self._place = run, key, 0
-
-    def __call__(self, outcomes: OutcomeDistribution) -> int:
-        self._place += 1
-        return self._run.choose(outcomes, (self._key, self._place))
-
-    def take(self, what: str, law: Chain, step: float, why: str) -> float:
-        """A continuous number.
-
-        Args:
-            law: the function of a uniform number that it is.
-            why: it is refused, where it is not integrated.
-        """
-        self._place += 1
-        quadrature = self._run.quadrature
-        if quadrature is None:
-            raise UnsupportedDraw(why)
-        known = tuple(link for link in law[:1] if isinstance(link, Known))
-        key = self._key, self._place
-        value = quadrature.take(self._run, what, law_of_chain(known), step, key=key)
-        return float(forward(law[len(known) :], value))

@@ -49,10 +49,11 @@ class Home:
     def place(self, run: Run) -> tuple[Hashable, ...]:
         """Where code is traced in a run.
 
-        Blocks have a place of their own, since paths go on by themselves where these fail.
+        Blocks have a place of their own, since paths go on by themselves where these fail. So have
+        runs that integrate: what draws continuous numbers is compiled in these alone.
         """
         blocks = self.age_of_blocks if isinstance(run, BlockRun) else None
-        return self.age, run.is_sampling, blocks
+        return self.age, run.is_sampling, blocks, run.quadrature is None
 
     def leave(self, run: Run) -> None:
         """Use no more code that was traced in a run which failed."""

@@ -106,7 +106,7 @@ class Torch(GeneratorFramework):
                 answer = answers.get(name)
                 if name in later:
                     draw = getattr(gamma if name in GAMMA else lazy, name)
-                    answer = transforms.answer_lazily(draw)
+                    answer = transforms.answer_lazily(draw, of_rows=name not in GAMMA)
                 elif answer is None:
                     answer = refuse(unsupported_message(f"{where}.{name}"))
                 else:

@@ -15,12 +15,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..drawn_numbers import NumbersNeeded
-from ..integrated_numbers import integrate, values_of
+from ..integrated_numbers import integrate
 from ..lazy_arrays import LazyArray
 from ..lazy_numbers import LazyNumbers
 from ..patches import Patches
 from ..run import UnsupportedDraw, current_run
 from .torch_gamma import derive_dirichlet
+from .torch_integrated_rows import below, call, tensor_of, wants_gradient
 
 #: A tensor of PyTorch.
 Tensor = Any
@@ -43,6 +44,7 @@ class Given(NamedTuple):
     @classmethod
     def of(cls, torch: Any, tensor: Tensor) -> Given:
         """As it is now."""
+        tensor = below(tensor)
         is_wrapped = torch._C._functorch.is_functorch_wrapped_tensor(tensor)
         numbers = None if is_wrapped or tensor.is_meta else tensor.detach().clone()
         version = None if tensor.is_inference() else tensor._version
@@ -136,7 +138,7 @@ def call_integrated(
                 needed.take_back()  # they can be had
     if writes:
         return _write(torch, func, args, kwargs)
-    return func(*_reals(torch, args), **_named_reals(torch, kwargs))
+    return call(func, _reals(torch, args), _named_reals(torch, kwargs))
 
 
 #: Functions that write nothing to the memory of a tensor, and want the tensor that has its numbers.
@@ -226,6 +228,8 @@ def _write(
             f"{written.lazy.drawn.what(written.lazy.places)}() is written to by torch's "
             f"{getattr(func, '__name__', func)}, which a view would have to see; write to a clone"
         )
+    if written.lazy.drawn.has_rows:
+        written.lazy.drawn.refuse_rows("numbers that were drawn are written to")
     real = real_of(torch, written.origin)
     with torch.set_grad_enabled(real.requires_grad and not real.is_leaf):
         copy = real.clone() if real.requires_grad else real.detach().clone()
@@ -336,8 +340,7 @@ def real_of(torch: Any, origin: Origin) -> Tensor:
     numbers = origin.numbers
     integrate(numbers)
     if origin.call is None:
-        values = torch.as_tensor(values_of(numbers))
-        origin.real = values.to(*reversed(origin.kind))
+        origin.real = tensor_of(torch, numbers, origin.kind)
         return origin.real
     if not all(each.is_as_it_was(torch) for each in origin.given):
         raise UnsupportedDraw(
@@ -346,9 +349,10 @@ def real_of(torch: Any, origin: Origin) -> Tensor:
         )
     func, args, kwargs = origin.call
     with torch.set_grad_enabled(origin.is_differentiated):
-        found = func(
-            *(_real(torch, each) for each in args),
-            **{key: _real(torch, each) for key, each in kwargs.items()},
+        found = call(
+            func,
+            tuple(_real(torch, each) for each in args),
+            {key: _real(torch, each) for key, each in kwargs.items()},
         )
     origin.real = found if origin.place is None else found[origin.place]
     return origin.real
@@ -367,7 +371,7 @@ def _is_differentiable(origin: Origin) -> bool:
         elif isinstance(each, Origin):
             seen = _is_differentiable(each)
         else:
-            seen = bool(getattr(each, "requires_grad", False))
+            seen = wants_gradient(each)
     return origin.is_differentiated and seen
 
 

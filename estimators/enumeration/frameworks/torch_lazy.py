@@ -18,6 +18,7 @@ from typing import Any
 from ..cells import refuse
 from ..lazy_numbers import LazyNumbers
 from .torch_integrated import Origin, call_below, call_integrated, is_integrated, real_of
+from .torch_integrated_rows import below_rows, rows_under_way
 
 #: A tensor of PyTorch.
 Tensor = Any
@@ -65,19 +66,48 @@ def become_lazy(
     Raises:
         UnsupportedDraw: if another may have the same memory, and would have been written to.
     """
+    rows = rows_under_way()
+    if rows is not None:
+        _become_lazy_in_rows(torch, rows, tensor, numbers, answer, what)
+        return
     if torch._C._functorch.is_functorch_wrapped_tensor(tensor):
         numbers.refuse(f"{what} writes them to a tensor within torch.func; draw by torch.rand_like")
-    alone = type(tensor) is torch.Tensor and not tensor.requires_grad and not tensor._is_view()
-    alone = alone and not weakref.getweakrefcount(tensor)
-    if alone:
-        storage = tensor.untyped_storage()
-        alone = storage.resizable() and torch._C._storage_Use_Count(storage._cdata) <= ALONE
+    alone = type(tensor) is torch.Tensor and not weakref.getweakrefcount(tensor)
     swap = getattr(torch.utils, "swap_tensors", None)
-    if swap is None or not alone:
+    if swap is None or not (alone and _has_own_memory(torch, tensor)):
         numbers.refuse(f"{what} writes them to a tensor whose memory others have, too")
     other = lazy_like(torch, numbers, tensor, answer)
     swap(tensor, other)
     numbers.drawn.run.at_end.callback(_swap_back, swap, tensor, other, what)
+
+
+def _become_lazy_in_rows(
+    torch: Any, rows: Any, tensor: Tensor, numbers: LazyNumbers, answer: Answer, what: str
+) -> None:
+    """The same of a tensor that has rows.
+
+    Raises:
+        NotBatchable: if another may have the same memory.
+    """
+    swap = getattr(torch.utils, "swap_tensors", None)
+    alone = type(tensor) is torch.Tensor and not weakref.getweakrefcount(tensor)
+    has_rows = rows.has_rows(tensor)
+    with below_rows(torch, numbers.drawn.run):
+        whole = torch._C._functorch.get_unwrapped(tensor) if has_rows else tensor
+        if swap is None or not (alone and _has_own_memory(torch, whole)):
+            numbers.drawn.refuse_rows(f"{what} writes to a tensor whose memory others have, too")
+        like = torch.empty((), dtype=tensor.dtype, device=tensor.device)
+        other = lazy_like(torch, numbers, like, answer)
+        swap(tensor, other)
+    numbers.drawn.run.at_end.callback(_swap_back, swap, tensor, other, what)
+
+
+def _has_own_memory(torch: Any, tensor: Tensor) -> bool:
+    """Whether no other tensor shares it, and no graph leads to it."""
+    if tensor.requires_grad or tensor._is_view():
+        return False
+    storage = tensor.untyped_storage()
+    return bool(storage.resizable() and torch._C._storage_Use_Count(storage._cdata) <= ALONE)
 
 
 def _swap_back(swap: Callable[..., None], tensor: Tensor, other: Tensor, what: str) -> None:

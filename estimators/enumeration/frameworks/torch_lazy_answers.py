@@ -22,6 +22,7 @@ from ..lazy_functions import (
     truncate,
 )
 from ..lazy_numbers import LazyNumbers
+from .torch_integrated_rows import alike
 from .torch_lazy_arithmetic import CONVERTING, ELEMENTWISE, PLACING, SAME, TensorArithmetic
 
 #: A tensor of PyTorch.
@@ -81,11 +82,10 @@ class Answers(TensorArithmetic):
             # c < x is x > c.
             above = above is (one is self._first)
             step = self._precision(self._result_like(bounds))
-            found = compare(self._numbers, self._plain(bounds), step, strict=strict, above=above)
+            limits = self._plain(bounds)
+            self.check_alike()
+            found = compare(self._numbers, limits, step, strict=strict, above=above)
         return self._torch.from_numpy(np.asarray(found)).to(self._first.device)
-
-    def _precision(self, like: Tensor) -> float:
-        return float(self._torch.finfo(like.dtype).eps) if like.is_floating_point() else 0.0
 
     def lt(self, one: Any, other: Any) -> Any:
         """Less than."""
@@ -116,7 +116,9 @@ class Answers(TensorArithmetic):
         if value is not self._first:
             raise NoLaw
         strict = right or side == "right"
-        found = sort_into(self._numbers, self._plain(edges), self._precision(edges), strict=strict)
+        bounds = self._plain(edges)
+        self.check_alike()
+        found = sort_into(self._numbers, bounds, self._precision(edges), strict=strict)
         return self.whole_numbers(found, self._torch.int32 if out_int32 else None)
 
     def bucketize(
@@ -219,7 +221,7 @@ class Answers(TensorArithmetic):
         return getattr(self._torch.return_types, name)((values, places))
 
     def _gather(self, dim: int, places: Tensor) -> LazyNumbers:
-        return gather(self._numbers, np.asarray(places.cpu()), dim)
+        return gather(self._numbers, np.asarray(alike(places).cpu()), dim)
 
     def topk(
         self, one: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = True

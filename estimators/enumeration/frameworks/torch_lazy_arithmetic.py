@@ -21,6 +21,8 @@ from ..lazy_functions import (
     truncate,
 )
 from ..lazy_numbers import LazyNumbers
+from ..of_rows import OfRows
+from .torch_integrated_rows import alike, are_alike, rows_under_way
 from .torch_lazy import lazy_like
 
 #: A tensor of PyTorch.
@@ -59,17 +61,25 @@ class TensorArithmetic:
     def __init__(self, torch: Any, name: str, first: Tensor) -> None:
         self._torch, self._called, self._first = torch, name, first
         self._numbers: LazyNumbers = first.lazy
+        #: Whether what it is put together with is another number in each row of a block.
+        self._is_of_rows = False
 
     def _new(self, numbers: LazyNumbers, like: Tensor | None = None) -> Tensor:
         like = self._first if like is None else like
+        numbers = numbers.then(OfRows()) if self._is_of_rows else numbers
         return lazy_like(self._torch, numbers, like, self._first.answer)
 
     def _plain(self, value: Any) -> np.ndarray:
-        """The numbers of what it is put together with."""
+        """The numbers of what it is put together with; in many rows, those of the first."""
         if hasattr(value, "lazy"):
             raise NoLaw
         if isinstance(value, np.ndarray):
             return np.array(value, np.float64)
+        rows = rows_under_way()
+        if rows is not None and isinstance(value, self._torch.Tensor) and rows.has_rows(value):
+            each = rows.numbers(value)
+            self._is_of_rows |= not are_alike(each, self._precision(value))
+            return np.array(each[0])
         if isinstance(value, self._torch.Tensor):
             plain = _without_gradients(self._torch, value)
             if plain is None:
@@ -78,6 +88,14 @@ class TensorArithmetic:
             # of memory that NumPy has seen it.
             return np.asarray(plain.detach().double().cpu().clone().numpy())
         return np.asarray(float(value))
+
+    def check_alike(self) -> None:
+        """Raises: NotBatchable if each row compares it with another number."""
+        if self._is_of_rows:
+            self._numbers.drawn.refuse_rows("a number is compared with another one on each path")
+
+    def _precision(self, like: Tensor) -> float:
+        return float(self._torch.finfo(like.dtype).eps) if like.is_floating_point() else 0.0
 
     def _result_like(self, other: Any) -> Tensor:
         """A tensor of the type that comes out of these and others."""
@@ -105,7 +123,8 @@ class TensorArithmetic:
 
     def _place(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         order = self._torch.arange(self._numbers.places.size).reshape(self._numbers.shape)
-        given = [order if each is self._first else each for each in args]
+        given = [order if each is self._first else alike(each) for each in args]
+        kwargs = {key: alike(each) for key, each in kwargs.items()}
         if any(
             hasattr(each, "lazy") or isinstance(each, self._torch.dtype)  # it reads other numbers
             for each in (*given, *kwargs.values())
@@ -165,6 +184,7 @@ class TensorArithmetic:
         """Not below a number, nor above another."""
         low = self._plain(-math.inf if min is None else min)
         high = self._plain(math.inf if max is None else max)
+        self.check_alike()
         return self._new(clip(self._numbers, low, high))
 
     def relu(self, one: Any, inplace: bool = False) -> Any:

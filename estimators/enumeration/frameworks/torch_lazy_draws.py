@@ -15,6 +15,7 @@ from ..lazy_numbers import LazyNumbers
 from ..monotone import CAUCHY, NORMAL, Factor, Known, Shift, spread
 from ..run import Run, UnsupportedDraw
 from .torch_integrated import real_of
+from .torch_integrated_rows import below_rows
 from .torch_lazy import become_lazy, lazy_like
 from .torch_lazy_answers import answer
 
@@ -162,23 +163,24 @@ class LazyDraws:
         if out is not None:
             raise UnsupportedDraw(f"{what}(out=) draws into a tensor that was there; leave out=")
         kept = {key: made[key] for key in ("dtype", "device") if made.get(key) is not None}
-        return self._new(run, what, chain, shape, generator, self._torch.zeros((), **kept))
+        return self._new(run, what, chain, shape, generator, kept)
 
     def _like(self, run: Run, what: str, chain: Any, input: Tensor, made: Any) -> Tensor:
         given = {"dtype": input.dtype, "device": input.device}
         given |= {key: made[key] for key in ("dtype", "device") if made.get(key) is not None}
-        generator = made.get("generator")
-        return self._new(run, what, chain, input.shape, generator, self._torch.zeros((), **given))
+        return self._new(run, what, chain, input.shape, made.get("generator"), given)
 
     def _new(
-        self, run: Run, what: str, chain: Any, shape: Any, generator: Any, like: Tensor
+        self, run: Run, what: str, chain: Any, shape: Any, generator: Any, kind: dict[str, Any]
     ) -> Tensor:
-        return lazy_like(
-            self._torch, self._begun(run, what, chain, shape, generator, like), like, answer
-        )
+        with below_rows(self._torch, run):
+            like = self._torch.zeros((), **kind)
+            numbers = self._begun(run, what, chain, shape, generator, like)
+            return lazy_like(self._torch, numbers, like, answer)
 
     def _in_place(self, run: Run, what: str, chain: Any, tensor: Tensor, generator: Any) -> Tensor:
-        numbers = self._begun(run, what, chain, tensor.shape, generator, tensor)
+        with below_rows(self._torch, run):
+            numbers = self._begun(run, what, chain, tensor.shape, generator, tensor)
         try:
             become_lazy(self._torch, tensor, numbers, answer, what)
         except NumbersNeeded as needed:  # others have its memory, and see the numbers

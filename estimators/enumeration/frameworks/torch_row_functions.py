@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..block import NotBatchable, refused_by_framework
+from .torch_integrated_rows import CALL
 from .torch_row_creation import creation
 from .torch_row_indexing import indexing
 from .torch_row_repairs import repairs
@@ -102,6 +103,7 @@ def rows_mode(torch: Any) -> Callable[[TensorRows], Any]:
         def __init__(self, rows: TensorRows) -> None:
             super().__init__()
             self._rows = rows
+            rows.run.memory[CALL] = self._call
 
         def __torch_function__(  # the name is PyTorch's
             self, func: Any, types: Any, args: Any = (), kwargs: Any = None
@@ -116,6 +118,8 @@ def rows_mode(torch: Any) -> Callable[[TensorRows], Any]:
 
         def _call(self, func: Any, args: Any, given: Any) -> Any:
             rows = self._rows
+            if rows.run.quadrature is not None and has_undecided((*args, *given.values())):
+                return func(*rows.stand_in(args), **rows.stand_in(given))  # these answer it
             if func in asking:
                 return func(rows.same(args[0]), *args[1:], **given)
             answer = answers.get(func)
@@ -127,3 +131,11 @@ def rows_mode(torch: Any) -> Callable[[TensorRows], Any]:
             return func(*rows.stand_in(args), **rows.stand_in(given))
 
     return RowsMode
+
+
+def has_undecided(values: Any) -> bool:
+    """Whether a tensor of numbers that are not decided is among some, in lists and out of them."""
+    return any(
+        has_undecided(each) if isinstance(each, tuple | list) else hasattr(each, "origin")
+        for each in values
+    )

@@ -163,8 +163,9 @@ class TensorRows:
             root = self.rows(output)
             if not root.requires_grad or (weight is None and output.numel() != 1):
                 raise NotBatchable("it differentiates what has no gradient")
-            roots.append(root)
-            scales.append(self.torch.ones_like(root) if weight is None else self.rows(weight))
+            # By a sum, where PyTorch asks for no weights: looking at some it imports much else.
+            roots.append(root.sum() if weight is None else root)
+            scales.append(None if weight is None else self.rows(weight))
         below, places = [], []
         for each in inputs:
             if self.is_leaf(each):

@@ -76,18 +76,21 @@ class Transforms:
 
         return answer
 
-    def answer_lazily(self, plain: Answer) -> Answer:
+    def answer_lazily(self, plain: Answer, *, of_rows: bool) -> Answer:
         """The same of numbers that are decided when they are compared.
 
         Args:
             plain: answers for plain tensors, also where something is differentiated.
+            of_rows: whether it answers for many rows too, where numbers are integrated.
         """
         functions, refuse = self._torch._C._functorch, self._refuse_recording
 
         def answer(run: Run, *args: Any, **kwargs: Any) -> Any:
             refuse()
             if isinstance(run, BlockRun):
-                raise NotBatchable("it draws numbers that are decided when they are compared")
+                if run.quadrature is None or not of_rows:
+                    raise NotBatchable("it draws numbers that are decided when they are compared")
+                return plain(run, *args, **kwargs)
             levels = functions.get_interpreter_stack() or ()
             if any(level.key() == functions.TransformType.Vmap for level in levels):
                 raise UnsupportedDraw(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -71,20 +71,25 @@ class Boxes:
         self._fine, self._coarse = FINE[numbers]
         self.paths = 0
 
-    def box(self, sides: Sides) -> Box:
-        """One of them, by its sides."""
-        fine = self._sums(sides, (self._fine,) * self._numbers)
-        errors = []
-        for place in range(self._numbers):
-            counts = [self._fine] * self._numbers
-            counts[place] = self._coarse
-            errors.append(np.abs(fine.mean - self._sums(sides, tuple(counts)).mean))
-        return Box(sides, fine, np.array(errors))
+    def several(self, many: Sequence[Sides]) -> list[Box]:
+        """Some of them, by their sides."""
+        fine = (self._fine,) * self._numbers
+        coarser = [
+            (*fine[:place], self._coarse, *fine[place + 1 :]) for place in range(self._numbers)
+        ]
+        found = self._sums([(sides, counts) for sides in many for counts in (fine, *coarser)])
+        each = 1 + len(coarser)
+        return [_box(sides, found[each * at : each * (at + 1)]) for at, sides in enumerate(many)]
 
-    def _sums(self, sides: Sides, counts: tuple[int, ...]) -> Sums:
-        moments = self._moments_by(Quadrature(counts, sides))
-        self.paths += moments.count
-        return Sums.zeros(len(moments.mean())).plus(Sums.of(moments), shares(sides))
+    def _sums(self, rules: Sequence[tuple[Sides, tuple[int, ...]]]) -> list[Sums]:
+        """Over parts of what numbers may be, by so many nodes of each."""
+        found = []
+        moments_by = self._moments_by([Quadrature(counts, sides) for sides, counts in rules])
+        for (sides, _), moments in zip(rules, moments_by, strict=True):
+            self.paths += moments.count
+            zeros = Sums.zeros(len(moments.mean()))
+            found.append(zeros.plus(Sums.of(moments), shares(sides)))
+        return found
 
     def first(self, most: int) -> list[Box]:
         """Some to begin with: halves at least, for rules are blind in a symmetrical law's middle.
@@ -97,21 +102,32 @@ class Boxes:
         if self._numbers == 1 and 3 * sum(FINE[1]) * len(CLOSE_EDGES) <= most:
             edges = CLOSE_EDGES
         sides = [*itertools.pairwise(edges)]
-        return [self.box(each) for each in itertools.product(sides, repeat=self._numbers)]
+        return self.several([*itertools.product(sides, repeat=self._numbers)])
 
     def halves(self, box: Box, place: int) -> tuple[Box, Box]:
         """Both halves of a box along one number."""
-        one, two = (self.box(sides) for sides in _halved(box.sides, place))
+        one, two = self.several(_halved(box.sides, place))
         return one, two
 
-    def moves(self, box: Box) -> np.ndarray:
-        """What halving a box along each number moves its part of the mean by, (D, P)."""
-        counts = (self._fine,) * self._numbers
-        found = []
-        for place in range(self._numbers):
-            one, two = (self._sums(sides, counts) for sides in _halved(box.sides, place))
-            found.append(one.mean + two.mean - box.sums.mean)
-        return np.array(found)
+    def moves(self, boxes: Sequence[Box]) -> np.ndarray:
+        """What halving each along each number moves its part of the mean by, (N, D, P)."""
+        counts, places = (self._fine,) * self._numbers, range(self._numbers)
+        halves = [
+            (sides, counts)
+            for box in boxes
+            for place in places
+            for sides in _halved(box.sides, place)
+        ]
+        means = iter([each.mean for each in self._sums(halves)])
+        return np.array(
+            [[next(means) + next(means) - box.sums.mean for _ in places] for box in boxes]
+        )
+
+
+def _box(sides: Sides, found: Sequence[Sums]) -> Box:
+    """One of them, of what a rule comes to, and the coarser ones for each number."""
+    fine, *coarser = found
+    return Box(sides, fine, np.array([np.abs(fine.mean - each.mean) for each in coarser]))
 
 
 def _halved(sides: Sides, place: int) -> tuple[Sides, Sides]:
@@ -143,7 +159,7 @@ def integrate_by_boxes(
         parts, found = _halve_worst(boxes, parts, order, allowed, most, to_confirm)
         if boxes.paths + to_confirm * len(parts) > most:
             return found._replace(error=np.full_like(found.error, np.inf))
-        moves = np.array([boxes.moves(box) for box in parts])  # (N, D, P)
+        moves = boxes.moves(parts)
         moved = np.abs(moves.sum(axis=0)).max(axis=0)
         seen = found._replace(error=np.maximum(found.error, moved), paths=boxes.paths)
         room = most - boxes.paths - 2.0 * to_confirm * len(parts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -29,6 +29,17 @@ class ChoosingRun(Protocol):
 
     def stop(self, why: str) -> None:
         """There are too many paths."""
+
+
+class RowsRun(ChoosingRun, Protocol):
+    """The same for many rows at once."""
+
+    size: int
+
+    def take_counts(
+        self, laws: Sequence[OutcomeDistribution], which: np.ndarray, precision: float
+    ) -> np.ndarray:
+        """The outcomes of one draw, of which each row has a law, (P,)."""
 
 
 class NodeDistribution(Categorical):
@@ -93,6 +104,69 @@ class Quadrature:
         Args:
             key: of a number that may be drawn in any order: its place is its own on all paths.
         """
+        place = self._next_place(run, what, key)
+        outcomes = NodeDistribution(
+            what, self.nodes(run, place, law, precision, low, high), precision
+        )
+        # Without a key where there is none: those who replay outcomes take no other argument.
+        taken = run.choose(outcomes) if key is None else run.choose(outcomes, key)
+        values = outcomes.nodes.values
+        return float(values[min(taken, len(values) - 1)])
+
+    def begin(self, run: ChoosingRun) -> None:
+        """Code is about to be called."""
+
+    def take_rows(
+        self,
+        run: RowsRun,
+        what: str,
+        law: ContinuousLaw,
+        precision: float,
+        low: float = 0.0,
+        high: float = 1.0,
+    ) -> np.ndarray:
+        """The next number in each row of a block, (P,); see :meth:`take`."""
+        rules, which = self._rules_of_rows(
+            run, self._next_place(run, what), law, precision, low, high
+        )
+        outcomes = [NodeDistribution(what, each, precision) for each in rules]
+        taken = run.take_counts(outcomes, which, precision)
+        return np.asarray(np.stack([each.values for each in rules])[which, taken])
+
+    def _rules_of_rows(
+        self,
+        run: RowsRun,
+        place: int,
+        law: ContinuousLaw,
+        precision: float,
+        low: float,
+        high: float,
+    ) -> tuple[list[Nodes], np.ndarray]:
+        """Nodes of a number, as many of each rule, and the place of each row's rule, (P,)."""
+        return [self.nodes(run, place, law, precision, low, high)], np.zeros(run.size, np.int64)
+
+    def nodes(
+        self,
+        run: ChoosingRun,
+        place: int,
+        law: ContinuousLaw,
+        precision: float,
+        low: float,
+        high: float,
+    ) -> Nodes:
+        """Of a number by its place, between two shares of its law."""
+        count = self.counts[place] if place < len(self.counts) else LEAST
+        if place < len(self.box):
+            start, end = self.box[place]
+            low, high = low + start * (high - low), low + end * (high - low)
+        return node_of(law, low, high) if count == 1 else self._rule(law, low, high, count)
+
+    def width(self, place: int) -> int:
+        """How many nodes a number has, at most."""
+        count = self.counts[place] if place < len(self.counts) else LEAST
+        return 2 * max(1, count // 2) if self._rule is nodes_of_parts and count > 1 else count
+
+    def _next_place(self, run: ChoosingRun, what: str, key: Hashable = None) -> int:
         if key is None:
             place = run.memory.get(PLACE, 0)
             run.memory[PLACE] = place + 1
@@ -111,15 +185,7 @@ class Quadrature:
                 "code that draws until something comes out has paths without end, and over so many "
                 "numbers nobody integrates: use fewer, or sample (draws=)"
             )
-        count = self.counts[place] if place < len(self.counts) else LEAST
-        if place < len(self.box):
-            start, end = self.box[place]
-            low, high = low + start * (high - low), low + end * (high - low)
-        nodes = node_of(law, low, high) if count == 1 else self._rule(law, low, high, count)
-        outcomes = NodeDistribution(what, nodes, precision)
-        # Without a key where there is none: those who replay outcomes take no other argument.
-        taken = run.choose(outcomes) if key is None else run.choose(outcomes, key)
-        return float(nodes.values[min(taken, len(nodes.values) - 1)])
+        return place
 
 
 #: Under this name a run remembers how many numbers it has taken.

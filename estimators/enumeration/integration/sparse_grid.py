@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -81,9 +81,14 @@ class _Rules(NamedTuple):
     by_function: bool
     is_cut: bool
 
-    def moments(self, counts: tuple[int, ...]) -> Moments:
-        """By so many nodes of each number."""
-        return self.moments_by(Quadrature(counts, is_cut=self.is_cut, by_function=self.by_function))
+    def moments(self, several: Sequence[tuple[int, ...]]) -> list[Moments]:
+        """By so many nodes of each number, of several rules."""
+        return self.moments_by(
+            [
+                Quadrature(counts, is_cut=self.is_cut, by_function=self.by_function)
+                for counts in several
+            ]
+        )
 
 
 def _integrate(rules: _Rules, numbers: int, tolerance: float, most: int) -> IntegratedMean:
@@ -105,8 +110,8 @@ def _integrate(rules: _Rules, numbers: int, tolerance: float, most: int) -> Inte
         ratio = paths / max(1, sum(map(_size, sums)))
         if means and (rounds == len(NODES) or paths + ratio * sum(map(_size, levels)) > most):
             break
-        for each in levels:
-            moments = rules.moments(tuple(NODES[level] for level in each))
+        counts = [tuple(NODES[level] for level in each) for each in levels]
+        for each, moments in zip(levels, rules.moments(counts), strict=True):
             paths += moments.count
             sums[each] = Sums.of(moments)
         means.append(_combine(sums, numbers, rounds))

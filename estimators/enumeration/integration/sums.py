@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,8 +10,8 @@ import numpy as np
 from ..moments import Moments
 from .quadrature import Quadrature
 
-#: Runs an estimator on all paths that a quadrature gives.
-MomentsBy = Callable[[Quadrature], Moments]
+#: Runs an estimator on all paths that quadratures give, for the moments by each.
+MomentsBy = Callable[[Sequence[Quadrature]], list[Moments]]
 
 
 class Sums(NamedTuple):

@@ -101,7 +101,7 @@ class _JaxArithmetic:
     ) -> Any:
         """The primitive's result, moved."""
         name = primitive.name
-        if name in EXACT or name.startswith("random_"):
+        if name in EXACT or name.startswith("random_") or self.is_undecided(args):
             return evaluate(primitive, args, params)
         if name in COMPILED:
             steps = params[COMPILED[name]]
@@ -139,6 +139,8 @@ class _JaxArithmetic:
                 still = unrounded_places(name, *args[:2]) if len(args) > 1 else None
             return self.moved_copy(result, still=still)
         plain = evaluate(primitive, args, params)
+        if self.is_undecided([plain]):
+            return plain
         if not any(
             isinstance(value, self.array_type) and value.dtype.name in _FLOATING
             for value in (plain if primitive.multiple_results else [plain])
@@ -156,6 +158,10 @@ class _JaxArithmetic:
             if terms.size and terms.min() >= 0:
                 least = terms.max(axis=tuple(params["axes"]))
         return self.moved_copy(result, drift=drift, least=least)
+
+    def is_undecided(self, values: Sequence[Any]) -> bool:
+        """Whether some are drawn numbers that have no value, of which rounding knows nothing."""
+        return any(isinstance(value, self.core.Tracer) for value in values)
 
     def drift(
         self,

@@ -361,7 +361,8 @@ class _TorchArithmetic:
 
     def digits(self, value: Any) -> int:
         """Of the significand of real floating-point numbers, and 0 for others."""
-        return self.forms[value.dtype][1].digits if value.dtype in self.forms else 0
+        form = self.forms.get(getattr(value, "dtype", None))  # a Python number has no type
+        return form[1].digits if form else 0
 
     def whole(self, values: Any) -> bool:
         """Whether all tensors and numbers are integers that stand for themselves."""

@@ -43,10 +43,11 @@ def file_options(command: Callable[..., None]) -> Callable[..., None]:
 )
 @click.option(
     "--strategy",
-    type=click.Choice(("all", "heaviest")),
+    type=click.Choice(("all", "heaviest", "quasi")),
     default="all",
     show_default=True,
-    help="heaviest: where there are more paths, run the most probable, and draw from the others.",
+    help="heaviest: where there are more paths, run the most probable, and draw from the others. "
+    "quasi: of continuous numbers take random nets of points, as many as --draws.",
 )
 @click.option(
     "--judge",
@@ -106,6 +107,11 @@ def file_options(command: Callable[..., None]) -> Callable[..., None]:
     is_flag=True,
     help="The order of draws of one call does not matter: enumerate how often each outcome comes.",
 )
+@click.option(
+    "--additive",
+    is_flag=True,
+    help="The estimate is a sum of terms of one draw each: change one draw at a time.",
+)
 @options.SEED
 @options.PATH_JOBS
 @options.JSON
@@ -139,6 +145,7 @@ def command(
     half_length: float | None,
     fast: bool,
     exchangeable: bool,
+    additive: bool,
     seed: int | None,
     jobs: int,
     json_file: str | None,
@@ -167,7 +174,8 @@ def command(
     what the verdict rests on; a bound is the smallest bias that would have been seen then. An
     objective that cannot be enumerated is sampled as well, and slopes are compared along three
     random directions, on segments around the parameters. With --strategy heaviest the most
-    probable paths are run, up to --paths, and --draws are drawn from the others.
+    probable paths are run, up to --paths, and --draws are drawn from the others. With --strategy
+    quasi continuous numbers are those of --draws random nets of points, of --paths in all.
 
     Exit status: 0 if it is unbiased (or as --judge says), 1 if not, or if rounding hides it, 2 if
     it cannot be checked, 130 if it was interrupted.
@@ -187,6 +195,7 @@ def command(
         "half_length": half_length,
         "fast": fast,
         "exchangeable": exchangeable,
+        "additive": additive,
         "seed": seed,
         "jobs": jobs,
     }

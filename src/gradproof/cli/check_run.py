@@ -235,8 +235,8 @@ def blame(error: BaseException, target: str, module: types.ModuleType) -> str:
     # The library's arguments are the command's options.
     said = (said + notes).replace("fast=True", "--fast")
     said = said.replace("half_length=", "half-length=")
-    said = said.replace("strategy='heaviest'", "--strategy heaviest")
-    said = said.replace("exchangeable=True", "--exchangeable")
+    said = re.sub(r"strategy='(\w+)'", r"--strategy \1", said)
+    said = re.sub(r"\b(exchangeable|additive)=True", r"--\1", said)
     given = (*GIVEN, "paths", "integrate", "draws", "rarest", "jobs", "bounds", "sd", "half-length")
     options = "|".join(given)
     said = re.sub(rf"\b({options})=(?![\w'\"])", r"--\1", said)

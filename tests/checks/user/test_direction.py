@@ -188,3 +188,12 @@ def test_errors_of_the_numbers_contain_what_they_should():
             off = abs(getattr(one, name) - getattr(two, name))
             assert off <= getattr(one, f"{name}_error") + 1e-12  # rounding
     assert dataclasses.is_dataclass(one)
+
+
+def test_bounds_that_are_not_known_leave_the_direction_open():
+    """Where no error can be bounded, nothing overflows, and nothing is said."""
+    exact, far = {"a": np.array([1.0, 2.0])}, {"a": np.full(2, 1e300)}
+    found = direction_of(REFUTED, {"a": 3.0 * exact["a"]}, exact, far, exact, {"a": np.zeros(2)})
+    assert found.verdict == UNDECIDED
+    assert found.factor == pytest.approx(3.0, abs=1e-12)  # rounding
+    assert found.cosine_error == pytest.approx(2.0, abs=1e-12)  # rounding

@@ -206,7 +206,7 @@ def test_what_does_not_go_with_it_is_refused(policy, name):
 
 def test_a_strategy_that_is_none_is_named(policy):
     """With what there is."""
-    with pytest.raises(ValueError, match="strategy = 'best', expected 'all' or 'heaviest'"):
+    with pytest.raises(ValueError, match="strategy = 'best', expected 'all', 'heaviest', 'quasi'"):
         check(policy, strategy="best")
 
 

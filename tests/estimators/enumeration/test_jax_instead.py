@@ -66,7 +66,7 @@ def test_what_is_advised_has_the_same_law(name, jax):
 
 
 @pytest.mark.parametrize("name", INSTEAD)
-def test_what_is_written_is_refused_and_what_is_advised_holds(name, jax):
+def test_both_hold_and_what_is_compiled_for_devices_is_refused(name, jax):
     """The refusal says what to write instead, and that is enumerated."""
     for first, second, known in pairs(jax)[name]:
         key = jax.random.key(0)
@@ -74,11 +74,12 @@ def test_what_is_written_is_refused_and_what_is_advised_holds(name, jax):
         def estimate(code, key=key, known=known):
             return np.eye(len(known))[int(code(key))]
 
-        for wrap in (lambda code: code, jax.jit):
-            with pytest.raises(UnsupportedDraw) as refused:
-                check_estimator(lambda: estimate(wrap(first)), exact=known)  # noqa: B023
-            assert f"{name} is an unsupported draw" in str(refused.value)
-            assert INSTEAD[name] in str(refused.value)
+        on_devices = jax.pmap(first)
+        with pytest.raises(UnsupportedDraw) as refused:
+            check_estimator(lambda: estimate(on_devices, key[None]), exact=known)  # noqa: B023
+        assert f"{name} is an unsupported draw" in str(refused.value)
+        assert INSTEAD[name] in str(refused.value)
         # JAX's probabilities are in single precision.
-        report = check_estimator(lambda: estimate(second), exact=known, exact_error=1e-6)  # noqa: B023
-        assert (report.verdict, report.paths) == ("holds", len(known))
+        for code in (first, jax.jit(first), second):
+            report = check_estimator(lambda: estimate(code), exact=known, exact_error=1e-6)  # noqa: B023
+            assert (report.verdict, report.paths) == ("holds", len(known))

@@ -453,3 +453,12 @@ def test_compiled_code_is_measured_as_it_was_written(torch):
         base = gradient()
         assert (other != base).any()
         assert torch.allclose(other, base, rtol=1e-12, atol=0.0)  # some thousand units
+
+
+def test_numbers_that_a_transformation_makes_tensors_of_are_exact(torch):
+    """A mapped quotient by a number, which makes a tensor of the number first."""
+    values = torch.rand(5, 3, dtype=torch.float64)
+    mapped = torch.func.vmap(torch.func.grad(lambda x: -x.sum() / x.numel()))
+    base, (spread,) = spreads(lambda: arrays([mapped(values)]))
+    assert 0.0 < spread.max() < 1e-15  # of a third, in a few roundings
+    np.testing.assert_array_equal(base[0], np.full((5, 3), -1.0 / 3.0))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from gradproof import check_estimator
-from gradproof.checks.user import enumerated
+from gradproof.checks.user import way_of_running
 from gradproof.estimators.enumeration import block, block_moments, path_blocks
 from gradproof.estimators.enumeration.block import NotBatchable
 
@@ -413,7 +413,7 @@ def test_a_refusal_says_where_and_what_to_do(monkeypatch):
         check_estimator(asks, [logits()], exact=EXACT, batch=True)
     with pytest.raises(NotBatchable, match=r"dynamic shape.*leave batch=True out"):
         check_estimator(maps, [logits()], exact=EXACT, batch=True)
-    monkeypatch.setattr(enumerated, "MANY", 10)
+    monkeypatch.setattr(way_of_running, "MANY", 10)
     assert re.search(
         rf"one by one: .*{here}", check_estimator(asks, [logits()], exact=EXACT).explain()
     )

@@ -1,0 +1,148 @@
+"""A loss on groups of a policy's completions, against the goal that it is meant to have."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from typing import Any
+
+from gradproof.estimators.enumeration.enumeration import Enumeration
+from gradproof.estimators.enumeration.spread import RoundingBounds
+from gradproof.estimators.policies.autoregressive import Autoregressive
+from gradproof.estimators.policies.goals import (
+    ExpectedReward,
+    Goal,
+    as_reference,
+    only_reward,
+)
+from gradproof.estimators.policies.group_estimator import GroupEstimator, GroupSurrogate
+from gradproof.estimators.policies.group_gradients import Loss, groups_of
+from gradproof.estimators.policies.group_rounding import GroupRoundingBounds
+from gradproof.estimators.policies.token_groups import MOST_GROUPS, Groups
+
+from .code_name import code_name
+from .enumerated import EnumeratedCheck
+from .estimand import exact_gradient
+from .estimator_report import EstimatorReport
+
+
+def check_loss(
+    policy: Autoregressive,
+    loss: Loss,
+    goal: Goal,
+    *,
+    group: int,
+    reward: Callable[..., Any] | None = None,
+    reference: Any = None,
+    paths: int = MOST_GROUPS,
+    precision: float = 0.0,
+    name: str | None = None,
+) -> EstimatorReport:
+    """The report on a loss of groups: whether its mean gradient is that of the goal made large.
+
+    Estimand: the gradient of ``-goal``.
+    Estimator: the gradient of ``loss`` on a group of completions that the policy draws
+    independently for one prompt.
+    Valid when: the loss uses the model through the log-probabilities that it is given, and through
+    nothing else; what it keeps from one call to the next is put back.
+
+    Groups are enumerated as multisets if the loss is symmetric in its group, which is tried on
+    every one of them in two other orders, and in every order if it is not. The variance is exact,
+    that of one group.
+
+    Args:
+        loss: called with ``(log_probs, mask, rewards, tokens)`` of a group, and with the
+            reference's log-probabilities where ``reference`` is given; returns one number, to be
+            made small. ``log_probs.detach()`` is what the policy gave when it drew.
+        goal: a goal of this policy.
+        group: completions of a group.
+        reward: what the loss is given of each completion. Default: the reward of the goal, and
+            zeros where it has none.
+        reference: the model or policy whose log-probabilities the loss is given.
+        paths: groups that there may be.
+        precision: as of :func:`gradproof.check_estimator`.
+        name: of the loss, in the report.
+
+    Shape:
+        ``log_probs``, ``mask``, ``tokens`` and the reference's (G, T), padded up to ``longest``
+        with zeros and the token that ends; ``rewards`` (G,), or (G, T) where the reward is one
+        number for each token.
+
+    Raises:
+        TooManyPaths: if there are more groups.
+        NotEnumerable: for a loss that is not reproducible.
+        TypeError, ValueError: for a goal of another policy, a group of none, and what the loss
+            cannot be.
+    """
+    started = time.perf_counter()
+    _check_arguments(policy, loss, goal, group)
+    goal = goal.with_rewards_held()
+    groups = _groups(policy, loss, goal, group, reward, reference, paths)
+    estimator = GroupEstimator(policy, loss, groups)
+    estimand = exact_gradient(goal.as_loss, estimator)
+    with Enumeration(estimator, paths) as enumeration:
+        label = name or code_name(loss)
+        check = GroupCheck(label, estimator, enumeration, estimand, precision)
+        check.look()
+    report = check.report(time.perf_counter() - started)
+    return dataclasses.replace(report, notes=(_note(groups), *report.notes))
+
+
+class GroupCheck(EnumeratedCheck):
+    """The moments of a loss over all groups, compared with the gradient of a goal."""
+
+    def _rounding_bounds(self) -> RoundingBounds:
+        """See the base class; measured on all groups together."""
+        surrogate = self._estimator.function
+        assert isinstance(surrogate, GroupSurrogate)
+        return GroupRoundingBounds(
+            surrogate,
+            self._enumeration,
+            self._moments,
+            self._estimator.precision,
+            self._precision,
+        )
+
+
+def _check_arguments(policy: Autoregressive, loss: Loss, goal: Goal, group: int) -> None:
+    if not callable(loss):
+        raise TypeError(
+            f"loss = {loss!r:.60}, expected a function of (log_probs, mask, rewards, tokens)"
+        )
+    if not isinstance(goal, Goal):
+        raise TypeError(
+            f"goal = {goal!r:.60}, expected a goal of the policy, as policy.expected(reward)"
+        )
+    if goal.policy is not policy:
+        raise ValueError("the goal is of another policy; make it of the one that is passed")
+    if type(group) is not int or group < 1:
+        raise ValueError(f"group = {group!r:.60}, expected a whole number of completions, from 1")
+
+
+def _groups(
+    policy: Autoregressive,
+    loss: Loss,
+    goal: Goal,
+    size: int,
+    reward: Callable[..., Any] | None,
+    reference: Any,
+    paths: int,
+) -> Groups:
+    """Every group: as multisets if that may be."""
+    term = only_reward(goal) if reward is None else ExpectedReward(reward)
+    other = None if reference is None else as_reference(policy, reference)
+    return groups_of(policy, loss, term, other, size, paths)
+
+
+def _note(groups: Groups) -> str:
+    count, size = groups.members.shape
+    completions = len(groups.tree.tokens)
+    how = (
+        "in every order, since the loss depends on it"
+        if groups.ordered
+        else "by how often each is in it"
+    )
+    return (
+        f"Groups of {size} of {completions:,} completions were enumerated {how}: {count:,} of them."
+    )

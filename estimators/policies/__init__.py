@@ -1,0 +1,1 @@
+"""Policies over sequences of tokens: all completions, their exact goals, and losses on groups."""

@@ -1,0 +1,259 @@
+"""A policy of a model that predicts the next token, and the goals that it may have."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..enumeration.estimator import leaves_of
+from ..enumeration.gradients import by_name
+from .completions import Tokens
+from .goals import (
+    CompletionDivergence,
+    Entropy,
+    ExpectedReward,
+    ForwardDivergence,
+    Goal,
+    Length,
+    NextTokenDivergence,
+    NextTokenEntropy,
+    as_reference,
+)
+from .logits import Model, next_logits, refuse_probabilities
+from .rewards import Reward
+from .token_policy import TokenPolicy
+from .truncation import Truncation
+
+#: A tensor of PyTorch.
+Tensor = Any
+
+
+#: Prefixes after which logits are looked at: that those of one add up to 1 may be by accident.
+TRIED = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Autoregressive(TokenPolicy):
+    """A policy that completes prompts token by token, with its goals.
+
+    It is made by :func:`autoregressive`. Where there are several prompts, each is as likely as any
+    other.
+    """
+
+    def expected(self, reward: Reward, *, discount: float | None = None) -> Goal:
+        """The goal E[reward], over completions.
+
+        Args:
+            reward: a function of a completion, a tuple of tokens with the one that ends it, or of
+                ``(prompt, completion)``; returns a number, or one for each token.
+            discount: where it is one for each token, the factor by which each counts less than the
+                one before it. It stands in the gradient too: the score of token t has the weight
+                of the discounted rewards that come after it.
+
+        Raises:
+            TypeError: for what is no number between 0 and 1.
+        """
+        if discount is not None and not 0.0 <= discount <= 1.0:
+            raise ValueError(f"discount = {discount!r}, expected a number from 0 to 1, or None")
+        return Goal(self, ((1.0, ExpectedReward(reward, discount)),))
+
+    def kl(self, reference: Model | TokenPolicy) -> Goal:
+        """The goal KL(policy || reference) of whole completions, the reverse divergence.
+
+        It is what a penalty is meant to be: the mean of log policy - log reference of completions
+        that the policy draws, differentiated in full.
+
+        Args:
+            reference: a model, read at the policy's temperature without ``top_k`` and ``top_p``; or
+                a policy, with its own.
+
+        Raises:
+            TypeError, ValueError: for a reference that completes in another way.
+        """
+        return Goal(self, ((1.0, CompletionDivergence(as_reference(self, reference))),))
+
+    def forward_kl(self, reference: Model | TokenPolicy) -> Goal:
+        """The goal KL(reference || policy) of whole completions, the forward divergence.
+
+        Args:
+            reference: as of :meth:`kl`.
+
+        Raises:
+            TypeError, ValueError: as :meth:`kl`.
+        """
+        return Goal(self, ((1.0, ForwardDivergence(as_reference(self, reference))),))
+
+    def kl_of_next_tokens(self, reference: Model | TokenPolicy) -> Goal:
+        """The goal KL(policy || reference) of each next token, summed over the prefixes drawn.
+
+        It is the same number as :meth:`kl`, and has another gradient: which prefixes are drawn is
+        held. That is what losses have that add up a divergence token by token.
+
+        Args:
+            reference: as of :meth:`kl`.
+
+        Raises:
+            TypeError, ValueError: as :meth:`kl`.
+        """
+        return Goal(self, ((1.0, NextTokenDivergence(as_reference(self, reference))),))
+
+    def entropy(self) -> Goal:
+        """The goal of the entropy of whole completions."""
+        return Goal(self, ((1.0, Entropy()),))
+
+    def entropy_of_next_tokens(self) -> Goal:
+        """The goal of the entropy of each next token, summed over the prefixes drawn.
+
+        It is the same number as :meth:`entropy`, and has another gradient: which prefixes are drawn
+        is held, as in a bonus that is added up token by token.
+        """
+        return Goal(self, ((1.0, NextTokenEntropy()),))
+
+    def length(self) -> Goal:
+        """The goal of the mean number of tokens, with the one that ends a completion."""
+        return Goal(self, ((1.0, Length()),))
+
+
+def autoregressive(
+    model: Model,
+    prompts: Sequence[Any],
+    *,
+    eos: int | Sequence[int] | None,
+    longest: int,
+    vocabulary: int | None = None,
+    temperature: float = 1.0,
+    top_p: float | None = None,
+    top_k: int | None = None,
+    parameters: Any = None,
+) -> Autoregressive:
+    """A policy over completions, all of which are enumerated where an expectation is asked for.
+
+    Each prefix is given to the model once, together with the others of its length; that the model
+    is causal is not relied on. Sums are in double precision, and so should the model be.
+
+    Args:
+        model: called with prefixes, prompts included, (B, L) of int64; returns logits (B, L, V), of
+            which the last place is read, or (B, V), or an object that has these as ``.logits``, as
+            models of Hugging Face's do. A module of PyTorch, or a function.
+        prompts: one prompt (token numbers), or a sequence of them, each as likely as any other.
+        eos: the token that ends a completion, or several; None: each has ``longest`` tokens.
+        longest: tokens of a completion at most, with the one that ends it.
+        vocabulary: how many tokens the logits are of. Default: as the model says.
+        temperature, top_p, top_k: of the sampler, which is the policy: the log-probabilities and
+            goals are those of what is sampled from. Temperature comes first, then ``top_k``, then
+            ``top_p`` of what is left.
+        parameters: what gradients are by: tensors, or a mapping or sequence of them. Default: the
+            parameters of the module that require a gradient.
+
+    Raises:
+        TypeError: for a model that cannot be called, and where there are no parameters.
+        ValueError: for prompts, tokens or numbers that do not fit, and for a model that draws.
+    """
+    if not callable(model):
+        raise TypeError(f"model = {model!r:.60}, expected a module or a function of prefixes")
+    if type(longest) is not int or longest < 1:
+        raise ValueError(
+            f"longest = {longest!r}, expected a whole number from 1: what a policy may go on with "
+            "for ever cannot be enumerated"
+        )
+    truncation = Truncation(temperature, top_k, top_p)
+    leaves = _parameters(model, parameters)
+    found = _prompts(prompts)
+    size = _vocabulary(model, found)
+    if vocabulary is not None and vocabulary != size:
+        raise ValueError(
+            f"vocabulary = {vocabulary}, and the model returns logits of {size} tokens: leave it "
+            "out, or let the model return as many"
+        )
+    policy = Autoregressive(model, found, _ends(eos, size), longest, size, truncation, leaves)
+    _refuse_probabilities(policy)
+    return policy
+
+
+def _prompts(prompts: Sequence[Any]) -> tuple[Tokens, ...]:
+    rows = prompts.tolist() if hasattr(prompts, "tolist") else list(prompts)
+    rows = [row.tolist() if hasattr(row, "tolist") else row for row in rows]
+    if rows and all(isinstance(row, int) for row in rows):
+        rows = [rows]
+    tokens = [tuple(int(token) for token in row) for row in rows]
+    if not tokens or not all(tokens):
+        raise ValueError(
+            f"prompts = {prompts!r:.60}, expected one prompt at least, and one token number at "
+            "least in each; a token that begins a text will do"
+        )
+    return tuple(tokens)
+
+
+def _ends(eos: int | Sequence[int] | None, vocabulary: int) -> frozenset[int]:
+    several = [] if eos is None else [eos] if isinstance(eos, int) else list(eos)
+    for token in several:
+        if not 0 <= token < vocabulary:
+            raise ValueError(
+                f"eos = {token}, expected a token from 0 to {vocabulary - 1}, or None where each "
+                "completion has longest= tokens"
+            )
+    return frozenset(several)
+
+
+def _parameters(model: Model, parameters: Any) -> dict[str, Tensor]:
+    owner = model if parameters is None else parameters
+    if parameters is None and not hasattr(model, "named_parameters"):
+        raise TypeError(
+            f"the model is {model!r:.60}, which names no parameters: pass parameters=, the tensors "
+            "that gradients are by"
+        )
+    leaves = by_name(leaves_of(owner), "parameters")
+    if not leaves:
+        raise TypeError(
+            "there is no parameter that requires a gradient; call requires_grad_() on one, or pass "
+            "parameters="
+        )
+    return leaves
+
+
+def _vocabulary(model: Model, prompts: Sequence[Tokens]) -> int:
+    """How many tokens there are, by a model that does the same twice.
+
+    Raises:
+        ValueError: if it draws, or keeps something of a run.
+    """
+    import torch
+
+    run: Callable[[], Tensor] = functools.partial(
+        next_logits, model, torch.tensor([prompts[0]], dtype=torch.int64)
+    )
+    buffers = dict(model.named_buffers()) if hasattr(model, "named_buffers") else {}
+    kept = {name: buffer.clone() for name, buffer in buffers.items()}
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        logits, again = run(), run()
+    changed = [name for name, buffer in buffers.items() if not torch.equal(buffer, kept[name])]
+    with torch.no_grad():
+        for name in changed:
+            buffers[name].copy_(kept[name])
+    if changed or not torch.equal(logits, again):
+        why = f"changes its {', '.join(changed)}" if changed else "gives other logits the next time"
+        raise ValueError(
+            f"the model {why}, for the same prompt: call model.eval(), so that nothing is dropped "
+            "at random and no statistics are kept"
+        )
+    return int(logits.shape[1])
+
+
+def _refuse_probabilities(policy: Autoregressive) -> None:
+    """Whether the model returns logits, as far as the first prompt and a token after it tell.
+
+    Raises:
+        ValueError: if the model returns probabilities.
+    """
+    import torch
+
+    prefixes = torch.tensor([policy.prompts[0]], dtype=torch.int64)
+    with torch.no_grad():
+        if policy.longest > 1:  # or the model may have no place for another token
+            going_on = [token for token in range(policy.vocabulary) if token not in policy.ends]
+            tokens = torch.tensor(going_on[:TRIED], dtype=torch.int64)[:, None]
+            if len(tokens):
+                prefixes = torch.cat([prefixes.expand(len(tokens), -1), tokens], dim=1)
+        refuse_probabilities(next_logits(policy.model, prefixes), prefixes)

@@ -1,0 +1,75 @@
+"""Completions of a prompt, as padded tensors and as tuples of tokens."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
+
+#: A tensor of PyTorch.
+Tensor = Any
+
+#: One completion: its tokens, with the one that ends it.
+Tokens = tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Completions:
+    """Several completions of one prompt.
+
+    ``prompt`` is its number among the policy's. What comes after the end is padding, where ``mask``
+    is 0; the token that ends a completion is part of it.
+
+    Shape:
+        ``tokens`` (N, T), of int64; ``mask`` (N, T), of float64.
+    """
+
+    prompt: int
+    tokens: Tensor
+    mask: Tensor
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def tuples(self) -> list[Tokens]:
+        """Each without padding."""
+        lengths = self.mask.sum(dim=1).long().tolist()
+        return [
+            tuple(row[:length]) for row, length in zip(self.tokens.tolist(), lengths, strict=True)
+        ]
+
+
+def pad(rows: Sequence[Tokens], longest: int, padding: int, prompt: int = 0) -> Completions:
+    """Completions as tensors."""
+    import torch
+
+    tokens = torch.full((len(rows), longest), padding, dtype=torch.int64)
+    mask = torch.zeros(len(rows), longest, dtype=torch.float64)
+    for place, row in enumerate(rows):
+        tokens[place, : len(row)] = torch.tensor(row, dtype=torch.int64)
+        mask[place, : len(row)] = 1.0
+    return Completions(prompt, tokens, mask)
+
+
+def read_completion(
+    tokens: Iterable[Any], ends: Collection[int], longest: int, vocabulary: int
+) -> Tokens:
+    """The tokens of one completion up to its end; what comes after that is padding.
+
+    Raises:
+        ValueError: for what is no token, and for a completion that has no end.
+    """
+    found: list[int] = []
+    for token in tokens:
+        number = int(token)
+        if not 0 <= number < vocabulary:
+            raise ValueError(
+                f"a completion has the token {number}, expected one from 0 to {vocabulary - 1}"
+            )
+        found.append(number)
+        if number in ends or len(found) == longest:
+            return tuple(found)
+    end = f"that ends with {', '.join(map(str, sorted(ends)))} or has" if ends else "of"
+    raise ValueError(
+        f"a completion is {tuple(found)}, expected one {end} {longest} tokens (longest=)"
+    )
