@@ -107,8 +107,11 @@ class EnumeratedCheck:
             # Some of the other paths may be coarser inside.
             unsure = judge(self._comparisons) != HOLDS
             if unsure and (self._is_small(COARSEST) or self._is_within_unmeasured(off, bounds)):
-                self._spread = bounds.thorough()
-                self._compare_within()
+                for spread in bounds.thorough():
+                    self._spread = spread
+                    self._compare_within()
+                    if judge(self._comparisons) == HOLDS:
+                        break
             self._unmeasured = self._is_within_unmeasured(off, bounds)
 
     def _rounding_bounds(self) -> RoundingBounds:

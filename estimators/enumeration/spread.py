@@ -19,7 +19,7 @@ import dataclasses
 import functools
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -37,6 +37,9 @@ PATHS = 16
 #: What is moved by more than this share of itself is no number but what cancelling left: single
 #: precision moves what is one by a hundred-thousandth.
 NOTHING = 1e-2
+
+#: How many times as many where these do not decide.
+MORE = 4
 
 #: What is said of a bound that is of more than rounding.
 CUT = "what outcomes that are left out may add"
@@ -194,11 +197,15 @@ class RoundingBounds:
             self._best = self._measure(PATHS)
         return self._best
 
-    def thorough(self) -> RoundingBound:
-        """The same of all paths that are remembered: it takes as much longer as there are more."""
-        if self.best().measured and self.best().paths < self._moments.count:
-            self._best = self._measure(REMEMBERED)
-        return self.best()
+    def thorough(self) -> Iterator[RoundingBound]:
+        """The same of more and more paths, up to all that are remembered: each takes longer."""
+        most = PATHS
+        while (
+            most < REMEMBERED and self.best().measured and self.best().paths < self._moments.count
+        ):
+            most = min(MORE * most, REMEMBERED)
+            self._best = self._measure(most)
+            yield self._best
 
     def unmeasured_bound(self) -> np.ndarray:
         """What paths that were not measured may be off by if they are in single precision, (P,)."""
