@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from gradproof.estimators.enumeration.enumeration import Enumeration
@@ -22,8 +23,15 @@ from gradproof.estimators.policies.group_rounding import GroupRoundingBounds
 from gradproof.estimators.policies.token_groups import MOST_GROUPS, Groups
 
 from .code_name import code_name
+from .direction import EQUALITY, check_judge
 from .enumerated import EnumeratedCheck
 from .estimand import exact_gradient
+from .estimator_comparison import (
+    BUDGET,
+    EstimatorComparison,
+    check_functions,
+    compare_reports,
+)
 from .estimator_report import EstimatorReport
 
 
@@ -37,6 +45,7 @@ def check_loss(
     reference: Any = None,
     paths: int = MOST_GROUPS,
     precision: float = 0.0,
+    judge: str = EQUALITY,
     name: str | None = None,
 ) -> EstimatorReport:
     """The report on a loss of groups: whether its mean gradient is that of the goal made large.
@@ -61,7 +70,7 @@ def check_loss(
             zeros where it has none.
         reference: the model or policy whose log-probabilities the loss is given.
         paths: groups that there may be.
-        precision: as of :func:`gradproof.check_estimator`.
+        precision, judge: as of :func:`gradproof.check_estimator`.
         name: of the loss, in the report.
 
     Shape:
@@ -77,6 +86,7 @@ def check_loss(
     """
     started = time.perf_counter()
     _check_arguments(policy, loss, goal, group)
+    check_judge(judge)
     goal = goal.with_rewards_held()
     groups = _groups(policy, loss, goal, group, reward, reference, paths)
     estimator = GroupEstimator(policy, loss, groups)
@@ -86,7 +96,38 @@ def check_loss(
         check = GroupCheck(label, estimator, enumeration, estimand, precision)
         check.look()
     report = check.report(time.perf_counter() - started)
-    return dataclasses.replace(report, notes=(_note(groups), *report.notes))
+    report = dataclasses.replace(report, notes=(_note(groups), *report.notes))
+    return report.judged(judge)
+
+
+def compare_losses(
+    policy: Autoregressive,
+    losses: Mapping[str, Loss],
+    goal: Goal,
+    *,
+    costs: Mapping[str, float] | None = None,
+    budget: float = BUDGET,
+    **options: Any,
+) -> EstimatorComparison:
+    """A table of losses on groups of one policy's completions, against one goal.
+
+    Estimand, estimator, valid when: as of :func:`check_loss`.
+
+    Args:
+        losses: by the name of the row.
+        costs, budget: as of :func:`gradproof.compare_estimators`.
+        options: of :func:`check_loss`, ``group`` among them.
+
+    Raises:
+        TypeError: if the losses are no functions by name.
+        Other errors: as :func:`check_loss` and :func:`gradproof.compare_estimators`.
+    """
+    check_functions("losses", losses)
+    reports = {
+        name: functools.partial(check_loss, policy, loss, goal, name=name, **options)
+        for name, loss in losses.items()
+    }
+    return compare_reports(reports, costs=costs, budget=budget)
 
 
 class GroupCheck(EnumeratedCheck):
