@@ -322,7 +322,20 @@ class EnumeratedCheck:
             notes.append(
                 "It runs in single precision: in double precision a smaller bias could be seen."
             )
+        else:
+            notes.extend(self._coarser_inside())
         return notes
+
+    def _coarser_inside(self) -> list[str]:
+        """What is computed in a coarser format than what is returned, where that was measured."""
+        coarse = sorted(self._spread.formats - {"float64", "complex128"})
+        if not coarse:
+            return []
+        return [
+            f"Some of it is computed in {' and '.join(coarse)} inside, whatever its parameters are "
+            "in (as normalisation and rotary embeddings of language models are, and log_softmax "
+            "under autocast): bounds allow for it, and a smaller bias could be seen without."
+        ]
 
     def _note_left_out(self) -> str:
         """What is left out of draws without an end."""

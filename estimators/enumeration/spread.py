@@ -55,7 +55,8 @@ TINY = math.ulp(0.0)
 class RoundingBound:
     """What each entry of a mean may be off by, and how that is known.
 
-    ``is_cut`` says that draws without an end are cut, so that something is left out too.
+    ``is_cut`` says that draws without an end are cut, so that something is left out too;
+    ``formats`` are those of the numbers that were moved, such as float64.
 
     Shape:
         ``bound`` (P,).
@@ -66,6 +67,7 @@ class RoundingBound:
     paths: int = 0
     share: float = 0.0
     is_cut: bool = False
+    formats: frozenset[str] = frozenset()
 
     def __str__(self) -> str:
         beside = f", and {CUT}" if self.is_cut else ""
@@ -129,7 +131,7 @@ def _measure_paths(
     layout = moments.layout
     together, largest = np.zeros((RUNS, layout.size)), np.zeros(layout.size)
     weighed = np.zeros(layout.size)
-    share, count, underflow = 0.0, 0, 0.0
+    share, count, underflow, formats = 0.0, 0, 0.0, set[str]()
     likeliest = moments.likeliest(most)  # some of these may have to be run for it
     alike = int(rng.integers(2**32))
     own = Steps(rng)
@@ -152,6 +154,7 @@ def _measure_paths(
                     return None
                 rows.append(row)
                 underflow = max(underflow, moved.underflow)
+                formats |= moved.formats
             largest = np.maximum(largest, largest_deviation(rows, base))
             with np.errstate(invalid="ignore"):  # what is not finite is infinite in the largest
                 together += np.array(rows) - base
@@ -161,7 +164,8 @@ def _measure_paths(
     total = np.maximum(largest, np.nan_to_num(np.abs(together), nan=0.0).max(axis=0))
     if count < moments.count:
         total = total + _bound_of_rest(moments, total, weighed, share)
-    return RoundingBound(FACTOR * (total + underflow), True, count, share)
+    bound = FACTOR * (total + underflow)
+    return RoundingBound(bound, True, count, share, formats=frozenset(formats))
 
 
 def _weighed_row(
