@@ -197,3 +197,14 @@ def test_bounds_that_are_not_known_leave_the_direction_open():
     assert found.verdict == UNDECIDED
     assert found.factor == pytest.approx(3.0, abs=1e-12)  # rounding
     assert found.cosine_error == pytest.approx(2.0, abs=1e-12)  # rounding
+
+
+def test_an_entry_that_is_hardly_known_does_not_turn_a_multiple_into_another_direction():
+    """The factor is off by what that entry is off by; a third entry that is known shows a bias."""
+    exact = {"a": np.array([1.0, 0.5])}
+    bound = {"a": np.array([1e-14, 0.1])}
+    mean = {"a": np.array([0.5, 0.251])}
+    zero = {"a": np.zeros(2)}
+    assert direction_of(REFUTED, mean, exact, bound, exact, zero).verdict == UNDECIDED
+    opposite = {"a": np.array([0.5, -20.0])}
+    assert direction_of(REFUTED, opposite, exact, bound, exact, zero).verdict == DIFFERS
