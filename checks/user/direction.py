@@ -133,6 +133,8 @@ def _comparisons(
         off = max(off, float(np.abs(g / _length(g)) @ np.minimum(b, FAR)) / _length(g))
     wide = (1.0 + abs(factor)) * off
     scale = max((float(each.max(initial=0.0)) for each in size.values()), default=0.0)
+    if factor == 0.0:  # nothing has no scale but that of what is missing
+        scale = max(scale, float(np.abs(g).max()))
     return [
         compare_entries(
             key,

@@ -208,3 +208,14 @@ def test_an_entry_that_is_hardly_known_does_not_turn_a_multiple_into_another_dir
     assert direction_of(REFUTED, mean, exact, bound, exact, zero).verdict == UNDECIDED
     opposite = {"a": np.array([0.5, -20.0])}
     assert direction_of(REFUTED, opposite, exact, bound, exact, zero).verdict == DIFFERS
+
+
+def test_a_mean_of_nothing_is_zero_beside_an_entry_that_is_only_rounding():
+    """Such as the bias that all logits share, where the gradient is 1e-16 and not known."""
+    exact = {"a": np.array([1.0, -2.0]), "shared": np.array([1e-16])}
+    bound = {"a": np.full(2, 1e-11), "shared": np.array([1e-11])}
+    own = {"a": np.zeros(2), "shared": np.array([1e-9])}
+    nothing = {name: 0.0 * value for name, value in exact.items()}
+    assert direction_of(REFUTED, nothing, exact, bound, nothing, own).verdict == ZERO
+    blunt = {**bound, "shared": np.array([1e-3])}
+    assert direction_of(REFUTED, nothing, exact, blunt, nothing, own).verdict == UNDECIDED
