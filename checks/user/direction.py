@@ -94,7 +94,7 @@ def direction_of(
         kind = DIFFERS  # nothing has no direction
     elif verdict == REFUTED:
         times = numbers.factor if factor is None else factor
-        found = _comparisons(times, mean, exact, error, size, own_error)
+        found = _comparisons(times, factor is None, mean, exact, error, size, own_error)
         kind = _kind(factor, found, entries=int(np.count_nonzero(np.abs(g) > b)))
     return dataclasses.replace(numbers, verdict=kind)
 
@@ -112,16 +112,29 @@ def _kind(factor: float | None, found: list[Comparison], entries: int) -> str:
 
 def _comparisons(
     factor: float,
+    by_all: bool,
     mean: Mapping[str, np.ndarray],
     exact: Mapping[str, np.ndarray],
     error: Mapping[str, np.ndarray],
     size: Mapping[str, np.ndarray],
     own_error: Mapping[str, np.ndarray],
 ) -> list[Comparison]:
-    """A mean against a multiple of the gradient, by parameter."""
-    largest = int(np.argmax(np.abs(_row(exact))))
-    wide = (1.0 + abs(factor)) * _row(error)[largest] / max(abs(_row(exact)[largest]), TINY)
+    """A mean against a multiple of the gradient, by parameter.
+
+    Args:
+        by_all: whether the factor is that of least squares over all entries.
+    """
+    g, b = _row(exact), _row(error)
+    largest = int(np.argmax(np.abs(g)))
+    # What is divided is by the largest entry, or by all where no multiple fits: then each entry's
+    # error is part of the factor's.
+    off = b[largest] / max(abs(g[largest]), TINY)
+    if by_all:
+        off = max(off, float(np.abs(g / _length(g)) @ np.minimum(b, FAR)) / _length(g))
+    wide = (1.0 + abs(factor)) * off
     scale = max((float(each.max(initial=0.0)) for each in size.values()), default=0.0)
+    if factor == 0.0:  # nothing has no scale but that of what is missing
+        scale = max(scale, float(np.abs(g).max()))
     return [
         compare_entries(
             key,

@@ -57,8 +57,9 @@ def check_loss(
     nothing else; what it keeps from one call to the next is put back.
 
     Groups are enumerated as multisets if the loss is symmetric in its group, which is tried on
-    every one of them in two other orders, and in every order if it is not. The variance is exact,
-    that of one group.
+    every one of them in two other orders, and in every order if it is not, if it draws, or if it is
+    differentiated by the model's parameters otherwise, too. The variance is exact, that of one
+    group.
 
     Args:
         loss: called with ``(log_probs, mask, rewards, tokens)`` of a group, and with the
@@ -180,7 +181,7 @@ def _note(groups: Groups) -> str:
     count, size = groups.members.shape
     completions = len(groups.tree.tokens)
     how = (
-        "in every order, since the loss depends on it"
+        "in every order, since the loss depends on it, draws, or uses the model by itself"
         if groups.ordered
         else "by how often each is in it"
     )

@@ -87,8 +87,7 @@ class _Indicator:
         drawn = self._sample()
         if isinstance(drawn, Completions):
             return drawn.tuples()
-        if hasattr(drawn, "tolist"):
-            drawn = drawn.tolist()
+        drawn = _plain(drawn)
         several: Iterable[Any] = drawn if _is_nested(drawn) else [drawn]
         return self._policy.read(several, self._prompt).tuples()
 
@@ -101,6 +100,17 @@ class _Indicator:
         return found
 
 
+def _plain(drawn: Any) -> Any:
+    """What was drawn, with numbers and lists in place of arrays and tensors.
+
+    In a list of tokens each may be a tensor without an axis, as ``Categorical.sample`` returns it.
+    One of an axis is a completion.
+    """
+    if hasattr(drawn, "tolist"):
+        return drawn.tolist()
+    return [each.tolist() if hasattr(each, "tolist") else each for each in drawn]
+
+
 def _is_nested(drawn: Any) -> bool:
     """Whether there are several completions, and not the tokens of one."""
-    return len(drawn) > 0 and all(hasattr(each, "__len__") or np.ndim(each) for each in drawn)
+    return len(drawn) > 0 and all(hasattr(each, "__len__") for each in drawn)

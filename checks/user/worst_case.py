@@ -97,11 +97,12 @@ def find_worst_case(
     Args:
         inputs: arrays or tensors, whose shapes and types others have.
         examples: inputs that are tried.
-        low, high: between which every entry lies.
+        low, high: between which every entry lies, in hundredths.
         options: of :func:`check_estimator`.
 
     Raises:
-        ValueError: if ``exact`` is numbers, or there is nothing to be moved.
+        ValueError: if ``exact`` is numbers, there is nothing to be moved, or no hundredth lies
+            between ``low`` and ``high``.
         ModuleNotFoundError: without Hypothesis.
         Other errors: as :func:`check_estimator`, at the inputs given.
     """
@@ -110,6 +111,9 @@ def find_worst_case(
             "exact= is numbers, which fit one input only; pass a function of the inputs, or "
             "objective="
         )
+    hundredths(low, high)
+    if type(examples) is not int or examples < 1:
+        raise ValueError(f"examples = {examples!r:.40}, expected a whole number from 1")
     search = _Search(estimate, inputs, options, low, high)
     search.look_at(search.given)  # what is wrong with the options is said here, not by Hypothesis
     search.run(examples)
@@ -207,9 +211,26 @@ class _Search:
 
     def _strategy(self) -> Any:
         # Hundredths: they shrink to numbers that a reader can write down.
-        steps = round(100.0 * self._low), round(100.0 * self._high)
+        steps = hundredths(self._low, self._high)
         entries = st.integers(*steps).map(lambda step: step / 100.0)
         return st.tuples(*(drawn_arrays(float, one.shape, elements=entries) for one in self.given))
+
+
+def hundredths(low: float, high: float) -> tuple[int, int]:
+    """The first and the last hundredth from ``low`` to ``high``, times a hundred.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    if math.isfinite(low) and math.isfinite(high):
+        # 100 * 0.29 is below 29 by a rounding.
+        first, last = math.ceil(round(100.0 * low, 9)), math.floor(round(100.0 * high, 9))
+        if first <= last:
+            return first, last
+    raise ValueError(
+        f"low = {low!r} and high = {high!r}, expected numbers with a hundredth between them, as "
+        "entries are tried in hundredths"
+    )
 
 
 def _bias(report: EstimatorReport) -> float:

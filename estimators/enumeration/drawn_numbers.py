@@ -116,7 +116,9 @@ class DrawnNumbers:
         return self._begins[at], self._blocks[at]
 
     def what(self, places: np.ndarray) -> str:
-        """What drew the first of some."""
+        """What drew the first of some; of none, that they are none."""
+        if not places.size:
+            return "a draw of no numbers"
         return self._block(int(places.reshape(-1)[0]))[1].what
 
     def precision(self, places: np.ndarray) -> float:
@@ -132,7 +134,7 @@ class DrawnNumbers:
         Raises:
             NumbersNeeded: instead, where numbers are integrated.
         """
-        what = self.what(places) if places.size else "a draw of no numbers"
+        what = self.what(places)
         if self.is_integrated:
             raise NumbersNeeded(
                 f"{what}() is used other than compared ({how}), by a way on which its numbers "

@@ -88,7 +88,7 @@ def _outputs(kwargs: Mapping[str, Any]) -> tuple[Any, ...]:
 def what_drew(first: Any) -> str:
     """What drew the numbers of an array."""
     lazy = first.lazy
-    return str(lazy.drawn.what(lazy.places)) if lazy.places.size else "a draw of no numbers"
+    return str(lazy.drawn.what(lazy.places))
 
 
 def is_differentiated(values: Sequence[Any]) -> bool:

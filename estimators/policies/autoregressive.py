@@ -9,6 +9,7 @@ from typing import Any
 
 from ..enumeration.estimator import leaves_of
 from ..enumeration.gradients import by_name
+from .common_generators import keeping_generators
 from .completions import Tokens
 from .goals import (
     CompletionDivergence,
@@ -187,7 +188,9 @@ def _prompts(prompts: Sequence[Any]) -> tuple[Tokens, ...]:
 
 
 def _ends(eos: int | Sequence[int] | None, vocabulary: int) -> frozenset[int]:
-    several = [] if eos is None else [eos] if isinstance(eos, int) else list(eos)
+    to_list = getattr(eos, "tolist", None)
+    given: Any = eos if to_list is None else to_list()
+    several = [] if given is None else [given] if isinstance(given, int) else list(map(int, given))
     for token in several:
         if not 0 <= token < vocabulary:
             raise ValueError(
@@ -226,14 +229,17 @@ def _vocabulary(model: Model, prompts: Sequence[Tokens]) -> int:
     )
     buffers = dict(model.named_buffers()) if hasattr(model, "named_buffers") else {}
     kept = {name: buffer.clone() for name, buffer in buffers.items()}
-    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+    with torch.no_grad(), keeping_generators() as drawn:
         logits, again = run(), run()
+        draws = drawn()  # which need not show in these logits
     changed = [name for name, buffer in buffers.items() if not torch.equal(buffer, kept[name])]
     with torch.no_grad():
         for name in changed:
             buffers[name].copy_(kept[name])
-    if changed or not torch.equal(logits, again):
+    if changed or draws or not torch.equal(logits, again):
         why = f"changes its {', '.join(changed)}" if changed else "gives other logits the next time"
+        if draws and torch.equal(logits, again):
+            why = "draws random numbers"
         raise ValueError(
             f"the model {why}, for the same prompt: call model.eval(), so that nothing is dropped "
             "at random and no statistics are kept"

@@ -12,6 +12,7 @@ import numpy as np
 from ..enumeration.enumeration import Enumeration
 from ..enumeration.estimator import UserFunction
 from ..enumeration.rounding import ROUNDINGS, perturbation
+from .common_generators import keeping_generators
 from .goals import ExpectedReward
 from .token_groups import Groups, data_of, enumerate_groups
 from .token_policy import TokenPolicy
@@ -25,6 +26,9 @@ Loss = Callable[..., Tensor]
 
 #: Groups that are differentiated at a time: more are no faster.
 AT_ONCE = 1024
+
+#: Groups on which it is looked for what a loss draws, and for what it uses but log-probabilities.
+TRIED = 9
 
 
 def group_gradients(
@@ -159,18 +163,20 @@ def groups_of(
     groups = enumerate_groups(tree, data, size, most, ordered=False)
     if size == 1:
         return groups
-    # What a loss that draws comes to in another order cannot be compared.
-    if not _draws(loss, groups, most):
-        state = UserFunction(loss, called="loss").restoring_state(generators=False)
-        with state, torch.random.fork_rng(devices=[]):  # on other groups it may draw
+    # What a loss that draws comes to in another order cannot be compared, and neither can what it
+    # does with the model by itself, which is not seen in its derivative by log-probabilities.
+    if not _draws_or_uses(loss, policy, groups, most):
+        code = UserFunction(loss, called="loss")
+        with code.restoring_state(), keeping_generators() as drawn:
             # From a seed: the same check is to say the same each time.
-            if is_symmetric(loss, groups, np.random.default_rng(0)):
+            symmetric = is_symmetric(loss, groups, np.random.default_rng(0))
+            if symmetric and not drawn():  # on other groups it may draw
                 return groups
     return enumerate_groups(tree, data, size, most, ordered=True)
 
 
-def _draws(loss: Loss, groups: Groups, most: int) -> bool:
-    """Whether a loss draws, as far as the first group tells.
+def _draws_or_uses(loss: Loss, policy: TokenPolicy, groups: Groups, most: int) -> bool:
+    """Whether a loss draws, or is differentiated by the model's parameters, as far as some tell.
 
     Args:
         most: paths that there may be.
@@ -178,12 +184,27 @@ def _draws(loss: Loss, groups: Groups, most: int) -> bool:
     Raises:
         NotEnumerable: for an unsupported draw.
     """
+    leaves = list(policy.parameters.values())
+    # All of the first one's completions are the same: what is done with others is not seen there.
+    for place in np.unique(np.linspace(0, len(groups.members) - 1, TRIED).astype(int)):
+        members = groups.members[place]
+        given = groups.tree.log_probs.detach()[members], *groups.of(members).arguments
+        reached = functools.partial(_reaches, loss, leaves, *given)
+        with Enumeration(UserFunction(reached, called="loss"), most) as enumeration:
+            path = enumeration.run_once(())
+            enumeration.restore_state()
+        if path.choices or path.value:
+            return True
+    return False
+
+
+def _reaches(loss: Loss, leaves: list[Tensor], log_probs: Tensor, *others: Tensor) -> bool:
+    """Whether a loss of log-probabilities that are made of nothing is made of these leaves."""
     import torch
 
-    members = groups.members[0]
-    given = groups.tree.log_probs.detach()[members], *groups.of(members).arguments
-    code = UserFunction(functools.partial(_derivative, torch, loss, *given), called="loss")
-    with Enumeration(code, most) as enumeration:
-        drawn = bool(enumeration.run_once(()).choices)
-        enumeration.restore_state()
-    return drawn
+    value = loss(log_probs.clone().requires_grad_(), *others)
+    check_loss_value(torch, value)
+    if not value.requires_grad:
+        return False
+    found = torch.autograd.grad(value.sum(), leaves, allow_unused=True)
+    return any(each is not None for each in found)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import random
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from ..enumeration.estimator import takes
+from .common_generators import keeping_generators
 from .completions import Completions, Tokens
 
 #: A tensor of PyTorch.
@@ -46,21 +46,21 @@ def rewards_of(reward: Reward, completions: Completions, prompt: Tokens) -> Tens
     import torch
 
     call = _caller(reward, prompt)
-    before = _generators(torch)
     rows = completions.tuples()
-    values = [_numbers(call(row), row) for row in rows]
-    for row, value in zip(rows, values, strict=True):
-        again = _numbers(call(row), row)
-        if not np.array_equal(value, again):
+    with keeping_generators() as drawn:
+        values = [_numbers(call(row), row) for row in rows]
+        for row, value in zip(rows, values, strict=True):
+            again = _numbers(call(row), row)
+            if not np.array_equal(value, again):
+                raise ValueError(
+                    f"the reward of {row} is {value.tolist()}, and when it is asked for again "
+                    f"{again.tolist()}: a goal needs one value for each completion; pass its mean"
+                )
+        if drawn():
             raise ValueError(
-                f"the reward of {row} is {value.tolist()}, and when it is asked for again "
-                f"{again.tolist()}: a goal needs one value for each completion; pass its mean"
+                f"the reward {getattr(reward, '__name__', reward)!s:.60} draws from a generator: a "
+                "goal needs one value for each completion; pass its mean"
             )
-    if _generators(torch) != before:
-        raise ValueError(
-            f"the reward {getattr(reward, '__name__', reward)!s:.60} draws from a generator: a "
-            "goal needs one value for each completion; pass its mean"
-        )
     kinds = {value.ndim for value in values}
     if len(kinds) > 1:
         raise ValueError(
@@ -105,10 +105,3 @@ def _numbers(value: Any, completion: Tokens) -> np.ndarray:
     if not np.isfinite(array).all():
         raise ValueError(f"the reward of {completion} is {array.tolist()}, expected finite numbers")
     return array
-
-
-def _generators(torch: Any) -> tuple[Any, ...]:
-    """The state of the generators that everybody shares."""
-    kept: Any = np.random.get_state(legacy=True)  # noqa: NPY002 - whoever draws from it
-    numbers = tuple(each.tobytes() if isinstance(each, np.ndarray) else each for each in kept)
-    return torch.random.get_rng_state().numpy().tobytes(), numbers, random.getstate()

@@ -197,3 +197,25 @@ def test_bounds_that_are_not_known_leave_the_direction_open():
     assert found.verdict == UNDECIDED
     assert found.factor == pytest.approx(3.0, abs=1e-12)  # rounding
     assert found.cosine_error == pytest.approx(2.0, abs=1e-12)  # rounding
+
+
+def test_an_entry_that_is_hardly_known_does_not_turn_a_multiple_into_another_direction():
+    """The factor is off by what that entry is off by; a third entry that is known shows a bias."""
+    exact = {"a": np.array([1.0, 0.5])}
+    bound = {"a": np.array([1e-14, 0.1])}
+    mean = {"a": np.array([0.5, 0.251])}
+    zero = {"a": np.zeros(2)}
+    assert direction_of(REFUTED, mean, exact, bound, exact, zero).verdict == UNDECIDED
+    opposite = {"a": np.array([0.5, -20.0])}
+    assert direction_of(REFUTED, opposite, exact, bound, exact, zero).verdict == DIFFERS
+
+
+def test_a_mean_of_nothing_is_zero_beside_an_entry_that_is_only_rounding():
+    """Such as the bias that all logits share, where the gradient is 1e-16 and not known."""
+    exact = {"a": np.array([1.0, -2.0]), "shared": np.array([1e-16])}
+    bound = {"a": np.full(2, 1e-11), "shared": np.array([1e-11])}
+    own = {"a": np.zeros(2), "shared": np.array([1e-9])}
+    nothing = {name: 0.0 * value for name, value in exact.items()}
+    assert direction_of(REFUTED, nothing, exact, bound, nothing, own).verdict == ZERO
+    blunt = {**bound, "shared": np.array([1e-3])}
+    assert direction_of(REFUTED, nothing, exact, blunt, nothing, own).verdict == UNDECIDED

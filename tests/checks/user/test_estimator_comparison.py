@@ -208,3 +208,21 @@ def test_a_search_that_finds_nothing_says_so():
         find_worst_case(ESTIMATORS["none"], [LOGITS], exact=exact(LOGITS))
     with pytest.raises(ValueError, match=r"inputs\[0\] is 3"):
         find_worst_case(ESTIMATORS["none"], [3], exact=exact)
+
+
+def test_inputs_are_looked_for_between_low_and_high():
+    """A hundredth that ``low`` is rounded to may be below it."""
+
+    def doubled(theta):
+        assert 0.004 <= theta[0] <= 0.02
+        return 2.0 * theta
+
+    worst = find_worst_case(
+        doubled, [np.array([0.01])], exact=lambda theta: theta, low=0.004, high=0.02, examples=20
+    )
+    assert 0.01 <= worst.inputs[0][0] <= 0.02
+    for wrong in ({"low": 3.0, "high": -3.0}, {"low": 0.001, "high": 0.004}, {"high": math.nan}):
+        with pytest.raises(ValueError, match="a hundredth between"):
+            find_worst_case(doubled, [np.array([0.01])], exact=lambda theta: theta, **wrong)
+    with pytest.raises(ValueError, match="examples = 0"):
+        find_worst_case(doubled, [np.array([0.01])], exact=lambda theta: theta, examples=0)

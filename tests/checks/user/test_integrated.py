@@ -323,10 +323,11 @@ def test_numbers_that_are_drawn_without_an_end_are_said_to_be_that():
     [
         (lambda m: _largest_then_used(m), "used after it was compared with others"),
         (lambda m: _view_written(m), "which a view would have to see"),
+        (lambda m: _masked_written(m), "which a view would have to see"),
         (lambda m: _late_write(m), "was written to"),
         (lambda m: _in_vmap(m), "within torch.func.vmap"),
     ],
-    ids=["order first", "view", "late write", "vmap"],
+    ids=["order first", "view", "mask", "late write", "vmap"],
 )
 def test_what_cannot_be_followed_is_refused(estimate, words):
     """By the name of the draw, and with what to do."""
@@ -337,6 +338,13 @@ def test_what_cannot_be_followed_is_refused(estimate, words):
 def _largest_then_used(theta):
     z = randn(2)
     return theta[0] * z[z.argmax()] ** 2
+
+
+def _masked_written(mean):
+    """What a mask leaves is written to; on some paths it leaves nothing."""
+    z = torch.distributions.Normal(mean, 1.0).sample().clone()
+    z[z < 0] *= -1.0
+    return (z * mean).sum()
 
 
 def _view_written(theta):

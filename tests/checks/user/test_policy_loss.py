@@ -1,6 +1,7 @@
 """Losses of language models against goals: what is known of them, by brute force in NumPy too."""
 
 import itertools
+import random
 
 import numpy as np
 import pytest
@@ -411,3 +412,39 @@ def test_a_multiple_of_the_gradient_will_do_if_one_says_so():
     assert (found.verdict, found.accepted) == (REFUTED, False)
     with pytest.raises(ValueError, match="judge = 'angle'"):
         policies.check_loss(policy, rloo, goal, group=2, judge="angle")
+
+
+def test_a_loss_that_uses_the_model_by_itself_counts_in_every_order():
+    """Half of the gradient by the first completion alone, by the model."""
+    policy = make()
+
+    def with_first(log_probs, mask, rewards, tokens):
+        length = int(mask[0].sum())
+        first = policy.log_probs([tokens[0, :length].tolist()]).sum()
+        return rloo(log_probs, mask, rewards, tokens) - 0.5 * rewards[0] * first
+
+    goal = policy.expected(TABLE.reward)
+    report = policies.check_loss(policy, with_first, 1.5 * goal, group=2)
+    assert report.verdict == HOLDS, report.explain()
+    assert policies.check_loss(policy, with_first, goal, group=2).verdict == REFUTED
+
+
+@pytest.mark.parametrize("draw", [random.random, np.random.rand])
+def test_generators_are_left_where_they_were_if_only_some_groups_draw(draw):
+    """The first group has one completion twice, and may draw nothing."""
+
+    def loss(log_probs, mask, rewards, tokens):
+        one = 0
+        if bool((tokens[0] != tokens[1]).any()):
+            one = int(draw() < 0.5)
+        return -((rewards - rewards.flip(0))[one] * log_probs[one].sum())
+
+    policy = make()
+
+    def states():
+        return random.getstate(), np.random.get_state()[2]  # noqa: NPY002 - the shared one
+
+    before = states()
+    report = policies.check_loss(policy, loss, policy.expected(TABLE.reward), group=2)
+    assert report.verdict == HOLDS, report.explain()
+    assert states() == before

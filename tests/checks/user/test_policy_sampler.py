@@ -81,3 +81,13 @@ def test_what_does_not_fit_is_refused():
         policies.check_sampler(make(), 3)
     with pytest.raises(ValueError, match="prompt = 2"):
         policies.check_sampler(make(), generate, prompt=2)
+
+
+def test_tokens_may_be_tensors_without_an_axis():
+    """As a distribution's ``sample`` returns them, in a list."""
+
+    def tensors(temperature):
+        return [torch.tensor(token) for token in generate(temperature)]
+
+    assert policies.check_sampler(make(), lambda: tensors(1.0)).verdict == HOLDS
+    assert policies.check_sampler(make(), lambda: tensors(0.9)).verdict == REFUTED

@@ -126,6 +126,25 @@ def test_nothing_is_left_changed(torch, policy, theta, table, reference):
     assert np.abs(goal.as_loss()["gradient"] - before).max() > 0.01  # by about its size
 
 
+def test_a_model_that_draws_is_refused_where_it_does_not_show(torch):
+    """Dropout of one in a million, which gives the same logits twice."""
+    table, dropout = torch.nn.Embedding(3, 3), torch.nn.Dropout(1e-6)
+    model = torch.nn.Sequential(table, dropout)
+    state = torch.random.get_rng_state()
+    with pytest.raises(ValueError, match=r"draws random numbers, .*call model.eval\(\)"):
+        make(model, None)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert make(model.eval(), None).vocabulary == 3
+
+
+def test_the_end_may_be_a_number_of_numpys(torch):
+    """Or a tensor, as tokenizers have it."""
+    table = torch.nn.Embedding(3, 3)
+    for end in (np.int64(2), torch.tensor(2), np.array([2]), 2):
+        policy = make(table, None, eos=end)
+        assert policy.ends == {2}
+
+
 def test_a_model_that_draws_is_refused(torch):
     """Dropout, and statistics that are kept, of a module in training mode."""
     for layer in (torch.nn.Dropout(0.5), torch.nn.BatchNorm1d(3)):
