@@ -156,9 +156,10 @@ class EstimatorComparison(TableReport):
         if row.report is None:
             return (row.name, row.verdict, *[""] * 10)
         report = row.report
+        bias = "-" if math.isnan(row.seen_bias) else small(row.seen_bias)
         runs = f"{report.paths:,}" if report.paths else f"{report.draws:,} draws"
         return (
-            row.name, row.verdict, small(row.seen_bias), _plain(row.factor), _plain(row.cosine),
+            row.name, row.verdict, bias, _plain(row.factor), _plain(row.cosine),
             _plain(row.variance), f"{row.cost:g}", _plain(row.variance_at_cost),
             _plain(row.signal_to_noise), _plain(row.mean_squared_error(self.budget)), runs,
             f"{report.seconds:.2f}",
