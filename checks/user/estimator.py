@@ -22,7 +22,7 @@ from ..sequential.error_rates import ALPHA
 from . import snippet
 from .additive import check_additive, check_is_additive
 from .code_name import code_name
-from .direction import EQUALITY, check_judge, judged_by_direction
+from .direction import EQUALITY, check_judge
 from .enumerated import EnumeratedCheck
 from .environment_hint import environment_hint
 from .estimand import SINGLE, Estimand, exact_gradient
@@ -268,7 +268,7 @@ def _repeatable(
     report: EstimatorReport, given: Mapping[str, Any], estimator: Estimator
 ) -> EstimatorReport:
     """The report, with the seed of samples or direction, and the lines that repeat the check."""
-    report = _judged(report, given["judge"])
+    report = report.judged(given["judge"])
     seed = given["seed"] if report.method == "sampled" else None
     if report.seed is not None:  # directions are drawn from it
         seed = report.seed
@@ -281,14 +281,6 @@ def _repeatable(
         seed=None if seed is None else int(seed),
         snippet=snippet.of_call(check_estimator, given),
     )
-
-
-def _judged(report: EstimatorReport, judge: str) -> EstimatorReport:
-    """The report, where a positive multiple of the gradient will do as well."""
-    if judge == EQUALITY:
-        return report
-    verdict, reason = judged_by_direction(report.verdict, report.direction)
-    return dataclasses.replace(report, verdict=verdict, reason=reason or report.reason)
 
 
 def _note_orders(enumeration: Enumeration, estimator: Estimator, estimand: Estimand) -> str:

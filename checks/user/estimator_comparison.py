@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -258,8 +259,39 @@ def compare_estimators(
 
     Reference: bias^2 + variance / n is the mean squared error of a mean of n independent estimates.
     """
-    costs = _checked(estimators, costs, budget)
-    rows = [_row(name, each, inputs, costs[name], options) for name, each in estimators.items()]
+    check_functions("estimators", estimators)
+    reports = {
+        name: functools.partial(check_estimator, each, inputs, name=name, **options)
+        for name, each in estimators.items()
+    }
+    return compare_reports(reports, costs=costs, budget=budget)
+
+
+def check_functions(what: str, functions: object) -> None:
+    """Whether they are functions by name.
+
+    Raises:
+        TypeError: if not.
+    """
+    if not isinstance(functions, Mapping) or not all(map(callable, functions.values())):
+        raise TypeError(
+            f"{what} = {functions!r:.60}, expected functions by name: {{'reinforce': f, ...}}"
+        )
+
+
+def compare_reports(
+    reports: Mapping[str, Callable[[], EstimatorReport]],
+    *,
+    costs: Mapping[str, float] | None,
+    budget: float,
+) -> EstimatorComparison:
+    """A table of estimators, each with what makes its report.
+
+    Raises:
+        NothingCompared, ValueError: as :func:`compare_estimators`.
+    """
+    costs = _checked(reports, costs, budget)
+    rows = [_row(name, costs[name], make) for name, make in reports.items()]
     if all(row.report is None for row in rows):
         whys = "; ".join(f"{row.name}: {row.why}" for row in rows)
         raise NothingCompared(f"none of the estimators can be checked: {whys}")
@@ -267,15 +299,9 @@ def compare_estimators(
     return EstimatorComparison(tuple(rows), float(budget))
 
 
-def _row(
-    name: str,
-    estimate: Callable[..., Any],
-    inputs: Sequence[Any],
-    cost: float,
-    options: Mapping[str, Any],
-) -> ComparedEstimator:
+def _row(name: str, cost: float, make: Callable[[], EstimatorReport]) -> ComparedEstimator:
     try:
-        report = check_estimator(estimate, inputs, name=name, **options)
+        report = make()
     except (GradproofError, ArithmeticError, RuntimeError) as error:
         return ComparedEstimator(name, cost, None, " ".join(str(error).split()))
     return ComparedEstimator(name, cost, report)
@@ -287,28 +313,23 @@ def _order(row: ComparedEstimator, budget: float) -> tuple[bool, float]:
     return math.isnan(error), error
 
 
-def _checked(estimators: Any, costs: Mapping[str, Any] | None, budget: Any) -> dict[str, float]:
+def _checked(names: Any, costs: Mapping[str, Any] | None, budget: Any) -> dict[str, float]:
     """The cost of each.
 
     Raises:
-        TypeError: if the estimators are no functions by name.
         ValueError: for costs or a budget that are no positive numbers, or of others.
     """
-    if not isinstance(estimators, Mapping) or not all(map(callable, estimators.values())):
-        raise TypeError(
-            f"estimators = {estimators!r:.60}, expected functions by name: {{'reinforce': f, ...}}"
-        )
-    if not estimators:
+    if not names:
         raise ValueError("estimators is empty, expected two functions by name, or more")
     costs = {} if costs is None else dict(costs)
-    strange = sorted(set(costs) - set(estimators))
+    strange = sorted(set(costs) - set(names))
     if strange:
-        raise ValueError(f"costs has {strange[0]!r}, expected some of {', '.join(estimators)}")
+        raise ValueError(f"costs has {strange[0]!r}, expected some of {', '.join(names)}")
     for name, cost in {**costs, "budget": budget}.items():
         if not (isinstance(cost, int | float) and 0.0 < float(cost) < math.inf):
             what = "budget" if name == "budget" else f"costs[{name!r}]"
             raise ValueError(f"{what} = {cost!r:.40}, expected a positive number")
-    return {name: float(costs.get(name, 1.0)) for name in estimators}
+    return {name: float(costs.get(name, 1.0)) for name in names}
 
 
 def _norm(by_name: Mapping[str, np.ndarray]) -> float:

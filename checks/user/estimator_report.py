@@ -24,7 +24,7 @@ from ..evidence import (
 )
 from ..published_records import UNPUBLISHED
 from ..section import Headline, Section
-from .direction import MeanDirection
+from .direction import EQUALITY, MeanDirection, judged_by_direction
 from .error_words import error_words
 from .estimate_law import EstimateLaw, GuiltyPath
 from .plotted_report import Entry, PlottedReport, locate, ratios_of
@@ -149,6 +149,13 @@ class EstimatorReport(PlottedReport):
     def accepted(self) -> bool:
         """Whether it is unbiased, or as ``judge`` asked, a positive multiple of the gradient."""
         return self.verdict in (HOLDS, PROPORTIONAL)
+
+    def judged(self, judge: str) -> EstimatorReport:
+        """The report, where a positive multiple of the gradient will do as well, if it says so."""
+        if judge == EQUALITY:
+            return self
+        verdict, reason = judged_by_direction(self.verdict, self.direction)
+        return dataclasses.replace(self, verdict=verdict, reason=reason or self.reason)
 
     @property
     def total_variance(self) -> float:

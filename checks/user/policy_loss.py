@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -20,13 +21,20 @@ from gradproof.estimators.policies.goals import (
     only_reward,
 )
 from gradproof.estimators.policies.group_estimator import GroupEstimator, GroupSurrogate
-from gradproof.estimators.policies.group_gradients import Loss, group_gradients, groups_of
+from gradproof.estimators.policies.group_gradients import Loss, groups_of, is_not_finite
 from gradproof.estimators.policies.group_rounding import GroupRoundingBounds
 from gradproof.estimators.policies.token_groups import MOST_GROUPS, Groups
 
 from .code_name import code_name
+from .direction import EQUALITY, check_judge
 from .enumerated import EnumeratedCheck
 from .estimand import exact_gradient
+from .estimator_comparison import (
+    BUDGET,
+    EstimatorComparison,
+    check_functions,
+    compare_reports,
+)
 from .estimator_report import EstimatorReport
 from .progress import Progress, telling
 
@@ -41,6 +49,7 @@ def check_loss(
     reference: Any = None,
     paths: int = MOST_GROUPS,
     precision: float = 0.0,
+    judge: str = EQUALITY,
     name: str | None = None,
     progress: Progress | bool | None = None,
 ) -> EstimatorReport:
@@ -66,7 +75,7 @@ def check_loss(
             zeros where it has none.
         reference: the model or policy whose log-probabilities the loss is given.
         paths: groups that there may be.
-        precision: as of :func:`gradproof.check_estimator`.
+        precision, judge: as of :func:`gradproof.check_estimator`.
         name: of the loss, in the report.
         progress: as of :func:`gradproof.check_estimator`.
 
@@ -83,6 +92,7 @@ def check_loss(
     """
     started = time.perf_counter()
     _check_arguments(policy, loss, goal, group, reference)
+    check_judge(judge)
     goal = goal.with_rewards_held()
     groups = _groups(policy, loss, goal, group, reward, reference, paths)
     estimator = GroupEstimator(policy, loss, groups)
@@ -96,7 +106,38 @@ def check_loss(
         check = GroupCheck(label, estimator, enumeration, estimand, precision)
         check.look()
     report = check.report(time.perf_counter() - started)
-    return dataclasses.replace(report, notes=(_note(groups), *report.notes))
+    report = dataclasses.replace(report, notes=(_note(groups), *report.notes))
+    return report.judged(judge)
+
+
+def compare_losses(
+    policy: Autoregressive,
+    losses: Mapping[str, Loss],
+    goal: Goal,
+    *,
+    costs: Mapping[str, float] | None = None,
+    budget: float = BUDGET,
+    **options: Any,
+) -> EstimatorComparison:
+    """A table of losses on groups of one policy's completions, against one goal.
+
+    Estimand, estimator, valid when: as of :func:`check_loss`.
+
+    Args:
+        losses: by the name of the row.
+        costs, budget: as of :func:`gradproof.compare_estimators`.
+        options: of :func:`check_loss`, ``group`` among them.
+
+    Raises:
+        TypeError: if the losses are no functions by name.
+        Other errors: as :func:`check_loss` and :func:`gradproof.compare_estimators`.
+    """
+    check_functions("losses", losses)
+    reports = {
+        name: functools.partial(check_loss, policy, loss, goal, name=name, **options)
+        for name, loss in losses.items()
+    }
+    return compare_reports(reports, costs=costs, budget=budget)
 
 
 class GroupCheck(EnumeratedCheck):
@@ -133,8 +174,7 @@ class GroupCheck(EnumeratedCheck):
 
 def _not_finite(loss: Loss, groups: Groups) -> list[str]:
     """On how many groups a loss has no finite derivative, and one of them."""
-    derivatives = group_gradients(loss, groups, groups.members)
-    bad = (~derivatives.isfinite()).flatten(1).any(dim=1)
+    bad = is_not_finite(loss, groups)
     if not bool(bad.any()):
         return []
     first = groups.members[bad][0]
@@ -164,7 +204,7 @@ def _check_arguments(
     if not callable(loss):
         raise TypeError(
             f"loss = {loss!r:.60}, expected a function of (log_probs, mask, rewards, tokens), one "
-            "loss at a time"
+            "loss at a time; policies.compare_losses takes a dict of several"
         )
     names = [
         "log_probs",

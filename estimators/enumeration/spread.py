@@ -19,7 +19,7 @@ import dataclasses
 import functools
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -38,6 +38,9 @@ PATHS = 16
 #: precision moves what is one by a hundred-thousandth.
 NOTHING = 1e-2
 
+#: How many times as many where these do not decide.
+MORE = 4
+
 #: What is said of a bound that is of more than rounding.
 CUT = "what outcomes that are left out may add"
 
@@ -52,7 +55,8 @@ TINY = math.ulp(0.0)
 class RoundingBound:
     """What each entry of a mean may be off by, and how that is known.
 
-    ``is_cut`` says that draws without an end are cut, so that something is left out too.
+    ``is_cut`` says that draws without an end are cut, so that something is left out too;
+    ``formats`` are those of the numbers that were moved, such as float64.
 
     Shape:
         ``bound`` (P,).
@@ -63,6 +67,7 @@ class RoundingBound:
     paths: int = 0
     share: float = 0.0
     is_cut: bool = False
+    formats: frozenset[str] = frozenset()
 
     def __str__(self) -> str:
         beside = f", and {CUT}" if self.is_cut else ""
@@ -126,7 +131,7 @@ def _measure_paths(
     layout = moments.layout
     together, largest = np.zeros((RUNS, layout.size)), np.zeros(layout.size)
     weighed = np.zeros(layout.size)
-    share, count, underflow = 0.0, 0, 0.0
+    share, count, underflow, formats = 0.0, 0, 0.0, set[str]()
     likeliest = moments.likeliest(most)  # some of these may have to be run for it
     alike = int(rng.integers(2**32))
     own = Steps(rng)
@@ -149,6 +154,7 @@ def _measure_paths(
                     return None
                 rows.append(row)
                 underflow = max(underflow, moved.underflow)
+                formats |= moved.formats
             largest = np.maximum(largest, largest_deviation(rows, base))
             with np.errstate(invalid="ignore"):  # what is not finite is infinite in the largest
                 together += np.array(rows) - base
@@ -158,7 +164,8 @@ def _measure_paths(
     total = np.maximum(largest, np.nan_to_num(np.abs(together), nan=0.0).max(axis=0))
     if count < moments.count:
         total = total + _bound_of_rest(moments, total, weighed, share)
-    return RoundingBound(FACTOR * (total + underflow), True, count, share)
+    bound = FACTOR * (total + underflow)
+    return RoundingBound(bound, True, count, share, formats=frozenset(formats))
 
 
 def _weighed_row(
@@ -194,11 +201,15 @@ class RoundingBounds:
             self._best = self._measure(PATHS)
         return self._best
 
-    def thorough(self) -> RoundingBound:
-        """The same of all paths that are remembered: it takes as much longer as there are more."""
-        if self.best().measured and self.best().paths < self._moments.count:
-            self._best = self._measure(REMEMBERED)
-        return self.best()
+    def thorough(self) -> Iterator[RoundingBound]:
+        """The same of more and more paths, up to all that are remembered: each takes longer."""
+        most = PATHS
+        while (
+            most < REMEMBERED and self.best().measured and self.best().paths < self._moments.count
+        ):
+            most = min(MORE * most, REMEMBERED)
+            self._best = self._measure(most)
+            yield self._best
 
     def unmeasured_bound(self) -> np.ndarray:
         """What paths that were not measured may be off by if they are in single precision, (P,)."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from ..enumeration.enumeration import Enumeration
@@ -12,6 +14,13 @@ from ..enumeration.spread import RoundingBound, RoundingBounds
 from .group_estimator import GroupSurrogate
 from .group_gradients import can_be_mapped, group_gradients
 from .token_groups import group_weights
+
+
+class MeanDeviation(NamedTuple):
+    """How far the mean came out, (P,), and the formats of what was moved."""
+
+    largest: np.ndarray
+    formats: frozenset[str]
 
 
 class GroupRoundingBounds(RoundingBounds):
@@ -42,13 +51,14 @@ class GroupRoundingBounds(RoundingBounds):
         deviation = None if alone else self._deviation()
         if deviation is None:
             return super()._measure(most)
-        bound = self.least + FACTOR * deviation
+        bound = self.least + FACTOR * deviation.largest
         if self._stated:
             bound = np.maximum(bound, self.wide.bound)
-        return RoundingBound(bound, True, moments.count, moments.mass)
+        formats = deviation.formats
+        return RoundingBound(bound, True, moments.count, moments.mass, formats=formats)
 
-    def _deviation(self) -> np.ndarray | None:
-        """How far the mean comes out at most, (P,); None if that cannot be measured so."""
+    def _deviation(self) -> MeanDeviation | None:
+        """How far the mean comes out at most; None if that cannot be measured so."""
         restore = self._enumeration.restore_state
         try:
             if not can_be_mapped(self._surrogate.loss, self._surrogate.groups):
@@ -56,7 +66,7 @@ class GroupRoundingBounds(RoundingBounds):
             base = self._row()
         finally:
             restore()
-        rows, underflow = [], 0.0
+        rows, underflow, formats = [], 0.0, set[str]()
         # From a seed: the same check is to say the same each time.
         steps = Steps(np.random.default_rng(0))
         for row, moved in moved_runs(self._row, steps, after=restore):
@@ -64,7 +74,9 @@ class GroupRoundingBounds(RoundingBounds):
                 return None
             rows.append(row)
             underflow = max(underflow, moved.underflow)
-        return np.asarray(largest_deviation(rows, base) + underflow)
+            formats |= moved.formats
+        largest = np.asarray(largest_deviation(rows, base) + underflow)
+        return MeanDeviation(largest, frozenset(formats))
 
     def _row(self) -> np.ndarray:
         return self._moments.layout.row(mean_gradient(self._surrogate))

@@ -6,7 +6,7 @@ goals have exact gradients, to be passed as ``exact=`` to :func:`gradproof.check
 
 from __future__ import annotations
 
-from gradproof.checks.user.policy_loss import check_loss
+from gradproof.checks.user.policy_loss import check_loss, compare_losses
 from gradproof.checks.user.policy_sampler import check_sampler
 from gradproof.estimators.policies.autoregressive import Autoregressive, autoregressive
 from gradproof.estimators.policies.completions import Completions
@@ -19,4 +19,5 @@ __all__ = [
     "autoregressive",
     "check_loss",
     "check_sampler",
+    "compare_losses",
 ]

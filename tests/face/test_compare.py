@@ -131,3 +131,18 @@ def test_no_file_is_no_command():
     status, said = run()
     assert status == 2
     assert "give either FILE.py or --new FILE.py" in said
+
+
+@pytest.mark.torch
+def test_a_template_of_a_policy_runs(tmp_path):
+    """Its loss holds, and its two losses can be compared."""
+    pytest.importorskip("torch")
+    path = str(tmp_path / "policy.py")
+    wrote = CliRunner().invoke(main, ["check", "--new", path, "--template", "policy"])
+    assert wrote.output.strip() == f"wrote {path}; try: gradproof check {path}:loss"
+    checked = CliRunner().invoke(main, ["check", f"{path}:loss"], env={"COLUMNS": "200"})
+    assert checked.exit_code == 0, checked.output
+    assert "loss: unbiased, by 49 paths" in checked.output
+    status, said = run(path)
+    assert status == 0
+    assert "differs" in said

@@ -33,6 +33,13 @@ def file_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.command("check")
 @options.TARGET
 @options.NEW
+@click.option(
+    "--template",
+    type=click.Choice(("reinforce", "policy")),
+    default="reinforce",
+    show_default=True,
+    help="Which one --new writes: policy is a small language model with a loss on groups.",
+)
 @file_options
 @click.option(
     "--paths",
@@ -133,6 +140,7 @@ def file_options(command: Callable[..., None]) -> Callable[..., None]:
 def command(
     target: str | None,
     new_file: str | None,
+    template: str,
     paths: int,
     strategy: str,
     judge: str,
@@ -200,4 +208,4 @@ def command(
         "jobs": jobs,
     }
     outputs = check_run.Outputs(json_file, html_file, figure, entry, preset)
-    check_run.run(target, new_file, names, limits, outputs, show_traceback)
+    check_run.run(target, new_file, template, names, limits, outputs, show_traceback)

@@ -28,6 +28,7 @@ from .check import GIVEN
 from .console import check_writable, finish, progress, show
 from .exits import clear_errors
 from .figures import check_figure, write_figure
+from .policy_template import POLICY
 from .repeat import command_line
 from .user_file import FileError
 
@@ -78,6 +79,10 @@ def objective(logits):
 '''
 
 
+#: What ``--new`` writes, and the name in it that is tried first.
+TEMPLATES = {"reinforce": (TEMPLATE, "reinforce"), "policy": (POLICY, "loss")}
+
+
 class Outputs(NamedTuple):
     """Files to write, None where none is asked for, and what of the report is drawn."""
 
@@ -91,6 +96,7 @@ class Outputs(NamedTuple):
 def run(
     target: str | None,
     new_file: str | None,
+    template: str,
     names: dict[str, str | None],
     limits: dict[str, Any],
     outputs: Outputs,
@@ -99,12 +105,14 @@ def run(
     """Check the estimator of a file, or write a template of one, and end with an exit status.
 
     Args:
+        template: that is written if ``new_file`` is given.
         names: what the file's names are for, by option.
         limits: what is passed to :func:`gradproof.check_estimator`.
     """
     figure = outputs.figure
     with clear_errors(show_traceback):
-        target = user_file.target_of(target, new_file, TEMPLATE, "check", "reinforce")
+        text, tried = TEMPLATES[template]
+        target = user_file.target_of(target, new_file, text, "check", tried)
         if target is None:
             return
         check_writable(outputs.json_file)

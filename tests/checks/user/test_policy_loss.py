@@ -438,3 +438,30 @@ def test_it_tells_how_far_it_is():
     assert told[-1][0] == told[-1][1] > 900
     with pytest.raises(TypeError, match="progress = True"):
         policies.check_loss(policy, rloo, policy.expected(len), group=2, progress=True)
+
+
+def test_losses_side_by_side():
+    """In one table, with the factor of the mean of all."""
+    policy = make()
+    goal = policy.expected(lambda y: float(len(y)) + 0.5 * y[0])
+    found = policies.compare_losses(
+        policy, {"rloo": rloo, "own mean": own_mean, "dr": dr_grpo}, goal, group=2
+    )
+    verdicts = {row.name: row.verdict for row in found.rows}
+    assert verdicts == {"rloo": "holds", "own mean": "proportional", "dr": "proportional"}
+    assert found["own mean"].factor == pytest.approx(0.5, abs=1e-9)  # rounding
+    assert found["dr"].factor == pytest.approx(0.25, abs=1e-9)  # rounding
+    with pytest.raises(TypeError, match=r"losses = .*, expected functions by name"):
+        policies.compare_losses(policy, [rloo], goal, group=2)
+
+
+def test_a_multiple_of_the_gradient_will_do_if_one_says_so():
+    """The verdict is proportional then; another direction is refuted as ever."""
+    policy = make()
+    goal = policy.expected(lambda y: float(len(y)) + 0.5 * y[0])
+    found = policies.check_loss(policy, own_mean, goal, group=2, judge="direction")
+    assert (found.verdict, found.accepted) == ("proportional", True)
+    found = policies.check_loss(policy, grpo, goal, group=2, judge="direction")
+    assert (found.verdict, found.accepted) == (REFUTED, False)
+    with pytest.raises(ValueError, match="judge = 'angle'"):
+        policies.check_loss(policy, rloo, goal, group=2, judge="angle")
