@@ -392,6 +392,11 @@ class EnumeratedCheck:
         moments = self._moments
         size = moments.layout.split(moments.size())
         unseen = {one.what for one in self._comparisons if one.resolution > COARSEST}
+        return usual_reasons(
+            self._mean, self._exact.value, self._allowed(), size, self._draws(), unseen
+        )
+
+    def _draws(self) -> int:
+        """Draws on a path, at most."""
         exchange = self._enumeration.exchange
-        draws = max(moments.draws, 0 if exchange is None else exchange.draws)
-        return usual_reasons(self._mean, self._exact.value, self._allowed(), size, draws, unseen)
+        return max(self._moments.draws, 0 if exchange is None else exchange.draws)

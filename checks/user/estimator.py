@@ -293,7 +293,11 @@ def _note_orders(enumeration: Enumeration, estimator: Estimator, estimand: Estim
 
 def _sampled_instead(error: UnsupportedDraw | TooManyPaths) -> UnsupportedDraw | TooManyPaths:
     """The same error, which says what else can be done."""
-    more = ", and strategy='heaviest' to enumerate the most probable paths"
+    more = (
+        ", and strategy='heaviest' to enumerate the most probable paths; where the order of draws "
+        "does not matter exchangeable=True has fewer, and where each term has one draw of its own "
+        "additive=True"
+    )
     more = more if isinstance(error, TooManyPaths) else ""
     hint = environment_hint(error)
     return type(error)(f"{error}{hint}; pass draws= to sample it instead{more}")

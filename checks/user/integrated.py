@@ -153,8 +153,8 @@ class IntegratedCheck:
         elif self._verdict == UNDECIDED and not found.is_within(tolerance):
             self._reason = (
                 f"The error of the integral did not come down to {tolerance:g} of each entry's "
-                f"mean magnitude in {self._integration.paths:,} paths: allow more (paths=), "
-                "or sample (draws=)."
+                f"mean magnitude in {self._integration.paths:,} paths: allow more (paths=), or "
+                "a larger error (integrate=), or sample (draws=)."
             )
 
     def report(self, seconds: float) -> EstimatorReport:

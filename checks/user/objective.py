@@ -23,6 +23,9 @@ from .kept_constants import note_of_constants
 from .mean_slopes import MeanGradient
 from .random_direction import Direction, slope_of_mean
 
+#: What an estimator may do about a continuous number, and an objective may not.
+INTEGRATE = "integrate it (integrate=1e-6)"
+
 #: An objective, and the parameters whose gradients are those of its mean, by a name for it.
 Goals = dict[str, tuple[Callable[..., Any], Mapping[str, Any]]]
 
@@ -77,8 +80,8 @@ def gradient_of_objective(
                 )
         except (UnsupportedDraw, TooManyPaths) as refused:
             raise type(refused)(
-                f"{called(name)} cannot be enumerated: {refused}{environment_hint(refused)}; "
-                f"{_instead(refused)}"
+                f"{called(name)} cannot be enumerated: {_without_integrate(refused)}"
+                f"{environment_hint(refused)}; {_instead(refused)}"
             ) from refused
     if direction is not None:
         estimator.project = direction.projection(goals)
@@ -93,6 +96,14 @@ def called(goal: str) -> str:
     return f"the objective of {goal}" if goal else "the objective"
 
 
+def _without_integrate(refused: Exception) -> str:
+    """The message, without an option that is of the estimator alone."""
+    message = str(refused)
+    for before in (", or ", "; or "):
+        message = message.replace(f"{before}{INTEGRATE}", "")
+    return message
+
+
 def _instead(refused: Exception) -> str:
     """What to do where an objective cannot be enumerated."""
     sampled = (
@@ -104,8 +115,9 @@ def _instead(refused: Exception) -> str:
             "of an episode, a batch of two): a bias that comes from the code is there as well"
         )
     return (
-        f"{sampled} (in closed form, or by quadrature), or draw from a few outcomes in "
-        "its place: a bias that comes from the code is there as well"
+        f"{sampled} (in closed form, or by quadrature; integrate= and strategy='quasi' are for the "
+        "estimator, and need it), or draw from a few outcomes in its place: a bias that comes from "
+        "the code is there as well"
     )
 
 
@@ -168,7 +180,10 @@ def goals_of(objective: Any, leaves: Mapping[str, Any]) -> Goals:
     owner: dict[str, str] = {}
     for name, function in objective.items():
         if not callable(function):
-            raise TypeError(f"objective of {name!r} = {function!r:.60}, expected something to call")
+            raise TypeError(
+                f"objective of {name!r} = {function!r:.60}, expected a function that draws and "
+                "returns a cost"
+            )
         mine = {leaf: value for leaf, value in leaves.items() if _is_within(leaf, str(name))}
         if not mine:
             raise ValueError(

@@ -8,7 +8,10 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
 from gradproof.estimators.enumeration.enumeration import Enumeration
+from gradproof.estimators.enumeration.estimator import takes
 from gradproof.estimators.enumeration.spread import RoundingBounds
 from gradproof.estimators.policies.autoregressive import Autoregressive
 from gradproof.estimators.policies.goals import (
@@ -18,7 +21,7 @@ from gradproof.estimators.policies.goals import (
     only_reward,
 )
 from gradproof.estimators.policies.group_estimator import GroupEstimator, GroupSurrogate
-from gradproof.estimators.policies.group_gradients import Loss, groups_of
+from gradproof.estimators.policies.group_gradients import Loss, groups_of, is_not_finite
 from gradproof.estimators.policies.group_rounding import GroupRoundingBounds
 from gradproof.estimators.policies.token_groups import MOST_GROUPS, Groups
 
@@ -33,6 +36,7 @@ from .estimator_comparison import (
     compare_reports,
 )
 from .estimator_report import EstimatorReport
+from .progress import Progress, telling
 
 
 def check_loss(
@@ -47,6 +51,7 @@ def check_loss(
     precision: float = 0.0,
     judge: str = EQUALITY,
     name: str | None = None,
+    progress: Progress | bool | None = None,
 ) -> EstimatorReport:
     """The report on a loss of groups: whether its mean gradient is that of the goal made large.
 
@@ -73,6 +78,7 @@ def check_loss(
         paths: groups that there may be.
         precision, judge: as of :func:`gradproof.check_estimator`.
         name: of the loss, in the report.
+        progress: as of :func:`gradproof.check_estimator`.
 
     Shape:
         ``log_probs``, ``mask``, ``tokens`` and the reference's (G, T), padded up to ``longest``
@@ -86,13 +92,17 @@ def check_loss(
             cannot be.
     """
     started = time.perf_counter()
-    _check_arguments(policy, loss, goal, group)
+    _check_arguments(policy, loss, goal, group, reference)
     check_judge(judge)
     goal = goal.with_rewards_held()
     groups = _groups(policy, loss, goal, group, reward, reference, paths)
     estimator = GroupEstimator(policy, loss, groups)
     estimand = exact_gradient(goal.as_loss, estimator)
-    with Enumeration(estimator, paths) as enumeration:
+    with (
+        telling(progress, paths) as listener,
+        Enumeration(estimator, paths) as enumeration,
+    ):
+        estimator.listener = listener
         label = name or code_name(loss)
         check = GroupCheck(label, estimator, enumeration, estimand, precision)
         check.look()
@@ -136,21 +146,79 @@ class GroupCheck(EnumeratedCheck):
 
     def _rounding_bounds(self) -> RoundingBounds:
         """See the base class; measured on all groups together."""
-        surrogate = self._estimator.function
-        assert isinstance(surrogate, GroupSurrogate)
         return GroupRoundingBounds(
-            surrogate,
+            self._surrogate,
             self._enumeration,
             self._moments,
             self._estimator.precision,
             self._precision,
         )
 
+    def _draws(self) -> int:
+        """See the base class: tokens of a group, at most."""
+        groups = self._surrogate.groups
+        return int(groups.members.shape[1] * groups.tree.tokens.shape[1])
 
-def _check_arguments(policy: Autoregressive, loss: Loss, goal: Goal, group: int) -> None:
+    def _reading(self) -> list[str]:
+        """See the base class; and on which groups the loss has no finite derivative."""
+        notes = super()._reading()
+        if all(np.isfinite(value).all() for value in self._mean.values()):
+            return notes
+        return [*notes, *_not_finite(self._surrogate.loss, self._surrogate.groups)]
+
+    @property
+    def _surrogate(self) -> GroupSurrogate:
+        surrogate = self._estimator.function
+        assert isinstance(surrogate, GroupSurrogate)
+        return surrogate
+
+
+def _not_finite(loss: Loss, groups: Groups) -> list[str]:
+    """On how many groups a loss has no finite derivative, and one of them."""
+    bad = is_not_finite(loss, groups)
+    if not bool(bad.any()):
+        return []
+    first = groups.members[bad][0]
+    rewards, lengths = groups.data.rewards[first], groups.data.mask[first].sum(dim=1)
+    tokens = groups.tree.tokens[first]
+    rows = [tuple(row[: int(n)].tolist()) for row, n in zip(tokens, lengths, strict=True)]
+    shown = f"{', '.join(str(row) for row in rows[:8])}{', ...' if len(rows) > 8 else ''}"
+    note = (
+        f"The loss has a derivative that is not finite on {int(bad.sum()):,} of {len(bad):,} "
+        f"groups, of probability {float(groups.weights[bad].sum()):.3g}, such as {shown}."
+    )
+    if bool((rewards == rewards[0]).all()):
+        note += (
+            " Its rewards are equal: is something divided by their standard deviation, or by how "
+            "many others there are?"
+        )
+    return [note]
+
+
+def _check_arguments(
+    policy: Autoregressive, loss: Loss, goal: Goal, group: int, reference: Any
+) -> None:
+    if not isinstance(policy, Autoregressive):
+        raise TypeError(
+            f"policy = {policy!r:.60}, expected one that policies.autoregressive made of the model"
+        )
     if not callable(loss):
         raise TypeError(
-            f"loss = {loss!r:.60}, expected a function of (log_probs, mask, rewards, tokens)"
+            f"loss = {loss!r:.60}, expected a function of (log_probs, mask, rewards, tokens), one "
+            "loss at a time; policies.compare_losses takes a dict of several"
+        )
+    names = [
+        "log_probs",
+        "mask",
+        "rewards",
+        "tokens",
+        *([] if reference is None else ["reference"]),
+    ]
+    if not takes(loss, names):
+        more = "" if reference is not None else "; with reference=, its log-probabilities come last"
+        raise TypeError(
+            f"loss {code_name(loss)} cannot be called with {len(names)} arguments, expected a "
+            f"function of ({', '.join(names)}){more}"
         )
     if not isinstance(goal, Goal):
         raise TypeError(

@@ -18,6 +18,9 @@ Progress = Callable[[int, int, str], object]
 #: Seconds before anything is shown, and from one time to the next.
 PATIENCE, EVERY = 2.0, 0.2
 
+#: On the line, if there is room for it.
+HIDE = " (progress=False hides this)"
+
 #: Paths from which on a time is named: the first ones compile, and import.
 FEW = 8
 
@@ -97,8 +100,13 @@ class RunProgress:
         if not 0.0 < self._behind < 1.0:
             return 0, None
         ahead = (1.0 - self._behind) / self._behind
-        paths = min(self._paths * ahead, float(self._most))
+        paths = min(self._paths * ahead, float(max(0, self._most - self._paths)))
         return round(paths), spent / self._paths * paths if self._paths >= FEW else None
+
+
+def _room() -> int:
+    """Characters that fit on a line of the terminal."""
+    return shutil.get_terminal_size().columns - 1
 
 
 class TerminalLine:
@@ -114,8 +122,8 @@ class TerminalLine:
         if now < self._next:
             return
         self._next = now + EVERY
-        text = f"gradproof: {done:,} of about {total:,} {what} (progress=False hides this)"
-        text = text[: shutil.get_terminal_size().columns - 1]
+        text, room = f"gradproof: {done:,} of about {total:,} {what}", _room()
+        text = text + HIDE if len(text + HIDE) <= room else text[:room]
         self._write(f"\r{text.ljust(self._width)}")
         self._width = len(text)
 
@@ -136,6 +144,21 @@ def telling(progress: Progress | bool | None, most: int) -> Iterator[RunProgress
     """What runs are told to: a function's, or a line on standard error if that is a terminal.
 
     Args:
+        progress: as of :func:`reporting`.
+        most: paths that may be run in one enumeration.
+
+    Raises:
+        TypeError: for what cannot be called.
+    """
+    with reporting(progress) as report:
+        yield None if report is None else RunProgress(report, most)
+
+
+@contextlib.contextmanager
+def reporting(progress: Progress | bool | None) -> Iterator[Progress | None]:
+    """A function that is told how far something is; None where nobody is to be told.
+
+    Args:
         progress: None: that line; False: nothing.
 
     Raises:
@@ -147,14 +170,14 @@ def telling(progress: Progress | bool | None, most: int) -> Iterator[RunProgress
             "none, or None for a line on a terminal"
         )
     if callable(progress):
-        yield RunProgress(progress, most)
+        yield progress
         return
     if progress is False or not _is_terminal(sys.stderr):
         yield None
         return
     line = TerminalLine(sys.stderr)
     try:
-        yield RunProgress(line, most)
+        yield line
     finally:
         line.clear()
 

@@ -22,8 +22,9 @@ FEW = 16
 
 #: Of a factor that is none of these.
 OTHERWISE = (
-    "That is none of the usual factors. A scale of the costs, a temperature or the weight of a "
-    "loss leaves one; another learning rate makes up for it (judge='direction' lets it pass)."
+    "That is none of the usual factors. A scale of the costs, a temperature, the weight of a loss "
+    "or a baseline that is not detached leaves one; another learning rate makes up for it "
+    "(judge='direction' lets it pass)."
 )
 
 
@@ -129,7 +130,10 @@ def _why(factor: float, size: np.ndarray, draws: int) -> list[str]:
                 "out of the mean that it is compared with."
             )
         if _near(factor, 1.0 / n):
-            reasons.append(f"1/{n}: as where a mean over {n} samples stands for their sum.")
+            reasons.append(
+                f"1/{n}: as where a mean over {n} samples stands for their sum, or costs of shape "
+                f"({n}, 1) meet log-probabilities of shape ({n},)."
+            )
         if _near(factor, float(n)):
             reasons.append(f"{n}: as where a sum over {n} samples stands for their mean.")
     return reasons or _why_both(factor, most)

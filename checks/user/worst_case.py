@@ -23,6 +23,7 @@ from .estimand import DIFFERENCES, exact_gradient
 from .estimator import check_estimator
 from .estimator_report import EstimatorReport
 from .objective import gradient_of_objective
+from .progress import Progress, reporting
 
 #: Inputs that are tried, where nobody says how many.
 EXAMPLES = 200
@@ -98,9 +99,10 @@ def find_worst_case(
         inputs: arrays or tensors, whose shapes and types others have.
         examples: inputs that are tried.
         low, high: between which every entry lies, in hundredths.
-        options: of :func:`check_estimator`.
+        options: of :func:`check_estimator`. ``progress`` is told of each input that was tried.
 
     Raises:
+        TypeError: if ``inputs`` is no list or tuple.
         ValueError: if ``exact`` is numbers, there is nothing to be moved, or no hundredth lies
             between ``low`` and ``high``.
         ModuleNotFoundError: without Hypothesis.
@@ -114,11 +116,17 @@ def find_worst_case(
     hundredths(low, high)
     if type(examples) is not int or examples < 1:
         raise ValueError(f"examples = {examples!r:.40}, expected a whole number from 1")
-    search = _Search(estimate, inputs, options, low, high)
-    search.look_at(search.given)  # what is wrong with the options is said here, not by Hypothesis
-    search.run(examples)
-    simple = search.simplest()
-    report = search.report_at(simple)
+    if not isinstance(inputs, list | tuple):
+        raise TypeError(
+            f"inputs is {' '.join(repr(inputs).split()):.60}, expected a list or tuple of arrays "
+            "or tensors; put a single input in a list"
+        )
+    with reporting(options.pop("progress", None)) as progress:
+        search = _Search(estimate, inputs, options, low, high, progress)
+        search.look_at(search.given)  # wrong options are an error here, not one of Hypothesis
+        search.run(examples)
+        simple = search.simplest()
+        report = search.report_at(simple)
     return WorstCase(simple, _bias(report), search.largest, search.tried, report)
 
 
@@ -132,8 +140,10 @@ class _Search:
         options: dict[str, Any],
         low: float,
         high: float,
+        progress: Progress | None,
     ) -> None:
-        self._estimate, self._options = estimate, {"progress": False, **options}
+        self._estimate, self._options = estimate, {**options, "progress": False}
+        self._progress, self._total, self._what = progress, 1, "inputs"
         self._inputs, self._low, self._high = inputs, low, high
         self.given = tuple(_array(place, one) for place, one in enumerate(inputs))
         if not sum(one.size for one in self.given):
@@ -150,6 +160,8 @@ class _Search:
     def look_at(self, arrays: tuple[np.ndarray, ...]) -> float:
         """The bias there; the largest is kept."""
         self.tried += 1
+        if self._progress is not None:
+            self._progress(self.tried, max(self.tried, self._total), self._what)
         if self._options.keys() & OTHERWISE:
             bias = _bias(self.report_at(arrays))
         else:
@@ -179,6 +191,7 @@ class _Search:
 
     def run(self, examples: int) -> None:
         """Try so many inputs, towards larger biases."""
+        self._total = examples + 1
 
         @hypothesis.settings(max_examples=examples, **QUIET)
         @hypothesis.given(self._strategy())
@@ -192,6 +205,7 @@ class _Search:
         if self.largest == 0.0:
             return self.given
         enough, before = ENOUGH * self.largest, self.tried
+        self._what = "inputs, now for simple ones"
         try:
             found: tuple[np.ndarray, ...] = hypothesis.find(
                 self._strategy(),

@@ -83,7 +83,9 @@ class UserFunction:
                 "the estimator is called with; put a single input in a list"
             )
         if not callable(function):
-            raise TypeError(f"{called} = {function!r:.60}, expected something to call")
+            raise TypeError(
+                f"{called} = {function!r:.60}, expected something to call{_hint(called, function)}"
+            )
         if reset is not None and not callable(reset):
             raise TypeError(f"reset = {reset!r:.60}, expected something to call")
         self.function, self.inputs, self._reset = function, list(inputs), reset
@@ -260,6 +262,15 @@ def takes(function: Callable[..., Any], arguments: Sequence[Any]) -> bool:
     except TypeError:
         return False
     return True
+
+
+def _hint(called: str, function: Any) -> str:
+    """What to do about what cannot be called, by what it is called."""
+    if called == "objective":
+        return ": a function of the inputs that draws, and returns a cost; numbers go to exact="
+    if isinstance(function, Mapping | list | tuple):
+        return ": one estimator at a time; compare_estimators takes a dict of several"
+    return ""
 
 
 def _with_numbers(returned: Any) -> Any:

@@ -32,6 +32,18 @@ LOSS_FIRST = (
 #: ... and about several numbers, where gradients are none.
 METRICS = "; is one of these numbers a surrogate? Return it alone, without metrics beside it"
 
+#: Of an exact gradient that is one number, where the estimator's has several.
+MEAN_COST = (
+    "; if that is what exact= gives, is it the mean cost? exact= is the gradient of it "
+    "(torch.autograd.grad), and a function that draws a cost goes to objective="
+)
+
+#: Of gradients by name, and exact ones that have none.
+IN_A_LIST = (
+    "; these are places in a list, of exact= or of the inputs: call both alike, as by "
+    "dict(zip(names, grads))"
+)
+
 
 class NotAGradient(GradproofError, TypeError):
     """No gradient to be read: neither arrays, nor a collection of them, nor a surrogate."""
@@ -312,6 +324,8 @@ class GradientLayout:
                 f"; it returns a list of {len(value)}, which does not fit these one by one: return "
                 "dict(zip(names, grads))"
             )
+        if len(self.parts) > 1 and list(self.parts) == [str(n) for n in range(len(self.parts))]:
+            return IN_A_LIST
         return ""
 
     def _match_in_order(self, value: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -332,8 +346,14 @@ class GradientLayout:
     def _refuse_shape(self, name: str, array: np.ndarray, hint: str) -> None:
         raise ValueError(
             f"{name} has shape {array.shape}, and its exact gradient {self.shapes[name]}"
-            f"{hint if array.shape else LOSS}"
+            f"{self._hint_at_shape(name, array, hint)}"
         )
+
+    def _hint_at_shape(self, name: str, array: np.ndarray, hint: str) -> str:
+        """What to do about a gradient of another shape than there should be."""
+        if not array.shape:
+            return LOSS
+        return hint or ("" if self.shapes[name] else MEAN_COST)
 
     def row(self, value: Mapping[str, Any]) -> np.ndarray:
         """Gradients in a row of their own, (P,)."""

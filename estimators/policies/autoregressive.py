@@ -35,7 +35,7 @@ Tensor = Any
 TRIED = 4
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Autoregressive(TokenPolicy):
     """A policy that completes prompts token by token, with its goals.
 
@@ -178,6 +178,11 @@ def _prompts(prompts: Sequence[Any]) -> tuple[Tokens, ...]:
     rows = [row.tolist() if hasattr(row, "tolist") else row for row in rows]
     if rows and all(isinstance(row, int) for row in rows):
         rows = [rows]
+    if any(isinstance(part, str) for row in rows for part in (row if _is_row(row) else [row])):
+        raise TypeError(
+            f"prompts = {prompts!r:.60}, expected numbers of tokens, such as [[1, 5]]: what a "
+            "tokenizer makes of the text, for a model of a handful of tokens"
+        )
     tokens = [tuple(int(token) for token in row) for row in rows]
     if not tokens or not all(tokens):
         raise ValueError(
@@ -185,6 +190,10 @@ def _prompts(prompts: Sequence[Any]) -> tuple[Tokens, ...]:
             "least in each; a token that begins a text will do"
         )
     return tuple(tokens)
+
+
+def _is_row(row: Any) -> bool:
+    return isinstance(row, list | tuple)
 
 
 def _ends(eos: int | Sequence[int] | None, vocabulary: int) -> frozenset[int]:

@@ -132,6 +132,16 @@ def is_symmetric(loss: Loss, groups: Groups, rng: np.random.Generator) -> bool:
     return True
 
 
+def is_not_finite(loss: Loss, groups: Groups) -> Tensor:
+    """Whether the derivative of a loss is NaN or infinite somewhere, of each group, (B,)."""
+    import torch
+
+    state = UserFunction(loss, called="loss").restoring_state(generators=False)
+    with state, torch.random.fork_rng(devices=[]):  # on other groups it may draw
+        derivatives = group_gradients(loss, groups, groups.members)
+    return (~derivatives.isfinite()).flatten(1).any(dim=1)
+
+
 def groups_of(
     policy: TokenPolicy,
     loss: Loss,

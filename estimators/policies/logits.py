@@ -31,7 +31,14 @@ def next_logits(model: Model, prefixes: Tensor) -> Tensor:
     """
     import torch
 
-    returned = model(prefixes.to(_device(model)))
+    try:
+        returned = model(prefixes.to(_device(model)))
+    except Exception as error:
+        error.add_note(
+            f"The model raised it for prefixes of shape {tuple(prefixes.shape)} (prompts and what "
+            f"was completed), with tokens from {int(prefixes.min())} to {int(prefixes.max())}."
+        )
+        raise
     logits = returned["logits"] if isinstance(returned, Mapping) else returned
     logits = getattr(logits, "logits", logits)
     if not isinstance(logits, torch.Tensor) or not logits.is_floating_point():

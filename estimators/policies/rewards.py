@@ -45,7 +45,7 @@ def rewards_of(reward: Reward, completions: Completions, prompt: Tokens) -> Tens
     """
     import torch
 
-    call = _caller(reward, prompt)
+    call = _with_note(_caller(reward, prompt))
     rows = completions.tuples()
     with keeping_generators() as drawn:
         values = [_numbers(call(row), row) for row in rows]
@@ -82,9 +82,31 @@ def _caller(reward: Reward, prompt: Tokens) -> Callable[[Tokens], Any]:
             "of the prompt and a completion"
         )
     # One that can be called either way is of a completion.
-    if takes(reward, (prompt, ())) and not takes(reward, ((),)):
+    if takes(reward, ((),)):
+        return reward
+    if takes(reward, (prompt, ())):
         return lambda completion: reward(prompt, completion)
-    return reward
+    raise TypeError(
+        f"reward {getattr(reward, '__name__', reward)!s:.60} cannot be called with one argument or "
+        "two, expected a function of a completion (a tuple of tokens), or of the prompt and a "
+        "completion"
+    )
+
+
+def _with_note(call: Callable[[Tokens], Any]) -> Callable[[Tokens], Any]:
+    """The same, with a note on what it was called with where it raises an error."""
+
+    def noted(completion: Tokens) -> Any:
+        try:
+            return call(completion)
+        except Exception as error:
+            error.add_note(
+                f"The reward raised it for the completion {completion}: it is called with one "
+                "completion at a time, a tuple of tokens."
+            )
+            raise
+
+    return noted
 
 
 def _numbers(value: Any, completion: Tokens) -> np.ndarray:

@@ -15,7 +15,7 @@ from .truncation import Truncation
 Tensor = Any
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class TokenPolicy:
     """A policy that completes prompts token by token.
 
@@ -33,6 +33,15 @@ class TokenPolicy:
     vocabulary: int
     truncation: Truncation
     parameters: Mapping[str, Tensor]
+
+    def __repr__(self) -> str:
+        """In a line; a model and its parameters are long."""
+        ends = ", ".join(map(str, sorted(self.ends))) or "no token"
+        many = "" if len(self.prompts) == 1 else "s"
+        return (
+            f"<policy of {type(self.model).__name__}: {len(self.prompts)} prompt{many}, up to "
+            f"{self.longest} of {self.vocabulary} tokens, ended by {ends}>"
+        )
 
     def next_log_probs(self, prefixes: Tensor) -> Tensor:
         """The logarithms of the probabilities of the token after each prefix, with their graph.

@@ -164,6 +164,16 @@ def test_names_and_shapes_that_do_not_fit_are_errors():
         check_estimator(estimate, (THETA,))
     with pytest.raises(TypeError, match="expected something to call"):
         check_estimator(3, exact=1.0)
+    with pytest.raises(TypeError, match="one estimator at a time; compare_estimators takes a dict"):
+        check_estimator([estimate, estimate], (THETA,), exact=exact)
+    with pytest.raises(TypeError, match="a function of the inputs that draws, and returns a cost"):
+        check_estimator(estimate, (THETA,), objective=THETA)
+    with pytest.raises(ValueError, match=r"exact gradient \(\); if that is .* is it the mean cost"):
+        check_estimator(estimate, (THETA,), exact=0.5)
+    with pytest.raises(ValueError, match=r"these are places in a list, .* call both"):
+        check_estimator(
+            lambda x: {"v": estimate(x), "w": estimate(x)}, (THETA,), exact=[THETA, THETA]
+        )
     with pytest.raises(NotAGradient, match="the gradient is 'no' of type str"):
         check_estimator(lambda: "no", exact=1.0)
     with pytest.raises(NothingCompared):

@@ -191,7 +191,16 @@ def reward_gradient(logits):
 
 def test_a_search_finds_where_a_clipped_ratio_is_off():
     """It holds at the old policy; one logit that is moved is enough."""
-    worst = find_worst_case(clipped, [OLD], exact=reward_gradient, examples=100)
+    told = []
+    worst = find_worst_case(
+        clipped,
+        [OLD],
+        exact=reward_gradient,
+        examples=100,
+        progress=lambda *what: told.append(what),
+    )
+    assert told[1][:2] == (2, 101)  # the inputs given come first
+    assert told[-1] == (worst.examples, worst.examples, "inputs, now for simple ones")
     assert worst.bias > 0.5
     assert worst.largest >= worst.bias
     assert worst.report.verdict == "refuted"
@@ -204,6 +213,8 @@ def test_a_search_that_finds_nothing_says_so():
     found = find_worst_case(ESTIMATORS["none"], [LOGITS], exact=exact, examples=20)
     assert (found.bias, found.largest) == (0.0, 0.0)
     assert "no bias was found at" in found.explain()
+    with pytest.raises(TypeError, match="put a single input in a list"):
+        find_worst_case(ESTIMATORS["none"], LOGITS, exact=exact)
     with pytest.raises(ValueError, match="exact= is numbers"):
         find_worst_case(ESTIMATORS["none"], [LOGITS], exact=exact(LOGITS))
     with pytest.raises(ValueError, match=r"inputs\[0\] is 3"):

@@ -273,6 +273,15 @@ def test_numbers_that_are_returned_as_they_were_drawn():
     assert check(lambda theta: theta.detach() + randn(1), 1.1 * AT).verdict == "refuted"
 
 
+def test_an_objective_is_not_told_to_be_integrated():
+    """That is for the estimator; what it needs is an exact gradient."""
+    pathwise = ESTIMATORS["pathwise of a normal"][0]
+    with pytest.raises(UnsupportedDraw, match="the objective cannot be enumerated") as raised:
+        check_estimator(pathwise, [parameter()], objective=pathwise, integrate=TOLERANCE)
+    assert "integrate it" not in str(raised.value)
+    assert "exact= instead (in closed form, or by quadrature; integrate= and" in str(raised.value)
+
+
 def test_without_integrate_used_numbers_are_refused_and_it_is_named():
     """The message says what to do."""
     with pytest.raises(UnsupportedDraw, match="or integrate it"):

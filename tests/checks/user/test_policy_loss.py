@@ -387,6 +387,60 @@ def test_what_does_not_fit_is_refused():
     assert "The mean is 0.5000 times the gradient in every entry." in both.notes
 
 
+def test_calls_that_do_not_fit_say_what_would():
+    """With the arguments that a loss is given, and one policy and one loss."""
+    policy = make()
+    goal = policy.expected(TABLE.reward)
+    with pytest.raises(
+        TypeError, match=r"called with 4 .*\(log_probs, .* tokens\); with reference="
+    ):
+        policies.check_loss(policy, lambda log_probs, rewards: log_probs.sum(), goal, group=2)
+    with pytest.raises(TypeError, match=r"rloo cannot be called with 5 .* tokens, reference\)$"):
+        policies.check_loss(policy, rloo, goal, group=2, reference=reference)
+    with pytest.raises(TypeError, match="one loss at a time"):
+        policies.check_loss(policy, [rloo, rloo], goal, group=2)
+    with pytest.raises(TypeError, match=r"policy = .* policies\.autoregressive"):
+        policies.check_loss(rloo, policy, goal, group=2)
+
+
+def test_groups_on_which_a_loss_is_no_number_are_named():
+    """Rewards that are all alike have no standard deviation to be divided by."""
+
+    def loss(log_probs, mask, rewards, tokens):
+        return -((rewards - rewards.mean()) / rewards.std() * log_probs.sum(dim=1)).mean()
+
+    policy = make()
+    report = policies.check_loss(policy, loss, policy.expected(len), group=2)
+    said = report.explain()
+    assert "is not finite on " in said
+    assert "such as (0,), (0,). Its rewards are equal" in said
+    assert (
+        "is not finite on"
+        not in policies.check_loss(policy, own_mean, policy.expected(len), group=2).explain()
+    )
+
+
+def test_the_usual_factors_are_those_of_the_group():
+    """Of G completions, though a group is one draw; tokens are counted too."""
+    policy = make()
+    goal = policy.expected(TABLE.reward)
+    said = policies.check_loss(policy, own_mean, goal, group=3).explain()
+    assert "1 - 1/3: as where each of 3 samples is in its own baseline" in said
+    assert "(1 - 1/5)/2" in policies.check_loss(policy, dr_grpo, goal, group=5).explain()
+
+
+def test_it_tells_how_far_it_is():
+    """Each block, of about how many groups."""
+    told = []
+    policy = make()
+    policies.check_loss(
+        policy, rloo, policy.expected(len), group=6, progress=lambda *what: told.append(what)
+    )
+    assert told[-1][0] == told[-1][1] > 900
+    with pytest.raises(TypeError, match="progress = True"):
+        policies.check_loss(policy, rloo, policy.expected(len), group=2, progress=True)
+
+
 def test_losses_side_by_side():
     """In one table, with the factor of the mean of all."""
     policy = make()

@@ -96,6 +96,32 @@ def test_a_line_goes_away_with_an_error(monkeypatch):
     assert terminal.getvalue().endswith(" \r")
 
 
+def test_a_hint_is_left_out_where_there_is_no_room_for_it(monkeypatch):
+    """It is not cut in two."""
+    monkeypatch.setenv("COLUMNS", "60")
+    now = [0.0]
+    line = TerminalLine(terminal := Terminal(), clock=lambda: now[0])
+    now[0] = 2.0
+    line(1_000, 20_000, "runs, about 14 s left")
+    assert terminal.getvalue() == "\rgradproof: 1,000 of about 20,000 runs, about 14 s left"
+
+
+def test_no_more_runs_are_left_than_may_be_made():
+    """Of a tree that is far larger."""
+    told = []
+    with pytest.raises(TooManyPaths):
+        check_estimator(
+            lambda x: x * sum(RNG.integers(2) for _ in range(12)),
+            [1.0],
+            exact=6.0,
+            paths=100,
+            batch=False,
+            progress=lambda *what: told.append(what),
+        )
+    # Some runs are of no path, such as those that are repeated; a hundred more would be too many.
+    assert max(total for _, total, _ in told) < 150
+
+
 def test_two_seconds_pass_first():
     """By its clock."""
     now = [0.0]

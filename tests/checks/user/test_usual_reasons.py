@@ -36,6 +36,10 @@ PLANTED = {
     ),
     "a sum for a mean": (samples(3, lambda c: c), ["a sum over 3 samples stands for their mean"]),
     "a mean for a sum": (samples(3, lambda c: c / 9), ["1/3: as where a mean over 3 samples"]),
+    "costs in a column": (
+        samples(3, lambda c: (c[:, None] * np.ones(3)).mean(axis=0) / 3),
+        ["1/3: as where", "costs of shape (3, 1) meet log-probabilities of shape (3,)"],
+    ),
     "the wrong sign": (samples(1, lambda c: -c), ["minus the gradient", "The sign is wrong"]),
     "a constant weight": (samples(1, lambda c: 0 * c + 2), ["Gradients cancel over the paths"]),
     "no weight": (samples(1, lambda c: 0 * c), ["There is no gradient on any path"]),

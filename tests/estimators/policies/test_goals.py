@@ -179,6 +179,11 @@ def test_what_is_no_goal_is_refused(policy, table, theta, torch):
         policy.expected(lambda row: "good").value()
     with pytest.raises(TypeError, match="expected a function"):
         policy.expected(1.0).value()
+    with pytest.raises(TypeError, match="cannot be called with one argument or two"):
+        policy.expected(lambda prompt, completion, text: 1.0).value()
+    with pytest.raises(TypeError) as raised:
+        policy.expected(lambda completions: [sum(row) for row in completions]).value()
+    assert "one completion at a time" in raised.value.__notes__[0]
     with pytest.raises(ValueError, match="discount = 2"):
         policy.expected(table.reward, discount=2)
     with pytest.raises(ValueError, match="different policies"):

@@ -249,3 +249,24 @@ def test_it_is_a_record(policy):
     """Frozen: another temperature is another policy."""
     with pytest.raises(dataclasses.FrozenInstanceError):
         policy.longest = 5
+
+
+def test_text_is_no_prompt(theta):
+    """Prompts are numbers of tokens."""
+    for text in ("hi", ["hi"], [["h", "i"]]):
+        with pytest.raises(TypeError, match="expected numbers of tokens, such as"):
+            make(lambda tokens: theta[tokens], theta, prompts=text)
+
+
+def test_an_error_of_the_model_says_what_it_was_given(theta):
+    """As where a prompt has a token that the model does not know."""
+    with pytest.raises(IndexError) as raised:
+        make(lambda tokens: theta[tokens], theta, prompts=[[7]])
+    assert "prefixes of shape (1, 1)" in raised.value.__notes__[0]
+    assert "tokens from 7 to 7" in raised.value.__notes__[0]
+
+
+def test_a_policy_is_shown_in_a_line(theta):
+    """Without the numbers of its parameters."""
+    policy = make(lambda tokens: theta[tokens], theta)
+    assert repr(policy) == "<policy of function: 1 prompt, up to 2 of 3 tokens, ended by 0>"
