@@ -18,7 +18,7 @@ from typing import Any
 from gradproof import check_estimator, policies
 
 from . import problem
-from .problem import DIVERGENCE, EXPECTED, PENALISED
+from .problem import DIVERGENCE, EXPECTED, NEXT_TOKENS, PENALISED
 from .row import Row
 
 #: The prompt: the token 1, which completions may have too.
@@ -141,69 +141,63 @@ def check(
 ) -> Any:
     """The report on a trainer with these options."""
     model = tiny_model(kind, dtype=dtype)
-    if estimand == DIVERGENCE:
-        options["reward_weights"] = [0.0]
+    temperature = options.get("temperature", 1.0)
     with trainer(name, model, longest=longest, **options) as made:
-        # transformers 5 puts ``top_k`` of 50 where nothing is said, of three tokens.
         policy = policies.autoregressive(
-            model,
-            [[1]],
-            eos=0,
-            longest=longest,
-            temperature=options.get("temperature", 1.0),
+            model, [[1]], eos=0, longest=longest, temperature=temperature
         )
         goal = {
             EXPECTED: lambda: policy.expected(reward),
-            PENALISED: lambda: (
-                policy.expected(reward) - problem.BETA * policy.kl(_detached(made.ref_model))
-            ),
-            DIVERGENCE: lambda: -1.0 * policy.kl(_detached(made.ref_model)),
+            PENALISED: lambda: policy.expected(reward) - problem.BETA * policy.kl(made.ref_model),
+            DIVERGENCE: lambda: -1.0 * policy.kl(made.ref_model),
+            NEXT_TOKENS: lambda: -1.0 * policy.kl_of_next_tokens(made.ref_model),
         }[estimand]()
-        return check_estimator(loss_of(made), wrt=model, exact=goal.as_loss(), name=f"trl.{name}")
-
-
-def _detached(model: Any) -> Any:
-    return model.eval()
+        return check_estimator(loss_of(made), wrt=model, exact=goal.as_loss(), name=f"{name}Trainer")
 
 
 def rows() -> list[Row]:
     """Every row of TRL."""
-    none = {"scale_rewards": "none"}
-    rloo: list[tuple[str, str, dict[str, Any]]] = [
-        ("", EXPECTED, {}),
-        ("", EXPECTED, {"kind": "llama"}),
-        ("", EXPECTED, {"kind": "qwen2"}),
-        ("", EXPECTED, {"temperature": 0.7}),
-        ("", EXPECTED, {"top_k": 2}),
-        ("", EXPECTED, {"top_p": 0.7}),
-        ("", EXPECTED, {"normalize_advantages": True}),
-        ("", PENALISED, {"beta": problem.BETA}),
+    without_std = {"scale_rewards": "none"}
+    rloo: list[tuple[str, dict[str, Any]]] = [
+        (EXPECTED, {}),
+        (EXPECTED, {"kind": "llama"}),
+        (EXPECTED, {"kind": "qwen2"}),
+        (EXPECTED, {"dtype": "float32"}),
+        (EXPECTED, {"temperature": 0.7}),
+        (EXPECTED, {"top_k": 2}),
+        (EXPECTED, {"top_p": 0.7}),
+        (EXPECTED, {"normalize_advantages": True}),
+        (PENALISED, {"beta": problem.BETA}),
     ]
     kinds = ("grpo", "bnpo", "dr_grpo", "dapo", "luspo", "cispo", "sapo", "vespo")
     grpo: list[dict[str, Any]] = [
         {},
-        *({"loss_type": kind} | none for kind in kinds),
+        *({"loss_type": kind} | without_std for kind in kinds),
         {"loss_type": "dr_grpo"},
         {"loss_type": "dr_grpo", "scale_rewards": "batch"},
-        {"loss_type": "luspo", "importance_sampling_level": "sequence"} | none,
-        {"loss_type": "grpo", "importance_sampling_level": "sequence"} | none,
-        {"loss_type": "luspo", "mask_truncated_completions": True} | none,
-        {"loss_type": "luspo", "kind": "llama"} | none,
-        {"loss_type": "luspo", "kind": "qwen2"} | none,
+        {"loss_type": "luspo", "importance_sampling_level": "sequence"} | without_std,
+        {"loss_type": "grpo", "importance_sampling_level": "sequence"} | without_std,
+        {"loss_type": "luspo", "mask_truncated_completions": True} | without_std,
+        {"loss_type": "dr_grpo", "kind": "llama"} | without_std,
+        {"loss_type": "dr_grpo", "kind": "qwen2"} | without_std,
     ]
-    divergence: list[dict[str, Any]] = [
-        {"loss_type": "luspo", "beta": 1.0, "use_bias_correction_kl": corrected}
-        for corrected in (False, True)
-    ]
+    penalty = {"loss_type": "luspo", "beta": 1.0}
+    corrected = penalty | {"use_bias_correction_kl": True}
     return [
-        *(_row("RLOO", estimand, options) for _, estimand, options in rloo),
+        *(_row("RLOO", estimand, options) for estimand, options in rloo),
         *(_row("GRPO", EXPECTED, options) for options in grpo),
-        *(_row("GRPO", DIVERGENCE, options) for options in divergence),
+        *(
+            _row("GRPO", estimand, {"reward_weights": [0.0]} | options)
+            for options in (penalty, corrected)
+            for estimand in (DIVERGENCE, NEXT_TOKENS)
+        ),
     ]
 
 
 def _row(name: str, estimand: str, options: dict[str, Any]) -> Row:
-    words = [f"{key}={value!r}" for key, value in options.items() if key != "kind"]
-    kind = options.get("kind", "gpt2")
-    option = f"{name}Trainer({', '.join(words)}); {kind}"
+    of_model = ("kind", "dtype")
+    words = [f"{key}={value!r}" for key, value in options.items() if key not in of_model]
+    model = " ".join(options[key] for key in of_model if key in options)
+    model = model if "kind" in options else f"gpt2 {model}".strip()
+    option = f"{name}Trainer({', '.join(words)}); {model}"
     return Row("trl", option, estimand, functools.partial(check, name, estimand, **options))
