@@ -14,7 +14,6 @@ import argparse
 import dataclasses
 import importlib.metadata
 import math
-
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -27,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from llm_rows import off_policy_rows, openrlhf_rows, torchrl_rows, trl_rows, verl_rows
 from llm_rows.row import Answer, Row
 
-from gradproof.checks.evidence import ZERO
+from gradproof.checks.evidence import UNDECIDED, ZERO
 from gradproof.checks.json_records import from_json, to_json
 from gradproof.checks.user.estimator_report import EstimatorReport
 
@@ -73,6 +72,8 @@ def _direction(report: EstimatorReport) -> tuple[str, float, float]:
     direction = report.direction
     if direction is None:
         return report.verdict, math.nan, math.nan
+    if direction.verdict == UNDECIDED:  # then it may be known that it is not the gradient
+        return report.verdict, direction.factor, direction.cosine
     if direction.verdict == ZERO:
         return ZERO, 0.0, math.nan
     return direction.verdict, direction.factor, direction.cosine
@@ -124,7 +125,7 @@ def markdown(table: LossTable) -> str:
 def digits(value: float, verdict: str) -> str:
     """Four digits, and as many more as keep what differs from looking as if it did not."""
     if math.isnan(value):
-        return "–"
+        return "-"
     rounded = f"{value:.4f}"
     return rounded if float(rounded) != 1.0 or verdict != "differs" else f"{value:.6f}"
 

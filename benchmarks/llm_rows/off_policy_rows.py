@@ -1,4 +1,4 @@
-"""Completions of an older policy: losses of verl with their ratios, against E[reward] of the new."""
+"""Completions of an older policy: losses of verl with their ratios, against the new one's goal."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def of_verl(loss: str, **options: Any) -> Any:
 @functools.cache
 def older() -> tuple[Any, Any]:
     """The older policy, and the exact gradient that the new one should have."""
-    policy, _, goals = problem.goals()
+    _, _, goals = problem.goals()
     return problem.policy_of(problem.OLD), goals[EXPECTED].as_loss()
 
 

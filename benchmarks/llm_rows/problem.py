@@ -40,8 +40,8 @@ REWARDS = {
 #: The weight of a divergence that is subtracted from the reward.
 BETA = 0.1
 
-EXPECTED, PENALISED = "E[reward]", "E[reward] − 0.1 KL"
-DIVERGENCE, NEXT_TOKENS = "−KL", "−KL of next tokens"
+EXPECTED, PENALISED = "E[reward]", "E[reward] - 0.1 KL"
+DIVERGENCE, NEXT_TOKENS = "-KL", "-KL of next tokens"
 
 
 def table(logits: tuple[tuple[float, ...], ...]) -> Any:
@@ -120,5 +120,3 @@ def greedy_reward() -> float:
         row = LOGITS[tokens[-1] if tokens else PROMPT]
         tokens.append(max(range(len(row)), key=row.__getitem__))
     return REWARDS[tuple(tokens)]
-
-

@@ -30,7 +30,8 @@ class Answer:
     """What is recorded of one option.
 
     Args:
-        verdict: ``holds``, ``proportional``, ``zero``, ``differs`` or ``undecided``.
+        verdict: ``holds``, ``proportional``, ``zero`` or ``differs``; ``refuted`` where it is not
+            known which of these it is, and ``undecided``.
         factor: of the mean along the gradient; the mean is that many times the gradient, where the
             two are proportional.
         cosine: of the angle between them; NaN where the mean is zero.

@@ -1,4 +1,4 @@
-"""verl: its advantages, aggregations, losses and penalties, in every combination that people use."""
+"""verl: its advantages, aggregations, losses and penalties, in the combinations people use."""
 
 from __future__ import annotations
 
