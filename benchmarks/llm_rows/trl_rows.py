@@ -18,7 +18,7 @@ from typing import Any
 from gradproof import check_estimator, policies
 
 from . import problem
-from .problem import DIVERGENCE, EXPECTED, PENALISED
+from .problem import DIVERGENCE, EXPECTED, NEXT_TOKENS, PENALISED
 from .row import Row
 
 #: The prompt: the token 1, which completions may have too.
@@ -157,6 +157,7 @@ def check(
             EXPECTED: lambda: policy.expected(lambda tokens: reward(tokens) / divisor),
             PENALISED: lambda: policy.expected(reward) - problem.BETA * policy.kl(made.ref_model),
             DIVERGENCE: lambda: -1.0 * policy.kl(made.ref_model),
+            NEXT_TOKENS: lambda: -1.0 * policy.kl_of_next_tokens(made.ref_model),
         }[estimand]()
         return check_estimator(
             loss_of(made), wrt=model, exact=goal.as_loss(), name=f"{name}Trainer"
@@ -188,12 +189,14 @@ def rows() -> list[Row]:
         {"longest": 1, "loss_type": "dr_grpo", "kind": "llama"} | without_std,
         {"longest": 1, "loss_type": "dr_grpo", "kind": "qwen2"} | without_std,
     ]
-    penalty = {"longest": 1, "loss_type": "luspo", "beta": 1.0, "reward_weights": [0.0]}
+    penalty = {"loss_type": "luspo", "beta": 1.0, "reward_weights": [0.0]}
+    uncorrected = {"longest": 1, "use_bias_correction_kl": False}
     return [
         *(_row("RLOO", estimand, options) for estimand, options in rloo),
         *(_row("GRPO", EXPECTED, options) for options in grpo),
+        _row("GRPO", DIVERGENCE, penalty | uncorrected),
         _row("GRPO", DIVERGENCE, penalty),
-        _row("GRPO", DIVERGENCE, penalty | {"use_bias_correction_kl": True}),
+        _row("GRPO", NEXT_TOKENS, penalty),
     ]
 
 
