@@ -43,9 +43,9 @@ ALLOWED = 1e-4
 
 
 @pytest.mark.parametrize("key", FEW, ids="; ".join)
-def test_the_record_is_what_is_found(key, library):
+def test_the_record_is_what_is_found(key, installed_library):
     """Verdict, factor, cosine and deviation of the row."""
-    library(NEEDS[key[0]])
+    installed_library(NEEDS[key[0]])
     found, recorded = llm.answer_of(ROWS[key]), RECORDED[key]
     assert found.verdict == recorded.verdict
     assert found.paths == recorded.paths
@@ -60,8 +60,8 @@ def test_the_record_has_the_rows_of_the_program():
     assert len(ROWS) >= 51
 
 
-def test_the_record_has_the_installed_versions(library):
+def test_the_record_has_the_installed_versions(installed_library):
     """It would be of others else."""
     for name in ("verl", "openrlhf", "torchrl", "trl"):
-        library(name)
+        installed_library(name)
     assert dict(llm.read().versions) == llm.versions()
