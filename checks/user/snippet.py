@@ -22,6 +22,9 @@ MOST_VALUES, DEEPEST, LONGEST = 256, 8, 200
 UNKNOWN = "..."
 ADVICE = "# What is ... cannot be written down: paste this where it was made, and name it.\n"
 
+#: The check that takes a policy, a loss and a goal, in place of a function and its inputs.
+OF_POLICIES = "check_loss"
+
 #: Arguments of a check that change nothing of its verdict.
 SILENT = ("jobs", "progress")
 
@@ -41,7 +44,8 @@ def lines(
         file: that it is in; empty in a notebook, where names stand for themselves.
         names: in it, with what they name.
         draws: the outcomes that were taken, by number; none: check it.
-        check: the public function that checks it.
+        check: the public function that checks it; ``inputs`` of ``check_loss`` are its policy and
+            its goal.
     """
     words = _Words(file, names)
     function = words.expression(estimate)
@@ -53,8 +57,12 @@ def lines(
         head = "from gradproof.estimators.enumeration.enumeration import run_at\n"
         code = f"run_at({function}, [{given}], outcomes={list(draws)!r})"
     else:
-        head = f"from gradproof import {check}\n"
-        code = f"print({check}({function}, [{given}]{named}).explain())"
+        head = f"from gradproof{'.policies' * (check == OF_POLICIES)} import {check}\n"
+        arguments = f"{function}, [{given}]"
+        if check == OF_POLICIES:
+            policy, goal = map(words.expression, inputs)
+            arguments = f"{policy}, {function}, {goal}"
+        code = f"print({check}({arguments}{named}).explain())"
     if words.of_file:
         head = f"import runpy\n{head}test = runpy.run_path({file!r})\n"
     for call, line in (("np.", "import numpy as np\n"), ("torch.tensor(", "import torch\n")):

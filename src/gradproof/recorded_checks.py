@@ -22,11 +22,14 @@ from gradproof.checks.user import snippet
 from gradproof.checks.user.code_name import code_name
 
 if TYPE_CHECKING:
+    import gradproof.policies
     from gradproof.checks.sequential.mean_test import MeanTest
     from gradproof.checks.sequential.sampler_test import SamplerTest
     from gradproof.checks.user.estimator_report import EstimatorReport
     from gradproof.checks.user.invariances import InvarianceReport
     from gradproof.checks.user.surrogate import SurrogateReport
+    from gradproof.estimators.policies.autoregressive import Autoregressive
+    from gradproof.estimators.policies.goals import Goal
 
 #: Under this name a test's report carries what was found: also from worker to controller, and
 #: also of a worker that crashed later. JUnit's file has it as properties, one by one, whose names
@@ -104,6 +107,14 @@ class Checks:
         report: InvarianceReport = self._check("check_invariances", make, inputs, used)
         return report
 
+    def check_loss(
+        self, policy: Autoregressive, loss: Callable[..., Any], goal: Goal, **options: Any
+    ) -> EstimatorReport:
+        """:func:`gradproof.policies.check_loss`, recorded."""
+        used = self._running.paths() | options
+        report: EstimatorReport = self._check("check_loss", loss, (policy, goal), used)
+        return report
+
     def mean_test(self, exact: Any, **options: Any) -> MeanTest:
         """:class:`gradproof.MeanTest`, recorded when the test ends."""
         test = gradproof.MeanTest(exact, **(self._running.share_of_alpha() | options))
@@ -140,7 +151,7 @@ class Checks:
         test.made += 1
         started = time.perf_counter()
         try:
-            report = getattr(gradproof, check)(code, inputs, **used)
+            report = _call(check, code, inputs, used)
         except Exception as error:
             name = used.get("name") or code_name(code)
             said = f"{type(error).__name__}: {error}"
@@ -160,6 +171,16 @@ class Checks:
             page["section"] = dataclasses.replace(report.section(), snippet=repeat).to_json()
         test.record({"check": check, **facts, "alpha": alpha, "seconds": seconds}, **page)
         return report
+
+
+def _call(
+    check: str, code: Callable[..., Any], inputs: Sequence[Any], used: Mapping[str, Any]
+) -> Any:
+    if check != "check_loss":
+        return getattr(gradproof, check)(code, inputs, **used)
+    policy, goal = inputs
+    # A test that has a policy has imported the module, and no other session should.
+    return gradproof.policies.check_loss(policy, code, goal, **used)
 
 
 class _Test:

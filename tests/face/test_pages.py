@@ -30,7 +30,7 @@ PAGES = sorted(
 )
 
 #: What a page may import that is not installed with the project, and the mark of its tests.
-NEEDS = {"jax": "libraries", "gymnasium": "libraries", "torch": "torch"}
+NEEDS = {"jax": "libraries", "gymnasium": "libraries", "trl": "trainers", "torch": "torch"}
 
 
 def cases() -> list[object]:

@@ -288,3 +288,48 @@ def test_the_heaviest_paths_count_as_a_sampled_check(session):
     (line,) = section(result)
     assert line.startswith("sampled: 1 checks, which would have seen a bias of")
     assert "at most 5.0e-04, if no outcome rarer than" in line
+
+
+LOSS = """
+import torch
+from gradproof import policies
+
+table = torch.nn.Embedding.from_pretrained(
+    torch.tensor([[0.1, 0.4], [-0.3, 0.2]], dtype=torch.float64), freeze=False
+)
+policy = policies.autoregressive(table, [[1]], eos=0, longest=2)
+goal = policy.expected(lambda tokens: float(len(tokens)) ** 2)
+
+def rloo(log_probs, mask, rewards, tokens):
+    others = (rewards.sum() - rewards) / (len(rewards) - 1)
+    return -((rewards - others) * log_probs.sum(dim=1)).mean()
+
+def rloo_summed(*arguments):
+    return 2 * rloo(*arguments)
+
+def test_loss(gradproof_checks):
+    report = gradproof_checks.check_loss(policy, rloo, goal, group=2)
+    assert report.verdict == "holds", report.explain()
+
+def test_sum(gradproof_checks):
+    report = gradproof_checks.check_loss(policy, rloo_summed, goal, group=2)
+    assert report.verdict == "holds", report.explain()
+
+def test_error(gradproof_checks):
+    gradproof_checks.check_loss(policy, rloo, goal, group=0)
+"""
+
+
+@pytest.mark.torch
+def test_losses_of_a_policy_are_recorded(pytester):
+    """With their verdicts; a sum in place of a mean fails, and an error has lines to repeat it."""
+    pytester.makepyfile(test_mine=LOSS)
+    # In a process of its own: PyTorch cannot be imported twice in one.
+    result = pytester.runpytest_subprocess("--gradproof-statistics")
+    result.assert_outcomes(passed=1, failed=2)
+    said = result.stdout.str()
+    assert "test_loss: check_loss rloo: holds 1" in said
+    assert "test_sum: check_loss rloo_summed: refuted 1" in said
+    assert "The mean is 2.0000 times the gradient in every entry." in said
+    assert "from gradproof.policies import check_loss" in said
+    assert "check_loss(test['policy'], test['rloo'], test['goal'], group=0)" in said

@@ -1,0 +1,1 @@
+"""Losses and trainers of libraries for language models: rows of benchmarks/llm.py."""
