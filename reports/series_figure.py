@@ -15,6 +15,9 @@ from .style import GREY, line_style, name_lines
 #: Inches of a panel, where no paper sets them, and the height in a narrow column.
 WIDTH, HEIGHT, NARROW = 4.6, 3.0, 2.2
 
+#: Inches more where there is a legend below.
+LEGEND = 0.8
+
 #: An axis is logarithmic where values differ by more.
 DECADES = 30.0
 
@@ -36,7 +39,8 @@ def plot(panels: Sequence[Panel], *, axes: Any = None, preset: str | None = None
     with rc_context(size.rc):
         if axes is None:
             width = size.width or WIDTH * (1.0 + 0.5 * (len(panels) - 1))
-            shape = (width, NARROW if size.narrow else HEIGHT)
+            legend = 0.0 if _is_of_points(panels[0]) else LEGEND
+            shape = (width, (NARROW if size.narrow else HEIGHT) + legend)
             _, axes = pyplot.subplots(1, len(panels), figsize=shape, layout="constrained")
         places = list(np.ravel(np.asarray(axes, dtype=object)))
         if len(places) != len(panels):
