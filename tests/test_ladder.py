@@ -106,6 +106,7 @@ DRAWING = frozenset({"matplotlib", "tueplots"})  # a third of the time that a co
 SHARING = frozenset(
     {"cloudpickle", "joblib"}
 )  # as long as NumPy, and most checks are made in one process
+NETS = "scipy.stats"  # two thirds of the time that everything else takes, and few checks need it
 
 # Each room, and what it may know of besides itself. The face may know of everything.
 LADDER = {
@@ -295,7 +296,7 @@ def local(found: Import) -> str | None:
     top = found.target.partition(".")[0]
     if not (found.importer and found.in_function) or shows(found) or runs(found):
         return None
-    if top in FRAMEWORKS | DRAWING | SHARING:
+    if top in FRAMEWORKS | DRAWING | SHARING or below(found.target, NETS):
         return None
     return f"imports {found.target} inside a function; move it to the top of the file"
 

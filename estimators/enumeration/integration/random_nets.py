@@ -17,7 +17,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy.stats import qmc
 
 from ..enumeration import Enumeration
 from ..gradients import GradientLayout
@@ -184,5 +183,7 @@ def random_net(rng: np.random.Generator, numbers: int, count: int) -> np.ndarray
     """
     if not numbers:
         return np.zeros((count, 0))
+    from scipy.stats import qmc  # here, for it takes as long to import as all else
+
     sobol = qmc.Sobol(numbers, scramble=True, bits=DIGITS, seed=rng)
     return np.asarray(sobol.random_base2(count.bit_length() - 1)) + HALF
