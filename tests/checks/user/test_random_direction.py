@@ -216,7 +216,10 @@ def test_parts_of_a_module_have_goals_of_their_own(torch, fast):
         (lambda goals: {"actor": goals["actor"]}, "no goal for critic.weight, critic.bias: add"),
         (lambda goals: {**goals, "critc": goals["actor"]}, "'critc', which is no parameter"),
         (lambda goals: {**goals, "actor.bias": goals["actor"]}, "two goals for actor.bias"),
-        (lambda goals: {**goals, "critic": 1.0}, "objective of 'critic' = 1.0, expected some"),
+        (
+            lambda goals: {**goals, "critic": 1.0},
+            "objective of 'critic' = 1.0, expected a function",
+        ),
         (lambda goals: {}, "objective is {}"),
     ],
     ids=["missing", "unknown", "twice", "number", "empty"],
