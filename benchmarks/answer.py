@@ -29,7 +29,7 @@ from gradproof.reports.shares import draw_runs, layout_runs
 ROOT = Path(__file__).resolve().parents[1]
 
 #: Records that are of no training run.
-OTHERS = ("scaling", "estimators", "enumeration")
+OTHERS = ("scaling", "estimators", "enumeration", "llm", "samplers")
 
 
 def records(folder: Path) -> dict[str, Training]:

@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 RUNS = {
     path.stem: from_json(Training, path.read_text(encoding="utf-8"))
     for path in sorted((ROOT / "docs" / "records").glob("*.json"), key=lambda path: path.stem)
-    if path.stem not in ("scaling", "estimators", "enumeration", "samplers")
+    if path.stem not in ("scaling", "estimators", "enumeration", "llm", "samplers")
 }
 ESTIMATORS = ROOT / "docs" / "records" / "estimators.json"
 TABLE = (
