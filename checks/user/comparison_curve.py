@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import numbers
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -93,11 +94,15 @@ def compare_along(
         options: of :func:`compare_estimators`.
 
     Raises:
-        ValueError: if there are no points, or ``exact`` is the same numbers at all of them.
+        ValueError: if there are no points, one is no number, or ``exact`` is the same numbers at
+            all of them.
         Other errors: as :func:`compare_estimators`.
     """
     if not points:
         raise ValueError("points is empty, expected inputs by number: {0.5: (logits,), ...}")
+    for point in points:
+        if not isinstance(point, numbers.Real):
+            raise ValueError(f"points has the key {point!r:.40}, expected numbers, for an axis")
     if options.get("exact") is not None and not callable(options["exact"]):
         raise ValueError(
             "exact= is the same numbers at all points; pass a function of the inputs, or objective="

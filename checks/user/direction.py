@@ -227,7 +227,8 @@ def judged_by_direction(verdict: str, direction: MeanDirection | None) -> tuple[
     if direction is None:
         return UNDECIDED, (
             "Only a mean over all paths has a direction that can be judged, and here it was "
-            "sampled, compared along one direction only, or is no number; it is not the gradient."
+            "sampled, put together of single draws (additive=), compared along one direction only, "
+            "or is no number; it is not the gradient."
         )
     if direction.verdict == PROPORTIONAL and direction.factor > 0.0:
         return PROPORTIONAL, ""

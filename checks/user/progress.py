@@ -156,7 +156,7 @@ def telling(progress: Progress | bool | None, most: int) -> Iterator[RunProgress
 
 @contextlib.contextmanager
 def reporting(progress: Progress | bool | None) -> Iterator[Progress | None]:
-    """A function that is told how far something is; None where nobody is to be told.
+    """What is to be called with how far something is; None where nothing is shown.
 
     Args:
         progress: None: that line; False: nothing.

@@ -237,3 +237,30 @@ def test_inputs_are_looked_for_between_low_and_high():
             find_worst_case(doubled, [np.array([0.01])], exact=lambda theta: theta, **wrong)
     with pytest.raises(ValueError, match="examples = 0"):
         find_worst_case(doubled, [np.array([0.01])], exact=lambda theta: theta, examples=0)
+
+
+def test_what_rounding_leaves_of_nothing_is_no_worst_case():
+    """At zero the gradient is a rounding, and the mean is off by all of it; it is wrong elsewhere."""
+
+    def half_of_what_is_large(theta):
+        return (theta + rng.integers(2) - 0.5) * np.where(np.abs(theta) > 1.0, 0.5, 1.0)
+
+    worst = find_worst_case(
+        half_of_what_is_large,
+        [np.zeros(2)],
+        exact=lambda theta: theta + 0.1 + 0.2 - 0.3,  # not zero at zero, by a rounding
+        examples=200,
+    )
+    assert worst.report.verdict == "refuted"
+    assert worst.bias > 0.2
+    assert np.abs(worst.inputs[0]).max() > 1.0
+
+
+def test_points_that_are_no_numbers_are_named_first():
+    """Before anything is run."""
+
+    def never(theta):
+        raise AssertionError("it was run")
+
+    with pytest.raises(ValueError, match="points has the key 'warm', expected numbers"):
+        compare_along({"a": never}, {"warm": (LOGITS,)}, exact=exact)
