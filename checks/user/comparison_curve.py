@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import numbers
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ..report import TableReport
@@ -100,9 +100,7 @@ def compare_along(
     """
     if not points:
         raise ValueError("points is empty, expected inputs by number: {0.5: (logits,), ...}")
-    for point in points:
-        if not isinstance(point, numbers.Real):
-            raise ValueError(f"points has the key {point!r:.40}, expected numbers, for an axis")
+    _check_points(points)
     if options.get("exact") is not None and not callable(options["exact"]):
         raise ValueError(
             "exact= is the same numbers at all points; pass a function of the inputs, or objective="
@@ -111,6 +109,17 @@ def compare_along(
         compare_estimators(estimators, inputs, **options) for inputs in points.values()
     )
     return ComparisonCurve(along, tuple(map(float, points)), comparisons)
+
+
+def _check_points(points: Iterable[object]) -> None:
+    """Whether they are numbers.
+
+    Raises:
+        ValueError: if not.
+    """
+    for point in points:
+        if not isinstance(point, numbers.Real):
+            raise ValueError(f"points has the key {point!r:.40}, expected numbers, for an axis")
 
 
 def _cell(row: ComparedEstimator) -> str:

@@ -7,8 +7,6 @@ from collections.abc import Callable
 import click
 
 from gradproof.checks.sequential.error_rates import ALPHA
-from gradproof.estimators.enumeration.limits import MOST_PATHS
-from gradproof.reports.paper_sizes import PRESETS
 
 from . import options
 
@@ -41,13 +39,7 @@ def file_options(command: Callable[..., None]) -> Callable[..., None]:
     help="Which one --new writes: policy is a small language model with a loss on groups.",
 )
 @file_options
-@click.option(
-    "--paths",
-    type=click.IntRange(min=1),
-    default=MOST_PATHS,
-    show_default=True,
-    help="Paths, each an outcome of all draws, that may be run at most.",
-)
+@options.PATHS
 @click.option(
     "--strategy",
     type=click.Choice(("all", "heaviest", "quasi")),
@@ -63,14 +55,7 @@ def file_options(command: Callable[..., None]) -> Callable[..., None]:
     show_default=True,
     help="direction: a positive multiple of the exact gradient will do.",
 )
-@click.option(
-    "--integrate",
-    type=click.FloatRange(0.0, 1.0, min_open=True, max_open=True),
-    metavar="ERROR",
-    show_default="not, and continuous numbers that are used are an error",
-    help="Integrate over continuous numbers that are used, until the error is this share of the "
-    "mean magnitude.",
-)
+@options.INTEGRATE
 @click.option(
     "--draws",
     type=click.IntRange(min=0),
@@ -129,13 +114,7 @@ def file_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.option(
     "--entry", metavar="ENTRY", help='Of the figure, such as "W[0, 3]".  [default: the worst]'
 )
-@click.option(
-    "--preset",
-    type=click.Choice(PRESETS),
-    default="page",
-    show_default=True,
-    help="Size and fonts of the figure: of a paper in two columns, or a conference's.",
-)
+@options.PRESET
 @options.TRACEBACK
 def command(
     target: str | None,

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import click
 
-from gradproof.estimators.enumeration.limits import MOST_PATHS
-from gradproof.reports.paper_sizes import PRESETS
-
 from . import options
 from .check import file_options
 
@@ -32,20 +29,8 @@ from .check import file_options
     show_default=True,
     help="Rows are sorted by the mean squared error of what so much pays for.",
 )
-@click.option(
-    "--paths",
-    type=click.IntRange(min=1),
-    default=MOST_PATHS,
-    show_default=True,
-    help="Paths, each an outcome of all draws, that may be run at most, of each.",
-)
-@click.option(
-    "--integrate",
-    type=click.FloatRange(0.0, 1.0, min_open=True, max_open=True),
-    metavar="ERROR",
-    show_default="not, and continuous numbers that are used are an error",
-    help="As of `gradproof check`.",
-)
+@options.PATHS
+@options.INTEGRATE
 @options.JSON
 @click.option("--markdown", "markdown_file", metavar="FILE", help="Write the table here.")
 @click.option("--latex", "latex_file", metavar="FILE", help="Write it here, with booktabs.")
@@ -55,13 +40,7 @@ from .check import file_options
     metavar="PATH",
     help="Draw bias against standard deviation here: .svg, .png, .pdf, or .pgf with LaTeX.",
 )
-@click.option(
-    "--preset",
-    type=click.Choice(PRESETS),
-    default="page",
-    show_default=True,
-    help="Size and fonts of the figure: of a paper in two columns, or a conference's.",
-)
+@options.PRESET
 @options.TRACEBACK
 def command(
     file: str | None,

@@ -6,6 +6,9 @@ import os
 
 import click
 
+from gradproof.estimators.enumeration.limits import MOST_PATHS
+from gradproof.reports.paper_sizes import PRESETS
+
 SEED = click.option(
     "--seed", type=click.IntRange(min=0), help="Repeat a run.  [default: a fresh one]"
 )
@@ -15,6 +18,28 @@ JOBS = click.option(
     default=lambda: os.cpu_count() or 1,
     show_default="the number of cores",
     help="Processes to work in.",
+)
+PATHS = click.option(
+    "--paths",
+    type=click.IntRange(min=1),
+    default=MOST_PATHS,
+    show_default=True,
+    help="Paths, each an outcome of all draws, that may be run at most.",
+)
+INTEGRATE = click.option(
+    "--integrate",
+    type=click.FloatRange(0.0, 1.0, min_open=True, max_open=True),
+    metavar="ERROR",
+    show_default="not, and continuous numbers that are used are an error",
+    help="Integrate over continuous numbers that are used, until the error is this share of the "
+    "mean magnitude.",
+)
+PRESET = click.option(
+    "--preset",
+    type=click.Choice(PRESETS),
+    default="page",
+    show_default=True,
+    help="Size and fonts of the figure: of a paper in two columns, or a conference's.",
 )
 PATH_JOBS = click.option(
     "--jobs",

@@ -240,7 +240,7 @@ def test_inputs_are_looked_for_between_low_and_high():
 
 
 def test_what_rounding_leaves_of_nothing_is_no_worst_case():
-    """At zero the gradient is a rounding, and the mean is off by all of it; it is wrong elsewhere."""
+    """At zero the gradient is a rounding, which the mean is off by; it is wrong elsewhere."""
 
     def half_of_what_is_large(theta):
         return (theta + rng.integers(2) - 0.5) * np.where(np.abs(theta) > 1.0, 0.5, 1.0)
