@@ -57,7 +57,7 @@ def scores(completion):
     return found.reshape(T, -1)
 
 
-def chance(table, completion):
+def probability_of(table, completion):
     """The probability of a completion."""
     return math.exp(logs(table, completion).sum())
 
@@ -66,7 +66,7 @@ def gradient(estimand):
     """The gradient of what is made small, by hand over completions; (12,)."""
     total = np.zeros(12)
     for y in COMPLETIONS:
-        p, score = chance(LOG_P, y), scores(y)
+        p, score = probability_of(LOG_P, y), scores(y)
         log_ratio = (logs(LOG_P, y) - logs(LOG_REF, y)).sum()
         weight = {
             problem.EXPECTED: -problem.REWARDS[y],
@@ -89,7 +89,7 @@ def moments(coefficients, drawn_from):
     mean, second = np.zeros(12), 0.0
     by_completion = {y: scores(y) for y in COMPLETIONS}
     for group in itertools.product(COMPLETIONS, repeat=G):
-        p = math.prod(chance(drawn_from, y) for y in group)
+        p = math.prod(probability_of(drawn_from, y) for y in group)
         weights = coefficients(group)
         one = sum(w @ by_completion[y] for w, y in zip(weights, group, strict=True))
         mean += p * one

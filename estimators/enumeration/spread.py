@@ -125,8 +125,9 @@ def _measure_paths(
     """Half of the runs move all paths alike, and half each in its own way.
 
     What the same operations round alike on all paths (weights in single precision, say) adds up in
-    the first, what each path rounds for itself may cancel there and adds up in the others. An entry
-    of one path alone may be off by as much as it is there.
+    the first, as far as paths do the same operations; what each path rounds for itself may cancel
+    there and adds up in the others. An entry of one path alone may be off by as much as it is
+    there.
     """
     layout = moments.layout
     together, largest = np.zeros((RUNS, layout.size)), np.zeros(layout.size)

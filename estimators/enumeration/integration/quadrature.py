@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -29,6 +29,15 @@ class ChoosingRun(Protocol):
 
     def stop(self, why: str) -> None:
         """There are too many paths."""
+
+
+class PartOfLaw(NamedTuple):
+    """What a number may be: its law between two shares, in the precision of what draws it."""
+
+    law: ContinuousLaw
+    precision: float
+    low: float
+    high: float
 
 
 class RowsRun(ChoosingRun, Protocol):
@@ -105,13 +114,11 @@ class Quadrature:
             key: of a number that may be drawn in any order: its place is its own on all paths.
         """
         place = self._next_place(run, what, key)
-        outcomes = NodeDistribution(
-            what, self.nodes(run, place, law, precision, low, high), precision
-        )
+        nodes = self.nodes(run, place, PartOfLaw(law, precision, low, high))
+        outcomes = NodeDistribution(what, nodes, precision)
         # Without a key where there is none: those who replay outcomes take no other argument.
         taken = run.choose(outcomes) if key is None else run.choose(outcomes, key)
-        values = outcomes.nodes.values
-        return float(values[min(taken, len(values) - 1)])
+        return float(nodes.values[min(taken, len(nodes.values) - 1)])
 
     def begin(self, run: ChoosingRun) -> None:
         """Code is about to be called."""
@@ -126,35 +133,21 @@ class Quadrature:
         high: float = 1.0,
     ) -> np.ndarray:
         """The next number in each row of a block, (P,); see :meth:`take`."""
-        rules, which = self._rules_of_rows(
-            run, self._next_place(run, what), law, precision, low, high
-        )
+        part = PartOfLaw(law, precision, low, high)
+        rules, which = self._rules_of_rows(run, self._next_place(run, what), part)
         outcomes = [NodeDistribution(what, each, precision) for each in rules]
         taken = run.take_counts(outcomes, which, precision)
         return np.asarray(np.stack([each.values for each in rules])[which, taken])
 
     def _rules_of_rows(
-        self,
-        run: RowsRun,
-        place: int,
-        law: ContinuousLaw,
-        precision: float,
-        low: float,
-        high: float,
+        self, run: RowsRun, place: int, part: PartOfLaw
     ) -> tuple[list[Nodes], np.ndarray]:
         """Nodes of a number, as many of each rule, and the place of each row's rule, (P,)."""
-        return [self.nodes(run, place, law, precision, low, high)], np.zeros(run.size, np.int64)
+        return [self.nodes(run, place, part)], np.zeros(run.size, np.int64)
 
-    def nodes(
-        self,
-        run: ChoosingRun,
-        place: int,
-        law: ContinuousLaw,
-        precision: float,
-        low: float,
-        high: float,
-    ) -> Nodes:
-        """Of a number by its place, between two shares of its law."""
+    def nodes(self, run: ChoosingRun, place: int, part: PartOfLaw) -> Nodes:
+        """Of a number by its place."""
+        law, _, low, high = part
         count = self.counts[place] if place < len(self.counts) else LEAST
         if place < len(self.box):
             start, end = self.box[place]

@@ -23,8 +23,8 @@ from ..gradients import GradientLayout
 from ..heaviest import Shares
 from ..moments import ROUNDINGS_OF_A_DRAW, Moments
 from ..run import NotReproducible, UnsupportedDraw
-from .laws import ContinuousLaw, Nodes
-from .quadrature import ChoosingRun, Quadrature
+from .laws import Nodes
+from .quadrature import ChoosingRun, PartOfLaw, Quadrature
 
 #: Binary digits of a coordinate: those of a double between a half and one.
 DIGITS = 53
@@ -52,16 +52,9 @@ class RandomPoint(Quadrature):
         super().__init__()
         self._point, self._further = point.tolist(), further
 
-    def nodes(
-        self,
-        run: ChoosingRun,
-        place: int,
-        law: ContinuousLaw,
-        precision: float,
-        low: float,
-        high: float,
-    ) -> Nodes:
+    def nodes(self, run: ChoosingRun, place: int, part: PartOfLaw) -> Nodes:
         """See the base class."""
+        law, precision, low, high = part
         while place >= len(self._point):
             self._point.append(self._further())
         share = low + (high - low) * self._point[place]

@@ -15,8 +15,8 @@ from ..moments import Moments
 from ..outcomes import Uniform
 from ..path_blocks import Block
 from ..run import Choice, Path
-from .laws import ContinuousLaw, Nodes
-from .quadrature import ChoosingRun, NodeDistribution, Quadrature, RowsRun
+from .laws import Nodes
+from .quadrature import ChoosingRun, NodeDistribution, PartOfLaw, Quadrature, RowsRun
 
 #: Under this name a run remembers by which of the quadratures its numbers are.
 WHICH = "which quadrature"
@@ -46,36 +46,21 @@ class Quadratures(Quadrature):
         """See the base class."""
         return max(each.width(place) for each in self.parts)
 
-    def nodes(
-        self,
-        run: ChoosingRun,
-        place: int,
-        law: ContinuousLaw,
-        precision: float,
-        low: float,
-        high: float,
-    ) -> Nodes:
+    def nodes(self, run: ChoosingRun, place: int, part: PartOfLaw) -> Nodes:
         """See the base class; so many for each, some without weight."""
-        return self._nodes_by(run.memory[WHICH], run, place, law, precision, low, high)
+        return self._nodes_by(run.memory[WHICH], run, place, part)
 
-    def _nodes_by(self, which: int, run: ChoosingRun, place: int, *law: Any) -> Nodes:
-        found = self.parts[which].nodes(run, place, *law)
+    def _nodes_by(self, which: int, run: ChoosingRun, place: int, part: PartOfLaw) -> Nodes:
+        found = self.parts[which].nodes(run, place, part)
         lacking = self.width(place) - len(found.values)
         values = np.pad(found.values, (0, lacking), mode="edge")
         return Nodes(values, np.pad(found.weights, (0, lacking)))
 
     def _rules_of_rows(
-        self,
-        run: RowsRun,
-        place: int,
-        law: ContinuousLaw,
-        precision: float,
-        low: float,
-        high: float,
+        self, run: RowsRun, place: int, part: PartOfLaw
     ) -> tuple[list[Nodes], np.ndarray]:
         different, which = np.unique(run.memory[WHICH], return_inverse=True)
-        number = (law, precision, low, high)
-        rules = [self._nodes_by(int(each), run, place, *number) for each in different]
+        rules = [self._nodes_by(int(each), run, place, part) for each in different]
         return rules, which.reshape(-1)
 
 

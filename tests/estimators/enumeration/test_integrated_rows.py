@@ -253,8 +253,8 @@ def _nodes_of_another_row(monkeypatch):
 def _rules_of_another(monkeypatch):
     real = Quadratures._rules_of_rows
 
-    def other(self, run, place, law, precision, low, high):
-        return real(self, run, place, law, precision, 0.9 * low, high)
+    def other(self, run, place, part):
+        return real(self, run, place, part._replace(low=0.9 * part.low))
 
     monkeypatch.setattr(Quadratures, "_rules_of_rows", other)
 

@@ -8,6 +8,7 @@ from gradproof.estimators.enumeration.enumeration import Enumeration
 from gradproof.estimators.enumeration.estimator import Estimator
 from gradproof.estimators.enumeration.gradients import GradientLayout
 from gradproof.estimators.enumeration.integration.laws import law_of_chain
+from gradproof.estimators.enumeration.integration.quadrature import PartOfLaw
 from gradproof.estimators.enumeration.integration.random_nets import (
     RandomNets,
     RandomPoint,
@@ -67,8 +68,8 @@ def test_coordinates_beyond_a_point_are_drawn_once():
     """A number that is asked for again, as when a path is repeated, is the same."""
     further = iter((0.25, 0.5, 0.75))
     point = RandomPoint(np.array([0.125]), lambda: next(further))
-    law = law_of_chain(())
-    taken = [point.nodes(None, place, law, 2.0**-52, 0.0, 1.0).values[0] for place in (0, 2, 1, 2)]
+    part = PartOfLaw(law_of_chain(()), 2.0**-52, 0.0, 1.0)
+    taken = [point.nodes(None, place, part).values[0] for place in (0, 2, 1, 2)]
     assert taken == [0.125, 0.5, 0.25, 0.5]
 
 
@@ -76,7 +77,7 @@ def test_a_share_is_below_one_in_the_arithmetic_of_the_draw():
     """In single precision the next number below one, where a double would be rounded to one."""
     point = RandomPoint(np.array([1.0 - 2.0**-53]), lambda: 0.5)
     single = float(np.finfo(np.float32).eps)
-    value = point.nodes(None, 0, law_of_chain(()), single, 0.0, 1.0).values[0]
+    value = point.nodes(None, 0, PartOfLaw(law_of_chain(()), single, 0.0, 1.0)).values[0]
     assert np.float32(value) == np.nextafter(np.float32(1.0), np.float32(0.0))
 
 
