@@ -1,6 +1,5 @@
 """What rounding does to a mean over many paths, of which all may share it, or none."""
 
-import numpy as np
 import pytest
 
 from gradproof.checks.user.estimator import check_estimator
