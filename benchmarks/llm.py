@@ -1,6 +1,6 @@
 """Losses and trainers of libraries for language models, each beside the gradient that is wanted.
 
-    python benchmarks/llm.py                    # all of them: a quarter of an hour on two cores
+    python benchmarks/llm.py                    # all of them: ten minutes on two cores
     python benchmarks/llm.py --only verl torchrl  # of some libraries, the others are kept
     python benchmarks/llm.py --page             # docs/llm.md from the record, without running any
 

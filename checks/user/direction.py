@@ -93,8 +93,8 @@ def direction_of(
     if verdict == REFUTED and not g.any():
         kind = DIFFERS  # nothing has no direction
     elif verdict == REFUTED:
-        times = numbers.factor if factor is None else factor
-        found = _comparisons(times, factor is None, mean, exact, error, size, own_error)
+        times, off = _fit(m, g, b) if factor is None else (factor, _largest_error(g, b))
+        found = _comparisons(times, off, mean, exact, error, size, own_error)
         kind = _kind(factor, found, entries=int(np.count_nonzero(np.abs(g) > b)))
     return dataclasses.replace(numbers, verdict=kind)
 
@@ -112,7 +112,7 @@ def _kind(factor: float | None, found: list[Comparison], entries: int) -> str:
 
 def _comparisons(
     factor: float,
-    by_all: bool,
+    off: float,
     mean: Mapping[str, np.ndarray],
     exact: Mapping[str, np.ndarray],
     error: Mapping[str, np.ndarray],
@@ -122,15 +122,9 @@ def _comparisons(
     """A mean against a multiple of the gradient, by parameter.
 
     Args:
-        by_all: whether the factor is that of least squares over all entries.
+        off: what the factor itself may be off by, but for its size.
     """
-    g, b = _row(exact), _row(error)
-    largest = int(np.argmax(np.abs(g)))
-    # What is divided is by the largest entry, or by all where no multiple fits: then each entry's
-    # error is part of the factor's.
-    off = b[largest] / max(abs(g[largest]), TINY)
-    if by_all:
-        off = max(off, float(np.abs(g / _length(g)) @ np.minimum(b, FAR)) / _length(g))
+    g = _row(exact)
     wide = (1.0 + abs(factor)) * off
     scale = max((float(each.max(initial=0.0)) for each in size.values()), default=0.0)
     if factor == 0.0:  # nothing has no scale but that of what is missing
@@ -150,6 +144,26 @@ def _comparisons(
         )
         for key, value in exact.items()
     ]
+
+
+def _largest_error(g: np.ndarray, b: np.ndarray) -> float:
+    """What a factor that is read off the largest entry is off by."""
+    largest = int(np.argmax(np.abs(g)))
+    return float(b[largest] / max(abs(g[largest]), TINY))
+
+
+def _fit(m: np.ndarray, g: np.ndarray, b: np.ndarray) -> tuple[float, float]:
+    """The factor by least squares over the entries that are known well, and what it is off by.
+
+    One that is hardly known would leave the others open; if there are no others, it is over all.
+    """
+    sure = np.abs(g) * COARSEST > b
+    if not sure.any():
+        sure[:] = True
+    length = _length(g[sure])
+    unit = g[sure] / length
+    off = float(np.abs(unit) @ np.minimum(b[sure], FAR)) / length
+    return float(unit @ m[sure]) / length, off
 
 
 def _numbers(m: np.ndarray, g: np.ndarray, b: np.ndarray) -> MeanDirection:

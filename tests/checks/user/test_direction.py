@@ -219,3 +219,15 @@ def test_a_mean_of_nothing_is_zero_beside_an_entry_that_is_only_rounding():
     assert direction_of(REFUTED, nothing, exact, bound, nothing, own).verdict == ZERO
     blunt = {**bound, "shared": np.array([1e-3])}
     assert direction_of(REFUTED, nothing, exact, blunt, nothing, own).verdict == UNDECIDED
+
+
+def test_one_entry_that_is_hardly_known_leaves_the_others_as_they_are():
+    """Among many that differ; and a multiple is none the less no other direction."""
+    exact = {"a": np.array([1.0, 2.0, 3.0, 0.5])}
+    bound = {"a": np.array([1e-12, 1e-12, 1e-12, 1.0])}
+    bent = {"a": np.array([0.5, 1.0, 1.6, 0.2])}
+    found = direction_of(REFUTED, bent, exact, bound, exact, {"a": np.zeros(4)})
+    assert found.verdict == DIFFERS
+    straight = {"a": np.array([0.5, 1.0, 1.5, 0.9])}
+    found = direction_of(REFUTED, straight, exact, bound, exact, {"a": np.zeros(4)})
+    assert found.verdict == UNDECIDED
