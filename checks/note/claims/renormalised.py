@@ -6,6 +6,7 @@ import numpy as np
 
 from gradproof.derivations import renormalised as draws
 from gradproof.derivations.registry import derivation
+from gradproof.estimators.note.exact import Reference
 from gradproof.estimators.note.pairs import (
     PairBuild,
     PairCost,
@@ -79,9 +80,17 @@ def compare_means(study: Study, cost: PairCost, expected: Arrays) -> list[Compar
 
 def pair_bound(study: Study, name: str) -> float:
     """What rounding can do to an estimate of two labels, with a baseline of the size of L."""
-    grown = 1.0 / (1.0 - study.reference.probability.max())
     largest = float(np.abs(study.reference.loss).max())
-    return 2.0 * grown**2 * study.reference.bound(name, extra=largest)
+    return 2.0 * growth(study.reference) * study.reference.bound(name, extra=largest)
+
+
+def growth(exact: Reference) -> float:
+    """The factor by which rounding grows: 1 - q keeps that many digits fewer than q.
+
+    What is divided by it, a weight or a pair's probability, is relatively as far off, and so is
+    each term of a mean: the factor enters once, however many quotients there are.
+    """
+    return float(1.0 / (1.0 - exact.probability.max()))
 
 
 def can_draw_two(study: Study) -> bool:
@@ -121,14 +130,13 @@ def compare_values(study: Study, cost: PairCost) -> list[Comparison]:
     values = study.bench.values(build_of(subject, cost, values=True), subject, inputs)["cost"]
     mean = (weight * values).sum(axis=0)
     oracle = derivation("renormalised").oracle
-    grown = 1.0 / (1.0 - exact.probability.max())
     size = (2.0 + exact.forward.largest) * float(np.abs(exact.loss).max())
     return [
         compare(
             f"value of sentence {row}",
             mean[row],
             float(oracle(q=exact.probability[row], f=exact.loss[row])),
-            8.0 * grown**2 * exact.value_bound() * (1.0 + size),
+            8.0 * growth(exact) * exact.value_bound() * (1.0 + size),
             study.name,
             signal=1.0 + size,
         )
