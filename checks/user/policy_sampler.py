@@ -87,6 +87,12 @@ class _Indicator:
         drawn = self._sample()
         if isinstance(drawn, Completions):
             return drawn.tuples()
+        if self._policy.longest > 1 and _is_ambiguous(drawn):
+            raise ValueError(
+                f"the sampler returned a list of {len(drawn)} arrays of one token each, which may "
+                "be one completion or as many that ended at once; concatenate them for one, return "
+                "an array with a row for each completion for several"
+            )
         drawn = _plain(drawn)
         several: Iterable[Any] = drawn if _is_nested(drawn) else [drawn]
         return self._policy.read(several, self._prompt).tuples()
@@ -109,6 +115,12 @@ def _plain(drawn: Any) -> Any:
     if hasattr(drawn, "tolist"):
         return drawn.tolist()
     return [each.tolist() if hasattr(each, "tolist") else each for each in drawn]
+
+
+def _is_ambiguous(drawn: Any) -> bool:
+    """Whether it is a list of arrays of one token, such as ``torch.multinomial`` returns."""
+    several = isinstance(drawn, list | tuple) and len(drawn) > 1
+    return several and all(getattr(each, "shape", None) == (1,) for each in drawn)
 
 
 def _is_nested(drawn: Any) -> bool:

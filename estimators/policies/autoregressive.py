@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import numbers
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -154,7 +155,8 @@ def autoregressive(
     """
     if not callable(model):
         raise TypeError(f"model = {model!r:.60}, expected a module or a function of prefixes")
-    if type(longest) is not int or longest < 1:
+    whole = isinstance(longest, numbers.Integral) and not isinstance(longest, bool)
+    if not whole or longest < 1:
         raise ValueError(
             f"longest = {longest!r}, expected a whole number from 1: what a policy may go on with "
             "for ever cannot be enumerated"
@@ -168,7 +170,7 @@ def autoregressive(
             f"vocabulary = {vocabulary}, and the model returns logits of {size} tokens: leave it "
             "out, or let the model return as many"
         )
-    policy = Autoregressive(model, found, _ends(eos, size), longest, size, truncation, leaves)
+    policy = Autoregressive(model, found, _ends(eos, size), int(longest), size, truncation, leaves)
     _refuse_probabilities(policy)
     return policy
 

@@ -118,6 +118,9 @@ class Goal:
             raise ValueError("two goals of different policies are added; make both of one policy")
         return Goal(self.policy, self.terms + other.terms)
 
+    def __radd__(self, other: object) -> Goal:
+        return self if isinstance(other, int) and other == 0 else NotImplemented  # sum() has a 0
+
     def __mul__(self, factor: float) -> Goal:
         if not isinstance(factor, NUMBER):
             return NotImplemented

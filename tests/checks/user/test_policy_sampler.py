@@ -77,6 +77,8 @@ def test_what_does_not_fit_is_refused():
     """A completion without an end, and what cannot be called."""
     with pytest.raises(ValueError, match=r"a completion is \(1,\), expected one that ends with 0"):
         policies.check_sampler(make(), lambda: [1])
+    with pytest.raises(ValueError, match="concatenate them for one"):
+        policies.check_sampler(make(), lambda: list(torch.tensor([1, 0]).split(1)))
     with pytest.raises(TypeError, match="sample = 3"):
         policies.check_sampler(make(), 3)
     with pytest.raises(ValueError, match="prompt = 2"):

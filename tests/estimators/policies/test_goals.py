@@ -88,6 +88,7 @@ def test_goals_are_added_and_multiplied(policy, table, reference):
     parts = [one.as_reward()["gradient"] for one in (reward, kl, policy.length())]
     expected = parts[0] - 0.15 * parts[1] - parts[2]
     np.testing.assert_allclose(both.as_reward()["gradient"], expected, **CLOSE)
+    assert sum([reward, kl]).value() == (reward + kl).value()
 
 
 def test_two_divergences_are_one_number_and_have_two_gradients(policy, reference):
@@ -154,6 +155,20 @@ def test_an_infinite_divergence_is_refused(policy, torch, theta):
     assert without.kl(policy).value() > 0.0
     assert policy.forward_kl(without).value() > 0.0
     assert without.kl(without).value() == 0.0
+
+
+def test_the_longest_may_be_a_number_of_numpys(table, theta):
+    """As a loop over sizes has it."""
+    from gradproof import policies
+
+    def logits(tokens):
+        return theta[tokens]
+
+    made = [
+        policies.autoregressive(logits, [0], eos=0, longest=longest, parameters=theta)
+        for longest in (2, np.int64(2))
+    ]
+    assert made[0].expected(len).value() == made[1].expected(len).value()
 
 
 def test_what_is_no_goal_is_refused(policy, table, theta, torch):
