@@ -79,7 +79,13 @@ def tokenizer() -> Any:
 
 @contextmanager
 def trainer(
-    name: str, model: Any, *, longest: int = 1, divisor: float = 1.0, **options: Any
+    name: str,
+    model: Any,
+    *,
+    longest: int = 1,
+    divisor: float = 1.0,
+    gradient_accumulation_steps: int = 1,
+    **options: Any,
 ) -> Iterator[Any]:
     """A trainer, ready for a step; its folder is removed afterwards."""
 
@@ -97,7 +103,8 @@ def trainer(
             model.config._name_or_path = folder
         arguments = getattr(trl, f"{name}Config")(
             output_dir=folder,
-            per_device_train_batch_size=GROUP,
+            per_device_train_batch_size=GROUP // gradient_accumulation_steps,
+            gradient_accumulation_steps=gradient_accumulation_steps,
             num_generations=GROUP,
             max_completion_length=longest,
             **QUIET | {"beta": 0.0} | options,
@@ -111,7 +118,8 @@ def trainer(
         )
         if getattr(made, "ref_model", None) is not None:
             made.ref_model.to(next(model.parameters()).dtype)
-        made.current_gradient_accumulation_steps = 1  # what train() would set
+        # What train() would set.
+        made.current_gradient_accumulation_steps = gradient_accumulation_steps
         made.model.train()
         yield made
 
@@ -131,6 +139,16 @@ def loss_of(made: Any) -> Any:
     return step
 
 
+def training_steps(made: Any) -> Any:
+    """All training steps between two of the optimizer's, each with its own backward pass."""
+
+    def steps() -> None:
+        for _ in range(made.args.gradient_accumulation_steps):
+            made.training_step(made.model, [{"prompt": PROMPT}] * GROUP, None)
+
+    return steps
+
+
 def check(
     name: str,
     estimand: str = EXPECTED,
@@ -139,11 +157,14 @@ def check(
     longest: int = 2,
     dtype: str = "float64",
     divisor: float = 1.0,
+    whole_steps: bool = False,
     **options: Any,
 ) -> Any:
     """The report on a trainer with these options.
 
     Args:
+        whole_steps: run ``training_step``, which shuffles, splits and differentiates the batch, and
+            not the loss alone.
         divisor: of all rewards. Where they are divided by their standard deviation, that of equal
             rewards is rounding over 1e-4, and only of small ones it is small beside the gradient.
     """
@@ -160,7 +181,10 @@ def check(
             NEXT_TOKENS: lambda: -1.0 * policy.kl_of_next_tokens(made.ref_model),
         }[estimand]()
         return check_estimator(
-            loss_of(made), wrt=model, exact=goal.as_loss(), name=f"{name}Trainer"
+            training_steps(made) if whole_steps else loss_of(made),
+            wrt=model,
+            exact=goal.as_loss(),
+            name=f"{name}Trainer",
         )
 
 
@@ -189,11 +213,16 @@ def rows() -> list[Row]:
         {"longest": 1, "loss_type": "dr_grpo", "kind": "llama"} | without_std,
         {"longest": 1, "loss_type": "dr_grpo", "kind": "qwen2"} | without_std,
     ]
+    steps = [
+        {"whole_steps": True, "loss_type": kind, "gradient_accumulation_steps": count} | without_std
+        for kind in ("grpo", "bnpo", "dapo", "luspo")
+        for count in (1, 2)
+    ]
     penalty = {"loss_type": "luspo", "beta": 1.0, "reward_weights": [0.0]}
     uncorrected = {"longest": 1, "use_bias_correction_kl": False}
     return [
         *(_row("RLOO", estimand, options) for estimand, options in rloo),
-        *(_row("GRPO", EXPECTED, options) for options in grpo),
+        *(_row("GRPO", EXPECTED, options) for options in (*grpo, *steps)),
         _row("GRPO", DIVERGENCE, penalty | uncorrected),
         _row("GRPO", DIVERGENCE, penalty),
         _row("GRPO", NEXT_TOKENS, penalty),
@@ -201,9 +230,10 @@ def rows() -> list[Row]:
 
 
 def _row(name: str, estimand: str, options: dict[str, Any]) -> Row:
-    ours = ("kind", "dtype", "longest", "divisor")
+    ours = ("kind", "dtype", "longest", "divisor", "whole_steps")
     words = [f"{key}={value!r}" for key, value in options.items() if key not in ours]
     model = f"{options.get('kind', 'gpt2')} {options.get('dtype', '')}".strip()
     rest = f"T = {options.get('longest', 2)}" + "; rewards / 100" * ("divisor" in options)
-    option = f"{name}Trainer({', '.join(words)}); {model}; {rest}"
+    step = ".training_step()" if options.get("whole_steps") else ""
+    option = f"{name}Trainer({', '.join(words)}){step}; {model}; {rest}"
     return Row("trl", option, estimand, functools.partial(check, name, estimand, **options))

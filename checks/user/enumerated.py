@@ -24,6 +24,7 @@ from ..evidence import (
     Comparison,
     compare_entries,
     judge,
+    resolution,
     worst_of,
 )
 from .constant_keys import constant_keys_note
@@ -41,6 +42,9 @@ from .way_of_running import way_of_running
 #: change nothing.
 LATER = 8
 
+
+#: The step from 1 to the next number in single precision.
+SINGLE_STEP = float(np.finfo(np.float32).eps)
 
 #: Why it is not decided, where what is left out of a law may matter.
 UNBOUNDED = (
@@ -105,7 +109,7 @@ class EnumeratedCheck:
             self._spread = bounds.best()
             self._compare_within()
             # Some of the other paths may be coarser inside.
-            unsure = judge(self._comparisons) != HOLDS
+            unsure = judge(self._comparisons) != HOLDS and not self._is_hopeless(bounds)
             if unsure and (self._is_small(COARSEST) or self._is_within_unmeasured(off, bounds)):
                 for spread in bounds.thorough():
                     self._spread = spread
@@ -113,6 +117,24 @@ class EnumeratedCheck:
                     if judge(self._comparisons) == HOLDS:
                         break
             self._unmeasured = self._is_within_unmeasured(off, bounds)
+
+    @property
+    def is_coarse(self) -> bool:
+        """Whether some of it is in single precision."""
+        coarse = max(self._estimator.precision, self._moments.precision) >= SINGLE_STEP
+        return coarse or "float32" in self._spread.formats
+
+    def _is_hopeless(self, bounds: RoundingBounds) -> bool:
+        """Whether nothing is off, and some entry stays too coarse on however many paths."""
+        if worst_of(self._comparisons).ratio > 1.0:
+            return False
+        best = self._spread = bounds.best()
+        self._spread = dataclasses.replace(best, bound=np.minimum(best.bound, best.floor))
+        self._compare_within()
+        hopeless = resolution(self._comparisons) > COARSEST
+        self._spread = best
+        self._compare_within()
+        return hopeless
 
     def _rounding_bounds(self) -> RoundingBounds:
         """What rounding may have done to the mean, measured path by path."""

@@ -23,6 +23,7 @@ from . import snippet
 from .additive import check_additive, check_is_additive
 from .code_name import code_name
 from .direction import EQUALITY, check_judge
+from .double_precision import decide_in_double
 from .enumerated import EnumeratedCheck
 from .environment_hint import environment_hint
 from .estimand import SINGLE, Estimand, exact_gradient
@@ -234,7 +235,10 @@ def check_estimator(
         except (UnsupportedDraw, TooManyPaths) as error:
             report = _report_instead(label, estimator, estimand, given, error, started, listener)
             return _repeatable(report, given, estimator)
-    return _repeatable(check.report(time.perf_counter() - started), given, estimator)
+    report = check.report(time.perf_counter() - started)
+    if check.is_coarse:
+        report = decide_in_double(report, lambda: check_estimator(**given), estimator, given)
+    return _repeatable(report, given, estimator)
 
 
 def _enumeration(estimator: Estimator, given: Mapping[str, Any], workers: Workers) -> Enumeration:

@@ -150,6 +150,10 @@ class UserFunction:
             self._state.restore()
             self._state = None
 
+    def tensors(self) -> list[Any]:
+        """All tensors of PyTorch that it reaches, as far as they can be read."""
+        return self._state_now(False).tensors()
+
     def _state_now(self, generators: bool) -> Snapshot:
         # Gradients that are there already belong to nobody's run, and those of a run are no state.
         return Snapshot(

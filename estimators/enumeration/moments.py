@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from .gradients import GradientLayout
+from .heaviest_paths import HeaviestPaths, Outcomes, outcome_numbers
 from .left_out import LeftOut, edge_of
 from .outcomes import EPS
 from .path_blocks import Block
@@ -35,10 +36,6 @@ NEXT_TO_NOTHING = 1e-3
 #: Paths that are remembered with their outcomes, the likeliest: what rounding does inside is
 #: measured on the first of these, or on all.
 REMEMBERED = 256
-
-
-#: Of a path: its draws, or the numbers of their outcomes, (D,).
-Outcomes = tuple[Choice, ...] | np.ndarray
 
 
 class Moments:
@@ -63,6 +60,7 @@ class Moments:
         self._size, self._largest = np.zeros(layout.size), np.zeros(layout.size)
         self._mass, self._added = CompensatedSum(), 0.0
         self._likeliest: list[tuple[float, int, Outcomes]] = []
+        self._heaviest = HeaviestPaths(layout)
         #: The draws of a path by the numbers of their outcomes, for paths that were run in blocks.
         self.choices_of: Callable[[list[int]], tuple[Choice, ...]] | None = None
         self._bad: dict[str, str] = {}
@@ -170,6 +168,7 @@ class Moments:
                 self._left_out.add(weights[far], sizes[far])
                 self._squares_left_out.add(weights[far], sizes[far] ** 2)
             np.maximum(self._largest, sizes.max(axis=0), out=self._largest)
+            self._heaviest.add(weights, sizes, paths)
             near = sizes[~far].max(initial=0.0)
             self._largest_near = max(self._largest_near, float(near) if near < np.inf else 0.0)
             if total > 0.0:  # paths may be too unlikely for a number
@@ -211,6 +210,7 @@ class Moments:
             self._far_weight += other._far_weight
             if other._added > 0.0:
                 self._add_spread(other._added, other._center, other._square)
+        self._heaviest.merge(other._heaviest)
         for weight, order, choices in other._likeliest:
             self._keep_likeliest((weight, order - self.count, choices))
         self._bad = {**other._bad, **self._bad}
@@ -308,6 +308,18 @@ class Moments:
         """The probability and the outcomes of some paths, at most so many, the likeliest first."""
         kept = sorted(self._likeliest, key=lambda each: each[:2], reverse=True)[:most]
         return [(weight, self._choices(path)) for weight, _, path in kept]
+
+    def heaviest(self, names: Iterable[str]) -> list[tuple[float, tuple[Choice, ...]]]:
+        """The probability and the outcomes of the path that adds most to each of some parameters.
+
+        In the order of the names; none is there twice.
+        """
+        self._flush()
+        found: dict[tuple[int, ...], tuple[float, tuple[Choice, ...]]] = {}
+        for weight, path in self._heaviest.of(names):
+            choices = self._choices(path)
+            found.setdefault(outcome_numbers(choices), (weight, choices))
+        return list(found.values())
 
     def _choices(self, path: Outcomes) -> tuple[Choice, ...]:
         """Of a path of which the numbers of its outcomes may be all that is kept."""

@@ -25,6 +25,7 @@ import numpy as np
 
 from .enumeration import Enumeration
 from .gradients import GradientLayout
+from .heaviest_paths import outcome_numbers
 from .moments import BLOCK, REMEMBERED, Moments
 from .outcomes import EPS
 from .rounding import FACTOR, ROUNDINGS, RUNS, Steps, largest_deviation, moved_runs
@@ -56,10 +57,11 @@ class RoundingBound:
     """What each entry of a mean may be off by, and how that is known.
 
     ``is_cut`` says that draws without an end are cut, so that something is left out too;
-    ``formats`` are those of the numbers that were moved, such as float64.
+    ``formats`` are those of the numbers that were moved, such as float64; ``floor`` is what a bound
+    does not fall below, on however many more paths it is measured.
 
     Shape:
-        ``bound`` (P,).
+        ``bound`` and ``floor`` (P,).
     """
 
     bound: np.ndarray
@@ -68,6 +70,7 @@ class RoundingBound:
     share: float = 0.0
     is_cut: bool = False
     formats: frozenset[str] = frozenset()
+    floor: np.ndarray | float = 0.0
 
     def __str__(self) -> str:
         beside = f", and {CUT}" if self.is_cut else ""
@@ -122,51 +125,115 @@ def measure_bound(
 def _measure_paths(
     enumeration: Enumeration, moments: Moments, rng: np.random.Generator, most: int
 ) -> RoundingBound | None:
-    """Half of the runs move all paths alike, and half each in its own way.
-
-    What the same operations round alike on all paths (weights in single precision, say) adds up in
-    the first, as far as paths do the same operations; what each path rounds for itself may cancel
-    there and adds up in the others. An entry of one path alone may be off by as much as it is
-    there.
-    """
-    layout = moments.layout
-    together, largest = np.zeros((RUNS, layout.size)), np.zeros(layout.size)
-    weighed = np.zeros(layout.size)
-    share, count, underflow, formats = 0.0, 0, 0.0, set[str]()
-    likeliest = moments.likeliest(most)  # some of these may have to be run for it
-    alike = int(rng.integers(2**32))
-    own = Steps(rng)
+    """On the likeliest, and on those that add most to parameters of which these know nothing."""
+    likeliest = moments.likeliest(most)
+    found = _MovedPaths(enumeration, moments, rng)
     with enumeration.observing_arrays():
-        for weight, choices in likeliest:
-            path = enumeration.repeat(choices)
-            base = weight * layout.row(path.value)
-            enumeration.restore_state()
-            rows = []
-            for row, moved in itertools.chain.from_iterable(
-                moved_runs(
-                    functools.partial(_weighed_row, enumeration, layout, choices),
-                    steps,
-                    RUNS // 2,
-                    after=enumeration.restore_state,
-                )
-                for steps in (Steps(np.random.default_rng(alike)), own)
-            ):
-                if not moved.count or moved.unseen:
-                    return None
-                rows.append(row)
-                underflow = max(underflow, moved.underflow)
-                formats |= moved.formats
-            largest = np.maximum(largest, largest_deviation(rows, base))
-            with np.errstate(invalid="ignore"):  # what is not finite is infinite in the largest
-                together += np.array(rows) - base
-            weighed += np.abs(base)
-            share += weight
-            count += 1
-    total = np.maximum(largest, np.nan_to_num(np.abs(together), nan=0.0).max(axis=0))
-    if count < moments.count:
-        total = total + _bound_of_rest(moments, total, weighed, share)
-    bound = FACTOR * (total + underflow)
-    return RoundingBound(bound, True, count, share, formats=frozenset(formats))
+        if not all(found.measure(*path) for path in likeliest):
+            return None
+        seen = {outcome_numbers(choices) for _, choices in likeliest}
+        for weight, choices in moments.heaviest(found.unknown_parameters()):
+            if outcome_numbers(choices) not in seen and not found.measure(weight, choices):
+                return None
+    return found.bound()
+
+
+class _MovedPaths:
+    """Paths that were run with moved roundings, and what these did to the mean.
+
+    Half of the runs move all paths alike, and half each in its own way. What the same operations
+    round alike on all paths (weights in single precision, say) adds up in the first, as far as
+    paths do the same operations; what each path rounds for itself may cancel there and adds up in
+    the others. An entry of one path alone may be off by as much as it is there.
+    """
+
+    def __init__(
+        self, enumeration: Enumeration, moments: Moments, rng: np.random.Generator
+    ) -> None:
+        self._enumeration, self._moments = enumeration, moments
+        self._together = np.zeros((RUNS, moments.layout.size))
+        self._largest = np.zeros(moments.layout.size)
+        self._weighed = np.zeros(moments.layout.size)
+        self._share, self._count, self._underflow = 0.0, 0, 0.0
+        self._formats: set[str] = set()
+        self._alike, self._own = int(rng.integers(2**32)), Steps(rng)
+
+    def measure(self, weight: float, choices: Sequence[Choice]) -> bool:
+        """Run a path; False if nothing was moved, or something inside was not seen."""
+        enumeration, layout = self._enumeration, self._moments.layout
+        path = enumeration.repeat(choices)
+        base = weight * layout.row(path.value)
+        enumeration.restore_state()
+        rows = []
+        for row, moved in itertools.chain.from_iterable(
+            moved_runs(
+                functools.partial(_weighed_row, enumeration, layout, choices),
+                steps,
+                RUNS // 2,
+                after=enumeration.restore_state,
+            )
+            for steps in (Steps(np.random.default_rng(self._alike)), self._own)
+        ):
+            if not moved.count or moved.unseen:
+                return False
+            rows.append(row)
+            self._underflow = max(self._underflow, moved.underflow)
+            self._formats |= moved.formats
+        self._largest = np.maximum(self._largest, largest_deviation(rows, base))
+        with np.errstate(invalid="ignore"):  # what is not finite is infinite in the largest
+            self._together += np.array(rows) - base
+        self._weighed += np.abs(base)
+        self._share += weight
+        self._count += 1
+        return True
+
+    def unknown_parameters(self) -> list[str]:
+        """Those whose gradient, where there is one, is nothing but rounding on all these paths."""
+        size, known = self._moments.size(), self._known(self._total())
+        parts = self._moments.layout.parts
+        return [key for key, part in parts.items() if size[part].any() and not known[part].any()]
+
+    def bound(self) -> RoundingBound:
+        """What each entry of the mean may be off by."""
+        total = self._total()
+        if self._count < self._moments.count:
+            total = total + self._bound_of_rest(total)
+        return RoundingBound(
+            FACTOR * (total + self._underflow),
+            True,
+            self._count,
+            self._share,
+            formats=frozenset(self._formats),
+            floor=FACTOR * (self._largest + self._underflow),
+        )
+
+    def _total(self) -> np.ndarray:
+        together = np.nan_to_num(np.abs(self._together), nan=0.0).max(axis=0)
+        return np.maximum(self._largest, together)
+
+    def _known(self, total: np.ndarray) -> np.ndarray:
+        """Entries that are more than rounding on these paths, which says something of others."""
+        return np.asarray(self._weighed * NOTHING > total)
+
+    def _bound_of_rest(self, total: np.ndarray) -> np.ndarray:
+        """What is added for paths that were not measured, as if they were like the others.
+
+        In proportion to their gradients, and at least in proportion to their probability: where
+        things cancel, what they leave says little of the rounding.
+        """
+        weighed, share = self._weighed, self._share
+        rest = np.maximum(self._moments.size() - weighed, 0.0)
+        known = self._known(total)
+        ratio = np.divide(total, weighed, out=np.zeros_like(total), where=weighed > 0.0)
+        for part in self._moments.layout.parts.values():
+            some = known[part] if known[part].any() else weighed[part] > 0.0
+            most = ratio[part].max(initial=0.0, where=some)
+            ratio[part] = np.where(some, ratio[part], most)
+        with np.errstate(over="ignore", invalid="ignore"):
+            by_size = np.where(rest > 0.0, ratio * rest, 0.0)
+        left = max(0.0, self._moments.mass - share)
+        by_share = total * (left / share) if share > 0.0 else np.full_like(total, np.inf)
+        return np.maximum(by_size, by_share)
 
 
 def _weighed_row(
@@ -226,26 +293,3 @@ class RoundingBounds:
         if self._stated:  # somebody says that it is coarser inside than can be measured
             bound = np.maximum(bound, self.wide.bound)
         return dataclasses.replace(measured, bound=bound, is_cut=self.is_cut)
-
-
-def _bound_of_rest(
-    moments: Moments, total: np.ndarray, weighed: np.ndarray, share: float
-) -> np.ndarray:
-    """What is added for paths that were not measured, as if they were like the others.
-
-    In proportion to their gradients, and at least in proportion to their probability: where things
-    cancel, what they leave says little of the rounding.
-    """
-    rest = np.maximum(moments.size() - weighed, 0.0)
-    # An entry that is nothing but rounding on the measured paths says nothing of others.
-    known = weighed * NOTHING > total
-    ratio = np.divide(total, weighed, out=np.zeros_like(total), where=weighed > 0.0)
-    for part in moments.layout.parts.values():
-        some = known[part] if known[part].any() else weighed[part] > 0.0
-        most = ratio[part].max(initial=0.0, where=some)
-        ratio[part] = np.where(some, ratio[part], most)
-    with np.errstate(over="ignore", invalid="ignore"):
-        by_size = np.where(rest > 0.0, ratio * rest, 0.0)
-    left = max(0.0, moments.mass - share)
-    by_share = total * (left / share) if share > 0.0 else np.full_like(total, np.inf)
-    return np.maximum(by_size, by_share)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import numbers
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -155,8 +154,7 @@ def autoregressive(
     """
     if not callable(model):
         raise TypeError(f"model = {model!r:.60}, expected a module or a function of prefixes")
-    whole = isinstance(longest, numbers.Integral) and not isinstance(longest, bool)
-    if not whole or longest < 1:
+    if isinstance(longest, bool) or not hasattr(longest, "__index__") or longest < 1:
         raise ValueError(
             f"longest = {longest!r}, expected a whole number from 1: what a policy may go on with "
             "for ever cannot be enumerated"

@@ -7,11 +7,14 @@ Reference:
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from typing import Any, Protocol
 
 import numpy as np
 
+from ..enumeration.doubled import doubled, lifted_arithmetic
+from ..enumeration.estimator import UserFunction
 from ..enumeration.gradients import array_of
 from .logits import Model
 from .prefix_tree import Level, PrefixTree
@@ -57,12 +60,24 @@ class Goal:
     def gradient(self, *, loss: bool) -> dict[str, np.ndarray]:
         """The exact gradient, by the name of each parameter.
 
+        What is in single precision is computed in double precision, if that can be.
+
         Args:
             loss: whether it is that of the loss, which is the goal with its sign changed.
 
         Raises:
             ValueError: as :meth:`value`; and if no parameter moves it.
         """
+        import torch
+
+        single = any(leaf.dtype is torch.float32 for leaf in self.policy.parameters.values())
+        # What cannot be run in double precision is run as it is, and raises what it raises.
+        finer = doubled(UserFunction(self._sum)) if single else lifted_arithmetic()
+        with contextlib.suppress(Exception), finer:
+            return self._gradient(loss=loss)
+        return self._gradient(loss=loss)
+
+    def _gradient(self, *, loss: bool) -> dict[str, np.ndarray]:
         import torch
 
         total = -self._sum() if loss else self._sum()

@@ -15,6 +15,7 @@ from .reach import MOST_BYTES, Reach
 from .reached_names import Name, NameStep
 from .record import StateRecord
 from .search import MOST_OBJECTS
+from .tensors import TensorRecord
 
 #: References that are compared after each path: they take a quarter of a millisecond, which was
 #: measured. What is farther away from the estimator than these is left to thorough comparisons.
@@ -160,6 +161,10 @@ class Snapshot:
                     leaf.grad = grad
                 except (RuntimeError, TypeError):  # its shape or type could not be put back
                     self._unrestorable[f"{name}.grad"] = None
+
+    def tensors(self) -> list[Any]:
+        """All tensors of PyTorch that were reached and could be read."""
+        return [each.target for each in self._records() if isinstance(each, TensorRecord)]
 
     def _records(self) -> Iterator[StateRecord]:
         yield from self._near

@@ -91,6 +91,11 @@ class TensorRecord(StateRecord):
         self._copy = self._alias.clone() if self._view is None else self._view.copy()
 
     @property
+    def target(self) -> Any:
+        """The tensor itself."""
+        return self._target
+
+    @property
     def cost(self) -> int:
         """By the 64 bytes, which take as long as a reference."""
         return 16 + (0 if self._view is None else probe_of(self._view).nbytes // 64)

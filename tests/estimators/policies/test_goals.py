@@ -139,6 +139,29 @@ def test_a_module_names_its_parameters(torch):
     assert not gradient["unused"].any()
 
 
+def test_the_gradient_of_a_model_in_single_precision_is_in_double_precision(torch):
+    """As that of the same numbers in double precision; the model stays as it is."""
+    from gradproof import policies
+
+    def gradient(*models):
+        policy, reference = (
+            policies.autoregressive(model, [0], eos=0, longest=3) for model in models
+        )
+        return (policy.expected(len) - 0.1 * policy.kl(reference)).as_loss()
+
+    def network(seed):
+        torch.manual_seed(seed)
+        return torch.nn.Sequential(torch.nn.Embedding(3, 4), torch.nn.Linear(4, 3)).float()
+
+    models = network(0), network(1)
+    single = gradient(*models)
+    assert {each.dtype for model in models for each in model.parameters()} == {torch.float32}
+    double = gradient(*(model.double() for model in models))
+    for name, value in single.items():
+        np.testing.assert_array_equal(value, double[name])
+        assert value.dtype == np.float64
+
+
 def test_an_infinite_divergence_is_refused(policy, torch, theta):
     """Of either kind, naming where; and none is refused that is finite."""
     from gradproof import policies

@@ -1,0 +1,99 @@
+"""An estimator in single precision that is not decided: decided in double precision, if it can."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from gradproof.estimators.enumeration.doubled import NotDoubled, doubled
+from gradproof.estimators.enumeration.estimator import Estimator, UserFunction
+
+from ..evidence import COARSEST, HOLDS, UNDECIDED, unresolved_quantities
+from .estimator_report import EstimatorReport
+from .listing import list_names
+
+#: What makes the report on the same estimator, where its tensors are in double precision.
+Check = Callable[[], EstimatorReport]
+
+
+def decide_in_double(
+    report: EstimatorReport, check: Check, estimator: Estimator, given: Mapping[str, Any]
+) -> EstimatorReport:
+    """The report of double precision, where single precision is too coarse for a verdict.
+
+    A mean of real numbers does not depend on the precision that it is computed in. Only that it
+    holds is taken over: numbers that were rounded before they are put into double precision are a
+    bias there (of 1e-8, where probabilities no longer sum to one), and none where they were made.
+
+    Args:
+        report: where some of it is in single precision.
+        check: makes the other.
+        estimator: whose tensors are put into double precision.
+        given: the options of the check: an exact gradient or objective that is called is called
+            there too.
+    """
+    if not _is_too_coarse(report):
+        return report
+    estimands = [given["exact"], given["objective"]]
+    if isinstance(given["objective"], Mapping):
+        estimands.extend(given["objective"].values())
+    called = [UserFunction(each) for each in estimands if callable(each)]
+    try:
+        with doubled(estimator, *called):
+            finer = check()
+    except NotDoubled:
+        return report
+    except Exception as error:  # noqa: BLE001 - it runs in single precision, and not in double
+        return _with_reason(report, f"it does not run there ({_words(error)})")
+    seconds = report.seconds + finer.seconds
+    if finer.verdict != HOLDS:
+        return _with_reason(report, f"it is {finer.verdict} there{_remedy(finer, given)}")
+    apart = {key: np.abs(mean - finer.mean[key]) for key, mean in report.mean.items()}
+    if not all((off <= report.bounds[key]).all() for key, off in apart.items()):
+        return _with_reason(report, "its mean there is another one, by more than rounding explains")
+    share = max(float(off.max(initial=0.0)) for off in apart.values())
+    note = (
+        f"In single precision {_what_is_too_coarse(report)}. All that is in single precision was "
+        "put into double precision for a while, and the mean and its bounds are from there; as it "
+        f"runs by itself the mean differs by up to {share:.1e}, as rounding explains."
+    )
+    return dataclasses.replace(finer, notes=(*finer.notes, note), seconds=seconds)
+
+
+def _is_too_coarse(report: EstimatorReport) -> bool:
+    """Whether rounding alone leaves it undecided."""
+    return report.verdict == UNDECIDED and report.method == "enumerated" and not report.reason
+
+
+def _remedy(finer: EstimatorReport, given: Mapping[str, Any]) -> str:
+    """Why, and what can be done."""
+    if finer.verdict == UNDECIDED and given["objective"] is None and not callable(given["exact"]):
+        return (
+            ", since the numbers of exact= are in single precision; pass exact= as a function, "
+            "which is called there too, or its numbers in double precision"
+        )
+    return f": {finer.reason.removesuffix('.')}" if finer.reason else ""
+
+
+def _what_is_too_coarse(report: EstimatorReport) -> str:
+    """What could not be told in single precision."""
+    unseen = unresolved_quantities(report.comparisons)
+    if not unseen:
+        return "rounding alone could explain what the mean is off by"
+    return f"an error of {COARSEST:.0%} would not have been seen in {list_names(unseen)}"
+
+
+def _words(error: Exception) -> str:
+    """The first line of what was raised."""
+    return f"{type(error).__name__}: {error}".partition("\n")[0]
+
+
+def _with_reason(report: EstimatorReport, why: str) -> EstimatorReport:
+    return dataclasses.replace(
+        report,
+        reason=f"In single precision {_what_is_too_coarse(report)}. Double precision, which was "
+        f"tried, does not decide: {why.removesuffix('.')}.",
+    )

@@ -1,0 +1,118 @@
+"""What single precision is too coarse for is decided in double precision; then all is as it was."""
+
+import pytest
+
+from gradproof import check_estimator
+
+torch = pytest.importorskip("torch")
+
+pytestmark = pytest.mark.torch
+
+
+class Policy(torch.nn.Module):
+    """Attention over two tokens: the gradient of its bias of keys is zero, but for rounding."""
+
+    def __init__(self, dtype):
+        super().__init__()
+        torch.manual_seed(0)
+        self.embed = torch.nn.Embedding(3, 4)
+        self.attention = torch.nn.MultiheadAttention(4, 1, batch_first=True)
+        self.head = torch.nn.Linear(4, 3)
+        self.register_buffer("reward", torch.randn(3, 3))
+        self.to(dtype)
+
+    def forward(self, ids):
+        """Log-probabilities of the next token."""
+        h = self.embed(ids)
+        return self.head(h + self.attention(h, h, h, need_weights=False)[0])[:, -1].log_softmax(-1)
+
+    def exact(self):
+        """The gradient of the expected reward."""
+        start = torch.zeros(1, 1, dtype=torch.long)
+        value = 0.0
+        first = self(start)[0].exp()
+        for token in range(3):
+            second = self(torch.tensor([[0, token]]))[0].exp()
+            value = value + first[token] * (second * self.reward[token]).sum()
+        named = dict(self.named_parameters())
+        return dict(zip(named, torch.autograd.grad(value, list(named.values())), strict=True))
+
+    def reinforce(self):
+        """The surrogate of the score-function estimator."""
+        ids, log_prob = torch.zeros(1, 1, dtype=torch.long), 0.0
+        for _ in range(2):
+            law = torch.distributions.Categorical(logits=self(ids))
+            token = law.sample()
+            log_prob = log_prob + law.log_prob(token)
+            ids = torch.cat([ids, token[:, None]], 1)
+        return self.reward[ids[0, 1], ids[0, 2]] * log_prob.sum()
+
+
+def world(policy):
+    """All that a check might leave changed."""
+    return (
+        torch.get_default_dtype(),
+        [(id(each), each.dtype, each.data_ptr(), each.grad) for each in policy.parameters()],
+        [(id(each), each.dtype, each.data_ptr()) for each in policy.buffers()],
+    )
+
+
+def test_a_right_estimator_in_single_precision_holds():
+    """Its bias of keys could not be judged there; the report says where it was."""
+    policy = Policy(torch.float32)
+    policy.head.weight.grad = torch.ones_like(policy.head.weight)
+    before = world(policy)
+    report = check_estimator(policy.reinforce, wrt=policy, exact=policy.exact)
+    assert report.verdict == "holds", report.explain()
+    assert "put into double precision for a while" in report.explain()
+    assert "in_proj_bias[4]" in report.explain()
+    assert world(policy) == before
+
+
+@pytest.mark.parametrize("factor", [1.01, 1.0001])
+def test_a_wrong_one_does_not(factor):
+    """Nor where only double precision could show it: then it is undecided, and says why."""
+    policy = Policy(torch.float32)
+    before = world(policy)
+    report = check_estimator(lambda: factor * policy.reinforce(), wrt=policy, exact=policy.exact)
+    assert report.verdict == ("refuted" if factor > 1.001 else "undecided"), report.explain()
+    if factor < 1.001:
+        assert "is refuted there" in report.reason
+    assert world(policy) == before
+
+
+def test_an_estimator_that_needs_single_precision_is_undecided():
+    """With what was raised in double precision."""
+    policy = Policy(torch.float32)
+
+    def reinforce():
+        if policy.head.weight.dtype is not torch.float32:
+            raise ValueError("single precision alone")
+        return policy.reinforce()
+
+    report = check_estimator(reinforce, wrt=policy, exact=policy.exact)
+    assert report.verdict == "undecided"
+    assert "does not run there (ValueError: single precision alone)" in report.reason
+    assert policy.head.weight.dtype is torch.float32
+
+
+def test_numbers_of_single_precision_do_not_decide():
+    """An exact gradient that was computed before stays as coarse as it was."""
+    policy = Policy(torch.float32)
+    report = check_estimator(policy.reinforce, wrt=policy, exact=policy.exact())
+    assert report.verdict == "undecided"
+    assert "pass exact= as a function" in report.reason
+
+
+def test_tensors_that_share_memory_are_left():
+    """Of two views of one memory each would get its own."""
+    policy = Policy(torch.float32)
+    whole = torch.arange(6.0)
+    parts = [whole[:3], whole[3:]]
+
+    def reinforce():
+        return policy.reinforce() + 0.0 * (parts[0] + parts[1]).sum()
+
+    report = check_estimator(reinforce, wrt=policy, exact=policy.exact)
+    assert report.verdict == "undecided", report.explain()
+    assert "use double precision" in report.explain()
