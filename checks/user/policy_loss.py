@@ -14,11 +14,12 @@ from gradproof.estimators.enumeration.enumeration import Enumeration
 from gradproof.estimators.enumeration.estimator import takes
 from gradproof.estimators.enumeration.spread import RoundingBounds
 from gradproof.estimators.policies.autoregressive import Autoregressive
+from gradproof.estimators.policies.goal import Goal
 from gradproof.estimators.policies.goals import (
     ExpectedReward,
-    Goal,
     as_reference,
     only_reward,
+    with_rewards_held,
 )
 from gradproof.estimators.policies.group_estimator import GroupEstimator, GroupSurrogate
 from gradproof.estimators.policies.group_gradients import Loss, groups_of, is_not_finite
@@ -94,7 +95,7 @@ def check_loss(
     started = time.perf_counter()
     _check_arguments(policy, loss, goal, group, reference)
     check_judge(judge)
-    goal = goal.with_rewards_held()
+    goal = with_rewards_held(goal)
     groups = _groups(policy, loss, goal, group, reward, reference, paths)
     estimator = GroupEstimator(policy, loss, groups)
     estimand = exact_gradient(goal.as_loss, estimator)

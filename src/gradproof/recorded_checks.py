@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from gradproof.checks.user.invariances import InvarianceReport
     from gradproof.checks.user.surrogate import SurrogateReport
     from gradproof.estimators.policies.autoregressive import Autoregressive
-    from gradproof.estimators.policies.goals import Goal
+    from gradproof.estimators.policies.goal import Goal
 
 #: Under this name a test's report carries what was found: also from worker to controller, and
 #: also of a worker that crashed later. JUnit's file has it as properties, one by one, whose names
