@@ -126,6 +126,8 @@ def check_loss(
     except TooManyPaths as error:
         if strategy == ALL:
             raise TooManyPaths(f"{error}; {INSTEAD}") from error
+        groups = None
+    if groups is None:
         drawn = DrawnGroups(*completions, group)
         report = check_heaviest_groups(label, policy, loss, goal, drawn, sampling, progress)
         return report.judged(judge)
