@@ -86,7 +86,7 @@ def _array(given: Any, name: str) -> tuple[np.ndarray, float]:
 
 
 def _terminal(terminal: Collection[int], states: int) -> list[int]:
-    numbers = np.asarray(list(terminal))
+    numbers = np.asarray(list(terminal) if hasattr(terminal, "__iter__") else terminal)
     if numbers.size and (numbers.dtype.kind not in "iu" or numbers.ndim != 1):
         raise ValueError(f"terminal = {terminal!r:.60}, expected numbers of states, such as [3]")
     for state in numbers.tolist():

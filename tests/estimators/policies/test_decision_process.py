@@ -336,6 +336,8 @@ SLOW = np.array([[[1.0 - 1e-12, 1e-12]] * 2, [[0.0, 1.0]] * 2])
         ({"start": 2}, "begins in a terminal state"),
         ({"terminal": [5]}, "terminal has 5, expected a state from 0 to 2"),
         ({"terminal": [0.5]}, "expected numbers of states"),
+        ({"terminal": 2}, "terminal = 2, expected numbers of states"),
+        ({"terminal": [False, False, True]}, "expected numbers of states"),
         ({"horizon": 0}, "horizon = 0, expected a whole number"),
         ({"discount": 1.5}, "discount = 1.5, expected a number from 0 to 1"),
     ],
