@@ -269,6 +269,19 @@ FIXES: Mapping[str, str] = {
     ),
     "divided-by-length": "Divide by a constant, such as the longest length that is allowed.",
     "guess-beyond-the-limit": "Where the limit ends the task, nothing follows: the guess is 0.",
+    "two-steps-bootstrapped": (
+        "The bias may be intended, for less variance. Without a bias: use the whole return, "
+        "with the critic as its baseline, or a critic that is exact."
+    ),
+    "critic-of-an-earlier-step": (
+        "Where episodes have a limit that ends the task, give the critic the number of steps that "
+        "are left."
+    ),
+    "end-not-masked": "Multiply the guess of what follows by `1 - terminated`.",
+    "limit-as-end": (
+        "Where the task goes on after the limit, add the value of the last state: mask by "
+        "`terminated`, and not by `truncated`."
+    ),
     # state
     "first-cost-kept": "Set the baseline after it was first needed; use 0 until then.",
     "largest-so-far": (

@@ -12,19 +12,29 @@ import numpy as np
 
 from gradproof.estimators.enumeration.enumeration import Enumeration
 from gradproof.estimators.enumeration.estimator import takes
+from gradproof.estimators.enumeration.run import TooManyPaths
 from gradproof.estimators.enumeration.spread import RoundingBounds
 from gradproof.estimators.policies.autoregressive import Autoregressive
+from gradproof.estimators.policies.goal import Goal
 from gradproof.estimators.policies.goals import (
     ExpectedReward,
-    Goal,
     as_reference,
     only_reward,
+    with_rewards_held,
 )
+from gradproof.estimators.policies.group_draws import DrawnGroups
 from gradproof.estimators.policies.group_estimator import GroupEstimator, GroupSurrogate
-from gradproof.estimators.policies.group_gradients import Loss, groups_of, is_not_finite
+from gradproof.estimators.policies.group_gradients import (
+    Loss,
+    completions_of,
+    groups_of,
+    is_not_finite,
+)
 from gradproof.estimators.policies.group_rounding import GroupRoundingBounds
-from gradproof.estimators.policies.token_groups import MOST_GROUPS, Groups
+from gradproof.estimators.policies.prefix_tree import PrefixTree
+from gradproof.estimators.policies.token_groups import MOST_GROUPS, GroupData, Groups
 
+from ..sequential.error_rates import ALPHA
 from .code_name import code_name
 from .direction import EQUALITY, check_judge
 from .enumerated import EnumeratedCheck
@@ -36,7 +46,9 @@ from .estimator_comparison import (
     compare_reports,
 )
 from .estimator_report import EstimatorReport
+from .heaviest_groups import INSTEAD, GroupSampling, check_heaviest_groups
 from .progress import Progress, telling
+from .strategy import ALL
 
 
 def check_loss(
@@ -48,6 +60,12 @@ def check_loss(
     reward: Callable[..., Any] | None = None,
     reference: Any = None,
     paths: int = MOST_GROUPS,
+    strategy: str = ALL,
+    draws: int = 0,
+    alpha: float = ALPHA,
+    rarest: float | None = None,
+    bounds: tuple[Any, Any] | None = None,
+    seed: int | None = None,
     precision: float = 0.0,
     judge: str = EQUALITY,
     name: str | None = None,
@@ -76,6 +94,10 @@ def check_loss(
             zeros where it has none.
         reference: the model or policy whose log-probabilities the loss is given.
         paths: groups that there may be.
+        strategy: ``all``: more groups than ``paths`` are an error; ``heaviest``: as many as may be
+            are enumerated then, the most probable first, one by one (some thousands take a minute),
+            and ``draws`` are drawn from the others, and tested by betting.
+        draws, alpha, rarest, bounds, seed: of these, as of :func:`gradproof.check_estimator`.
         precision, judge: as of :func:`gradproof.check_estimator`.
         name: of the loss, in the report.
         progress: as of :func:`gradproof.check_estimator`.
@@ -87,6 +109,7 @@ def check_loss(
 
     Raises:
         TooManyPaths: if there are more groups.
+        TooFewDraws: if all draws would go into learning the range.
         NotEnumerable: for a loss that is not reproducible.
         TypeError, ValueError: for a goal of another policy, a group of none, and what the loss
             cannot be.
@@ -94,8 +117,20 @@ def check_loss(
     started = time.perf_counter()
     _check_arguments(policy, loss, goal, group, reference)
     check_judge(judge)
-    goal = goal.with_rewards_held()
-    groups = _groups(policy, loss, goal, group, reward, reference, paths)
+    sampling = GroupSampling(strategy, draws, alpha, rarest, bounds, seed, paths, precision)
+    goal = with_rewards_held(goal)
+    completions = _completions(policy, goal, reward, reference)
+    label = name or code_name(loss)
+    try:
+        groups = groups_of(policy, loss, completions, group, paths)
+    except TooManyPaths as error:
+        if strategy == ALL:
+            raise TooManyPaths(f"{error}; {INSTEAD}") from error
+        groups = None
+    if groups is None:
+        drawn = DrawnGroups(*completions, group)
+        report = check_heaviest_groups(label, policy, loss, goal, drawn, sampling, progress)
+        return report.judged(judge)
     estimator = GroupEstimator(policy, loss, groups)
     estimand = exact_gradient(goal.as_loss, estimator)
     with (
@@ -103,7 +138,6 @@ def check_loss(
         Enumeration(estimator, paths) as enumeration,
     ):
         estimator.listener = listener
-        label = name or code_name(loss)
         check = GroupCheck(label, estimator, enumeration, estimand, precision)
         check.look()
     report = check.report(time.perf_counter() - started)
@@ -230,19 +264,16 @@ def _check_arguments(
         raise ValueError(f"group = {group!r:.60}, expected a whole number of completions, from 1")
 
 
-def _groups(
+def _completions(
     policy: Autoregressive,
-    loss: Loss,
     goal: Goal,
-    size: int,
     reward: Callable[..., Any] | None,
     reference: Any,
-    paths: int,
-) -> Groups:
-    """Every group: as multisets if that may be."""
+) -> tuple[PrefixTree, GroupData]:
+    """Every completion, and what the loss is given of it."""
     term = only_reward(goal) if reward is None else ExpectedReward(reward)
     other = None if reference is None else as_reference(policy, reference)
-    return groups_of(policy, loss, term, other, size, paths)
+    return completions_of(policy, term, other)
 
 
 def _note(groups: Groups) -> str:

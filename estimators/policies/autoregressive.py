@@ -11,12 +11,12 @@ from ..enumeration.estimator import leaves_of
 from ..enumeration.gradients import by_name
 from .common_generators import keeping_generators
 from .completions import Tokens
+from .goal import Goal
 from .goals import (
     CompletionDivergence,
     Entropy,
     ExpectedReward,
     ForwardDivergence,
-    Goal,
     Length,
     NextTokenDivergence,
     NextTokenEntropy,

@@ -7,15 +7,10 @@ Reference:
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-from typing import Any, Protocol
+from typing import Any
 
-import numpy as np
-
-from ..enumeration.doubled import doubled, lifted_arithmetic
-from ..enumeration.estimator import UserFunction
-from ..enumeration.gradients import array_of
+from .goal import Goal
 from .logits import Model
 from .prefix_tree import Level, PrefixTree
 from .rewards import Reward, RewardTable, rewards_of
@@ -24,137 +19,6 @@ from .truncation import Truncation
 
 #: A tensor of PyTorch.
 Tensor = Any
-
-NUMBER = int | float | np.integer | np.floating
-
-
-class Term(Protocol):
-    """A sum over all completions."""
-
-    def value(self, policy: TokenPolicy, tree: PrefixTree) -> Tensor:
-        """One number, with its graph."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Goal:
-    """What a policy is to make large: a weighted sum of terms, all of one policy.
-
-    Goals are added and subtracted, and multiplied by numbers:
-    ``policy.expected(reward) - 0.1 * policy.kl(reference)``.
-    """
-
-    policy: TokenPolicy
-    terms: tuple[tuple[float, Term], ...]
-
-    def value(self) -> float:
-        """What it is, by the parameters of now.
-
-        Raises:
-            ValueError: if it is infinite, or there are too many completions.
-        """
-        import torch
-
-        with torch.no_grad():
-            return float(self._sum())
-
-    def gradient(self, *, loss: bool) -> dict[str, np.ndarray]:
-        """The exact gradient, by the name of each parameter.
-
-        What is in single precision is computed in double precision, if that can be.
-
-        Args:
-            loss: whether it is that of the loss, which is the goal with its sign changed.
-
-        Raises:
-            ValueError: as :meth:`value`; and if no parameter moves it.
-        """
-        import torch
-
-        single = any(leaf.dtype is torch.float32 for leaf in self.policy.parameters.values())
-        # What cannot be run in double precision is run as it is, and raises what it raises.
-        finer = doubled(UserFunction(self._sum)) if single else lifted_arithmetic()
-        with contextlib.suppress(Exception), finer:
-            return self._gradient(loss=loss)
-        return self._gradient(loss=loss)
-
-    def _gradient(self, *, loss: bool) -> dict[str, np.ndarray]:
-        import torch
-
-        total = -self._sum() if loss else self._sum()
-        leaves = self.policy.parameters
-        if not total.requires_grad:
-            raise ValueError(
-                "no parameter moves the goal: the model's logits have no graph; is there a "
-                "detach() or no_grad() in it, or are parameters= those of another model?"
-            )
-        values = torch.autograd.grad(total, list(leaves.values()), allow_unused=True)
-        return {
-            name: array_of(torch.zeros_like(leaf) if value is None else value)
-            for (name, leaf), value in zip(leaves.items(), values, strict=True)
-        }
-
-    def as_loss(self) -> dict[str, np.ndarray]:
-        """The gradient of the goal with its sign changed, which a loss has that is made small."""
-        return self.gradient(loss=True)
-
-    def as_reward(self) -> dict[str, np.ndarray]:
-        """The gradient of the goal itself, which an estimator has that climbs."""
-        return self.gradient(loss=False)
-
-    def with_rewards_held(self) -> Goal:
-        """The same, where each completion's reward is what the function gives now.
-
-        Rewards that are computed by a framework are no part of what is differentiated, and so not
-        of its rounding.
-        """
-        import torch
-
-        with torch.no_grad():
-            tree = self.policy.tree()
-        return Goal(
-            self.policy,
-            tuple(
-                (weight, term.held(self.policy, tree) if isinstance(term, ExpectedReward) else term)
-                for weight, term in self.terms
-            ),
-        )
-
-    def _sum(self) -> Tensor:
-        tree = self.policy.tree()
-        return sum(
-            (weight * term.value(self.policy, tree) for weight, term in self.terms),
-            start=tree.weights.new_zeros(()),
-        )
-
-    def __add__(self, other: Goal) -> Goal:
-        if not isinstance(other, Goal):
-            return NotImplemented
-        if other.policy is not self.policy:
-            raise ValueError("two goals of different policies are added; make both of one policy")
-        return Goal(self.policy, self.terms + other.terms)
-
-    def __radd__(self, other: object) -> Goal:
-        return self if isinstance(other, int) and other == 0 else NotImplemented  # sum() has a 0
-
-    def __mul__(self, factor: float) -> Goal:
-        if not isinstance(factor, NUMBER):
-            return NotImplemented
-        if not np.isfinite(factor):
-            raise ValueError(f"a goal is multiplied by {factor}, expected a finite number")
-        return Goal(self.policy, tuple((float(factor) * each, term) for each, term in self.terms))
-
-    __rmul__ = __mul__
-
-    def __truediv__(self, divisor: float) -> Goal:
-        return self * (1.0 / divisor)
-
-    def __neg__(self) -> Goal:
-        return self * -1.0
-
-    def __sub__(self, other: Goal) -> Goal:
-        if not isinstance(other, Goal):
-            return NotImplemented
-        return self + -other
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,7 +29,7 @@ class ExpectedReward:
     discount: float | None = None
 
     def value(self, policy: TokenPolicy, tree: PrefixTree) -> Tensor:
-        """See the protocol."""
+        """See :class:`.goal.Term`."""
         return tree.weights @ self.total(self.rewards(policy, tree))
 
     def rewards(self, policy: TokenPolicy, tree: PrefixTree) -> Tensor:
@@ -224,7 +88,7 @@ class CompletionDivergence:
     reference: TokenPolicy
 
     def value(self, policy: TokenPolicy, tree: PrefixTree) -> Tensor:
-        """See the protocol."""
+        """See :class:`.goal.Term`."""
         for level in tree.levels:
             theirs = _reference_rows(self.reference, level)
             _refuse_infinite(level.log_probs.detach(), theirs, level, ("policy", "reference"))
@@ -239,7 +103,7 @@ class ForwardDivergence:
     reference: TokenPolicy
 
     def value(self, policy: TokenPolicy, tree: PrefixTree) -> Tensor:
-        """See the protocol."""
+        """See :class:`.goal.Term`."""
         log_q = self._log_probs(policy, tree).sum(dim=1)
         q = log_q.exp() / len(policy.prompts)
         possible = log_q > -float("inf")
@@ -274,12 +138,12 @@ class NextTokenDivergence:
     reference: TokenPolicy
 
     def value(self, policy: TokenPolicy, tree: PrefixTree) -> Tensor:
-        """See the protocol."""
+        """See :class:`.goal.Term`."""
         total = tree.weights.new_zeros(())
         for level, mass in zip(tree.levels, tree.masses(), strict=True):
             theirs = _reference_rows(self.reference, level)
             _refuse_infinite(level.log_probs.detach(), theirs, level, ("policy", "reference"))
-            total = total + mass @ _mean_of(level.log_probs, theirs)
+            total = total + mass @ mean_of_log_ratio(level.log_probs, theirs)
         return total
 
 
@@ -288,7 +152,7 @@ class Entropy:
     """The entropy of whole completions."""
 
     def value(self, policy: TokenPolicy, tree: PrefixTree) -> Tensor:
-        """See the protocol."""
+        """See :class:`.goal.Term`."""
         return -(tree.weights @ tree.log_probs.sum(dim=1))
 
 
@@ -297,7 +161,7 @@ class Length:
     """The mean number of tokens, with the one that ends a completion."""
 
     def value(self, policy: TokenPolicy, tree: PrefixTree) -> Tensor:
-        """See the protocol."""
+        """See :class:`.goal.Term`."""
         return tree.weights @ tree.mask.sum(dim=1)
 
 
@@ -306,14 +170,14 @@ class NextTokenEntropy:
     """The entropy of next tokens, summed over prefixes, whose law is held."""
 
     def value(self, policy: TokenPolicy, tree: PrefixTree) -> Tensor:
-        """See the protocol."""
+        """See :class:`.goal.Term`."""
         total = tree.weights.new_zeros(())
         for level, mass in zip(tree.levels, tree.masses(), strict=True):
-            total = total - mass @ _mean_of(level.log_probs, level.log_probs.new_zeros(()))
+            total = total - mass @ mean_of_log_ratio(level.log_probs, level.log_probs.new_zeros(()))
         return total
 
 
-def _mean_of(log_p: Tensor, log_q: Tensor) -> Tensor:
+def mean_of_log_ratio(log_p: Tensor, log_q: Tensor) -> Tensor:
     """The mean of log p - log q by p in each row, (B,); what cannot come adds nothing."""
     import torch
 
@@ -377,6 +241,29 @@ def reference_log_probs(reference: TokenPolicy, tree: PrefixTree) -> Tensor:
 
     rows = [_reference_rows(reference, level).flatten() for level in tree.levels]
     return tree.in_cells(torch.cat(rows))
+
+
+def with_rewards_held(goal: Goal) -> Goal:
+    """The same goal, where each completion's reward is what the function gives now.
+
+    Rewards that are computed by a framework are no part of what is differentiated, and so not of
+    its rounding.
+
+    Args:
+        goal: of a policy over completions.
+    """
+    import torch
+
+    policy: Any = goal.policy
+    with torch.no_grad():
+        tree = policy.tree()
+    return Goal(
+        policy,
+        tuple(
+            (weight, term.held(policy, tree) if isinstance(term, ExpectedReward) else term)
+            for weight, term in goal.terms
+        ),
+    )
 
 
 def only_reward(goal: Goal) -> ExpectedReward | None:

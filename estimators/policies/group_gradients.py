@@ -14,7 +14,8 @@ from ..enumeration.estimator import UserFunction
 from ..enumeration.rounding import ROUNDINGS, perturbation
 from .common_generators import keeping_generators
 from .goals import ExpectedReward
-from .token_groups import Groups, data_of, enumerate_groups
+from .prefix_tree import PrefixTree
+from .token_groups import GroupData, Groups, data_of, enumerate_groups
 from .token_policy import TokenPolicy
 
 #: A tensor of PyTorch.
@@ -142,25 +143,17 @@ def is_not_finite(loss: Loss, groups: Groups) -> Tensor:
     return (~derivatives.isfinite()).flatten(1).any(dim=1)
 
 
-def groups_of(
-    policy: TokenPolicy,
-    loss: Loss,
-    reward: ExpectedReward | None,
-    reference: TokenPolicy | None,
-    size: int,
-    most: int,
-) -> Groups:
-    """Every group that a policy can draw: as multisets, if the loss is symmetric.
+def completions_of(
+    policy: TokenPolicy, reward: ExpectedReward | None, reference: TokenPolicy | None
+) -> tuple[PrefixTree, GroupData]:
+    """Every completion of a policy, and what a loss is given of each.
 
     Args:
         reward: what the loss is given of each completion; None: zeros.
         reference: whose log-probabilities it is given; None: of nobody.
-        size: of a group.
-        most: groups that there may be.
 
     Raises:
-        TooManyPaths: if there are more.
-        TypeError, ValueError: for a reward or a loss that is none.
+        TypeError, ValueError: for a reward that is none, and for too many completions.
     """
     import torch
 
@@ -169,20 +162,54 @@ def groups_of(
     rewards = torch.zeros(len(tree.tokens), dtype=torch.float64)
     if reward is not None:
         rewards = reward.rewards(policy, tree)
-    data = data_of(tree, rewards, reference)
+    return tree, data_of(tree, rewards, reference)
+
+
+def groups_of(
+    policy: TokenPolicy,
+    loss: Loss,
+    completions: tuple[PrefixTree, GroupData],
+    size: int,
+    most: int,
+) -> Groups:
+    """Every group that a policy can draw: as multisets, if the loss is symmetric.
+
+    Args:
+        completions: as :func:`completions_of` returns them.
+        size: of a group.
+        most: groups that there may be.
+
+    Raises:
+        TooManyPaths: if there are more.
+        TypeError, ValueError: for a loss that is none.
+    """
+    tree, data = completions
     groups = enumerate_groups(tree, data, size, most, ordered=False)
-    if size == 1:
+    if size == 1 or is_exchangeable(loss, policy, groups, most):
         return groups
-    # What a loss that draws comes to in another order cannot be compared, and neither can what it
-    # does with the model by itself, which is not seen in its derivative by log-probabilities.
-    if not _draws_or_uses(loss, policy, groups, most):
-        code = UserFunction(loss, called="loss")
-        with code.restoring_state(), keeping_generators() as drawn:
-            # From a seed: the same check is to say the same each time.
-            symmetric = is_symmetric(loss, groups, np.random.default_rng(0))
-            if symmetric and not drawn():  # on other groups it may draw
-                return groups
     return enumerate_groups(tree, data, size, most, ordered=True)
+
+
+def is_exchangeable(loss: Loss, policy: TokenPolicy, groups: Groups, most: int) -> bool:
+    """Whether groups may be drawn as multisets: the loss is symmetric, and a function of them.
+
+    What a loss that draws comes to in another order cannot be compared, and neither can what it
+    does with the model by itself, which is not seen in its derivative by log-probabilities.
+
+    Args:
+        groups: on which it is looked.
+        most: paths that there may be.
+
+    Raises:
+        NotEnumerable: for an unsupported draw.
+    """
+    if _draws_or_uses(loss, policy, groups, most):
+        return False
+    code = UserFunction(loss, called="loss")
+    with code.restoring_state(), keeping_generators() as drawn:
+        # From a seed: the same check is to say the same each time.
+        symmetric = is_symmetric(loss, groups, np.random.default_rng(0))
+        return symmetric and not drawn()  # on other groups it may draw
 
 
 def _draws_or_uses(loss: Loss, policy: TokenPolicy, groups: Groups, most: int) -> bool:

@@ -166,5 +166,7 @@ def _check_count(count: int, vocabulary: int, step: int, longest: int) -> None:
         f"there are {count:,} prefixes of {step} token{'' if step == 1 else 's'}, more than "
         f"{MOST_COMPLETIONS:,}, and completions have up to {longest} of {vocabulary:,} tokens, "
         f"some {float(vocabulary) ** longest:.0e} of them: take a smaller vocabulary, longest= or "
-        "top_k=, as a bias of the code shows with few tokens as well"
+        "top_k=, as a bias of the code shows with few tokens as well; or, where the exact gradient "
+        "is known otherwise, pass it as exact= to check_estimator(..., strategy='heaviest', "
+        "draws=...) of the loss on policy.sample(group), for which nothing is listed"
     )

@@ -139,8 +139,9 @@ def _too_many(counts: list[int], size: int, most: int, total: int, *, ordered: b
         fit += 1
     kind = "groups, in every order," if ordered else "groups, whatever their order,"
     why = " (they count in every order, since the loss is not symmetric in its group)"
+    fewer = f", or a group of {fit} or fewer" if fit else ""
     return (
         f"{sum(counts):,} completions make {total:,} {kind} of {size}, more than {most:,}"
-        f"{why if ordered else ''}: take a smaller longest=, vocabulary or top_k=, or a group of "
-        f"{fit} or fewer; or allow more (paths=)"
+        f"{why if ordered else ''}: take a smaller longest=, vocabulary or top_k={fewer}; or allow "
+        "more (paths=)"
     )

@@ -66,6 +66,10 @@ class TokenPolicy:
         """
         return grow(self.next_log_probs, self.prompts, self.ends, self.longest)
 
+    def law(self) -> PrefixTree:
+        """See :class:`.goal.Policy`."""
+        return self.tree()
+
     def probabilities(self, prompt: int | None = None) -> dict[Tokens, float]:
         """The probability of each completion of one prompt.
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from gradproof.checks.user.invariances import InvarianceReport
     from gradproof.checks.user.surrogate import SurrogateReport
     from gradproof.estimators.policies.autoregressive import Autoregressive
-    from gradproof.estimators.policies.goals import Goal
+    from gradproof.estimators.policies.goal import Goal
 
 #: Under this name a test's report carries what was found: also from worker to controller, and
 #: also of a worker that crashed later. JUnit's file has it as properties, one by one, whose names
@@ -111,7 +111,7 @@ class Checks:
         self, policy: Autoregressive, loss: Callable[..., Any], goal: Goal, **options: Any
     ) -> EstimatorReport:
         """:func:`gradproof.policies.check_loss`, recorded."""
-        used = self._running.paths() | options
+        used = self._running.options(options)
         report: EstimatorReport = self._check("check_loss", loss, (policy, goal), used)
         return report
 
@@ -137,11 +137,7 @@ class Checks:
     def _estimator(
         self, estimate: Callable[..., Any], inputs: Sequence[Any], options: Mapping[str, Any]
     ) -> tuple[Any, Facts]:
-        test = self._running
-        used = test.paths()
-        if options.get("draws"):  # alpha and seed are for what may be sampled
-            used |= test.share_of_alpha() | {"seed": test.seed()}
-        used |= options
+        used = self._running.options(options)
         return self._check("check_estimator", estimate, inputs, used), used
 
     def _check(
@@ -205,6 +201,13 @@ class _Test:
         """The paths that a check may run, where a mark or the command line says."""
         paths = self._mark_options.get("paths", self._item.config.option.gradproof_paths)
         return {} if paths is None else {"paths": paths}
+
+    def options(self, of_call: Mapping[str, Any]) -> Facts:
+        """The options of a check that may sample: those of the call, and before them the test's."""
+        used = self.paths()
+        if of_call.get("draws"):  # alpha and seed are for what may be sampled
+            used |= self.share_of_alpha() | {"seed": self.seed()}
+        return used | dict(of_call)
 
     def share_of_alpha(self) -> Facts:
         """What the next check that samples may take of the test's alpha.

@@ -59,7 +59,7 @@ def test_there_are_pages() -> None:
     """Were the folders renamed, the test above would pass on what is left."""
     folders = [Path(page).parent.name for page in PAGES]
     assert folders.count("tutorials") == 5
-    assert folders.count("how-to") == 11
+    assert folders.count("how-to") == 12
     assert folders.count("reference") == 9
 
 

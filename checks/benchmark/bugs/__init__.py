@@ -9,6 +9,7 @@ from . import (
     completion_rewards,
     concrete,
     control_variates,
+    decision_steps,
     detaching,
     distributions,
     entropy,
@@ -63,6 +64,7 @@ _FILES = (
     kl_terms,
     token_returns,
     token_samplers,
+    decision_steps,
 )
 
 _ALL = tuple(itertools.chain.from_iterable(file.ROWS for file in _FILES))

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ...evidence import DIFFERS
 from .row import Makes, right, wrong
 from .toy_problem import TorchProblem, by_framework, softmax
 
@@ -222,42 +223,49 @@ ROWS = (
         "Returns are discounted to their step, and the step itself is not.",
         "Thomas (2014), Bias in natural actor-critic algorithms",
         _makes(_discount_dropped),
+        direction=DIFFERS,
     ),
     *wrong(
         "return-not-discounted",
         "The sum of costs where the estimand discounts them.",
         "textbook mistake",
         _makes(_not_discounted),
+        direction=DIFFERS,
     ),
     *wrong(
         "immediate-cost",
         "Each score times its own step's cost: what follows from an action is lost.",
         "textbook mistake",
         _makes(_immediate_costs),
+        direction=DIFFERS,
     ),
     *wrong(
         "costs-of-the-past",
         "Each score times what came until there: summed from the wrong end.",
         "textbook mistake",
         _makes(_costs_so_far),
+        direction=DIFFERS,
     ),
     *wrong(
         "return-off-by-one",
         "Each score times what comes after the step, without its own cost.",
         "textbook mistake",
         _makes(_off_by_one),
+        direction=DIFFERS,
     ),
     *wrong(
         "return-whitened",
         "Returns of an episode less their mean, over their standard deviation.",
         "textbook mistake, in many tutorials",
         _makes(_whiten),
+        direction=DIFFERS,
     ),
     *wrong(
         "critic-bootstraps",
         "A step's cost and the critic's guess of the rest, which is wrong.",
         "Konda and Tsitsiklis (2000), Actor-critic algorithms, on which critics are right",
         _makes(_bootstrap),
+        direction=DIFFERS,
         is_intended=True,
     ),
     *wrong(
@@ -265,6 +273,7 @@ ROWS = (
         "A mixture of returns and guesses of a critic that is wrong.",
         _GAE + ", lambda < 1",
         _makes(_generalised_advantage(MIXED)),
+        direction=DIFFERS,
         is_intended=True,
     ),
     *wrong(
@@ -272,17 +281,20 @@ ROWS = (
         "A baseline that sees the action, whose mean is not added.",
         "Tucker et al. (2018), The mirage of action-dependent baselines",
         _makes(_sees_action),
+        direction=DIFFERS,
     ),
     *wrong(
         "divided-by-length",
         "An episode's scores are averaged over its length, which depends on its actions.",
         "Liu et al. (2025), Understanding R1-Zero-like training, on GRPO",
         _makes(_by_length),
+        direction=DIFFERS,
     ),
     *wrong(
         "guess-beyond-the-limit",
         "A guess of what would follow the last step, which the estimand does not count.",
         "Pardo et al. (2018), Time limits in reinforcement learning, the other way round",
         _makes(_over_limit),
+        direction=DIFFERS,
     ),
 )

@@ -10,7 +10,12 @@ from gradproof.estimators.enumeration.enumeration import Enumeration
 from gradproof.estimators.enumeration.rounding import perturbation
 from gradproof.estimators.policies.goals import ExpectedReward
 from gradproof.estimators.policies.group_estimator import GroupEstimator, GroupSurrogate
-from gradproof.estimators.policies.group_gradients import can_be_mapped, groups_of, is_symmetric
+from gradproof.estimators.policies.group_gradients import (
+    can_be_mapped,
+    completions_of,
+    groups_of,
+    is_symmetric,
+)
 from gradproof.estimators.policies.group_rounding import mean_gradient
 
 pytestmark = [
@@ -31,7 +36,8 @@ def standardised(log_probs, mask, rewards, tokens):
 @pytest.fixture
 def groups(policy, table):
     """Pairs of 15 completions."""
-    return groups_of(policy, standardised, ExpectedReward(table.reward), None, 2, 1000)
+    completions = completions_of(policy, ExpectedReward(table.reward), None)
+    return groups_of(policy, standardised, completions, 2, 1000)
 
 
 def test_groups_are_multisets_with_the_probability_of_all_their_orders(policy, groups):
