@@ -168,7 +168,7 @@ def groups_of(
         tree = policy.tree()
     rewards = torch.zeros(len(tree.tokens), dtype=torch.float64)
     if reward is not None:
-        rewards = reward.rewards(policy, tree)
+        rewards = torch.from_numpy(reward.rewards(policy, tree))
     data = data_of(tree, rewards, reference)
     groups = enumerate_groups(tree, data, size, most, ordered=False)
     if size == 1:

@@ -1,0 +1,99 @@
+"""What a policy needs of the library that its model is written in: PyTorch, or JAX.
+
+Trees of prefixes, goals and truncation are written once, with these. What is not differentiated is
+of NumPy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from .completions import Completions
+    from .token_policy import TokenPolicy
+
+#: An array of the library, with its graph.
+Array = Any
+
+
+class ModelLibrary(Protocol):
+    """Functions of one library, with NumPy's names where it has them."""
+
+    #: How it is called in messages, and one of its arrays.
+    name: str
+    array: str
+
+    def call(self, model: Any, parameters: Any, prefixes: Array) -> Any:
+        """What a model returns, whatever that is."""
+
+    def is_floating(self, value: Any) -> bool:
+        """Whether something is an array of the library, of floating-point numbers."""
+
+    def double(self, array: Array) -> Array:
+        """The same in double precision, with its graph."""
+
+    def held(self, array: Array) -> Any:
+        """The numbers of an array, of NumPy and without graph; in JAX, still traced under jit."""
+
+    def numpy(self, held: Any) -> Any:
+        """The module that has NumPy's functions for what :meth:`held` returned."""
+
+    def constant(self, array: np.ndarray) -> Array:
+        """An array of the library that nothing is differentiated by."""
+
+    def where(self, condition: Any, array: Array, other: float) -> Array:
+        """The array where a condition holds, and one number elsewhere."""
+
+    def exp(self, array: Array) -> Array:
+        """The exponential."""
+
+    def log_softmax(self, array: Array) -> Array:
+        """Logarithms of probabilities along the last axis."""
+
+    def concatenate(self, arrays: list[Array]) -> Array:
+        """Arrays one after the other."""
+
+    def without_graph(self) -> AbstractContextManager[Any]:
+        """Nothing that is computed within is differentiated."""
+
+    def gradient(self, total: Callable[[Any], Array], parameters: Any) -> dict[str, np.ndarray]:
+        """The gradient of a function of the parameters, by the name of each.
+
+        Raises:
+            ValueError: if none moves it.
+        """
+
+    def parameters(self, model: Any, parameters: Any) -> Any:
+        """What gradients are by, as a policy keeps it.
+
+        Raises:
+            TypeError: if there is none.
+        """
+
+    def moved(self, policy: TokenPolicy, parameters: Any) -> Any:
+        """Other parameters in place of a policy's.
+
+        Raises:
+            TypeError, ValueError: for what does not fit.
+        """
+
+    def as_model(self, reference: Any) -> Any:
+        """A function of prefixes alone as a model.
+
+        Raises:
+            TypeError: for one that takes something else.
+        """
+
+    def sample(self, policy: TokenPolicy, count: int, prompt: int, key: Any) -> Completions:
+        """Completions of a prompt, drawn independently.
+
+        Raises:
+            TypeError: for a key that is missing, or that nothing is drawn by.
+        """
+
+    def log_probs(self, policy: TokenPolicy, completions: Completions) -> Array:
+        """The logarithm of each token's probability, 0 for padding, (N, T)."""
