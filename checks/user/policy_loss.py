@@ -24,6 +24,7 @@ from gradproof.estimators.policies.group_estimator import GroupEstimator, GroupS
 from gradproof.estimators.policies.group_gradients import Loss, groups_of, is_not_finite
 from gradproof.estimators.policies.group_rounding import GroupRoundingBounds
 from gradproof.estimators.policies.token_groups import MOST_GROUPS, Groups
+from gradproof.estimators.policies.torch_library import TorchLibrary
 
 from .code_name import code_name
 from .direction import EQUALITY, check_judge
@@ -88,8 +89,8 @@ def check_loss(
     Raises:
         TooManyPaths: if there are more groups.
         NotEnumerable: for a loss that is not reproducible.
-        TypeError, ValueError: for a goal of another policy, a group of none, and what the loss
-            cannot be.
+        TypeError, ValueError: for a policy of JAX, a goal of another policy, a group of none, and
+            what the loss cannot be.
     """
     started = time.perf_counter()
     _check_arguments(policy, loss, goal, group, reference)
@@ -201,6 +202,12 @@ def _check_arguments(
     if not isinstance(policy, Autoregressive):
         raise TypeError(
             f"policy = {policy!r:.60}, expected one that policies.autoregressive made of the model"
+        )
+    if not isinstance(policy.library, TorchLibrary):
+        raise TypeError(
+            f"the policy is of {policy.library.name}, and losses of groups are of PyTorch: draw "
+            "the group in the loss, by policy.at(parameters).sample(group, key=key), and call "
+            "check_estimator(jax.grad(loss), [parameters, key], exact=goal.as_loss())"
         )
     if not callable(loss):
         raise TypeError(

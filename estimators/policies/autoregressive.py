@@ -23,7 +23,7 @@ from .goals import (
     as_reference,
 )
 from .jax_library import JaxLibrary, has_arrays
-from .logits import Model, next_logits, refuse_probabilities
+from .logits import Model, next_logits, numbers_of, refuse_probabilities
 from .model_library import Array, ModelLibrary
 from .rewards import Reward
 from .token_policy import TokenPolicy
@@ -230,7 +230,7 @@ def _vocabulary(
     buffers = dict(model.named_buffers()) if hasattr(model, "named_buffers") else {}
     kept = {name: buffer.clone() for name, buffer in buffers.items()}
     with library.without_graph(), keeping_generators() as drawn:
-        logits, again = library.held(run()), library.held(run())
+        logits, again = numbers_of(library, run()), numbers_of(library, run())
         draws = drawn()  # which need not show in these logits
         changed = [name for name, buffer in buffers.items() if not buffer.equal(kept[name])]
         for name in changed:
@@ -241,7 +241,7 @@ def _vocabulary(
         if draws and same:
             why = "draws random numbers"
         raise ValueError(
-            f"the model {why}, for the same prompt: call model.eval(), or in JAX pass what makes it "
+            f"the model {why}, for the same prompt: call model.eval(), or in JAX what makes it "
             "deterministic, so that nothing is dropped at random and no statistics are kept"
         )
     return int(logits.shape[1])
@@ -262,4 +262,4 @@ def _refuse_probabilities(policy: Autoregressive) -> None:
             if len(tokens):
                 prefixes = np.concatenate([prefixes.repeat(len(tokens), axis=0), tokens], axis=1)
         logits = next_logits(library, policy.model, policy.parameters, prefixes)
-        refuse_probabilities(library.held(logits), prefixes)
+        refuse_probabilities(numbers_of(library, logits), prefixes)

@@ -64,6 +64,17 @@ class Goal:
             lambda parameters: sign * self._sum(parameters), self.policy.parameters
         )
 
+    def at(self, parameters: Any) -> Goal:
+        """The same goal of the policy with other parameters; of JAX alone.
+
+        Args:
+            parameters: as of :meth:`.TokenPolicy.at`.
+
+        Raises:
+            TypeError, ValueError: as there.
+        """
+        return Goal(self.policy.at(parameters), self.terms)
+
     def as_loss(self) -> dict[str, np.ndarray]:
         """The gradient of the goal with its sign changed, which a loss has that is made small."""
         return self.gradient(loss=True)

@@ -193,14 +193,15 @@ class JaxLibrary:
                 "key = None, and the policy is of JAX: pass key=, such as jax.random.key(0), or "
                 "what jax.random.split made of the key among the inputs"
             )
+        # Before the model is run, so that nothing is traced for a derivative that is not wanted.
+        held = jax.tree_util.tree_map(_without_graph, policy.parameters)
+        policy = dataclasses.replace(policy, parameters=held)
         padding = min(policy.ends, default=0)
         certain = jnp.where(jnp.arange(policy.vocabulary) == padding, 0.0, -jnp.inf)
         tokens = jnp.zeros((count, 0), dtype=jnp.int64)
         alive, mask = jnp.ones(count, dtype=bool), []
         for step in jax.random.split(key, policy.longest):
-            log_probs = jax.lax.stop_gradient(
-                policy.next_log_probs(_prefixes(policy, prompt, tokens, alive))
-            )
+            log_probs = policy.next_log_probs(_prefixes(policy, prompt, tokens, alive))
             drawn = jax.random.categorical(step, jnp.where(alive[:, None], log_probs, certain))
             tokens = jnp.concatenate([tokens, drawn[:, None]], axis=1)
             mask.append(alive)
@@ -244,6 +245,12 @@ class OfTokens:
         """What it returns for these tokens."""
         del parameters
         return self.function(tokens)
+
+
+def _without_graph(leaf: Any) -> Any:
+    import jax
+
+    return jax.lax.stop_gradient(leaf) if _is_floating(leaf) else leaf
 
 
 def _is_floating(value: Any) -> bool:

@@ -62,6 +62,21 @@ def next_logits(library: ModelLibrary, model: Model, parameters: Any, prefixes: 
     return logits
 
 
+def numbers_of(library: ModelLibrary, array: Array) -> np.ndarray:
+    """The numbers of an array, without graph.
+
+    Raises:
+        TypeError: where JAX traces, and there are none.
+    """
+    held = library.held(array)
+    if not isinstance(held, np.ndarray):
+        raise TypeError(
+            "logits are traced, as under jax.jit or jax.vmap, and completions are enumerated by "
+            "their numbers: make the policy, and ask for its goals, outside"
+        )
+    return held
+
+
 def _check_numbers(logits: np.ndarray, prefixes: Array) -> None:
     bad = np.isnan(logits) | (logits == np.inf)
     if bad.any():

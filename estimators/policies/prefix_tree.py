@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .completions import Completions, Tokens
+from .logits import numbers_of
 from .model_library import Array, ModelLibrary
 
 #: The logarithms of the probabilities of the next token, (B, V), after prefixes, (B, L).
@@ -101,7 +102,7 @@ def grow(
         cells, before = np.zeros((1, 0), dtype=np.int64), np.zeros(1)
         for step in range(1, longest + 1):
             log_probs = next_log_probs(prefixes)
-            held = _numbers(library, log_probs)
+            held = numbers_of(library, log_probs)
             masses = np.exp(before) / len(prompts)
             levels.append(Level(number, prefixes, log_probs, masses, start))
             at, token = np.nonzero(held > -np.inf)
@@ -118,16 +119,6 @@ def grow(
             if not len(prefixes):
                 break
     return _tree(library, levels, rows, longest, start, len(prompts), min(ends, default=0))
-
-
-def _numbers(library: ModelLibrary, log_probs: Array) -> np.ndarray:
-    held = library.held(log_probs)
-    if not isinstance(held, np.ndarray):
-        raise TypeError(
-            "the policy's parameters are traced, as under jax.jit or jax.vmap, and completions are "
-            "enumerated by numbers: ask for its goals outside"
-        )
-    return held
 
 
 def _tree(
