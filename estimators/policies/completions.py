@@ -68,11 +68,18 @@ def read_completion(
     """The tokens of one completion up to its end; what comes after that is padding.
 
     Raises:
+        TypeError: for what is no number.
         ValueError: for what is no token, and for a completion that has no end.
     """
     found: list[int] = []
     for token in tokens:
-        number = int(token)
+        try:
+            number = int(token)
+        except TypeError as error:
+            raise TypeError(
+                f"a completion has the token {token!r:.60}, expected a whole number; where JAX "
+                "traces, pass policies.Completions(prompt, tokens, mask)"
+            ) from error
         if not 0 <= number < vocabulary:
             raise ValueError(
                 f"a completion has the token {number}, expected one from 0 to {vocabulary - 1}"

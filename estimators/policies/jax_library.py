@@ -7,16 +7,14 @@ import dataclasses
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..enumeration.estimator import takes
 from ..enumeration.gradients import arrays_by_name
 from .completions import Completions
-
-if TYPE_CHECKING:
-    from .token_policy import TokenPolicy
+from .model_library import CompletionPolicy
 
 #: An array of JAX.
 Array = Any
@@ -158,7 +156,7 @@ class JaxLibrary:
             )
         return parameters
 
-    def moved(self, policy: TokenPolicy, parameters: Any) -> Any:
+    def moved(self, policy: CompletionPolicy, parameters: Any) -> Any:
         """See the protocol."""
         import jax
 
@@ -180,7 +178,7 @@ class JaxLibrary:
             )
         return OfTokens(reference)
 
-    def sample(self, policy: TokenPolicy, count: int, prompt: int, key: Any) -> Completions:
+    def sample(self, policy: CompletionPolicy, count: int, prompt: int, key: Any) -> Completions:
         """See the protocol; by ``jax.random.categorical``, also under ``jit``.
 
         Shapes are fixed. What has ended draws the token that ends again, which is certain then.
@@ -194,8 +192,7 @@ class JaxLibrary:
                 "what jax.random.split made of the key among the inputs"
             )
         # Before the model is run, so that nothing is traced for a derivative that is not wanted.
-        held = jax.tree_util.tree_map(_without_graph, policy.parameters)
-        policy = dataclasses.replace(policy, parameters=held)
+        policy = policy.at(jax.tree_util.tree_map(_without_graph, policy.parameters))
         padding = min(policy.ends, default=0)
         certain = jnp.where(jnp.arange(policy.vocabulary) == padding, 0.0, -jnp.inf)
         tokens = jnp.zeros((count, 0), dtype=jnp.int64)
@@ -208,7 +205,7 @@ class JaxLibrary:
             alive = alive & ~jnp.isin(drawn, jnp.asarray(sorted(policy.ends), dtype=jnp.int64))
         return Completions(prompt, tokens, jnp.stack(mask, axis=1).astype(jnp.float64))
 
-    def log_probs(self, policy: TokenPolicy, completions: Completions) -> Array:
+    def log_probs(self, policy: CompletionPolicy, completions: Completions) -> Array:
         """See the protocol; also under ``jit``."""
         import jax.numpy as jnp
 
@@ -225,7 +222,7 @@ class JaxLibrary:
         return jnp.stack(columns, axis=1)
 
 
-def _prefixes(policy: TokenPolicy, prompt: int, tokens: Array, alive: Array) -> Array:
+def _prefixes(policy: CompletionPolicy, prompt: int, tokens: Array, alive: Array) -> Array:
     """Prompt and tokens, (N, L); for rows that have ended one that has not, so that it may come."""
     import jax.numpy as jnp
 

@@ -6,18 +6,49 @@ of NumPy.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from .completions import Completions
-    from .token_policy import TokenPolicy
+from .completions import Completions, Tokens
 
 #: An array of the library, with its graph.
 Array = Any
+
+
+class CompletionPolicy(Protocol):
+    """What a library knows of a policy that it draws for: a :class:`.token_policy.TokenPolicy`."""
+
+    @property
+    def prompts(self) -> tuple[Tokens, ...]:
+        """Prompts by their number."""
+
+    @property
+    def ends(self) -> frozenset[int]:
+        """Tokens that end a completion."""
+
+    @property
+    def longest(self) -> int:
+        """Tokens of a completion at most."""
+
+    @property
+    def vocabulary(self) -> int:
+        """How many tokens there are."""
+
+    @property
+    def parameters(self) -> Any:
+        """What gradients are by."""
+
+    def next_log_probs(self, prefixes: Array) -> Array:
+        """Logarithms of the probabilities of the token after each prefix."""
+
+    def at(self, parameters: Any) -> Self:
+        """The same with other parameters."""
+
+    def read(self, completions: Iterable[Sequence[int]], prompt: int | None = None) -> Completions:
+        """Completions of a prompt, of their tokens."""
 
 
 class ModelLibrary(Protocol):
@@ -74,7 +105,7 @@ class ModelLibrary(Protocol):
             TypeError: if there is none.
         """
 
-    def moved(self, policy: TokenPolicy, parameters: Any) -> Any:
+    def moved(self, policy: CompletionPolicy, parameters: Any) -> Any:
         """Other parameters in place of a policy's.
 
         Raises:
@@ -88,12 +119,12 @@ class ModelLibrary(Protocol):
             TypeError: for one that takes something else.
         """
 
-    def sample(self, policy: TokenPolicy, count: int, prompt: int, key: Any) -> Completions:
+    def sample(self, policy: CompletionPolicy, count: int, prompt: int, key: Any) -> Completions:
         """Completions of a prompt, drawn independently.
 
         Raises:
             TypeError: for a key that is missing, or that nothing is drawn by.
         """
 
-    def log_probs(self, policy: TokenPolicy, completions: Completions) -> Array:
+    def log_probs(self, policy: CompletionPolicy, completions: Completions) -> Array:
         """The logarithm of each token's probability, 0 for padding, (N, T)."""

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..enumeration.estimator import leaves_of
 from ..enumeration.gradients import array_of, by_name
 from .completions import Completions
-
-if TYPE_CHECKING:
-    from .token_policy import TokenPolicy
+from .model_library import CompletionPolicy
 
 #: A tensor.
 Tensor = Any
@@ -117,7 +115,7 @@ class TorchLibrary:
             )
         return leaves
 
-    def moved(self, policy: TokenPolicy, parameters: Any) -> Any:
+    def moved(self, policy: CompletionPolicy, parameters: Any) -> Any:
         """See the protocol: there is no such thing."""
         raise TypeError(
             "at() is of policies of JAX, whose models are functions of their parameters: the "
@@ -128,7 +126,7 @@ class TorchLibrary:
         """See the protocol."""
         return reference
 
-    def sample(self, policy: TokenPolicy, count: int, prompt: int, key: Any) -> Completions:
+    def sample(self, policy: CompletionPolicy, count: int, prompt: int, key: Any) -> Completions:
         """See the protocol; by ``torch.multinomial``."""
         import torch
 
@@ -151,7 +149,7 @@ class TorchLibrary:
                     row.append(token)
         return policy.read(rows, prompt)
 
-    def log_probs(self, policy: TokenPolicy, completions: Completions) -> Tensor:
+    def log_probs(self, policy: CompletionPolicy, completions: Completions) -> Tensor:
         """See the protocol."""
         import torch
 

@@ -65,14 +65,18 @@ def test_temperature_is_of_the_policy_and_of_its_reference(name, jax, theta, tab
 
 
 @pytest.mark.parametrize(("options", "kept"), [({"top_k": 2}, 2), ({"top_p": 0.3}, 1)])
-def test_what_is_left_out_is_of_no_completion(options, kept, theta, table):
+def test_what_is_left_out_is_of_no_completion(options, kept, jax, theta, table):
     """Values and gradients, by NumPy with logits of minus ten thousand in place of others."""
     likeliest = np.argsort(-LOGITS, axis=1)[:, :kept]
     out = np.ones_like(LOGITS, dtype=bool)
     np.put_along_axis(out, likeliest, values=False, axis=1)
     table.logits = np.where(out, -1e4, LOGITS)  # their exponentials are zero
-    for name in ("expected", "entropy", "length"):
-        one, expected = goal(name, make(theta, **options), table, None), by_numpy(table)[name]
+    other = jax.numpy.asarray(REFERENCE)
+    for name in NAMES:
+        if name == "forward_kl":  # it is infinite
+            continue
+        one = goal(name, make(theta, **options), table, lambda tokens: other[tokens])
+        expected = by_numpy(table)[name]
         np.testing.assert_allclose(one.value(), expected(table.logits).real, **CLOSE)
         gradient = np.where(out, 0.0, table.gradient(expected))
         np.testing.assert_allclose(one.as_reward()["gradient"], gradient, **CLOSE)
@@ -240,6 +244,8 @@ def test_traced_parameters_are_refused(jax, theta, table):
     goal_of = make(theta).expected(table.reward)
     with pytest.raises(TypeError, match="ask for its goals, outside"):
         jax.jit(lambda p: goal_of.at(p).value())(theta)
+    with pytest.raises(TypeError, match=r"pass policies\.Completions\(prompt, tokens, mask\)"):
+        jax.jit(goal_of.policy.log_probs)(np.zeros((1, 1), dtype=int))
     with pytest.raises(TypeError, match=r"compute with \.tokens and \.mask"):
         jax.jit(lambda key: goal_of.policy.sample(1, key=key).tuples())(jax.random.key(0))
 
