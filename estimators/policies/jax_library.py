@@ -14,7 +14,7 @@ import numpy as np
 from ..enumeration.estimator import takes
 from ..enumeration.gradients import arrays_by_name
 from .completions import Completions
-from .model_library import CompletionPolicy
+from .model_library import CompletionPolicy, Loss, check_loss_value
 
 #: An array of JAX.
 Array = Any
@@ -35,7 +35,7 @@ def has_arrays(parameters: Any) -> bool:
 class JaxLibrary:
     """JAX; see the protocol for what each returns."""
 
-    name, array = "JAX", "an array of JAX"
+    name, array, returns = "JAX", "an array of JAX", "gradient"
 
     def call(self, model: Any, parameters: Any, prefixes: Array) -> Any:
         """See the protocol.
@@ -82,6 +82,12 @@ class JaxLibrary:
 
         return jnp.asarray(array)
 
+    def added_up(self, rows: Array, places: Array, count: int) -> Array:
+        """See the protocol."""
+        import jax.numpy as jnp
+
+        return jnp.zeros((count, rows.shape[1])).at[places].add(rows)
+
     def where(self, condition: Any, array: Array, other: float) -> Array:
         """See the protocol."""
         import jax.numpy as jnp
@@ -114,13 +120,8 @@ class JaxLibrary:
         """See the protocol; what is no floating-point array among the parameters is held."""
         import jax
 
-        leaves, tree = jax.tree_util.tree_flatten(parameters)
-        places = [place for place, leaf in enumerate(leaves) if _is_floating(leaf)]
-
-        def of_floating(values: list[Array]) -> Array:
-            given = dict(zip(places, values, strict=True))
-            every = [given.get(place, leaf) for place, leaf in enumerate(leaves)]
-            value = total(tree.unflatten(every))
+        def moved(given: Any) -> Array:
+            value = total(given)
             if not isinstance(value, jax.core.Tracer):
                 raise ValueError(
                     "no parameter moves the goal: the model's logits do not depend on its first "
@@ -128,11 +129,53 @@ class JaxLibrary:
                 )
             return value
 
-        found = jax.grad(of_floating)([leaves[place] for place in places])
-        gradients = dict(zip(places, found, strict=True))
-        # By the names that check_estimator gives what jax.grad returns: of the same tree.
-        named = arrays_by_name(tree.unflatten([gradients.get(n) for n in range(len(leaves))]))
-        return {name: each for name, each in named.items() if each is not None}
+        return _by_name(jax.grad, moved, parameters)
+
+    def scores(self, policy: CompletionPolicy, prefixes: list[np.ndarray]) -> dict[str, np.ndarray]:
+        """See the protocol."""
+        import jax
+        import jax.numpy as jnp
+
+        def flat(parameters: Any) -> Array:
+            moved = policy.at(parameters)
+            return jnp.concatenate([moved.next_log_probs(each).reshape(-1) for each in prefixes])
+
+        return _by_name(jax.jacrev, flat, policy.parameters)
+
+    def count(self, parameters: Any) -> int:
+        """See the protocol."""
+        import jax
+
+        return sum(
+            leaf.size for leaf in jax.tree_util.tree_leaves(parameters) if _is_floating(leaf)
+        )
+
+    def derivative(self, loss: Loss, *given: Array) -> Array:
+        """See the protocol."""
+        import jax
+
+        return jax.grad(self._number(loss))(*given)
+
+    def derivatives(self, loss: Loss, *given: Array) -> Array:
+        """See the protocol."""
+        import jax
+
+        return jax.vmap(jax.grad(self._number(loss)))(*given)
+
+    def _number(self, loss: Loss) -> Loss:
+        """A loss without axes, as ``jax.grad`` wants it."""
+
+        def number(*given: Array) -> Array:
+            value = loss(*given)
+            check_loss_value(self, value)
+            return value.sum()
+
+        return number
+
+    def reaches(self, loss: Loss, parameters: Any, *given: Array) -> bool:
+        """See the protocol: what is no argument is a constant, which ``jax.grad`` does not see."""
+        check_loss_value(self, loss(*given))
+        return False
 
     def parameters(self, model: Any, parameters: Any) -> Any:
         """See the protocol."""
@@ -242,6 +285,31 @@ class OfTokens:
         """What it returns for these tokens."""
         del parameters
         return self.function(tokens)
+
+
+def _by_name(
+    derivative: Callable[..., Any], function: Callable[[Any], Array], parameters: Any
+) -> dict[str, np.ndarray]:
+    """A derivative by floating-point arrays alone, by the names of these.
+
+    The names are those that check_estimator gives what jax.grad returns: of the same tree.
+
+    Args:
+        derivative: such as ``jax.grad``.
+    """
+    import jax
+
+    leaves, tree = jax.tree_util.tree_flatten(parameters)
+    places = [place for place, leaf in enumerate(leaves) if _is_floating(leaf)]
+
+    def of_floating(values: list[Array]) -> Array:
+        given = dict(zip(places, values, strict=True))
+        return function(tree.unflatten([given.get(n, leaf) for n, leaf in enumerate(leaves)]))
+
+    found = derivative(of_floating)([leaves[place] for place in places])
+    values = dict(zip(places, found, strict=True))
+    named = arrays_by_name(tree.unflatten([values.get(n) for n in range(len(leaves))]))
+    return {name: each for name, each in named.items() if each is not None}
 
 
 def _without_graph(leaf: Any) -> Any:

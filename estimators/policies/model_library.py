@@ -6,6 +6,7 @@ of NumPy.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, Self
@@ -16,6 +17,10 @@ from .completions import Completions, Tokens
 
 #: An array of the library, with its graph.
 Array = Any
+
+#: Called with ``(log_probs, mask, rewards, tokens)``, and log-probabilities by the reference where
+#: there is one; returns one number.
+Loss = Callable[..., Array]
 
 
 class CompletionPolicy(Protocol):
@@ -57,6 +62,8 @@ class ModelLibrary(Protocol):
     #: How it is called in messages, and one of its arrays.
     name: str
     array: str
+    #: What a loss gives an estimator: ``surrogate``, which has a graph, or ``gradient``.
+    returns: str
 
     def call(self, model: Any, parameters: Any, prefixes: Array) -> Any:
         """What a model returns, whatever that is."""
@@ -75,6 +82,12 @@ class ModelLibrary(Protocol):
 
     def constant(self, array: np.ndarray) -> Array:
         """An array of the library that nothing is differentiated by."""
+
+    def added_up(self, rows: Array, places: Array, count: int) -> Array:
+        """As many rows as are counted, to each of which those of its place are added.
+
+        Shape: ``rows`` (N, T), ``places`` (N,), numbers; the result (count, T).
+        """
 
     def where(self, condition: Any, array: Array, other: float) -> Array:
         """The array where a condition holds, and one number elsewhere."""
@@ -97,6 +110,32 @@ class ModelLibrary(Protocol):
         Raises:
             ValueError: if none moves it.
         """
+
+    def scores(self, policy: CompletionPolicy, prefixes: list[np.ndarray]) -> dict[str, np.ndarray]:
+        """The gradient of the log-probability of each token after each prefix, by parameter.
+
+        Shape: ``prefixes`` (B, L) each; the results (M, *shape), for M = V times all prefixes.
+        """
+
+    def count(self, parameters: Any) -> int:
+        """How many numbers the parameters are."""
+
+    def derivative(self, loss: Loss, *given: Array) -> Array:
+        """The derivative of a loss of one group by its first argument.
+
+        Raises:
+            TypeError, ValueError: for a loss that is not one number.
+        """
+
+    def derivatives(self, loss: Loss, *given: Array) -> Array:
+        """The same of many groups, over which the loss is mapped.
+
+        Raises:
+            Whatever a loss raises that cannot be.
+        """
+
+    def reaches(self, loss: Loss, parameters: Any, *given: Array) -> bool:
+        """Whether a loss that is run is made of the parameters otherwise than by its arguments."""
 
     def parameters(self, model: Any, parameters: Any) -> Any:
         """What gradients are by, as a policy keeps it.
@@ -128,3 +167,17 @@ class ModelLibrary(Protocol):
 
     def log_probs(self, policy: CompletionPolicy, completions: Completions) -> Array:
         """The logarithm of each token's probability, 0 for padding, (N, T)."""
+
+
+def check_loss_value(library: ModelLibrary, value: Any) -> None:
+    """Whether a loss is one number.
+
+    Raises:
+        TypeError, ValueError: if not.
+    """
+    if not library.is_floating(value):
+        raise TypeError(f"the loss returns {value!r:.60}, expected {library.array} of one number")
+    if math.prod(value.shape) != 1:
+        raise ValueError(
+            f"the loss has shape {tuple(value.shape)}, expected one number: return its mean or sum"
+        )

@@ -68,6 +68,11 @@ class PrefixTree:
         last = self.levels[-1]
         return last.start + math.prod(last.log_probs.shape)
 
+    @property
+    def held_log_probs(self) -> Array:
+        """``log_probs`` without graph."""
+        return self.library.constant(self.library.held(self.log_probs))
+
     def completions(self, prompt: int) -> Completions:
         """Those of one prompt."""
         here = self.prompts == prompt

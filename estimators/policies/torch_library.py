@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 from ..enumeration.estimator import leaves_of
 from ..enumeration.gradients import array_of, by_name
 from .completions import Completions
-from .model_library import CompletionPolicy
+from .model_library import CompletionPolicy, Loss, check_loss_value
 
 #: A tensor.
 Tensor = Any
@@ -20,7 +21,7 @@ Tensor = Any
 class TorchLibrary:
     """PyTorch; see the protocol for what each returns."""
 
-    name, array = "PyTorch", "a tensor"
+    name, array, returns = "PyTorch", "a tensor", "surrogate"
 
     def call(self, model: Any, parameters: Any, prefixes: Any) -> Any:
         """See the protocol."""
@@ -55,6 +56,10 @@ class TorchLibrary:
         import torch
 
         return torch.from_numpy(np.array(array))
+
+    def added_up(self, rows: Tensor, places: Tensor, count: int) -> Tensor:
+        """See the protocol."""
+        return rows.new_zeros(count, rows.shape[1]).index_add_(0, places, rows)
 
     def where(self, condition: Any, array: Tensor, other: float) -> Tensor:
         """See the protocol."""
@@ -97,6 +102,62 @@ class TorchLibrary:
             name: array_of(torch.zeros_like(leaf) if each is None else each)
             for (name, leaf), each in zip(parameters.items(), gradients, strict=True)
         }
+
+    def scores(self, policy: CompletionPolicy, prefixes: list[np.ndarray]) -> dict[str, np.ndarray]:
+        """See the protocol; one token after the other."""
+        import torch
+
+        leaves, rows = policy.parameters, []
+        for each in prefixes:
+            for value in policy.next_log_probs(each).flatten():
+                found: tuple[Tensor | None, ...] = (None,) * len(leaves)
+                if value.isfinite():
+                    found = torch.autograd.grad(
+                        value, list(leaves.values()), retain_graph=True, allow_unused=True
+                    )
+                rows.append(found)
+        return {
+            name: np.stack(
+                [np.zeros(leaf.shape) if row[n] is None else array_of(row[n]) for row in rows]
+            ).astype(np.float64)
+            for n, (name, leaf) in enumerate(leaves.items())
+        }
+
+    def count(self, parameters: Any) -> int:
+        """See the protocol."""
+        return sum(leaf.numel() for leaf in parameters.values())
+
+    def derivative(self, loss: Loss, *given: Tensor) -> Tensor:
+        """See the protocol."""
+        import torch
+
+        leaf = given[0].clone().requires_grad_()
+        value = loss(leaf, *given[1:])
+        check_loss_value(self, value)
+        if not value.requires_grad:
+            return torch.zeros_like(leaf)
+        (found,) = torch.autograd.grad(value.sum(), leaf, allow_unused=True)
+        return torch.zeros_like(leaf) if found is None else found
+
+    def derivatives(self, loss: Loss, *given: Tensor) -> Tensor:
+        """See the protocol."""
+        import torch
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of operations that are mapped in a loop
+            return torch.func.vmap(torch.func.grad(loss))(*given)
+
+    def reaches(self, loss: Loss, parameters: Any, *given: Tensor) -> bool:
+        """See the protocol."""
+        import torch
+
+        value = loss(given[0].clone().requires_grad_(), *given[1:])
+        check_loss_value(self, value)
+        if not value.requires_grad:
+            return False
+        leaves = list(parameters.values())
+        found = torch.autograd.grad(value.sum(), leaves, allow_unused=True)
+        return any(each is not None for each in found)
 
     def parameters(self, model: Any, parameters: Any) -> dict[str, Tensor]:
         """See the protocol."""

@@ -177,13 +177,6 @@ def test_its_own_sampler_draws_by_its_law(jax):
     assert report.verdict == REFUTED
 
 
-def test_losses_of_groups_are_of_pytorch(jax):
-    """What to do instead is said."""
-    problem = Problem(jax)
-    with pytest.raises(TypeError, match=r"draw the group in the loss, by policy.at\(parameters\)"):
-        policies.check_loss(problem.policy, problem.rloo, problem.penalised, group=2)
-
-
 def test_nothing_is_left_changed(jax):
     """Neither parameters nor generators."""
     problem, state = Problem(jax), random.getstate()
