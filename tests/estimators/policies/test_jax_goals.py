@@ -318,3 +318,50 @@ def test_what_has_ended_draws_no_more(jax, theta):
     assert len(pairs) == len(law) ** 2 == 49
     for (one, other), likely in pairs.items():
         np.testing.assert_allclose(likely, law[one] * law[other], **CLOSE)
+
+
+def test_a_recurrent_model_is_what_loops_come_to(jax, table):
+    """With ``scan``, whose states depend on all of a prefix; by a sum that is written out."""
+    numpy, rng = jax.numpy, np.random.default_rng(0)
+    shapes = {"embed": (3, 2), "state": (2, 2), "head": (2, 3)}
+    parameters = {name: numpy.asarray(rng.normal(size=shape)) for name, shape in shapes.items()}
+
+    def recurrent(given, tokens):
+        def step(state, token):
+            state = numpy.tanh(state @ given["state"] + given["embed"][token])
+            return state, state @ given["head"]
+
+        return jax.lax.scan(step, numpy.zeros((len(tokens), 2)), tokens.T)[1].swapaxes(0, 1)
+
+    def written_out(given):
+        total = 0.0
+        for row in table.completions():
+            state, log_p = numpy.zeros(2), 0.0
+            for before, token in zip((0, *row), row, strict=False):
+                state = numpy.tanh(state @ given["state"] + given["embed"][before])
+                log_p += jax.nn.log_softmax(state @ given["head"])[token]
+            total += numpy.exp(log_p) * table.reward(row)
+        return total
+
+    found = make(parameters, recurrent).expected(table.reward)
+    expected, gradient = jax.value_and_grad(written_out)(parameters)
+    np.testing.assert_allclose(found.value(), expected, **CLOSE)
+    for name, value in found.as_reward().items():
+        np.testing.assert_allclose(value, gradient[name], **CLOSE)
+
+
+def test_a_reference_may_be_of_pytorch(library, theta, table):
+    """And the other way round: what is held has numbers, whosever they are."""
+    torch = library("torch")
+    other = torch.tensor(REFERENCE, requires_grad=True)
+    reference = make(other, lambda tokens: other[tokens])
+    ours = make(theta)
+    expected = by_numpy(table)
+    np.testing.assert_allclose(ours.kl(reference).value(), expected["kl"](LOGITS).real, **CLOSE)
+    gradient = table.gradient(expected["forward_kl"])
+    np.testing.assert_allclose(
+        ours.forward_kl(reference).as_reward()["gradient"], gradient, **CLOSE
+    )
+    table.logits, table.reference = table.reference, table.logits
+    gradient = table.gradient(by_numpy(table)["kl"])
+    np.testing.assert_allclose(reference.kl(ours).as_reward()["gradient"], gradient, **CLOSE)
