@@ -18,8 +18,8 @@ FACE = Path("src", "gradproof")
 BACKENDS = "gradproof.estimators.backends"
 
 #: Where else frameworks are imported: to handle their draws, to move their roundings, to enumerate
-#: the completions of language models, which are PyTorch's, and by the estimators of the benchmark's
-#: catalogue, which are written as anybody would write them.
+#: the completions of language models, and by the estimators of the benchmark's catalogue, which are
+#: written as anybody would write them.
 HANDLERS = (
     "gradproof.checks.benchmark.bugs",
     "gradproof.estimators.enumeration.frameworks",

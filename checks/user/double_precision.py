@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from gradproof.estimators.enumeration.doubled import NotDoubled, doubled
 from gradproof.estimators.enumeration.estimator import Estimator, UserFunction
+from gradproof.estimators.enumeration.frameworks.torch_doubled import NotDoubled, doubled
 
 from ..evidence import COARSEST, HOLDS, UNDECIDED, unresolved_quantities
 from .estimator_report import EstimatorReport

@@ -18,7 +18,8 @@ from gradproof.estimators.policies.group_draws import (
     DrawnGroups,
     OrderMatters,
 )
-from gradproof.estimators.policies.group_gradients import Loss, is_exchangeable
+from gradproof.estimators.policies.group_gradients import is_exchangeable
+from gradproof.estimators.policies.model_library import Loss
 from gradproof.estimators.policies.token_policy import TokenPolicy
 
 from .enumerated import EnumeratedCheck
@@ -109,7 +110,8 @@ def _check(
 ) -> EstimatorReport:
     started, options = time.perf_counter(), sampling.options
     gradient = DrawnGroupGradient(policy, loss, groups, ordered)
-    estimator = Estimator(gradient, wrt=dict(policy.parameters), returns="gradient")
+    wrt = dict(policy.parameters) if policy.library.returns == "surrogate" else None
+    estimator = Estimator(gradient, wrt=wrt, returns="gradient")
     estimand = exact_gradient(goal.as_loss, estimator).with_measured_error()
     with telling(progress, sampling.paths) as listener:
         estimator.listener = listener

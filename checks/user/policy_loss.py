@@ -12,6 +12,7 @@ import numpy as np
 
 from gradproof.estimators.enumeration.enumeration import Enumeration
 from gradproof.estimators.enumeration.estimator import takes
+from gradproof.estimators.enumeration.gradients import array_of
 from gradproof.estimators.enumeration.run import TooManyPaths
 from gradproof.estimators.enumeration.spread import RoundingBounds
 from gradproof.estimators.policies.autoregressive import Autoregressive
@@ -25,12 +26,12 @@ from gradproof.estimators.policies.goals import (
 from gradproof.estimators.policies.group_draws import DrawnGroups
 from gradproof.estimators.policies.group_estimator import GroupEstimator, GroupSurrogate
 from gradproof.estimators.policies.group_gradients import (
-    Loss,
     completions_of,
     groups_of,
     is_not_finite,
 )
 from gradproof.estimators.policies.group_rounding import GroupRoundingBounds
+from gradproof.estimators.policies.model_library import Loss
 from gradproof.estimators.policies.prefix_tree import PrefixTree
 from gradproof.estimators.policies.token_groups import MOST_GROUPS, GroupData, Groups
 
@@ -77,7 +78,8 @@ def check_loss(
     Estimator: the gradient of ``loss`` on a group of completions that the policy draws
     independently for one prompt.
     Valid when: the loss uses the model through the log-probabilities that it is given, and through
-    nothing else; what it keeps from one call to the next is put back.
+    nothing else; what it keeps from one call to the next is put back. In JAX parameters that it
+    knows otherwise are constants.
 
     Groups are enumerated as multisets if the loss is symmetric in its group, which is tried on
     every one of them in two other orders, and in every order if it is not, if it draws, or if it is
@@ -210,16 +212,16 @@ class GroupCheck(EnumeratedCheck):
 def _not_finite(loss: Loss, groups: Groups) -> list[str]:
     """On how many groups a loss has no finite derivative, and one of them."""
     bad = is_not_finite(loss, groups)
-    if not bool(bad.any()):
+    if not bad.any():
         return []
-    first = groups.members[bad][0]
-    rewards, lengths = groups.data.rewards[first], groups.data.mask[first].sum(dim=1)
-    tokens = groups.tree.tokens[first]
+    first = array_of(groups.members)[bad][0]
+    rewards, tokens = array_of(groups.data.rewards)[first], array_of(groups.tree.tokens)[first]
+    lengths = array_of(groups.data.mask)[first].sum(axis=1)
     rows = [tuple(row[: int(n)].tolist()) for row, n in zip(tokens, lengths, strict=True)]
     shown = f"{', '.join(str(row) for row in rows[:8])}{', ...' if len(rows) > 8 else ''}"
     note = (
         f"The loss has a derivative that is not finite on {int(bad.sum()):,} of {len(bad):,} "
-        f"groups, of probability {float(groups.weights[bad].sum()):.3g}, such as {shown}."
+        f"groups, of probability {float(array_of(groups.weights)[bad].sum()):.3g}, such as {shown}."
     )
     if bool((rewards == rewards[0]).all()):
         note += (

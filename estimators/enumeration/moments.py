@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from .gradients import GradientLayout
-from .heaviest_paths import HeaviestPaths, Outcomes, outcome_numbers
+from .heaviest_by_parameter import HeaviestByParameter, Outcomes, outcome_numbers
 from .left_out import LeftOut, edge_of
 from .outcomes import EPS
 from .path_blocks import Block
@@ -60,7 +60,7 @@ class Moments:
         self._size, self._largest = np.zeros(layout.size), np.zeros(layout.size)
         self._mass, self._added = CompensatedSum(), 0.0
         self._likeliest: list[tuple[float, int, Outcomes]] = []
-        self._heaviest = HeaviestPaths(layout)
+        self._heaviest = HeaviestByParameter(layout)
         #: The draws of a path by the numbers of their outcomes, for paths that were run in blocks.
         self.choices_of: Callable[[list[int]], tuple[Choice, ...]] | None = None
         self._bad: dict[str, str] = {}

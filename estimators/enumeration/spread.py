@@ -25,7 +25,7 @@ import numpy as np
 
 from .enumeration import Enumeration
 from .gradients import GradientLayout
-from .heaviest_paths import outcome_numbers
+from .heaviest_by_parameter import outcome_numbers
 from .moments import BLOCK, REMEMBERED, Moments
 from .outcomes import EPS
 from .rounding import FACTOR, ROUNDINGS, RUNS, Steps, largest_deviation, moved_runs

@@ -7,8 +7,8 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..enumeration.estimator import leaves_of
-from ..enumeration.gradients import by_name
+import numpy as np
+
 from .common_generators import keeping_generators
 from .completions import Tokens
 from .goal import Goal
@@ -22,14 +22,13 @@ from .goals import (
     NextTokenEntropy,
     as_reference,
 )
-from .logits import Model, next_logits, refuse_probabilities
+from .jax_library import JaxLibrary, has_arrays
+from .logits import Model, next_logits, numbers_of, refuse_probabilities
+from .model_library import Array, ModelLibrary
 from .rewards import Reward
 from .token_policy import TokenPolicy
+from .torch_library import TorchLibrary
 from .truncation import Truncation
-
-#: A tensor of PyTorch.
-Tensor = Any
-
 
 #: Prefixes after which logits are looked at: that those of one add up to 1 may be by accident.
 TRIED = 4
@@ -68,7 +67,7 @@ class Autoregressive(TokenPolicy):
 
         Args:
             reference: a model, read at the policy's temperature without ``top_k`` and ``top_p``; or
-                a policy, with its own.
+                a policy, with its own. In JAX a model is a function of tokens alone here.
 
         Raises:
             TypeError, ValueError: for a reference that completes in another way.
@@ -134,10 +133,14 @@ def autoregressive(
     Each prefix is given to the model once, together with the others of its length; that the model
     is causal is not relied on. Sums are in double precision, and so should the model be.
 
+    A policy is of JAX if its parameters are: the model is then a function of them and of prefixes,
+    such as the ``apply`` of flax and haiku, or ``lambda module, tokens: jax.vmap(module)(tokens)``.
+
     Args:
-        model: called with prefixes, prompts included, (B, L) of int64; returns logits (B, L, V), of
-            which the last place is read, or (B, V), or an object that has these as ``.logits``, as
-            models of Hugging Face's do. A module of PyTorch, or a function.
+        model: called with prefixes, prompts included, (B, L) of int64, in JAX after the parameters;
+            returns logits (B, L, V), of which the last place is read, or (B, V), or an object that
+            has these as ``.logits``, as models of Hugging Face's do. A module of PyTorch, or a
+            function.
         prompts: one prompt (token numbers), or a sequence of them, each as likely as any other.
         eos: the token that ends a completion, or several; None: each has ``longest`` tokens.
         longest: tokens of a completion at most, with the one that ends it.
@@ -146,11 +149,14 @@ def autoregressive(
             goals are those of what is sampled from. Temperature comes first, then ``top_k``, then
             ``top_p`` of what is left.
         parameters: what gradients are by: tensors, or a mapping or sequence of them. Default: the
-            parameters of the module that require a gradient.
+            parameters of the module that require a gradient. In JAX any pytree; what is no array of
+            floating-point numbers in it is held.
 
     Raises:
-        TypeError: for a model that cannot be called, and where there are no parameters.
-        ValueError: for prompts, tokens or numbers that do not fit, and for a model that draws.
+        TypeError: for a model that cannot be called, where there are no parameters, or where they
+            are traced.
+        ValueError: for prompts, tokens or numbers that do not fit, for a model that draws, and
+            where JAX computes in single precision.
     """
     if not callable(model):
         raise TypeError(f"model = {model!r:.60}, expected a module or a function of prefixes")
@@ -160,15 +166,17 @@ def autoregressive(
             "for ever cannot be enumerated"
         )
     truncation = Truncation(temperature, top_k, top_p)
-    leaves = _parameters(model, parameters)
+    library: ModelLibrary = JaxLibrary() if has_arrays(parameters) else TorchLibrary()
+    leaves = library.parameters(model, parameters)
     found = _prompts(prompts)
-    size = _vocabulary(model, found)
+    size = _vocabulary(library, model, leaves, found)
     if vocabulary is not None and vocabulary != size:
         raise ValueError(
             f"vocabulary = {vocabulary}, and the model returns logits of {size} tokens: leave it "
             "out, or let the model return as many"
         )
-    policy = Autoregressive(model, found, _ends(eos, size), int(longest), size, truncation, leaves)
+    ends = _ends(eos, size)
+    policy = Autoregressive(model, found, ends, int(longest), size, truncation, leaves, library)
     _refuse_probabilities(policy)
     return policy
 
@@ -209,49 +217,32 @@ def _ends(eos: int | Sequence[int] | None, vocabulary: int) -> frozenset[int]:
     return frozenset(several)
 
 
-def _parameters(model: Model, parameters: Any) -> dict[str, Tensor]:
-    owner = model if parameters is None else parameters
-    if parameters is None and not hasattr(model, "named_parameters"):
-        raise TypeError(
-            f"the model is {model!r:.60}, which names no parameters: pass parameters=, the tensors "
-            "that gradients are by"
-        )
-    leaves = by_name(leaves_of(owner), "parameters")
-    if not leaves:
-        raise TypeError(
-            "there is no parameter that requires a gradient; call requires_grad_() on one, or pass "
-            "parameters="
-        )
-    return leaves
-
-
-def _vocabulary(model: Model, prompts: Sequence[Tokens]) -> int:
+def _vocabulary(
+    library: ModelLibrary, model: Model, parameters: Any, prompts: Sequence[Tokens]
+) -> int:
     """How many tokens there are, by a model that does the same twice.
 
     Raises:
         ValueError: if it draws, or keeps something of a run.
     """
-    import torch
-
-    run: Callable[[], Tensor] = functools.partial(
-        next_logits, model, torch.tensor([prompts[0]], dtype=torch.int64)
-    )
+    prefixes = np.array([prompts[0]], dtype=np.int64)
+    run: Callable[[], Array] = functools.partial(next_logits, library, model, parameters, prefixes)
     buffers = dict(model.named_buffers()) if hasattr(model, "named_buffers") else {}
     kept = {name: buffer.clone() for name, buffer in buffers.items()}
-    with torch.no_grad(), keeping_generators() as drawn:
-        logits, again = run(), run()
+    with library.without_graph(), keeping_generators() as drawn:
+        logits, again = numbers_of(library, run()), numbers_of(library, run())
         draws = drawn()  # which need not show in these logits
-    changed = [name for name, buffer in buffers.items() if not torch.equal(buffer, kept[name])]
-    with torch.no_grad():
+        changed = [name for name, buffer in buffers.items() if not buffer.equal(kept[name])]
         for name in changed:
             buffers[name].copy_(kept[name])
-    if changed or draws or not torch.equal(logits, again):
+    same = np.array_equal(logits, again)
+    if changed or draws or not same:
         why = f"changes its {', '.join(changed)}" if changed else "gives other logits the next time"
-        if draws and torch.equal(logits, again):
+        if draws and same:
             why = "draws random numbers"
         raise ValueError(
-            f"the model {why}, for the same prompt: call model.eval(), so that nothing is dropped "
-            "at random and no statistics are kept"
+            f"the model {why}, for the same prompt: call model.eval(), or in JAX what makes it "
+            "deterministic, so that nothing is dropped at random and no statistics are kept"
         )
     return int(logits.shape[1])
 
@@ -262,13 +253,13 @@ def _refuse_probabilities(policy: Autoregressive) -> None:
     Raises:
         ValueError: if the model returns probabilities.
     """
-    import torch
-
-    prefixes = torch.tensor([policy.prompts[0]], dtype=torch.int64)
-    with torch.no_grad():
+    prefixes = np.array([policy.prompts[0]], dtype=np.int64)
+    library = policy.library
+    with library.without_graph():
         if policy.longest > 1:  # or the model may have no place for another token
             going_on = [token for token in range(policy.vocabulary) if token not in policy.ends]
-            tokens = torch.tensor(going_on[:TRIED], dtype=torch.int64)[:, None]
+            tokens = np.array(going_on[:TRIED], dtype=np.int64)[:, None]
             if len(tokens):
-                prefixes = torch.cat([prefixes.expand(len(tokens), -1), tokens], dim=1)
-        refuse_probabilities(next_logits(policy.model, prefixes), prefixes)
+                prefixes = np.concatenate([prefixes.repeat(len(tokens), axis=0), tokens], axis=1)
+        logits = next_logits(library, policy.model, policy.parameters, prefixes)
+        refuse_probabilities(numbers_of(library, logits), prefixes)

@@ -1,4 +1,4 @@
-"""Completions of a prompt, as padded tensors and as tuples of tokens."""
+"""Completions of a prompt, as padded arrays and as tuples of tokens."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ import dataclasses
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-#: A tensor of PyTorch.
-Tensor = Any
+import numpy as np
+
+from ..enumeration.gradients import array_of
+
+#: A tensor of PyTorch, or an array of JAX or NumPy.
+Array = Any
 
 #: One completion: its tokens, with the one that ends it.
 Tokens = tuple[int, ...]
@@ -25,28 +29,35 @@ class Completions:
     """
 
     prompt: int
-    tokens: Tensor
-    mask: Tensor
+    tokens: Array
+    mask: Array
 
     def __len__(self) -> int:
         return len(self.tokens)
 
     def tuples(self) -> list[Tokens]:
-        """Each without padding."""
-        lengths = self.mask.sum(dim=1).long().tolist()
-        return [
-            tuple(row[:length]) for row, length in zip(self.tokens.tolist(), lengths, strict=True)
-        ]
+        """Each without padding.
+
+        Raises:
+            TypeError: where JAX traces, and there are no numbers.
+        """
+        try:
+            tokens, mask = array_of(self.tokens), array_of(self.mask)
+        except TypeError as error:
+            raise TypeError(
+                "tokens are traced, as under jax.jit, and have no numbers: compute with .tokens "
+                "and .mask by jax.numpy, or leave jit out"
+            ) from error
+        lengths = mask.sum(axis=1).astype(int)
+        return [tuple(row[:length]) for row, length in zip(tokens.tolist(), lengths, strict=True)]
 
 
 def pad(rows: Sequence[Tokens], longest: int, padding: int, prompt: int = 0) -> Completions:
-    """Completions as tensors."""
-    import torch
-
-    tokens = torch.full((len(rows), longest), padding, dtype=torch.int64)
-    mask = torch.zeros(len(rows), longest, dtype=torch.float64)
+    """Completions as arrays of NumPy."""
+    tokens = np.full((len(rows), longest), padding, dtype=np.int64)
+    mask = np.zeros((len(rows), longest))
     for place, row in enumerate(rows):
-        tokens[place, : len(row)] = torch.tensor(row, dtype=torch.int64)
+        tokens[place, : len(row)] = row
         mask[place, : len(row)] = 1.0
     return Completions(prompt, tokens, mask)
 
@@ -57,11 +68,18 @@ def read_completion(
     """The tokens of one completion up to its end; what comes after that is padding.
 
     Raises:
+        TypeError: for what is no number.
         ValueError: for what is no token, and for a completion that has no end.
     """
     found: list[int] = []
     for token in tokens:
-        number = int(token)
+        try:
+            number = int(token)
+        except TypeError as error:
+            raise TypeError(
+                f"a completion has the token {token!r:.60}, expected a whole number; where JAX "
+                "traces, pass policies.Completions(prompt, tokens, mask)"
+            ) from error
         if not 0 <= number < vocabulary:
             raise ValueError(
                 f"a completion has the token {number}, expected one from 0 to {vocabulary - 1}"

@@ -15,6 +15,7 @@ from .decision_goals import ActionDivergence, ActionEntropy, DiscountedReturn, R
 from .decision_law import ActionValues, DecisionLaw
 from .decision_tables import DecisionTables, read_tables
 from .goal import Goal
+from .torch_library import TorchLibrary
 
 #: A tensor of PyTorch.
 Tensor = Any
@@ -42,6 +43,11 @@ class DecisionProcess:
             f"<decision process of {states} states and {actions} actions, {steps}, discount "
             f"{self.discount:g}>"
         )
+
+    @property
+    def library(self) -> TorchLibrary:
+        """See :class:`.goal.Policy`."""
+        return TorchLibrary()
 
     def law(self) -> DecisionLaw:
         """See :class:`.goal.Policy`.

@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
 
-from ..enumeration.doubled import doubled, lifted_arithmetic
-from ..enumeration.estimator import UserFunction
-from ..enumeration.gradients import array_of
-
-#: A tensor of PyTorch.
-Tensor = Any
+from .model_library import Array, ModelLibrary
 
 NUMBER = int | float | np.integer | np.floating
 
 
 class Policy(Protocol):
-    """What draws, by parameters.
-
-    ``parameters`` are tensors that gradients are by, by name.
-    """
+    """What draws, by parameters that gradients are by: a frozen dataclass."""
 
     @property
-    def parameters(self) -> Mapping[str, Tensor]:
-        """See above."""
+    def parameters(self) -> Any:
+        """In PyTorch tensors by name, in JAX a pytree."""
+
+    @property
+    def library(self) -> ModelLibrary:
+        """The library that they are of."""
 
     def law(self) -> Any:
         """All that may be drawn, with probabilities, by the parameters of now."""
@@ -36,7 +30,7 @@ class Policy(Protocol):
 class Term(Protocol):
     """A mean over all that a policy may draw."""
 
-    def value(self, policy: Any, law: Any) -> Tensor:
+    def value(self, policy: Any, law: Any) -> Array:
         """One number of no axis, with its graph."""
 
 
@@ -57,10 +51,8 @@ class Goal:
         Raises:
             ValueError: if it is infinite, or there are too many completions.
         """
-        import torch
-
-        with torch.no_grad():
-            return float(self._sum())
+        with self.policy.library.without_graph():
+            return float(self._sum(self.policy.parameters))
 
     def gradient(self, *, loss: bool) -> dict[str, np.ndarray]:
         """The exact gradient, by the name of each parameter.
@@ -73,30 +65,22 @@ class Goal:
         Raises:
             ValueError: as :meth:`value`; and if no parameter moves it.
         """
-        import torch
+        sign = -1.0 if loss else 1.0
+        return self.policy.library.exact_gradient(
+            lambda parameters: sign * self._sum(parameters), self.policy.parameters
+        )
 
-        single = any(leaf.dtype is torch.float32 for leaf in self.policy.parameters.values())
-        # What cannot be run in double precision is run as it is, and raises what it raises.
-        finer = doubled(UserFunction(self._sum)) if single else lifted_arithmetic()
-        with contextlib.suppress(Exception), finer:
-            return self._gradient(loss=loss)
-        return self._gradient(loss=loss)
+    def at(self, parameters: Any) -> Goal:
+        """The same goal of the policy with other parameters; of JAX alone.
 
-    def _gradient(self, *, loss: bool) -> dict[str, np.ndarray]:
-        import torch
+        Args:
+            parameters: as of :meth:`.token_policy.TokenPolicy.at`.
 
-        total = -self._sum() if loss else self._sum()
-        leaves = self.policy.parameters
-        if not total.requires_grad:
-            raise ValueError(
-                "no parameter moves the goal: the policy's logits have no graph; is there a "
-                "detach() or no_grad() in it, or are parameters= those of another model?"
-            )
-        values = torch.autograd.grad(total, list(leaves.values()), allow_unused=True)
-        return {
-            name: array_of(torch.zeros_like(leaf) if value is None else value)
-            for (name, leaf), value in zip(leaves.items(), values, strict=True)
-        }
+        Raises:
+            TypeError, ValueError: as there.
+        """
+        policy: Any = self.policy
+        return Goal(policy.at(parameters), self.terms)
 
     def as_loss(self) -> dict[str, np.ndarray]:
         """The gradient of the goal with its sign changed, which a loss has that is made small."""
@@ -106,14 +90,12 @@ class Goal:
         """The gradient of the goal itself, which an estimator has that climbs."""
         return self.gradient(loss=False)
 
-    def _sum(self) -> Tensor:
-        import torch
-
-        law = self.policy.law()
-        return sum(
-            (weight * term.value(self.policy, law) for weight, term in self.terms),
-            start=torch.zeros((), dtype=torch.float64),
-        )
+    def _sum(self, parameters: Any) -> Array:
+        policy: Any = self.policy
+        if parameters is not policy.parameters:  # traced ones, say
+            policy = dataclasses.replace(policy, parameters=parameters)
+        law = policy.law()
+        return sum(weight * term.value(policy, law) for weight, term in self.terms)
 
     def __add__(self, other: Goal) -> Goal:
         if not isinstance(other, Goal):

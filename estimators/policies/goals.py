@@ -10,15 +10,16 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import numpy as np
+
+from ..enumeration.gradients import array_of
 from .goal import Goal
 from .logits import Model
+from .model_library import Array
 from .prefix_tree import Level, PrefixTree
 from .rewards import Reward, RewardTable, rewards_of
 from .token_policy import TokenPolicy
 from .truncation import Truncation
-
-#: A tensor of PyTorch.
-Tensor = Any
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,19 +29,17 @@ class ExpectedReward:
     reward: Reward
     discount: float | None = None
 
-    def value(self, policy: TokenPolicy, tree: PrefixTree) -> Tensor:
+    def value(self, policy: TokenPolicy, tree: PrefixTree) -> Array:
         """See :class:`.goal.Term`."""
-        return tree.weights @ self.total(self.rewards(policy, tree))
+        return tree.weights @ tree.library.constant(self.total(self.rewards(policy, tree)))
 
-    def rewards(self, policy: TokenPolicy, tree: PrefixTree) -> Tensor:
+    def rewards(self, policy: TokenPolicy, tree: PrefixTree) -> np.ndarray:
         """The reward of each completion, (N,), or of each token, (N, T), in the tree's order.
 
         Raises:
             TypeError, ValueError: as :func:`.rewards.rewards_of`.
         """
-        import torch
-
-        return torch.cat(
+        return np.concatenate(
             [
                 rewards_of(self.reward, tree.completions(number), prompt)
                 for number, prompt in enumerate(policy.prompts)
@@ -49,36 +48,33 @@ class ExpectedReward:
 
     def held(self, policy: TokenPolicy, tree: PrefixTree) -> ExpectedReward:
         """The same with a table in place of the function."""
-        numbers, masks = tree.prompts.tolist(), tree.mask > 0.0
-        values = self.rewards(policy, tree)
+        numbers, masks = array_of(tree.prompts), array_of(tree.mask) > 0.0
+        tokens, values = array_of(tree.tokens), self.rewards(policy, tree)
         table = {}
         for place, number in enumerate(numbers):
-            completion = tuple(tree.tokens[place][masks[place]].tolist())
-            value = values[place] if values.dim() == 1 else values[place][masks[place]]
-            table[policy.prompts[number], completion] = value.numpy()
+            completion = tuple(tokens[place][masks[place]].tolist())
+            value = values[place] if values.ndim == 1 else values[place][masks[place]]
+            table[policy.prompts[number], completion] = np.asarray(value)
         return ExpectedReward(RewardTable(table), self.discount)
 
-    def total(self, rewards: Tensor) -> Tensor:
+    def total(self, rewards: np.ndarray) -> np.ndarray:
         """The return of each completion, (N,), of rewards (N,) or (N, T).
 
         Raises:
             ValueError: if it is not clear.
         """
-        import torch
-
-        if rewards.dim() == 1 and self.discount is not None:
+        if rewards.ndim == 1 and self.discount is not None:
             raise ValueError(
                 f"discount = {self.discount}, and the reward is one number for each completion: "
                 "return one for each token, or leave discount= out"
             )
-        if rewards.dim() == 1:
+        if rewards.ndim == 1:
             return rewards
         if self.discount is None:
             raise ValueError(
                 "the reward is one number for each token: pass discount=, 1.0 for their sum"
             )
-        powers = torch.arange(rewards.shape[1], dtype=torch.float64)
-        return rewards @ self.discount**powers
+        return np.asarray(rewards @ self.discount ** np.arange(float(rewards.shape[1])))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,13 +83,14 @@ class CompletionDivergence:
 
     reference: TokenPolicy
 
-    def value(self, policy: TokenPolicy, tree: PrefixTree) -> Tensor:
+    def value(self, policy: TokenPolicy, tree: PrefixTree) -> Array:
         """See :class:`.goal.Term`."""
+        held = tree.library.held
         for level in tree.levels:
             theirs = _reference_rows(self.reference, level)
-            _refuse_infinite(level.log_probs.detach(), theirs, level, ("policy", "reference"))
+            _refuse_infinite(held(level.log_probs), theirs, level, ("policy", "reference"))
         other = reference_log_probs(self.reference, tree)
-        return tree.weights @ (tree.log_probs - other).sum(dim=1)
+        return tree.weights @ (tree.log_probs - other).sum(1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,32 +99,32 @@ class ForwardDivergence:
 
     reference: TokenPolicy
 
-    def value(self, policy: TokenPolicy, tree: PrefixTree) -> Tensor:
+    def value(self, policy: TokenPolicy, tree: PrefixTree) -> Array:
         """See :class:`.goal.Term`."""
-        log_q = self._log_probs(policy, tree).sum(dim=1)
-        q = log_q.exp() / len(policy.prompts)
-        possible = log_q > -float("inf")
-        return q[possible] @ (log_q - tree.log_probs.sum(dim=1))[possible]
+        constant = tree.library.constant
+        log_q = self._log_probs(policy, tree).sum(axis=1)
+        possible = np.flatnonzero(log_q > -np.inf)
+        q = np.exp(log_q[possible]) / len(policy.prompts)
+        log_p = tree.log_probs.sum(1)[constant(possible)]
+        return constant(q) @ (constant(log_q[possible]) - log_p)
 
-    def _log_probs(self, policy: TokenPolicy, tree: PrefixTree) -> Tensor:
+    def _log_probs(self, policy: TokenPolicy, tree: PrefixTree) -> np.ndarray:
         """The logarithm of each token's probability by the reference, (N, T).
 
         Raises:
             ValueError: if it draws what the policy does not.
         """
-        import torch
-
-        log_q = reference_log_probs(self.reference, tree)
+        held, cells = tree.library.held, array_of(tree.cells)
+        log_q = held(reference_log_probs(self.reference, tree))
         # What the reference can draw up to each place, and the number of that prefix.
-        before = torch.nn.functional.pad(log_q.cumsum(dim=1)[:, :-1], (1, 0))
-        places = (tree.cells // policy.vocabulary)[before > -torch.inf]
-        can_be = torch.zeros(tree.size // policy.vocabulary + 1, dtype=torch.bool)
-        can_be[places] = True
+        before = np.pad(np.cumsum(log_q, axis=1)[:, :-1], ((0, 0), (1, 0)))
+        can_be = np.zeros(tree.size // policy.vocabulary + 1, dtype=bool)
+        can_be[(cells // policy.vocabulary)[before > -np.inf]] = True
         for level in tree.levels:
             start = level.start // policy.vocabulary
             theirs = _reference_rows(self.reference, level)
-            theirs = theirs.masked_fill(~can_be[start : start + len(theirs), None], -torch.inf)
-            _refuse_infinite(theirs, level.log_probs.detach(), level, ("reference", "policy"))
+            theirs = np.where(can_be[start : start + len(theirs), None], theirs, -np.inf)
+            _refuse_infinite(theirs, held(level.log_probs), level, ("reference", "policy"))
         return log_q
 
 
@@ -137,54 +134,58 @@ class NextTokenDivergence:
 
     reference: TokenPolicy
 
-    def value(self, policy: TokenPolicy, tree: PrefixTree) -> Tensor:
+    def value(self, policy: TokenPolicy, tree: PrefixTree) -> Array:
         """See :class:`.goal.Term`."""
-        total = tree.weights.new_zeros(())
-        for level, mass in zip(tree.levels, tree.masses(), strict=True):
-            theirs = _reference_rows(self.reference, level)
-            _refuse_infinite(level.log_probs.detach(), theirs, level, ("policy", "reference"))
-            total = total + mass @ mean_of_log_ratio(level.log_probs, theirs)
-        return total
+        rows = [_reference_rows(self.reference, level) for level in tree.levels]
+        for level, theirs in zip(tree.levels, rows, strict=True):
+            ours = tree.library.held(level.log_probs)
+            _refuse_infinite(ours, theirs, level, ("policy", "reference"))
+        return _over_prefixes(tree, rows)
 
 
 @dataclasses.dataclass(frozen=True)
 class Entropy:
     """The entropy of whole completions."""
 
-    def value(self, policy: TokenPolicy, tree: PrefixTree) -> Tensor:
+    def value(self, policy: TokenPolicy, tree: PrefixTree) -> Array:
         """See :class:`.goal.Term`."""
-        return -(tree.weights @ tree.log_probs.sum(dim=1))
+        return -(tree.weights @ tree.log_probs.sum(1))
 
 
 @dataclasses.dataclass(frozen=True)
 class Length:
     """The mean number of tokens, with the one that ends a completion."""
 
-    def value(self, policy: TokenPolicy, tree: PrefixTree) -> Tensor:
+    def value(self, policy: TokenPolicy, tree: PrefixTree) -> Array:
         """See :class:`.goal.Term`."""
-        return tree.weights @ tree.mask.sum(dim=1)
+        return tree.weights @ tree.mask.sum(1)
 
 
 @dataclasses.dataclass(frozen=True)
 class NextTokenEntropy:
     """The entropy of next tokens, summed over prefixes, whose law is held."""
 
-    def value(self, policy: TokenPolicy, tree: PrefixTree) -> Tensor:
+    def value(self, policy: TokenPolicy, tree: PrefixTree) -> Array:
         """See :class:`.goal.Term`."""
-        total = tree.weights.new_zeros(())
-        for level, mass in zip(tree.levels, tree.masses(), strict=True):
-            total = total - mass @ mean_of_log_ratio(level.log_probs, level.log_probs.new_zeros(()))
-        return total
+        return -_over_prefixes(tree, [np.zeros(level.log_probs.shape) for level in tree.levels])
 
 
-def mean_of_log_ratio(log_p: Tensor, log_q: Tensor) -> Tensor:
-    """The mean of log p - log q by p in each row, (B,); what cannot come adds nothing."""
-    import torch
+def _over_prefixes(tree: PrefixTree, rows: list[np.ndarray]) -> Array:
+    """The mean of log p - log q of each next token, summed over prefixes, whose law is held.
 
-    possible = log_p.detach() > -torch.inf
-    safe = log_p.masked_fill(~possible, 0.0)
-    ratio = safe - log_q.expand_as(log_p).masked_fill(~possible, 0.0)
-    return (torch.where(possible, safe.exp(), 0.0) * ratio).sum(dim=1)
+    What cannot come adds nothing.
+
+    Args:
+        rows: log q by level, (B, V) each.
+    """
+    library, terms = tree.library, []
+    for level, log_q in zip(tree.levels, rows, strict=True):
+        possible = library.held(level.log_probs) > -np.inf
+        log_p = library.where(possible, level.log_probs, 0.0)
+        ratio = log_p - library.constant(np.where(possible, log_q, 0.0))
+        means = (library.where(possible, library.exp(log_p), 0.0) * ratio).sum(1)
+        terms.append(library.constant(level.masses) @ means)
+    return sum(terms)
 
 
 def as_reference(policy: TokenPolicy, reference: Model | TokenPolicy) -> TokenPolicy:
@@ -202,7 +203,8 @@ def as_reference(policy: TokenPolicy, reference: Model | TokenPolicy) -> TokenPo
                 f"reference = {reference!r:.60}, expected a model, as the policy's, or a policy"
             )
         alike = Truncation(policy.truncation.temperature)
-        return dataclasses.replace(policy, model=reference, truncation=alike, parameters={})
+        model = policy.library.as_model(reference)
+        return dataclasses.replace(policy, model=model, truncation=alike, parameters={})
     for name in ("ends", "longest", "vocabulary"):
         ours, theirs = getattr(policy, name), getattr(reference, name)
         if ours != theirs:
@@ -212,19 +214,17 @@ def as_reference(policy: TokenPolicy, reference: Model | TokenPolicy) -> TokenPo
     return reference
 
 
-def _reference_rows(reference: TokenPolicy, level: Level) -> Tensor:
-    import torch
-
-    with torch.no_grad():
-        return reference.next_log_probs(level.prefixes)
+def _reference_rows(reference: TokenPolicy, level: Level) -> np.ndarray:
+    with reference.library.without_graph():
+        return np.asarray(reference.library.held(reference.next_log_probs(level.prefixes)))
 
 
-def _refuse_infinite(log_p: Tensor, log_q: Tensor, level: Level, names: tuple[str, str]) -> None:
-    import torch
-
-    bad = (log_p > -torch.inf) & (log_q == -torch.inf)
-    if bool(bad.any()):
-        row, token = (int(each) for each in bad.nonzero()[0])
+def _refuse_infinite(
+    log_p: np.ndarray, log_q: np.ndarray, level: Level, names: tuple[str, str]
+) -> None:
+    bad = (log_p > -np.inf) & (log_q == -np.inf)
+    if bad.any():
+        row, token = (int(each) for each in np.argwhere(bad)[0])
         _infinite(names, f"the token {token} after {level.prefixes[row].tolist()}")
 
 
@@ -235,12 +235,10 @@ def _infinite(names: tuple[str, str], what: str) -> None:
     )
 
 
-def reference_log_probs(reference: TokenPolicy, tree: PrefixTree) -> Tensor:
+def reference_log_probs(reference: TokenPolicy, tree: PrefixTree) -> Array:
     """The logarithm of each token's probability by a reference, 0 for padding, (N, T)."""
-    import torch
-
-    rows = [_reference_rows(reference, level).flatten() for level in tree.levels]
-    return tree.in_cells(torch.cat(rows))
+    rows = [_reference_rows(reference, level).reshape(-1) for level in tree.levels]
+    return tree.in_cells(tree.library.constant(np.concatenate(rows)))
 
 
 def with_rewards_held(goal: Goal) -> Goal:
@@ -252,10 +250,8 @@ def with_rewards_held(goal: Goal) -> Goal:
     Args:
         goal: of a policy over completions.
     """
-    import torch
-
     policy: Any = goal.policy
-    with torch.no_grad():
+    with policy.library.without_graph():
         tree = policy.tree()
     return Goal(
         policy,

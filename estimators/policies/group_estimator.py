@@ -8,7 +8,6 @@ which are computed once. Some paths are run both ways, and must come to the same
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,15 +15,13 @@ import numpy as np
 
 from ..enumeration.block import BlockRun, NotBatchable, RowsCode
 from ..enumeration.estimator import Estimator
-from ..enumeration.gradients import RowValues
+from ..enumeration.gradients import RowValues, array_of
 from ..enumeration.run import Path
 from .completions import Completions
-from .group_gradients import Loss, check_loss_value, group_gradients
+from .group_gradients import group_gradients
+from .model_library import Array, Loss, check_loss_value
 from .token_groups import Groups
 from .token_policy import TokenPolicy
-
-#: A tensor of PyTorch.
-Tensor = Any
 
 #: Numbers that the scores of all tokens may come to: 400 megabytes.
 MOST_SCORES = 5 * 10**7
@@ -32,26 +29,42 @@ MOST_SCORES = 5 * 10**7
 
 @dataclasses.dataclass(frozen=True)
 class GroupSurrogate:
-    """The loss of one group, which is drawn."""
+    """The loss of one group, which is drawn.
+
+    Args:
+        rng: draws the group.
+    """
 
     policy: TokenPolicy
     loss: Loss
     groups: Groups
+    rng: np.random.Generator = dataclasses.field(default_factory=np.random.default_rng)
 
-    def __call__(self) -> Tensor:
-        """One number, with its graph through the loss and the model."""
-        import torch
-
-        groups = self.groups
-        drawn = int(torch.multinomial(groups.weights, 1))
+    def __call__(self) -> Any:
+        """One number, with its graph through the loss and the model; its gradient in JAX."""
+        groups, library = self.groups, self.policy.library
+        drawn = int(self.rng.choice(len(groups.weights), p=self.probabilities))
         members = groups.members[drawn]
         data = groups.of(members)
         prompt = int(groups.tree.prompts[members[0]])
-        log_probs = self.policy.log_probs(Completions(prompt, data.tokens, data.mask))
-        value = self.loss(log_probs, *data.arguments)
-        check_loss_value(torch, value)
-        # A group on which the loss has no derivative has a gradient too, which is zero.
-        return value.sum() + 0.0 * log_probs.sum()
+
+        def value(parameters: Any) -> Array:
+            policy = dataclasses.replace(self.policy, parameters=parameters)
+            log_probs = policy.log_probs(Completions(prompt, data.tokens, data.mask))
+            loss = self.loss(log_probs, *data.arguments)
+            check_loss_value(library, loss)
+            # A group on which the loss has no derivative has a gradient too, which is zero.
+            return loss.sum() + 0.0 * log_probs.sum()
+
+        if library.returns == "surrogate":
+            return value(self.policy.parameters)
+        return library.gradient(value, self.policy.parameters)
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """Those of the groups, (B,), which add up to 1."""
+        weights = self.policy.library.held(self.groups.weights)
+        return np.asarray(weights / weights.sum())
 
 
 class GroupEstimator(Estimator):
@@ -59,14 +72,16 @@ class GroupEstimator(Estimator):
 
     def __init__(self, policy: TokenPolicy, loss: Loss, groups: Groups) -> None:
         surrogate = GroupSurrogate(policy, loss, groups)
-        super().__init__(surrogate, wrt=dict(policy.parameters), returns="surrogate")
-        self._policy, self._loss, self._groups = policy, loss, groups
+        returns = policy.library.returns
+        wrt = dict(policy.parameters) if returns == "surrogate" else None
+        super().__init__(surrogate, wrt=wrt, returns=returns)
+        self._surrogate = surrogate
 
     def rows(self, first: Path[Any]) -> RowsCode:
         """See the base class."""
         if len(first.choices) != 1:
             raise NotBatchable("the loss draws too")
-        return GroupRows(self._loss, self._groups, token_scores(self._policy))
+        return GroupRows(self._surrogate, token_scores(self._surrogate.policy))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,33 +92,31 @@ class GroupRows:
         scores: the gradient of the log-probability in each cell, by parameter, (M, *shape).
     """
 
-    loss: Loss
-    groups: Groups
-    scores: Mapping[str, Tensor]
+    surrogate: GroupSurrogate
+    scores: Mapping[str, np.ndarray]
     most_rows: int = 0
     fewest_paths: int = 0
 
     def __call__(self, run: BlockRun) -> dict[str, RowValues | None]:
         """See the protocol."""
-        import torch
-
-        groups = self.groups
-        weights = (groups.weights / groups.weights.sum()).numpy()
+        groups, library = self.surrogate.groups, self.surrogate.policy.library
+        weights = self.surrogate.probabilities
         taken = run.take([np.broadcast_to(weights, (run.size, len(weights)))])[:, 0]
         run.finish()
-        members = groups.members[torch.from_numpy(np.array(taken))]
-        by_token = group_gradients(self.loss, groups, members).double()
-        cells = groups.tree.cells[members].flatten(1)
-        by_cell = torch.zeros(run.size, groups.tree.size + 1, dtype=torch.float64)
-        by_cell.scatter_add_(1, cells, by_token.flatten(1))
-        found: dict[str, RowValues | None] = {}
-        for name, score in self.scores.items():
-            rows = by_cell[:, :-1] @ score.flatten(1)
-            found[name] = RowValues(rows.view(-1, *score.shape[1:]).numpy())
-        return found
+        members = array_of(groups.members)[np.array(taken)]
+        derivatives = group_gradients(self.surrogate.loss, groups, library.constant(members))
+        by_token = library.held(derivatives).astype(np.float64)
+        width = groups.tree.size + 1  # the last is of padding
+        cells = array_of(groups.tree.cells)[members] + width * np.arange(run.size)[:, None, None]
+        flat = np.bincount(cells.ravel(), by_token.ravel(), minlength=run.size * width)
+        by_cell = flat.reshape(run.size, width)[:, :-1]
+        return {
+            name: RowValues((by_cell @ score.reshape(len(score), -1)).reshape(-1, *score.shape[1:]))
+            for name, score in self.scores.items()
+        }
 
 
-def token_scores(policy: TokenPolicy) -> dict[str, Tensor]:
+def token_scores(policy: TokenPolicy) -> dict[str, np.ndarray]:
     """The gradient of the log-probability of each token after each prefix, by parameter.
 
     Shape: (M, *shape) of each, for the M cells of the policy's tree, in double precision.
@@ -111,25 +124,11 @@ def token_scores(policy: TokenPolicy) -> dict[str, Tensor]:
     Raises:
         NotBatchable: if they are too many numbers.
     """
-    import torch
-
-    tree, leaves = policy.tree(), policy.parameters
-    numbers = tree.size * sum(math.prod(leaf.shape) for leaf in leaves.values())
+    library = policy.library
+    with library.without_graph():
+        tree = policy.tree()
+    numbers = tree.size * library.count(policy.parameters)
     if numbers > MOST_SCORES:
         raise NotBatchable(f"the scores of all tokens are {numbers:,} numbers")
-    scores = {
-        name: torch.zeros(tree.size, *leaf.shape, dtype=torch.float64)
-        for name, leaf in leaves.items()
-    }
-    for level in tree.levels:
-        flat = level.log_probs.flatten()
-        for place in range(len(flat)):
-            if not math.isfinite(float(flat[place].detach())):
-                continue
-            found = torch.autograd.grad(
-                flat[place], list(leaves.values()), retain_graph=True, allow_unused=True
-            )
-            for name, value in zip(leaves, found, strict=True):
-                if value is not None:
-                    scores[name][level.start + place] = value.cpu().double()
-    return scores
+    scores = library.scores(policy, [level.prefixes for level in tree.levels])
+    return {name: each.astype(np.float64) for name, each in scores.items()}

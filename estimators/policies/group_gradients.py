@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import functools
-import warnings
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from ..enumeration.enumeration import Enumeration
 from ..enumeration.estimator import UserFunction
+from ..enumeration.gradients import array_of
 from ..enumeration.rounding import ROUNDINGS, perturbation
 from .common_generators import keeping_generators
 from .goals import ExpectedReward
+from .model_library import Array, Loss
 from .prefix_tree import PrefixTree
 from .token_groups import GroupData, Groups, data_of, enumerate_groups
 from .token_policy import TokenPolicy
-
-#: A tensor of PyTorch.
-Tensor = Any
-
-#: Called with ``(log_probs, mask, rewards, tokens)``, and log-probabilities by the reference where
-#: there is one; returns one number.
-Loss = Callable[..., Tensor]
 
 #: Groups that are differentiated at a time: more are no faster.
 AT_ONCE = 1024
@@ -33,8 +25,8 @@ TRIED = 9
 
 
 def group_gradients(
-    loss: Loss, groups: Groups, members: Tensor, log_probs: Tensor | None = None
-) -> Tensor:
+    loss: Loss, groups: Groups, members: Array, log_probs: Array | None = None
+) -> Array:
     """The derivative of the loss by each token's log-probability; by vmap, or one by one.
 
     Args:
@@ -46,63 +38,31 @@ def group_gradients(
         TypeError, ValueError: for a loss that is not one number.
         Whatever the loss raises.
     """
-    import torch
-
-    log_probs = groups.tree.log_probs.detach() if log_probs is None else log_probs
+    library = groups.tree.library
+    log_probs = groups.tree.held_log_probs if log_probs is None else log_probs
     parts = []
-    for some in members.split(AT_ONCE):
+    for start in range(0, len(members), AT_ONCE):
+        some = members[start : start + AT_ONCE]
         given = (log_probs[some], *groups.of(some).arguments)
         try:
-            parts.append(_mapped(torch, loss, given))
+            parts.append(library.derivatives(loss, *given))
         except Exception:  # noqa: BLE001 - one by one it may run, and if not it says why
             rows = zip(*given, strict=True)
-            parts.append(torch.stack([_derivative(torch, loss, *row) for row in rows]))
-    return torch.cat(parts)
+            parts += [library.derivative(loss, *row)[None] for row in rows]
+    return library.concatenate(parts)
 
 
 def can_be_mapped(loss: Loss, groups: Groups) -> bool:
     """Whether a loss is differentiated for many groups at a time, also with moved roundings."""
-    import torch
-
     some = groups.members[:2]
-    given = groups.tree.log_probs.detach()[some], *groups.of(some).arguments
+    given = groups.tree.held_log_probs[some], *groups.of(some).arguments
     try:
-        _mapped(torch, loss, given)
+        groups.tree.library.derivatives(loss, *given)
         with perturbation(np.random.default_rng(0)):
-            _mapped(torch, loss, given)
+            groups.tree.library.derivatives(loss, *given)
     except Exception:  # noqa: BLE001 - it is differentiated one by one
         return False
     return True
-
-
-def _mapped(torch: Any, loss: Loss, given: tuple[Tensor, ...]) -> Tensor:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of operations that are mapped in a loop
-        return torch.func.vmap(torch.func.grad(loss))(*given)
-
-
-def _derivative(torch: Any, loss: Loss, log_probs: Tensor, *others: Tensor) -> Tensor:
-    leaf = log_probs.clone().requires_grad_()
-    value = loss(leaf, *others)
-    check_loss_value(torch, value)
-    if not value.requires_grad:
-        return torch.zeros_like(leaf)
-    (found,) = torch.autograd.grad(value.sum(), leaf, allow_unused=True)
-    return torch.zeros_like(leaf) if found is None else found
-
-
-def check_loss_value(torch: Any, value: Any) -> None:
-    """Whether a loss is one number.
-
-    Raises:
-        TypeError, ValueError: if not.
-    """
-    if not isinstance(value, torch.Tensor):
-        raise TypeError(f"the loss returns {value!r:.60}, expected a tensor of one number")
-    if value.numel() != 1:
-        raise ValueError(
-            f"the loss has shape {tuple(value.shape)}, expected one number: return its mean or sum"
-        )
 
 
 def is_symmetric(loss: Loss, groups: Groups, rng: np.random.Generator) -> bool:
@@ -114,33 +74,30 @@ def is_symmetric(loss: Loss, groups: Groups, rng: np.random.Generator) -> bool:
     Args:
         rng: of the other orders.
     """
-    import torch
-
-    members = groups.members
+    library, members = groups.tree.library, array_of(groups.members)
     count, size = members.shape
-    first = group_gradients(loss, groups, members)
-    finite = torch.where(first.isfinite(), first.abs(), 0.0)
+    first = library.held(group_gradients(loss, groups, groups.members))
+    finite = np.where(np.isfinite(first), np.abs(first), 0.0)
     allowed = ROUNDINGS * float(np.finfo(np.float64).eps) * float(finite.max())
-    backwards = torch.arange(size - 1, -1, -1).expand(count, size)
-    shuffled = torch.from_numpy(rng.permuted(np.tile(np.arange(size), (count, 1)), axis=1))
+    backwards = np.tile(np.arange(size - 1, -1, -1), (count, 1))
+    shuffled = rng.permuted(np.tile(np.arange(size), (count, 1)), axis=1)
     for order in (backwards, shuffled):
-        other = group_gradients(loss, groups, members.gather(1, order))
-        here = first.gather(1, order[:, :, None].expand_as(first))
-        off = (here - other).abs()
-        same = (off <= allowed) | (here == other) | (here.isnan() & other.isnan())
-        if not bool(same.all()):
+        reordered = library.constant(np.take_along_axis(members, order, axis=1))
+        other = library.held(group_gradients(loss, groups, reordered))
+        here = np.take_along_axis(first, order[:, :, None], axis=1)
+        with np.errstate(invalid="ignore"):
+            same = (np.abs(here - other) <= allowed) | (here == other)
+        if not (same | (np.isnan(here) & np.isnan(other))).all():
             return False
     return True
 
 
-def is_not_finite(loss: Loss, groups: Groups) -> Tensor:
+def is_not_finite(loss: Loss, groups: Groups) -> np.ndarray:
     """Whether the derivative of a loss is NaN or infinite somewhere, of each group, (B,)."""
-    import torch
-
     state = UserFunction(loss, called="loss").restoring_state(generators=False)
-    with state, torch.random.fork_rng(devices=[]):  # on other groups it may draw
-        derivatives = group_gradients(loss, groups, groups.members)
-    return (~derivatives.isfinite()).flatten(1).any(dim=1)
+    with state, keeping_generators():  # on other groups it may draw
+        derivatives = groups.tree.library.held(group_gradients(loss, groups, groups.members))
+    return np.asarray((~np.isfinite(derivatives)).any(axis=(1, 2)))
 
 
 def completions_of(
@@ -155,11 +112,9 @@ def completions_of(
     Raises:
         TypeError, ValueError: for a reward that is none, and for too many completions.
     """
-    import torch
-
-    with torch.no_grad():
+    with policy.library.without_graph():
         tree = policy.tree()
-    rewards = torch.zeros(len(tree.tokens), dtype=torch.float64)
+    rewards = np.zeros(len(tree.tokens))
     if reward is not None:
         rewards = reward.rewards(policy, tree)
     return tree, data_of(tree, rewards, reference)
@@ -221,27 +176,14 @@ def _draws_or_uses(loss: Loss, policy: TokenPolicy, groups: Groups, most: int) -
     Raises:
         NotEnumerable: for an unsupported draw.
     """
-    leaves = list(policy.parameters.values())
     # All of the first one's completions are the same: what is done with others is not seen there.
     for place in np.unique(np.linspace(0, len(groups.members) - 1, TRIED).astype(int)):
-        members = groups.members[place]
-        given = groups.tree.log_probs.detach()[members], *groups.of(members).arguments
-        reached = functools.partial(_reaches, loss, leaves, *given)
+        members = groups.members[int(place)]
+        given = groups.tree.held_log_probs[members], *groups.of(members).arguments
+        reached = functools.partial(policy.library.reaches, loss, policy.parameters, *given)
         with Enumeration(UserFunction(reached, called="loss"), most) as enumeration:
             path = enumeration.run_once(())
             enumeration.restore_state()
         if path.choices or path.value:
             return True
     return False
-
-
-def _reaches(loss: Loss, leaves: list[Tensor], log_probs: Tensor, *others: Tensor) -> bool:
-    """Whether a loss of log-probabilities that are made of nothing is made of these leaves."""
-    import torch
-
-    value = loss(log_probs.clone().requires_grad_(), *others)
-    check_loss_value(torch, value)
-    if not value.requires_grad:
-        return False
-    found = torch.autograd.grad(value.sum(), leaves, allow_unused=True)
-    return any(each is not None for each in found)

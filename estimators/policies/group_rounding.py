@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import dataclasses
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..enumeration.enumeration import Enumeration
-from ..enumeration.gradients import array_of
 from ..enumeration.moments import Moments
 from ..enumeration.rounding import FACTOR, Steps, largest_deviation, moved_runs
 from ..enumeration.spread import RoundingBound, RoundingBounds
 from .group_estimator import GroupSurrogate
 from .group_gradients import can_be_mapped, group_gradients
+from .model_library import Array
 from .token_groups import group_weights
 
 
@@ -84,18 +85,17 @@ class GroupRoundingBounds(RoundingBounds):
 
 def mean_gradient(surrogate: GroupSurrogate) -> dict[str, np.ndarray]:
     """The mean gradient over all groups, by name: the model is differentiated once."""
-    import torch
-
-    policy, groups = surrogate.policy, surrogate.groups
-    tree = policy.tree()
-    log_probs = tree.log_probs.detach()
+    policy, groups, library = surrogate.policy, surrogate.groups, surrogate.policy.library
+    with library.without_graph():
+        log_probs = policy.tree().held_log_probs
     by_token = group_gradients(surrogate.loss, groups, groups.members, log_probs)
-    weights = group_weights(log_probs, groups.members, groups.log_orders)
-    weighed = (weights[:, None, None] * by_token).flatten(0, 1)
-    each = torch.zeros_like(log_probs).index_add_(0, groups.members.flatten(), weighed)
-    leaves = policy.parameters
-    values = torch.autograd.grad(tree.log_probs, list(leaves.values()), each, allow_unused=True)
-    return {
-        name: array_of(torch.zeros_like(leaf) if value is None else value)
-        for (name, leaf), value in zip(leaves.items(), values, strict=True)
-    }
+    weights = group_weights(library, log_probs, groups.members, groups.log_orders)
+    weighed = (weights[:, None, None] * by_token).reshape(-1, by_token.shape[2])
+    each = library.added_up(weighed, groups.members.reshape(-1), len(log_probs))
+
+    def weighed_log_probs(parameters: Any) -> Array:
+        moved = dataclasses.replace(policy, parameters=parameters)
+        return (each * moved.tree().log_probs).sum()
+
+    with np.errstate(invalid="ignore"):  # a mean that is not finite is said to be none elsewhere
+        return library.gradient(weighed_log_probs, policy.parameters)

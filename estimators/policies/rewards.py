@@ -12,9 +12,6 @@ from ..enumeration.estimator import takes
 from .common_generators import keeping_generators
 from .completions import Completions, Tokens
 
-#: A tensor of PyTorch.
-Tensor = Any
-
 #: Called with a completion, or with the prompt and a completion.
 Reward = Callable[..., Any]
 
@@ -30,7 +27,7 @@ class RewardTable:
         return self.values[prompt, completion]
 
 
-def rewards_of(reward: Reward, completions: Completions, prompt: Tokens) -> Tensor:
+def rewards_of(reward: Reward, completions: Completions, prompt: Tokens) -> np.ndarray:
     """The reward of each completion, or of each token of it.
 
     Returns:
@@ -43,8 +40,6 @@ def rewards_of(reward: Reward, completions: Completions, prompt: Tokens) -> Tens
         ValueError: for a function that draws, that gives two values for one completion, or gives
             what is not finite; and where it gives another number of them.
     """
-    import torch
-
     call = _with_note(_caller(reward, prompt))
     rows = completions.tuples()
     with keeping_generators() as drawn:
@@ -68,10 +63,10 @@ def rewards_of(reward: Reward, completions: Completions, prompt: Tokens) -> Tens
             "return the same kind for all"
         )
     if kinds == {0}:
-        return torch.tensor([float(value) for value in values], dtype=torch.float64)
-    padded = torch.zeros_like(completions.mask)
+        return np.array([float(value) for value in values])
+    padded = np.zeros(completions.mask.shape)
     for place, value in enumerate(values):
-        padded[place, : len(value)] = torch.from_numpy(value)
+        padded[place, : len(value)] = value
     return padded
 
 

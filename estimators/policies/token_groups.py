@@ -7,17 +7,16 @@ import itertools
 import math
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from ..enumeration.gradients import array_of
 from ..enumeration.run import TooManyPaths
 from .goals import reference_log_probs
+from .model_library import Array, ModelLibrary
 from .prefix_tree import PrefixTree
 from .token_policy import TokenPolicy
-
-#: A tensor of PyTorch.
-Tensor = Any
 
 #: Groups that are enumerated at most, by default: they are run many at a time.
 MOST_GROUPS = 100_000
@@ -31,13 +30,13 @@ class GroupData(NamedTuple):
         (..., G, T), log-probabilities by the reference, or None.
     """
 
-    mask: Tensor
-    rewards: Tensor
-    tokens: Tensor
-    reference: Tensor | None
+    mask: Array
+    rewards: Array
+    tokens: Array
+    reference: Array | None
 
     @property
-    def arguments(self) -> tuple[Tensor, ...]:
+    def arguments(self) -> tuple[Array, ...]:
         """In the order in which a loss takes them, after the log-probabilities."""
         given = self.mask, self.rewards, self.tokens
         return given if self.reference is None else (*given, self.reference)
@@ -47,6 +46,8 @@ class GroupData(NamedTuple):
 class Groups:
     """Every group of completions that can be drawn, and what a loss is given of it.
 
+    All are arrays of the library, and none has a graph.
+
     Shape:
         ``members`` (B, G), numbers of completions in the tree; ``log_orders`` (B,), logarithms of
         how many orders each stands for, as a share of all prompts; ``weights`` (B,), probabilities;
@@ -54,13 +55,13 @@ class Groups:
     """
 
     tree: PrefixTree
-    members: Tensor
-    log_orders: Tensor
-    weights: Tensor
+    members: Array
+    log_orders: Array
+    weights: Array
     data: GroupData
     ordered: bool
 
-    def of(self, groups: Tensor) -> GroupData:
+    def of(self, groups: Array) -> GroupData:
         """What a loss is given of these.
 
         Shape: ``groups`` (..., G), numbers of completions.
@@ -81,34 +82,35 @@ def enumerate_groups(
     Raises:
         TooManyPaths: if there are more than may be.
     """
-    import torch
-
-    prompts = [(tree.prompts == number).nonzero().flatten() for number in tree.prompts.unique()]
+    constant, numbers = tree.library.constant, array_of(tree.prompts)
+    prompts = [np.flatnonzero(numbers == number) for number in np.unique(numbers)]
     counts = [len(here) for here in prompts]
     total = sum(count_groups(count, size, ordered=ordered) for count in counts)
     if total > most:
         raise TooManyPaths(_too_many(counts, size, most, total, ordered=ordered))
-    members: list[Tensor] = []
+    members: list[np.ndarray] = []
     orders: list[float] = []
     for here in prompts:
         rows = _rows(len(here), size, ordered=ordered)
-        members.append(here[torch.from_numpy(rows)])
+        members.append(here[rows])
         orders += [0.0] * len(rows) if ordered else map(_log_orders, rows.tolist())
-    log_orders = torch.tensor(orders, dtype=torch.float64) - math.log(len(prompts))
-    everyone = torch.cat(members)
-    weights = group_weights(tree.log_probs.detach(), everyone, log_orders)
+    log_orders = constant(np.array(orders) - math.log(len(prompts)))
+    everyone = constant(np.concatenate(members))
+    weights = group_weights(tree.library, tree.held_log_probs, everyone, log_orders)
     return Groups(tree, everyone, log_orders, weights, data, ordered)
 
 
-def group_weights(log_probs: Tensor, members: Tensor, log_orders: Tensor) -> Tensor:
+def group_weights(
+    library: ModelLibrary, log_probs: Array, members: Array, log_orders: Array
+) -> Array:
     """The probability of each group, (B,), by the log-probabilities of tokens, (N, T)."""
-    return (log_orders + log_probs.sum(dim=1)[members].sum(dim=1)).exp()
+    return library.exp(log_orders + log_probs.sum(1)[members].sum(1))
 
 
-def data_of(tree: PrefixTree, rewards: Tensor, reference: TokenPolicy | None) -> GroupData:
+def data_of(tree: PrefixTree, rewards: np.ndarray, reference: TokenPolicy | None) -> GroupData:
     """What a loss is given of each completion."""
     given = None if reference is None else reference_log_probs(reference, tree)
-    return GroupData(tree.mask, rewards, tree.tokens, given)
+    return GroupData(tree.mask, tree.library.constant(rewards), tree.tokens, given)
 
 
 def count_groups(completions: int, size: int, *, ordered: bool) -> int:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, Self
 
 from .completions import Completions, Tokens, pad, read_completion
 from .logits import Model, next_logits
+from .model_library import Array, ModelLibrary
 from .prefix_tree import PrefixTree, grow
 from .truncation import Truncation
-
-#: A tensor of PyTorch.
-Tensor = Any
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -22,8 +20,8 @@ class TokenPolicy:
     It keeps nothing of the model but the model itself: parameters may be moved, and what is asked
     for next is of these.
 
-    Shape:
-        ``parameters``: tensors that gradients are by, by name.
+    ``parameters`` are what gradients are by: in PyTorch tensors by name, which are the model's own;
+    in JAX a pytree, the model's first argument.
     """
 
     model: Model
@@ -32,7 +30,8 @@ class TokenPolicy:
     longest: int
     vocabulary: int
     truncation: Truncation
-    parameters: Mapping[str, Tensor]
+    parameters: Any
+    library: ModelLibrary
 
     def __repr__(self) -> str:
         """In a line; a model and its parameters are long."""
@@ -43,7 +42,7 @@ class TokenPolicy:
             f"{self.longest} of {self.vocabulary} tokens, ended by {ends}>"
         )
 
-    def next_log_probs(self, prefixes: Tensor) -> Tensor:
+    def next_log_probs(self, prefixes: Array) -> Array:
         """The logarithms of the probabilities of the token after each prefix, with their graph.
 
         Shape: (B, L), with the prompt, to (B, V).
@@ -51,12 +50,12 @@ class TokenPolicy:
         Raises:
             ValueError: for logits that no distribution has.
         """
-        logits = next_logits(self.model, prefixes)
+        logits = next_logits(self.library, self.model, self.parameters, prefixes)
         if logits.shape[1] != self.vocabulary:
             raise ValueError(
                 f"the model returns logits of {logits.shape[1]} tokens, expected {self.vocabulary}"
             )
-        return self.truncation.log_probs(logits, prefixes)
+        return self.truncation.log_probs(self.library, logits, prefixes)
 
     def tree(self) -> PrefixTree:
         """All completions of all prompts, by the parameters of now.
@@ -64,7 +63,7 @@ class TokenPolicy:
         Raises:
             ValueError: if there are too many.
         """
-        return grow(self.next_log_probs, self.prompts, self.ends, self.longest)
+        return grow(self.next_log_probs, self.library, self.prompts, self.ends, self.longest)
 
     def law(self) -> PrefixTree:
         """See :class:`.goal.Policy`."""
@@ -79,46 +78,49 @@ class TokenPolicy:
         Raises:
             ValueError: for the number of a prompt that there is not, or none of several.
         """
-        import torch
-
         alone = dataclasses.replace(self, prompts=(self._prompt(self._number(prompt)),))
-        with torch.no_grad():
+        with self.library.without_graph():
             tree = alone.tree()
-        return dict(zip(tree.completions(0).tuples(), tree.weights.tolist(), strict=True))
+        likely = self.library.held(tree.weights).tolist()
+        return dict(zip(tree.completions(0).tuples(), likely, strict=True))
 
-    def sample(self, count: int, prompt: int | None = None) -> Completions:
-        """Completions of one prompt that are drawn independently, by ``torch.multinomial``.
+    def at(self, parameters: Any) -> Self:
+        """The same policy with other parameters, which may be traced: of JAX alone.
 
-        A completion that has ended draws nothing more, so that an enumeration has one path for each
-        that there is.
+        An estimator takes it of the parameters that it is given, to draw and to be differentiated;
+        and it is a reference, of other parameters.
+
+        Args:
+            parameters: a pytree of the structure that the policy's has.
+
+        Raises:
+            TypeError: for a policy of PyTorch, whose parameters are its model's.
+            ValueError: for another structure.
+        """
+        return dataclasses.replace(self, parameters=self.library.moved(self, parameters))
+
+    def sample(self, count: int, prompt: int | None = None, *, key: Any = None) -> Completions:
+        """Completions of one prompt that are drawn independently.
+
+        They are drawn by ``torch.multinomial`` or ``jax.random.categorical``. A completion that has
+        ended draws nothing more, so that an enumeration has one path for each that there is.
 
         Args:
             count: how many.
             prompt: its number; None, where there is one alone.
+            key: of JAX, which has no generator; one that the estimator draws nothing else by.
 
         Raises:
+            TypeError: for a key that is missing in JAX, or that PyTorch is given.
             ValueError: for a count below 1, or the number of a prompt that there is not.
         """
-        import torch
-
         if type(count) is not int or count < 1:
             raise ValueError(f"count = {count!r:.60}, expected a whole number from 1")
         number = self._number(prompt)
-        start = torch.tensor(self._prompt(number), dtype=torch.int64)
-        rows: list[list[int]] = [[] for _ in range(count)]
-        with torch.no_grad():
-            for _ in range(self.longest):
-                alive = [row for row in rows if not row or row[-1] not in self.ends]
-                if not alive:
-                    break
-                drawn = torch.tensor(alive, dtype=torch.int64).view(len(alive), -1)
-                prefixes = torch.cat([start.expand(len(alive), -1), drawn], dim=1)
-                tokens = torch.multinomial(self.next_log_probs(prefixes).exp(), 1)
-                for row, token in zip(alive, tokens.flatten().tolist(), strict=True):
-                    row.append(token)
-        return self._padded([tuple(row) for row in rows], number)
+        self._prompt(number)  # there is such a one
+        return self.library.sample(self, count, number, key)
 
-    def log_probs(self, completions: Completions | Iterable[Sequence[int]]) -> Tensor:
+    def log_probs(self, completions: Completions | Iterable[Sequence[int]]) -> Array:
         """The logarithm of each token's probability with its graph, 0 for padding.
 
         Args:
@@ -130,23 +132,10 @@ class TokenPolicy:
         Raises:
             ValueError: for completions that the policy has not.
         """
-        import torch
-
         if not isinstance(completions, Completions):
             completions = self.read(completions)
-        prompt = torch.tensor(self._prompt(completions.prompt), dtype=torch.int64)
-        tokens, mask = completions.tokens, completions.mask
-        columns = []
-        for step in range(self.longest):
-            alive = mask[:, step].nonzero().flatten()
-            column = torch.zeros(len(tokens), dtype=torch.float64)
-            if len(alive):
-                prefixes = torch.cat([prompt.expand(len(alive), -1), tokens[alive, :step]], dim=1)
-                rows = self.next_log_probs(prefixes)
-                chosen = rows.gather(1, tokens[alive, step, None]).squeeze(1)
-                column = column.index_put((alive,), chosen)
-            columns.append(column)
-        return torch.stack(columns, dim=1)
+        self._prompt(completions.prompt)  # there is such a one
+        return self.library.log_probs(self, completions)
 
     def read(self, completions: Iterable[Sequence[int]], prompt: int | None = None) -> Completions:
         """Completions that are given as tokens, up to the end of each.
@@ -160,10 +149,9 @@ class TokenPolicy:
         """
         ends, longest = self.ends, self.longest
         rows = [read_completion(row, ends, longest, self.vocabulary) for row in completions]
-        return self._padded(rows, self._number(prompt))
-
-    def _padded(self, rows: Sequence[Tokens], prompt: int) -> Completions:
-        return pad(rows, self.longest, min(self.ends, default=0), prompt)
+        padded = pad(rows, longest, min(ends, default=0), self._number(prompt))
+        constant = self.library.constant
+        return Completions(padded.prompt, constant(padded.tokens), constant(padded.mask))
 
     def _number(self, prompt: int | None) -> int:
         """That of a prompt."""

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-#: A tensor of PyTorch.
-Tensor = Any
+from .model_library import Array, ModelLibrary
 
 #: Roundings of each of the probabilities that are added up: of the logit, the exponential, the sum
 #: of all, and the quotient.
@@ -44,7 +43,7 @@ class Truncation:
         if self.top_p is not None and not 0.0 < self.top_p <= 1.0:
             raise ValueError(f"top_p = {self.top_p!r}, expected a number in (0, 1], or None")
 
-    def log_probs(self, logits: Tensor, prefixes: Tensor) -> Tensor:
+    def log_probs(self, library: ModelLibrary, logits: Array, prefixes: Array) -> Array:
         """The logarithms of the probabilities that are sampled from; -inf for what is left out.
 
         Args:
@@ -54,46 +53,47 @@ class Truncation:
 
         Raises:
             ValueError: if it depends on rounding, or on the order of equal tokens, which are left
-                out.
+                out; where JAX traces, it is not seen.
         """
-        import torch
-
         logits = logits / self.temperature
         if self.top_k is not None and self.top_k < logits.shape[1]:
-            keep = self._likeliest(logits.detach(), prefixes)
-            logits = logits.masked_fill(~keep, -torch.inf)
+            held = library.held(logits)
+            keep = self._likeliest(library.numpy(held), held, prefixes)
+            logits = library.where(keep, logits, -np.inf)
         if self.top_p is not None and self.top_p < 1.0:
-            keep = self._nucleus(logits.detach(), prefixes)
-            logits = logits.masked_fill(~keep, -torch.inf)
-        return logits.log_softmax(-1)
+            held = library.held(logits)
+            keep = self._nucleus(library.numpy(held), held, prefixes)
+            logits = library.where(keep, logits, -np.inf)
+        return library.log_softmax(logits)
 
-    def _likeliest(self, logits: Tensor, prefixes: Tensor) -> Tensor:
-        ordered = logits.sort(dim=1, descending=True).values
+    def _likeliest(self, xp: Any, logits: Any, prefixes: Array) -> Any:
+        """Whether each token is one of the ``top_k``; of the functions of ``xp``."""
+        ordered = -xp.sort(-logits, axis=1)
         assert self.top_k is not None
         last, following = ordered[:, self.top_k - 1], ordered[:, self.top_k]
-        _refuse_ties((last == following) & last.isfinite(), prefixes, f"top_k = {self.top_k}")
+        _refuse_ties((last == following) & xp.isfinite(last), prefixes, f"top_k = {self.top_k}")
         return logits >= last[:, None]
 
-    def _nucleus(self, logits: Tensor, prefixes: Tensor) -> Tensor:
+    def _nucleus(self, xp: Any, logits: Any, prefixes: Array) -> Any:
         """The fewest tokens, likeliest first, whose probabilities come to ``top_p``."""
-        import torch
-
-        ordered, order = logits.sort(dim=1, descending=True)
-        likely = ordered.softmax(-1)
-        before = likely.cumsum(1) - likely  # what those come to that are likelier
+        order = xp.argsort(-logits, axis=1)
+        ordered = xp.take_along_axis(logits, order, axis=1)
+        weights = xp.exp(ordered - ordered[:, :1])  # of the likeliest: 1
+        likely = weights / weights.sum(axis=1, keepdims=True)
+        before = xp.cumsum(likely, axis=1) - likely  # what those come to that are likelier
         allowed = ROUNDINGS_EACH * logits.shape[1] * float(np.finfo(np.float64).eps)
-        near = ((before - self.top_p).abs() <= allowed) & (likely > 0.0)
-        _refuse_ties(near.any(dim=1), prefixes, f"top_p = {self.top_p}")
+        near = (xp.abs(before - self.top_p) <= allowed) & (likely > 0.0)
+        _refuse_ties(near.any(axis=1), prefixes, f"top_p = {self.top_p}")
         kept = before < self.top_p
         cut = kept[:, :-1] & ~kept[:, 1:] & (ordered[:, :-1] == ordered[:, 1:])
-        cut &= ordered[:, :-1].isfinite()
-        _refuse_ties(cut.any(dim=1), prefixes, f"top_p = {self.top_p}")
-        return torch.zeros_like(kept).scatter(1, order, kept)
+        cut &= xp.isfinite(ordered[:, :-1])
+        _refuse_ties(cut.any(axis=1), prefixes, f"top_p = {self.top_p}")
+        return xp.take_along_axis(kept, xp.argsort(order, axis=1), axis=1)
 
 
-def _refuse_ties(tied: Tensor, prefixes: Tensor, what: str) -> None:
-    if bool(tied.any()):
-        prefix = prefixes[int(tied.nonzero()[0, 0])].tolist()
+def _refuse_ties(tied: Any, prefixes: Array, what: str) -> None:
+    if isinstance(tied, np.ndarray) and tied.any():
+        prefix = prefixes[int(np.argmax(tied))].tolist()
         raise ValueError(
             f"{what} cuts between tokens that are equally likely after {prefix}, or exactly at a "
             "token's edge: which are left out is up to rounding, and to the library; move it, or "

@@ -62,7 +62,8 @@ def before(log_probs, mask, rewards, tokens):
 def test_each_multiset_is_one_path_of_its_probability(count, size):
     """By the multinomial formula; forty are drawn in blocks."""
     p = np.sort(np.random.default_rng(count).dirichlet(np.full(count, 0.3)))[::-1]
-    code = UserFunction(lambda: group_draws.draw_multiset(p, size), called="draw")
+    rng = np.random.default_rng()
+    code = UserFunction(lambda: group_draws.draw_multiset(rng, p, size), called="draw")
     likely = {}
     with Enumeration(code, 10_000, batch=False) as enumeration:
         for path in enumeration.paths():

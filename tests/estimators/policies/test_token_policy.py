@@ -270,3 +270,27 @@ def test_a_policy_is_shown_in_a_line(theta):
     """Without the numbers of its parameters."""
     policy = make(lambda tokens: theta[tokens], theta)
     assert repr(policy) == "<policy of function: 1 prompt, up to 2 of 3 tokens, ended by 0>"
+
+
+@pytest.mark.parametrize("options", [{}, {"top_k": 2}])
+def test_functional_derivatives_are_the_same(options, torch, theta):
+    """Of torch.func.grad, under which tensors have no memory to be looked at."""
+    rows = [(2, 0), (2, 2)]
+    policy = make(lambda tokens: theta[tokens], theta, **options)
+
+    def total(values):
+        other = dataclasses.replace(policy, model=lambda tokens: values[tokens])
+        return other.log_probs(rows).sum()
+
+    expected = torch.autograd.grad(policy.log_probs(rows).sum(), theta)[0]
+    np.testing.assert_allclose(torch.func.grad(total)(theta.detach()), expected, **CLOSE)
+
+
+def test_what_is_of_jax_is_refused(policy, theta):
+    """A key, and other parameters."""
+    with pytest.raises(TypeError, match="leave key= out"):
+        policy.sample(1, key=0)
+    with pytest.raises(TypeError, match=r"at\(\) is of policies of JAX"):
+        policy.at(theta)
+    with pytest.raises(TypeError, match="expected a whole number"):
+        policy.log_probs([(None,)])

@@ -3,7 +3,7 @@
 import numpy as np
 
 from gradproof.estimators.enumeration.gradients import GradientLayout
-from gradproof.estimators.enumeration.heaviest_paths import HeaviestPaths
+from gradproof.estimators.enumeration.heaviest_by_parameter import HeaviestByParameter
 
 LAYOUT = GradientLayout({"a": np.zeros(2), "none": np.zeros(0), "b": np.zeros((1, 2))})
 NAMES = ("a", "none", "b")
@@ -13,8 +13,8 @@ def by_hand(weights, rows):
     """The first path at which probability times magnitude is largest, by parameter."""
     found = {}
     for name, part in LAYOUT.parts.items():
-        added = [w * np.abs(row[part]).max(initial=0.0) for w, row in zip(weights, rows)]
-        if part.stop > part.start and max(added) > 0.0:
+        added = weights * np.abs(rows[:, part]).max(axis=1, initial=0.0)
+        if part.stop > part.start and added.max() > 0.0:
             found[name] = int(np.argmax(added))
     return found
 
@@ -25,7 +25,7 @@ def test_it_is_the_first_of_the_heaviest():
     weights, rows = rng.random(30), rng.integers(-2, 3, (30, 4)).astype(float)
     weights[7] = weights[3]
     numbers = np.arange(30)[:, None]
-    first, second = HeaviestPaths(LAYOUT), HeaviestPaths(LAYOUT)
+    first, second = HeaviestByParameter(LAYOUT), HeaviestByParameter(LAYOUT)
     for start, into in ((0, first), (10, first), (20, second)):
         part = slice(start, start + 10)
         into.add(weights[part], np.abs(rows[part]), numbers[part])
@@ -37,7 +37,7 @@ def test_it_is_the_first_of_the_heaviest():
 
 def test_a_parameter_without_a_gradient_has_none():
     """And what is not finite is no largest."""
-    paths = HeaviestPaths(LAYOUT)
+    paths = HeaviestByParameter(LAYOUT)
     rows = np.array([[0.0, 0.0, np.inf, 1.0], [0.0, 0.0, 2.0, 3.0]])
     paths.add(np.array([0.5, 0.5]), rows, np.array([[0], [1]]))
     assert [int(path[0]) for _, path in paths.of(NAMES)] == [1]

@@ -10,10 +10,10 @@ from typing import Any
 
 from gradproof.errors import GradproofError
 
-from .estimator import UserFunction
+from ..estimator import UserFunction
 
 
-class NotDoubled(GradproofError):
+class NotDoubled(GradproofError, RuntimeError):
     """It cannot be put into double precision, and why."""
 
 

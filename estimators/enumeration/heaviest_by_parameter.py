@@ -18,7 +18,7 @@ def outcome_numbers(choices: Sequence[Choice]) -> tuple[int, ...]:
     return tuple(choice.taken for choice in choices)
 
 
-class HeaviestPaths:
+class HeaviestByParameter:
     """One path for each parameter: that on which an entry, times the probability, is largest.
 
     Of equal ones the first. The likeliest paths need not have a parameter's gradient at all: of
@@ -51,7 +51,7 @@ class HeaviestPaths:
             self._most[place] = most[place]
             self._paths[place] = float(weights[row]), paths[row]
 
-    def merge(self, other: HeaviestPaths) -> None:
+    def merge(self, other: HeaviestByParameter) -> None:
         """Take over those of another that are heavier; its paths come after those of this."""
         for place in np.flatnonzero(other._most > self._most).tolist():
             self._most[place], self._paths[place] = other._most[place], other._paths[place]
