@@ -69,7 +69,7 @@ def test_the_commands_of_the_page_run(tmp_path):
         for block in blocks(read("docs/how-to/compare.md"), "sh")
         for line in block.splitlines()
     ]
-    train, compare = (line[1:] for line in lines)
+    train, compare = (line[1:] for line in lines if line[1] != "compare")
     assert (train[0], compare[0]) == ("train", "baselines")
     folder = train[train.index("--folder") + 1]
     assert run(*train, *SMALL, "--held-out", "9")[0] == 0

@@ -20,7 +20,7 @@ from .check import file_options
 @click.option(
     "--costs",
     metavar="NAME",
-    help="A dict of what one estimate costs, by name.  [default: costs, or 1 each]",
+    help='A dict of what one estimate costs, by name, or "passes".  [default: costs, or 1 each]',
 )
 @options.BUDGET
 @options.PATHS

@@ -56,7 +56,8 @@ estimators = {
     "grpo": policy_gradient(lambda r: (r - r.mean()) / (r.std() + 1e-6), 4),
 }
 
-#: What one estimate costs, in a unit of yours, such as samples. Leave it out if all cost the same.
+#: What one estimate costs, in a unit of yours, such as samples. Leave it out if all cost the same,
+#: or write costs = "passes" to have evaluations of a gradproof.CountedFunction counted.
 costs = {"reinforce": 4, "own mean": 4, "rloo": 4, "grpo": 4}
 '''
 
