@@ -223,3 +223,20 @@ def test_what_is_hidden_by_transforms_is_refused():
 
     with pytest.raises(NotCountable, match=r"is evaluated within torch\.func"):
         expected_passes(hidden, [logit], {})
+
+
+@pytest.mark.libraries
+def test_evaluations_in_jax_are_refused():
+    """Also under jit, which would call the function once for all runs."""
+    jax = pytest.importorskip("jax")
+    rewards = jax.numpy.array([1.0, 3.0, 2.0])
+    reward = CountedFunction(lambda k: rewards[k])
+
+    def reinforce(key, logits):
+        k = jax.random.categorical(key, logits)
+        return reward(k) * (jax.nn.one_hot(k, 3) - jax.nn.softmax(logits))
+
+    logits = jax.numpy.log(jax.numpy.array(Q))
+    for estimate in (reinforce, jax.jit(reinforce)):
+        with pytest.raises(NotCountable, match="is evaluated by JAX, which compiles"):
+            expected_passes(estimate, [jax.random.key(0), logits], {})
