@@ -33,7 +33,6 @@ OF_PATHS = ("reset", "paths", "integrate", "exchangeable", "additive", "seed")
 #: and has to be the same at all nodes.
 FEW = 250
 
-
 #: The share of a squared number that its variance is by rounding of a rule's weights, some hundred.
 ROUNDS = 1e-13
 
@@ -166,33 +165,7 @@ def expected_passes(
             and the number of passes varies.
         Other errors: as :func:`.check_estimator`.
     """
-    reading = {key: options[key] for key in ("wrt", "returns") if key in options}
-    estimator = Estimator(estimate, inputs, **reading)
-
-    def run(*_: Any, _draws: Callable[..., Any] = estimate) -> dict[str, np.ndarray]:
-        with _counting() as tally:
-            estimator()
-        return {"forward": np.array(tally.forward), "backward": np.array(tally.backward)}
-
-    def check(paths: int) -> EstimatorReport:
-        zero = {"forward": np.array(0.0), "backward": np.array(0.0)}
-        fixed: dict[str, Any] = {
-            "exact": zero,
-            "returns": "gradient",
-            "batch": False,
-            "progress": False,
-        }
-        return check_estimator(run, inputs, **fixed, **others | {"paths": paths})
-
-    others = {key: value for key, value in options.items() if key in OF_PATHS}
-    most = others.get("paths", MOST_PATHS)
-    try:
-        report = _on_paths(check, min(FEW, most), most, others.get("integrate") is not None)
-    except (UnsupportedDraw, TooManyPaths) as error:
-        raise NotCountable(
-            f"passes are counted on all paths, and these cannot be run ({error}); pass "
-            "costs={name: number} for what estimates cost"
-        ) from error
+    report = _count_on_paths(estimate, inputs, options)
     mean = sum(float(each) for each in report.mean.values())
     if report.method == "integrated" and report.total_variance > ROUNDS * mean**2:
         raise NotCountable(
@@ -208,11 +181,30 @@ def expected_passes(
     return passes
 
 
-def _on_paths(
-    check: Callable[[int], EstimatorReport], few: int, most: int, integrates: bool
+def _count_on_paths(
+    estimate: Callable[..., Any], inputs: Sequence[Any], options: Mapping[str, Any]
 ) -> EstimatorReport:
-    """On few paths where numbers are integrated, unless there are more discrete outcomes."""
-    if integrates:
-        with contextlib.suppress(TooManyPaths):
-            return check(few)
-    return check(most)
+    """The report on the numbers of passes, as if they were gradients; its verdict says nothing."""
+    reading = {key: options[key] for key in ("wrt", "returns") if key in options}
+    estimator = Estimator(estimate, inputs, **reading)
+
+    # What draws is an argument too, so that its generators are found.
+    def count(*_: Any, _draws: Callable[..., Any] = estimate) -> dict[str, np.ndarray]:
+        with _counting() as tally:
+            estimator()
+        return {"forward": np.array(tally.forward), "backward": np.array(tally.backward)}
+
+    how = {key: value for key, value in options.items() if key in OF_PATHS}
+    how |= {"exact": {"forward": np.array(0.0), "backward": np.array(0.0)}}
+    how |= {"returns": "gradient", "batch": False, "progress": False}
+    most = how.pop("paths", MOST_PATHS)
+    try:
+        if how.get("integrate") is not None:
+            with contextlib.suppress(TooManyPaths):  # there may be more discrete outcomes
+                return check_estimator(count, inputs, paths=min(FEW, most), **how)
+        return check_estimator(count, inputs, paths=most, **how)
+    except (UnsupportedDraw, TooManyPaths) as error:
+        raise NotCountable(
+            f"passes are counted on all paths, and these cannot be run ({error}); pass "
+            "costs={name: number} for what estimates cost"
+        ) from error
