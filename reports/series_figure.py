@@ -75,13 +75,12 @@ def _draw(axes: Any, panel: Panel) -> None:
     axes.grid(axis="y", color=GREY, alpha=0.2, linewidth=0.4)
     if _is_of_points(panel):
         colours = [str(line_style(place)["color"]) for place in range(len(panel.series))]
-        name_lines(
-            axes,
-            [
-                (one.name, one.x[0], one.y[0], colour)
-                for one, colour in zip(panel.series, colours, strict=True)
-            ],
-        )
+        ends = [
+            (one.name, one.x[0], one.y[0], colour)
+            for one, colour in zip(panel.series, colours, strict=True)
+        ]
+        # Of points at one height the rightmost has the lowest name, or lines to names would cross.
+        name_lines(axes, sorted(ends, key=lambda end: -end[1]))
 
 
 def _scale_y(axes: Any, values: Sequence[float]) -> None:

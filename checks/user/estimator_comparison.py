@@ -12,11 +12,12 @@ import numpy as np
 
 from gradproof.errors import GradproofError
 
-from ..evidence import NothingCompared
+from ..evidence import UNDECIDED, NothingCompared
 from ..report import TableReport
 from ..section import Headline, Panel, Section, SectionTable, Series
 from .estimator import check_estimator
 from .estimator_report import EstimatorReport
+from .passes import Passes, expected_passes
 from .sections import small
 
 #: Draws that the mean squared error is of, where nobody says how many.
@@ -24,6 +25,13 @@ BUDGET = 100.0
 
 #: What is drawn of each, in units of the gradient's length.
 BIAS, DEVIATION = "bias / |gradient|", "standard deviation / |gradient|"
+
+#: What costs are called where passes are counted, and what these are.
+PASSES = "passes"
+PASSES_WORDS = (
+    "A forward pass is an evaluation of what CountedFunction marks, and a backward pass a gradient "
+    "that comes back to its result; numbers are means over all paths, and each pass costs 1."
+)
 
 #: What a row is called that could not be checked.
 NOT_CHECKED = "not checked"
@@ -34,13 +42,15 @@ class ComparedEstimator:
     """One estimator of a comparison: its report, or why there is none.
 
     All numbers are in units of the gradient's length, or its square: NaN where that is zero, or
-    where there is no report. ``cost`` is what one estimate costs, in a unit that all share.
+    where there is no report. ``cost`` is what one estimate costs, in a unit that all share; where
+    that is passes, ``passes`` has them.
     """
 
     name: str
     cost: float
     report: EstimatorReport | None
     why: str = ""
+    passes: Passes | None = None
 
     @property
     def verdict(self) -> str:
@@ -51,7 +61,9 @@ class ComparedEstimator:
         if self.report is None:
             return NOT_CHECKED
         direction = self.report.direction
-        return self.report.verdict if direction is None else direction.verdict
+        if direction is None or direction.verdict == UNDECIDED:  # where it points, if anywhere
+            return self.report.verdict
+        return direction.verdict
 
     @property
     def bias(self) -> float:
@@ -116,11 +128,13 @@ class ComparedEstimator:
 class EstimatorComparison(TableReport):
     """A table of estimators of one gradient, the smallest mean squared error first.
 
-    ``budget`` is what the means may cost whose squared errors are compared, in units of ``costs``.
+    ``budget`` is what the means may cost whose squared errors are compared, in units of ``costs``;
+    ``unit`` is ``cost``, or ``passes`` where forward and backward passes were counted.
     """
 
     rows: tuple[ComparedEstimator, ...]
     budget: float
+    unit: str = "cost"
 
     def __getitem__(self, name: str) -> ComparedEstimator:
         """The row of an estimator.
@@ -147,20 +161,27 @@ class EstimatorComparison(TableReport):
     def table(self) -> SectionTable:
         """A row for each; numbers are in units of the gradient's length, or its square."""
         columns = (
-            "estimator", "verdict", "bias", "factor", "cosine", "variance", "cost",
-            "variance x cost", "signal / noise", f"MSE at {self.budget:g}", "paths", "seconds",
+            "estimator", "verdict", "bias", "factor", "cosine", "variance", *self._cost_columns,
+            f"variance x {self.unit}", "signal / noise", f"MSE at {self.budget:g}", "paths",
+            "seconds",
         )  # fmt: skip
-        return SectionTable("Estimators", columns, tuple(map(self._cells, self.rows)))
+        rows = tuple(self._cells(row, len(columns)) for row in self.rows)
+        return SectionTable("Estimators", columns, rows)
 
-    def _cells(self, row: ComparedEstimator) -> tuple[str, ...]:
+    @property
+    def _cost_columns(self) -> tuple[str, ...]:
+        return ("forward", "backward") if self.unit == PASSES else ("cost",)
+
+    def _cells(self, row: ComparedEstimator, columns: int) -> tuple[str, ...]:
         if row.report is None:
-            return (row.name, row.verdict, *[""] * 10)
+            return (row.name, row.verdict, *[""] * (columns - 2))
         report = row.report
         bias = "-" if math.isnan(row.seen_bias) else small(row.seen_bias)
         runs = f"{report.paths:,}" if report.paths else f"{report.draws:,} draws"
+        costs = (row.cost,) if row.passes is None else (row.passes.forward, row.passes.backward)
         return (
             row.name, row.verdict, bias, _plain(row.factor), _plain(row.cosine),
-            _plain(row.variance), f"{row.cost:g}", _plain(row.variance_at_cost),
+            _plain(row.variance), *map(_plain, costs), _plain(row.variance_at_cost),
             _plain(row.signal_to_noise), _plain(row.mean_squared_error(self.budget)), runs,
             f"{report.seconds:.2f}",
         )  # fmt: skip
@@ -171,6 +192,8 @@ class EstimatorComparison(TableReport):
             "Bias, variance and mean squared error are in units of the gradient's length, and its "
             f"square; the last is of as many estimates as {self.budget:g} pays for."
         ]
+        if self.unit == PASSES:
+            lines.append(PASSES_WORDS)
         for row in self.rows:
             if row.report is None:
                 lines.append(f"{row.name}: {NOT_CHECKED}: {row.why}")
@@ -185,7 +208,8 @@ class EstimatorComparison(TableReport):
             for row in self.rows
             if math.isfinite(row.bias)
         )
-        return (Panel(f"{DEVIATION} at equal cost", BIAS, series),)
+        at = "one pass" if self.unit == PASSES else "equal cost"
+        return (Panel(f"{DEVIATION} at {at}", BIAS, series),)
 
     def headline(self) -> Headline:
         """How many hold, and which costs least for its error."""
@@ -208,12 +232,15 @@ class EstimatorComparison(TableReport):
         """For JSON."""
         return {
             "budget": self.budget,
+            "unit": self.unit,
             "estimators": [
                 {
                     "name": row.name,
                     "verdict": row.verdict,
                     "why": row.why,
                     "cost": row.cost,
+                    "forward": None if row.passes is None else row.passes.forward,
+                    "backward": None if row.passes is None else row.passes.backward,
                     "bias": row.bias,
                     "factor": row.factor,
                     "cosine": row.cosine,
@@ -234,7 +261,7 @@ def compare_estimators(
     estimators: Mapping[str, Callable[..., Any]],
     inputs: Sequence[Any] = (),
     *,
-    costs: Mapping[str, float] | None = None,
+    costs: Mapping[str, float] | str | None = None,
     budget: float = BUDGET,
     **options: Any,
 ) -> EstimatorComparison:
@@ -248,24 +275,41 @@ def compare_estimators(
 
     Args:
         estimators: by the name of the row.
-        costs: what one estimate costs, by name, in a unit of yours: forward and backward passes,
-            samples, seconds. Default: 1 each.
+        costs: what one estimate costs, by name, in a unit of yours, such as samples or seconds. Or
+            "passes": the expected number of evaluations of what :class:`CountedFunction` marks,
+            and of gradients that come back to them. Default: 1 each.
         budget: in the same unit. Rows are sorted by the mean squared error of a mean over as many
             estimates as it pays for.
         options: of :func:`check_estimator`, ``exact`` or ``objective`` among them.
 
     Raises:
-        NothingCompared: if none of them can be checked.
+        NothingCompared: if none of them can be checked, or no passes can be counted.
         TypeError, ValueError: for costs or a budget that are none, and for options that do not fit.
 
     Reference: bias^2 + variance / n is the mean squared error of a mean of n independent estimates.
     """
     check_functions("estimators", estimators)
-    reports = {
+    reports: dict[str, Callable[[], EstimatorReport]] = {
         name: functools.partial(check_estimator, each, inputs, name=name, **options)
         for name, each in estimators.items()
     }
-    return compare_reports(reports, costs=costs, budget=budget)
+    passes = None
+    if isinstance(costs, str):
+        if costs != PASSES:
+            raise ValueError(f'costs = {costs!r:.40}, expected "passes", or numbers by name')
+        passes = {}
+        for name, each in estimators.items():
+            try:
+                passes[name] = expected_passes(each, inputs, options)
+            except (GradproofError, ArithmeticError, RuntimeError) as error:
+                reports[name] = functools.partial(_fail, error)
+        costs = {name: each.total for name, each in passes.items()}
+    return compare_reports(reports, costs=costs, budget=budget, passes=passes)
+
+
+def _fail(error: Exception) -> EstimatorReport:
+    """No report: raises why passes could not be counted."""
+    raise error
 
 
 def check_functions(what: str, functions: object) -> None:
@@ -285,27 +329,34 @@ def compare_reports(
     *,
     costs: Mapping[str, float] | None,
     budget: float,
+    passes: Mapping[str, Passes] | None = None,
 ) -> EstimatorComparison:
     """A table of estimators, each with what makes its report.
+
+    Args:
+        passes: what costs are, where these were counted.
 
     Raises:
         NothingCompared, ValueError: as :func:`compare_estimators`.
     """
     costs = _checked(reports, costs, budget)
-    rows = [_row(name, costs[name], make) for name, make in reports.items()]
+    counts = {} if passes is None else passes
+    rows = [_row(name, costs[name], make, counts.get(name)) for name, make in reports.items()]
     if all(row.report is None for row in rows):
         whys = "; ".join(f"{row.name}: {row.why}" for row in rows)
         raise NothingCompared(f"none of the estimators can be checked: {whys}")
     rows.sort(key=lambda row: _order(row, budget))
-    return EstimatorComparison(tuple(rows), float(budget))
+    return EstimatorComparison(tuple(rows), float(budget), "cost" if passes is None else PASSES)
 
 
-def _row(name: str, cost: float, make: Callable[[], EstimatorReport]) -> ComparedEstimator:
+def _row(
+    name: str, cost: float, make: Callable[[], EstimatorReport], passes: Passes | None
+) -> ComparedEstimator:
     try:
         report = make()
     except (GradproofError, ArithmeticError, RuntimeError) as error:
         return ComparedEstimator(name, cost, None, " ".join(str(error).split()))
-    return ComparedEstimator(name, cost, report)
+    return ComparedEstimator(name, cost, report, passes=passes)
 
 
 def _order(row: ComparedEstimator, budget: float) -> tuple[bool, float]:

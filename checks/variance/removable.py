@@ -46,6 +46,9 @@ NO_FIT, EXACT = "none", "exact"
 #: that it helps.
 Row = tuple[str, str, Mapping[str, np.ndarray] | Mapping[str, float], float | None]
 
+#: A baseline, how it was fitted, and B: a number for each sentence (N,), or one for all.
+Value = tuple[str, str, np.ndarray | float]
+
 #: The share of a variance that is rounding: far below any that one would care to remove.
 ROUNDS = 1e-12
 
@@ -74,19 +77,45 @@ def baseline_variances(
     """
     parabola = held_out.quadratics(form)
     check_features(held_out_features, len(parabola.centre))
-    rows = [_row(parabola, "none", NO_FIT, 0.0)]
+    values = [
+        *fitted_values(train, train_features, held_out_features, rng=rng, form=form),
+        *exact_values(parabola),
+    ]
+    rows = [_row(parabola, *value) for value in values]
+    # No B of one number: each group's part of the score term has one of its own.
+    rows.append(("best-per-group", EXACT, parabola.least(), None))
+    if per_parameter is not None:
+        rows.append(("best-per-parameter", EXACT, dict(per_parameter), None))
+    return _with_shares(rows)
+
+
+def fitted_values(
+    train: LabelTable,
+    train_features: Features,
+    held_out_features: Features,
+    *,
+    rng: np.random.Generator,
+    form: str = ONE_PASS,
+) -> list[Value]:
+    """Every baseline that is fitted, by every fit, and none: B of the held-out sentences.
+
+    Args:
+        rng, form: as in :func:`baseline_variances`.
+    """
+    values: list[Value] = [("none", NO_FIT, 0.0)]
     for name, ways in FITS:
         baseline = BASELINES[name]
         if not isinstance(baseline, LearnedBaseline):
             raise TypeError(f"baseline {name!r} does not learn; take it out of FITS")
         for by in ways:
             lam = fit(baseline, train_features, train, by, rng, form)
-            value = baseline.value_of(AutogradOps(), lam, held_out_features)
-            rows.append(_row(parabola, name, by, value))
-    rows += _exact(parabola)
-    if per_parameter is not None:
-        rows.append(("best-per-parameter", EXACT, dict(per_parameter), None))
-    return _with_shares(rows)
+            values.append((name, by, baseline.value_of(AutogradOps(), lam, held_out_features)))
+    return values
+
+
+def exact_values(parabola: Quadratics) -> list[Value]:
+    """What only the table of the same sentences knows: their mean returns, and the best B."""
+    return [("expected-return", EXACT, parabola.centre), ("best", EXACT, parabola.best())]
 
 
 def variances_by_form(
@@ -136,7 +165,7 @@ def stage(
     Raises:
         ValueError: if the two subjects are not the same model at the same parameters.
     """
-    _check_same(train, held_out)
+    check_same(train, held_out)
     make = table or witness
     by_form = variances_by_form(
         make(train),
@@ -177,18 +206,27 @@ def helped_share(best: np.ndarray, baseline: np.ndarray | float) -> float:
     return float(np.mean(baseline * (baseline - 2.0 * best) < 0.0))
 
 
+def check_same(train: Subject, held_out: Subject) -> None:
+    """Whether two subjects are the same model at the same parameters.
+
+    Raises:
+        ValueError: if not.
+    """
+    if train.model != held_out.model:
+        raise ValueError(
+            f"fitted on model {train.model.name!r} and measured on {held_out.model.name!r}, or on "
+            "one of other sizes; take the same model for both"
+        )
+    for name, value in train.parameters.items():
+        if not np.array_equal(value, held_out.parameters[name]):
+            raise ValueError(
+                f"parameter {name!r} is not the same where baselines are fitted and where they are "
+                "measured; take both subjects from one stage of training"
+            )
+
+
 def _row(parabola: Quadratics, name: str, by: str, value: np.ndarray | float) -> Row:
     return name, by, parabola.variance(value), helped_share(parabola.best(), value)
-
-
-def _exact(parabola: Quadratics) -> list[Row]:
-    """What only the table knows: the mean return, and the best there is."""
-    return [
-        _row(parabola, "expected-return", EXACT, parabola.centre),
-        _row(parabola, "best", EXACT, parabola.best()),
-        # No B of one number: each group's part of the score term has one of its own.
-        ("best-per-group", EXACT, parabola.least(), None),
-    ]
 
 
 def _with_shares(rows: list[Row]) -> tuple[BaselineVariance, ...]:
@@ -205,17 +243,3 @@ def _with_shares(rows: list[Row]) -> tuple[BaselineVariance, ...]:
         )
         for name, by, of, helps in rows
     )
-
-
-def _check_same(train: Subject, held_out: Subject) -> None:
-    if train.model != held_out.model:
-        raise ValueError(
-            f"fitted on model {train.model.name!r} and measured on {held_out.model.name!r}, or on "
-            "one of other sizes; take the same model for both"
-        )
-    for name, value in train.parameters.items():
-        if not np.array_equal(value, held_out.parameters[name]):
-            raise ValueError(
-                f"parameter {name!r} is not the same where baselines are fitted and where they are "
-                "measured; take both subjects from one stage of training"
-            )

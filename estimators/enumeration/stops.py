@@ -342,12 +342,10 @@ def _tensors(torch: Any, value: Any) -> Iterator[Any]:
 
 def _is_live(torch: Any, value: Any) -> bool:
     """Whether a derivative could pass: some tensor requires a gradient."""
-    return any(
-        each.requires_grad or _is_transformed(torch, each) for each in _tensors(torch, value)
-    )
+    return any(each.requires_grad or is_transformed(torch, each) for each in _tensors(torch, value))
 
 
-def _is_transformed(torch: Any, tensor: Any) -> bool:
+def is_transformed(torch: Any, tensor: Any) -> bool:
     """Whether it belongs to ``torch.func.grad`` or ``vmap``: it has no value outside of them."""
     # PyTorch has no public name for it.
     return bool(torch._C._functorch.is_functorch_wrapped_tensor(tensor))
@@ -396,7 +394,7 @@ _AUGMENTED = {f"{name}__" for name in ("add", "sub", "mul", "truediv", "floordiv
 def _copy(value: Any, what: str) -> Any:
     """The same value, in memory of its own, that follows nothing."""
     if hasattr(value, "detach") and hasattr(value, "clone"):
-        if _is_transformed(sys.modules["torch"], value):
+        if is_transformed(sys.modules["torch"], value):
             _refuse_value(value, what)
         return value.detach().clone().requires_grad_(value.requires_grad)
     if isinstance(value, np.ndarray):

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from gradproof.checks.user.estimator_report import Biased, EstimatorReport
     from gradproof.checks.user.invariances import InvarianceReport, check_invariances
     from gradproof.checks.user.known_spread import BeyondSpread
+    from gradproof.checks.user.passes import CountedFunction, NotCountable, Passes
     from gradproof.checks.user.rarity import TooFewDraws
     from gradproof.checks.user.sampled import RepeatedSamples
     from gradproof.checks.user.surrogate import SurrogateReport, check_surrogate
@@ -67,6 +68,7 @@ __all__ = [
     "ComparedEstimator",
     "ComparisonCurve",
     "CorpusError",
+    "CountedFunction",
     "CoupledCase",
     "EstimatorComparison",
     "EstimatorReport",
@@ -80,12 +82,14 @@ __all__ = [
     "MeanTest",
     "NotAGradient",
     "NotAnOuterProduct",
+    "NotCountable",
     "NotDifferentiable",
     "NotEnumerable",
     "NotMovable",
     "NotReproducible",
     "NotSendable",
     "NothingCompared",
+    "Passes",
     "Quadratics",
     "RepeatedSamples",
     "SamplerTest",
@@ -132,6 +136,7 @@ _HOMES = {
     "gradproof.checks.user.surrogate": ("SurrogateReport", "check_surrogate"),
     "gradproof.checks.user.surrogate_runs": ("InputChanged",),
     "gradproof.checks.user.known_spread": ("BeyondSpread",),
+    "gradproof.checks.user.passes": ("CountedFunction", "NotCountable", "Passes"),
     "gradproof.checks.user.rarity": ("TooFewDraws",),
     "gradproof.checks.user.sampled": ("RepeatedSamples",),
     "gradproof.checks.user.invariances": ("InvarianceReport", "check_invariances"),

@@ -1,12 +1,15 @@
 """``gradproof compare``: from a file to a table, and what is said of what cannot be compared."""
 
 import json
+import re
 
 import pytest
 from click.testing import CliRunner
 
 from gradproof.cli import main
 from gradproof.cli.compare_run import TEMPLATE
+
+from .pages import blocks, read, snippets
 
 FILE = """
 import numpy as np
@@ -131,6 +134,30 @@ def test_no_file_is_no_command():
     status, said = run()
     assert status == 2
     assert "give either FILE.py or --new FILE.py" in said
+
+
+@pytest.mark.torch
+def test_the_command_of_the_page_draws_the_figure_that_is_kept(tmp_path, monkeypatch):
+    """Of its file of estimators: every name is in the figure, and in the one of the page."""
+    pytest.importorskip("torch")
+    pytest.importorskip("matplotlib")
+    monkeypatch.chdir(tmp_path)
+    page = read("docs/how-to/compare.md")
+    (snippet,) = (each for each in snippets(page) if each.file == "bits.py")
+    (tmp_path / "bits.py").write_text(snippet.code, encoding="utf-8")
+    (command,) = (
+        line for each in blocks(page, "sh") for line in each.splitlines() if "bits.py" in line
+    )
+    status, said = run(*command.split()[2:])
+    assert status == 0, said
+    assert "forward" in said
+    names = re.findall(r'^    "([^"]+)": ', snippet.code, flags=re.MULTILINE)
+    assert len(names) == 9
+    drawn = (tmp_path / "bits.svg").read_text(encoding="utf-8")
+    kept = read("docs/bits.svg")
+    for name in names:
+        assert name in drawn
+        assert name in kept
 
 
 @pytest.mark.torch

@@ -50,6 +50,19 @@ def test_each_estimator_is_a_point():
     assert sorted(texts) == sorted(ESTIMATORS)
 
 
+def test_lines_to_names_do_not_cross():
+    """Of points at one height, the further to the right the lower the name."""
+    points = {name: score(lambda c, k=k: c - k) for name, k in (("a", 0.0), ("b", 1.0), ("c", 2.0))}
+    found = compare_estimators(points, [np.ones(3)], exact=exact)
+    assert all(row.report.unbiased for row in found.rows)
+    axes = found.plot().axes[0]
+    places = {text.get_text(): text.get_position()[1] for text in axes.texts}
+    from_left = sorted(found.rows, key=lambda row: row.variance_at_cost)
+    heights = [places[row.name] for row in from_left]
+    assert heights == sorted(heights, reverse=True)
+    assert len(set(heights)) == 3
+
+
 def test_a_figure_along_a_path_has_two_panels():
     """Bias and deviation, a line for each estimator, through every point."""
     path = compare_along(

@@ -30,6 +30,7 @@ COMMANDS = {
     "baseline": Listed(
         "Verify a baseline of your own: may it be subtracted, and does it help?", "sympy"
     ),
+    "baselines": Listed("Compare every baseline on a model that was trained.", "sympy"),
     "benchmark": Listed("Try methods of checking on known bugs and on right estimators."),
     "check": Listed(
         "Is a gradient estimator of your own unbiased: is its mean the gradient it estimates?"

@@ -20,26 +20,16 @@ from .check import file_options
 @click.option(
     "--costs",
     metavar="NAME",
-    help="A dict of what one estimate costs, by name.  [default: costs, or 1 each]",
+    help='A dict of what one estimate costs, by name, or "passes".  [default: costs, or 1 each]',
 )
-@click.option(
-    "--budget",
-    type=click.FloatRange(0.0, min_open=True),
-    default=100.0,
-    show_default=True,
-    help="Rows are sorted by the mean squared error of what so much pays for.",
-)
+@options.BUDGET
 @options.PATHS
 @options.INTEGRATE
 @options.JSON
-@click.option("--markdown", "markdown_file", metavar="FILE", help="Write the table here.")
-@click.option("--latex", "latex_file", metavar="FILE", help="Write it here, with booktabs.")
+@options.MARKDOWN
+@options.LATEX
 @options.HTML
-@click.option(
-    "--figure",
-    metavar="PATH",
-    help="Draw bias against standard deviation here: .svg, .png, .pdf, or .pgf with LaTeX.",
-)
+@options.COMPARISON_FIGURE
 @options.PRESET
 @options.TRACEBACK
 def command(
@@ -73,9 +63,9 @@ def command(
     """
     from . import compare_run
 
-    limits = {"budget": budget, "paths": paths, "integrate": integrate}
-    named = {"estimators": estimators, "costs": costs}
     outputs = compare_run.ComparisonOutputs(
         json_file, markdown_file, latex_file, html_file, figure, preset
     )
+    limits = {"budget": budget, "paths": paths, "integrate": integrate}
+    named = {"estimators": estimators, "costs": costs}
     compare_run.run(file, new_file, named, names, limits, outputs, show_traceback)

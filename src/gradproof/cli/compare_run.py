@@ -56,7 +56,8 @@ estimators = {
     "grpo": policy_gradient(lambda r: (r - r.mean()) / (r.std() + 1e-6), 4),
 }
 
-#: What one estimate costs, in a unit of yours, such as samples. Leave it out if all cost the same.
+#: What one estimate costs, in a unit of yours, such as samples. Leave it out if all cost the same,
+#: or write costs = "passes" to have evaluations of a gradproof.CountedFunction counted.
 costs = {"reinforce": 4, "own mean": 4, "rloo": 4, "grpo": 4}
 '''
 
@@ -91,20 +92,36 @@ def run(
         file = user_file.target_of(file, new_file, TEMPLATE, "compare", "")
         if file is None:
             return
-        for option, path in (
-            ("--json", outputs.json_file),
-            ("--markdown", outputs.markdown_file),
-            ("--latex", outputs.latex_file),
-            ("--html", outputs.html_file),
-        ):
-            check_writable(path, option)
-        if outputs.figure is not None:
-            check_figure(outputs.figure)
-            paper(outputs.preset)  # of which a package may be missing
+        check_outputs(outputs)
         module = user_file.module_of(file, "compare")
         with progress() as show_progress:
             options = limits | {"progress": show_progress}
             comparison = _compare(file, module, named, names, options)
+    finish_with(file, comparison, outputs, show_traceback)
+
+
+def check_outputs(outputs: ComparisonOutputs) -> None:
+    """Whether they can be written, before the work is done.
+
+    Raises:
+        OSError, ValueError: if not.
+    """
+    for option, path in (
+        ("--json", outputs.json_file),
+        ("--markdown", outputs.markdown_file),
+        ("--latex", outputs.latex_file),
+        ("--html", outputs.html_file),
+    ):
+        check_writable(path, option)
+    if outputs.figure is not None:
+        check_figure(outputs.figure)
+        paper(outputs.preset)  # of which a package may be missing
+
+
+def finish_with(
+    file: str, comparison: EstimatorComparison, outputs: ComparisonOutputs, show_traceback: bool
+) -> None:
+    """Print the table, write what is asked for, and end with an exit status."""
     show(table(comparison.table()))
     click.echo(f"\n{comparison.explain()}")
     with clear_errors(show_traceback):

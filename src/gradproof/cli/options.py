@@ -49,6 +49,20 @@ PATH_JOBS = click.option(
     help="Processes to run paths in, where there are more than 256.",
 )
 JSON = click.option("--json", "json_file", metavar="FILE", help="Write the record here.")
+MARKDOWN = click.option("--markdown", "markdown_file", metavar="FILE", help="Write the table here.")
+LATEX = click.option("--latex", "latex_file", metavar="FILE", help="Write it here, with booktabs.")
+COMPARISON_FIGURE = click.option(
+    "--figure",
+    metavar="PATH",
+    help="Draw bias against standard deviation here: .svg, .png, .pdf, or .pgf with LaTeX.",
+)
+BUDGET = click.option(
+    "--budget",
+    type=click.FloatRange(0.0, min_open=True),
+    default=100.0,
+    show_default=True,
+    help="Rows are sorted by the mean squared error of what so much pays for.",
+)
 HTML = click.option("--html", "html_file", metavar="FILE", help="Write a page here, a single file.")
 TARGET = click.argument("target", required=False, metavar="FILE.py:NAME")
 NEW = click.option("--new", "new_file", metavar="FILE.py", help="Write a template to begin with.")

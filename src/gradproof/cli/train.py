@@ -200,12 +200,7 @@ def measured_on(task: TrainingTask, sentences: int) -> Measure:
     """
 
     def measure(step: int, parameters: Arrays) -> Stage:
-        rng = np.random.default_rng(task.options.seed)
-        split = task.prepared.split
-        fitted, held_out = (
-            Subject(task.model, parameters, batch_of(task, pick(rng, rows, sentences), rng))
-            for rows in (split.unlabelled, split.held_out)
-        )
+        fitted, held_out, rng = measured_subjects(task, parameters, sentences)
         name = task.prepared.corpus.name
         return stage(
             fitted,
@@ -218,6 +213,19 @@ def measured_on(task: TrainingTask, sentences: int) -> Measure:
         )
 
     return measure
+
+
+def measured_subjects(
+    task: TrainingTask, parameters: Arrays, sentences: int
+) -> tuple[Subject, Subject, np.random.Generator]:
+    """Sentences to fit baselines on, others to measure them on, and the generator for the fits."""
+    rng = np.random.default_rng(task.options.seed)
+    split = task.prepared.split
+    fitted, held_out = (
+        Subject(task.model, parameters, batch_of(task, pick(rng, rows, sentences), rng))
+        for rows in (split.unlabelled, split.held_out)
+    )
+    return fitted, held_out, rng
 
 
 def best_per_parameter(subject: Subject) -> dict[str, float]:

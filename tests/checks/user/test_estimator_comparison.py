@@ -58,6 +58,17 @@ def by_hand(estimate, samples=2):
     return total, square - total @ total
 
 
+def test_a_refuted_mean_of_one_entry_is_refuted():
+    """Where it points is undecided, since one entry is a multiple of any; not that it is off."""
+
+    def estimate(rate):
+        return 2.0 * rate * (rng.random() < 0.5)
+
+    found = compare_estimators({"off": estimate}, [np.array([0.5])], exact=np.array([0.25]))
+    assert found["off"].report.direction.verdict == "undecided"
+    assert found["off"].verdict == found["off"].report.verdict == "refuted"
+
+
 def test_every_number_is_that_of_a_loop_by_hand():
     """Bias, factor, cosine, variance, signal to noise, error at equal cost."""
     costs = {"none": 2.0, "leave one out": 2.5}
