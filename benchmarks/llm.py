@@ -2,6 +2,7 @@
 
     python benchmarks/llm.py                    # all of them: ten minutes on two cores
     python benchmarks/llm.py --only verl torchrl  # of some libraries, the others are kept
+    python benchmarks/llm.py --missing          # what the record lacks, or has undecided
     python benchmarks/llm.py --page             # docs/llm.md from the record, without running any
 
 Writes docs/records/llm.json, and from it the table of docs/llm.md. It needs what is pinned in
@@ -26,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from llm_rows import off_policy_rows, openrlhf_rows, torchrl_rows, trl_rows, verl_rows
 from llm_rows.row import Answer, Row
 
-from gradproof.checks.evidence import UNDECIDED, ZERO
+from gradproof.checks.evidence import REFUTED, UNDECIDED, ZERO
 from gradproof.checks.json_records import from_json, to_json
 from gradproof.checks.user.estimator_report import EstimatorReport
 
@@ -130,16 +131,22 @@ def digits(value: float, verdict: str) -> str:
     return rounded if float(rounded) != 1.0 or verdict != "differs" else f"{value:.6f}"
 
 
-def updated(names: Sequence[str]) -> LossTable:
-    """The record, with the options of some libraries tried anew; others stay as they are."""
+def updated(names: Sequence[str], *, missing: bool = False) -> LossTable:
+    """The record, with the options of some libraries tried anew; others stay as they are.
+
+    Args:
+        missing: of these only what the record lacks, or has undecided.
+    """
     known = {_key(one): one for one in read().answers} if RECORD.is_file() else {}
     answers = []
     for row in all_rows():
-        if row.library in names:
+        old = known.get(_key(row))
+        again = not missing or old is None or old.verdict in (UNDECIDED, REFUTED)
+        if row.library in names and again:
             answers.append(answer_of(row))
             print(f"{row.library} {row.option}, {row.estimand}: {answers[-1].verdict}", flush=True)
-        elif _key(row) in known:
-            answers.append(known[_key(row)])
+        elif old is not None:
+            answers.append(old)
     return LossTable(versions(), tuple(answers))
 
 
@@ -152,9 +159,10 @@ def main() -> None:
     libraries = list(dict.fromkeys(row.library for row in all_rows()))
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", choices=libraries, default=libraries)
+    parser.add_argument("--missing", action="store_true", help="what the record lacks")
     parser.add_argument("--page", action="store_true", help="write the page from the record")
     given = parser.parse_args()
-    write(read() if given.page else updated(given.only))
+    write(read() if given.page else updated(given.only, missing=given.missing))
 
 
 if __name__ == "__main__":

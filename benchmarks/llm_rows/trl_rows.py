@@ -193,7 +193,11 @@ def rows() -> list[Row]:
     without_std = {"scale_rewards": "none"}
     rloo: list[tuple[str, dict[str, Any]]] = [
         (EXPECTED, {}),
+        (EXPECTED, {"kind": "llama"}),
+        (EXPECTED, {"kind": "qwen2"}),
+        *((EXPECTED, {"kind": kind, "dtype": "float32"}) for kind in ("gpt2", "llama", "qwen2")),
         (EXPECTED, {"normalize_advantages": True}),
+        (EXPECTED, {"longest": 1}),
         (EXPECTED, {"longest": 1, "temperature": 0.7}),
         (EXPECTED, {"longest": 1, "top_k": 2}),
         (EXPECTED, {"longest": 1, "top_p": 0.7}),

@@ -124,7 +124,8 @@ def check_loss(
     completions = _completions(policy, goal, reward, reference)
     label = name or code_name(loss)
     try:
-        groups = groups_of(policy, loss, completions, group, paths)
+        with telling(progress, paths) as listener:
+            groups = groups_of(policy, loss, completions, group, paths, listener)
     except TooManyPaths as error:
         if strategy == ALL:
             raise TooManyPaths(f"{error}; {INSTEAD}") from error

@@ -83,6 +83,10 @@ class RunProgress:
         self._paths += 1
         self._most_left, self._probability = left, probability
 
+    def tried(self, done: int, total: int) -> None:
+        """So many of all groups were tried in another order."""
+        self._report(done, total, "groups tried in other orders")
+
     def sample(self, draws: int) -> None:
         """From now on so many samples are taken, at most."""
         self._samples, self._started = self._runs + draws, self._clock()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from typing import Protocol
 
 import numpy as np
 
@@ -22,6 +23,13 @@ AT_ONCE = 1024
 
 #: Groups on which it is looked for what a loss draws, and for what it uses but log-probabilities.
 TRIED = 9
+
+
+class OrderListener(Protocol):
+    """Is told how far it is whether the order of groups matters."""
+
+    def tried(self, done: int, total: int) -> None:
+        """So many groups, of about how many, were differentiated."""
 
 
 def group_gradients(
@@ -65,7 +73,9 @@ def can_be_mapped(loss: Loss, groups: Groups) -> bool:
     return True
 
 
-def is_symmetric(loss: Loss, groups: Groups, rng: np.random.Generator) -> bool:
+def is_symmetric(
+    loss: Loss, groups: Groups, rng: np.random.Generator, listener: OrderListener | None = None
+) -> bool:
     """Whether the order of a group's completions does not matter, on every group in two orders.
 
     The derivatives are the same, each with its completion, but for as many roundings of the largest
@@ -73,17 +83,30 @@ def is_symmetric(loss: Loss, groups: Groups, rng: np.random.Generator) -> bool:
 
     Args:
         rng: of the other orders.
+        listener: is told how many groups were differentiated, of all in each order.
     """
     library, members = groups.tree.library, array_of(groups.members)
     count, size = members.shape
-    first = library.held(group_gradients(loss, groups, groups.members))
+    done = 0
+
+    def derivatives(members: Array) -> np.ndarray:
+        nonlocal done
+        parts = []
+        for start in range(0, count, AT_ONCE):
+            parts.append(group_gradients(loss, groups, members[start : start + AT_ONCE]))
+            done += len(parts[-1])
+            if listener is not None:
+                listener.tried(done, 3 * count)
+        return np.asarray(library.held(library.concatenate(parts)))
+
+    first = derivatives(groups.members)
     finite = np.where(np.isfinite(first), np.abs(first), 0.0)
     allowed = ROUNDINGS * float(np.finfo(np.float64).eps) * float(finite.max())
     backwards = np.tile(np.arange(size - 1, -1, -1), (count, 1))
     shuffled = rng.permuted(np.tile(np.arange(size), (count, 1)), axis=1)
     for order in (backwards, shuffled):
         reordered = library.constant(np.take_along_axis(members, order, axis=1))
-        other = library.held(group_gradients(loss, groups, reordered))
+        other = derivatives(reordered)
         here = np.take_along_axis(first, order[:, :, None], axis=1)
         with np.errstate(invalid="ignore"):
             same = (np.abs(here - other) <= allowed) | (here == other)
@@ -126,6 +149,7 @@ def groups_of(
     completions: tuple[PrefixTree, GroupData],
     size: int,
     most: int,
+    listener: OrderListener | None = None,
 ) -> Groups:
     """Every group that a policy can draw: as multisets, if the loss is symmetric.
 
@@ -133,6 +157,7 @@ def groups_of(
         completions: as :func:`completions_of` returns them.
         size: of a group.
         most: groups that there may be.
+        listener: as of :func:`is_symmetric`.
 
     Raises:
         TooManyPaths: if there are more.
@@ -140,12 +165,18 @@ def groups_of(
     """
     tree, data = completions
     groups = enumerate_groups(tree, data, size, most, ordered=False)
-    if size == 1 or is_exchangeable(loss, policy, groups, most):
+    if size == 1 or is_exchangeable(loss, policy, groups, most, listener):
         return groups
     return enumerate_groups(tree, data, size, most, ordered=True)
 
 
-def is_exchangeable(loss: Loss, policy: TokenPolicy, groups: Groups, most: int) -> bool:
+def is_exchangeable(
+    loss: Loss,
+    policy: TokenPolicy,
+    groups: Groups,
+    most: int,
+    listener: OrderListener | None = None,
+) -> bool:
     """Whether groups may be drawn as multisets: the loss is symmetric, and a function of them.
 
     What a loss that draws comes to in another order cannot be compared, and neither can what it
@@ -154,6 +185,7 @@ def is_exchangeable(loss: Loss, policy: TokenPolicy, groups: Groups, most: int) 
     Args:
         groups: on which it is looked.
         most: paths that there may be.
+        listener: as of :func:`is_symmetric`.
 
     Raises:
         NotEnumerable: for an unsupported draw.
@@ -163,7 +195,7 @@ def is_exchangeable(loss: Loss, policy: TokenPolicy, groups: Groups, most: int) 
     code = UserFunction(loss, called="loss")
     with code.restoring_state(), keeping_generators() as drawn:
         # From a seed: the same check is to say the same each time.
-        symmetric = is_symmetric(loss, groups, np.random.default_rng(0))
+        symmetric = is_symmetric(loss, groups, np.random.default_rng(0), listener)
         return symmetric and not drawn()  # on other groups it may draw
 
 

@@ -32,9 +32,8 @@ def doubled(*codes: UserFunction) -> Iterator[None]:
     torch: Any = sys.modules.get("torch")
     if torch is None:
         raise NotDoubled("it has no tensors of PyTorch")
-    lifted = lifted_arithmetic()
     modes = torch.overrides._get_current_function_mode_stack()
-    if any(isinstance(each, type(lifted)) for each in modes):
+    if any(isinstance(each, _modes()[0]) for each in modes):
         raise NotDoubled("it is in double precision already")
     reached = {id(tensor): tensor for code in codes for tensor in code.tensors()}
     single = [tensor for tensor in reached.values() if tensor.dtype is torch.float32]
@@ -49,7 +48,7 @@ def doubled(*codes: UserFunction) -> Iterator[None]:
                 tensor.grad = None
             tensor.data = data.double()
         torch.set_default_dtype(torch.float64)
-        with lifted:
+        with lifted_arithmetic():
             yield
     finally:
         torch.set_default_dtype(default)
@@ -62,23 +61,37 @@ def doubled(*codes: UserFunction) -> Iterator[None]:
                 tensor.grad = gradient
 
 
-def lifted_arithmetic() -> Any:
-    """A mode of PyTorch in which double precision is used where single precision is asked for."""
-    return _mode_type()()
+@contextlib.contextmanager
+def lifted_arithmetic() -> Iterator[None]:
+    """Double precision is used where PyTorch is asked for single precision, until this is left.
+
+    Backward passes run without the first mode, and what makes tensors of lists without the second.
+    """
+    functions, operations = _modes()
+    with functions(), operations():
+        yield
 
 
 @functools.cache
-def _mode_type() -> type[Any]:
+def _modes() -> tuple[type[Any], type[Any]]:
+    """Modes of PyTorch, of its functions and of the operations that these are made of."""
     import torch
     from torch.overrides import TorchFunctionMode
+    from torch.utils._python_dispatch import TorchDispatchMode
 
     def lifted(value: Any) -> Any:
         return torch.float64 if value is torch.float32 else value
 
+    def call(
+        function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any] | None
+    ) -> Any:
+        named = {key: lifted(value) for key, value in (kwargs or {}).items()}
+        return function(*map(lifted, args), **named)
+
     #: What makes tensors of what may be arrays.
     makers = {torch.from_numpy, torch.as_tensor, torch.tensor, torch.asarray}
 
-    class Lifted(TorchFunctionMode):
+    class LiftedFunctions(TorchFunctionMode):
         def __torch_function__(
             self,
             function: Callable[..., Any],
@@ -88,10 +101,19 @@ def _mode_type() -> type[Any]:
         ) -> Any:
             if function is torch.Tensor.float:
                 function = torch.Tensor.double
-            named = {key: lifted(value) for key, value in (kwargs or {}).items()}
-            made = function(*map(lifted, args), **named)
+            made = call(function, args, kwargs)
             if function in makers and made.dtype is torch.float32:
                 return made.double()
             return made
 
-    return Lifted
+    class LiftedOperations(TorchDispatchMode):
+        def __torch_dispatch__(
+            self,
+            function: Callable[..., Any],
+            types: Sequence[type],
+            args: Sequence[Any] = (),
+            kwargs: Mapping[str, Any] | None = None,
+        ) -> Any:
+            return call(function, args, kwargs)
+
+    return LiftedFunctions, LiftedOperations

@@ -104,6 +104,48 @@ def test_numbers_of_single_precision_do_not_decide():
     assert "pass exact= as a function" in report.reason
 
 
+class Halved(torch.autograd.Function):
+    """A sum whose backward pass is written by hand, in single precision."""
+
+    @staticmethod
+    def forward(ctx, x):
+        """Of all numbers."""
+        ctx.save_for_backward(x)
+        return x.to(torch.float32).sum()
+
+    @staticmethod
+    def backward(ctx, grad):
+        """One for each."""
+        (x,) = ctx.saved_tensors
+        one = torch.ones(x.shape, dtype=torch.float32)
+        return (grad.float() * (one / 3.0) * 3.0).to(x.dtype)
+
+
+def test_what_asks_for_single_precision_inside_gets_double_precision():
+    """Also in a backward pass; in a model in double precision, of which a gradient cancels."""
+    logits = torch.tensor([0.3, -0.2, 0.5], dtype=torch.float64, requires_grad=True)
+    costs = torch.tensor([1.0, 3.0, 2.0], dtype=torch.float64)
+    shift = torch.zeros(3, dtype=torch.float64, requires_grad=True)
+
+    def log_probs():
+        shifted = logits + Halved.apply(shift) + shift.float().mean()
+        return shifted.to(torch.float32).log_softmax(-1).to(torch.float64)
+
+    def reinforce():
+        y = torch.distributions.Categorical(logits=log_probs().detach()).sample()
+        return costs[y] * log_probs()[y]
+
+    def exact():
+        value = (log_probs().exp() * costs).sum()
+        return dict(zip(("a", "b"), torch.autograd.grad(value, [logits, shift]), strict=True))
+
+    report = check_estimator(reinforce, wrt={"a": logits, "b": shift}, exact=exact)
+    assert report.verdict == "holds", report.explain()
+    assert "put into double precision for a while" in report.explain()
+    assert max(float(abs(report.mean[key] - report.exact[key]).max()) for key in "ab") < 1e-15
+    assert max(one.bound for one in report.comparisons) < 1e-11  # a thousand roundings of 3
+
+
 def test_tensors_that_share_memory_are_left():
     """Of two views of one memory each would get its own."""
     policy = Policy(torch.float32)

@@ -430,13 +430,16 @@ def test_the_usual_factors_are_those_of_the_group():
 
 
 def test_it_tells_how_far_it_is():
-    """Each block, of about how many groups."""
+    """Each block, of about how many groups; before that those whose order was tried."""
     told = []
     policy = make()
     policies.check_loss(
         policy, rloo, policy.expected(len), group=6, progress=lambda *what: told.append(what)
     )
     assert told[-1][0] == told[-1][1] > 900
+    tried = [each for each in told if "other orders" in each[2]]
+    assert tried == told[: len(tried)]
+    assert tried[-1][0] == tried[-1][1] == 3 * 924  # groups of 6 of 7 completions
     with pytest.raises(TypeError, match="progress = True"):
         policies.check_loss(policy, rloo, policy.expected(len), group=2, progress=True)
 
