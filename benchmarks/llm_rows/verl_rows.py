@@ -30,7 +30,8 @@ Advantage = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 
 def actor(**options: Any) -> ActorOptions:
     """verl's options of an actor, with its defaults where a loss asks for them."""
-    policy = AlgorithmOptions(dro_beta=0.1, kl_cov_ratio=0.0002, ppo_kl_coef=1.0)
+    clipped = {"clip_cov_ratio": 0.0002, "clip_cov_lb": 1.0, "clip_cov_ub": 5.0}
+    policy = AlgorithmOptions(dro_beta=0.1, kl_cov_ratio=0.0002, ppo_kl_coef=1.0, **clipped)
     known = {
         "clip_ratio": 0.2,
         "clip_ratio_low": None,
@@ -143,6 +144,7 @@ def rows() -> list[Row]:
         "tir_optimal_token_baseline": advantage("tir_optimal_token_baseline"),
     }
     losses = ("gspo", "cispo", "sapo", "gpg", "geo_mean", "dppo_tv", "dppo_kl", "dro")
+    by_covariance = ("kl_cov", "clip_cov")
     return [
         *(
             _row(f"{name}; {aggregation}", EXPECTED, estimator(weights, aggregation))
@@ -152,7 +154,7 @@ def rows() -> list[Row]:
         *(_row(f"{name}; {SUM}", EXPECTED, estimator(of, SUM)) for name, of in once.items()),
         *(
             _row(f"rloo; {SUM}; loss {loss}", EXPECTED, estimator(advantage("rloo"), SUM, loss))
-            for loss in losses
+            for loss in (*losses, *by_covariance)
         ),
         _row(f"rloo, compute_rewards with kl_ratio 0.1; {SUM}", PENALISED, penalty_in_reward()),
         *(

@@ -30,7 +30,7 @@ def decide_in_double(
 
     Args:
         report: where some of it is in single precision.
-        check: makes the other.
+        check: makes the other, in this process.
         estimator: whose tensors are put into double precision.
         given: the options of the check: an exact gradient or objective that is called is called
             there too.
@@ -65,17 +65,16 @@ def decide_in_double(
 
 def _is_too_coarse(report: EstimatorReport) -> bool:
     """Whether rounding alone leaves it undecided."""
-    return report.verdict == UNDECIDED and report.method == "enumerated" and not report.reason
+    is_whole = report.method == "enumerated" and not report.along
+    return report.verdict == UNDECIDED and is_whole and not report.reason
 
 
 def _remedy(finer: EstimatorReport, given: Mapping[str, Any]) -> str:
     """Why, and what can be done."""
-    if finer.verdict == UNDECIDED and given["objective"] is None and not callable(given["exact"]):
-        return (
-            ", since the numbers of exact= are in single precision; pass exact= as a function, "
-            "which is called there too, or its numbers in double precision"
-        )
-    return f": {finer.reason.removesuffix('.')}" if finer.reason else ""
+    why = f": {finer.reason.removesuffix('.')}" if finer.reason else ""
+    if why and given["objective"] is None and not callable(given["exact"]):
+        why += "; or pass exact= as a function, which is called in double precision too"
+    return why
 
 
 def _what_is_too_coarse(report: EstimatorReport) -> str:
