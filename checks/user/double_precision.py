@@ -11,7 +11,7 @@ import numpy as np
 from gradproof.estimators.enumeration.estimator import Estimator, UserFunction
 from gradproof.estimators.enumeration.frameworks.torch_doubled import NotDoubled, doubled
 
-from ..evidence import COARSEST, HOLDS, UNDECIDED, unresolved_quantities
+from ..evidence import COARSEST, HOLDS, REFUTED, UNDECIDED, unresolved_quantities
 from .estimator_report import EstimatorReport
 from .listing import list_names
 
@@ -25,8 +25,9 @@ def decide_in_double(
     """The report of double precision, where single precision is too coarse for a verdict.
 
     A mean of real numbers does not depend on the precision that it is computed in. Only that it
-    holds is taken over: numbers that were rounded before they are put into double precision are a
-    bias there (of 1e-8, where probabilities no longer sum to one), and none where they were made.
+    holds is taken over, and of what is refuted the direction: numbers that were rounded before they
+    are put into double precision are a bias there (of 1e-8, where probabilities no longer sum to
+    one), and none where they were made.
 
     Args:
         report: where some of it is in single precision.
@@ -49,7 +50,7 @@ def decide_in_double(
     except Exception as error:  # noqa: BLE001 - it runs in single precision, and not in double
         return _with_reason(report, f"it does not run there ({_words(error)})")
     seconds = report.seconds + finer.seconds
-    if finer.verdict != HOLDS:
+    if finer.verdict != (REFUTED if report.verdict == REFUTED else HOLDS):
         return _with_reason(report, f"it is {finer.verdict} there{_remedy(finer, given)}")
     apart = {key: np.abs(mean - finer.mean[key]) for key, mean in report.mean.items()}
     if not all((off <= report.bounds[key]).all() for key, off in apart.items()):
@@ -64,9 +65,11 @@ def decide_in_double(
 
 
 def _is_too_coarse(report: EstimatorReport) -> bool:
-    """Whether rounding alone leaves it undecided."""
-    is_whole = report.method == "enumerated" and not report.along
-    return report.verdict == UNDECIDED and is_whole and not report.reason
+    """Whether rounding alone leaves the verdict undecided, or the direction of what is refuted."""
+    if report.method != "enumerated" or report.along or report.reason:
+        return False
+    points_nowhere = report.direction is not None and report.direction.verdict == UNDECIDED
+    return report.verdict == UNDECIDED or (report.verdict == REFUTED and points_nowhere)
 
 
 def _remedy(finer: EstimatorReport, given: Mapping[str, Any]) -> str:
@@ -79,6 +82,8 @@ def _remedy(finer: EstimatorReport, given: Mapping[str, Any]) -> str:
 
 def _what_is_too_coarse(report: EstimatorReport) -> str:
     """What could not be told in single precision."""
+    if report.verdict == REFUTED:
+        return "it could not be told where the mean points"
     unseen = unresolved_quantities(report.comparisons)
     if not unseen:
         return "rounding alone could explain what the mean is off by"
@@ -91,6 +96,8 @@ def _words(error: Exception) -> str:
 
 
 def _with_reason(report: EstimatorReport, why: str) -> EstimatorReport:
+    if report.verdict == REFUTED:  # whatever its direction
+        return report
     return dataclasses.replace(
         report,
         reason=f"In single precision {_what_is_too_coarse(report)}. Double precision, which was "

@@ -81,6 +81,17 @@ def test_a_wrong_one_does_not(factor):
     assert world(policy) == before
 
 
+def test_the_direction_of_what_is_refuted_is_told_in_double_precision():
+    """Where entries that are zero but for rounding hide it in single precision."""
+    policy = Policy(torch.float32)
+    report = check_estimator(
+        lambda: 0.5 * policy.reinforce(), wrt=policy, exact=policy.exact, judge="direction"
+    )
+    assert report.verdict == "proportional", report.explain()
+    assert abs(report.direction.factor - 0.5) < 1e-12  # some roundings
+    assert "could not be told where the mean points" in report.explain()
+
+
 def test_an_estimator_that_needs_single_precision_is_undecided():
     """With what was raised in double precision."""
     policy = Policy(torch.float32)
