@@ -12,6 +12,7 @@ from gradproof.estimators.enumeration.estimator import Estimator, UserFunction
 from gradproof.estimators.enumeration.frameworks.torch_doubled import NotDoubled, doubled
 
 from ..evidence import COARSEST, HOLDS, REFUTED, UNDECIDED, unresolved_quantities
+from .estimand import SINGLE
 from .estimator_report import EstimatorReport
 from .listing import list_names
 
@@ -53,15 +54,32 @@ def decide_in_double(
     if finer.verdict != (REFUTED if report.verdict == REFUTED else HOLDS):
         return _with_reason(report, f"it is {finer.verdict} there{_remedy(finer, given)}")
     apart = {key: np.abs(mean - finer.mean[key]) for key, mean in report.mean.items()}
-    if not all((off <= report.bounds[key]).all() for key, off in apart.items()):
-        return _with_reason(report, "its mean there is another one, by more than rounding explains")
     share = max(float(off.max(initial=0.0)) for off in apart.values())
+    if not _is_the_same(report, finer, apart):
+        return _with_reason(report, f"its mean there is another one, by up to {share:.1e}")
     note = (
         f"In single precision {_what_is_too_coarse(report)}. All that is in single precision was "
         "put into double precision for a while, and the mean and its bounds are from there; as it "
         f"runs by itself the mean differs by up to {share:.1e}, as rounding explains."
     )
     return dataclasses.replace(finer, notes=(*finer.notes, note), seconds=seconds)
+
+
+def _is_the_same(
+    report: EstimatorReport, finer: EstimatorReport, apart: Mapping[str, np.ndarray]
+) -> bool:
+    """Whether two means are one, but for rounding.
+
+    What rounding decides (a floor, a comparison) is within a bound that was measured too, and
+    another mean: rounding alone leaves an entry within a hundredth of its parameter's largest, or
+    within what single precision leaves of the largest of all.
+    """
+    largest = {key: float(np.abs(mean).max(initial=0.0)) for key, mean in finer.mean.items()}
+    least = SINGLE * max(largest.values())
+    return all(
+        (off <= np.minimum(report.bounds[key], max(COARSEST * largest[key], least))).all()
+        for key, off in apart.items()
+    )
 
 
 def _is_too_coarse(report: EstimatorReport) -> bool:

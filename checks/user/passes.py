@@ -74,7 +74,8 @@ class CountedFunction:
 
     It does what the function does. With ``compare_estimators(..., costs="passes")`` each call is a
     forward pass, and each time that a gradient comes back to its result is a backward pass; what is
-    detached has none. Gradients are seen in PyTorch only. In NumPy the derivative is a function of
+    detached has none, and neither has what does not depend on ``wrt`` where only that is
+    differentiated by. Gradients are seen in PyTorch only. In NumPy the derivative is a function of
     its own, which can be marked too.
 
     Args:
@@ -99,17 +100,17 @@ class CountedFunction:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """What the function returns."""
-        result = self._function(*args, **kwargs)
         tally = _TALLY.get()
-        if tally is not None:
-            self._count(tally, result, args, kwargs)
-        return result
-
-    def _count(
-        self, tally: _Tally, result: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
-    ) -> None:
+        if tally is None:
+            return self._function(*args, **kwargs)
         of_call = self._evaluations
         number = float(of_call(*args, **kwargs) if callable(of_call) else of_call)
+        tally.forward += number  # before, for checkpoints leave a function before it returns
+        result = self._function(*args, **kwargs)
+        self._check(result, args, kwargs)
+        return _observed(tally, result, number, (*args, *kwargs.values()))
+
+    def _check(self, result: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         name = getattr(self, "__name__", type(self._function).__name__)
         for value in (*args, *kwargs.values(), result):
             if type(value).__module__.partition(".")[0] in ("jax", "jaxlib"):
@@ -123,23 +124,27 @@ class CountedFunction:
                 "mark a function of one result, or pass costs={name: number}"
             )
         torch = sys.modules.get("torch")
-        if torch is not None and isinstance(result, torch.Tensor):
-            self._watch(torch, tally, result, number, name)
-        tally.forward += number
-
-    def _watch(self, torch: Any, tally: _Tally, result: Any, number: float, name: str) -> None:
-        """Count a pass when a gradient comes back to a tensor."""
-
-        def came_back(_: Any) -> None:
-            tally.backward += number
-
-        if is_transformed(torch, result):
+        is_tensor = torch is not None and isinstance(result, torch.Tensor)
+        if is_tensor and is_transformed(torch, result):
             raise NotCountable(
                 f"{name} is evaluated within torch.func, where gradients that come back to it are "
                 "not seen: differentiate by torch.autograd, or pass costs={name: number}"
             )
-        if result.requires_grad:
-            result.register_hook(came_back)
+
+
+def _observed(tally: _Tally, result: Any, number: float, arguments: tuple[Any, ...]) -> Any:
+    """The result, or the same of which it is seen when a gradient comes back to it."""
+    torch = sys.modules.get("torch")
+    if torch is None or not isinstance(result, torch.Tensor) or not result.requires_grad:
+        return result
+
+    def came_back(_: Any) -> None:
+        tally.backward += number
+
+    if result.is_leaf or any(result is each for each in arguments):  # others use it too
+        result = result.view_as(result)
+    result.register_hook(came_back)
+    return result
 
 
 @contextlib.contextmanager

@@ -21,7 +21,6 @@ from gradproof.estimators.policies.goals import (
     ExpectedReward,
     as_reference,
     only_reward,
-    with_rewards_held,
 )
 from gradproof.estimators.policies.group_draws import DrawnGroups
 from gradproof.estimators.policies.group_estimator import GroupEstimator, GroupSurrogate
@@ -120,7 +119,7 @@ def check_loss(
     _check_arguments(policy, loss, goal, group, reference)
     check_judge(judge)
     sampling = GroupSampling(strategy, draws, alpha, rarest, bounds, seed, paths, precision)
-    goal = with_rewards_held(goal)
+    goal = goal.with_rewards_held()
     completions = _completions(policy, goal, reward, reference)
     label = name or code_name(loss)
     try:

@@ -65,10 +65,30 @@ class Goal:
         Raises:
             ValueError: as :meth:`value`; and if no parameter moves it.
         """
-        sign = -1.0 if loss else 1.0
-        return self.policy.library.exact_gradient(
-            lambda parameters: sign * self._sum(parameters), self.policy.parameters
+        sign, library = -1.0 if loss else 1.0, self.policy.library
+        # Rewards are what they are in the precision that they are computed in.
+        goal = self.with_rewards_held() if library.lifts else self
+        return library.exact_gradient(
+            lambda parameters: sign * goal._sum(parameters), self.policy.parameters
         )
+
+    def with_rewards_held(self) -> Goal:
+        """The same goal, where each reward is what its function gives now.
+
+        Rewards that are computed by a framework are no part of what is differentiated, and so not
+        of its rounding.
+        """
+        rewarded = [hasattr(term, "held") for _, term in self.terms]
+        if not any(rewarded):
+            return self
+        policy = self.policy
+        with policy.library.without_graph():
+            law = policy.law()
+            terms = tuple(
+                (weight, term.held(policy, law) if hasattr(term, "held") else term)
+                for weight, term in self.terms
+            )
+        return Goal(policy, terms)
 
     def at(self, parameters: Any) -> Goal:
         """The same goal of the policy with other parameters; of JAX alone.

@@ -8,7 +8,6 @@ Reference:
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import numpy as np
 
@@ -239,27 +238,6 @@ def reference_log_probs(reference: TokenPolicy, tree: PrefixTree) -> Array:
     """The logarithm of each token's probability by a reference, 0 for padding, (N, T)."""
     rows = [_reference_rows(reference, level).reshape(-1) for level in tree.levels]
     return tree.in_cells(tree.library.constant(np.concatenate(rows)))
-
-
-def with_rewards_held(goal: Goal) -> Goal:
-    """The same goal, where each completion's reward is what the function gives now.
-
-    Rewards that are computed by a framework are no part of what is differentiated, and so not of
-    its rounding.
-
-    Args:
-        goal: of a policy over completions.
-    """
-    policy: Any = goal.policy
-    with policy.library.without_graph():
-        tree = policy.tree()
-    return Goal(
-        policy,
-        tuple(
-            (weight, term.held(policy, tree) if isinstance(term, ExpectedReward) else term)
-            for weight, term in goal.terms
-        ),
-    )
 
 
 def only_reward(goal: Goal) -> ExpectedReward | None:

@@ -35,7 +35,7 @@ def has_arrays(parameters: Any) -> bool:
 class JaxLibrary:
     """JAX; see the protocol for what each returns."""
 
-    name, array, returns = "JAX", "an array of JAX", "gradient"
+    name, array, returns, lifts = "JAX", "an array of JAX", "gradient", False
 
     def call(self, model: Any, parameters: Any, prefixes: Array) -> Any:
         """See the protocol.

@@ -64,6 +64,8 @@ class ModelLibrary(Protocol):
     array: str
     #: What a loss gives an estimator: ``surrogate``, which has a graph, or ``gradient``.
     returns: str
+    #: Whether exact gradients are computed in double precision, whatever a model asks for.
+    lifts: bool
 
     def call(self, model: Any, parameters: Any, prefixes: Array) -> Any:
         """What a model returns, whatever that is."""

@@ -23,7 +23,7 @@ Tensor = Any
 class TorchLibrary:
     """PyTorch; see the protocol for what each returns."""
 
-    name, array, returns = "PyTorch", "a tensor", "surrogate"
+    name, array, returns, lifts = "PyTorch", "a tensor", "surrogate", True
 
     def call(self, model: Any, parameters: Any, prefixes: Any) -> Any:
         """See the protocol."""
@@ -95,10 +95,12 @@ class TorchLibrary:
         import torch
 
         single = any(leaf.dtype is torch.float32 for leaf in parameters.values())
-        # What cannot be run in double precision is run as it is, and raises what it raises.
-        finer = doubled(UserFunction(total)) if single else lifted_arithmetic()
-        with contextlib.suppress(Exception), finer:
-            return self.gradient(total, parameters)
+        code = UserFunction(lambda: self.gradient(total, parameters))
+        finer = doubled(code) if single else lifted_arithmetic()
+        # What cannot be run in double precision is run as it is, and raises what it raises. What a
+        # model keeps from its first call, such as a mask, is not kept in double precision.
+        with contextlib.suppress(Exception), code.restoring_state(), finer:
+            return code.function()
         return self.gradient(total, parameters)
 
     def gradient(self, total: Callable[[Any], Tensor], parameters: Any) -> dict[str, np.ndarray]:

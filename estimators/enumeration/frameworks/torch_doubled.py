@@ -40,6 +40,8 @@ def doubled(*codes: UserFunction) -> Iterator[None]:
     memories = [tensor.untyped_storage().data_ptr() for tensor in single if tensor.numel()]
     if len(set(memories)) < len(memories):
         raise NotDoubled("some of its tensors share their memory")
+    if any(map(_is_watched, single)):
+        raise NotDoubled("somebody watches how a gradient of it is accumulated")
     kept = [(tensor, tensor.data, tensor.grad if tensor.is_leaf else None) for tensor in single]
     default = torch.get_default_dtype()
     try:
@@ -59,6 +61,24 @@ def doubled(*codes: UserFunction) -> Iterator[None]:
         for tensor, _, gradient in kept:  # which are such tensors too
             if gradient is not None:
                 tensor.grad = gradient
+
+
+def _is_watched(tensor: Any) -> bool:
+    """Whether what accumulates a leaf's gradient is kept, by a graph or for its hooks.
+
+    It does not survive that other numbers stand in the leaf.
+    """
+    if not (tensor.is_leaf and tensor.requires_grad):
+        return False
+    mark = "gradproof"
+    _accumulator(tensor).metadata[mark] = True
+    return _accumulator(tensor).metadata.pop(mark, None) is not None
+
+
+def _accumulator(tensor: Any) -> Any:
+    torch: Any = sys.modules["torch"]
+    with torch.enable_grad():
+        return tensor.view_as(tensor).grad_fn.next_functions[0][0]
 
 
 @contextlib.contextmanager
