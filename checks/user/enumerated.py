@@ -55,6 +55,14 @@ UNBOUNDED = (
 )
 
 
+#: The same where nothing is there.
+NOTHING = (
+    "The exact gradient is zero, and so are the estimates of all paths: whatever is wrong could "
+    "not be seen. Choose parameters, costs or rewards, or a longer horizon, for which there is a "
+    "gradient."
+)
+
+
 class EnumeratedCheck:
     """The moments of an estimator over all its paths, compared with the exact gradient."""
 
@@ -84,6 +92,8 @@ class EnumeratedCheck:
         self._moments = self._enumeration.moments(self._exact.value)
         self._compare()
         self._verdict = judge(self._comparisons)
+        if self._verdict == HOLDS and self._is_nothing():
+            self._verdict, self._reason = UNDECIDED, NOTHING
         self._excuse()
         self._changed = self._enumeration.changed
         if self._verdict == HOLDS and self._changed and not self._estimator.resets:
@@ -123,6 +133,11 @@ class EnumeratedCheck:
         """Whether some of it is in single precision."""
         coarse = max(self._estimator.precision, self._moments.precision) >= SINGLE_STEP
         return coarse or "float32" in self._spread.formats
+
+    def _is_nothing(self) -> bool:
+        """Whether neither the gradient nor what is estimated is there, in any entry."""
+        given = any(np.any(value) for value in self._exact.value.values())
+        return not given and not self._moments.size().any()
 
     def _is_hopeless(self, bounds: RoundingBounds) -> bool:
         """Whether nothing is off, and some entry stays too coarse on however many paths."""

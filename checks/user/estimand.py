@@ -128,6 +128,11 @@ def exact_gradient(
         TypeError: for an exact gradient that draws.
         ValueError: for one that is not finite, or an error that does not fit.
     """
+    if hasattr(exact, "as_loss"):
+        raise TypeError(
+            f"exact = {exact!r:.60} is a goal, expected a gradient: pass exact=goal.as_loss() for "
+            "an estimator of a loss that is made small, goal.as_reward() for one that climbs"
+        )
     if callable(exact) and not _is_gradient(exact, estimator.inputs):
         return _from_function(exact, estimator, exact_error)
     return _from_numbers(exact, exact_error)

@@ -33,7 +33,7 @@ from .strategy import ALL, HEAVIEST, check_strategy
 
 #: What can be done where there are more groups than may be.
 INSTEAD = (
-    "or pass strategy='heaviest', with paths= and draws= of some thousands each, to enumerate the "
+    "or pass strategy='heaviest', with paths= of some thousands and draws=10_000, to enumerate the "
     "most probable groups and to draw from the others"
 )
 

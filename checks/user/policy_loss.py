@@ -37,6 +37,7 @@ from gradproof.estimators.policies.token_groups import MOST_GROUPS, GroupData, G
 from ..sequential.error_rates import ALPHA
 from .code_name import code_name
 from .direction import EQUALITY, check_judge
+from .double_precision import decide_in_double
 from .enumerated import EnumeratedCheck
 from .estimand import exact_gradient
 from .estimator_comparison import (
@@ -144,6 +145,15 @@ def check_loss(
         check.look()
     report = check.report(time.perf_counter() - started)
     report = dataclasses.replace(report, notes=(_note(groups), *report.notes))
+    if check.is_coarse:
+
+        def again() -> EstimatorReport:
+            options = {"reward": reward, "reference": reference, "paths": paths, "name": label}
+            options |= {"precision": precision, "progress": progress}
+            return check_loss(policy, loss, goal, group=group, **options)
+
+        given = {"exact": goal.as_loss, "objective": None}
+        report = decide_in_double(report, again, estimator, given)
     return report.judged(judge)
 
 
@@ -170,6 +180,11 @@ def compare_losses(
         Other errors: as :func:`check_loss` and :func:`gradproof.compare_estimators`.
     """
     check_functions("losses", losses)
+    if isinstance(costs, str):
+        raise TypeError(
+            f"costs = {costs!r}: passes are counted where an estimator calls the model; a loss of "
+            "log-probabilities does not: pass costs={name: number}"
+        )
     reports = {
         name: functools.partial(check_loss, policy, loss, goal, name=name, **options)
         for name, loss in losses.items()

@@ -164,6 +164,11 @@ def _like(array: Any, values: np.ndarray) -> Any:
         return float(values)
     if isinstance(array, np.ndarray):
         return values.copy()
+    if isinstance(array, list | tuple):
+        raise TypeError(
+            f"an input is the {type(array).__name__} {array!r:.60}, expected an array or a tensor: "
+            "numpy.array(...), say"
+        )
     jax: Any = sys.modules["jax"]  # or there would be no array of its
     placed = array.sharding if getattr(array, "committed", False) else None
     made = jax.device_put(values.copy(), placed)

@@ -46,17 +46,22 @@ def group_gradients(
         TypeError, ValueError: for a loss that is not one number.
         Whatever the loss raises.
     """
-    library = groups.tree.library
+    library, code = groups.tree.library, UserFunction(loss, called="loss")
     log_probs = groups.tree.held_log_probs if log_probs is None else log_probs
     parts = []
-    for start in range(0, len(members), AT_ONCE):
-        some = members[start : start + AT_ONCE]
-        given = (log_probs[some], *groups.of(some).arguments)
-        try:
-            parts.append(library.derivatives(loss, *given))
-        except Exception:  # noqa: BLE001 - one by one it may run, and if not it says why
-            rows = zip(*given, strict=True)
-            parts += [library.derivative(loss, *row)[None] for row in rows]
+    # What a loss keeps of a group, such as a learned baseline, is nothing to the next one.
+    with code.restoring_state(generators=False):
+        for start in range(0, len(members), AT_ONCE):
+            some = members[start : start + AT_ONCE]
+            given = (log_probs[some], *groups.of(some).arguments)
+            try:
+                parts.append(library.derivatives(loss, *given))
+                code.restore_state()
+            except Exception:  # noqa: BLE001 - one by one it may run, and if not it says why
+                code.restore_state()
+                for row in zip(*given, strict=True):
+                    parts.append(library.derivative(loss, *row)[None])
+                    code.restore_state()
     return library.concatenate(parts)
 
 
@@ -64,10 +69,13 @@ def can_be_mapped(loss: Loss, groups: Groups) -> bool:
     """Whether a loss is differentiated for many groups at a time, also with moved roundings."""
     some = groups.members[:2]
     given = groups.tree.held_log_probs[some], *groups.of(some).arguments
+    code = UserFunction(loss, called="loss")
     try:
-        groups.tree.library.derivatives(loss, *given)
-        with perturbation(np.random.default_rng(0)):
+        with code.restoring_state(generators=False):
             groups.tree.library.derivatives(loss, *given)
+            code.restore_state()
+            with perturbation(np.random.default_rng(0)):
+                groups.tree.library.derivatives(loss, *given)
     except Exception:  # noqa: BLE001 - it is differentiated one by one
         return False
     return True
