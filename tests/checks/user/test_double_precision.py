@@ -158,6 +158,42 @@ def test_what_asks_for_single_precision_inside_gets_double_precision():
     assert max(one.bound for one in report.comparisons) < 1e-11  # a thousand roundings of 3
 
 
+def test_what_rounding_decides_is_not_taken_over():
+    """A floor comes out otherwise in double precision: that is another mean."""
+    logits = torch.tensor([0.3, -0.2, 0.5], requires_grad=True)
+    scores = torch.tensor([0.7, 0.1, 0.2])  # of which ten times the first is 7, and 6.99 there
+
+    def gradient(marks):
+        law = torch.distributions.Categorical(logits=logits.double())
+        (found,) = torch.autograd.grad((law.probs * torch.tensor(marks)).sum(), logits)
+        return found.double()
+
+    def reinforce():
+        law = torch.distributions.Categorical(logits=logits)
+        y = law.sample()
+        return (scores[y] * 10).floor() * law.log_prob(y)
+
+    for marks in ([6.0, 1.0, 2.0], [7.0, 1.0, 2.0]):
+        exact = gradient(marks)
+        report = check_estimator(reinforce, wrt=[logits], exact=[exact])
+        assert report.verdict != ("holds" if marks[0] == 6.0 else "refuted"), report.explain()
+
+
+def test_watched_gradients_are_left():
+    """What accumulates them, and its hooks, would be gone."""
+    policy = Policy(torch.float32)
+    called = []
+    accumulators = []
+    for parameter in policy.parameters():
+        accumulators.append(parameter.expand_as(parameter).grad_fn.next_functions[0][0])
+        accumulators[-1].register_hook(lambda *_: called.append(1))
+    report = check_estimator(policy.reinforce, wrt=policy, exact=policy.exact)
+    assert report.verdict == "undecided"
+    called.clear()
+    policy.reinforce().backward()
+    assert len(called) == len(accumulators)
+
+
 def test_tensors_that_share_memory_are_left():
     """Of two views of one memory each would get its own."""
     policy = Policy(torch.float32)

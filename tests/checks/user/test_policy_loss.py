@@ -444,6 +444,32 @@ def test_it_tells_how_far_it_is():
         policies.check_loss(policy, rloo, policy.expected(len), group=2, progress=True)
 
 
+def test_a_baseline_that_is_learned_in_a_tensor():
+    """It is put back between groups, also where they are differentiated many at a time."""
+    policy = make()
+
+    class Learned:
+        def __init__(self):
+            self.mean = torch.tensor(0.4, dtype=torch.float64)
+
+        def __call__(self, log_probs, mask, rewards, tokens):
+            value = -((rewards - self.mean) * log_probs.sum(dim=1)).mean()
+            self.mean = 0.9 * self.mean + 0.1 * rewards.mean()
+            return value
+
+    loss = Learned()
+    report = policies.check_loss(policy, loss, policy.expected(TABLE.reward), group=2)
+    assert report.verdict == HOLDS, report.explain()
+    assert float(loss.mean) == 0.4
+
+
+def test_passes_are_not_counted_of_losses():
+    """A loss does not call the model."""
+    policy = make()
+    with pytest.raises(TypeError, match=r"pass costs=\{name: number\}"):
+        policies.compare_losses(policy, {"a": rloo}, policy.expected(len), costs="passes", group=2)
+
+
 def test_losses_side_by_side():
     """In one table, with the factor of the mean of all."""
     policy = make()

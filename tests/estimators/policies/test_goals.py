@@ -162,6 +162,49 @@ def test_the_gradient_of_a_model_in_single_precision_is_in_double_precision(torc
         assert value.dtype == np.float64
 
 
+def test_rewards_are_what_they_are_in_their_own_precision(torch):
+    """Ten times 0.7 is 7 in single precision, and less in double precision."""
+    from gradproof import policies
+
+    scores = torch.tensor([0.7, 0.1, 0.2], dtype=torch.float32)
+
+    def reward(tokens):
+        return float((scores[list(tokens)].sum() * 10).floor())
+
+    for dtype in (torch.float32, torch.float64):
+        logits = torch.tensor([[0.3, -0.2, 0.5]] * 3, dtype=dtype, requires_grad=True)
+        policy = policies.autoregressive(
+            lambda tokens, logits=logits: logits[tokens], [0], eos=0, longest=2, parameters=logits
+        )
+        marks = {tokens: reward(tokens) for tokens in policy.probabilities()}
+        assert marks[0,] == 7.0
+        found, expected = policy.expected(reward), policy.expected(marks.get)
+        np.testing.assert_array_equal(found.as_loss()["gradient"], expected.as_loss()["gradient"])
+
+
+def test_what_a_model_keeps_from_its_first_call_is_its_own(torch):
+    """A mask that is made when it is first needed is not one in double precision."""
+    from gradproof import policies
+
+    class Model(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.table, self.shift = torch.nn.Embedding(3, 3), None
+
+        def forward(self, tokens):
+            if self.shift is None:
+                self.shift = torch.zeros(3)
+            return self.table(tokens) + self.shift
+
+    torch.manual_seed(0)
+    model, reference = Model(), Model()
+    policy = policies.autoregressive(model, [0], eos=0, longest=2)
+    policy.kl(reference).as_loss()
+    assert reference.shift is None or reference.shift.dtype is torch.float32
+    assert model(torch.zeros(1, 1, dtype=torch.int64)).dtype is torch.float32
+    assert reference(torch.zeros(1, 1, dtype=torch.int64)).dtype is torch.float32
+
+
 def test_an_infinite_divergence_is_refused(policy, torch, theta):
     """Of either kind, naming where; and none is refused that is finite."""
     from gradproof import policies
