@@ -190,12 +190,19 @@ def test_an_estimator_that_draws_nothing_is_one_path():
 
 
 def test_a_gradient_that_is_zero_for_sure_is_one():
-    """K = 1: there is nothing to choose."""
+    """K = 1: there is nothing to choose. Beside one that is not zero it holds; alone it says so."""
 
     def alone(theta):
         return np.random.default_rng(0).choice([7.0]) * (1.0 - np.exp(0.0 * theta))
 
-    assert check_estimator(alone, (np.zeros(1),), exact=np.zeros(1)).unbiased
+    def both(theta):
+        return {"alone": alone(theta), "other": np.ones(1)}
+
+    exact = {"alone": np.zeros(1), "other": np.ones(1)}
+    assert check_estimator(both, (np.zeros(1),), exact=exact).unbiased
+    report = check_estimator(alone, (np.zeros(1),), exact=np.zeros(1))
+    assert report.verdict == "undecided"
+    assert "whatever is wrong could not be seen" in report.reason
 
 
 def test_nan_on_some_path_is_refuted_with_the_path():
