@@ -78,14 +78,19 @@ class Goal:
         Rewards that are computed by a framework are no part of what is differentiated, and so not
         of its rounding.
         """
-        rewarded = [hasattr(term, "held") for _, term in self.terms]
+        rewarded = [hasattr(term, "with_rewards_held") for _, term in self.terms]
         if not any(rewarded):
             return self
         policy = self.policy
         with policy.library.without_graph():
             law = policy.law()
             terms = tuple(
-                (weight, term.held(policy, law) if hasattr(term, "held") else term)
+                (
+                    weight,
+                    term.with_rewards_held(policy, law)
+                    if hasattr(term, "with_rewards_held")
+                    else term,
+                )
                 for weight, term in self.terms
             )
         return Goal(policy, terms)

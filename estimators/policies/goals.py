@@ -45,7 +45,7 @@ class ExpectedReward:
             ]
         )
 
-    def held(self, policy: TokenPolicy, tree: PrefixTree) -> ExpectedReward:
+    def with_rewards_held(self, policy: TokenPolicy, tree: PrefixTree) -> ExpectedReward:
         """The same with a table in place of the function."""
         numbers, masks = array_of(tree.prompts), array_of(tree.mask) > 0.0
         tokens, values = array_of(tree.tokens), self.rewards(policy, tree)
