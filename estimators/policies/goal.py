@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -78,21 +79,12 @@ class Goal:
         Rewards that are computed by a framework are no part of what is differentiated, and so not
         of its rounding.
         """
-        rewarded = [hasattr(term, "with_rewards_held") for _, term in self.terms]
-        if not any(rewarded):
-            return self
         policy = self.policy
+        if not any(hasattr(term, "with_rewards_held") for _, term in self.terms):
+            return self
         with policy.library.without_graph():
             law = policy.law()
-            terms = tuple(
-                (
-                    weight,
-                    term.with_rewards_held(policy, law)
-                    if hasattr(term, "with_rewards_held")
-                    else term,
-                )
-                for weight, term in self.terms
-            )
+            terms = tuple((weight, _held(term, policy, law)) for weight, term in self.terms)
         return Goal(policy, terms)
 
     def at(self, parameters: Any) -> Goal:
@@ -151,3 +143,9 @@ class Goal:
         if not isinstance(other, Goal):
             return NotImplemented
         return self + -other
+
+
+def _held(term: Term, policy: Policy, law: Any) -> Term:
+    """A term with its rewards held, if it has any."""
+    hold: Callable[[Policy, Any], Term] | None = getattr(term, "with_rewards_held", None)
+    return term if hold is None else hold(policy, law)

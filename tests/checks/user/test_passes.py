@@ -213,6 +213,41 @@ def test_gradients_that_come_back_are_backward_passes():
 
 
 @pytest.mark.torch
+def test_a_checkpoint_evaluates_twice():
+    """PyTorch leaves the second evaluation before it returns."""
+    torch = pytest.importorskip("torch")
+    from torch.utils.checkpoint import checkpoint
+
+    square = CountedFunction(lambda x: (x.sin() - 0.45) ** 2)
+    theta = torch.tensor([0.3], dtype=torch.float64, requires_grad=True)
+
+    def estimate(theta):
+        return checkpoint(square, theta.sigmoid(), use_reentrant=False).sum()
+
+    assert expected_passes(estimate, [theta], {}) == Passes(2.0, 1.0)
+
+
+@pytest.mark.torch
+def test_a_result_that_is_an_argument_is_watched_as_a_result():
+    """Gradients of the argument's other uses do not come back to it, and no hook stays."""
+    torch = pytest.importorskip("torch")
+    same = CountedFunction(lambda x: x)
+    theta = torch.tensor([0.3], dtype=torch.float64, requires_grad=True)
+
+    def held(theta):
+        return (same(theta).detach() * theta).sum()
+
+    def live(theta):
+        value = same(theta)
+        value = value * 2.0
+        return value.sum()
+
+    assert expected_passes(held, [theta], {}) == Passes(1.0, 0.0)
+    assert expected_passes(live, [theta], {}) == Passes(1.0, 1.0)
+    assert not theta._backward_hooks
+
+
+@pytest.mark.torch
 def test_what_is_hidden_by_transforms_is_refused():
     """A gradient within torch.func is not seen to come back."""
     torch, f, logit = torch_problem()
