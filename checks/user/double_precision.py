@@ -71,14 +71,12 @@ def _is_the_same(
     """Whether two means are one, but for rounding.
 
     What rounding decides (a floor, a comparison) is within a bound that was measured too, and
-    another mean: rounding alone leaves an entry within a hundredth of its parameter's largest, or
-    within what single precision leaves of the largest of all.
+    another mean: rounding alone leaves all entries within what single precision leaves of the
+    largest. What it decides on outcomes that are rarer than that is not told from it.
     """
-    largest = {key: float(np.abs(mean).max(initial=0.0)) for key, mean in finer.mean.items()}
-    least = SINGLE * max(largest.values())
+    rounding = SINGLE * max(float(np.abs(mean).max(initial=0.0)) for mean in finer.mean.values())
     return all(
-        (off <= np.minimum(report.bounds[key], max(COARSEST * largest[key], least))).all()
-        for key, off in apart.items()
+        (off <= np.minimum(report.bounds[key], rounding)).all() for key, off in apart.items()
     )
 
 

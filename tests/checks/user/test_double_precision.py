@@ -179,6 +179,28 @@ def test_what_rounding_decides_is_not_taken_over():
         assert report.verdict != ("holds" if marks[0] == 6.0 else "refuted"), report.explain()
 
 
+def test_what_rounding_decides_on_a_rare_outcome_is_not_taken_over():
+    """Of a probability of 0.3 %: of the largest entry little is off, of a small one a quarter."""
+    logits = torch.tensor([0.0, -5.5, 0.5], requires_grad=True)
+    shift = torch.tensor(0.1, requires_grad=True)  # its gradient is nothing but rounding
+    scores = torch.tensor([0.1, 0.7, 0.2])  # ten times the second is 7, and 6.99 in double
+
+    def law():
+        return torch.distributions.Categorical(logits=logits + shift)
+
+    def reinforce():
+        y = law().sample()
+        return (scores[y] * 10).floor() * law().log_prob(y)
+
+    def exact():
+        value = (law().probs * torch.tensor([1.0, 6.0, 2.0])).sum()
+        return dict(zip("ab", torch.autograd.grad(value, [logits, shift]), strict=True))
+
+    report = check_estimator(reinforce, wrt={"a": logits, "b": shift}, exact=exact)
+    assert report.verdict == "undecided", report.explain()
+    assert "its mean there is another one" in report.reason
+
+
 def test_watched_gradients_are_left():
     """What accumulates them, and its hooks, would be gone."""
     policy = Policy(torch.float32)
