@@ -146,9 +146,10 @@ def check_loss(
     report = check.report(time.perf_counter() - started)
     report = dataclasses.replace(report, notes=(_note(groups), *report.notes))
     if check.is_coarse:
+        held = _rewards_held(reward, policy, groups.tree)  # before it is in double precision
 
         def again() -> EstimatorReport:
-            options = {"reward": reward, "reference": reference, "paths": paths, "name": label}
+            options = {"reward": held, "reference": reference, "paths": paths, "name": label}
             options |= {"precision": precision, "progress": progress}
             return check_loss(policy, loss, goal, group=group, **options)
 
@@ -291,6 +292,15 @@ def _completions(
     term = only_reward(goal) if reward is None else ExpectedReward(reward)
     other = None if reference is None else as_reference(policy, reference)
     return completions_of(policy, term, other)
+
+
+def _rewards_held(
+    reward: Callable[..., Any] | None, policy: Autoregressive, tree: PrefixTree
+) -> Callable[..., Any] | None:
+    """The rewards that a function gives now, whatever the precision that it is called in later."""
+    if reward is None:
+        return None
+    return ExpectedReward(reward).with_rewards_held(policy, tree).reward
 
 
 def _note(groups: Groups) -> str:

@@ -228,3 +228,37 @@ def test_tensors_that_share_memory_are_left():
     report = check_estimator(reinforce, wrt=policy, exact=policy.exact)
     assert report.verdict == "undecided", report.explain()
     assert "use double precision" in report.explain()
+
+
+class Shifted(torch.nn.Module):
+    """A model in single precision, with a parameter whose gradient is nothing but rounding."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.table, self.shift = torch.nn.Embedding(3, 3), torch.nn.Parameter(torch.zeros(1))
+
+    def forward(self, tokens):
+        """Logits of the next token."""
+        return self.table(tokens) + self.shift
+
+
+def test_rewards_of_a_loss_are_what_they_are_in_their_own_precision():
+    """Ten times 0.7 is 7 where it is computed in single precision."""
+    policies = pytest.importorskip("gradproof.policies")
+    scores = torch.tensor([0.7, 0.1, 0.2], dtype=torch.float64)
+
+    def reward(tokens):
+        return float((scores[list(tokens)].sum().float() * 10).floor())
+
+    def rloo(log_probs, mask, rewards, tokens):
+        others = (rewards.sum() - rewards) / (len(rewards) - 1)
+        return -((rewards - others) * log_probs.sum(dim=1)).mean()
+
+    policy = policies.autoregressive(Shifted(), [0], eos=0, longest=2)
+    marks = {tokens: reward(tokens) for tokens in policy.probabilities()}
+    assert marks[0,] == 7.0
+    goal = policy.expected(marks.get)
+    report = policies.check_loss(policy, rloo, goal, group=2, reward=reward)
+    assert report.verdict == "holds", report.explain()
+    assert "put into double precision for a while" in report.explain()
