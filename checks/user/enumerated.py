@@ -12,6 +12,7 @@ from gradproof.estimators.enumeration.estimator import GRAPH, Estimator
 from gradproof.estimators.enumeration.outcomes import EPS
 from gradproof.estimators.enumeration.rounding import ROUNDINGS
 from gradproof.estimators.enumeration.run import NotReproducible
+from gradproof.estimators.enumeration.spread import SINGLE as SINGLE_STEP
 from gradproof.estimators.enumeration.spread import RoundingBounds
 
 from ..evidence import (
@@ -42,9 +43,6 @@ from .way_of_running import way_of_running
 #: change nothing.
 LATER = 8
 
-
-#: The step from 1 to the next number in single precision.
-SINGLE_STEP = float(np.finfo(np.float32).eps)
 
 #: Why it is not decided, where what is left out of a law may matter.
 UNBOUNDED = (

@@ -6,6 +6,7 @@ with paths is what is done with those of any estimator (:mod:`.partly_enumerated
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 from typing import Any
@@ -87,29 +88,24 @@ def check_heaviest_groups(
     Raises:
         NotEnumerable, TooFewDraws: as :func:`.partly_enumerated.check_heaviest`.
     """
-    ordered = groups.size == 1 or not is_exchangeable(loss, policy, groups.some(), sampling.paths)
-    arguments = label, policy, loss, goal, groups, sampling, progress
-    if not ordered:
-        try:
-            return _check(*arguments, ordered=False)
-        except OrderMatters:  # on a group that is rarer than those that were tried
-            pass
-    return _check(*arguments, ordered=True)
+    in_order = DrawnGroupGradient(policy, loss, groups, ordered=True)
+    if groups.size > 1 and is_exchangeable(loss, policy, groups.some(), sampling.paths):
+        multisets = dataclasses.replace(in_order, ordered=False)
+        # It may matter on a group that is rarer than those that were tried.
+        with contextlib.suppress(OrderMatters):
+            return _check(label, multisets, goal, sampling, progress)
+    return _check(label, in_order, goal, sampling, progress)
 
 
 def _check(
     label: str,
-    policy: TokenPolicy,
-    loss: Loss,
+    gradient: DrawnGroupGradient,
     goal: Goal,
-    groups: DrawnGroups,
     sampling: GroupSampling,
     progress: Progress | bool | None,
-    *,
-    ordered: bool,
 ) -> EstimatorReport:
     started, options = time.perf_counter(), sampling.options
-    gradient = DrawnGroupGradient(policy, loss, groups, ordered)
+    policy, groups = gradient.policy, gradient.groups
     wrt = dict(policy.parameters) if policy.library.returns == "surrogate" else None
     estimator = Estimator(gradient, wrt=wrt, returns="gradient")
     estimand = exact_gradient(goal.as_loss, estimator).with_measured_error()
@@ -121,7 +117,7 @@ def _check(
                 check = EnumeratedCheck(label, estimator, enumeration, estimand, sampling.precision)
                 check.look()
             report = check.report(time.perf_counter() - started)
-    how = "every order being one" if ordered else "by how often each completion is in them"
+    how = "every order being one" if gradient.ordered else "by how often each completion is in them"
     note = (
         f"Groups of {groups.size} of {len(groups.tree.tokens):,} completions were counted, {how}."
     )

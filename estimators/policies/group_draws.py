@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any
 
 import numpy as np
 
@@ -18,9 +17,8 @@ from gradproof.errors import GradproofError
 from ..enumeration.gradients import array_of
 from ..enumeration.run import outside_runs
 from .common_generators import keeping_generators
-from .completions import Completions
-from .group_gradients import is_symmetric
-from .model_library import Array, Loss, check_loss_value
+from .group_gradients import is_symmetric, loss_of_group
+from .model_library import Loss
 from .prefix_tree import PrefixTree
 from .token_groups import GroupData, Groups
 from .token_policy import TokenPolicy
@@ -100,15 +98,8 @@ class DrawnGroupGradient:
         members = self._members(np.flatnonzero(numbers == prompt))
         data = self.groups.of(members[None]).of(library.constant(members))
 
-        def total(parameters: Any) -> Array:
-            policy = dataclasses.replace(self.policy, parameters=parameters)
-            log_probs = policy.log_probs(Completions(prompt, data.tokens, data.mask))
-            value = self.loss(log_probs, *data.arguments)
-            check_loss_value(library, value)
-            # A group on which the loss has no derivative has a gradient too, which is zero.
-            return value.sum() + 0.0 * log_probs.sum()
-
-        found = library.gradient(total, self.policy.parameters)
+        value = loss_of_group(self.policy, self.loss, prompt, data)
+        found = library.gradient(value, self.policy.parameters)
         if not self.ordered:  # in the end, for the loss may keep something of each call
             self._check_order(members)
         return found

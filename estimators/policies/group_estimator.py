@@ -17,9 +17,8 @@ from ..enumeration.block import BlockRun, NotBatchable, RowsCode
 from ..enumeration.estimator import Estimator
 from ..enumeration.gradients import RowValues, array_of
 from ..enumeration.run import Path
-from .completions import Completions
-from .group_gradients import group_gradients
-from .model_library import Array, Loss, check_loss_value
+from .group_gradients import group_gradients, loss_of_group
+from .model_library import Loss
 from .token_groups import Groups
 from .token_policy import TokenPolicy
 
@@ -48,14 +47,7 @@ class GroupSurrogate:
         data = groups.of(members)
         prompt = int(groups.tree.prompts[members[0]])
 
-        def value(parameters: Any) -> Array:
-            policy = dataclasses.replace(self.policy, parameters=parameters)
-            log_probs = policy.log_probs(Completions(prompt, data.tokens, data.mask))
-            loss = self.loss(log_probs, *data.arguments)
-            check_loss_value(library, loss)
-            # A group on which the loss has no derivative has a gradient too, which is zero.
-            return loss.sum() + 0.0 * log_probs.sum()
-
+        value = loss_of_group(self.policy, self.loss, prompt, data)
         if library.returns == "surrogate":
             return value(self.policy.parameters)
         return library.gradient(value, self.policy.parameters)

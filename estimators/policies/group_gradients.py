@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
-from typing import Protocol
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -12,8 +14,9 @@ from ..enumeration.estimator import UserFunction
 from ..enumeration.gradients import array_of
 from ..enumeration.rounding import ROUNDINGS, perturbation
 from .common_generators import keeping_generators
+from .completions import Completions
 from .goals import ExpectedReward
-from .model_library import Array, Loss
+from .model_library import Array, Loss, check_loss_value
 from .prefix_tree import PrefixTree
 from .token_groups import GroupData, Groups, data_of, enumerate_groups
 from .token_policy import TokenPolicy
@@ -25,6 +28,26 @@ AT_ONCE = 1024
 TRIED = 9
 
 
+def loss_of_group(
+    policy: TokenPolicy, loss: Loss, prompt: int, data: GroupData
+) -> Callable[[Any], Array]:
+    """A loss of one group as a function of the policy's parameters, through its log-probabilities.
+
+    Raises:
+        TypeError, ValueError: by the function, for a loss that is not one number.
+    """
+
+    def value(parameters: Any) -> Array:
+        moved = dataclasses.replace(policy, parameters=parameters)
+        log_probs = moved.log_probs(Completions(prompt, data.tokens, data.mask))
+        found = loss(log_probs, *data.arguments)
+        check_loss_value(policy.library, found)
+        # A group on which the loss has no derivative has a gradient too, which is zero.
+        return found.sum() + 0.0 * log_probs.sum()
+
+    return value
+
+
 class OrderListener(Protocol):
     """Is told how far it is whether the order of groups matters."""
 
@@ -33,12 +56,17 @@ class OrderListener(Protocol):
 
 
 def group_gradients(
-    loss: Loss, groups: Groups, members: Array, log_probs: Array | None = None
+    loss: Loss,
+    groups: Groups,
+    members: Array,
+    log_probs: Array | None = None,
+    done: Callable[[int], object] = lambda count: None,
 ) -> Array:
     """The derivative of the loss by each token's log-probability; by vmap, or one by one.
 
     Args:
         log_probs: of each completion's tokens, (N, T). None: those of the groups' tree.
+        done: is told how many of the groups were differentiated.
 
     Shape: ``members`` (B, G) to (B, G, T).
 
@@ -62,6 +90,7 @@ def group_gradients(
                 for row in zip(*given, strict=True):
                     parts.append(library.derivative(loss, *row)[None])
                     code.restore_state()
+            done(start + len(some))
     return library.concatenate(parts)
 
 
@@ -95,26 +124,22 @@ def is_symmetric(
     """
     library, members = groups.tree.library, array_of(groups.members)
     count, size = members.shape
-    done = 0
 
-    def derivatives(members: Array) -> np.ndarray:
-        nonlocal done
-        parts = []
-        for start in range(0, count, AT_ONCE):
-            parts.append(group_gradients(loss, groups, members[start : start + AT_ONCE]))
-            done += len(parts[-1])
+    def derivatives(number: int, members: Array) -> np.ndarray:
+        def tried(done: int) -> None:
             if listener is not None:
-                listener.tried(done, 3 * count)
-        return np.asarray(library.held(library.concatenate(parts)))
+                listener.tried(number * count + done, 3 * count)
 
-    first = derivatives(groups.members)
+        return np.asarray(library.held(group_gradients(loss, groups, members, done=tried)))
+
+    first = derivatives(0, groups.members)
     finite = np.where(np.isfinite(first), np.abs(first), 0.0)
     allowed = ROUNDINGS * float(np.finfo(np.float64).eps) * float(finite.max())
     backwards = np.tile(np.arange(size - 1, -1, -1), (count, 1))
     shuffled = rng.permuted(np.tile(np.arange(size), (count, 1)), axis=1)
-    for order in (backwards, shuffled):
+    for number, order in enumerate((backwards, shuffled), start=1):
         reordered = library.constant(np.take_along_axis(members, order, axis=1))
-        other = derivatives(reordered)
+        other = derivatives(number, reordered)
         here = np.take_along_axis(first, order[:, :, None], axis=1)
         with np.errstate(invalid="ignore"):
             same = (np.abs(here - other) <= allowed) | (here == other)
@@ -125,8 +150,7 @@ def is_symmetric(
 
 def is_not_finite(loss: Loss, groups: Groups) -> np.ndarray:
     """Whether the derivative of a loss is NaN or infinite somewhere, of each group, (B,)."""
-    state = UserFunction(loss, called="loss").restoring_state(generators=False)
-    with state, keeping_generators():  # on other groups it may draw
+    with keeping_generators():  # on other groups it may draw
         derivatives = groups.tree.library.held(group_gradients(loss, groups, groups.members))
     return np.asarray((~np.isfinite(derivatives)).any(axis=(1, 2)))
 

@@ -15,13 +15,7 @@ from . import options
     help="Of a checkpoint in the folder.  [default: the last]",
 )
 @options.BUDGET
-@options.JSON
-@options.MARKDOWN
-@options.LATEX
-@options.HTML
-@options.COMPARISON_FIGURE
-@options.PRESET
-@options.TRACEBACK
+@options.comparison_outputs
 def command(
     folder: str,
     step: int | None,

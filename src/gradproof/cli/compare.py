@@ -25,13 +25,7 @@ from .check import file_options
 @options.BUDGET
 @options.PATHS
 @options.INTEGRATE
-@options.JSON
-@options.MARKDOWN
-@options.LATEX
-@options.HTML
-@options.COMPARISON_FIGURE
-@options.PRESET
-@options.TRACEBACK
+@options.comparison_outputs
 def command(
     file: str | None,
     new_file: str | None,

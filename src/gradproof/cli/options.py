@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 import click
 
@@ -64,11 +65,20 @@ BUDGET = click.option(
     help="Rows are sorted by the mean squared error of what so much pays for.",
 )
 HTML = click.option("--html", "html_file", metavar="FILE", help="Write a page here, a single file.")
-TARGET = click.argument("target", required=False, metavar="FILE.py:NAME")
-NEW = click.option("--new", "new_file", metavar="FILE.py", help="Write a template to begin with.")
 TRACEBACK = click.option(
     "--traceback", "show_traceback", is_flag=True, help="Show where an error came from."
 )
+
+
+def comparison_outputs(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that say where a table of estimators is written, and where an error is shown."""
+    for option in (TRACEBACK, PRESET, COMPARISON_FIGURE, HTML, LATEX, MARKDOWN, JSON):
+        command = option(command)
+    return command
+
+
+TARGET = click.argument("target", required=False, metavar="FILE.py:NAME")
+NEW = click.option("--new", "new_file", metavar="FILE.py", help="Write a template to begin with.")
 FIGURE = click.argument("file", metavar="FILE")
 RECORD = click.argument("record", metavar="RECORD")
 RECORDS = click.argument("records", metavar="RECORD...", nargs=-1, required=True)
