@@ -57,7 +57,7 @@ UNBOUNDED = (
 NOTHING = (
     "The exact gradient is zero, and so are the estimates of all paths: whatever is wrong could "
     "not be seen. Choose parameters, costs or rewards, or a longer horizon, for which there is a "
-    "gradient."
+    "gradient; where Hypothesis draws them, leave such examples out by assume() or filter()."
 )
 
 
