@@ -14,7 +14,8 @@ from gradproof.errors import GradproofError
 from .block import NotBatchable, RowsCode
 from .compared_paths import ComparedPaths
 from .enumeration import Enumeration
-from .estimator import Listener, UserFunction
+from .estimator import Listener, UserFunction, arrays_in
+from .frameworks.jax_objective import compiled_objective
 from .frameworks.torch_rows import TorchRows
 from .gradients import GradientLayout, array_of
 from .left_out import LeftOut, edge_of
@@ -23,6 +24,10 @@ from .moments import CompensatedSum
 from .outcomes import EPS
 from .released import number, without_stops
 from .run import KEPT, NotReproducible, Path, UnsupportedDraw, current_run, run_path
+
+#: Of the costs' mean magnitude, by which compiled code may differ, since it adds in another order.
+#: What differs more is run as it is, so that nothing but time depends on it.
+ROUNDINGS = 1000.0
 
 
 class NotDifferentiable(GradproofError, ValueError):
@@ -52,6 +57,16 @@ class ObjectiveCost(UserFunction):
         """
         value = np.float64(one_number(super().__call__(), "the objective"))
         return {"value": value, "size": abs(value)}
+
+    def gets_copies(self) -> bool:
+        """Whether each parameter is a copy, which only arguments are made of."""
+        given = {id(each) for each in arrays_in(self.inputs)}
+        leaves = arrays_in(self._beside)
+        return bool(leaves) and not any(id(leaf) in given for leaf in leaves)
+
+    def coarsest(self) -> float:
+        """The precision of the coarsest parameter, as the step from 1 to the next number."""
+        return max(float(np.finfo(array_of(leaf).dtype).eps) for leaf in arrays_in(self._beside))
 
     def rows(self, first: Path[Any]) -> RowsCode:
         """See the base class."""
@@ -147,7 +162,30 @@ class Expectation:
                 "nondeterministic: the mean of the objective is another one when it is enumerated "
                 f"again: {KEPT}"
             )
+        self._compile(mean)
         return mean
+
+    def _compile(self, mean: EnumeratedMean) -> None:
+        """Go on with compiled code, if it comes to the same mean."""
+        code, plain = self._code, self._code.function
+        if not code.gets_copies():
+            return  # an array that is moved where it stands would be a constant of the code
+        with Enumeration(code, self._most) as enumeration:
+            choices = next(enumeration.paths()).choices
+            enumeration.restore_state()
+        arguments = code.inputs if code.arguments is None else code.arguments()
+        compiled = compiled_objective(plain, arguments, choices)
+        if compiled is None:
+            return
+        code.function = compiled
+        try:
+            again = self()
+        except Exception:  # noqa: BLE001  whatever it is, the code as it was given raised nothing
+            code.function = plain
+            return
+        same = abs(again.value - mean.value) <= ROUNDINGS * code.coarsest() * mean.size
+        if again.paths != mean.paths or not same:
+            code.function = plain
 
     def _name_unseen(self) -> None:
         """Run the first path watched, which names what is drawn unseen in it."""
