@@ -269,9 +269,12 @@ class EstimatorReport(PlottedReport):
         unseen = unresolved_quantities(self.comparisons)
         if not unseen:
             return "Rounding alone could explain the error: use double precision."
+        finer = "use double precision"
+        if self.method == "integrated":
+            finer = "ask for a smaller error of the integral (integrate=)"
         return (
-            f"An error of {COARSEST:.0%} would not have been seen in {', '.join(unseen)}: use "
-            "double precision, or a problem in which less cancels."
+            f"An error of {COARSEST:.0%} would not have been seen in {', '.join(unseen)}: {finer}, "
+            "or choose a problem in which less cancels."
         )
 
 

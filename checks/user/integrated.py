@@ -177,7 +177,8 @@ class IntegratedCheck:
             seconds=seconds,
             notes=tuple(self._notes(found)),
             bound_reason=(
-                f"{FACTOR:g} times the estimated error of the integral, and "
+                f"{FACTOR:g} times the estimated error of the integral, at least "
+                f"{max(LEAST, self._tolerance):g} of an entry's mean magnitude, and "
                 f"{ROUNDINGS:,.0f} roundings"
             ),
             changed=self._changed,

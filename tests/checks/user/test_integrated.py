@@ -382,6 +382,17 @@ def test_a_tolerance_is_a_share(value):
         check(ESTIMATORS["pathwise of a normal"][0], 2 * AT, integrate=value)
 
 
+def test_where_much_cancels_a_smaller_error_is_to_be_asked_for():
+    """A constant cost of 50 has no gradient, and large scores; the report says its bound."""
+    estimate = score(lambda theta: normal(theta, 1.0), lambda z: z + 50.0)
+    report = check(estimate, 1.0, integrate=1e-2)
+    assert report.verdict == "undecided"
+    assert "ask for a smaller error of the integral (integrate=)" in report.explain()
+    assert "at least 0.01 of an entry's mean magnitude" in report.bound_reason
+    assert check(estimate, 1.0, integrate=1e-5).verdict == "holds"
+    assert check(estimate, 1.02, integrate=1e-5).verdict == "refuted"
+
+
 def test_single_precision_has_its_own_bound():
     """A right estimator in single precision holds, and 2 % off is still seen."""
 
