@@ -15,14 +15,18 @@ from .block import NotBatchable, RowsCode
 from .compared_paths import ComparedPaths
 from .enumeration import Enumeration
 from .estimator import Listener, UserFunction
+from .frameworks.jax_compiled import CompiledFunction
 from .frameworks.torch_rows import TorchRows
-from .gradients import GradientLayout, array_of
+from .gradients import GradientLayout, array_of, precision
 from .left_out import LeftOut, edge_of
 from .limits import MOST_PATHS
 from .moments import CompensatedSum
 from .outcomes import EPS
 from .released import number, without_stops
 from .run import KEPT, NotReproducible, Path, UnsupportedDraw, current_run, run_path
+
+#: Roundings of its size that a mean may differ by where it is compiled, which orders sums anew.
+SAME = 1000.0
 
 
 class NotDifferentiable(GradproofError, ValueError):
@@ -50,7 +54,9 @@ class ObjectiveCost(UserFunction):
         Raises:
             NotDifferentiable: if it is not one finite number.
         """
-        value = np.float64(one_number(super().__call__(), "the objective"))
+        returned = super().__call__()
+        value = np.float64(one_number(returned, "the objective"))
+        self.precision = max(self.precision, precision(returned))
         return {"value": value, "size": abs(value)}
 
     def rows(self, first: Path[Any]) -> RowsCode:
@@ -163,6 +169,28 @@ class Expectation:
             enumeration.repeat_watched(first.choices)
             enumeration.restore_state()
         self.runs += 2
+
+    def compile_jax(self, mean: EnumeratedMean) -> None:
+        """Have JAX compile the objective from now on, where its mean stays the same.
+
+        Only where all that moves are arguments of JAX: what a program was made from does not move
+        in it. Code that needs numbers in Python, or draws by NumPy, stays as it is.
+
+        Args:
+            mean: as it is without that.
+        """
+        code = self._code
+        if code.arguments is None or "jax" not in sys.modules:
+            return
+        code.program = CompiledFunction(code.function)
+        try:
+            compiled = self()
+        except Exception:  # noqa: BLE001 - it runs as it is, and not where it is traced
+            code.program = None
+            return
+        rounding = SAME * code.precision * mean.size
+        if compiled.paths != mean.paths or abs(compiled.value - mean.value) > rounding:
+            code.program = None
 
     @property
     def changed(self) -> Mapping[str, None]:
