@@ -199,7 +199,7 @@ class SurrogateRuns:
             reset=self._before_run,
             arguments=self._movable,
         )
-        expectation.repeated_mean()
+        expectation.compile_jax(expectation.repeated_mean())
 
         def value_and_size() -> tuple[float, float]:
             mean = expectation()

@@ -89,6 +89,8 @@ class UserFunction:
         if reset is not None and not callable(reset):
             raise TypeError(f"reset = {reset!r:.60}, expected something to call")
         self.function, self.inputs, self._reset = function, list(inputs), reset
+        #: What is called in its place, and comes to the same; None: it is called itself.
+        self.program: Callable[..., Any] | None = None
         self._called = called
         self._beside = list(beside)
         #: Makes the arguments of the next run; None: they are the inputs.
@@ -188,7 +190,7 @@ class UserFunction:
         if run is not None and run.quadrature is not None:
             run.quadrature.begin(run)
         try:
-            return self.function(*arguments)
+            return (self.program or self.function)(*arguments)
         except TypeError as error:
             if not takes(self.function, arguments):
                 error.add_note(

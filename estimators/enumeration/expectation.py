@@ -15,9 +15,9 @@ from .block import NotBatchable, RowsCode
 from .compared_paths import ComparedPaths
 from .enumeration import Enumeration
 from .estimator import Listener, UserFunction, arrays_in
-from .frameworks.jax_objective import compiled_objective
+from .frameworks.jax_compiled import CompiledFunction
 from .frameworks.torch_rows import TorchRows
-from .gradients import GradientLayout, array_of
+from .gradients import GradientLayout, array_of, precision
 from .left_out import LeftOut, edge_of
 from .limits import MOST_PATHS
 from .moments import CompensatedSum
@@ -25,9 +25,8 @@ from .outcomes import EPS
 from .released import number, without_stops
 from .run import KEPT, NotReproducible, Path, UnsupportedDraw, current_run, run_path
 
-#: Of the costs' mean magnitude, by which compiled code may differ, since it adds in another order.
-#: What differs more is run as it is, so that nothing but time depends on it.
-ROUNDINGS = 1000.0
+#: Roundings of its size that a mean may differ by where it is compiled, which orders sums anew.
+SAME = 1000.0
 
 
 class NotDifferentiable(GradproofError, ValueError):
@@ -55,18 +54,18 @@ class ObjectiveCost(UserFunction):
         Raises:
             NotDifferentiable: if it is not one finite number.
         """
-        value = np.float64(one_number(super().__call__(), "the objective"))
+        returned = super().__call__()
+        value = np.float64(one_number(returned, "the objective"))
+        self.precision = max(self.precision, precision(returned))
         return {"value": value, "size": abs(value)}
 
-    def gets_copies(self) -> bool:
-        """Whether each parameter is a copy, which only arguments are made of."""
+    @property
+    def moves_by_copies(self) -> bool:
+        """Whether each parameter is a copy, which arguments are made of and nothing else has."""
         given = {id(each) for each in arrays_in(self.inputs)}
-        leaves = arrays_in(self._beside)
-        return bool(leaves) and not any(id(leaf) in given for leaf in leaves)
-
-    def coarsest(self) -> float:
-        """The precision of the coarsest parameter, as the step from 1 to the next number."""
-        return max(float(np.finfo(array_of(leaf).dtype).eps) for leaf in arrays_in(self._beside))
+        return self.arguments is not None and not any(
+            id(leaf) in given for leaf in arrays_in(self._beside)
+        )
 
     def rows(self, first: Path[Any]) -> RowsCode:
         """See the base class."""
@@ -162,30 +161,7 @@ class Expectation:
                 "nondeterministic: the mean of the objective is another one when it is enumerated "
                 f"again: {KEPT}"
             )
-        self._compile(mean)
         return mean
-
-    def _compile(self, mean: EnumeratedMean) -> None:
-        """Go on with compiled code, if it comes to the same mean."""
-        code, plain = self._code, self._code.function
-        if not code.gets_copies():
-            return  # an array that is moved where it stands would be a constant of the code
-        with Enumeration(code, self._most) as enumeration:
-            choices = next(enumeration.paths()).choices
-            enumeration.restore_state()
-        arguments = code.inputs if code.arguments is None else code.arguments()
-        compiled = compiled_objective(plain, arguments, choices)
-        if compiled is None:
-            return
-        code.function = compiled
-        try:
-            again = self()
-        except Exception:  # noqa: BLE001  whatever it is, the code as it was given raised nothing
-            code.function = plain
-            return
-        same = abs(again.value - mean.value) <= ROUNDINGS * code.coarsest() * mean.size
-        if again.paths != mean.paths or not same:
-            code.function = plain
 
     def _name_unseen(self) -> None:
         """Run the first path watched, which names what is drawn unseen in it."""
@@ -201,6 +177,29 @@ class Expectation:
             enumeration.repeat_watched(first.choices)
             enumeration.restore_state()
         self.runs += 2
+
+    def compile_jax(self, mean: EnumeratedMean) -> None:
+        """Have JAX compile the objective from now on, where its mean stays the same.
+
+        Only where all that moves are copies among its arguments: an array that is moved where it
+        stands may be kept by the code too, and would be a constant of the program. Code that needs
+        numbers in Python, or draws by NumPy, stays as it is.
+
+        Args:
+            mean: as it is without that.
+        """
+        code = self._code
+        if not code.moves_by_copies or "jax" not in sys.modules:
+            return
+        code.program = CompiledFunction(code.function)
+        try:
+            compiled = self()
+        except Exception:  # noqa: BLE001 - it runs as it is, and not where it is traced
+            code.program = None
+            return
+        rounding = SAME * code.precision * mean.size
+        if compiled.paths != mean.paths or abs(compiled.value - mean.value) > rounding:
+            code.program = None
 
     @property
     def changed(self) -> Mapping[str, None]:
