@@ -150,7 +150,7 @@ def check_estimator(
             directions that it draws, or ``fast`` does, and of the paths that ``heaviest`` draws, or
             nets.
         reset: called before each run, for an estimator that keeps something which is not meant to
-            count, or cannot be put back.
+            count, or cannot be put back. With ``objective``, parameters stay where they are.
         returns: ``gradient``, ``surrogate`` or ``grad`` (what it leaves in ``.grad``), where what
             an estimator returns could be read in more than one way.
         precision: of the coarsest arithmetic within, as the step from 1 to the next number, where

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from gradproof.estimators.enumeration.estimator import Estimator
+from gradproof.estimators.enumeration.reset_at_point import reset_at_point
 from gradproof.estimators.enumeration.run import TooManyPaths, UnsupportedDraw
 
 from .differentiated_by import Parameters, differentiated_by
@@ -57,6 +58,7 @@ def gradient_of_objective(
     """
     parameters = differentiated_by(estimator)
     goals = goals_of(objective, parameters.leaves)
+    reset = reset_at_point(reset, parameters.leaves)
     direction = Direction.draw(parameters.leaves, seed) if fast else None
     means = []
     for name, (function, leaves) in goals.items():

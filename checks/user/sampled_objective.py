@@ -14,6 +14,7 @@ import numpy as np
 
 from gradproof.estimators.enumeration.estimator import Estimator, UserFunction
 from gradproof.estimators.enumeration.handling import Handling
+from gradproof.estimators.enumeration.reset_at_point import reset_at_point
 from gradproof.estimators.enumeration.run import SampledRun
 
 from .differentiated_by import Parameters, differentiated_by
@@ -92,6 +93,8 @@ def check_sampled_objective(
     started = time.perf_counter()
     parameters = differentiated_by(estimator)
     goals = goals_of(objective, parameters.leaves)
+    reset = reset_at_point(reset, parameters.leaves)
+    estimator.replace_reset(reset)
     constants = _check_moving(goals, estimator, parameters)
     chosen = secrets.randbits(32) if seed is None else int(seed)
     segments = draw_segments(

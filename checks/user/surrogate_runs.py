@@ -19,6 +19,7 @@ from gradproof.estimators.enumeration.expectation import Expectation, NotDiffere
 from gradproof.estimators.enumeration.gradients import GradientLayout, array_of, named
 from gradproof.estimators.enumeration.gradients import precision as coarsest
 from gradproof.estimators.enumeration.handling import Handling
+from gradproof.estimators.enumeration.reset_at_point import reset_at_point
 from gradproof.estimators.enumeration.rounding import measured
 from gradproof.estimators.enumeration.run import KEPT, Choice, NotReproducible, Path, repeat
 from gradproof.estimators.enumeration.run import paths as paths_of
@@ -75,7 +76,8 @@ class SurrogateRuns:
     ) -> None:
         self._surrogate, self._inputs, self._leaves = surrogate, tuple(inputs), parameters.leaves
         self._movable = parameters.movable
-        self._held, self._order, self._gradient, self._reset = held, order, gradient, reset
+        self._held, self._order, self._gradient = held, order, gradient
+        self._reset = reset_at_point(reset, self._leaves)
         self._before = {name: array_of(leaf).copy() for name, leaf in self._leaves.items()}
         self._runs = 0
         self._handling: Handling | None = None

@@ -115,6 +115,10 @@ class UserFunction:
         """Tensors that gradients are by, by name; none that are known of."""
         return {}
 
+    def replace_reset(self, reset: Callable[[], object] | None) -> None:
+        """Call this before each run from now on."""
+        self._reset = reset
+
     @property
     def roots(self) -> tuple[Any, ...]:
         """What draws, or keeps what draws."""
