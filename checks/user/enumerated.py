@@ -30,7 +30,7 @@ from ..evidence import (
 )
 from .constant_keys import constant_keys_note
 from .direction import MeanDirection, direction_of
-from .estimand import MADE, SINGLE, UNMEASURED, Estimand
+from .estimand import MADE, ROUNDED, SINGLE, UNMEASURED, Estimand
 from .estimate_law import EstimateLaw, keep_law
 from .estimator_report import EstimatorReport, bias_at
 from .listing import list_names, note_of_changes
@@ -208,6 +208,8 @@ class EnumeratedCheck:
         """An error that something else may have made is no bias of the estimator's."""
         if self._verdict == REFUTED and not self._excuse_exact():
             self._excuse_precision()
+            if self._verdict == REFUTED:
+                self._excuse_constants()
         elif self._verdict == UNDECIDED and self._lacks_outcomes():
             self._reason = UNBOUNDED
         elif self._verdict == UNDECIDED and self._exact.why != MADE:
@@ -242,9 +244,22 @@ class EnumeratedCheck:
                 f"{self._moments.count:,} paths. Check a problem with fewer paths."
             )
 
+    def _excuse_constants(self) -> None:
+        """A constant in single precision, in the estimator or in what ``exact`` was made from."""
+        allowed = self._allowed()
+        size = self._moments.layout.split(self._moments.size())
+        if self._exact.constants and all(
+            (self._off(key) <= allowed[key] + self._exact.constants * size[key]).all()
+            for key in allowed
+        ):
+            self._verdict, self._reason = UNDECIDED, ROUNDED
+
+    def _off(self, key: str) -> np.ndarray:
+        return np.abs(self._mean[key] - self._exact.value[key])
+
     def _excuse_exact(self) -> bool:
         """An exact gradient that was made by differences, say."""
-        off = {key: np.abs(self._mean[key] - value) for key, value in self._exact.value.items()}
+        off = {key: self._off(key) for key in self._exact.value}
         bounds = self._moments.layout.split(self._bound)
         for key, error in off.items():
             allowed = GAP * (bounds[key] + self._exact.error[key]) + self._exact.unstated[key]

@@ -48,11 +48,23 @@ CANCELLED = 1000.0
 #: nothing.
 TELLING, BITS = 4, 12
 
+#: What a constant in single precision is off by, and so a term that is proportional to it: half a
+#: step, of the term. As a share of the mean magnitude of an entry it bounds what one such factor in
+#: each term, as a cost, does to the mean.
+CONSTANTS = 0.5 * float(np.finfo(np.float32).eps)
+
 #: Why a small error is no bias, where ``exact`` is numbers that were made somehow.
 MADE = (
     "Differences, or terms that cancel, leave errors of that size, and exact= is numbers that were "
     "made somehow: pass exact_error= (0 if it is as exact as its type), or a function that "
     "computes it, so that its own rounding can be measured."
+)
+
+#: The same, of an error that constants in single precision leave.
+ROUNDED = (
+    "A constant in single precision leaves errors of that size, in the estimator or in what "
+    "exact= was made from, such as torch.tensor([0.1]) without a dtype=: make it double, or pass "
+    "exact_error= (0 if all of it is)."
 )
 
 #: The same, where they are or were in single precision.
@@ -79,8 +91,10 @@ class Estimand:
 
     ``error`` is what each entry may be off by; ``unstated`` what it may be off by besides if it was
     made in a way that nobody spoke of, such as differences: an error that this explains is no
-    bias of anybody's, and ``why`` says so. ``measure`` returns a better ``error``, at a cost.
-    ``how`` says where it comes from, and ``note`` what is to be said of that.
+    bias of anybody's, and ``why`` says so. ``constants`` is what a constant that it was made from
+    may have been off by, as a share of the mean magnitude of each entry. ``measure`` returns a
+    better ``error``, at a cost. ``how`` says where it comes from, and ``note`` what is to be said
+    of that.
 
     Shape:
         ``value``, ``error`` and ``unstated`` by parameter, alike.
@@ -93,6 +107,7 @@ class Estimand:
     measure: Callable[[], Mapping[str, np.ndarray]] | None = None
     why: str = MADE
     note: str = ""
+    constants: float = 0.0
 
     def vanishing(self, key: str, scale: float) -> np.ndarray:
         """Below what an entry may as well be zero: its error, and what cancels beside ``scale``.
@@ -170,7 +185,7 @@ def _from_numbers(exact: Any, exact_error: Any) -> Estimand:
     }
     coarse = [key for key in gradient if steps[key] > EPS]
     if not coarse:
-        return Estimand(gradient, error, unstated, "as given")
+        return Estimand(gradient, error, unstated, "as given", constants=CONSTANTS)
     kind = "is" if step > EPS else "has the values of numbers that were"
     why = COARSE.format(f"{kind} in single precision or a coarser one ({', '.join(coarse[:4])})")
     return Estimand(gradient, error, unstated, "as given", why=why)

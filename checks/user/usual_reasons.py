@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 import numpy as np
 
 from .direction import factor_of
+from .estimand import CONSTANTS
 from .listing import list_names
 
 #: A mean or a sum over more samples than this is not guessed at from a factor.
@@ -25,6 +26,12 @@ OTHERWISE = (
     "That is none of the usual factors. A scale of the costs, a temperature, the weight of a loss "
     "or a baseline that is not detached leaves one; another learning rate makes up for it "
     "(judge='direction' lets it pass)."
+)
+
+#: Of an error that is as small everywhere.
+SINGLE = (
+    "Constants in single precision leave errors of that size, such as torch.tensor([0.1]) without "
+    "a dtype=: is there one in the estimator, or in what it is compared with?"
 )
 
 
@@ -57,6 +64,11 @@ def usual_reasons(
             "The exact gradient is zero in every entry: if it is that of objective=, does this use "
             "its arguments? What it has from elsewhere may not move with them."
         ]
+    if all(
+        (np.abs(mean[key] - exact[key]) <= error[key] + CONSTANTS * size[key]).all()
+        for key in exact
+    ):
+        return [SINGLE]
     factor = factor_of(*(_row(by_name) for by_name in (mean, exact, error)))
     if factor is not None:
         why = _why(factor, _row(size), draws) or [OTHERWISE]

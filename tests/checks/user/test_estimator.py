@@ -746,6 +746,35 @@ def test_numbers_that_single_precision_has_by_accident_are_doubles():
         assert check_estimator(estimate, exact=value).verdict == REFUTED
 
 
+def of_costs(dtype, scale=1.0):
+    """An estimator in double precision, of costs that were in some precision before."""
+    costs = scale * np.array([0.1, 0.7, 0.3], dtype).astype(np.float64)
+    rng = np.random.default_rng(0)
+
+    def estimate():
+        p = softmax(THETA)
+        y = rng.choice(3, p=p)
+        return costs[y] * (np.eye(3)[y] - p)
+
+    p = softmax(THETA)
+    return estimate, p * (costs - p @ costs)
+
+
+def test_a_constant_in_single_precision_refutes_no_right_estimator():
+    """Costs as ``torch.tensor([0.1, 0.7, 0.3])`` has them, in the estimator or in ``exact=``."""
+    (single, by_single), (double, by_double) = of_costs(np.float32), of_costs(np.float64)
+    for estimate, exact_gradient in ((single, by_double), (double, by_single)):
+        found = check_estimator(estimate, exact=exact_gradient)
+        assert found.verdict == UNDECIDED, found.explain()
+        assert "A constant in single precision leaves errors of that size" in found.explain()
+    sure = check_estimator(single, exact=by_double, exact_error=0)
+    assert sure.verdict == REFUTED
+    assert "Constants in single precision leave errors of that size" in sure.explain()
+    # Twice as much is a bias.
+    wrong, _ = of_costs(np.float64, 1.0 + 2.0**-23)
+    assert check_estimator(wrong, exact=by_double).verdict == REFUTED
+
+
 def test_a_coarser_type_still_refutes():
     """Half precision: a part in a hundred of the largest entry may be its own, a tenth not."""
     estimate, gradient = many_outcomes(1.1)

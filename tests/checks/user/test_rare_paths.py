@@ -60,7 +60,8 @@ def test_a_small_bias_of_them_is_refuted_still(problem):
     torch, of = problem
     logits, costs, exact = of(64)
     surrogate = reinforce(torch, costs, lambda cost: cost * (1.0 + 1e-7))
-    found = check_estimator(surrogate, [logits], exact=exact)
+    # Of numbers that were made somehow it might be what a constant in single precision leaves.
+    found = check_estimator(surrogate, [logits], exact=exact, exact_error=0)
     assert found.verdict == REFUTED
     assert "8 runs with perturbed rounding, on 64 paths" in found.explain()
 
