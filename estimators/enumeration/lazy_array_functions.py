@@ -218,6 +218,11 @@ def _clip(
     )
 
 
+def _broadcast_arrays(*arrays: Array) -> tuple[Array, ...]:
+    shape = np.broadcast_shapes(*map(np.shape, arrays))
+    return tuple(np.broadcast_to(each, shape) for each in arrays)
+
+
 #: By NumPy's names.
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "argmax": _argmax,
@@ -231,4 +236,5 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "searchsorted": _searchsorted,
     "digitize": _digitize,
     "clip": _clip,
+    "broadcast_arrays": _broadcast_arrays,
 }

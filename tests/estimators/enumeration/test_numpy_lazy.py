@@ -285,6 +285,21 @@ def test_an_estimator_holds_and_a_wrong_one_is_refuted(name):
     assert wrong.verdict == "refuted"
 
 
+def test_discrete_laws_of_scipy():
+    """Which compare with sums of probabilities; here these end at 1 to the last bit."""
+    p, other = np.array([0.125, 0.5, 0.25, 0.125]), np.full(4, 0.25)
+    found = law(lambda: int(stats.rv_discrete(values=(range(4), p)).rvs()))
+    assert [found[k] for k in range(4)] == p.tolist()
+
+    def estimate(drawn_by):
+        y = stats.rv_discrete(values=(range(4), drawn_by)).rvs()
+        return [COSTS[y] * (np.eye(4)[y] - p)]
+
+    exact = [p * (COSTS - p @ COSTS)]
+    assert check_estimator(lambda: estimate(p), exact=exact).verdict == "holds"
+    assert check_estimator(lambda: estimate(other), exact=exact).verdict == "refuted"
+
+
 def test_numbers_in_order():
     """Without replacement: Plackett's law for Gumbel numbers, all orders alike for equal ones."""
     weights = softmax(LOGITS)
