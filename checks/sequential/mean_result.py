@@ -4,13 +4,36 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from scipy.special import ndtri
 
 from ..no_truth_value import NoTruthValue
 from .betting import RunningMoments, Strategy, diagonal
+
+#: The least share of a bias that is listed among what it is made of: two digits are shown.
+LISTED = 0.01
+
+
+class VisibleShift(NamedTuple):
+    """What the smallest shift of a mean that would have been seen is made of, in three parts.
+
+    ``noise`` is what draws of this variance take, ``reach`` what is added because the farthest
+    outcomes that are allowed for limit stakes, and ``allowance`` what the mean may be off by and
+    have no bias: rounding, and the error of the exact mean.
+
+    Shape:
+        (P,) each, or numbers of one coordinate.
+    """
+
+    noise: np.ndarray
+    reach: np.ndarray
+    allowance: np.ndarray
+
+    def whole(self) -> np.ndarray:
+        """All of it."""
+        return self.noise + self.reach + self.allowance
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,14 +42,15 @@ class MeanTestResult(NoTruthValue):
 
     ``e_value`` is the wealth when the test stopped: under a right mean it is 1 or less on average,
     and ``threshold`` is where it rejects: 1/alpha, or a little more if ranges are learnt. ``worst``
-    is the coordinate whose bettor won most; ``mean``, ``exact`` and ``standard_error`` are its own.
-    ``joint`` says that it was rejected by bets on a direction: no coordinate need be guilty by
-    itself. ``detectable`` is, by coordinate, the smallest shift of the mean that would have been
-    seen with probability ``power`` in as many draws (a normal approximation; infinite before
-    anything was bet). ``reason`` says why it was rejected if no bet was needed. ``draws`` are
-    counted up to the one that decided, ``bets`` those of them that were bet on. ``condition`` is
-    what the verdict hangs on, after an "if", where that was not known; empty where it was.
-    ``assumption`` is all that must hold for ``alpha`` to be the probability of a false alarm.
+    is the coordinate whose bettor won most; ``mean``, ``exact`` and ``standard_error`` are its own,
+    and so is ``visible_by``, what the smallest visible bias is made of. ``joint`` says that it was
+    rejected by bets on a direction: no coordinate need be guilty by itself. ``detectable`` is, by
+    coordinate, the smallest shift of the mean that would have been seen with probability ``power``
+    in as many draws (a normal approximation; infinite before anything was bet). ``reason`` says why
+    it was rejected if no bet was needed. ``draws`` are counted up to the one that decided, ``bets``
+    those of them that were bet on. ``condition`` is what the verdict hangs on, after an "if", where
+    that was not known; empty where it was. ``assumption`` is all that must hold for ``alpha`` to be
+    the probability of a false alarm.
 
     Shape:
         ``detectable`` and ``standard_errors`` (P,).
@@ -46,6 +70,7 @@ class MeanTestResult(NoTruthValue):
     power: float
     detectable: np.ndarray
     standard_errors: np.ndarray
+    visible_by: VisibleShift
     assumption: str
     condition: str = ""
     reason: str = ""
@@ -76,12 +101,31 @@ class MeanTestResult(NoTruthValue):
                 f"A bias of {smallest:.1e} in that coordinate would have been seen with "
                 f"probability {self.power:g}, and of {self.detectable.max():.1e} in any."
             )
+            lines.extend(self._made_of())
         return "\n".join([*lines, f"Valid if {self.assumption}.", *self.notes])
+
+    def _made_of(self) -> list[str]:
+        """Why a bias has to be so much larger than a standard error to be seen, in a sentence."""
+        if not (np.isfinite(self.visible_by).all() and self.standard_error > 0.0):
+            return []
+        noise, reach, allowance = (float(each) for each in self.visible_by)
+        many = noise / self.standard_error
+        parts = {
+            f"{noise:.1e} for noise ({many:.1f} standard errors, as it takes to win "
+            f"{self.threshold:.1e} times the stake on the {self.bets:,} draws that were bet "
+            "on)": noise,
+            f"{reach:.1e} for the range (stakes are so low that the farthest outcome that is "
+            "allowed for loses no more than half of the wealth)": reach,
+            f"{allowance:.1e} for what rounding and the error of the exact mean may do": allowance,
+        }
+        least = LISTED * sum(parts.values())
+        listed = [words for words, part in parts.items() if part > least]
+        return [f"That is {', and '.join(listed)}."]
 
 
 def smallest_shift(
     strategy: Strategy | None, moments: RunningMoments, *, bets: int, need: float, power: float
-) -> np.ndarray:
+) -> VisibleShift:
     """The smallest shift of the mean, by coordinate, that would be seen with ``power``.
 
     Who stakes Kelly's part d/(v + d^2) on a shift d wins u^2/2 a draw, give or take u at most,
@@ -94,7 +138,8 @@ def smallest_shift(
         need: the logarithm of what a bettor has to multiply his wealth with.
     """
     if strategy is None or not bets:
-        return np.full(moments.mean.size, np.inf)
+        never = np.full(moments.mean.size, np.inf)
+        return VisibleShift(never, np.zeros_like(never), np.zeros_like(never))
     need = need + 0.5 * math.log(1.0 + bets / (1.0 + moments.count - bets))
     unlucky = float(ndtri(power))
     unit = (unlucky + math.sqrt(unlucky**2 + 2.0 * need)) / math.sqrt(bets)
@@ -107,4 +152,9 @@ def smallest_shift(
         allowed = np.isfinite(shift) & (unit * other <= most * spread)
     # Where nothing can vary, any stake is allowed and any shift is seen.
     forced = np.where(np.isfinite(most), forced / 0.75, np.where(spread > 0.0, np.inf, 0.0))
-    return strategy.allowance + np.where(allowed, shift, forced)
+    whole = np.where(allowed, shift, forced)
+    # What is not noise is the price of stakes that the range keeps low.
+    noise = np.fmin(shift, whole)
+    with np.errstate(invalid="ignore"):
+        reach = np.where(whole > noise, whole - noise, 0.0)
+    return VisibleShift(noise, reach, strategy.allowance)

@@ -50,7 +50,7 @@ from .assumptions import MOST_JOINT, group_numbers, knowledge, spread_out, vecto
 from .betting import Ranges, RunningMoments, Strategy
 from .error_rates import ALPHA, POWER
 from .learning import SHARE, learn_range, stretch
-from .mean_result import MeanTestResult, smallest_shift
+from .mean_result import MeanTestResult, VisibleShift, smallest_shift
 from .wealth import CELLS, ROUNDINGS, exp, log_sum, settle_bets
 
 #: Bets are made anew when the draws have grown by this part.
@@ -237,6 +237,13 @@ class MeanTest:
         errors = np.sqrt(moments.variance() / max(1, count))
         shares = self._weights + self._wealth
         worst = self._worst(errors) if self._culprit is None else self._culprit
+        visible = smallest_shift(
+            self._strategy,
+            moments,
+            bets=self._bets,
+            need=math.log(self.threshold) - self._weights[0],
+            power=self.power,
+        )
         return MeanTestResult(
             rejected=self.rejected,
             alpha=self.alpha,
@@ -250,14 +257,9 @@ class MeanTest:
             standard_error=float(errors[worst]),
             joint=self._by_direction(shares),
             power=self.power,
-            detectable=smallest_shift(
-                self._strategy,
-                moments,
-                bets=self._bets,
-                need=math.log(self.threshold) - self._weights[0],
-                power=self.power,
-            ),
+            detectable=visible.whole(),
             standard_errors=errors,
+            visible_by=VisibleShift(*(each[worst] for each in visible)),
             assumption=self.assumption,
             # What is decided without a bet needs no range that was learnt.
             condition="" if self.reason else self.condition,
