@@ -28,7 +28,8 @@ def test_noise_alone_is_as_many_standard_errors_as_a_normal_bet_takes(coins):
     result = found(coins, sd=1.0)
     z = 1.2815515655446004
     unit = (z + math.sqrt(z * z + 2.0 * math.log(1e6 * math.sqrt(1.0 + DRAWS)))) / math.sqrt(DRAWS)
-    assert result.visible_by.noise == pytest.approx(unit / math.sqrt(1.0 - unit**2))
+    expected = unit / math.sqrt(1.0 - unit**2)
+    assert result.visible_by.noise == pytest.approx(expected, rel=1e-12)  # roundings
     assert result.visible_by.reach == 0.0
     assert "That is 5.3e-02 for noise (7.6 standard errors" in result.explain()
     assert "for the range" not in result.explain()
@@ -41,7 +42,7 @@ def test_a_wide_range_costs_more_than_noise(coins):
     # The variance is estimated as if one draw of 100 had been seen too.
     wider = near.visible_by.noise * math.sqrt(1.0 + 100.0**2 / DRAWS)
     assert far.visible_by.noise == pytest.approx(wider, rel=1.0 / DRAWS)  # one draw more or less
-    assert far.visible_by.reach > 5.0 * far.visible_by.noise
+    assert far.visible_by.reach > far.visible_by.noise
     assert "for the range (stakes are so low" in far.explain()
 
 
@@ -50,7 +51,7 @@ def test_the_error_of_the_exact_mean_is_all_of_the_allowance(coins):
     sure, unsure = found(coins, sd=1.0), found(coins, sd=1.0, exact_error=0.5)
     rounding = sure.visible_by.allowance
     assert rounding < 1e-9  # some roundings of 1
-    assert unsure.visible_by.allowance == pytest.approx(0.5 + rounding)
+    assert unsure.visible_by.allowance == 0.5 + rounding
     assert unsure.visible_by.noise == sure.visible_by.noise
     assert "5.0e-01 for what rounding and the error of the exact mean may do" in unsure.explain()
     assert "error of the exact mean" not in sure.explain()
@@ -60,7 +61,7 @@ def test_the_error_of_the_exact_mean_is_all_of_the_allowance(coins):
 def test_the_parts_are_the_whole(known, coins):
     """They add up to the bias that is stated."""
     result = found(coins, exact_error=0.01, **known)
-    assert result.visible_by.whole() == pytest.approx(result.detectable[result.worst])
+    assert result.visible_by.whole() == result.detectable[result.worst]
 
 
 def test_where_nothing_was_bet_nothing_is_made_of_parts(coins):
