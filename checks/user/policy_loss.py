@@ -15,6 +15,7 @@ from gradproof.estimators.enumeration.estimator import takes
 from gradproof.estimators.enumeration.gradients import array_of
 from gradproof.estimators.enumeration.run import TooManyPaths
 from gradproof.estimators.enumeration.spread import RoundingBounds
+from gradproof.estimators.enumeration.whole_numbers import whole_from
 from gradproof.estimators.policies.autoregressive import Autoregressive
 from gradproof.estimators.policies.goal import Goal
 from gradproof.estimators.policies.goals import (
@@ -117,7 +118,9 @@ def check_loss(
             cannot be.
     """
     started = time.perf_counter()
-    _check_arguments(policy, loss, goal, group, reference)
+    _check_arguments(policy, loss, goal, reference)
+    words = f"group = {group!r:.60}, expected a whole number of completions, from 1"
+    group = whole_from(group, 1, words)
     check_judge(judge)
     sampling = GroupSampling(strategy, draws, alpha, rarest, bounds, seed, paths, precision)
     goal = goal.with_rewards_held()
@@ -247,9 +250,7 @@ def _not_finite(loss: Loss, groups: Groups) -> list[str]:
     return [note]
 
 
-def _check_arguments(
-    policy: Autoregressive, loss: Loss, goal: Goal, group: int, reference: Any
-) -> None:
+def _check_arguments(policy: Autoregressive, loss: Loss, goal: Goal, reference: Any) -> None:
     if not isinstance(policy, Autoregressive):
         raise TypeError(
             f"policy = {policy!r:.60}, expected one that policies.autoregressive made of the model"
@@ -278,8 +279,6 @@ def _check_arguments(
         )
     if goal.policy is not policy:
         raise ValueError("the goal is of another policy; make it of the one that is passed")
-    if type(group) is not int or group < 1:
-        raise ValueError(f"group = {group!r:.60}, expected a whole number of completions, from 1")
 
 
 def _completions(

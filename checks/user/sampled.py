@@ -19,6 +19,7 @@ import numpy as np
 from gradproof.errors import GradproofError
 from gradproof.estimators.enumeration.gradients import GradientLayout, arrays_by_name, precision
 from gradproof.estimators.enumeration.run import SampledRun
+from gradproof.estimators.enumeration.whole_numbers import whole_number
 
 from ..sequential.betting import RunningMoments
 from ..sequential.mean_result import MeanTestResult
@@ -104,11 +105,12 @@ def check_sampling(
 
 
 def _check_whole(name: str, value: object, least: int, end: int | None) -> None:
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+    number = whole_number(value)
+    if number is None:
         raise ValueError(f"{name} is {value!r}, expected a whole number")
-    if not least <= int(value):
+    if number < least:
         raise ValueError(f"{name} is {value!r}, expected at least {least}")
-    if end is not None and int(value) >= end:
+    if end is not None and number >= end:
         raise ValueError(f"{name} is {value!r}, expected less than {end:,}")
 
 

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MethodType, TracebackType
 from typing import Any
 
+import numpy as np
+
 #: Entries of an array that are written out.
 MOST_ENTRIES = 64
 
@@ -103,6 +105,8 @@ class _Words:
         long = isinstance(value, str) and len(value) > LONGEST
         if long or self._left < 0 or depth > DEEPEST:
             return UNKNOWN
+        if isinstance(value, np.bool_ | np.integer | np.floating):
+            value = value.item()
         if value is None or isinstance(value, bool | int | str):
             return repr(value)
         if isinstance(value, float):

@@ -18,6 +18,7 @@ from gradproof.estimators.enumeration.estimator import Estimator
 from gradproof.estimators.enumeration.input_arrays import like_input
 from gradproof.estimators.enumeration.limits import MOST_PATHS
 from gradproof.estimators.enumeration.spread import RoundingBounds
+from gradproof.estimators.enumeration.whole_numbers import whole_from
 
 from ..evidence import HOLDS
 from .estimand import DIFFERENCES, exact_gradient
@@ -115,8 +116,8 @@ def find_worst_case(
             "objective="
         )
     hundredths(low, high)
-    if type(examples) is not int or examples < 1:
-        raise ValueError(f"examples = {examples!r:.40}, expected a whole number from 1")
+    words = f"examples = {examples!r:.40}, expected a whole number from 1"
+    examples = whole_from(examples, 1, words)
     if not isinstance(inputs, list | tuple):
         raise TypeError(
             f"inputs is {' '.join(repr(inputs).split()):.60}, expected a list or tuple of arrays "

@@ -27,6 +27,7 @@ from .limits import MOST_PATHS
 from .outcomes import EPS, OutcomeDistribution, Uniform
 from .smaller_problem import suggest_fewer_draws
 from .tree_size import share_behind, time_of_all
+from .whole_numbers import whole_from
 
 T = TypeVar("T")
 
@@ -540,8 +541,7 @@ def paths(
         TooManyPaths: if there are more.
         NotReproducible: if a run does not go on as before after the same outcomes.
     """
-    if type(most) is not int or most < 1:
-        raise ValueError(f"paths is {most!r}, expected a whole number of at least 1")
+    most = whole_from(most, 1, f"paths is {most!r}, expected a whole number of at least 1")
     prefix = longest = start
     started = time.perf_counter() if began is None else began
     for _ in range(made, most):

@@ -25,6 +25,7 @@ from .packing import pack, unpacked
 from .rounding import ROUNDINGS
 from .run import Choice, NotReproducible, Path, Run
 from .subtrees import Cut
+from .whole_numbers import whole_from
 
 #: Tasks that each worker is given, about, so that none waits long for the last one.
 TASKS = 8
@@ -94,9 +95,8 @@ class Workers:
     """
 
     def __init__(self, jobs: int) -> None:
-        if type(jobs) is not int or jobs < 1:
-            raise ValueError(f"jobs = {jobs!r}, expected a whole number of processes, 1 or more")
-        self._jobs = jobs
+        words = f"jobs = {jobs!r}, expected a whole number of processes, 1 or more"
+        self._jobs = whole_from(jobs, 1, words)
         self._parcel: np.ndarray | Exception | None = None
 
     def pack(self, code: UserFunction, most: int) -> None:

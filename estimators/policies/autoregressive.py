@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..enumeration.whole_numbers import whole_from, whole_number
 from .common_generators import keeping_generators
 from .completions import Tokens
 from .goal import Goal
@@ -160,11 +161,11 @@ def autoregressive(
     """
     if not callable(model):
         raise TypeError(f"model = {model!r:.60}, expected a module or a function of prefixes")
-    if isinstance(longest, bool) or not hasattr(longest, "__index__") or longest < 1:
-        raise ValueError(
-            f"longest = {longest!r}, expected a whole number from 1: what a policy may go on with "
-            "for ever cannot be enumerated"
-        )
+    words = (
+        f"longest = {longest!r}, expected a whole number from 1: what a policy may go on with "
+        "for ever cannot be enumerated"
+    )
+    longest = whole_from(longest, 1, words)
     truncation = Truncation(temperature, top_k, top_p)
     library: ModelLibrary = JaxLibrary() if has_arrays(parameters) else TorchLibrary()
     leaves = library.parameters(model, parameters)
@@ -176,7 +177,7 @@ def autoregressive(
             "out, or let the model return as many"
         )
     ends = _ends(eos, size)
-    policy = Autoregressive(model, found, ends, int(longest), size, truncation, leaves, library)
+    policy = Autoregressive(model, found, ends, longest, size, truncation, leaves, library)
     _refuse_probabilities(policy)
     return policy
 
@@ -184,7 +185,7 @@ def autoregressive(
 def _prompts(prompts: Sequence[Any]) -> tuple[Tokens, ...]:
     rows = prompts.tolist() if hasattr(prompts, "tolist") else list(prompts)
     rows = [row.tolist() if hasattr(row, "tolist") else row for row in rows]
-    if rows and all(isinstance(row, int) for row in rows):
+    if rows and all(whole_number(row) is not None for row in rows):
         rows = [rows]
     if any(isinstance(part, str) for row in rows for part in (row if _is_row(row) else [row])):
         raise TypeError(
@@ -207,7 +208,8 @@ def _is_row(row: Any) -> bool:
 def _ends(eos: int | Sequence[int] | None, vocabulary: int) -> frozenset[int]:
     to_list = getattr(eos, "tolist", None)
     given: Any = eos if to_list is None else to_list()
-    several = [] if given is None else [given] if isinstance(given, int) else list(map(int, given))
+    alone = whole_number(given) is not None
+    several = [] if given is None else list(map(int, [given] if alone else given))
     for token in several:
         if not 0 <= token < vocabulary:
             raise ValueError(

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..enumeration.estimator import leaves_of
 from ..enumeration.gradients import by_name
+from ..enumeration.whole_numbers import whole_from
 from .action_table import ActionTable, read_log_probs
 from .decision_goals import ActionDivergence, ActionEntropy, DiscountedReturn, ReturnFromEachStep
 from .decision_law import ActionValues, DecisionLaw
@@ -186,10 +187,9 @@ def tabular(
         ValueError: for tables that do not fit, for what are no probabilities, and for a policy that
             draws.
     """
-    if horizon is not None and (type(horizon) is not int or horizon < 1):
-        raise ValueError(
-            f"horizon = {horizon!r:.60}, expected a whole number of steps from 1, or None"
-        )
+    if horizon is not None:
+        words = f"horizon = {horizon!r:.60}, expected a whole number of steps from 1, or None"
+        horizon = whole_from(horizon, 1, words)
     if (logits is None) == (probabilities is None):
         raise TypeError("pass either logits= or probabilities=, which the policy is")
     given = probabilities if logits is None else logits

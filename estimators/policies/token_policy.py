@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import Any, Self
 
+from ..enumeration.whole_numbers import whole_from
 from .completions import Completions, Tokens, pad, read_completion
 from .logits import Model, next_logits
 from .model_library import Array, ModelLibrary
@@ -114,8 +115,8 @@ class TokenPolicy:
             TypeError: for a key that is missing in JAX, or that PyTorch is given.
             ValueError: for a count below 1, or the number of a prompt that there is not.
         """
-        if type(count) is not int or count < 1:
-            raise ValueError(f"count = {count!r:.60}, expected a whole number from 1")
+        words = f"count = {count!r:.60}, expected a whole number from 1"
+        count = whole_from(count, 1, words)
         number = self._number(prompt)
         self._prompt(number)  # there is such a one
         return self.library.sample(self, count, number, key)

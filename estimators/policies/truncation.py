@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..enumeration.whole_numbers import whole_from
 from .model_library import Array, ModelLibrary
 
 #: Roundings of each of the probabilities that are added up: of the logit, the exponential, the sum
@@ -38,8 +39,9 @@ class Truncation:
                 f"temperature = {self.temperature!r}, expected a number above 0: at 0 the "
                 "likeliest token is certain, and there is no gradient"
             )
-        if self.top_k is not None and (type(self.top_k) is not int or self.top_k < 1):
-            raise ValueError(f"top_k = {self.top_k!r}, expected a whole number from 1, or None")
+        if self.top_k is not None:
+            words = f"top_k = {self.top_k!r}, expected a whole number from 1, or None"
+            object.__setattr__(self, "top_k", whole_from(self.top_k, 1, words))  # it is frozen
         if self.top_p is not None and not 0.0 < self.top_p <= 1.0:
             raise ValueError(f"top_p = {self.top_p!r}, expected a number in (0, 1], or None")
 
