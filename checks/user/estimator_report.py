@@ -190,7 +190,7 @@ class EstimatorReport(PlottedReport):
         if worst.note:
             lines.append(f"{worst.note}.")
         if self.direction is not None and self.direction.verdict == DIFFERS:
-            lines.append(self.direction.sentence())
+            lines.extend(filter(None, [self.direction.sentence()]))
         if self.reason:
             lines.append(self.reason)
         elif self.verdict == UNDECIDED:

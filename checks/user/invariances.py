@@ -36,6 +36,7 @@ from ..section import Headline, Ratio, Section, SectionTable
 from . import snippet
 from .code_name import code_name
 from .progress import Progress, telling
+from .refused_draws import saying_instead
 from .sections import comparison_table, small
 
 #: What is added to a cost or a baseline: no round number, and of the size of many costs.
@@ -46,6 +47,11 @@ SCALE = -1.7
 
 #: Steps that something which learns is taken through.
 STEPS = 3
+
+#: What to do about a continuous number in an estimator of which no exact gradient is known.
+WITH_EXACT = (
+    "or pass what it should estimate to check_estimator (exact=), which can integrate or sample it"
+)
 
 Means = Mapping[str, np.ndarray]
 
@@ -195,6 +201,7 @@ def check_invariances(
     name = code_name(make)
     comparisons: dict[str, Comparison] = {}
     with contextlib.ExitStack() as stack:
+        stack.enter_context(saying_instead(WITH_EXACT))
         listener = stack.enter_context(telling(progress, paths))
 
         def mean(**changes: Any) -> _Mean:

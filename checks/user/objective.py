@@ -23,9 +23,7 @@ from .expected_cost import gradient_of_mean
 from .kept_constants import note_of_constants
 from .mean_slopes import MeanGradient
 from .random_direction import Direction, slope_of_mean
-
-#: What an estimator may do about a continuous number, and an objective may not.
-INTEGRATE = "integrate it (integrate=1e-6)"
+from .refused_draws import without_integrate
 
 #: An objective, and the parameters whose gradients are those of its mean, by a name for it.
 Goals = dict[str, tuple[Callable[..., Any], Mapping[str, Any]]]
@@ -82,7 +80,7 @@ def gradient_of_objective(
                 )
         except (UnsupportedDraw, TooManyPaths) as refused:
             raise type(refused)(
-                f"{called(name)} cannot be enumerated: {_without_integrate(refused)}"
+                f"{called(name)} cannot be enumerated: {without_integrate(refused)}"
                 f"{environment_hint(refused)}; {_instead(refused)}"
             ) from refused
     if direction is not None:
@@ -96,14 +94,6 @@ def gradient_of_objective(
 def called(goal: str) -> str:
     """What the objective of a goal is called in messages."""
     return f"the objective of {goal}" if goal else "the objective"
-
-
-def _without_integrate(refused: Exception) -> str:
-    """The message, without an option that is of the estimator alone."""
-    message = str(refused)
-    for before in (", or ", "; or "):
-        message = message.replace(f"{before}{INTEGRATE}", "")
-    return message
 
 
 def _instead(refused: Exception) -> str:

@@ -36,9 +36,16 @@ from .differentiated_by import Parameters, differentiated_by
 from .expected_cost import check_precision
 from .plotted_report import PlottedReport
 from .progress import Progress, telling
+from .refused_draws import saying_instead
 from .sections import comparison_table, largest_ratios, small
 from .surrogate_comparisons import NAMED, Difference, WorstComparisons
 from .surrogate_runs import Derivatives, Gradcheck, SurrogateRuns
+
+#: What to do about a continuous number in a surrogate.
+DRAWN_BEFORE = (
+    "or draw it before the check, and let the surrogate use what was drawn: its derivatives are "
+    "compared there; whether their mean is the wanted one is for check_estimator to say"
+)
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -222,7 +229,7 @@ def check_surrogate(
     first: Path[Any] | None = None
     moments: Moments | None = None
     reached: set[str] = set()
-    with telling(progress, paths) as listener, runs.run():
+    with saying_instead(DRAWN_BEFORE), telling(progress, paths) as listener, runs.run():
         for path in runs.paths(paths, listener):
             automatic, expected, touched = runs.derivatives_on(path)
             by_name = {_derivative_name(key): array for key, array in automatic.items()}

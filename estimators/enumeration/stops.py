@@ -285,6 +285,7 @@ def _handle_stop(torch: Any, keeper: StopRecorder, owner: Any, prefix: str, name
     def stop_values(*args: Any, **kwargs: Any) -> Any:
         return _stop(torch, keeper, f"{prefix}.{name}", function, args, kwargs)
 
+    stop_values.__name__ = name  # whatever is refused by its name
     return stop_values
 
 
