@@ -36,7 +36,7 @@ from .estimator_report import EstimatorReport, bias_at
 from .listing import list_names, note_of_changes
 from .plotted_report import ratios_of
 from .random_direction import Projection
-from .usual_reasons import usual_reasons
+from .usual_reasons import DIFFERENCED, may_be_differenced, usual_reasons
 from .way_of_running import way_of_running
 
 #: Runs in a row after which an estimator that keeps something is looked at again: one of them may
@@ -442,9 +442,11 @@ class EnumeratedCheck:
         moments = self._moments
         size = moments.layout.split(moments.size())
         unseen = {one.what for one in self._comparisons if one.resolution > COARSEST}
-        return usual_reasons(
-            self._mean, self._exact.value, self._allowed(), size, self._draws(), unseen
-        )
+        mean, exact = self._mean, self._exact.value
+        reasons = usual_reasons(mean, exact, self._allowed(), size, self._draws(), unseen)
+        if not reasons and self._exact.constants and may_be_differenced(mean, exact, size):
+            return [DIFFERENCED]  # of numbers that were made somehow
+        return reasons
 
     def _draws(self) -> int:
         """Draws on a path, at most."""

@@ -34,6 +34,24 @@ SINGLE = (
     "a dtype=: is there one in the estimator, or in what it is compared with?"
 )
 
+#: Of an error that has no simple form and is small, of numbers that were given as ``exact``.
+DIFFERENCED = (
+    "Differences in one direction leave errors of that size: if exact= was made by them, say how "
+    "far off it may be (exact_error=), or pass a function that computes the gradient."
+)
+
+#: A step of differences in one direction, at most, as people choose it: where slopes change on a
+#: scale of 1 a slope is off by half of it.
+STEP = 1e-4
+
+
+def may_be_differenced(
+    mean: Mapping[str, np.ndarray], exact: Mapping[str, np.ndarray], size: Mapping[str, np.ndarray]
+) -> bool:
+    """Whether a mean is off by no more than differences in one direction leave, in every entry."""
+    largest = max(float(np.max(each, initial=0.0)) for each in size.values())
+    return all((np.abs(mean[key] - exact[key]) <= 0.5 * STEP * largest).all() for key in exact)
+
 
 def usual_reasons(
     mean: Mapping[str, np.ndarray],

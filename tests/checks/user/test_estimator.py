@@ -775,6 +775,18 @@ def test_a_constant_in_single_precision_refutes_no_right_estimator():
     assert check_estimator(wrong, exact=by_double).verdict == REFUTED
 
 
+@pytest.mark.parametrize(("off", "hinted"), [(1e-6, True), (1e-2, False)])
+def test_a_gradient_by_forward_differences_is_thought_of(off, hinted):
+    """Their error has no simple form; one that is larger is a bias, and nobody's step."""
+    estimate, gradient = of_costs(np.float64)
+    forward = gradient + off * np.array([0.3, -0.1, 0.2])
+    found = check_estimator(estimate, exact=forward)
+    assert found.verdict == REFUTED
+    assert ("Differences in one direction leave errors" in found.explain()) == hinted
+    stated = check_estimator(estimate, exact=forward, exact_error=off)
+    assert stated.verdict != REFUTED
+
+
 def test_a_coarser_type_still_refutes():
     """Half precision: a part in a hundred of the largest entry may be its own, a tenth not."""
     estimate, gradient = many_outcomes(1.1)
