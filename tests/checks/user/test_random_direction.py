@@ -156,7 +156,8 @@ def test_samples_are_compared_along_a_direction():
     right = check_estimator(noisy, [logits()], **options)
     assert right.verdict in ("holds", "undecided")
     assert "along one random direction (seed=" in right.explain()
-    verdicts = [check_estimator(wrong, [logits()], **options).verdict for _ in range(4)]
+    # Some directions lie across the bias: of four, all did so once in some dozen runs of this test.
+    verdicts = (check_estimator(wrong, [logits()], **options).verdict for _ in range(16))
     assert "refuted" in verdicts
 
 
