@@ -20,8 +20,8 @@ from gradproof.estimators.enumeration.estimator import Estimator
 from gradproof.estimators.enumeration.gradients import GradientLayout
 from gradproof.estimators.enumeration.rounding import ROUNDINGS
 
-from ..evidence import FAR, Comparison, compare_entries, entry, judge, worst_of
-from .estimand import Estimand
+from ..evidence import FAR, REFUTED, UNDECIDED, Comparison, compare_entries, entry, judge, worst_of
+from .estimand import ROUNDED, Estimand, left_by_constants
 from .estimator_report import EstimatorReport, bias_at
 from .listing import list_names
 from .progress import RunProgress
@@ -170,7 +170,8 @@ class _AdditiveCheck:
         # terms of several draws that are below the rounding of a path were not seen.
         rounding = ROUNDINGS * self._step * paths.largest * (2.0 * draws + 1.0)
         bounds = layout.split(np.minimum(rounding + self._off, FAR))
-        self._mean, sizes = layout.split(paths.mean()), layout.split(paths.size())
+        self._mean, self._sizes = layout.split(paths.mean()), layout.split(paths.size())
+        sizes = self._sizes
         finite = [value[np.isfinite(value)].max(initial=0.0) for value in sizes.values()]
         scale = float(max(finite))
         self._bounds, comparisons = {}, []
@@ -193,10 +194,16 @@ class _AdditiveCheck:
     def report(self, seconds: float, seed: int) -> EstimatorReport:
         """Verdict, comparisons and moments."""
         comparisons = self._compare()
-        worst = worst_of(comparisons)
+        worst, verdict, reason = worst_of(comparisons), judge(comparisons), ""
+        if (
+            verdict == REFUTED
+            and self._exact.is_made
+            and left_by_constants(self._mean, self._exact.value, self._bounds, self._sizes)
+        ):
+            verdict, reason = UNDECIDED, ROUNDED
         return EstimatorReport(
             name=self._label,
-            verdict=judge(comparisons),
+            verdict=verdict,
             method="additive",
             comparisons=comparisons,
             worst=bias_at(worst.what, worst.index, self._mean, self._exact.value),
@@ -213,6 +220,7 @@ class _AdditiveCheck:
             condition=CONDITION,
             seed=seed,
             bounds=self._bounds,
+            reason=reason,
         )
 
     def _notes(self, seed: int) -> list[str]:

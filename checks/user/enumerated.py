@@ -30,7 +30,7 @@ from ..evidence import (
 )
 from .constant_keys import constant_keys_note
 from .direction import MeanDirection, direction_of
-from .estimand import MADE, ROUNDED, SINGLE, UNMEASURED, Estimand
+from .estimand import MADE, ROUNDED, SINGLE, UNMEASURED, Estimand, left_by_constants
 from .estimate_law import EstimateLaw, keep_law
 from .estimator_report import EstimatorReport, bias_at
 from .listing import list_names, note_of_changes
@@ -246,20 +246,14 @@ class EnumeratedCheck:
 
     def _excuse_constants(self) -> None:
         """A constant in single precision, in the estimator or in what ``exact`` was made from."""
-        allowed = self._allowed()
-        size = self._moments.layout.split(self._moments.size())
-        if self._exact.constants and all(
-            (self._off(key) <= allowed[key] + self._exact.constants * size[key]).all()
-            for key in allowed
+        if self._exact.is_made and left_by_constants(
+            self._mean, self._exact.value, self._allowed(), self._sizes()
         ):
             self._verdict, self._reason = UNDECIDED, ROUNDED
 
-    def _off(self, key: str) -> np.ndarray:
-        return np.abs(self._mean[key] - self._exact.value[key])
-
     def _excuse_exact(self) -> bool:
         """An exact gradient that was made by differences, say."""
-        off = {key: self._off(key) for key in self._exact.value}
+        off = {key: np.abs(self._mean[key] - value) for key, value in self._exact.value.items()}
         bounds = self._moments.layout.split(self._bound)
         for key, error in off.items():
             allowed = GAP * (bounds[key] + self._exact.error[key]) + self._exact.unstated[key]
@@ -415,6 +409,10 @@ class EnumeratedCheck:
             )
         return notes
 
+    def _sizes(self) -> dict[str, np.ndarray]:
+        """The mean magnitude of each entry."""
+        return self._moments.layout.split(self._moments.size())
+
     def _allowed(self) -> dict[str, np.ndarray]:
         """What each entry may be off by, and nobody be wrong: bounds, and the estimand's errors."""
         bounds, exact = self._moments.layout.split(self._bound), self._exact
@@ -439,12 +437,11 @@ class EnumeratedCheck:
         """How the mean is off, if it is so in a simple way, and where that comes from as a rule."""
         if self._projection is not None:
             return []  # what a slope leaves out may be off in another way
-        moments = self._moments
-        size = moments.layout.split(moments.size())
+        size = self._sizes()
         unseen = {one.what for one in self._comparisons if one.resolution > COARSEST}
         mean, exact = self._mean, self._exact.value
         reasons = usual_reasons(mean, exact, self._allowed(), size, self._draws(), unseen)
-        if not reasons and self._exact.constants and may_be_differenced(mean, exact, size):
+        if not reasons and self._exact.is_made and may_be_differenced(mean, exact, size):
             return [DIFFERENCED]  # of numbers that were made somehow
         return reasons
 

@@ -53,6 +53,9 @@ TELLING, BITS = 4, 12
 #: each term, as a cost, does to the mean.
 CONSTANTS = 0.5 * float(np.finfo(np.float32).eps)
 
+#: Arrays by parameter.
+Gradients = Mapping[str, np.ndarray]
+
 #: Why a small error is no bias, where ``exact`` is numbers that were made somehow.
 MADE = (
     "Differences, or terms that cancel, leave errors of that size, and exact= is numbers that were "
@@ -91,10 +94,9 @@ class Estimand:
 
     ``error`` is what each entry may be off by; ``unstated`` what it may be off by besides if it was
     made in a way that nobody spoke of, such as differences: an error that this explains is no
-    bias of anybody's, and ``why`` says so. ``constants`` is what a constant that it was made from
-    may have been off by, as a share of the mean magnitude of each entry. ``measure`` returns a
-    better ``error``, at a cost. ``how`` says where it comes from, and ``note`` what is to be said
-    of that.
+    bias of anybody's, and ``why`` says so. ``is_made`` says that it is numbers in double precision,
+    of which nobody stated how they were made. ``measure`` returns a better ``error``, at a cost.
+    ``how`` says where it comes from, and ``note`` what is to be said of that.
 
     Shape:
         ``value``, ``error`` and ``unstated`` by parameter, alike.
@@ -107,7 +109,7 @@ class Estimand:
     measure: Callable[[], Mapping[str, np.ndarray]] | None = None
     why: str = MADE
     note: str = ""
-    constants: float = 0.0
+    is_made: bool = False
 
     def vanishing(self, key: str, scale: float) -> np.ndarray:
         """Below what an entry may as well be zero: its error, and what cancels beside ``scale``.
@@ -170,6 +172,25 @@ def _holds_type(value: Any, kind: type) -> bool:
     return type(value) is kind or any(_holds_type(each, kind) for _, each in children(value) or ())
 
 
+def left_by_constants(
+    mean: Gradients, exact: Gradients, allowed: Gradients, size: Gradients
+) -> bool:
+    """Whether a constant in single precision explains what a mean is off by, in every entry.
+
+    Args:
+        allowed: what each entry may be off by besides.
+        size: the mean magnitude of each entry.
+
+    Shape:
+        All have the same names and shapes.
+    """
+    off = {key: np.abs(mean[key] - exact[key]) for key in exact}
+    return all(
+        (np.isfinite(off[key]) & (off[key] <= allowed[key] + CONSTANTS * size[key])).all()
+        for key in exact
+    )
+
+
 def _from_numbers(exact: Any, exact_error: Any) -> Estimand:
     gradient, step = _finite(named(exact)), precision(exact)
     error = _rounding_error(gradient, step)
@@ -185,7 +206,7 @@ def _from_numbers(exact: Any, exact_error: Any) -> Estimand:
     }
     coarse = [key for key in gradient if steps[key] > EPS]
     if not coarse:
-        return Estimand(gradient, error, unstated, "as given", constants=CONSTANTS)
+        return Estimand(gradient, error, unstated, "as given", is_made=True)
     kind = "is" if step > EPS else "has the values of numbers that were"
     why = COARSE.format(f"{kind} in single precision or a coarser one ({', '.join(coarse[:4])})")
     return Estimand(gradient, error, unstated, "as given", why=why)

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 import numpy as np
 
 from .direction import factor_of
-from .estimand import CONSTANTS
+from .estimand import left_by_constants
 from .listing import list_names
 
 #: A mean or a sum over more samples than this is not guessed at from a factor.
@@ -82,10 +82,7 @@ def usual_reasons(
             "The exact gradient is zero in every entry: if it is that of objective=, does this use "
             "its arguments? What it has from elsewhere may not move with them."
         ]
-    if all(
-        (np.abs(mean[key] - exact[key]) <= error[key] + CONSTANTS * size[key]).all()
-        for key in exact
-    ):
+    if left_by_constants(mean, exact, error, size):
         return [SINGLE]
     factor = factor_of(*(_row(by_name) for by_name in (mean, exact, error)))
     if factor is not None:

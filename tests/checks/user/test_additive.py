@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gradproof import check_estimator
-from gradproof.checks.evidence import HOLDS, REFUTED
+from gradproof.checks.evidence import HOLDS, REFUTED, UNDECIDED
 from gradproof.estimators.enumeration.additive_paths import NotAdditive
 from gradproof.estimators.enumeration.run import NotReproducible, TooManyPaths, UnsupportedDraw
 
@@ -230,3 +230,24 @@ def test_what_cannot_be_changed_one_at_a_time_is_refused():
         check(make(12), paths=30)
     with pytest.raises(UnsupportedDraw, match="without an end"):
         check(lambda logits: rng.poisson(1.0) * np.ones(4))
+
+
+def test_a_constant_in_single_precision_refutes_no_right_estimator():
+    """Costs as ``torch.tensor([0.1, 0.7, 0.3])`` has them; 16 times as far off is a bias."""
+    double = np.array([0.1, 0.7, 0.3])
+    single = double.astype(np.float32).astype(np.float64)
+    p = law(np.array([0.2, -0.4, 0.7]))
+
+    def checked(costs, **options):
+        def estimate():
+            y = rng.choice(3, p=p, size=12)
+            return (costs[y][:, None] * (np.eye(3)[y] - p)).mean(0)
+
+        return check_estimator(estimate, exact=p * (double - p @ double), additive=True, **options)
+
+    assert checked(double).verdict == HOLDS
+    report = checked(single)
+    assert report.verdict == UNDECIDED
+    assert "A constant in single precision leaves errors of that size" in report.explain()
+    assert checked(single, exact_error=0).verdict == REFUTED
+    assert checked(double * (1.0 + np.array([1.0, -1.0, 1.0]) * 2.0**-20)).verdict == REFUTED
