@@ -190,12 +190,12 @@ class EstimatorReport(PlottedReport):
         if worst.note:
             lines.append(f"{worst.note}.")
         if self.direction is not None and self.direction.verdict == DIFFERS:
-            lines.extend(filter(None, [self.direction.sentence()]))
+            lines.append(self.direction.sentence())
         if self.reason:
             lines.append(self.reason)
         elif self.verdict == UNDECIDED:
             lines.append(self._advice())
-        return "\n".join([*lines, *self.notes])
+        return "\n".join(filter(None, [*lines, *self.notes]))  # a direction may have no sentence
 
     @property
     def _allowed(self) -> str:

@@ -96,7 +96,6 @@ def gradient_of_mean(
         mean = expectation.repeated_mean()
         automatic = automatic_gradient(objective, inputs, leaves, paths, reset, batch)
         if automatic is None:
-            expectation.compile_jax(mean)
             return _by_differences(expectation, mean, leaves, coarsest)
         unseen, wrong = find_unseen(expectation, mean, leaves, automatic, coarsest)
         error = {name: own + unseen[name] for name, own in automatic.error.items()}

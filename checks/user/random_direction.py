@@ -190,7 +190,7 @@ def slope_of_mean(
     )
     towards = {key: direction.entries[key] for key in leaves}
     with Handling(objective, reset, list(estimator.inputs), dict(leaves)):
-        expectation.compile_jax(expectation.repeated_mean())
+        expectation.repeated_mean()
         noise = rounding_noise(expectation, leaves, coarsest)
         slope = mean_slope_along(expectation, leaves, towards, coarsest, noise)
     if slope.kind == KINK:

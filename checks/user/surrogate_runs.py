@@ -201,7 +201,7 @@ class SurrogateRuns:
             reset=self._before_run,
             arguments=self._movable,
         )
-        expectation.compile_jax(expectation.repeated_mean())
+        expectation.repeated_mean()
 
         def value_and_size() -> tuple[float, float]:
             mean = expectation()

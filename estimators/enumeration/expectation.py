@@ -146,6 +146,8 @@ class Expectation:
     def repeated_mean(self) -> EnumeratedMean:
         """Enumerate it twice, and once more look for draws that no handler sees.
 
+        From then on JAX runs it compiled, if it can.
+
         Raises:
             NotReproducible: if it comes to something else.
             UnsupportedDraw: for what is drawn unseen on the first path, by its name.
@@ -161,6 +163,7 @@ class Expectation:
                 "nondeterministic: the mean of the objective is another one when it is enumerated "
                 f"again: {KEPT}"
             )
+        self._compile_jax(mean)
         return mean
 
     def _name_unseen(self) -> None:
@@ -178,7 +181,7 @@ class Expectation:
             enumeration.restore_state()
         self.runs += 2
 
-    def compile_jax(self, mean: EnumeratedMean) -> None:
+    def _compile_jax(self, mean: EnumeratedMean) -> None:
         """Have JAX compile the objective from now on, where its mean stays the same.
 
         Only where all that moves are copies among its arguments: an array that is moved where it

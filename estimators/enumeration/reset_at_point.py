@@ -40,8 +40,9 @@ class ResetAtPoint:
             if not _same(now, self._given[name]):
                 raise ValueError(
                     f"reset= gives the parameter {name} other values than it had when the check "
-                    "began, and so a gradient here would be compared with one there: call it once "
-                    "before the check, or leave parameters out of it, which are put back anyway"
+                    f"began, {now.tolist()!r:.60} for {self._given[name].tolist()!r:.60}, and so a "
+                    "gradient here would be compared with one there: call it once before the "
+                    "check, or leave parameters out of it, which are put back anyway"
                 )
             _put(leaf, before[name])
 
