@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import inspect
 import math
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MethodType, TracebackType
 from typing import Any
-
-import numpy as np
 
 #: Entries of an array that are written out.
 MOST_ENTRIES = 64
@@ -105,7 +104,8 @@ class _Words:
         long = isinstance(value, str) and len(value) > LONGEST
         if long or self._left < 0 or depth > DEEPEST:
             return UNKNOWN
-        if isinstance(value, np.bool_ | np.integer | np.floating):
+        numpy = sys.modules.get("numpy")
+        if numpy and isinstance(value, numpy.bool_ | numpy.integer | numpy.floating):
             value = value.item()
         if value is None or isinstance(value, bool | int | str):
             return repr(value)
